@@ -16,7 +16,7 @@ from vidtrans.painting.maps import NEAREST, KeyMaps
 from vidtrans.settings import Table, to_table
 from vidtrans.video.images.picture import resize
 
-VERSION = 1
+VERSION = 2
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
 MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed

@@ -27,7 +27,7 @@ SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
 LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
 COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy([ _-]*\d+)?)+$", re.IGNORECASE)  # what systems append to a copy's name
-SAME = 0.5  # levels, by which what is not painted differs from its frame
+SAME = 2  # levels, by which what is not painted differs from its frame at most
 UNREAD = re.compile(
     r"\.(psd|psb|kra|xcf|ora|clip|procreate|gif|tga|jp2|jxl|avif|heic|heif|hdr|svg|pdf)$", re.IGNORECASE
 )
@@ -118,7 +118,7 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
 
 def _is_unpainted(picture: np.ndarray, frame: np.ndarray) -> bool:
     """Return whether a picture (H, W, 3) is its frame, (H, W, 3) uint8, and nothing more."""
-    return picture.shape == frame.shape and float(np.abs(to_uint8(picture).astype(np.int16) - frame).mean()) < SAME
+    return picture.shape == frame.shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame).max()) <= SAME
 
 
 def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:

@@ -20,7 +20,8 @@ SHORT_SIDE = 240  # pixels, of what is compared
 BLURS = (6.0, 2.0)  # σ in pixels of edges, to find a place roughly, then finely
 GAIN = 0.02  # of the likeness, and as much again as the share of its size: by less a picture is not moved
 LEAST_LIKE = 0.3  # what is less like its frame is not moved
-UNTOUCHED, LEVELS = 0.2, 2  # of the pixels that are as in the frame, within so many levels: a painting lies right
+UNTOUCHED, LEVELS = 0.6, 2  # of what stands out that is as in the frame, within so many levels: a painting lies right
+STANDS_OUT = 8  # levels between a pixel and those beside it
 SHIFT = 0.4  # pixels of what is compared: less is none
 MOST_SHIFT, MOST_TURN, MOST_SCALE = 0.2, 15.0, 1.3  # of the frame's size, degrees, and times, that are believed
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
@@ -116,8 +117,10 @@ def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
 
 def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
     """Return whether much of a painting (H, W, 3) is as in its frame, so that it lies right; both are uint8."""
+    beside = np.ones((3, 3), np.uint8)
+    clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= STANDS_OUT  # no white paper
     apart = np.abs(painting.astype(np.int16) - frame).max(2)
-    return float((apart <= LEVELS).mean()) > UNTOUCHED
+    return bool(clear.any()) and float((apart[clear] <= LEVELS).mean()) > UNTOUCHED
 
 
 def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:

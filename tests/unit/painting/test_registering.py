@@ -82,6 +82,17 @@ def test_what_shows_something_else_is_unlike_and_stays_where_it_is(other: np.nda
     assert np.allclose(found.matrix, np.eye(3))
 
 
+def test_a_drawing_on_white_paper_that_was_shifted_is_moved_back_and_one_that_was_not_stays() -> None:
+    paper = np.full((240, 320, 3), 255, np.uint8)
+    for n in range(12):
+        cv2.circle(paper, (40 + 23 * n, 60 + 37 * n % 150), 8 + 2 * n, (20, 20, 30), 2, cv2.LINE_AA)
+    shifted = np.roll(paper, (4, 6), (0, 1))
+    assert place(shifted, paper).words
+    touched = paper.copy()
+    touched[60:140, 40:200] = (200, 40, 30)
+    assert not place(touched, paper).words
+
+
 def test_16_bits_stay() -> None:
     deep = painted(frame()).astype(np.uint16) * 257
     found = place(cv2.resize(deep, (WIDTH // 2, HEIGHT // 2)), frame())
