@@ -127,6 +127,12 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
         raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
 
 
+def check_named(output: Path) -> None:
+    """Raise UsageError where an output is a place, as ``..`` is, and not a name."""
+    if output.name in ("", ".."):
+        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+
+
 def refuse_link(output: Path) -> Path:
     """Return the path of a result whose name nobody gave with -o.
 

@@ -14,7 +14,7 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_of, finish_replacing, link_target
-from vidtrans.output.target import refuse_link, replaces_own, up_to_date
+from vidtrans.output.target import check_named, refuse_link, replaces_own, up_to_date
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
@@ -85,8 +85,8 @@ def _check_same(render: Path, digest: str, again: str) -> None:
 def _output(request: FixRequest) -> Path:
     """Return where the result goes. Raises UsageError."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
-    if request.output is not None and request.output.name in ("", ".."):
-        raise UsageError(f"-o {request.output}", "it is a place, not a name", "give the result a name")
+    if request.output is not None:
+        check_named(request.output)
     if render.is_dir():
         return request.output or refuse_link(render.with_name(f"{render.name}.{FIXED}"))
     output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))

@@ -199,7 +199,7 @@ class PaintingJob:
         pairing = self.request.recipe.choice("pairing")[0]
         if self.learns and pairing != PAIRED:
             raise UsageError(f"pairing.name '{pairing}'", "painted frames are pairs as they are", f"use '{PAIRED}'")
-        replace(self.plan, paint=self.paint(learned=self.learns))
+        replace(self.plan, paint=self.paint(learned=self.learns))  # a plan is checked as it is made
 
     def rough(self) -> RenderJob:
         """Return the job that paints without a network."""

@@ -14,7 +14,7 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
-from vidtrans.output.target import check_place, up_to_date
+from vidtrans.output.target import check_named, check_place, up_to_date
 from vidtrans.rendering.cost import after
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.render_planning import makes_folder
@@ -38,8 +38,7 @@ class OutputTarget:
     def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> OutputTarget:
         """``one_picture``: the source is one, and so is the result. Raises UsageError where it is no place for it."""
         output, pattern = split_pattern(output)
-        if output.name in ("", ".."):
-            raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+        check_named(output)
         folder = bool(pattern) or (makes_folder(encoding, output) and not one_picture)
         encoding.check_container(output / pattern, single=not folder or bool(pattern))
         return cls(output, pattern, folder, encoding)
