@@ -7,6 +7,7 @@ raises UsageError. Paths that are None take the command's usual name. This modul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -397,6 +398,41 @@ class GradeRequest:
         if not 2 <= self.size <= MAX_CUBE_SIZE:
             why = f"a table has 2 to {MAX_CUBE_SIZE}"
             raise UsageError(f"--nodes {self.size}", why, f"leave it out: {CUBE_SIZE} is usual")
+
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LEAST_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """Models that paint what a page, a camera or a program sends, until they are stopped.
+
+    ``output``: the folder of recordings. ``token``: what the link holds; '' for a new one. ``allow_network``: ``host``
+    may be one that others reach. ``https``: with a certificate, which browsers ask for before they give a camera to any
+    other machine's page. ``kiosk``: the output alone, with the camera. ``open_page``: in a browser of this machine.
+    """
+
+    models: Sequence[str]
+    recipe: Recipe
+    output: Path | None = None
+    host: str = LOOPBACK[0]
+    port: int = 8765
+    allow_network: bool = False
+    https: bool = False
+    token: str = ""
+    kiosk: bool = False
+    open_page: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UsageError("--model", "no model was given", "name one or several")
+        if self.host not in LOOPBACK and not self.allow_network:
+            why = "others on the network would see the page, and could use the models"
+            raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
+        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
+            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
+            raise UsageError("--token", why, "leave it out: one is made")
 
 
 @dataclass(frozen=True)

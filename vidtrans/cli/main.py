@@ -31,6 +31,7 @@ COMMANDS = {
     "propagate": ("propagate", "Painted frames in, the whole clip painted out."),
     "fix": ("fix", "Paint over frames of a result, and the others follow."),
     "grade": ("grade", "A colour grade, learned from pictures before and after it."),
+    "live": ("live", "Draw, or stand before the camera, and see a model answer."),
     "run": ("run", "The whole chain in one resumable command."),
     "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),
     "compare": ("compare", "Clips side by side, labelled."),

@@ -13,6 +13,7 @@ CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to thi
 # What commands without a model, or without a source's frames, read of the table [rendering].
 DEFLICKER_READS = ("strength", "mix", "keep_colour", "picture_fps", "cuts", "chunk_frames")
 DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
+LIVE_READS = ("size", "strength", "keep_colour", "look", "stroke_size", "engine", "precision")
 
 
 @dataclass(frozen=True)

@@ -191,8 +191,11 @@ class ResolvedRenderSettings:
         }
 
 
-def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context) -> Engine:
-    """Return the engine that runs the look. Raises ModelError, DeviceError, UsageError."""
+def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
+    """Return the engine that runs the look, ``batch`` pictures at once; None: as many as suit the device.
+
+    Raises ModelError, DeviceError, UsageError.
+    """
     if look.path is None:
         return IdentityEngine()
     from vidtrans.inference.compiled import choose_engine
@@ -200,8 +203,8 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
 
     device = resolve_device(context.device)
     name = choose_engine(look.engine_for(settings.engine), device, settings.precision)
-    wanted = (look.digest, device.name, settings.precision, name)
+    wanted = (look.digest, device.name, settings.precision, name, str(batch or ""))
     if wanted not in context.engines:  # many pictures, one engine
-        context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision)
+        context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision, batch)
     engine: Engine = context.engines[wanted]
     return engine

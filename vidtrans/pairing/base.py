@@ -48,7 +48,7 @@ class Pairing:
         deep: It takes frames of 16 bits too; otherwise they are brought to 8 bits first.
         finishes: It overrides ``finish``.
         drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
-        main_setting: The setting to try first when a render does not look right; '' for none.
+        tunable: The settings worth changing in a render, the one to try first at the beginning.
         in_channels: Channels of the network's input.
         min_frames: The shortest shot that gives a pair.
         upscale_factor: How many times larger than its source a render is.
@@ -70,7 +70,7 @@ class Pairing:
     deep: ClassVar[bool] = False
     finishes: ClassVar[bool] = False
     drawing_kind: ClassVar[DrawingKind] = ""
-    main_setting: ClassVar[str] = ""
+    tunable: ClassVar[tuple[str, ...]] = ()
     has_tensor_form: ClassVar[bool] = False
     in_channels = 3
     min_frames = 1

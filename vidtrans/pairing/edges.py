@@ -44,7 +44,7 @@ class Edges(Pairing):
     name = "edges"
     version = 1
     drawing_kind = "lines"
-    main_setting = "density"
+    tunable = ("density", "sigma", "hysteresis", "min_gradient")
     Settings = EdgesSettings
     settings: EdgesSettings
 

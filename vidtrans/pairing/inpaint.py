@@ -50,7 +50,7 @@ class Inpaint(Pairing):
     uses_mask = True
     finishes = True
     has_tensor_form = True
-    main_setting = "mask_dilation"
+    tunable = ("mask_dilation",)
     Settings = InpaintSettings
     settings: InpaintSettings
     in_channels = 4

@@ -61,7 +61,7 @@ class Regions(Pairing):
     name = "regions"
     version = 1
     drawing_kind = "flats"
-    main_setting = "smoothing"
+    tunable = ("smoothing", "levels", "contour_sigma", "min_area")
     Settings = RegionsSettings
     settings: RegionsSettings
 

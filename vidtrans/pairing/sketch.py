@@ -48,7 +48,7 @@ class Sketch(Pairing):
     name = "sketch"
     version = 1
     drawing_kind = "lines"
-    main_setting = "sigma"
+    tunable = ("sigma", "min_contrast", "shading")
     Settings = SketchSettings
     settings: SketchSettings
     in_channels = 1

@@ -192,13 +192,13 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
         texts.append("stroke_size=0,1")
-    if main_setting := look.pairing.main_setting:
-        (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == main_setting)
-        value = getattr(look.pairing.settings, main_setting)
+    for name in look.pairing.tunable[:1]:
+        (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == name)
+        value = getattr(look.pairing.settings, name)
         low, high = bounds.get("low", 0), bounds.get("high", value * 2)
         values = dict.fromkeys(max(low, min(high, type(value)(v))) for v in (value / 2, value * 2))
         if others := ",".join(f"{v:g}" for v in values if v != value):
-            texts.append(f"pairing.{main_setting}={others}")
+            texts.append(f"pairing.{name}={others}")
     if look.record is not None and alone:
         texts.append(f"size={round(look.record.size * 0.75)},{round(look.record.size * 1.5)}")
     variations = []

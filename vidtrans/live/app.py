@@ -1,0 +1,139 @@
+"""The addresses of the server: the page, the bare output, the WebSocket, frames of other programs, and a QR code."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from vidtrans.errors import DeviceError, MediaError, UsageError
+from vidtrans.live.access import Access, Guard
+from vidtrans.live.clients import Client
+from vidtrans.live.hub import Hub
+from vidtrans.live.pictures import CONTENT_TYPES, encode_jpeg, encode_png
+from vidtrans.live.protocol import FRAME_KINDS, MAX_MESSAGE, FrameMessage, parse_frame
+
+PAGE = Path(__file__).parent / "page"
+PAINT_TIMEOUT_S = 120.0
+
+
+def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp:
+    """Return the application. ``phone_link``: what the QR code leads to."""
+
+    async def page(request: Request) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    async def output(request: Request) -> Response:
+        return FileResponse(PAGE / "output.html")
+
+    async def code(request: Request) -> Response:
+        return Response(qr_svg(phone_link()), media_type="image/svg+xml")
+
+    async def frame(request: Request) -> Response:
+        return await _frame(hub, request)
+
+    async def connection(socket: WebSocket) -> None:
+        await _connection(hub, socket)
+
+    routes = [
+        Route("/", page),
+        Route("/output", output),
+        Route("/phone.svg", code),
+        Route("/frame", frame, methods=["POST"]),
+        WebSocketRoute("/ws", connection),
+        Mount("/page", StaticFiles(directory=PAGE)),
+    ]
+    return Guard(Starlette(routes=routes), access)
+
+
+def qr_svg(link: str) -> bytes:
+    """Return a link as a QR code, in SVG."""
+    import segno
+
+    made = io.BytesIO()
+    segno.make(link, error="m").save(made, kind="svg", scale=4, border=3, light="white")
+    return made.getvalue()
+
+
+async def _frame(hub: Hub, request: Request) -> Response:
+    """Answer a picture file with the painted one: PNG where that is asked for, else JPEG."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
+        return PlainTextResponse(f"send {', '.join(CONTENT_TYPES)}\n", 415)
+    kind = request.query_params.get("kind", "picture")
+    if kind not in FRAME_KINDS.values():
+        return PlainTextResponse(f"kind is one of {', '.join(FRAME_KINDS.values())}\n", 400)
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_MESSAGE:
+                return PlainTextResponse(f"a frame has at most {MAX_MESSAGE} bytes\n", 413)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    message = FrameMessage(next(k for k in FRAME_KINDS.values() if k == kind), 0, 0.0, bytes(body))
+    try:
+        painted = await asyncio.wait_for(hub.paint_for_program(message), PAINT_TIMEOUT_S)
+    except (UsageError, MediaError) as error:
+        return PlainTextResponse(f"{error}\n", 409 if isinstance(error, UsageError) else 400)
+    except (DeviceError, TimeoutError) as error:
+        return PlainTextResponse(f"{error or 'nothing can be painted now'}\n", 503)
+    if request.headers.get("accept", "").startswith("image/png"):
+        return Response(await asyncio.to_thread(encode_png, painted.picture), media_type="image/png")
+    return Response(await asyncio.to_thread(encode_jpeg, painted.picture), media_type="image/jpeg")
+
+
+async def _connection(hub: Hub, socket: WebSocket) -> None:
+    """Serve one connection until it ends: what it sends, and beside it what it is sent."""
+    await socket.accept()
+    client = hub.join(is_program=socket.query_params.get("role") == "program")
+    sender = asyncio.create_task(_send(client, socket))
+    try:
+        await _receive(hub, client, socket)
+    finally:
+        hub.leave(client)
+        sender.cancel()
+        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
+            await sender
+
+
+async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        try:
+            if (data := message.get("bytes")) is not None:
+                hub.frame(client, parse_frame(data))
+            else:
+                hub.command(client, _parse(message.get("text") or ""))
+        except UsageError as error:
+            client.say({"type": "problem", "text": str(error)})
+
+
+def _parse(text: str) -> dict[str, object]:
+    """Return a JSON object. Raises UsageError."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError("message", "it is no JSON object", "see vidtrans.live.hub")
+    return found
+
+
+async def _send(client: Client, socket: WebSocket) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError, OSError):  # it went away; what it sent last says so as well
+        while True:
+            for message in await client.messages():
+                if isinstance(message, bytes):
+                    await socket.send_bytes(message)
+                else:
+                    await socket.send_text(json.dumps(message))

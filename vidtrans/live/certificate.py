@@ -1,0 +1,101 @@
+"""A certificate for this machine's names: browsers give the camera to localhost and to https only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import write_bytes
+
+LIFE = timedelta(days=397)  # browsers take none for longer
+RENEWED = timedelta(days=30)  # before its end
+
+
+def machine_names() -> list[str]:
+    """Return the names and addresses by which this machine is reached, those of the network last."""
+    names = ["localhost", "127.0.0.1", "::1"]
+    host = socket.gethostname().lower()
+    names += [host] if "." in host else [host, f"{host}.local"]
+    with suppress(OSError):
+        names += [str(info[4][0]) for info in socket.getaddrinfo(host, None)]
+    names += [address for address in (_outward_address(),) if address]
+    return list(dict.fromkeys(name.partition("%")[0] for name in names if name))
+
+
+def _outward_address() -> str:
+    """Return the address that this machine has on its network; '' without one. Nothing is sent."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # of the range for documentation
+        return str(probe.getsockname()[0])
+    return ""
+
+
+def link_name(names: Sequence[str]) -> str:
+    """Return the name or address that another device of the network is given."""
+    addresses = [n for n in names if _is_address(n) and not ipaddress.ip_address(n).is_loopback]
+    return (addresses or list(names))[-1]
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return False
+
+
+def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
+    """Return the files of a certificate and its key for these names: those of ``folder``, or new ones.
+
+    The same is used again while it lasts, so that a phone that trusted it goes on doing so. Raises UsageError where the
+    package is missing that makes it, OSError.
+    """
+    try:
+        from cryptography import x509
+    except ImportError:
+        raise UsageError("--https", "cryptography is not installed", "pip install 'vidtrans[live]'") from None
+    certificate, key = folder / "live-certificate.pem", folder / "live-key.pem"
+    with suppress(OSError, ValueError, x509.ExtensionNotFound):
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        known_names = {str(name.value) for name in known}
+        if set(names) <= known_names and found.not_valid_after_utc - datetime.now(UTC) > RENEWED and key.is_file():
+            return certificate, key
+    _make(certificate, key, names)
+    return certificate, key
+
+
+def _make(certificate: Path, key: Path, names: Sequence[str]) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    secret = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vidtrans live")])
+    alternatives = [x509.IPAddress(ipaddress.ip_address(n)) if _is_address(n) else x509.DNSName(n) for n in names]
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + LIFE - timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.parent.mkdir(parents=True, exist_ok=True)
+    form = serialization.PrivateFormat.PKCS8
+    pem = serialization.Encoding.PEM
+    write_bytes(key, secret.private_bytes(pem, form, serialization.NoEncryption()))
+    os.chmod(key, 0o600)
+    write_bytes(certificate, made.public_bytes(pem))

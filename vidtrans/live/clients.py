@@ -1,0 +1,82 @@
+"""A connection's mailbox: the newest picture, what was dropped, and what there is to say."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from vidtrans.live.protocol import DROPPED, PictureMessage, pack_picture
+from vidtrans.settings import Table
+
+MOST_WAITING = 256  # messages of a kind that wait for a connection which does not read; older ones are lost
+
+
+@dataclass
+class Client:
+    """One connection. ``shows_input``: it wants to see what the network sees.
+
+    A picture waits until it is sent or a newer one takes its place, so a connection that does not read holds nothing
+    up, and costs no memory.
+    """
+
+    number: int
+    is_program: bool = False
+    shows_input: bool = False
+    _picture: tuple[PictureMessage, float] | None = None
+    _dropped: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    _state: Table | None = None
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def say(self, message: Table) -> None:
+        """Send a message. Of those that have the type ``state`` the newest is sent."""
+        if message["type"] == "state":
+            self._state = message
+        else:
+            self._texts.append(message)
+        self._woken.set()
+
+    def show(self, picture: PictureMessage, received: float) -> None:
+        """Send a picture, whose frame was ``received`` at a time of ``time.perf_counter``."""
+        if self._picture is not None and self._picture[0].sender == self.number:
+            self.drop(self._picture[0].sequence, self._picture[0].timestamp)
+        self._picture = picture, received
+        self._woken.set()
+
+    def drop(self, sequence: int, timestamp: float) -> None:
+        """Acknowledge a frame of this connection that is not painted."""
+        self._dropped.append((sequence, timestamp))
+        self._woken.set()
+
+    async def messages(self) -> list[Table | bytes]:
+        """Wait for what there is to send, and return it."""
+        await self._woken.wait()
+        self._woken.clear()
+        found: list[Table | bytes] = list(self._texts)
+        self._texts.clear()
+        if self._state is not None:
+            found.append(self._state)
+            self._state = None
+        found += [pack_picture(PictureMessage(DROPPED, n, t, self.number)) for n, t in self._dropped]
+        self._dropped.clear()
+        if self._picture is not None:
+            picture, received = self._picture
+            self._picture = None
+            found.append(pack_picture(self._for_this(picture, received)))
+        return found
+
+    def _for_this(self, picture: PictureMessage, received: float) -> PictureMessage:
+        server_ms = 1e3 * (time.perf_counter() - received)
+        model_input = picture.model_input if self.shows_input else b""
+        return PictureMessage(
+            picture.kind,
+            picture.sequence,
+            picture.timestamp,
+            picture.sender,
+            picture.model_ms,
+            server_ms,
+            model_input,
+            picture.file,
+        )

@@ -1,0 +1,130 @@
+"""The controls of the page: what an artist moves while the model paints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from vidtrans.errors import UsageError
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.registry import unknown_name
+from vidtrans.settings import Table, from_table, setting, to_table
+
+LARGEST_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What is the same for every model."""
+
+    model: str = setting("", "the model that paints")
+    second: str = setting("", "a model to cross-fade with; none without a name")
+    crossfade: float = setting(0.0, "share of the second model's picture", low=0.0, high=1.0)
+    fade: float = setting(0.5, "seconds in which one model passes into another", low=0.0, high=30.0)
+    size: int = setting(
+        0, "short side in pixels at which the model paints; 0: the one it was trained at", low=0, high=LARGEST_SIZE
+    )
+    strength: float = setting(1.0, "0 is the source, 1 the model's picture, 2 twice as far", low=0.0, high=2.0)
+    keep_colour: float = setting(0.0, "share of the source's own colours that is kept", low=0.0, high=1.0)
+    past: str = setting(
+        "lerp",
+        "blend with the past: off, lerp (with the last picture), or causal (along the motion, without flicker)",
+        choices=("off", "lerp", "causal"),
+    )
+    lerp: float = setting(0.5, "share of the last picture, for lerp", low=0.0, high=0.98)
+    mirror: bool = setting(False, "mirror the source, as a camera before which one stands")
+    freeze: bool = setting(False, "keep the source's last frame, and go on painting it")
+    look: str = setting("", "which look of a model with several; the first one by itself")
+    stroke_size: float = setting(0.5, "strokes of a look from pictures: 0 fine, 1 broad", low=0.0, high=1.0)
+    zoom: float = setting(1.0, "of a dream: how many times larger it gets each frame", low=0.9, high=1.1)
+    rotate: float = setting(0.0, "of a dream: degrees that it turns each frame", low=-10.0, high=10.0)
+    pan_x: float = setting(0.0, "of a dream: share of its width by which it moves each frame", low=-0.05, high=0.05)
+    pan_y: float = setting(0.0, "of a dream: share of its height by which it moves each frame", low=-0.05, high=0.05)
+    hue: float = setting(0.0, "of a dream: degrees by which all hues turn each frame", low=-20.0, high=20.0)
+    speed: float = setting(1.0, "of a dream with a clock: 1 is the clip's own, -1 goes backwards", low=-4.0, high=4.0)
+    drive: float = setting(0.0, "of a dream: share of the source's frame in what is fed back", low=0.0, high=1.0)
+    dream_fps: float = setting(12.0, "of a dream: frames a second at most", low=1.0, high=60.0)
+
+
+@dataclass(frozen=True)
+class ControlState:
+    """The controls, and those settings of pairings that differ from the models': by pairing, by setting."""
+
+    controls: Controls = dataclasses.field(default_factory=Controls)
+    pairing: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+
+    def updated(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
+        """Return the state with other values; those of pairings are named ``edges.density``. Raises UsageError."""
+        own = {name: value for name, value in values.items() if "." not in name}
+        controls = from_table(Controls, to_table(self.controls) | own, "controls")
+        for name in (controls.model, controls.second):
+            if name and name not in models:
+                raise unknown_name("model", name, list(models))
+        pairing = {name: dict(table) for name, table in self.pairing.items()}
+        for name, value in values.items():
+            if name not in own:
+                kind, _, key = name.partition(".")
+                pairing.setdefault(kind, {})[key] = _number(name, value, models)
+        for kind, table in pairing.items():
+            for model in _of_kind(kind, models):
+                make_pairing(kind, {**_settings(model), **table})  # raises where they do not go together
+        return ControlState(controls, pairing)
+
+    def table(self) -> Table:
+        """Return all values, as ``updated`` takes them."""
+        own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
+        return to_table(self.controls) | own
+
+    def changes(self, pairing: Pairing) -> dict[str, float]:
+        """Return the settings of a pairing that differ from its model's."""
+        return dict(self.pairing.get(pairing.name, {}))
+
+
+def describe_controls() -> Table:
+    """Return what a page needs of each control: its default, its bounds, its choices and its help."""
+    return {f.name: {"default": f.default, **_bounds(f.metadata)} for f in fields(Controls)}
+
+
+def describe_pairing(pairing: Pairing) -> Table:
+    """Return the same of the settings of a pairing that are worth changing while it is rendered."""
+    found: Table = {}
+    for field in _tunable(pairing):
+        value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
+        bounds.setdefault("low", 0)
+        bounds.setdefault("high", 4 * value if value else 1)
+        # A bound may lie far from what anyone sets, so a slider reaches eight times as far as the model's own value.
+        bounds["high"] = min(bounds["high"], max(8 * value, bounds["low"] + 1e-3)) if value else bounds["high"]
+        found[f"{pairing.name}.{field.name}"] = {"default": value, "whole": isinstance(value, int), **bounds}
+    return found
+
+
+def _tunable(pairing: Pairing) -> Iterator[dataclasses.Field[object]]:
+    by_name = {f.name: f for f in fields(pairing.settings)}
+    return (by_name[name] for name in pairing.tunable)
+
+
+def _bounds(metadata: Mapping[str, object]) -> Table:
+    return {name: metadata[name] for name in ("low", "high", "choices", "help") if name in metadata}
+
+
+def _of_kind(kind: str, models: Mapping[str, LoadedModel]) -> list[LoadedModel]:
+    return [model for model in models.values() if model.pairing.name == kind]
+
+
+def _settings(model: LoadedModel) -> Table:
+    return to_table(model.pairing.settings)
+
+
+def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
+    """Return the value of a pairing's setting. Raises UsageError where no model has it, or it is no number."""
+    kind = name.partition(".")[0]
+    known = sorted(
+        {f"{kind}.{n}" for model in models.values() for n in model.pairing.tunable if model.pairing.name == kind}
+    )
+    if name not in known:
+        raise unknown_name("control", name, [*known, *(f.name for f in fields(Controls))])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"control {name}", f"{value!r:.40} is no number", "send a number")
+    return value

@@ -1,0 +1,88 @@
+"""A model that predicts the next frame, fed its own frames, while the controls move the camera."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.dreaming.camera import CameraMove
+from vidtrans.dreaming.predictors import context_of
+from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.seeds import smooth_noise
+from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
+from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
+from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.live.controls import Controls
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.session import Context
+from vidtrans.settings import parse_size
+from vidtrans.video.images.picture import cover_crop, resize
+
+ENDLESS = 1 << 40  # frames
+STILL = DreamingSettings()
+
+
+class Dreamer:
+    """Dreams on, from a picture or from noise. Raises ModelError, DeviceError, UsageError."""
+
+    def __init__(
+        self, model: LoadedModel, rendering: RenderingSettings, context: Context, seed: np.ndarray | None, size: int
+    ) -> None:
+        assert model.record is not None  # the identity model predicts nothing
+        self.model = model
+        self._controls = Controls()
+        self._drive: np.ndarray | None = None
+        self._rendering, self._context = rendering, context
+        self._sequencers: dict[DreamingSettings, ModelSequencer] = {}
+        short = size or model.record.size
+        if seed is None:
+            self.size = short, short
+            first = smooth_noise(*self.size, context.seed, statistics_in(model))
+        else:
+            self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
+            first = _to_signed(seed, self.size)
+        controls = RolloutControls(self._move, self._speed, self._amount, self._driven)
+        self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
+
+    def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
+        """Return the next frame, (H, W, 3) uint8. ``drive``: the source's frame, (h, w, 3) uint8, if there is one.
+
+        Raises DeviceError.
+        """
+        self._controls, self._drive = controls, drive
+        picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
+        return picture
+
+    def _model_at(self, frame: int) -> RolloutModel:
+        """Return the model with the drift correction that suits the camera: none of places where those move."""
+        settings = STILL
+        if any(getattr(self._controls, name) != still for name, still in NO_MOVE.items() if name != "hue"):
+            settings = replace(settings, rotate=1.0)
+        if self._controls.hue:
+            settings = replace(settings, hue=1.0)
+        if settings not in self._sequencers:
+            self._sequencers[settings] = ModelSequencer([self.model], settings, self._rendering, self._context, ENDLESS)
+        return self._sequencers[settings](frame)
+
+    def _move(self, frame: int) -> CameraMove:
+        return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
+
+    def _speed(self, frame: int) -> float:
+        return self._controls.speed
+
+    def _amount(self, frame: int) -> float:
+        return 0.0 if self._drive is None else self._controls.drive
+
+    def _driven(self, frame: int) -> np.ndarray:
+        assert self._drive is not None  # else the amount is 0
+        return _to_signed(self._drive, self.size)
+
+
+def _to_signed(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (h, w, 3) uint8 as (3, H, W) float32 in [-1, 1], cropped to the shape of ``size``, (width, height)."""
+    whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
+    cropped = resize(picture, *whole)[rows, columns]
+    return np.ascontiguousarray((cropped.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1))

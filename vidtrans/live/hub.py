@@ -1,0 +1,320 @@
+"""Who is connected, whose frames are painted, and what everybody is told. It lives in the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from vidtrans.errors import UsageError, VidtransError
+from vidtrans.events import Note, Report
+from vidtrans.live.clients import Client
+from vidtrans.live.controls import ControlState, describe_controls
+from vidtrans.live.models_on_stage import describe_model
+from vidtrans.live.pictures import encode_jpeg
+from vidtrans.live.presets import SavedControls
+from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
+from vidtrans.live.recorder import Recorder
+from vidtrans.live.worker import Answers, Job, Painted, Worker
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.settings import Table
+
+SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
+SOURCES: tuple[str, ...] = get_args(SourceKind)
+PROGRAM_PAUSE_S = 5.0  # after which another program may send frames
+
+
+class Hub(Answers):
+    """Connections, controls and recording. The worker calls it from its own thread, all others from the loop's.
+
+    One connection at a time, the ``holder``, sends the frames that are painted. A page becomes it when a person starts
+    a source there, a program when it connects, or sends after another has paused.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, LoadedModel],
+        state: ControlState,
+        saved: SavedControls,
+        recordings: Path,
+        report: Report,
+        *,
+        kiosk: bool = False,
+    ) -> None:
+        self.models, self.state, self.saved, self.recordings = models, state, saved, recordings
+        self.clients: dict[int, Client] = {}
+        self.source: str = "none"
+        self.holder = 0
+        self._kiosk, self._report = kiosk, report
+        self._numbers = itertools.count(1)
+        self._worker: Worker | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._recorder: Recorder | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
+        self._sequences = itertools.count(1)
+        self._last_program_frame = -PROGRAM_PAUSE_S
+        self._is_cut = True
+        self.last_recording: Path | None = None
+
+    def attach(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        """Work with a worker, in a loop."""
+        self._worker, self._loop = worker, loop
+
+    @property
+    def worker(self) -> Worker:
+        """Return the thread that paints."""
+        assert self._worker is not None
+        return self._worker
+
+    # What connections do
+
+    def join(self, *, is_program: bool) -> Client:
+        """Add a connection; a program's frames are painted from now on."""
+        client = Client(next(self._numbers), is_program)
+        self.clients[client.number] = client
+        client.say(self._greeting(client))
+        if is_program:
+            self._take_stage(client.number, "program")
+        client.say(self._state())
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Forget a connection. A dream goes on without the page that began it."""
+        self.clients.pop(client.number, None)
+        if self.holder == client.number and self.source != "dream":
+            self._take_stage(0, "none")
+
+    def frame(self, client: Client, message: FrameMessage) -> None:
+        """Take a frame of a connection; one that does not hold the stage has it back as dropped."""
+        if client.number != self.holder:
+            client.drop(message.sequence, message.timestamp)
+            return
+        self._submit(Job(message, client.number, self._is_cut))
+
+    async def paint_for_program(self, message: FrameMessage) -> Painted:
+        """Return the picture of a frame that came without a connection. Raises UsageError, MediaError, DeviceError."""
+        now = time.monotonic()
+        if self.holder and now - self._last_program_frame > PROGRAM_PAUSE_S and self.source != "none":
+            raise UsageError("frame", f"the stage shows another source ({self.source})", "end that one first")
+        if self.holder or self.source != "program":
+            self._take_stage(0, "program")
+        self._last_program_frame = now
+        number = next(self._sequences)
+        reply = asyncio.get_running_loop().create_future()
+        self._replies[number] = reply
+        try:
+            self._submit(Job(FrameMessage(message.kind, number, 0.0, message.file), 0, self._is_cut))
+            return await reply
+        finally:
+            self._replies.pop(number, None)
+
+    def command(self, client: Client, message: Table) -> None:
+        """Carry out a message of a page; what is wrong with it is said there."""
+        commands: Mapping[str, Callable[[Client, Table], None]] = {
+            "controls": self._set_controls,
+            "source": self._set_source,
+            "input": self._set_input,
+            "record": self._record,
+            "preset": self._preset,
+        }
+        try:
+            kind = message.get("type")
+            if not isinstance(kind, str) or kind not in commands:
+                raise UsageError("message", "its type is unknown", f"one of {', '.join(commands)}")
+            commands[kind](client, message)
+        except VidtransError as error:
+            client.say({"type": "problem", "text": str(error)})
+            client.say(self._state())
+        except OSError as error:
+            client.say({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
+
+    def _submit(self, job: Job) -> None:
+        self._is_cut = False
+        self.worker.submit(job)
+
+    def _set_controls(self, client: Client, message: Table) -> None:
+        values = message.get("values")
+        if not isinstance(values, dict):
+            raise UsageError("controls", "there are no values", 'send {"values": {name: value}}')
+        self._change(self.state.updated(values, self.models), but=client)
+
+    def _change(self, state: ControlState, but: Client | None = None) -> None:
+        self.state = state
+        self.worker.change(state)
+        self._tell(but)
+
+    def _set_source(self, client: Client, message: Table) -> None:
+        kind = message.get("kind")
+        if kind not in SOURCES:
+            raise UsageError("source", "its kind is unknown", f"one of {', '.join(SOURCES)}")
+        if kind == "dream" and not describe_model(self.models[self.state.controls.model])["dreams"]:
+            why = f"'{self.state.controls.model}' does not predict frames"
+            raise UsageError("dream", why, "choose a model of --preset next-frame")
+        self._take_stage(client.number, str(kind))
+
+    def _take_stage(self, number: int, kind: str) -> None:
+        former = self.clients.get(self.holder)
+        if former is not None and former.number != number and self.source not in ("none", "dream"):
+            former.say({"type": "replaced", "by": kind})
+        self.holder, self.source, self._is_cut = number, kind, True
+        self.worker.dream(kind == "dream")
+        self._tell()
+
+    def _set_input(self, client: Client, message: Table) -> None:
+        client.shows_input = message.get("show") is True
+
+    def _preset(self, client: Client, message: Table) -> None:
+        name = message.get("name")
+        if not isinstance(name, str):
+            raise UsageError("preset", "it has no name", "give one")
+        if message.get("do") == "save":
+            self.saved.save(name, self.state.table())
+        elif message.get("do") == "delete":
+            self.saved.delete(name)
+        else:
+            known = self.state.table()
+            values = {k: v for k, v in self.saved.load(name).items() if k in known or "." in k}
+            self._change(ControlState().updated(self._that_fit(values), self.models))
+        self._tell()
+
+    def _that_fit(self, values: Table) -> Table:
+        """Return saved values without those of models that are not here."""
+        own = self.state.controls
+        kinds = {model.pairing.name for model in self.models.values()}
+        fit = {k: v for k, v in values.items() if "." not in k or k.partition(".")[0] in kinds}
+        for name, fallback in (("model", own.model), ("second", "")):
+            fit[name] = fit.get(name) if fit.get(name) in self.models else fallback
+        return fit
+
+    def _record(self, client: Client, message: Table) -> None:
+        if message.get("on") is True:
+            self.start_recording()
+        else:
+            self._stop_recording_soon()
+
+    # Recording
+
+    def start_recording(self) -> None:
+        """Begin a video of what is shown. Raises OSError."""
+        if self._recorder is None:
+            self.recordings.mkdir(parents=True, exist_ok=True)
+            self._recorder = Recorder(_new_path(self.recordings, self.state.controls.model), self._recording_failed)
+            self._tell()
+
+    async def stop_recording(self) -> None:
+        """Finish the video, beside the loop: a long one takes seconds."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        self._tell()
+        if (path := await asyncio.to_thread(recorder.close)) is not None:
+            self.last_recording = path
+            lost = f"; {recorder.num_lost} pictures were lost, the encoder was too slow" if recorder.num_lost else ""
+            self.announce(f"recorded {recorder.num_frames} pictures: {path}{lost}")
+            for client in self.clients.values():
+                client.say({"type": "recorded", "file": path.name, "frames": recorder.num_frames})
+
+    def _stop_recording_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.stop_recording())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _recording_failed(self, problem: str) -> None:
+        """Take the news, in the recorder's thread."""
+        self._in_loop(self._stop_recording_soon)
+        self._in_loop(self._problem, f"recording stopped: {problem}")
+
+    # What the worker says, in its own thread
+
+    def painted(self, painted: Painted) -> None:
+        """Encode a picture, and hand it to everybody."""
+        if self._recorder is not None:
+            self._recorder.write(painted.picture)
+        wants_input = any(client.shows_input for client in list(self.clients.values()))
+        model_input = encode_jpeg(painted.model_input) if wants_input else b""
+        file = encode_jpeg(painted.picture) if self.clients else b""
+        self._in_loop(self._show, painted, file, model_input)
+
+    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+        """Acknowledge a frame that is not painted."""
+        self._in_loop(self._drop, job, problem)
+
+    def failed(self, problem: str, detail: str = "") -> None:
+        """Tell everybody that nothing can be painted now."""
+        self._in_loop(self._problem, problem)
+        self.announce(detail or problem, "warning")
+
+    def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _show(self, painted: Painted, file: bytes, model_input: bytes) -> None:
+        job = painted.job
+        reply = self._replies.get(job.message.sequence) if job is not None and job.sender == 0 else None
+        if reply is not None and not reply.done():
+            reply.set_result(painted)
+        kind, received = (PAINTED, job.received) if job else (REPEATED, time.perf_counter())
+        sequence, timestamp, sender = (job.message.sequence, job.message.timestamp, job.sender) if job else (0, 0.0, 0)
+        picture = PictureMessage(kind, sequence, timestamp, sender, painted.model_ms, 0.0, model_input, file)
+        for client in self.clients.values():
+            client.show(picture, received)
+
+    def _drop(self, job: Job, problem: VidtransError | None) -> None:
+        reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
+        if reply is not None and not reply.done():
+            reply.set_exception(problem or UsageError("frame", "a newer one took its place", "send one after another"))
+        if (client := self.clients.get(job.sender)) is not None:
+            client.drop(job.message.sequence, job.message.timestamp)
+            if problem is not None:
+                client.say({"type": "problem", "text": str(problem)})
+
+    def _problem(self, text: str) -> None:
+        if self.source == "dream":
+            self.source, self.holder = "none", 0
+        for client in self.clients.values():
+            client.say({"type": "problem", "text": text})
+        self._tell()
+
+    # What everybody is told
+
+    def announce(self, text: str, level: str = "info") -> None:
+        """Report a line to the person who started the server."""
+        self._report(Note(text, level))
+
+    def _greeting(self, client: Client) -> Table:
+        models = [describe_model(model) for model in self.models.values()]
+        return {
+            "type": "hello",
+            "you": client.number,
+            "kiosk": self._kiosk,
+            "models": models,
+            "controls": describe_controls(),
+        }
+
+    def _state(self) -> Table:
+        return {
+            "type": "state",
+            "controls": self.state.table(),
+            "source": self.source,
+            "holder": self.holder,
+            "recording": self._recorder is not None,
+            "presets": self.saved.names,
+            "viewers": len(self.clients),
+        }
+
+    def _tell(self, but: Client | None = None) -> None:
+        for client in self.clients.values():
+            if client is not but:
+                client.say(self._state())
+
+
+def _new_path(folder: Path, model: str) -> Path:
+    """Return a name that is not taken: the model's, and the time."""
+    stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.mp4").exists())

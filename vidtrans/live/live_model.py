@@ -1,0 +1,136 @@
+"""A model on stage: a frame goes in, its picture comes out at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.errors import UsageError
+from vidtrans.live.controls import LARGEST_SIZE, Controls, ControlState
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look import Look
+from vidtrans.rendering.composite import finish
+from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.look_conditions import LookConditions
+from vidtrans.rendering.recurrence import recurrence
+from vidtrans.session import Context
+from vidtrans.settings import Time
+from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
+
+ENDLESS = range(1 << 60)  # timestamps, of frames that end some day
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame of a source, ``rgb`` (H, W, 3) uint8. ``is_drawing``: it is the network's input, not what that shows.
+
+    ``is_cut``: it does not follow the one before it.
+    """
+
+    rgb: np.ndarray
+    is_drawing: bool = False
+    is_cut: bool = False
+
+
+class Painting(NamedTuple):
+    """A model's ``picture`` of a frame, the frame at the same size (``guide``), and what the network saw of it.
+
+    All (H, W, 3) uint8.
+    """
+
+    picture: np.ndarray
+    guide: np.ndarray
+    model_input: np.ndarray
+
+
+class _InputChoices(NamedTuple):
+    """What an input is made by."""
+
+    changes: tuple[tuple[str, float], ...]
+    look: str
+    stroke_size: float
+    is_drawing: bool
+
+
+class LiveModel:
+    """Paints frames one by one. Raises ModelError, DeviceError, UsageError."""
+
+    def __init__(self, model: LoadedModel, rendering: RenderingSettings, context: Context) -> None:
+        if model.optimises:
+            why = "it optimises each frame, for seconds or minutes"
+            raise UsageError(f"model '{model.name}'", why, "choose a model that was trained")
+        self.model, self._rendering = model, rendering
+        engine = load_engine(model, rendering, context, batch=1)
+        self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
+        self._choices: _InputChoices | None = None
+        self._index = self._first = -1
+        self._size = 0, 0
+
+    @property
+    def pairing(self) -> Pairing:
+        """Return its pairing, with the controls' changes."""
+        return self._renderer.inputs.pairing
+
+    def paint(self, frame: SourceFrame, state: ControlState) -> Painting:
+        """Paint the next frame. Raises UsageError, DeviceError."""
+        self._apply(state, frame.is_drawing)
+        self._index += 1
+        guides = _tiles(frame.rgb, len(self.pairing.guides))
+        height, width = guides[0].shape[:2]
+        size = self._working_size(state.controls, (width, height))
+        if frame.is_cut or size != self._size:
+            self._first, self._size = self._index, size
+        first, *others = [resize(guide, *size) for guide in guides]
+        prepared = self._renderer.prepare(
+            Frame(self._index, self._index, first, guides=tuple(others)), (self._first, self._index + 1)
+        )
+        (sample,) = [*self._renderer.render(prepared), *self._renderer.flush()]
+        blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
+        picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)
+        return Painting(picture, sample.guide, self.pairing.preview(prepared.input))
+
+    def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
+        wanted = str(controls.size) if controls.size else self._rendering.size
+        width, height = self.model.working_size(wanted, source)
+        if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
+            return self.model.working_size(str(LARGEST_SIZE), source)
+        return width, height
+
+    def _apply(self, state: ControlState, is_drawing: bool) -> None:
+        """Make inputs as the controls say from here on. Raises UsageError."""
+        controls = state.controls
+        changes = tuple(sorted(state.changes(self.model.pairing).items()))
+        choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
+        if choices != self._choices:
+            pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
+            drawn = is_drawing and bool(pairing.drawing_kind)
+            self._renderer.inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            self._choices = choices
+
+    def _conditions(self, pairing: Pairing, controls: Controls) -> LookConditions | None:
+        """Return what a painter of looks is told; one without the look that is asked for paints its first one."""
+        if not isinstance(pairing, Look):
+            return None
+        look = controls.look if controls.look in pairing.settings.looks else ""
+        settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)
+        return LookConditions(pairing, settings, ENDLESS, _no_moment)
+
+
+def _no_moment(moment: Time) -> Fraction:
+    raise UsageError(f"keyframes at {moment}", "a live source has no moments", "give one value")
+
+
+def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
+    """Return the guides of a frame, which lie side by side in one picture, (H, W / count, 3) each."""
+    if count < 2:
+        return [picture]
+    width = picture.shape[1] // count
+    return [np.ascontiguousarray(picture[:, k * width : (k + 1) * width]) for k in range(count)]

@@ -1,0 +1,32 @@
+"""What a page needs to know of a model."""
+
+from __future__ import annotations
+
+from vidtrans.live.controls import describe_pairing
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pairing.look import Look
+from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.pairing.regions import Regions, palette
+from vidtrans.settings import Table
+
+
+def describe_model(model: LoadedModel) -> Table:
+    """Return a model's name, size, drawings, palette, looks, guides and settings, as JSON."""
+    pairing = model.pairing
+    size = model.record.size if model.record and not pairing.at_source_size else 0
+    return {
+        "name": model.name,
+        "pairing": pairing.name,
+        "size": size,
+        "drawing": pairing.drawing_kind,
+        "palette": [_hex(c) for c in palette(pairing.settings.levels).colours] if isinstance(pairing, Regions) else [],
+        "looks": list(pairing.settings.looks) if isinstance(pairing, Look) else [],
+        "guides": list(pairing.guides),
+        "dreams": model.record is not None and isinstance(pairing, NextFrame),
+        "needs_dream": pairing.has_clock,
+        "settings": describe_pairing(pairing),
+    }
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#" + "".join(f"{int(level):02x}" for level in colour)

@@ -1,0 +1,64 @@
+"""Saved controls, by name, in one JSON file of the user's data folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import read_small_json, write_json
+from vidtrans.settings import Table
+
+MOST = 200
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+
+
+def default_path() -> Path:
+    """Return where they are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
+
+
+class SavedControls:
+    """Names and tables of controls. A file that cannot be read counts as empty, and is replaced when one is saved."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tables = self._read()
+
+    def _read(self) -> dict[str, Table]:
+        try:
+            found = read_small_json(self._path)
+        except (OSError, ValueError, UsageError):
+            return {}
+        tables = found if isinstance(found, dict) else {}
+        return {name: table for name, table in tables.items() if _NAME.fullmatch(name) and isinstance(table, dict)}
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names, in alphabetical order."""
+        return sorted(self._tables)
+
+    def load(self, name: str) -> Table:
+        """Return the controls of a name. Raises UsageError."""
+        if name not in self._tables:
+            raise UsageError(f"preset '{name}'", "it was not saved", "choose another")
+        return dict(self._tables[name])
+
+    def save(self, name: str, table: Table) -> None:
+        """Keep controls under a name. Raises UsageError, OSError."""
+        if not _NAME.fullmatch(name):
+            raise UsageError("preset", "its name has 1 to 60 characters", "choose another name")
+        if len(self._tables) >= MOST and name not in self._tables:
+            raise UsageError("preset", f"there are {MOST}", "delete one first")
+        self._write({**self._tables, name: dict(table)})
+
+    def delete(self, name: str) -> None:
+        """Forget a name. Raises OSError."""
+        self._write({known: table for known, table in self._tables.items() if known != name})
+
+    def _write(self, tables: dict[str, Table]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, tables, indent=1)
+        self._tables = tables

@@ -1,0 +1,103 @@
+"""Record what is shown as a video, each picture at the time when it was shown."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.errors import MediaError, describe_error
+from vidtrans.files import partial_path, write_atomically
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
+
+TIME_BASE = Fraction(1, 1000)
+WAITING = 8  # pictures between the worker and the encoder; more are left out
+SETTINGS = EncodingSettings(codec="h264", preset="veryfast")
+
+
+class Recorder:
+    """Writes a video to ``path`` until it is closed; ``on_failure(problem)`` is called in its thread.
+
+    The size is that of the first picture, made even; others are scaled to it.
+    """
+
+    def __init__(
+        self, path: Path, on_failure: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path, self._clock, self._on_failure = path, clock, on_failure
+        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(WAITING)
+        self._stamps = array("q")
+        self._segment = partial_path(path).with_suffix(".nut")
+        self.num_lost, self._has_failed = 0, False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_frames(self) -> int:
+        """Return how many pictures were written."""
+        return len(self._stamps)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Take a picture, (H, W, 3) uint8, that is shown now."""
+        try:
+            self._pictures.put_nowait((picture, self._clock()))
+        except queue.Full:
+            self.num_lost += 1
+
+    def close(self) -> Path | None:
+        """Finish the file, and return it; None where no picture came, or it cannot be written."""
+        ended = self._clock()
+        self._pictures.put(None)
+        self._thread.join()
+        try:
+            if self._has_failed or not self._stamps:
+                return None
+            last = max(self._stamps[-1] + 1, round(1000 * (ended - self._began)))
+            durations = np.diff([*self._stamps, last]).tolist()
+            with write_atomically(self.path) as made:
+                join([self._segment], Timing(self._stamps, durations, TIME_BASE), made, kind="mp4")
+        except (OSError, MediaError) as error:
+            self._fail(error)
+            return None
+        finally:
+            self._segment.unlink(missing_ok=True)
+        return self.path
+
+    def _run(self) -> None:
+        writer: SegmentWriter | None = None
+        while (item := self._pictures.get()) is not None:
+            if self._has_failed:
+                continue
+            picture, now = item
+            try:
+                if writer is None:
+                    self._began = now
+                    writer = SegmentWriter(self._segment, _format(picture), SETTINGS)
+                stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
+                writer.write(picture, stamp)
+                self._stamps.append(stamp)
+            except (OSError, MediaError) as error:
+                self._fail(error)
+        if writer is not None and not self._has_failed:
+            try:
+                writer.close()
+            except (OSError, MediaError) as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._has_failed = True
+        line, _ = describe_error(error) or (str(error), 1)
+        self._on_failure(line)
+
+
+def _format(picture: np.ndarray) -> PictureFormat:
+    height, width = picture.shape[:2]
+    return PictureFormat(width + width % 2, height + height % 2, Fraction(1), TIME_BASE, Fraction(30))

@@ -1,0 +1,123 @@
+"""The server: opens its port, prints its links, and runs until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from vidtrans.errors import UsageError
+from vidtrans.events import Stop
+from vidtrans.live.access import Access
+from vidtrans.live.app import make_app
+from vidtrans.live.certificate import find_certificate, link_name, machine_names
+from vidtrans.live.hub import Hub
+from vidtrans.live.protocol import MAX_MESSAGE
+from vidtrans.live.worker import Worker
+from vidtrans.requests import LOOPBACK
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens. ``certificates``: the folder of a certificate for https; None for http."""
+
+    host: str
+    port: int
+    token: str
+    certificates: Path | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether others on the network reach it."""
+        return self.host not in LOOPBACK
+
+    @property
+    def scheme(self) -> str:
+        """Return http or https."""
+        return "https" if self.certificates else "http"
+
+    def names(self) -> list[str]:
+        """Return the names by which it is reached."""
+        if not self.is_open:
+            return list(LOOPBACK)
+        return list(dict.fromkeys([*machine_names(), *([] if self.host in ("0.0.0.0", "::") else [self.host])]))
+
+
+class LiveServer:
+    """Opens the port at once, so that it is known. Raises UsageError where it cannot be opened."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._socket = _open_socket(address.host, address.port)
+        self.port: int = self._socket.getsockname()[1]
+
+    def link(self, path: str = "/", *, outward: bool = False) -> str:
+        """Return the address of a page, with its token; ``outward``: for another device."""
+        name = link_name(self.address.names()) if outward and self.address.is_open else "127.0.0.1"
+        if self.address.host == "::1":
+            name = "::1"
+        name = f"[{name}]" if ":" in name else name
+        return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}"
+
+    def run(self, hub: Hub, worker: Worker, stop: Stop) -> None:
+        """Serve until ``stop`` is requested. Raises OSError, UsageError."""
+        asyncio.run(self._serve(hub, worker, stop))
+
+    async def _serve(self, hub: Hub, worker: Worker, stop: Stop) -> None:
+        hub.attach(worker, asyncio.get_running_loop())
+        access = Access.of(self.address.token, self.address.names(), self.port, self.address.scheme)
+        files = self.address.certificates
+        certificate, key = find_certificate(files, self.address.names()) if files else (None, None)
+        config = uvicorn.Config(
+            make_app(hub, access, lambda: self.link(outward=True)),
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,  # pictures are compressed already
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            timeout_graceful_shutdown=2,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+        )
+        server = _QuietServer(config)
+        serving = asyncio.create_task(server.serve([self._socket]))
+        while not stop.requested and not serving.done():
+            await asyncio.sleep(POLL_S)
+        await hub.stop_recording()
+        server.should_exit = True
+        await serving
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves signals to the command line."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _open_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+        opened.listen(64)
+    except (OSError, OverflowError) as error:
+        opened.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{host}:{port}", str(why).lower(), "choose another --port or --host") from None
+    opened.setblocking(False)
+    return opened

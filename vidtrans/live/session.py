@@ -1,0 +1,70 @@
+"""Put a session together: models, their stage, its worker and its hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.dreamer import Dreamer
+from vidtrans.live.hub import Hub
+from vidtrans.live.live_model import LiveModel
+from vidtrans.live.presets import SavedControls
+from vidtrans.live.stage import Stage
+from vidtrans.live.worker import Worker
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.session import Context
+from vidtrans.settings import parse_size
+from vidtrans.temporal.causal import CausalSettings
+
+CAUSAL = CausalSettings(flow="dis-fast")
+
+
+class LiveSession:
+    """Models, and the settings that they are rendered by."""
+
+    def __init__(self, models: Mapping[str, LoadedModel], rendering: RenderingSettings, context: Context) -> None:
+        self._models, self._rendering, self._context = models, rendering, context
+
+    def open(self, saved: SavedControls, recordings: Path, *, kiosk: bool = False) -> tuple[Hub, Worker]:
+        """Load the models; return who is told, and who paints. Close the worker.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
+        _leave_a_core()
+        state = ControlState(self._first_controls())
+        hub = Hub(self._models, state, saved, recordings, self._context.report, kiosk=kiosk)
+        worker = Worker(self._open_stage, self._open_dreamer, state, hub)
+        worker.start()
+        return hub, worker
+
+    def _first_controls(self) -> Controls:
+        settings = self._rendering
+        size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
+        strength, colour = (settings.curve(name).values[0] for name in ("strength", "keep_colour"))
+        stroke = settings.stroke_curve().values[0]
+        first = next(iter(self._models))
+        return Controls(first, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
+
+    def _open_stage(self) -> Stage:
+        self._context.engines.clear()  # after a lost device they are of no use
+        made = {name: LiveModel(model, self._rendering, self._context) for name, model in self._models.items()}
+        return Stage(made, CAUSAL)
+
+    def _open_dreamer(self, state: ControlState, seed: np.ndarray | None) -> Dreamer:
+        model = self._models[state.controls.model]
+        return Dreamer(model, self._rendering, self._context, seed, state.controls.size)
+
+
+def _leave_a_core() -> None:
+    """Compute on all cores but one, which a browser beside it needs.
+
+    Threads of one layer wait for each other: with one for each core, a browser that holds one of them up holds up all.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))

@@ -1,0 +1,125 @@
+"""The stage: models, cross-fades between them, and what of the past is blended in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_model import LiveModel, Painting, SourceFrame
+from vidtrans.temporal.causal import CausalFilter, CausalSettings
+from vidtrans.temporal.stream import Sample, Window
+from vidtrans.video.images.picture import resize
+
+SETTLED = 1.0  # levels of 255 by which a picture may still change, and is not painted once more
+
+Weights = Mapping[str, float]  # of models, adding up to 1
+
+
+class Fader:
+    """Which models paint, and with which shares. One that is chosen comes in over ``fade`` seconds."""
+
+    def __init__(self) -> None:
+        self._chosen: tuple[str, str] | None = None
+        self._from: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._since, self.is_fading = 0.0, False
+
+    def weights(self, controls: Controls, now: float) -> dict[str, float]:
+        """Return the shares at a time in seconds; those that are 0 are left out."""
+        target = {controls.model: 1.0}
+        if controls.second and controls.crossfade:
+            target = {controls.model: 1 - controls.crossfade}
+            target[controls.second] = target.get(controls.second, 0) + controls.crossfade
+        chosen = controls.model, controls.second
+        if self._chosen is None:
+            self._from = target
+        elif chosen != self._chosen:
+            self._from, self._since = self._last, now
+        self._chosen = chosen
+        share = min(1.0, (now - self._since) / controls.fade) if controls.fade else 1.0
+        self.is_fading = share < 1 and self._from != target
+        names = [*target, *(name for name in self._from if name not in target)]
+        mixed = {n: (1 - share) * self._from.get(n, 0) + share * target.get(n, 0) for n in names}
+        self._last = {name: weight for name, weight in mixed.items() if weight > 0}
+        return self._last
+
+
+class StagePicture(NamedTuple):
+    """The ``picture`` that is shown, and what the first model's network saw; both (H, W, 3) uint8."""
+
+    picture: np.ndarray
+    model_input: np.ndarray
+
+
+class Stage:
+    """Paints frames one after another, as the controls say."""
+
+    def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
+        self.models, self._causal = models, causal
+        self._fader = Fader()
+        self._painting: set[str] = set()  # the models that painted the last frame
+        self._filter: CausalFilter | None = None
+        self._mean: np.ndarray | None = None  # float32, the picture that was shown last
+        self._index = 0
+        self._is_settled = True
+
+    @property
+    def is_changing(self) -> bool:
+        """Return whether the same frame, painted once more, would give another picture."""
+        return self._fader.is_fading or not self._is_settled
+
+    def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
+        """Paint the next frame at a time in seconds. Raises UsageError, DeviceError."""
+        controls = state.controls
+        if controls.mirror:
+            frame = SourceFrame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.is_drawing, frame.is_cut)
+        weights = self._fader.weights(controls, now)
+        paintings = {}
+        for name in weights:
+            is_cut = frame.is_cut or name not in self._painting
+            paintings[name] = self.models[name].paint(SourceFrame(frame.rgb, frame.is_drawing, is_cut), state)
+        self._painting = set(weights)
+        first = paintings[next(iter(weights))]
+        picture = self._with_past(_mix(paintings, weights), first.guide, frame, controls)
+        return StagePicture(picture, first.model_input)
+
+    def show(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
+        """Return a picture that was made elsewhere, (H, W, 3) uint8, as it is shown after those before it."""
+        return self._with_past(picture, picture, SourceFrame(picture), controls)
+
+    def _with_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:
+        self._index += 1
+        if controls.past != "causal" or frame.is_drawing:
+            self._filter = None
+        elif self._filter is None:
+            self._filter = CausalFilter(self._causal)
+        if self._filter is not None:
+            sample = Sample(self._index, self._index, guide, picture, frame.is_cut)
+            picture = self._filter(Window((sample,), 0))
+        return self._with_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
+
+    def _with_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
+        """Mix a picture with the one that was shown last, in float32, so that it arrives."""
+        last, self._is_settled = self._mean, True
+        if not share or last is None or last.shape != picture.shape or frame.is_cut:
+            self._mean = picture.astype(np.float32)
+            return picture
+        self._mean = cv2.addWeighted(picture.astype(np.float32), 1 - share, last, share, 0)
+        self._is_settled = float(cv2.norm(self._mean, picture.astype(np.float32), cv2.NORM_INF)) < SETTLED
+        return np.rint(self._mean).astype(np.uint8)
+
+
+def _mix(paintings: Mapping[str, Painting], weights: Weights) -> np.ndarray:
+    """Return the mean of the models' pictures, at the size of the first, (H, W, 3) uint8."""
+    if len(weights) == 1:
+        (painting,) = paintings.values()
+        return painting.picture
+    height, width = next(iter(paintings.values())).picture.shape[:2]
+    mixed = np.zeros((height, width, 3), np.float32)
+    for name, weight in weights.items():
+        mixed += np.float32(weight) * resize(paintings[name].picture, width, height)
+    return np.rint(mixed).astype(np.uint8)

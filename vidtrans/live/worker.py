@@ -1,0 +1,210 @@
+"""The thread that owns the models: it paints the newest frame, and nothing else waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidtrans.errors import VidtransError
+from vidtrans.live.controls import ControlState
+from vidtrans.live.dreamer import Dreamer
+from vidtrans.live.live_model import SourceFrame
+from vidtrans.live.pictures import decode
+from vidtrans.live.protocol import FrameMessage
+from vidtrans.live.stage import Stage
+
+REPEAT_S = 1 / 30  # between two pictures of one frame
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # waits before models are loaded again
+
+
+@dataclass(frozen=True)
+class Job:
+    """A frame to paint. ``received``: of ``time.perf_counter``. ``sender``: its connection's number."""
+
+    message: FrameMessage
+    sender: int = 0
+    is_cut: bool = False
+    received: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture that was painted, (H, W, 3) uint8. ``job``: None where no new frame was the reason."""
+
+    job: Job | None
+    picture: np.ndarray
+    model_input: np.ndarray
+    model_ms: float
+
+
+class Answers:
+    """What the worker calls, in its own thread."""
+
+    def painted(self, painted: Painted) -> None:
+        """Take a picture."""
+
+    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+        """Take a frame that was overtaken by a newer one, or that has a ``problem``."""
+
+    def failed(self, problem: str, detail: str = "") -> None:
+        """Take the news that nothing can be painted now; ``detail`` is a traceback."""
+
+
+class Worker:
+    """``open_stage`` loads the models, in the worker's thread; it is called again where the device was lost.
+
+    ``open_dreamer(state, seed)`` begins a dream, from a picture or from noise. Close it.
+    """
+
+    def __init__(
+        self,
+        open_stage: Callable[[], Stage],
+        open_dreamer: Callable[[ControlState, np.ndarray | None], Dreamer],
+        state: ControlState,
+        answers: Answers,
+    ) -> None:
+        self._open_stage, self._open_dreamer, self._answers = open_stage, open_dreamer, answers
+        self._changed = threading.Condition()
+        self._state, self._is_closed, self._is_dirty = state, False, False
+        self._job: Job | None = None
+        self._dreams = False
+        self._stage: Stage | None = None
+        self._dreamer: Dreamer | None = None
+        self._frame: SourceFrame | None = None  # the last one, which is painted again where the controls change
+        self._shown: np.ndarray | None = None
+        self._retry_s = FIRST_RETRY_S
+        self.num_painted = self.num_dropped = 0
+        self._thread = threading.Thread(target=self._run, name="live worker", daemon=True)
+
+    def start(self) -> None:
+        """Load the models, and begin to paint. Raises ModelError, DeviceError, UsageError."""
+        self._stage = self._open_stage()
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Paint a frame next, in place of one that waits."""
+        with self._changed:
+            overtaken, self._job = self._job, job
+            self._changed.notify()
+        if overtaken is not None:
+            self._drop(overtaken)
+
+    def change(self, state: ControlState) -> None:
+        """Paint with other controls from here on, the last frame too."""
+        with self._changed:
+            self._state, self._is_dirty = state, True
+            self._changed.notify()
+
+    def dream(self, on: bool) -> None:
+        """Begin to dream, from what is shown, or end it."""
+        with self._changed:
+            self._dreams = on
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Finish the picture in hand, and end."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=60)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work, self._patience())
+                if self._is_closed:
+                    return
+                job, self._job = self._job, None
+                state, is_dirty, self._is_dirty = self._state, self._is_dirty, False
+                dreams = self._dreams
+            began = time.perf_counter()
+            try:
+                self._paint(job, state, is_dirty, dreams)
+                self._retry_s = FIRST_RETRY_S
+            except VidtransError as error:
+                self._refuse(job, error)
+            except Exception as error:
+                self._recover(job, error)
+            if dreams:
+                self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
+
+    def _has_work(self) -> bool:
+        return self._is_closed or self._job is not None or self._is_dirty or self._dreams
+
+    def _patience(self) -> float | None:
+        return REPEAT_S if self._frame is not None and self._stage is not None and self._stage.is_changing else None
+
+    def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or not self._dreams, max(0.0, seconds))
+
+    def _paint(self, job: Job | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
+        """Raises VidtransError, and whatever a lost device raises."""
+        if self._stage is None:
+            self._stage = self._open_stage()
+        if job is not None:
+            rgb = decode(job.message.file)
+            if state.controls.freeze and self._frame is not None and not job.is_cut and not dreams:
+                self._drop(job)
+                if not is_dirty and not self._stage.is_changing:
+                    return
+                job = None
+            else:
+                self._frame = SourceFrame(rgb, job.message.kind == "drawing", job.is_cut)
+        if dreams:
+            self._dream(job, state)
+            return
+        self._dreamer = None
+        if self._frame is None:
+            return
+        began = time.perf_counter()
+        frame = self._frame
+        painted = self._stage.paint(frame, state, time.monotonic())
+        self._frame = SourceFrame(frame.rgb, frame.is_drawing)
+        self._answer(job, painted.picture, painted.model_input, began)
+
+    def _dream(self, job: Job | None, state: ControlState) -> None:
+        if job is not None:
+            self._drop(job)  # it drives the dream, which has a rhythm of its own
+        if self._dreamer is None or self._dreamer.model.name != state.controls.model:
+            self._dreamer = self._open_dreamer(state, self._shown)
+        began = time.perf_counter()
+        assert self._stage is not None
+        drive = self._frame.rgb if self._frame is not None else None
+        picture = self._stage.show(self._dreamer.step(state.controls, drive), state.controls)
+        self._answer(None, picture, picture, began)
+
+    def _answer(self, job: Job | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
+        self._shown = picture
+        self.num_painted += 1
+        self._answers.painted(Painted(job, picture, model_input, 1e3 * (time.perf_counter() - began)))
+
+    def _drop(self, job: Job, problem: VidtransError | None = None) -> None:
+        self.num_dropped += 1
+        self._answers.dropped(job, problem)
+
+    def _refuse(self, job: Job | None, error: VidtransError) -> None:
+        """Go on after a frame or controls with which nothing can be painted."""
+        if job is not None:
+            self._drop(job, error)
+        else:
+            self._answers.failed(str(error))
+        with self._changed:
+            self._dreams = False
+
+    def _recover(self, job: Job | None, error: Exception) -> None:
+        """Load everything again after a while: the device may have been lost, and be found again."""
+        if job is not None:
+            self._drop(job)
+        detail = "".join(traceback.format_exception(error))
+        self._answers.failed(f"painting failed ({type(error).__name__}); trying again in {self._retry_s:.0f} s", detail)
+        self._stage = self._dreamer = None
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed, self._retry_s)
+        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)

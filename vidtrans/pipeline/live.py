@@ -1,0 +1,98 @@
+"""``vidtrans live``: models that paint what a page, a camera or a program sends."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.errors import UsageError
+from vidtrans.models.loaded_model import LoadedModel, load_model
+from vidtrans.requests import LiveRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table, parse_size
+
+if TYPE_CHECKING:
+    from vidtrans.live.server import LiveServer
+
+NEEDED = ("starlette", "uvicorn", "websockets", "segno")
+
+
+def live(request: LiveRequest, context: Context) -> Table:
+    """Serve the page until a stop is requested, and return what is reported.
+
+    Raises UsageError, ModelError, DeviceError.
+    """
+    if any(find_spec(name) is None for name in NEEDED):
+        raise UsageError("vidtrans live", "its server is not installed", "pip install 'vidtrans[live]'")
+    from vidtrans.live.access import new_token
+    from vidtrans.live.presets import SavedControls, default_path
+    from vidtrans.live.server import Address, LiveServer
+    from vidtrans.live.session import LiveSession
+
+    rendering = request.recipe.settings("rendering", RenderingSettings)
+    models = _load_models(request, context)
+    certificates = default_path().parent if request.https else None
+    address = Address(request.host, request.port, request.token or new_token(), certificates)
+    session = LiveSession(models, rendering, context)
+    hub, worker = session.open(SavedControls(default_path()), request.output or Path(), kiosk=request.kiosk)
+    server = LiveServer(address)  # after the models: whoever finds the port open is answered
+    _announce(request, server, context)
+    try:
+        server.run(hub, worker, context.stop)
+    finally:
+        worker.close()
+    return {
+        "output": str(hub.last_recording) if hub.last_recording else None,
+        "frames": worker.num_painted,
+        "dropped": worker.num_dropped,
+    }
+
+
+def _load_models(request: LiveRequest, context: Context) -> dict[str, LoadedModel]:
+    """Return the models by name. Raises UsageError, ModelError."""
+    models: dict[str, LoadedModel] = {}
+    for name in request.models:
+        model = load_model(name, context, request.recipe.pairing_changes)
+        if model.name in models:
+            model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
+        models[model.name] = model
+    size = request.recipe.settings("rendering", RenderingSettings).size
+    if size != "trained" and parse_size(size).short is None:
+        raise UsageError(f"--size {size}", "sources have sizes of their own", "give the short side, as in --size 256")
+    return models
+
+
+def _announce(request: LiveRequest, server: LiveServer, context: Context) -> None:
+    """Print the links."""
+    link = server.link()
+    context.note(f"open {link}")
+    context.note(f"for OBS and second screens: {server.link('/output')}")
+    if server.address.is_open:
+        outward = server.link(outward=True)
+        context.note(
+            f"--host {request.host}: anybody on this network who has the link can watch, draw and record here",
+            "warning",
+        )
+        context.note(f"on a phone: {outward}\n{_code(outward)}")
+        if not request.https:
+            context.note("browsers give their camera to this page on this machine only; elsewhere add --https")
+        else:
+            context.note("the certificate is this machine's own: the browser asks once whether to trust it")
+    context.note("Ctrl-C ends it")
+    if request.open_page:
+        webbrowser.open(link)
+
+
+def _code(link: str) -> str:
+    """Return a link as a QR code, in characters."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(link, error="l").terminal(drawn, compact=True)
+    return drawn.getvalue()
