@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name
 from vidtrans.settings import Table, from_table, setting, to_table
 
@@ -62,6 +63,9 @@ class ControlState:
         for name in (controls.model, controls.second):
             if name and name not in models:
                 raise unknown_name("model", name, list(models))
+        looks = [look for model in models.values() for look in looks_of(model.pairing)]
+        if controls.look and controls.look not in looks:
+            raise unknown_name("look", controls.look, looks)
         pairing = {name: dict(table) for name, table in self.pairing.items()}
         for name, value in values.items():
             if name not in own:
@@ -82,6 +86,11 @@ class ControlState:
         return dict(self.pairing.get(pairing.name, {}))
 
 
+def looks_of(pairing: Pairing) -> list[str]:
+    """Return the names of the looks that a painter of looks has; none for another pairing."""
+    return list(pairing.settings.looks) if isinstance(pairing, Look) else []
+
+
 def describe_controls() -> Table:
     """Return what a page needs of each control: its default, its bounds, its choices and its help."""
     return {f.name: {"default": f.default, **_bounds(f.metadata)} for f in fields(Controls)}
@@ -90,6 +99,8 @@ def describe_controls() -> Table:
 def describe_pairing(pairing: Pairing) -> Table:
     """Return the same of the settings of a pairing that are worth changing while it is rendered."""
     found: Table = {}
+    if pairing.uses_mask:  # a live source has none
+        return found
     for field in _tunable(pairing):
         value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
         bounds.setdefault("low", 0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vidtrans.live.controls import describe_pairing
+from vidtrans.live.controls import describe_pairing, looks_of
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.look import Look
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pairing.regions import Regions, palette
 from vidtrans.settings import Table
@@ -20,7 +19,7 @@ def describe_model(model: LoadedModel) -> Table:
         "size": size,
         "drawing": pairing.drawing_kind,
         "palette": [_hex(c) for c in palette(pairing.settings.levels).colours] if isinstance(pairing, Regions) else [],
-        "looks": list(pairing.settings.looks) if isinstance(pairing, Look) else [],
+        "looks": looks_of(pairing),
         "guides": list(pairing.guides),
         "dreams": model.record is not None and isinstance(pairing, NextFrame),
         "needs_dream": pairing.has_clock,

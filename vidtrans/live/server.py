@@ -51,10 +51,12 @@ class Address:
 
 
 class LiveServer:
-    """Opens the port at once, so that it is known. Raises UsageError where it cannot be opened."""
+    """Opens the port at once, so that it is known. Raises UsageError where it cannot be opened, OSError."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        folder = address.certificates
+        self._certificate = find_certificate(folder, address.names()) if folder else (None, None)
         self._socket = _open_socket(address.host, address.port)
         self.port: int = self._socket.getsockname()[1]
 
@@ -67,14 +69,13 @@ class LiveServer:
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}"
 
     def run(self, hub: Hub, worker: Worker, stop: Stop) -> None:
-        """Serve until ``stop`` is requested. Raises OSError, UsageError."""
+        """Serve until ``stop`` is requested."""
         asyncio.run(self._serve(hub, worker, stop))
 
     async def _serve(self, hub: Hub, worker: Worker, stop: Stop) -> None:
         hub.attach(worker, asyncio.get_running_loop())
         access = Access.of(self.address.token, self.address.names(), self.port, self.address.scheme)
-        files = self.address.certificates
-        certificate, key = find_certificate(files, self.address.names()) if files else (None, None)
+        certificate, key = self._certificate
         config = uvicorn.Config(
             make_app(hub, access, lambda: self.link(outward=True)),
             ws="websockets-sansio",

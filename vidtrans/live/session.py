@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.curves import KeyframeCurve
+from vidtrans.errors import UsageError
 from vidtrans.live.controls import Controls, ControlState
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
@@ -17,6 +19,7 @@ from vidtrans.live.live_model import LiveModel
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage import Stage
 from vidtrans.live.worker import Worker
+from vidtrans.machine import cores
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.settings import parse_size
@@ -37,7 +40,8 @@ class LiveSession:
         Raises ModelError, DeviceError, UsageError.
         """
         _leave_a_core()
-        state = ControlState(self._first_controls())
+        first = self._first_controls()
+        state = ControlState(replace(first, look="")).updated({"look": first.look}, self._models)
         hub = Hub(self._models, state, saved, recordings, self._context.report, kiosk=kiosk)
         worker = Worker(self._open_stage, self._open_dreamer, state, hub)
         worker.start()
@@ -46,8 +50,8 @@ class LiveSession:
     def _first_controls(self) -> Controls:
         settings = self._rendering
         size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
-        strength, colour = (settings.curve(name).values[0] for name in ("strength", "keep_colour"))
-        stroke = settings.stroke_curve().values[0]
+        strength, colour = (_constant(settings.curve(name), name) for name in ("strength", "keep_colour"))
+        stroke = _constant(settings.stroke_curve(), "stroke_size")
         first = next(iter(self._models))
         return Controls(first, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
 
@@ -61,10 +65,15 @@ class LiveSession:
         return Dreamer(model, self._rendering, self._context, seed, state.controls.size)
 
 
+def _constant(curve: KeyframeCurve, name: str) -> float:
+    if curve.constant is None:
+        raise UsageError(f"keyframes for {name}", "a live source has no moments", "give one value")
+    return curve.constant
+
+
 def _leave_a_core() -> None:
     """Compute on all cores but one, which a browser beside it needs.
 
     Threads of one layer wait for each other: with one for each core, a browser that holds one of them up holds up all.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() - 1)))

@@ -1,0 +1,128 @@
+"""``vidtrans live`` as a person starts and ends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import refuse
+from live_server import flat, pixels, png
+
+from vidtrans.live.certificate import find_certificate, machine_names
+
+
+@contextmanager
+def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]:
+    """Start it, and give its link and the lines that it prints; it is ended with Ctrl-C."""
+    command = [sys.executable, "-m", "vidtrans", "live", "--port", "0", "--device", "cpu", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines: list[str] = []
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line.rstrip())
+            if "Ctrl-C" in line:
+                break
+        link = re.search(r"open (\S+)", "\n".join(lines))
+        assert link, lines
+        yield link[1], lines
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        lines += out.splitlines() + err.splitlines()
+    assert process.returncode == status, lines
+
+
+def post(link: str, level: int, context: ssl.SSLContext | None = None) -> np.ndarray:
+    headers = {"content-type": "image/png", "accept": "image/png"}
+    request = urllib.request.Request(link.replace("/?", "/frame?"), png(flat(level)), headers=headers)
+    with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        return pixels(answer.read())
+
+
+def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    with started("--model", "identity", "--json") as (link, lines):
+        assert link.startswith("http://127.0.0.1:")
+        assert (post(link, 99) == 99).all()
+        with urllib.request.urlopen(link, timeout=60) as page:
+            assert b'id="output"' in page.read()
+    (table,) = [json.loads(line) for line in lines if line.startswith("{")]
+    assert (table["frames"], table["dropped"], table["output"], table["cached"]) == (1, 0, None, False)
+    assert any("/output?token=" in line for line in lines)
+
+
+def test_https_is_for_this_machines_names_and_the_network_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    network = ("--host", "0.0.0.0", "--allow-network", "--https")
+    with started("--model", "identity", "--token", "the-same-one-each-day", *network) as (link, lines):
+        assert link.startswith("https://")
+        assert link.endswith("the-same-one-each-day")
+        (certificate,) = (tmp_path / "data").rglob("*certificate.pem")
+        trusting = ssl.create_default_context(cafile=certificate)
+        assert (post(link, 7, trusting) == 7).all()
+    text = "\n".join(lines)
+    assert "anybody on this network" in text
+    assert "on a phone: https://" in text
+    assert "█" in text  # the QR code
+
+
+def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
+    names = machine_names()
+    certificate, key = find_certificate(tmp_path, names)
+    first = certificate.read_bytes()
+    assert key.stat().st_mode & 0o077 == 0
+    assert find_certificate(tmp_path, names[:2])[0].read_bytes() == first
+    assert find_certificate(tmp_path, [*names, "another.example"])[0].read_bytes() != first
+    certificate.write_text("damaged")
+    assert find_certificate(tmp_path, names)[0].read_bytes().startswith(b"-----BEGIN CERTIFICATE")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "why"),
+    [
+        (("--host", "0.0.0.0"), 2, "--allow-network"),
+        (("--host", "192.0.2.1", "--allow-network"), 2, "--port or --host"),
+        (("--token", "short"), 2, "16"),
+        (("--token", "with a space in the midst"), 2, "letters"),
+        (("--size", "640x360"), 2, "short side"),
+        (("--size", "source"), 2, "short side"),
+        (("--strength", "2"), 2, "--strength"),
+        (("--set", "rendering.strength=0: 1, 9: 0"), 2, "keyframes"),
+        (("--model", "none such"), 3, "no model"),
+        (("--set", "rendering.cuts=off"), 2, "cuts"),
+        (("--set", "encoding.codec=h265"), 2, "encoding"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, why: str
+) -> None:
+    assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
+
+
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert "in use" in refuse(capsys, 2, "live", "--model", "identity", "--port", port)
+
+
+def test_without_its_extra_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("vidtrans.pipeline.live.find_spec", lambda name: None if name == "uvicorn" else found(name))
+    assert "vidtrans[live]" in refuse(capsys, 2, "live", "--model", "identity")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from vidtrans.errors import MediaError
+from vidtrans.live.pictures import decode, encode_jpeg, encode_png
+
+PICTURE = np.zeros((6, 8, 3), np.uint8)
+PICTURE[:3, :, 0], PICTURE[3:, :, 2] = 200, 100
+
+
+def file_of(picture: np.ndarray, kind: str, **options: object) -> bytes:
+    made = io.BytesIO()
+    Image.fromarray(picture).save(made, kind, **options)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {"quality": 100, "subsampling": 0})]
+)
+def test_each_format_is_read(kind: str, options: dict[str, object]) -> None:
+    read = decode(file_of(PICTURE, kind, **options))
+    assert (read.shape, read.dtype) == (PICTURE.shape, PICTURE.dtype)
+    assert np.abs(read[:2].astype(int) - PICTURE[:2]).max() <= 6
+
+
+def test_grey_becomes_colour_and_transparency_white() -> None:
+    grey = decode(file_of(np.full((4, 5), 77, np.uint8), "PNG"))
+    clear = decode(file_of(np.dstack([PICTURE, np.full(PICTURE.shape[:2], 0, np.uint8)]), "PNG"))
+    assert (grey == 77).all()
+    assert grey.shape == (4, 5, 3)
+    assert (clear == 255).all()
+
+
+def test_sixteen_bits_become_eight() -> None:
+    file = cv2.imencode(".png", np.full((4, 5, 3), 0x8899, np.uint16))[1].tobytes()
+    assert (decode(file) == 0x88).all()
+
+
+def test_what_it_encodes_it_reads() -> None:
+    assert np.array_equal(decode(encode_png(PICTURE)), PICTURE)
+    assert np.abs(decode(encode_jpeg(PICTURE)).astype(int) - PICTURE).mean() < 8
+
+
+def bomb() -> bytes:
+    """A PNG of a hundred bytes that says that it has ten billion pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def animation() -> bytes:
+    made = io.BytesIO()
+    frames = [Image.fromarray(PICTURE), Image.fromarray(PICTURE[::-1].copy())]
+    frames[0].save(made, "WEBP", save_all=True, append_images=frames[1:])
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        (bomb(), "too large"),
+        (animation(), "animation"),
+        (b"GIF89a" + bytes(40), "not a JPEG"),
+        (file_of(PICTURE, "BMP"), "not a JPEG"),
+        (file_of(PICTURE, "TIFF"), "not a JPEG"),
+        (file_of(PICTURE, "PNG")[:60], "damaged|not a JPEG"),
+        (b"", "not a JPEG"),
+    ],
+    ids=["bomb", "animation", "gif", "bmp", "tiff", "cut", "empty"],
+)
+def test_what_is_no_single_picture_of_a_sane_size_is_refused(file: bytes, why: str) -> None:
+    with pytest.raises(MediaError, match=why):
+        decode(file)
+
+
+@given(st.integers(0, 400), st.integers(0, 255), st.sampled_from(["PNG", "JPEG", "WEBP"]))
+def test_a_damaged_byte_gives_a_picture_or_one_kind_of_error(at: int, level: int, kind: str) -> None:
+    file = bytearray(file_of(PICTURE, kind))
+    file[at % len(file)] = level
+    try:
+        read = decode(bytes(file))
+    except MediaError:
+        return
+    assert read.dtype == np.uint8
+    assert read.shape[2] == 3

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from clips import decode, times
+from live_server import flat, until
+
+from vidtrans.live.recorder import Recorder
+
+
+def record(path: Path, moments: list[float], ended: float, size: tuple[int, int] = (32, 24)) -> list[str]:
+    """Record grey pictures that are shown at moments in seconds."""
+    clock, problems = iter([*moments, ended]), list[str]()
+    recorder = Recorder(path, problems.append, lambda: next(clock))
+    for number, _ in enumerate(moments):
+        recorder.write(flat(20 * number, size))
+        until(lambda n=number: recorder.num_frames == n + 1)
+    recorder.close()
+    return problems
+
+
+def test_each_picture_is_there_at_the_time_when_it_was_shown() -> None:
+    assert record(Path("r.mp4"), [100.0, 100.04, 100.3, 102.0], 102.5) == []
+    assert times(Path("r.mp4")) == [0, Fraction(1, 25), Fraction(3, 10), 2]
+    _, _, pictures = decode(Path("r.mp4"))
+    assert [round(float(p.mean()) / 20) for p in pictures] == [0, 1, 2, 3]
+
+
+def test_times_ascend_where_the_clock_stands() -> None:
+    assert record(Path("r.mp4"), [5.0, 5.0, 5.0], 5.0) == []
+    assert times(Path("r.mp4")) == [0, Fraction(1, 1000), Fraction(2, 1000)]
+
+
+def test_odd_sizes_and_changes_of_size_are_no_trouble() -> None:
+    problems: list[str] = []
+    recorder = Recorder(Path("r.mp4"), problems.append)
+    for number, size in enumerate(((31, 23), (64, 48), (16, 16))):
+        recorder.write(flat(90, size))
+        until(lambda n=number: recorder.num_frames == n + 1)
+    assert recorder.close() == Path("r.mp4")
+    assert problems == []
+    assert {p.shape for p in decode(Path("r.mp4"))[2]} == {(24, 32, 3)}
+
+
+def test_without_a_picture_there_is_no_file() -> None:
+    assert Recorder(Path("r.mp4"), print).close() is None
+    assert list(Path().iterdir()) == []
+
+
+def test_nothing_half_written_is_left_where_the_folder_is_gone() -> None:
+    problems: list[str] = []
+    recorder = Recorder(Path("none such") / "r.mp4", problems.append)
+    recorder.write(np.zeros((24, 32, 3), np.uint8))
+    assert recorder.close() is None
+    assert len(problems) == 1
+    assert list(Path().iterdir()) == []

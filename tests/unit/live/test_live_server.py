@@ -1,0 +1,414 @@
+"""The server as programs and pages meet it, over the network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import times
+from forged import forged_requests, is_accepted, send
+from live_server import TOKEN, Running, flat, load, pixels, png, serving, until
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from vidtrans.errors import UsageError
+from vidtrans.live.access import Access
+from vidtrans.live.hub import Hub
+from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
+from vidtrans.live.server import Address, LiveServer
+from vidtrans.live.worker import Worker
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with serving() as server:
+        yield server
+
+
+def post(running: Running, body: bytes, path: str = "/frame", **headers: str) -> tuple[int, bytes]:
+    named = {name.replace("_", "-"): value for name, value in {"content_type": "image/png", **headers}.items()}
+    request = urllib.request.Request(running.link(path).replace(f"?token={TOKEN}", ""), body, headers=named)
+    request.add_header("authorization", f"Bearer {TOKEN}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_a_frame_comes_back_painted_to_the_one_who_sent_it(running: Running) -> None:
+    with running.program() as page:
+        hello = page.message("hello")
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        sequence = page.frame(flat(120))
+        picture = page.picture(sequence)
+    assert (picture.kind, picture.sender, picture.timestamp) == (PAINTED, hello["you"], float(sequence))
+    assert np.abs(pixels(picture.file).astype(int) - 120).max() <= 2
+    assert picture.model_ms <= picture.server_ms
+    assert picture.model_input == b""
+
+
+def test_what_the_network_sees_is_sent_to_those_who_want_it(running: Running) -> None:
+    with running.program() as page, running.program() as other:
+        page.send(type="input", show=True)
+        page.send(type="source", kind="camera")
+        other.message("state", source="camera")
+        page.frame(flat(40))
+        assert pixels(page.picture().model_input).shape == (24, 32, 3)
+        assert other.picture().model_input == b""
+
+
+def test_all_see_what_one_sends(running: Running) -> None:
+    with running.program() as page, running.program() as viewer:
+        page.send(type="source", kind="drawing")
+        viewer.message("state", source="drawing")
+        page.frame(flat(77), "drawing")
+        assert (pixels(viewer.picture().file) == 77).all()
+
+
+def test_controls_moved_on_one_page_move_on_the_others_and_paint_anew(running: Running) -> None:
+    with running.program() as page, running.program() as phone:
+        page.send(type="source", kind="camera")
+        phone.message("state", source="camera")
+        picture = flat(0)
+        picture[:, :16] = 200
+        page.frame(picture)
+        page.picture()
+        phone.send(type="controls", values={"mirror": True, "past": "off"})
+        page.state(mirror=True)
+        again = page.picture()
+    assert again.kind == REPEATED
+    assert pixels(again.file)[:, :12].max() < 60
+    assert pixels(again.file)[:, 20:].min() > 140
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ({"type": "controls", "values": {"strength": 9}}, "strength"),
+        ({"type": "controls", "values": [1]}, "values"),
+        ({"type": "controls"}, "values"),
+        ({"type": "source", "kind": "x"}, "kind"),
+        ({"type": "source", "kind": "dream"}, "does not predict"),
+        ({"type": "preset", "do": "load", "name": "x"}, "not saved"),
+        ({"type": "preset", "do": "save", "name": 3}, "name"),
+        ({"type": "preset", "do": "save", "name": "x" * 99}, "name"),
+        ({"type": "explode"}, "type"),
+        ({"type": ["controls"]}, "type"),
+        ({}, "type"),
+        ([], "JSON"),
+        ("x", "JSON"),
+    ],
+    ids=str,
+)
+def test_a_message_that_does_not_fit_is_answered_and_the_server_goes_on(
+    running: Running, message: object, problem: str
+) -> None:
+    with running.program() as page:
+        page.socket.send(json.dumps(message))
+        assert problem in page.message("problem")["text"]
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+
+
+@pytest.mark.parametrize(
+    "junk", ["{", "[" * 100_000, b"", b"\x01", bytes(4000), b"\x01\x01" + bytes(20), "\x00"], ids=str
+)
+def test_junk_is_answered_and_the_server_goes_on(running: Running, junk: str | bytes) -> None:
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        page.socket.send(junk)
+        page.message("problem")
+        assert page.picture(page.frame(flat(9))).kind == PAINTED
+
+
+def test_a_frame_that_is_no_picture_is_given_back(running: Running) -> None:
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        sequence = page.frame(b"GIF89a")
+        assert "not a JPEG" in page.message("problem")["text"]
+        assert page.frame(flat(3)) == sequence + 1
+        assert page.picture(sequence + 1).kind == PAINTED
+
+
+def test_a_message_of_100_megabytes_ends_its_connection_and_nothing_else(running: Running) -> None:
+    with running.program() as other:
+        with running.program() as page:
+            with suppress(ConnectionClosed):
+                page.socket.send(bytes(100 << 20))
+            with pytest.raises(ConnectionClosed):
+                page.message("never sent")
+        other.send(type="source", kind="camera")
+        other.message("state", source="camera")
+        assert other.picture(other.frame(flat(3))).kind == PAINTED
+
+
+def test_a_viewer_that_stops_reading_holds_nobody_up(running: Running) -> None:
+    rng = np.random.default_rng(0)
+    noise = png(rng.integers(0, 255, (400, 400, 3), np.uint8))
+    deaf = socket.create_connection(("127.0.0.1", running.server.port))
+    request = f"GET /ws?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{running.server.port}\r\nConnection: Upgrade\r\n"
+    request += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    deaf.sendall(request.encode())  # and never reads
+    with running.program() as page, deaf:
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        for _ in range(60):
+            assert page.picture(page.frame(noise)).kind == PAINTED
+        assert len(running.hub.clients) == 2
+        (stuck,) = [c for c in running.hub.clients.values() if c.number != running.hub.holder]
+        assert len(stuck._texts) + len(stuck._dropped) < 10
+    running.until(lambda: not running.hub.clients)
+
+
+def test_a_page_that_closes_in_the_midst_of_a_frame_leaves_the_stage(running: Running) -> None:
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        page.frame(flat(1))
+    running.until(lambda: not running.hub.clients)
+    assert (running.hub.source, running.hub.holder) == ("none", 0)
+
+
+def test_ten_reconnects(running: Running) -> None:
+    for number in range(10):
+        with running.program() as page:
+            page.send(type="source", kind="camera")
+            page.message("state", source="camera")
+            assert (pixels(page.picture(page.frame(flat(20 * number))).file) == 20 * number).all()
+
+
+class TestTheStage:
+    def test_the_last_page_to_begin_has_it_and_the_other_is_told(self, running: Running) -> None:
+        with running.program() as one, running.program() as two:
+            one.send(type="source", kind="camera")
+            two.message("state", source="camera")
+            two.send(type="source", kind="drawing")
+            assert one.message("replaced")["by"] == "drawing"
+            assert one.picture(one.frame(flat(5))).kind == DROPPED
+            assert two.picture(two.frame(flat(6))).kind == PAINTED
+
+    def test_a_program_that_connects_has_it(self, running: Running) -> None:
+        with running.program("&role=program") as engine:
+            assert engine.picture(engine.frame(flat(8))).kind == PAINTED
+            assert running.hub.source == "program"
+
+    def test_a_new_source_begins_with_a_cut(self, running: Running) -> None:
+        """Nothing of the one before is blended in."""
+        with running.program() as page:
+            for kind, level in (("camera", 0), ("drawing", 200)):
+                page.send(type="source", kind=kind)
+                page.message("state", source=kind)
+                picture = page.picture(page.frame(flat(level)))
+                assert np.abs(pixels(picture.file).astype(int) - level).max() <= 2
+
+
+class TestPost:
+    def test_a_program_gets_its_picture(self, running: Running) -> None:
+        status, body = post(running, png(flat(60)), accept="image/png")
+        assert status == 200
+        assert np.array_equal(pixels(body), flat(60))
+
+    def test_jpeg_is_the_usual_answer(self, running: Running) -> None:
+        assert post(running, png(flat(60)))[1][:3] == b"\xff\xd8\xff"
+
+    def test_a_stream_of_frames(self, running: Running) -> None:
+        for level in range(0, 250, 10):
+            assert post(running, png(flat(level)))[0] == 200
+
+    def test_pages_see_it(self, running: Running) -> None:
+        with running.program() as viewer:
+            post(running, png(flat(90)))
+            assert viewer.message("state", source="program")
+            assert np.abs(pixels(viewer.picture().file).astype(int) - 90).max() <= 2
+
+    def test_it_does_not_push_a_page_off_the_stage(self, running: Running) -> None:
+        with running.program() as page:
+            page.send(type="source", kind="camera")
+            page.message("state", source="camera")
+            status, body = post(running, png(flat(60)))
+        assert status == 409
+        assert b"camera" in body
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [(b"junk", 400), (b"", 400)],
+        ids=["junk", "nothing"],
+    )
+    def test_what_is_no_frame_is_refused(self, running: Running, body: bytes, status: int) -> None:
+        assert post(running, body)[0] == status
+
+    def test_one_that_sends_without_end_is_cut_off(self, running: Running) -> None:
+        answer = b""
+        with socket.create_connection(("127.0.0.1", running.server.port), timeout=30) as endless:
+            head = f"POST /frame?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{running.server.port}\r\n"
+            endless.sendall(f"{head}Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+            with suppress(ConnectionError):
+                for _ in range(64):
+                    endless.sendall(chunk)
+            with suppress(ConnectionError):
+                answer = endless.recv(100)
+        assert answer.startswith(b"HTTP/1.1 413") or answer == b""
+        assert post(running, png(flat(60)))[0] == 200
+
+
+class TestRecording:
+    def test_what_was_shown_is_in_a_video(self, running: Running) -> None:
+        with running.program() as page:
+            page.send(type="source", kind="camera")
+            page.message("state", source="camera")
+            page.send(type="controls", values={"past": "off"})
+            page.send(type="record", on=True)
+            page.message("state", recording=True)
+            for level in (10, 60, 110):
+                page.picture(page.frame(flat(level)))
+                time.sleep(0.05)
+            page.send(type="record", on=False)
+            recorded = page.message("recorded")
+        assert recorded["frames"] == 3
+        path = Path("recordings") / recorded["file"]
+        stamps = times(path)
+        assert len(stamps) == 3
+        assert all(later - earlier > 0.04 for earlier, later in pairwise(stamps))
+
+    def test_the_server_finishes_it_where_it_ends(self) -> None:
+        with serving() as running, running.program() as page:
+            page.send(type="source", kind="camera")
+            page.message("state", source="camera")
+            page.send(type="record", on=True)
+            page.message("state", recording=True)
+            page.picture(page.frame(flat(10)))
+        (path,) = Path("recordings").iterdir()
+        assert len(times(path)) == 1
+
+    def test_a_folder_that_cannot_be_written_is_a_message(self, running: Running) -> None:
+        Path("recordings").write_text("in the way")
+        with running.program() as page:
+            page.send(type="record", on=True)
+            assert "recordings" in page.message("problem")["text"]
+            page.send(type="source", kind="camera")
+            page.message("state", source="camera", recording=False)
+
+
+class TestPresets:
+    def test_controls_are_saved_and_come_back(self, running: Running) -> None:
+        with running.program() as page, running.program() as other:
+            page.send(type="controls", values={"lerp": 0.9})
+            page.send(type="preset", do="save", name="storm")
+            other.message("state", presets=["storm"])
+            page.send(type="controls", values={"lerp": 0.1})
+            other.state(lerp=0.1)
+            page.send(type="preset", do="load", name="storm")
+            other.state(lerp=0.9)
+            page.send(type="preset", do="delete", name="storm")
+            other.message("state", presets=[])
+
+    def test_those_of_other_models_keep_what_fits(self) -> None:
+        def prepare(hub: Hub, worker: Worker) -> None:
+            hub.saved.save("old", {"model": "gone", "edges.density": 0.3, "lerp": 0.7, "none such": 1})
+
+        with serving(prepare=prepare) as running, running.program() as page:
+            page.send(type="preset", do="load", name="old")
+            state = page.state(lerp=0.7)
+        assert state["controls"]["model"] == "identity"
+
+
+def test_models_are_switched_with_a_fade(one_thread: None) -> None:
+    with serving(load("identity", "flower")) as running, running.program() as page:
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera")
+        page.send(type="controls", values={"past": "off", "fade": 0.3})
+        rng = np.random.default_rng(3)
+        frame = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((12, 12, 1))).astype(np.uint8)
+        first = pixels(page.picture(page.frame(frame)).file).astype(float)
+        page.send(type="controls", values={"model": "flower"})
+        seen = [pixels(page.picture().file).astype(float)]
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            if running.worker._stage is not None and not running.worker._stage.is_changing and len(seen) > 2:
+                break
+            seen.append(pixels(page.picture().file).astype(float))
+    distances = [np.abs(picture - first).mean() for picture in seen]
+    assert distances[0] < 0.7 * distances[-1]
+    assert distances[-1] > 10
+
+
+class TestAccess:
+    def test_no_forged_request_is_accepted(self, running: Running) -> None:
+        port = running.server.port
+        forged = list(forged_requests(port, TOKEN))
+        assert len(forged) >= 60
+        accepted = [one.name for one in forged if is_accepted(send(one, port))]
+        assert accepted == []
+        assert not running.hub.clients
+        assert running.worker.num_painted == 0
+
+    def test_the_pages_of_this_machine_are(self, running: Running) -> None:
+        port = running.server.port
+        for name in ("127.0.0.1", "localhost"):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/?token={TOKEN}", headers={"host": f"{name}:{port}"}
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert b"vidtrans" in answer.read()
+                assert "default-src 'none'" in answer.headers["content-security-policy"]
+            with connect(
+                f"ws://127.0.0.1:{port}/ws?token={TOKEN}",
+                origin=f"http://127.0.0.1:{port}",  # type: ignore[arg-type]
+            ) as socket_:
+                assert json.loads(socket_.recv())["type"] == "hello"
+
+    def test_a_refused_websocket_says_403(self, running: Running) -> None:
+        with pytest.raises(InvalidStatus, match="403"), connect(f"ws://127.0.0.1:{running.server.port}/ws"):
+            pass
+
+    def test_hosts_of_an_https_server_on_its_usual_port_need_no_port(self) -> None:
+        access = Access.of("t", ["Studio.local", "::1"], 443, "https")
+        assert access.hosts == {"studio.local", "studio.local:443", "[::1]", "[::1]:443"}
+
+    def test_a_port_that_is_taken_is_a_message(self, running: Running) -> None:
+        with pytest.raises(UsageError, match="in use"):
+            LiveServer(Address("127.0.0.1", running.server.port, TOKEN))
+
+
+def test_the_qr_code_holds_the_link(running: Running) -> None:
+    with urllib.request.urlopen(running.link("/phone.svg"), timeout=30) as answer:
+        assert answer.headers["content-type"].startswith("image/svg")
+        assert b"<path" in answer.read()
+
+
+def test_it_ends_while_pages_are_open() -> None:
+    with ExitStack() as stack:
+        with serving() as running:
+            page = stack.enter_context(running.program())
+            page.message("hello")
+        with pytest.raises(ConnectionClosed):
+            page.message("never sent")
+
+
+def test_threads_and_tasks_end_with_it() -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        with serving() as running, running.program() as page:
+            page.send(type="record", on=True)
+            page.message("state", recording=True)
+    until(lambda: threading.active_count() <= before)
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()

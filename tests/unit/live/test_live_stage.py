@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from clips import moving_frames
+from live_server import flat, load
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_model import LiveModel, SourceFrame
+from vidtrans.live.stage import Fader, Stage
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.session import Context
+from vidtrans.temporal.causal import CausalSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+FRAMES = [frame.copy() for frame in moving_frames(6)]
+
+
+def stage_of(models: Mapping[str, LoadedModel]) -> Stage:
+    made = {name: LiveModel(model, RenderingSettings(), Context(device="cpu")) for name, model in models.items()}
+    return Stage(made, CausalSettings())
+
+
+def state_of(**values: object) -> ControlState:
+    return ControlState(Controls(**{"model": "identity", "past": "off", **values}))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def identity() -> Stage:
+    return stage_of(load("identity"))
+
+
+def test_identity_shows_the_source(identity: Stage) -> None:
+    painted = identity.paint(SourceFrame(FRAMES[0]), state_of(), 0.0)
+    assert np.array_equal(painted.picture, FRAMES[0])
+    assert np.array_equal(painted.model_input, FRAMES[0])
+
+
+def test_a_mirror_turns_the_source(identity: Stage) -> None:
+    painted = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
+    assert np.array_equal(painted.picture, FRAMES[0][:, ::-1])
+
+
+def test_size_sets_the_short_side_and_never_enlarges(identity: Stage) -> None:
+    assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=32), 0.0).picture.shape == (32, 43, 3)
+    assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=512), 0.0).picture.shape == FRAMES[0].shape
+
+
+def test_a_huge_frame_is_painted_at_a_bounded_size(identity: Stage) -> None:
+    assert min(identity.paint(SourceFrame(flat(9, (3000, 2000))), state_of(), 0.0).picture.shape[:2]) == 1024
+
+
+class TestThePast:
+    def test_lerp_mixes_with_the_picture_that_was_shown(self, identity: Stage) -> None:
+        state = state_of(past="lerp", lerp=0.5)
+        shown = [int(identity.paint(SourceFrame(flat(v)), state, 0.0).picture[0, 0, 0]) for v in (0, 100, 100)]
+        assert shown == [0, 50, 75]
+
+    def test_it_is_changing_until_the_picture_has_arrived(self, identity: Stage) -> None:
+        state = state_of(past="lerp", lerp=0.5)
+        identity.paint(SourceFrame(flat(0)), state, 0.0)
+        assert not identity.is_changing
+        pictures = 0
+        identity.paint(SourceFrame(flat(200)), state, 0.0)
+        while identity.is_changing:
+            last = identity.paint(SourceFrame(flat(200)), state, 0.0).picture
+            pictures += 1
+        assert pictures == 7
+        assert abs(int(last[0, 0, 0]) - 200) <= 1
+
+    def test_a_cut_begins_anew(self, identity: Stage) -> None:
+        state = state_of(past="lerp", lerp=0.9)
+        identity.paint(SourceFrame(flat(0)), state, 0.0)
+        assert (identity.paint(SourceFrame(flat(200), is_cut=True), state, 0.0).picture == 200).all()
+
+    def test_causal_takes_out_flicker_that_the_source_has_not(self) -> None:
+        """A model that flickers on a still: the filter keeps the picture still."""
+        rng = np.random.default_rng(1)
+        still = FRAMES[0]
+        stage, spread = stage_of(load("identity")), {}
+        for past in ("off", "causal"):
+            shown = []
+            for _ in range(8):
+                noisy = np.clip(still + rng.normal(0, 12, (1, 1, 1)), 0, 255).astype(np.uint8)
+                picture = stage._with_past(noisy, still, SourceFrame(still), state_of(past=past).controls)
+                shown.append(picture.mean())
+            spread[past] = np.std(shown[3:])
+        assert spread["causal"] < 0.5 * spread["off"]
+
+    def test_another_size_is_no_trouble(self, identity: Stage) -> None:
+        for past in ("lerp", "causal"):
+            for size in ((32, 24), (24, 32), (40, 40)):
+                picture = identity.paint(SourceFrame(flat(50, size)), state_of(past=past), 0.0).picture
+                assert picture.shape == (size[1], size[0], 3)
+
+
+class TestModels:
+    def test_a_model_of_edges_paints_photographs_and_drawings(self) -> None:
+        stage = stage_of(load("flower"))
+        line = np.full((128, 128, 3), 255, np.uint8)
+        line[60:66, 20:110] = 0
+        photograph = stage.paint(SourceFrame(FRAMES[0]), state_of(model="flower"), 0.0)
+        drawing = stage.paint(SourceFrame(line, is_drawing=True), state_of(model="flower"), 0.0)
+        assert photograph.picture.shape == FRAMES[0].shape
+        # The stroke itself is the line; of a photograph of it both sides would be.
+        columns = (drawing.model_input[:, 64, 0] == 255).sum()
+        assert columns == 1
+
+    def test_controls_of_the_pairing_change_what_it_sees(self) -> None:
+        models = load("flower")
+        stage = stage_of(models)
+        few = state_of(model="flower").updated({"edges.density": 0.01}, models)
+        many = state_of(model="flower").updated({"edges.density": 0.3}, models)
+        lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input > 0).sum()) for s in (few, many)]
+        assert lines[0] < lines[1]
+
+    def test_a_cross_fade_lies_between_the_two(self) -> None:
+        stage = stage_of(load("flower", "identity"))
+        states = [state_of(model="flower", second="identity", crossfade=x, fade=0.0) for x in (0, 0.5, 1)]
+        one, both, other = (
+            stage.paint(SourceFrame(FRAMES[0], is_cut=True), s, 0.0).picture.astype(float) for s in states
+        )
+        assert np.abs(both - (one + other) / 2).max() <= 1
+        assert np.abs(one - other).mean() > 5
+
+    def test_strength_and_colour_blend_with_the_source(self) -> None:
+        stage = stage_of(load("flower"))
+        picture = stage.paint(SourceFrame(FRAMES[0]), state_of(model="flower", strength=0.0), 0.0).picture
+        assert np.array_equal(picture, FRAMES[0])
+
+    def test_guides_lie_side_by_side(self) -> None:
+        from vidtrans.live.live_model import _tiles
+
+        wide = np.concatenate([flat(1), flat(2), flat(3)], axis=1)
+        assert [(int(t.min()), int(t.max()), t.shape) for t in _tiles(wide, 3)] == [
+            (n, n, (24, 32, 3)) for n in (1, 2, 3)
+        ]
+
+
+class TestFader:
+    def test_one_model_has_all(self) -> None:
+        assert Fader().weights(Controls("a"), 0.0) == {"a": 1.0}
+
+    def test_another_comes_in_over_its_time(self) -> None:
+        fader = Fader()
+        fader.weights(Controls("a", fade=2.0), 10.0)
+        shares = [fader.weights(Controls("b", fade=2.0), now) for now in (20.0, 20.5, 21.0, 22.0, 30.0)]
+        assert shares == [{"a": 1.0}, {"b": 0.25, "a": 0.75}, {"b": 0.5, "a": 0.5}, {"b": 1.0}, {"b": 1.0}]
+
+    def test_it_is_fading_until_then(self) -> None:
+        fader, fading = Fader(), []
+        fader.weights(Controls("a", fade=2.0), 0.0)
+        for now in (1.0, 2.0, 3.0, 4.0):
+            fader.weights(Controls("b", fade=2.0), now)
+            fading.append(fader.is_fading)
+        assert fading == [True, True, False, False]
+
+    def test_a_change_of_mind_goes_on_from_where_it_was(self) -> None:
+        fader = Fader()
+        fader.weights(Controls("a", fade=2.0), 0.0)
+        fader.weights(Controls("b", fade=2.0), 1.0)
+        fader.weights(Controls("b", fade=2.0), 2.0)  # half-way
+        assert fader.weights(Controls("a", fade=2.0), 2.0) == pytest.approx({"a": 0.5, "b": 0.5})
+        assert fader.weights(Controls("a", fade=2.0), 3.0) == pytest.approx({"a": 0.75, "b": 0.25})
+
+    def test_the_cross_fader_takes_effect_at_once(self) -> None:
+        fader = Fader()
+        fader.weights(Controls("a", "b", 0.0), 0.0)
+        assert fader.weights(Controls("a", "b", 0.25), 9.0) == {"a": 0.75, "b": 0.25}
+        assert fader.weights(Controls("a", "b", 1.0), 9.1) == {"b": 1.0}
+
+    def test_two_of_one_name_are_one(self) -> None:
+        assert Fader().weights(Controls("a", "a", 0.5), 0.0) == {"a": 1.0}

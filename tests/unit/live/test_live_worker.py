@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from live_server import flat, png, until
+
+from vidtrans.errors import DeviceError, UsageError, VidtransError
+from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_model import SourceFrame
+from vidtrans.live.protocol import FrameMessage
+from vidtrans.live.stage import StagePicture
+from vidtrans.live.worker import Answers, Job, Painted, Worker
+
+
+class Heard(Answers):
+    """Writes down what the worker says."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Painted] = []
+        self.lost: list[tuple[int, str]] = []
+        self.problems: list[tuple[str, str]] = []
+
+    def painted(self, painted: Painted) -> None:
+        self.pictures.append(painted)
+
+    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+        self.lost.append((job.message.sequence, str(problem or "")))
+
+    def failed(self, problem: str, detail: str = "") -> None:
+        self.problems.append((problem, detail))
+
+    @property
+    def levels(self) -> list[int]:
+        return [int(p.picture[0, 0, 0]) for p in self.pictures]
+
+
+class Easel:
+    """A stage that paints ten levels brighter, when it may; ``troubles`` are raised first, one each time."""
+
+    def __init__(self) -> None:
+        self.may_paint = threading.Event()
+        self.may_paint.set()
+        self.is_painting = threading.Event()
+        self.troubles: list[Exception] = []
+        self.is_changing = False
+        self.frames: list[SourceFrame] = []
+        self.opened = 0
+
+    def open(self) -> Any:
+        self.opened += 1
+        return self
+
+    def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
+        self.is_painting.set()
+        assert self.may_paint.wait(30)
+        self.frames.append(frame)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return StagePicture(frame.rgb + np.uint8(10 * state.controls.strength), frame.rgb)
+
+    def show(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
+        return picture
+
+
+class Sleeper:
+    """A dream that counts up; the drive is added."""
+
+    def __init__(self, seed: np.ndarray | None) -> None:
+        self.level = 0 if seed is None else int(seed[0, 0, 0])
+        self.model = type("Model", (), {"name": "m"})
+
+    def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
+        self.level += 1
+        return flat(self.level % 256)
+
+
+def job(number: int, level: int = 0, **options: Any) -> Job:
+    return Job(FrameMessage("picture", number, 0.0, png(flat(level or number))), **options)
+
+
+@contextmanager
+def working(easel: Easel) -> Iterator[tuple[Worker, Heard]]:
+    heard = Heard()
+    state = ControlState(Controls("m", dream_fps=60.0))
+    worker = Worker(easel.open, lambda state, seed: Sleeper(seed), state, heard)  # type: ignore[arg-type, return-value]
+    worker.start()
+    try:
+        yield worker, heard
+    finally:
+        easel.may_paint.set()
+        worker.close()
+        assert not worker._thread.is_alive()
+
+
+def test_each_frame_that_comes_alone_is_painted() -> None:
+    with working(Easel()) as (worker, heard):
+        for number in (1, 2, 3):
+            worker.submit(job(number))
+            until(lambda n=number: len(heard.pictures) == n)
+    assert heard.levels == [11, 12, 13]
+    assert heard.lost == []
+
+
+def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
+    easel = Easel()
+    easel.may_paint.clear()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1))
+        easel.is_painting.wait(30)
+        for number in (2, 3, 4):
+            worker.submit(job(number))
+        easel.may_paint.set()
+        until(lambda: len(heard.pictures) == 2)
+    assert heard.levels == [11, 14]
+    assert heard.lost == [(2, ""), (3, "")]
+
+
+def test_moving_a_control_paints_the_last_frame_once_more() -> None:
+    with working(Easel()) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: len(heard.pictures) == 1)
+        worker.change(ControlState(Controls("m", strength=2.0)))
+        until(lambda: len(heard.pictures) == 2)
+    assert heard.levels == [11, 21]
+    assert [p.job is None for p in heard.pictures] == [False, True]
+
+
+def test_a_fade_goes_on_without_new_frames() -> None:
+    easel = Easel()
+    with working(easel) as (worker, heard):
+        easel.is_changing = True
+        worker.submit(job(1))
+        until(lambda: len(heard.pictures) > 3)
+        easel.is_changing = False
+        until(lambda: len(heard.pictures) == len(easel.frames))
+    assert set(heard.levels) == {11}
+
+
+def test_a_cut_is_one_frame_long() -> None:
+    easel = Easel()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1, is_cut=True))
+        until(lambda: len(heard.pictures) == 1)
+        worker.change(ControlState(Controls("m")))
+        until(lambda: len(heard.pictures) == 2)
+    assert [frame.is_cut for frame in easel.frames] == [True, False]
+
+
+def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
+    with working(Easel()) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: len(heard.pictures) == 1)
+        worker.change(ControlState(Controls("m", freeze=True)))
+        until(lambda: len(heard.pictures) == 2)
+        worker.submit(job(2))
+        until(lambda: heard.lost)
+        worker.change(ControlState(Controls("m", freeze=True, strength=2.0)))
+        until(lambda: len(heard.pictures) == 3)
+        worker.change(ControlState(Controls("m")))
+        worker.submit(job(3))
+        until(lambda: 13 in heard.levels)
+    assert heard.levels[:3] == [11, 11, 21]
+    assert heard.lost == [(2, "")]
+
+
+@pytest.mark.parametrize("error", [UsageError("a"), DeviceError("a", "out of memory")], ids=str)
+def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason(error: VidtransError) -> None:
+    easel = Easel()
+    easel.troubles = [error]
+    with working(easel) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: heard.lost)
+        worker.submit(job(2))
+        until(lambda: heard.pictures)
+    assert heard.lost == [(1, str(error))]
+    assert heard.levels == [12]
+    assert easel.opened == 1
+
+
+def test_junk_is_given_back_with_the_reason() -> None:
+    with working(Easel()) as (worker, heard):
+        worker.submit(Job(FrameMessage("picture", 7, 0.0, b"junk")))
+        until(lambda: heard.lost)
+    assert heard.lost[0][0] == 7
+    assert "not a JPEG" in heard.lost[0][1]
+
+
+def test_after_an_error_of_the_device_models_are_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost GPU raises errors of torch's, and so does all that lies on it."""
+    monkeypatch.setattr("vidtrans.live.worker.FIRST_RETRY_S", 0.01)
+    easel = Easel()
+    easel.troubles = [RuntimeError("CUDA error: device lost"), RuntimeError("CUDA error: device lost")]
+    with working(easel) as (worker, heard):
+        worker._retry_s = 0.01
+        for number in (1, 2, 3):
+            worker.submit(job(number))
+            until(lambda n=number: len(heard.lost) + len(heard.pictures) == n)
+    assert heard.levels == [13]
+    assert easel.opened == 3
+    assert "RuntimeError" in heard.problems[0][0]
+    assert "device lost" in heard.problems[0][1]
+
+
+class TestDreams:
+    def test_they_go_on_by_themselves_from_what_was_shown(self) -> None:
+        with working(Easel()) as (worker, heard):
+            worker.submit(job(1, 40))
+            until(lambda: heard.pictures)
+            worker.dream(True)
+            until(lambda: len(heard.pictures) > 3)
+            worker.dream(False)
+        assert heard.levels[:4] == [50, 51, 52, 53]
+
+    def test_frames_drive_them_and_are_not_painted(self) -> None:
+        easel = Easel()
+        with working(easel) as (worker, heard):
+            worker.dream(True)
+            until(lambda: heard.pictures)
+            worker.submit(job(5))
+            until(lambda: heard.lost)
+            worker.dream(False)
+        assert heard.lost == [(5, "")]
+        assert easel.frames == []
+
+    def test_one_that_ended_begins_anew(self) -> None:
+        with working(Easel()) as (worker, heard):
+            worker.dream(True)
+            until(lambda: len(heard.pictures) > 2)
+            worker.dream(False)
+            worker.submit(job(1, 100))
+            until(lambda: 110 in heard.levels)
+            worker.dream(True)
+            until(lambda: 112 in heard.levels)
+            worker.dream(False)
+        assert 111 in heard.levels

@@ -1,0 +1,129 @@
+// Sources that are a video element: the camera, a screen, a file. Their newest frame is sent whenever one may be.
+
+const LONGEST = 1280; // pixels
+const QUALITY = 0.9;
+
+export class Capture {
+  // connection: where frames go. size(): the short side in pixels that is wanted.
+  constructor(video, connection, size) {
+    this.video = video;
+    this.connection = connection;
+    this.size = size;
+    this.canvas = document.createElement("canvas");
+    this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    this.stream = null;
+    this.isRunning = false;
+    this.fresh = null; // when the newest frame was captured that is not sent yet
+    connection.addEventListener("free", () => this.send());
+  }
+
+  async camera(deviceId) {
+    if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureContext");
+    const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
+    if (deviceId) wanted.deviceId = { exact: deviceId };
+    await this.play(await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
+  }
+
+  async display() {
+    if (!navigator.mediaDevices?.getDisplayMedia) throw new DOMException("", "NoDisplay");
+    await this.play(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30 } }, audio: false }));
+  }
+
+  async file(file) {
+    this.stop();
+    this.url = URL.createObjectURL(file);
+    this.video.src = this.url;
+    await this.begin();
+  }
+
+  async play(stream) {
+    this.stop();
+    this.stream = stream;
+    for (const track of stream.getVideoTracks()) {
+      track.addEventListener("ended", () => {
+        if (this.stream === stream) {
+          this.stop();
+          this.onlost?.();
+        }
+      });
+    }
+    this.video.srcObject = stream;
+    await this.begin();
+  }
+
+  async begin() {
+    await this.video.play();
+    this.isRunning = true;
+    this.run = (this.run ?? 0) + 1;
+    this.watch(this.run);
+  }
+
+  // Learn of each new frame of the element.
+  watch(run) {
+    if (!this.isRunning || run !== this.run) return;
+    const take = (now, metadata) => {
+      if (!this.isRunning || run !== this.run) return;
+      this.fresh = metadata?.captureTime ?? performance.now();
+      this.send();
+      this.watch(run);
+    };
+    if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(take);
+    else requestAnimationFrame((now) => take(now));
+  }
+
+  send() {
+    const { video, connection } = this;
+    if (!this.isRunning || this.fresh === null || !connection.isFree || !video.videoWidth) return;
+    const timestamp = this.fresh;
+    this.fresh = null;
+    const [width, height] = this.fit(video.videoWidth, video.videoHeight);
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+    this.context.drawImage(video, 0, 0, width, height);
+    connection.sendFrame("picture", encode(this.canvas, "image/jpeg", QUALITY), timestamp);
+  }
+
+  fit(width, height) {
+    const scale = Math.min(1, this.size() / Math.min(width, height), LONGEST / Math.max(width, height));
+    return [Math.max(16, Math.round(width * scale)), Math.max(16, Math.round(height * scale))];
+  }
+
+  stop() {
+    this.isRunning = false;
+    this.fresh = null;
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    this.video.pause();
+    this.video.srcObject = null;
+    if (this.url) {
+      this.video.removeAttribute("src");
+      this.video.load();
+      URL.revokeObjectURL(this.url);
+      this.url = null;
+    }
+  }
+}
+
+// The bytes of a canvas as a file. At once: toBlob waits until the browser is idle, which is tens of milliseconds.
+export function encode(canvas, type, quality) {
+  const text = atob(canvas.toDataURL(type, quality).split(",")[1]);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+// Why a camera or a screen cannot be had, and what to do, in words.
+export function describeRefusal(error) {
+  const words = {
+    NotAllowedError: "It was refused. Allow it beside the address of this page, and choose it again.",
+    NotFoundError: "There is no camera. Plug one in, and choose it again.",
+    OverconstrainedError: "This camera is gone. Choose another.",
+    NotReadableError: "Another program uses it. Close that one, and choose it again.",
+    AbortError: "It stopped. Choose it again.",
+    NoDisplay: "This browser shows no screens to pages. Use one on a computer.",
+    InsecureContext: "Browsers give a camera to localhost and to https only. Start the server with --https.",
+  };
+  return words[error.name] ?? `It cannot be used (${error.message || error.name}).`;
+}

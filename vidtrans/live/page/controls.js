@@ -1,0 +1,139 @@
+// Sliders, boxes and lists, made from what the server says of each control.
+
+const NAMES = {
+  second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", strength: "Strength",
+  keep_colour: "Keep colour", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
+  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", drive: "Drive",
+  dream_fps: "Frames/s",
+};
+const BUSY_MS = 400; // a control that was just moved is not set from elsewhere
+
+export class Controls {
+  // change(values): called when a person moves something. map(name): called to map a key or a knob to a slider.
+  constructor(change, map) {
+    this.change = change;
+    this.map = map;
+    this.rows = new Map();
+    this.values = {};
+  }
+
+  // Fill the groups of the page. description: of the controls, by name.
+  build(description, models) {
+    this.description = { ...description };
+    this.rows.clear();
+    for (const group of document.querySelectorAll("[data-controls]")) {
+      group.replaceChildren(...group.dataset.controls.split(" ").map((name) => this.row(name, NAMES[name] ?? name)));
+    }
+    const settings = new Map(models.flatMap((model) => Object.entries(model.settings)));
+    for (const [name, about] of settings) this.description[name] = about;
+    const rows = [...settings.keys()].map((name) => this.row(name, label(name, models)));
+    document.getElementById("pairing-controls").replaceChildren(...rows);
+    this.options("second", ["", ...models.map((model) => model.name)], { "": "none" });
+    this.options("look", ["", ...new Set(models.flatMap((model) => model.looks))], { "": "the first" });
+  }
+
+  row(name, text) {
+    const about = this.description[name];
+    const row = document.createElement("div");
+    row.className = "control";
+    row.title = about.help ?? "";
+    const caption = Object.assign(document.createElement("label"), { htmlFor: `control-${name}`, textContent: text });
+    const isList = about.choices || typeof about.default === "string";
+    const input = document.createElement(isList ? "select" : "input");
+    input.id = `control-${name}`;
+    input.setAttribute("aria-description", about.help ?? "");
+    row.append(caption, input);
+    const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: 0 };
+    this.rows.set(name, entry);
+    if (isList) {
+      if (about.choices) this.options(name, about.choices);
+      input.addEventListener("change", () => this.moved(name, input.value));
+      return row;
+    }
+    Object.assign(input, { type: "range", min: 0, max: 1000, step: 1 });
+    entry.output = document.createElement("output");
+    entry.output.htmlFor = input.id;
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Map" });
+    button.setAttribute("aria-label", `Map a key or a knob to ${text}`);
+    button.addEventListener("click", () => this.map(name));
+    row.append(entry.output, button);
+    input.addEventListener("input", () => this.moved(name, entry.scale.value(input.value / 1000)));
+    input.addEventListener("dblclick", () => this.moved(name, about.default));
+    this.put(name, about.default);
+    return row;
+  }
+
+  options(name, values, words = {}) {
+    const { input } = this.rows.get(name);
+    input.replaceChildren(...values.map((value) => new Option(words[value] ?? value, value)));
+  }
+
+  // A person moved a control.
+  moved(name, value) {
+    const entry = this.rows.get(name);
+    if (entry) entry.touched = performance.now();
+    this.values[name] = value;
+    this.put(name, value);
+    this.change({ [name]: value });
+  }
+
+  // Move a control by key or knob. share: 0 to 1 of its way.
+  set(name, share) {
+    const entry = this.rows.get(name);
+    if (entry?.scale) this.moved(name, entry.scale.value(Math.min(1, Math.max(0, share))));
+  }
+
+  nudge(name, step) {
+    const entry = this.rows.get(name);
+    if (entry?.scale) this.set(name, entry.scale.share(this.values[name] ?? entry.about.default) + step);
+  }
+
+  // Take over what the server says.
+  update(values) {
+    const now = performance.now();
+    for (const [name, entry] of this.rows) {
+      const value = values[name] ?? entry.about.default;
+      if (now - entry.touched > BUSY_MS) this.put(name, value);
+    }
+    this.values = { ...values };
+  }
+
+  put(name, value) {
+    const entry = this.rows.get(name);
+    if (!entry) return;
+    if (!entry.scale) {
+      entry.input.value = value;
+      return;
+    }
+    entry.input.value = Math.round(1000 * entry.scale.share(value));
+    const text = entry.scale.text(value);
+    entry.output.textContent = text;
+    entry.input.setAttribute("aria-valuetext", text);
+  }
+
+  show(name, isShown) { const entry = this.rows.get(name); if (entry) entry.row.hidden = !isShown; }
+}
+
+function label(name, models) {
+  const [kind, setting] = name.split(".");
+  const words = setting.replaceAll("_", " ");
+  const kinds = new Set(models.filter((model) => Object.keys(model.settings).length).map((model) => model.pairing));
+  return kinds.size > 1 ? `${kind}: ${words}` : words[0].toUpperCase() + words.slice(1);
+}
+
+// How a slider's way, 0 to 1, becomes a value: in equal factors where the bounds lie far apart.
+function scaleOf(about, name) {
+  const low = about.low ?? 0, high = about.high ?? 1;
+  const isWhole = about.whole || name === "size";
+  const isWide = low > 0 && high / low >= 20;
+  const round = (value) => (isWhole ? Math.round(value) : Number(value.toPrecision(4)));
+  if (name === "size") {
+    const step = (value) => (value < 32 ? 0 : Math.round(value / 32) * 32);
+    return { value: (s) => step(s * high), share: (v) => v / high, text: (v) => (v ? `${v}` : "trained") };
+  }
+  return {
+    value: (share) => round(isWide ? low * (high / low) ** share : low + share * (high - low)),
+    share: (value) => (isWide ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low)),
+    text: (value) => (isWhole ? `${value}` : `${Number(value.toPrecision(3))}`),
+  };
+}

@@ -1,0 +1,212 @@
+// The drawing: pen with pressure, eraser, straight lines, fill, undo, and pictures to start from or to trace.
+import { encode } from "./capture.js";
+
+const KEPT = 30; // steps of undo
+const STEP = 6; // pixels that an arrow key moves the pen
+
+export class Drawing {
+  constructor(elements, connection, size) {
+    Object.assign(this, elements); // canvas, onion, cursor
+    this.connection = connection;
+    this.size = size;
+    this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    this.small = document.createElement("canvas");
+    this.tool = "pen";
+    this.colour = "#000000";
+    this.paper = "#ffffff";
+    this.width = 6;
+    this.history = [];
+    this.stroke = null;
+    this.isActive = false;
+    this.fresh = null;
+    this.clear(false);
+    this.listen();
+    connection.addEventListener("free", () => this.send());
+  }
+
+  listen() {
+    const { canvas } = this;
+    canvas.addEventListener("pointerdown", (event) => this.down(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.up());
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("blur", () => this.liftKeys());
+  }
+
+  at(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return {
+      x: ((event.clientX - box.left) / box.width) * this.canvas.width,
+      y: ((event.clientY - box.top) / box.height) * this.canvas.height,
+      // A mouse says .5 while a button is down, a finger often 0.
+      pressure: event.pointerType === "pen" ? 0.3 + 1.4 * event.pressure : 1,
+    };
+  }
+
+  down(event) {
+    if (event.button > 0 && event.button !== 5) return;
+    this.canvas.setPointerCapture(event.pointerId);
+    const point = this.at(event);
+    this.remember();
+    if (this.tool === "fill") {
+      this.fill(Math.floor(point.x), Math.floor(point.y));
+      this.changed();
+      return;
+    }
+    const erases = this.tool === "eraser" || event.button === 5 || (event.buttons & 32) !== 0;
+    this.begin(point, erases, this.tool === "line" || event.shiftKey);
+  }
+
+  begin(point, erases, isStraight) {
+    this.stroke = { last: point, first: point, erases, isStraight, before: isStraight ? this.pixels() : null };
+    this.segment(point, point);
+    this.changed();
+  }
+
+  move(event) {
+    if (!this.stroke) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const one of events.length ? events : [event]) this.extend(this.at(one));
+    this.changed();
+  }
+
+  extend(point) {
+    const { stroke } = this;
+    if (stroke.isStraight) {
+      this.context.putImageData(stroke.before, 0, 0);
+      this.segment(stroke.first, point);
+    } else {
+      this.segment(stroke.last, point);
+    }
+    stroke.last = point;
+  }
+
+  up() { this.stroke = null; }
+
+  segment(from, to) {
+    const { context, stroke } = this;
+    context.strokeStyle = stroke.erases ? this.paper : this.colour;
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = Math.max(1, this.width * (stroke.erases ? 3 : 1) * to.pressure * (this.canvas.width / 512));
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y); // a point is a line, too
+    context.stroke();
+  }
+
+  // Fill the area of one colour around a point. What differs little counts as the same: rims of strokes are soft.
+  fill(x, y) {
+    const image = this.pixels(), { width, height, data } = image, pixels = new Uint32Array(data.buffer);
+    const start = y * width + x, wanted = [1, 3, 5].map((i) => parseInt(this.colour.slice(i, i + 2), 16));
+    const old = [0, 1, 2].map((c) => data[4 * start + c]);
+    const paint = (255 << 24) | (wanted[2] << 16) | (wanted[1] << 8) | wanted[0];
+    const seen = new Uint8Array(width * height), queue = [start];
+    while (queue.length) {
+      const at = queue.pop();
+      if (seen[at]) continue;
+      seen[at] = 1;
+      if (Math.max(...[0, 1, 2].map((c) => Math.abs(data[4 * at + c] - old[c]))) > 48 && at !== start) continue;
+      pixels[at] = paint;
+      const column = at % width;
+      if (column > 0) queue.push(at - 1);
+      if (column < width - 1) queue.push(at + 1);
+      if (at >= width) queue.push(at - width);
+      if (at < width * (height - 1)) queue.push(at + width);
+    }
+    this.context.putImageData(image, 0, 0);
+  }
+
+  key(event) {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const { width, height } = this.canvas;
+    this.pen ??= { x: width / 2, y: height / 2, pressure: 1 };
+    if (event.key === " ") {
+      if (this.stroke) this.up();
+      else if (this.tool === "fill") { this.remember(); this.fill(Math.floor(this.pen.x), Math.floor(this.pen.y)); this.changed(); }
+      else { this.remember(); this.begin(this.pen, this.tool === "eraser", this.tool === "line"); }
+    } else if (event.key in moves) {
+      const [x, y] = moves[event.key], far = event.shiftKey ? 4 * STEP : STEP;
+      this.pen = { x: Math.min(width - 1, Math.max(0, this.pen.x + far * x)), y: Math.min(height - 1, Math.max(0, this.pen.y + far * y)), pressure: 1 };
+      if (this.stroke) { this.extend(this.pen); this.changed(); }
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.cursor.hidden = false;
+    this.cursor.style.left = `${(100 * this.pen.x) / width}%`;
+    this.cursor.style.top = `${(100 * this.pen.y) / height}%`;
+  }
+
+  liftKeys() {
+    this.cursor.hidden = true;
+    this.up();
+  }
+
+  pixels() { return this.context.getImageData(0, 0, this.canvas.width, this.canvas.height); }
+
+  remember() {
+    this.history.push(this.pixels());
+    if (this.history.length > KEPT) this.history.shift();
+  }
+
+  undo() {
+    const before = this.history.pop();
+    if (!before) return;
+    if (before.width !== this.canvas.width || before.height !== this.canvas.height) this.resize(before.width, before.height);
+    this.context.putImageData(before, 0, 0);
+    this.changed();
+  }
+
+  clear(isStep = true) {
+    if (isStep) this.remember();
+    this.context.fillStyle = this.paper;
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.changed();
+  }
+
+  resize(width, height) {
+    for (const canvas of [this.canvas, this.onion]) Object.assign(canvas, { width, height });
+    this.clear(false);
+  }
+
+  // Take the shape of a picture: 512 pixels on the short side.
+  shape(picture) {
+    const scale = 512 / Math.min(picture.width, picture.height);
+    const sides = [picture.width, picture.height].map((side) => Math.min(1024, Math.round(side * scale)));
+    if (sides[0] !== this.canvas.width || sides[1] !== this.canvas.height) this.resize(...sides);
+  }
+
+  startFrom(picture, { isNegative = false } = {}) {
+    this.remember();
+    this.shape(picture);
+    this.context.filter = isNegative ? "invert(1)" : "none";
+    this.context.drawImage(picture, 0, 0, this.canvas.width, this.canvas.height);
+    this.context.filter = "none";
+    this.changed();
+  }
+
+  trace(picture) {
+    const isEmpty = this.history.length === 0;
+    if (isEmpty) this.shape(picture);
+    const context = this.onion.getContext("2d");
+    context.clearRect(0, 0, this.onion.width, this.onion.height);
+    context.drawImage(picture, 0, 0, this.onion.width, this.onion.height);
+  }
+
+  changed() {
+    this.fresh = performance.now();
+    this.send();
+  }
+
+  send() {
+    if (!this.isActive || this.fresh === null || !this.connection.isFree) return;
+    const timestamp = this.fresh;
+    this.fresh = null;
+    const scale = Math.min(1, this.size() / Math.min(this.canvas.width, this.canvas.height));
+    this.small.width = Math.round(this.canvas.width * scale);
+    this.small.height = Math.round(this.canvas.height * scale);
+    const context = this.small.getContext("2d", { alpha: false });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.canvas, 0, 0, this.small.width, this.small.height);
+    this.connection.sendFrame("drawing", encode(this.small, "image/png"), timestamp);
+  }
+}

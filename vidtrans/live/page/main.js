@@ -1,0 +1,176 @@
+// The page: what the server says is shown, and what a person does is sent.
+import { Connection, PAINTED, Screen } from "./connection.js";
+import { Controls } from "./controls.js";
+import { Mapping } from "./mapping.js";
+import { Rates } from "./rates.js";
+import { Sources } from "./sources.js";
+import { Studio } from "./studio.js";
+
+const $ = (id) => document.getElementById(id);
+const say = (text) => { $("news").textContent = text; };
+const warn = (text) => { $("problem").textContent = text; $("problem").hidden = !text; };
+
+let models = [];
+let state = null;
+const connection = new Connection();
+const model = () => models.find((one) => one.name === state?.controls.model) ?? models[0];
+const size = () => state?.controls.size || model()?.size || 512;
+const set = (values) => connection.send({ type: "controls", values });
+
+const output = new Screen($("output")), input = new Screen($("input"));
+const rates = new Rates();
+const sources = new Sources(connection, size, say, warn);
+const studio = new Studio(sources.drawing, warn);
+const controls = new Controls(set, (name) => mapping.learn(name));
+const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
+const record = () => connection.send({ type: "record", on: !state?.recording });
+const actions = {
+  r: record, s: snapshot, f: fullScreen, m: () => toggle("mirror"), " ": () => toggle("freeze"),
+  d: () => sources.choose("drawing"), c: () => sources.choose("camera"),
+};
+for (let n = 1; n <= 9; n += 1) actions[n] = () => { if (models[n - 1]) set({ model: models[n - 1].name }); };
+const mapping = new Mapping(controls, actions, say);
+
+connection.addEventListener("closed", () => {
+  $("connection").textContent = "no connection; trying again …";
+  rates.forget();
+});
+connection.addEventListener("hello", ({ detail }) => {
+  models = detail.models;
+  $("connection").textContent = "connected";
+  controls.build(detail.controls, models);
+  $("model-buttons").replaceChildren(...models.map(modelButton));
+  connection.send({ type: "input", show: $("input-view").open });
+  document.body.classList.toggle("kiosk", detail.kiosk);
+  sources.isKiosk = detail.kiosk;
+  if (detail.kiosk && sources.kind === "none") sources.choose("camera");
+  else if (sources.kind !== "none") sources.claim();
+});
+connection.addEventListener("state", ({ detail }) => {
+  state = detail;
+  controls.update(detail.controls);
+  for (const id of ["freeze", "mirror"]) press($(id), detail.controls[id]);
+  press($("record"), detail.recording);
+  $("record").textContent = detail.recording ? "Stop recording" : "Record";
+  for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
+  suit();
+  listPresets(detail.presets);
+  if (sources.kind === "dream" && detail.source !== "dream") { sources.kind = "none"; sources.show(); }
+});
+connection.addEventListener("picture", ({ detail }) => {
+  output.show(detail.file, () => {
+    rates.add(detail.isOwn && detail.kind === PAINTED ? performance.now() - detail.timestamp : null);
+  });
+  if (detail.input.length) input.show(detail.input);
+});
+connection.addEventListener("replaced", ({ detail }) => sources.replaced(detail.by));
+connection.addEventListener("problem", ({ detail }) => warn(detail.text));
+connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
+
+function modelButton(one, place) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: one.name });
+  button.dataset.model = one.name;
+  if (place < 9) button.title = `Key ${place + 1}`;
+  button.addEventListener("click", () => set({ model: one.name }));
+  return button;
+}
+
+// Show what the model in use can do.
+function suit() {
+  const one = model();
+  studio.suit(one);
+  const inUse = models.filter((m) => [one.name, state.controls.second].includes(m.name));
+  for (const m of models) for (const name of Object.keys(m.settings)) controls.show(name, inUse.some((u) => name in u.settings));
+  $("pairing-group").hidden = !inUse.some((m) => Object.keys(m.settings).length);
+  $("look-group").hidden = !inUse.some((m) => m.looks.length);
+  controls.show("look", inUse.some((m) => m.looks.length > 1));
+  $("dream-group").hidden = !one.dreams;
+  controls.show("speed", one.needs_dream);
+  for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
+  controls.show("crossfade", models.length > 1 && state.controls.second !== "");
+  controls.show("lerp", state.controls.past === "lerp");
+  document.querySelector("[data-source=dream]").hidden = !models.some((m) => m.dreams);
+  document.querySelector("[data-source=dream]").disabled = !one.dreams;
+  $("source-note").textContent = one.guides.length
+    ? `This model takes ${one.guides.length} guides side by side in one picture: ${one.guides.join(", ")}.` : "";
+}
+
+function listPresets(names) {
+  if ($("presets").dataset.names === names.join("\n")) return;
+  $("presets").dataset.names = names.join("\n");
+  $("presets").replaceChildren(...names.map((name) => {
+    const item = document.createElement("li");
+    const load = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+    const drop = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+    drop.setAttribute("aria-label", `Delete ${name}`);
+    load.addEventListener("click", () => connection.send({ type: "preset", do: "load", name }));
+    drop.addEventListener("click", () => connection.send({ type: "preset", do: "delete", name }));
+    item.append(load, drop);
+    return item;
+  }));
+}
+
+function press(button, on) { button.setAttribute("aria-pressed", String(Boolean(on))); }
+
+function snapshot() {
+  $("output").toBlob((file) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = `vidtrans-${new Date().toISOString().slice(0, 19).replaceAll(":", ".")}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    say(`Saved ${link.download}.`);
+  });
+}
+
+async function fullScreen() {
+  try {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await $("output").requestFullscreen();
+  } catch {
+    warn("This browser shows no element full screen. Open the bare output instead.");
+  }
+}
+
+$("record").addEventListener("click", record);
+$("snapshot").addEventListener("click", snapshot);
+$("freeze").addEventListener("click", () => toggle("freeze"));
+$("mirror").addEventListener("click", () => toggle("mirror"));
+$("fullscreen").addEventListener("click", fullScreen);
+$("output").addEventListener("click", () => { if (document.body.classList.contains("kiosk")) fullScreen(); });
+$("bare").href = `/output${location.search}`;
+$("input-view").addEventListener("toggle", () => connection.send({ type: "input", show: $("input-view").open }));
+$("save-preset").addEventListener("submit", (event) => {
+  event.preventDefault();
+  connection.send({ type: "preset", do: "save", name: $("preset-name").value });
+  $("preset-name").value = "";
+});
+$("midi").addEventListener("click", async () => {
+  try {
+    const names = await mapping.connectMidi();
+    say(names.length ? `MIDI: ${names.join(", ")}` : "MIDI is ready; no device is plugged in yet.");
+  } catch (error) {
+    warn(`MIDI: ${error.message}`);
+  }
+});
+$("forget-maps").addEventListener("click", () => mapping.forget());
+$("phone").addEventListener("toggle", () => {
+  $("phone-code").src = `/phone.svg${location.search}`;
+  $("phone-code").hidden = false;
+});
+
+setInterval(() => {
+  const { fps, median, late } = rates.summary();
+  $("fps").textContent = fps ? fps.toFixed(1) : "–";
+  $("median").textContent = median === null ? "–" : Math.round(median);
+  $("late").textContent = late === null ? "–" : Math.round(late);
+}, 500);
+
+// An installation's screen stays on.
+if (navigator.wakeLock) {
+  const stayAwake = () => { if (document.visibilityState === "visible") navigator.wakeLock.request("screen").catch(() => {}); };
+  document.addEventListener("visibilitychange", stayAwake);
+  stayAwake();
+}
+
+window.vidtrans = { connection, rates, sources, controls, mapping }; // for tests, and for the curious

@@ -1,0 +1,117 @@
+// Which source this page shows: one at a time. A camera that is lost is looked for until it is there again.
+import { Capture, describeRefusal } from "./capture.js";
+import { Drawing } from "./drawing.js";
+
+const RETRY_MS = 3000;
+const $ = (id) => document.getElementById(id);
+
+export class Sources {
+  // size(): the short side in pixels that the model wants. say, warn: tell the person.
+  constructor(connection, size, say, warn) {
+    Object.assign(this, { connection, say, warn });
+    this.kind = "none";
+    this.capture = new Capture($("video"), connection, size);
+    this.capture.onlost = () => this.lost();
+    this.drawing = new Drawing({ canvas: $("drawing"), onion: $("onion"), cursor: $("cursor") }, connection, size);
+    for (const button of document.querySelectorAll("[data-source]")) {
+      button.addEventListener("click", () => this.choose(this.kind === button.dataset.source ? "none" : button.dataset.source));
+    }
+    $("cameras").addEventListener("change", () => this.choose("camera"));
+    $("video-file").addEventListener("change", () => this.choose("video"));
+    $("drive-camera").addEventListener("change", () => this.drive());
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => { if (this.retry) this.choose("camera"); });
+  }
+
+  async choose(kind) {
+    clearTimeout(this.retry);
+    this.retry = null;
+    this.kind = kind;
+    this.capture.stop();
+    this.drawing.isActive = kind === "drawing";
+    this.show();
+    this.claim();
+    try {
+      if (kind === "camera") await this.camera();
+      else if (kind === "screen") await this.capture.display();
+      else if (kind === "video") await this.video();
+      this.warn("");
+    } catch (error) {
+      if (this.kind === kind) this.refused(kind, error);
+    }
+  }
+
+  // Say to the server that this page's frames are the ones to paint.
+  claim() {
+    this.connection.send({ type: "source", kind: this.kind });
+    if (this.kind === "drawing") this.drawing.changed();
+  }
+
+  async camera() {
+    await this.capture.camera($("cameras").value);
+    const devices = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
+    const chosen = this.capture.stream?.getVideoTracks()[0]?.getSettings().deviceId;
+    $("cameras").replaceChildren(...devices.map((d, n) => new Option(d.label || `Camera ${n + 1}`, d.deviceId, false, d.deviceId === chosen)));
+    $("camera-choice").hidden = devices.length < 2;
+  }
+
+  async video() {
+    const [file] = $("video-file").files;
+    if (file) await this.capture.file(file);
+    else $("video-file").focus();
+  }
+
+  async drive() {
+    try {
+      if ($("drive-camera").checked) await this.capture.camera($("cameras").value);
+      else this.capture.stop();
+    } catch (error) {
+      $("drive-camera").checked = false;
+      this.warn(`Camera: ${describeRefusal(error)}`);
+    }
+  }
+
+  refused(kind, error) {
+    this.warn(`${kind === "camera" ? "Camera" : kind === "screen" ? "Screen" : "Video"}: ${describeRefusal(error)}`);
+    if (this.isKiosk && kind === "camera") this.lookAgain();
+    else this.end();
+  }
+
+  lost() {
+    if (this.kind === "camera") {
+      this.warn("The camera is gone. It is taken again as soon as it is back.");
+      this.lookAgain();
+    } else {
+      this.say(`The ${this.kind} has ended.`);
+      this.end();
+    }
+  }
+
+  lookAgain() { this.retry = setTimeout(() => this.choose("camera"), RETRY_MS); }
+
+  // Another page or program has the stage now.
+  replaced(by) {
+    this.say(`Another source is shown now: ${by}.`);
+    this.kind = "none";
+    this.capture.stop();
+    this.drawing.isActive = false;
+    this.show();
+  }
+
+  end() {
+    this.kind = "none";
+    this.show();
+    this.claim();
+  }
+
+  show() {
+    for (const button of document.querySelectorAll("[data-source]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.source === this.kind));
+    }
+    $("drawing-panel").hidden = this.kind !== "drawing";
+    $("video-panel").hidden = !["camera", "screen", "video"].includes(this.kind);
+    $("file-choice").hidden = this.kind !== "video";
+    $("camera-choice").hidden = this.kind !== "camera" || $("cameras").length < 2;
+    $("dream-panel").hidden = this.kind !== "dream";
+    if (this.kind !== "dream") $("drive-camera").checked = false;
+  }
+}
