@@ -141,12 +141,12 @@ class Hub(Answers):
         values = message.get("values")
         if not isinstance(values, dict):
             raise UsageError("controls", "there are no values", 'send {"values": {name: value}}')
-        self._change(self.state.updated(values, self.models), but=client)
+        self._change(self.state.updated(values, self.models))
 
-    def _change(self, state: ControlState, but: Client | None = None) -> None:
+    def _change(self, state: ControlState) -> None:
         self.state = state
         self.worker.change(state)
-        self._tell(but)
+        self._tell()
 
     def _set_source(self, client: Client, message: Table) -> None:
         kind = message.get("kind")
@@ -307,10 +307,10 @@ class Hub(Answers):
             "viewers": len(self.clients),
         }
 
-    def _tell(self, but: Client | None = None) -> None:
+    def _tell(self) -> None:
+        state = self._state()
         for client in self.clients.values():
-            if client is not but:
-                client.say(self._state())
+            client.say(state)
 
 
 def _new_path(folder: Path, model: str) -> Path:

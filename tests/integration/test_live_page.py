@@ -1,0 +1,458 @@
+"""The page in a real browser: draw, stand before the camera, record, switch, lose the connection and find it again."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chromium import chromium
+from clips import moving_frames, times, write_clip
+from dreams import TINY_UNET, make_dreamer
+from live_server import Running, load, pixels, png, serving
+
+from vidtrans.models.model_file import save_model
+from vidtrans.models.model_record import ModelRecord
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.pairing.regions import palette
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+WAIT_MS = 30_000
+OUTPUT = "document.getElementById('output').toDataURL('image/png')"
+SHOWS = "(want) => document.getElementById('connection').textContent === want"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with serving() as server:
+        yield server
+
+
+@contextmanager
+def page_at(
+    browser: Any, link: str, *, width: int = 1280, camera: bool = True, script: str = "", is_calm: bool = True
+) -> Iterator[Any]:
+    """Open a page; nothing may go wrong in it, and nothing be asked of other servers."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(WAIT_MS)
+    if camera:
+        context.grant_permissions(["camera"])
+    if script:
+        context.add_init_script(script)
+    page = context.new_page()
+    problems: list[str] = []
+    addresses: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: addresses.append(request.url))
+    page.goto(link)
+    if "/output" not in link:
+        page.wait_for_function(SHOWS, arg="connected")
+    try:
+        yield page
+    finally:
+        context.close()
+    origin = re.match(r"https?://[^/]+/", link)
+    assert origin
+    assert [a for a in addresses if not a.startswith((origin[0], "blob:", "data:"))] == []
+    assert not is_calm or problems == []
+
+
+def shown(page: Any) -> np.ndarray:
+    """Return the picture on the output's canvas, (H, W, 3) uint8."""
+    return pixels(base64.b64decode(page.evaluate(OUTPUT).partition(",")[2]))
+
+
+def wait_until(page: Any, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """Wait until the output's picture is right, and return it."""
+    for _ in range(WAIT_MS // 50):
+        if is_right(picture := shown(page)):
+            return picture
+        page.wait_for_timeout(50)
+    raise AssertionError("the output never came")
+
+
+def settled(page: Any, running: Running) -> np.ndarray:
+    """Wait until nothing changes any more, and return the output's picture."""
+    page.wait_for_timeout(200)
+    running.until(lambda: running.worker._stage is not None and not running.worker._stage.is_changing)
+    page.wait_for_timeout(200)
+    return shown(page)
+
+
+def draw(page: Any, *places: tuple[float, float]) -> None:
+    """Draw a stroke through places, in shares of the canvas."""
+    box = page.locator("#drawing").bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=8)
+    page.mouse.up()
+
+
+def is_dark(y: float, x: float) -> Callable[[np.ndarray], bool]:
+    return lambda p: bool(p[int(y * p.shape[0]), int(x * p.shape[1])].max() < 90)
+
+
+def is_white(picture: np.ndarray) -> bool:
+    return bool(picture.min() > 240)
+
+
+class TestDrawing:
+    def test_a_stroke_is_painted_undone_and_cleared(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            wait_until(page, is_white)
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            wait_until(page, is_dark(0.5, 0.5))
+            draw(page, (0.5, 0.1), (0.5, 0.4))
+            wait_until(page, is_dark(0.25, 0.5))
+            page.click("#undo")
+            picture = wait_until(page, lambda p: not is_dark(0.25, 0.5)(p))
+            assert is_dark(0.5, 0.5)(picture)
+            page.click("#clear")
+            wait_until(page, is_white)
+
+    def test_eraser_line_and_fill(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            page.click("[data-tool=line]")
+            draw(page, (0.2, 0.2), (0.5, 0.9), (0.8, 0.2))  # the end counts, not the way there
+            picture = wait_until(page, is_dark(0.2, 0.5))
+            assert picture[int(0.6 * picture.shape[0])].min() > 200
+            page.click("[data-tool=eraser]")
+            draw(page, (0.1, 0.2), (0.9, 0.2))
+            wait_until(page, is_white)
+            page.click("[data-tool=fill]")
+            page.locator("#colour").fill("#102030")
+            draw(page, (0.5, 0.5))
+            wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
+
+    def test_a_pen_presses(self, browser: Any, running: Running) -> None:
+        """Its width goes by the pressure."""
+        stroke = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
+          c.setPointerCapture = () => {};
+          const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
+            clientX: b.left + x * b.width, clientY: b.top + .5 * b.height, bubbles: true, pointerId: 5 }));
+          at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
+        widths = []
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            for pressure in (0.1, 0.9):
+                page.click("#clear")
+                wait_until(page, is_white)
+                page.evaluate(stroke, pressure)
+                picture = wait_until(page, is_dark(0.5, 0.5))
+                widths.append(int((picture[:, picture.shape[1] // 2].max(axis=1) < 128).sum()))
+        assert widths[1] >= 2 * widths[0]
+
+    def test_with_a_palette_one_fills_in_its_colours(self, browser: Any) -> None:
+        with serving(_painter_of_regions()) as running, page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            page.click("#input-view summary")
+            swatches = page.locator("#palette button")
+            assert swatches.count() == len(palette(5).colours)
+            swatches.nth(3).click()
+            page.click("[data-tool=fill]")
+            draw(page, (0.5, 0.5))
+            wanted = tuple(int(level) for level in palette(5).colours[3])
+            page.wait_for_function(
+                """(want) => { const c = document.getElementById('input');
+                  const d = c.getContext('2d').getImageData(9, 9, 1, 1).data;
+                  return [0, 1, 2].every((k) => Math.abs(d[k] - want[k]) < 6); }""",
+                arg=wanted,
+            )
+
+    def test_a_picture_to_start_from_and_one_to_trace(self, browser: Any, running: Running) -> None:
+        picture = np.full((40, 60, 3), 30, np.uint8)
+        Path("start.png").write_bytes(png(picture))
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            page.click("#drawing-panel summary")
+            page.set_input_files("#trace-picture", "start.png")
+            page.wait_for_function("() => document.getElementById('drawing').width === 768")
+            wait_until(page, is_white)  # what is traced is not sent
+            page.set_input_files("#start-picture", "start.png")
+            wait_until(page, lambda p: p.max() < 40)
+            Path("bad.png").write_bytes(b"none")
+            page.set_input_files("#start-picture", "bad.png")
+            page.wait_for_selector("#problem:not([hidden])")
+            assert "bad.png" in page.inner_text("#problem")
+
+
+class TestCamera:
+    def test_it_moves_and_its_latency_is_shown(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("#input-view summary")
+            page.click("[data-source=camera]")
+            first = wait_until(page, lambda p: p.std() > 10)
+            wait_until(page, lambda p: p.shape == first.shape and np.abs(p.astype(int) - first).mean() > 0.2)
+            page.wait_for_function("() => Number(document.getElementById('median').textContent) > 0")
+            assert float(page.inner_text("#fps")) > 0
+            assert page.evaluate("document.getElementById('input').width") == first.shape[1]
+            page.click("[data-source=camera]")
+            running.until(lambda: running.hub.source == "none")
+            assert page.locator("#video-panel").is_hidden()
+
+    def test_one_that_is_refused_is_explained(self, browser: Any, running: Running) -> None:
+        refused = (
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+        )
+        with page_at(browser, running.link(), camera=False, script=refused) as page:
+            page.click("[data-source=camera]")
+            page.wait_for_selector("#problem:not([hidden])")
+            assert "Allow it" in page.inner_text("#problem")
+            assert page.get_attribute("[data-source=camera]", "aria-pressed") == "false"
+            running.until(lambda: running.hub.source == "none")
+
+    def test_none_at_all_and_no_right_to_one_are_explained(self, browser: Any, running: Running) -> None:
+        absent = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };"
+        hidden = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
+        for script, words in ((absent, "no camera"), (hidden, "https")):
+            with page_at(browser, running.link(), script=script) as page:
+                page.click("[data-source=camera]")
+                page.wait_for_selector("#problem:not([hidden])")
+                assert words in page.inner_text("#problem")
+
+    def test_one_that_is_lost_is_found_again(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=camera]")
+            wait_until(page, lambda p: p.std() > 10)
+            page.evaluate(
+                "() => { const t = vidtrans.sources.capture.stream.getVideoTracks()[0]; t.stop(); "
+                "t.dispatchEvent(new Event('ended')); }"
+            )
+            page.wait_for_selector("#problem:not([hidden])")
+            assert "gone" in page.inner_text("#problem")
+            page.wait_for_selector("#problem", state="hidden")
+            assert page.evaluate("vidtrans.sources.capture.isRunning")
+
+    def test_a_video_file(self, browser: Any, running: Running) -> None:
+        path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=video]")
+            page.set_input_files("#video-file", str(path))
+            picture = wait_until(page, lambda p: p.std() > 10)
+            assert picture.shape == (48, 64, 3)
+
+
+class TestResult:
+    def test_it_is_recorded(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=camera]")
+            wait_until(page, lambda p: p.std() > 10)
+            page.click("#record")
+            page.wait_for_selector("#record[aria-pressed=true]")
+            page.wait_for_timeout(700)
+            page.click("#record")
+            page.wait_for_function("() => document.getElementById('news').textContent.startsWith('Recorded')")
+        (path,) = Path("recordings").iterdir()
+        assert len(times(path)) > 3
+        assert 0.3 < float(times(path)[-1]) < 10
+
+    def test_a_snapshot_is_what_is_shown(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            picture = settled(page, running)
+            with page.expect_download() as saved:
+                page.click("#snapshot")
+            saved.value.save_as("shot.png")
+        assert saved.value.suggested_filename.endswith(".png")
+        assert np.abs(cv2.imread("shot.png")[..., ::-1].astype(int) - picture).max() == 0
+
+    def test_the_bare_output_shows_it_and_nothing_else(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page, page_at(browser, running.link("/output")) as bare:
+            page.click("[data-source=drawing]")
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            wait_until(bare, is_dark(0.5, 0.5))
+            assert bare.inner_text("body").strip() == ""
+            assert bare.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+    def test_a_kiosk_begins_with_the_camera_and_shows_the_output_alone(self, browser: Any) -> None:
+        with serving(kiosk=True) as running, page_at(browser, running.link()) as page:
+            wait_until(page, lambda p: p.std() > 10)
+            assert page.locator("#controls").is_hidden()
+            assert page.locator("#source").is_hidden()
+            box = page.locator("#output").bounding_box()
+            assert (box["width"], box["height"]) == (1280, 900)
+
+
+class TestModels:
+    def test_they_are_switched_and_cross_faded(self, browser: Any) -> None:
+        with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            wait_until(page, is_dark(0.5, 0.5))
+            drawn = settled(page, running).mean()
+            page.click("[data-model=flower]")
+            painted = settled(page, running).mean()
+            page.select_option("#control-second", "identity")
+            page.locator("#control-crossfade").fill("500")
+            half = settled(page, running).mean()
+            page.locator("#control-crossfade").fill("1000")
+            assert settled(page, running).mean() == pytest.approx(drawn, abs=2)
+            assert half == pytest.approx((drawn + painted) / 2, abs=3)
+            assert drawn - painted > 50
+            assert running.hub.state.controls.crossfade == 1.0
+
+    def test_a_model_that_predicts_dreams(self, browser: Any, tmp_path: Path) -> None:
+        with (
+            serving(load(make_dreamer(Path("dreamer.safetensors")))) as running,
+            page_at(browser, running.link()) as page,
+        ):
+            page.click("[data-source=dream]")
+            first = wait_until(page, lambda p: p.std() > 0)
+            wait_until(page, lambda p: p.shape == first.shape and bool((p != first).any()))
+            page.click("[data-source=dream]")
+            running.until(lambda: running.hub.source == "none")
+
+
+class TestControls:
+    def test_a_slider_moves_the_model_and_the_other_pages(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as one, page_at(browser, running.link()) as two:
+            one.locator("#control-strength").fill("250")
+            running.until(lambda: running.hub.state.controls.strength == 0.5)
+            two.wait_for_function("() => document.getElementById('control-strength').value === '250'")
+
+    def test_presets_are_saved_and_loaded(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.locator("#control-lerp").fill("0")
+            page.fill("#preset-name", "calm <b>sea</b>")
+            page.press("#preset-name", "Enter")
+            load_it = page.get_by_role("button", name="calm <b>sea</b>", exact=True)
+            load_it.wait_for()
+            page.locator("#control-lerp").fill("1000")
+            running.until(lambda: running.hub.state.controls.lerp > 0.9)
+            load_it.click()
+            running.until(lambda: running.hub.state.controls.lerp == 0)
+            page.get_by_role("button", name="Delete calm").click()
+            running.until(lambda: running.hub.saved.names == [])
+
+    def test_a_key_and_a_knob_are_mapped_to_sliders(self, browser: Any, running: Running) -> None:
+        midi = """window.port = { name: 'Knobs' };
+          navigator.requestMIDIAccess = async () => ({ inputs: new Map([['a', window.port]]) });"""
+        with page_at(browser, running.link(), script=midi) as page:
+            strength = page.get_by_role("button", name="Map a key or a knob to Strength")
+            strength.click()
+            page.keyboard.press("q")
+            page.keyboard.press("q")
+            running.until(lambda: running.hub.state.controls.strength == pytest.approx(1.1))
+            page.keyboard.press("Shift+Q")
+            running.until(lambda: running.hub.state.controls.strength == pytest.approx(1.0))
+            page.click("#midi")
+            page.wait_for_function("() => document.getElementById('news').textContent.includes('Knobs')")
+            page.get_by_role("button", name="Map a key or a knob to Keep colour").click()
+            page.evaluate("port.onmidimessage({ data: [0xB2, 7, 1] })")
+            page.evaluate("port.onmidimessage({ data: [0xB2, 7, 127] })")
+            running.until(lambda: running.hub.state.controls.keep_colour == 1.0)
+            page.evaluate("port.onmidimessage({ data: [0xB0, 7, 0] })")  # another channel is another knob
+            page.reload()
+            page.wait_for_function(SHOWS, arg="connected")
+            page.keyboard.press("q")
+            running.until(lambda: running.hub.state.controls.strength == pytest.approx(1.1))
+            assert running.hub.state.controls.keep_colour == 1.0
+
+    def test_what_the_server_refuses_is_said_and_put_back(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.evaluate("vidtrans.connection.send({ type: 'controls', values: { strength: 7 } })")
+            page.wait_for_selector("#problem:not([hidden])")
+            assert "strength" in page.inner_text("#problem")
+
+
+class TestWithoutAMouse:
+    def test_all_is_done_by_keyboard(self, browser: Any) -> None:
+        with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
+            _tab_to(page, "[data-source=drawing]")
+            page.keyboard.press("Enter")
+            _tab_to(page, "#drawing")
+            page.keyboard.press(" ")
+            for _ in range(12):
+                page.keyboard.press("Shift+ArrowRight")
+            page.keyboard.press(" ")
+            wait_until(page, is_dark(0.5, 0.75))
+            page.keyboard.press("2")
+            running.until(lambda: running.hub.state.controls.model == "flower")
+            page.keyboard.press("m")
+            running.until(lambda: running.hub.state.controls.mirror)
+            page.keyboard.press("r")
+            page.wait_for_selector("#record[aria-pressed=true]")
+            _tab_to(page, "#control-strength")
+            before = running.hub.state.controls.strength
+            page.keyboard.press("ArrowLeft")
+            running.until(lambda: running.hub.state.controls.strength < before)
+
+    def test_letters_in_a_field_are_letters(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.locator("#preset-name").type("mrf 1")
+            assert page.input_value("#preset-name") == "mrf 1"
+            assert not running.hub.state.controls.mirror
+
+    def test_everything_has_a_name_for_those_who_do_not_see_it(self, browser: Any) -> None:
+        nameless = """() => [...document.querySelectorAll('button, input, select, canvas, video, a, [role]')]
+          .filter((e) => e.offsetParent && !e.closest('[aria-hidden=true]') && !(e.getAttribute('aria-label')
+          || e.labels?.length || e.textContent.trim()
+          || e.title || e.alt || e.getAttribute('aria-labelledby'))).map((e) => e.outerHTML)"""
+        with serving(load("flower", "ink")) as running, page_at(browser, running.link()) as page:
+            for source in ("drawing", "camera"):
+                page.click(f"[data-source={source}]")
+                for details in page.locator("details:not([open]) > summary").all():
+                    details.click() if details.is_visible() else None
+                assert [e for e in page.evaluate(nameless) if 'id="news"' not in e] == []
+            assert page.get_attribute("#news", "role") == "status"
+            assert page.get_attribute("#problem", "role") == "alert"
+
+
+def test_a_phones_width_has_it_all_and_nothing_sticks_out(browser: Any) -> None:
+    with serving(load("flower", "ink")) as running, page_at(browser, running.link(), width=360) as page:
+        for source in ("camera", "drawing"):
+            page.click(f"[data-source={source}]")
+            assert page.evaluate("document.documentElement.scrollWidth") == 360
+            wide = "() => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 361)"
+            assert page.evaluate(f"({wide})().length") == 0
+        draw(page, (0.2, 0.5), (0.8, 0.5))
+        wait_until(page, lambda p: p.std() > 5)
+
+
+def test_a_lost_connection_is_said_and_found_again(browser: Any) -> None:
+    with ExitStack() as stack:
+        with serving() as running:
+            port = running.server.port
+            page = stack.enter_context(page_at(browser, running.link(), is_calm=False))
+            page.click("[data-source=camera]")
+            wait_until(page, lambda p: p.std() > 10)
+        page.wait_for_function("() => document.getElementById('connection').textContent.startsWith('no connection')")
+        with serving(port=port) as running:
+            page.wait_for_function(SHOWS, arg="connected")
+            running.until(lambda: running.worker.num_painted > 3)
+            assert running.hub.source == "camera"
+
+
+def _tab_to(page: Any, selector: str) -> None:
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("(s) => document.activeElement?.matches(s)", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def _painter_of_regions() -> Any:
+    """Return a small model of flat regions, with weights as they are before any training."""
+    network = build_generator(TINY_UNET["name"], TINY_UNET["settings"], 3)
+    initialise(network, 1)
+    record = ModelRecord(TINY_UNET, {"name": "regions", "settings": {}}, 3, 3, 64, "[-1, 1]", {}, {})
+    save_model(Path("small.safetensors"), network, record)
+    return load("small")
