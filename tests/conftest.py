@@ -9,6 +9,7 @@ import under_test
 
 under_test.share_package()  # before anything imports vidtrans
 
+import chromium
 from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
 from directed_clip import COUNT, EXACT, Frames, Shoot, lossless, same
@@ -33,6 +34,13 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait for processes that they start."""
     return cores() + 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out for want of a browser."""
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if chromium.MISSING in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} skipped: {chromium.MISSING}")
 
 
 @pytest.fixture(autouse=True)

@@ -84,12 +84,17 @@ def wait_until(page: Any, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
     raise AssertionError("the output never came")
 
 
-def settled(page: Any, running: Running) -> np.ndarray:
-    """Wait until nothing changes any more, and return the output's picture."""
-    page.wait_for_timeout(200)
-    running.until(lambda: running.worker._stage is not None and not running.worker._stage.is_changing)
-    page.wait_for_timeout(200)
-    return shown(page)
+def settled(page: Any, running: Running, **controls: object) -> np.ndarray:
+    """Wait until controls have arrived and nothing changes any more, and return the output's picture."""
+    running.until(lambda: controls.items() <= vars(running.hub.state.controls).items())
+    painted, last = -1, shown(page)
+    while True:
+        page.wait_for_timeout(250)
+        picture = shown(page)
+        is_changing = running.worker._stage is None or running.worker._stage.is_changing or running.worker._is_dirty
+        if not is_changing and painted == running.worker.num_painted and np.array_equal(picture, last):
+            return picture
+        painted, last = running.worker.num_painted, picture
 
 
 def draw(page: Any, *places: tuple[float, float]) -> None:
@@ -299,12 +304,12 @@ class TestModels:
             wait_until(page, is_dark(0.5, 0.5))
             drawn = settled(page, running).mean()
             page.click("[data-model=flower]")
-            painted = settled(page, running).mean()
+            painted = settled(page, running, model="flower").mean()
             page.select_option("#control-second", "identity")
             page.locator("#control-crossfade").fill("500")
-            half = settled(page, running).mean()
+            half = settled(page, running, second="identity", crossfade=0.5).mean()
             page.locator("#control-crossfade").fill("1000")
-            assert settled(page, running).mean() == pytest.approx(drawn, abs=2)
+            assert settled(page, running, crossfade=1.0).mean() == pytest.approx(drawn, abs=2)
             assert half == pytest.approx((drawn + painted) / 2, abs=3)
             assert drawn - painted > 50
             assert running.hub.state.controls.crossfade == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -75,5 +76,7 @@ def _leave_a_core() -> None:
     """Compute on all cores but one, which a browser beside it needs.
 
     Threads of one layer wait for each other: with one for each core, a browser that holds one of them up holds up all.
+    And let the network's thread take over from the one that paints after a millisecond.
     """
+    sys.setswitchinterval(0.001)
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() - 1)))

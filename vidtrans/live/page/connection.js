@@ -5,6 +5,7 @@ const VERSION = 1;
 const KINDS = { picture: 1, drawing: 2 };
 export const PAINTED = 1, REPEATED = 2, DROPPED = 3;
 const MOST_UNDERWAY = 2;
+const CODING_MS = 2; // for a frame's file and a picture's, beside the model's own time
 const LOST_AFTER_MS = 20000; // a frame of which nothing was heard for so long
 
 export class Connection extends EventTarget {
@@ -16,6 +17,8 @@ export class Connection extends EventTarget {
     this.number = 0;
     this.sequence = 0;
     this.underway = new Map();
+    this.sent = 0; // when the last frame was
+    this.busyMs = 0; // for how long the server is busy with a frame
     this.wait = 250;
     this.open();
   }
@@ -37,11 +40,13 @@ export class Connection extends EventTarget {
 
   get isOpen() { return this.socket?.readyState === WebSocket.OPEN; }
 
-  // Whether another frame may be sent now.
+  // Whether another frame may be sent now: when none is on its way, or when the server will be done with the one that
+  // is. So it need not wait for a frame, and no frame waits for it.
   get isFree() {
     const now = performance.now();
     for (const [sequence, sent] of this.underway) if (now - sent > LOST_AFTER_MS) this.underway.delete(sequence);
-    return this.isOpen && this.number > 0 && this.underway.size < MOST_UNDERWAY;
+    if (!this.isOpen || this.number === 0 || this.underway.size >= MOST_UNDERWAY) return false;
+    return this.underway.size === 0 || now - this.sent >= this.busyMs;
   }
 
   send(message) { if (this.isOpen) this.socket.send(JSON.stringify(message)); }
@@ -55,8 +60,10 @@ export class Connection extends EventTarget {
     header.setUint32(4, this.sequence, true);
     header.setFloat64(8, timestamp, true);
     message.set(file, 16);
-    this.underway.set(this.sequence, performance.now());
+    this.sent = performance.now();
+    this.underway.set(this.sequence, this.sent);
     this.socket.send(message);
+    setTimeout(() => this.dispatchEvent(new Event("free")), this.busyMs);
   }
 
   take(data) {
@@ -77,6 +84,7 @@ export class Connection extends EventTarget {
       input: new Uint8Array(data, 32, length),
       file: new Uint8Array(data, 32 + length),
     };
+    if (picture.kind === PAINTED) this.busyMs += 0.2 * (picture.modelMs + CODING_MS - this.busyMs);
     if (picture.isOwn) this.underway.delete(header.getUint32(4, true));
     if (picture.kind !== DROPPED) this.dispatchEvent(new CustomEvent("picture", { detail: picture }));
     this.dispatchEvent(new Event("free"));

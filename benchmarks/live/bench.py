@@ -1,0 +1,134 @@
+"""The live page before its goals, with a real browser on the same machine.
+
+    python -m benchmarks.live.bench [--parts speed slow memory forged] [--minutes 10] [--model M] [--json FILE]
+
+- ``speed``: a film for the camera, a small model at 256 pixels. Frames a second, capture to canvas (median, 99 %), what
+  server and transport add to the model's own time, all of them minute by minute, and the memory of page and server.
+- ``slow``: the same model at a size at which it takes a third of a second. Does the latency grow?
+- ``memory``: 100,000 frames of a program through the server. Does its memory grow?
+- ``forged``: requests with other hosts, origins, tokens, paths and types. How many are accepted?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import cv2
+import numpy as np
+from websockets.sync.client import connect
+
+import vidtrans
+from benchmarks.live.browser import film, page, renderers, resident, server
+from vidtrans.live.protocol import PAINTED, FrameMessage, pack_frame, parse_picture
+
+SHIPPED = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
+WARM_S = 5
+SLOW_SIZE = 768
+LARGE_RUN = 100_000
+
+
+def speed(model: str, camera: Path, minutes: float, *options: str) -> dict[str, Any]:
+    """Return the figures of a page with a camera, over some minutes."""
+    with server("--model", model, *options) as (link, process), page(link, camera) as opened:
+        opened.click("[data-source=camera]")
+        opened.wait_for_timeout(1000 * WARM_S)
+        opened.evaluate("() => { window.seen.length = 0; }")
+        rows: list[list[float]] = []
+        memory: list[tuple[float, float, float]] = []
+        for _ in range(max(1, round(2 * minutes))):
+            opened.wait_for_timeout(1000 * 60 * minutes / max(1, round(2 * minutes)))
+            rows += opened.evaluate("() => window.seen.splice(0)")
+            opened.evaluate("() => window.gc?.()")
+            heap = opened.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
+            memory.append((heap, max(map(resident, renderers()), default=0.0), resident(process.pid)))
+        text = opened.inner_text("#rates")
+    times, latency, whole, own = np.array(rows).T
+    spans = np.array_split(np.arange(len(times)), max(1, round(minutes)))
+    return {
+        "frames": len(times),
+        "fps": (len(times) - 1) / (times[-1] - times[0]) * 1000,
+        "median_ms": float(np.median(latency)),
+        "p99_ms": float(np.percentile(latency, 99)),
+        "model_ms": float(np.median(own)),
+        "added_ms": float(np.median(whole - own)),
+        "median_ms_each_minute": [round(float(np.median(latency[span])), 1) for span in spans],
+        "p99_ms_each_minute": [round(float(np.percentile(latency[span], 99)), 1) for span in spans],
+        "page_heap_mb": [round(m[0], 1) for m in memory],
+        "page_process_mb": [round(m[1]) for m in memory],
+        "server_mb": [round(m[2]) for m in memory],
+        "page_says": text,
+    }
+
+
+def memory() -> dict[str, Any]:
+    """Return the server's memory while a program sends frames, one after another."""
+    picture = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))[1].tobytes()
+    sizes, began = [], time.monotonic()
+    with ExitStack() as stack:
+        link, process = stack.enter_context(server("--model", "identity"))
+        address = link.replace("http", "ws", 1).replace("/?", "/ws?") + "&role=program"
+        socket = stack.enter_context(connect(address, max_size=None))
+        for number in range(1, LARGE_RUN + 1):
+            socket.send(pack_frame(FrameMessage("picture", number, 0.0, picture)))
+            while not _is_answer(socket.recv(), number):
+                pass
+            if number % (LARGE_RUN // 10) == 0:
+                sizes.append(round(resident(process.pid), 1))
+    return {"frames": LARGE_RUN, "seconds": round(time.monotonic() - began), "server_mb": sizes}
+
+
+def _is_answer(message: str | bytes, sequence: int) -> bool:
+    if isinstance(message, str):
+        return False
+    picture = parse_picture(message)
+    return picture.kind == PAINTED and picture.sequence == sequence
+
+
+def forged() -> dict[str, Any]:
+    """Return how many forged requests were accepted."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
+    from forged import forged_requests, is_accepted, send
+
+    with server("--model", "identity") as (link, _):
+        address = urlsplit(link)
+        (token,) = parse_qs(address.query)["token"]
+        assert address.port
+        requests = list(forged_requests(address.port, token))
+        accepted = [one.name for one in requests if is_accepted(send(one, address.port))]
+    return {"requests": len(requests), "accepted": accepted}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["speed", "slow", "memory", "forged"])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--model", default="flower")
+    parser.add_argument("--clip", type=Path, default=SHIPPED)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        camera = film(asked.clip, Path(folder))
+        parts = {
+            "speed": lambda: speed(asked.model, camera, asked.minutes),
+            "slow": lambda: speed(asked.model, camera, min(2.0, asked.minutes), "--size", str(SLOW_SIZE)),
+            "memory": memory,
+            "forged": forged,
+        }
+        for name in asked.parts:
+            results[name] = parts[name]()
+            print(name, json.dumps(results[name], indent=1))
+    if asked.json:
+        asked.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

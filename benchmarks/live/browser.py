@@ -1,0 +1,98 @@
+"""A real browser before a live server, with a film for its camera."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+
+SIZE = 640, 480
+RATE = 30
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+# All latencies from capture to canvas, and what of them the server's model took, of the frames of this page.
+LISTEN = """() => { window.seen = []; const add = vidtrans.rates.add.bind(vidtrans.rates);
+  vidtrans.connection.addEventListener('picture', ({ detail }) => { window.last = detail; });
+  vidtrans.rates.add = (latency) => { add(latency);
+    const { serverMs, modelMs } = window.last;
+    if (latency !== null) window.seen.push([performance.now(), latency, serverMs, modelMs]); }; }"""
+
+
+def film(clip: Path, folder: Path, frames: int = 120) -> Path:
+    """Write frames of a clip as the film that a browser takes for its camera."""
+    path = folder / f"{clip.stem}.mjpeg"
+    with av.open(str(clip)) as container, path.open("wb") as file:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number == frames:
+                break
+            picture = cv2.resize(frame.to_ndarray(format="bgr24"), SIZE, interpolation=cv2.INTER_AREA)
+            file.write(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+    return path
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start ``vidtrans live``, and give its link and its process."""
+    command = [sys.executable, "-m", "vidtrans", "live", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    head = ""
+    for line in process.stderr:
+        head += line
+        if "Ctrl-C" in line:
+            break
+    found = re.search(r"open (\S+)", head)
+    assert found, head
+    try:
+        yield found[1], process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+@contextmanager
+def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
+    """Open the page in Chromium, which listens to all that it shows."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(path for name in NAMES if (path := shutil.which(name)))
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+    flags += ["--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        context.grant_permissions(["camera"])
+        opened = context.new_page()
+        opened.set_default_timeout(120_000)
+        opened.goto(link)
+        opened.wait_for_function("() => document.getElementById('connection').textContent === 'connected'")
+        opened.evaluate(LISTEN)
+        yield opened
+        browser.close()
+
+
+def resident(pid: int) -> float:
+    """Return the resident memory of a process in MB."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"VmRSS:\s+(\d+)", text)
+    return int(match[1]) / 1024 if match else 0.0
+
+
+def renderers() -> list[int]:
+    """Return the processes in which pages run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and b"--type=renderer" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
