@@ -96,7 +96,11 @@ async def _frame(hub: Hub, request: Request) -> Response:
 async def _connection(hub: Hub, socket: WebSocket) -> None:
     """Serve one connection until it ends: what it sends, and beside it what it is sent."""
     await socket.accept()
-    client = hub.join(is_program=socket.query_params.get("role") == "program")
+    try:
+        client = hub.join(is_program=socket.query_params.get("role") == "program")
+    except UsageError as error:
+        await socket.close(1013, str(error)[:120])
+        return
     sender = asyncio.create_task(_send(client, socket))
     try:
         await _receive(hub, client, socket)

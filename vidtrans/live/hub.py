@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,21 +17,21 @@ from vidtrans.live.models_on_stage import describe_model
 from vidtrans.live.pictures import encode_jpeg
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
-from vidtrans.live.recorder import Recorder
+from vidtrans.live.recorder import Recordings
 from vidtrans.live.worker import Answers, Job, Painted, Worker
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.settings import Table
 
 SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
 SOURCES: tuple[str, ...] = get_args(SourceKind)
-PROGRAM_PAUSE_S = 5.0  # after which another program may send frames
+MOST_CLIENTS = 64
 
 
 class Hub(Answers):
     """Connections, controls and recording. The worker calls it from its own thread, all others from the loop's.
 
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes it when a person starts
-    a source there, a program when it connects, or sends after another has paused.
+    a source there, a program when it connects. Programs without a connection may send frames while there is none.
     """
 
     def __init__(
@@ -45,7 +44,8 @@ class Hub(Answers):
         *,
         kiosk: bool = False,
     ) -> None:
-        self.models, self.state, self.saved, self.recordings = models, state, saved, recordings
+        self.models, self.state, self.saved = models, state, saved
+        self.recordings = Recordings(recordings, self._recording_failed)
         self.clients: dict[int, Client] = {}
         self.source: str = "none"
         self.holder = 0
@@ -53,13 +53,10 @@ class Hub(Answers):
         self._numbers = itertools.count(1)
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._recorder: Recorder | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
         self._sequences = itertools.count(1)
-        self._last_program_frame = -PROGRAM_PAUSE_S
         self._is_cut = True
-        self.last_recording: Path | None = None
 
     def attach(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
         """Work with a worker, in a loop."""
@@ -74,7 +71,9 @@ class Hub(Answers):
     # What connections do
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection; a program's frames are painted from now on."""
+        """Add a connection; a program's frames are painted from now on. Raises UsageError where there are too many."""
+        if len(self.clients) >= MOST_CLIENTS:
+            raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
         client.say(self._greeting(client))
@@ -98,12 +97,10 @@ class Hub(Answers):
 
     async def paint_for_program(self, message: FrameMessage) -> Painted:
         """Return the picture of a frame that came without a connection. Raises UsageError, MediaError, DeviceError."""
-        now = time.monotonic()
-        if self.holder and now - self._last_program_frame > PROGRAM_PAUSE_S and self.source != "none":
-            raise UsageError("frame", f"the stage shows another source ({self.source})", "end that one first")
-        if self.holder or self.source != "program":
+        if self.source not in ("none", "program") or self.holder:
+            raise UsageError("frame", f"another source is shown ({self.source})", "end that one first")
+        if self.source == "none":
             self._take_stage(0, "program")
-        self._last_program_frame = now
         number = next(self._sequences)
         reply = asyncio.get_running_loop().create_future()
         self._replies[number] = reply
@@ -144,6 +141,8 @@ class Hub(Answers):
         self._change(self.state.updated(values, self.models))
 
     def _change(self, state: ControlState) -> None:
+        if self.source == "dream" and not self._dreams(state):
+            self._take_stage(0, "none")
         self.state = state
         self.worker.change(state)
         self._tell()
@@ -152,10 +151,15 @@ class Hub(Answers):
         kind = message.get("kind")
         if kind not in SOURCES:
             raise UsageError("source", "its kind is unknown", f"one of {', '.join(SOURCES)}")
-        if kind == "dream" and not describe_model(self.models[self.state.controls.model])["dreams"]:
+        if kind == "none" and client.number != self.holder and self.source != "dream":
+            return  # it had been replaced already
+        if kind == "dream" and not self._dreams(self.state):
             why = f"'{self.state.controls.model}' does not predict frames"
             raise UsageError("dream", why, "choose a model of --preset next-frame")
         self._take_stage(client.number, str(kind))
+
+    def _dreams(self, state: ControlState) -> bool:
+        return bool(describe_model(self.models[state.controls.model])["dreams"])
 
     def _take_stage(self, number: int, kind: str) -> None:
         former = self.clients.get(self.holder)
@@ -193,31 +197,24 @@ class Hub(Answers):
 
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
-            self.start_recording()
+            self.recordings.begin(self.state.controls.model)
+            self._tell()
         else:
             self._stop_recording_soon()
 
-    # Recording
-
-    def start_recording(self) -> None:
-        """Begin a video of what is shown. Raises OSError."""
-        if self._recorder is None:
-            self.recordings.mkdir(parents=True, exist_ok=True)
-            self._recorder = Recorder(_new_path(self.recordings, self.state.controls.model), self._recording_failed)
-            self._tell()
-
     async def stop_recording(self) -> None:
-        """Finish the video, beside the loop: a long one takes seconds."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
+        """Finish the video that is being written, if one is."""
+        if not self.recordings.is_on:
             return
+        ending = asyncio.ensure_future(self.recordings.end())
+        await asyncio.sleep(0)
         self._tell()
-        if (path := await asyncio.to_thread(recorder.close)) is not None:
-            self.last_recording = path
-            lost = f"; {recorder.num_lost} pictures were lost, the encoder was too slow" if recorder.num_lost else ""
-            self.announce(f"recorded {recorder.num_frames} pictures: {path}{lost}")
-            for client in self.clients.values():
-                client.say({"type": "recorded", "file": path.name, "frames": recorder.num_frames})
+        if (recorder := await ending) is None:
+            return
+        lost = f"; {recorder.num_lost} pictures were lost, the encoder was too slow" if recorder.num_lost else ""
+        self.announce(f"recorded {recorder.num_frames} pictures: {recorder.path}{lost}")
+        for client in self.clients.values():
+            client.say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
 
     def _stop_recording_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())
@@ -233,8 +230,7 @@ class Hub(Answers):
 
     def painted(self, painted: Painted) -> None:
         """Encode a picture, and hand it to everybody."""
-        if self._recorder is not None:
-            self._recorder.write(painted.picture)
+        self.recordings.write(painted.picture)
         wants_input = any(client.shows_input for client in list(self.clients.values()))
         model_input = encode_jpeg(painted.model_input) if wants_input else b""
         file = encode_jpeg(painted.picture) if self.clients else b""
@@ -302,7 +298,7 @@ class Hub(Answers):
             "controls": self.state.table(),
             "source": self.source,
             "holder": self.holder,
-            "recording": self._recorder is not None,
+            "recording": self.recordings.is_on,
             "presets": self.saved.names,
             "viewers": len(self.clients),
         }
@@ -311,10 +307,3 @@ class Hub(Answers):
         state = self._state()
         for client in self.clients.values():
             client.say(state)
-
-
-def _new_path(folder: Path, model: str) -> Path:
-    """Return a name that is not taken: the model's, and the time."""
-    stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
-    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := folder / f"{name}.mp4").exists())

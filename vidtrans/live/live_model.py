@@ -81,6 +81,8 @@ class LiveModel:
 
     def paint(self, frame: SourceFrame, state: ControlState) -> Painting:
         """Paint the next frame. Raises UsageError, DeviceError."""
+        if self.pairing.has_clock:
+            raise UsageError(f"model '{self.model.name}'", "it goes by a clock of its own", "choose Dream")
         self._apply(state, frame.is_drawing)
         self._index += 1
         guides = _tiles(frame.rgb, len(self.pairing.guides))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import queue
 import threading
 import time
 from array import array
 from collections.abc import Callable
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,6 +99,46 @@ class Recorder:
         self._has_failed = True
         line, _ = describe_error(error) or (str(error), 1)
         self._on_failure(line)
+
+
+class Recordings:
+    """Videos of what is shown, one after another, in a folder."""
+
+    def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
+        self._folder, self._on_failure = folder, on_failure
+        self._recorder: Recorder | None = None
+        self.last: Path | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether a video is being written."""
+        return self._recorder is not None
+
+    def begin(self, model: str) -> None:
+        """Begin a video, named after the model and the time, unless one is being written. Raises OSError."""
+        if self._recorder is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._recorder = Recorder(_new_path(self._folder, model), self._on_failure)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Take a picture, (H, W, 3) uint8, that is shown now."""
+        if (recorder := self._recorder) is not None:
+            recorder.write(picture)
+
+    async def end(self) -> Recorder | None:
+        """Finish the video, beside the event loop: a long one takes seconds. None where there is no file."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None or await asyncio.to_thread(recorder.close) is None:
+            return None
+        self.last = recorder.path
+        return recorder
+
+
+def _new_path(folder: Path, model: str) -> Path:
+    """Return a name that is not taken."""
+    stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.mp4").exists())
 
 
 def _format(picture: np.ndarray) -> PictureFormat:

@@ -195,8 +195,8 @@ class Worker:
             self._drop(job, error)
         else:
             self._answers.failed(str(error))
-        with self._changed:
-            self._dreams = False
+            with self._changed:
+                self._frame, self._dreams = None, False  # it would fail again and again
 
     def _recover(self, job: Job | None, error: Exception) -> None:
         """Load everything again after a while: the device may have been lost, and be found again."""

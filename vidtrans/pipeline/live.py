@@ -46,7 +46,7 @@ def live(request: LiveRequest, context: Context) -> Table:
     finally:
         worker.close()
     return {
-        "output": str(hub.last_recording) if hub.last_recording else None,
+        "output": str(hub.recordings.last) if hub.recordings.last else None,
         "frames": worker.num_painted,
         "dropped": worker.num_dropped,
     }
