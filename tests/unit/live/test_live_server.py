@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import times
+from dreams import make_dreamer
 from forged import forged_requests, is_accepted, send
 from live_server import TOKEN, Running, flat, load, pixels, png, serving, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -217,6 +218,59 @@ class TestTheStage:
                 page.message("state", source=kind)
                 picture = page.picture(page.frame(flat(level)))
                 assert np.abs(pixels(picture.file).astype(int) - level).max() <= 2
+
+    def test_one_that_was_replaced_cannot_end_the_other(self, running: Running) -> None:
+        with running.program() as one, running.program() as two:
+            one.send(type="source", kind="camera")
+            two.message("state", source="camera")
+            two.send(type="source", kind="drawing")
+            one.message("replaced")
+            one.send(type="source", kind="none")
+            one.send(type="preset", do="load", name="none such")
+            one.message("problem")  # so both have arrived
+            assert running.hub.source == "drawing"
+
+    def test_there_is_room_for_so_many(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vidtrans.live.hub.MOST_CLIENTS", 1)
+        with running.program() as page:
+            page.message("hello")
+            with running.program() as another, pytest.raises(ConnectionClosed, match="1 already"):
+                another.message("hello")
+
+
+class TestDreams:
+    def test_any_page_ends_one_and_another_model_does(self) -> None:
+        models = load(make_dreamer(Path("dreamer.safetensors")), "identity")
+        with serving(models) as running, running.program() as one, running.program() as two:
+            one.send(type="source", kind="dream")
+            first, second = (pixels(one.picture().file) for _ in range(2))
+            assert not np.array_equal(first, second)
+            two.send(type="source", kind="none")
+            one.message("state", source="none")
+            one.send(type="source", kind="dream")
+            two.message("state", source="dream")
+            two.send(type="controls", values={"model": "identity"})
+            one.message("state", source="none")
+            assert not [note for note in running.notes if "Error" in note]
+
+    def test_one_goes_on_when_its_page_is_closed(self) -> None:
+        with serving(load(make_dreamer(Path("dreamer.safetensors")))) as running, running.program() as viewer:
+            with running.program() as page:
+                page.send(type="source", kind="dream")
+                page.picture()
+            running.until(lambda: len(running.hub.clients) == 1)
+            before = running.worker.num_painted
+            running.until(lambda: running.worker.num_painted > before + 2)
+            assert viewer.picture().kind == REPEATED
+
+    def test_a_model_with_a_clock_paints_no_camera(self) -> None:
+        models = load(make_dreamer(Path("clock.safetensors"), time_encoding=True))
+        with serving(models) as running, running.program("&role=program") as engine:
+            sequence = engine.frame(flat(8))
+            assert "choose Dream" in engine.message("problem")["text"]
+            assert engine.picture(sequence).kind == DROPPED
+            engine.send(type="source", kind="dream")
+            assert engine.picture().kind == REPEATED
 
 
 class TestPost:
