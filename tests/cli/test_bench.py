@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
+from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode
 
 from vidtrans.inference import ENGINES
@@ -48,7 +48,7 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
     tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
-    done = vidtrans("bench", "--model", tiny_model, *FLAGS, env={"TMPDIR": str(temporary), "COLUMNS": "80"})
+    done = vidtrans_process("bench", "--model", tiny_model, *FLAGS, env={"TMPDIR": str(temporary), "COLUMNS": "80"})
     lines = done.stdout.splitlines()
     for label in ("decode 1280x720", "engine torch (auto)", "flow, both ways", "stylize --temporal off"):
         (row,) = [line for line in lines if line.strip().startswith(label)]

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chain import tiny_flags, vidtrans, vidtrans_json
+from chain import tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 
 from vidtrans.cli.main import COMMANDS, run
 from vidtrans.pairing import PAIRINGS
@@ -67,13 +67,13 @@ def test_variables_stand_for_flags_and_flags_win(clip: Path) -> None:
 
 
 def test_json_goes_alone_to_standard_output(clip: Path) -> None:
-    done = vidtrans("stylize", clip, "--model", "identity", "--json")
+    done = vidtrans_process("stylize", clip, "--model", "identity", "--json")
     assert len(done.stdout.splitlines()) == 1
     assert {"output", "frames", "seconds", "cached"} <= set(json.loads(done.stdout))
 
 
 def test_quiet_is_quiet(clip: Path) -> None:
-    done = vidtrans("stylize", clip, "--model", "identity", "-q")
+    done = vidtrans_process("stylize", clip, "--model", "identity", "-q")
     assert (done.stdout, done.stderr) == ("", "")
 
 
@@ -133,7 +133,7 @@ def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
 
 
 def test_a_file_where_a_folder_should_be(clip: Path) -> None:
-    done = vidtrans("stylize", clip, "--model", "identity", "-o", f"{clip}/x.mp4", expect=2)
+    done = vidtrans_process("stylize", clip, "--model", "identity", "-o", f"{clip}/x.mp4", expect=2)
     assert "is a file, not a folder" in done.stderr
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, refuse, said, said_json, snapshot, tiny_flags, vidtrans, vidtrans_json
+from chain import TINY, refuse, said, said_json, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode, moving_frames, scene, sound_packets, times, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -275,7 +275,7 @@ def test_doctor_finds_everything_as_it_should_be() -> None:
     assert table["wrong"] == []
     names = [f["name"] for f in table["findings"]]
     assert {"python", "libraries", "device", "video", "model", "folder", "presets"} <= set(names)
-    assert "all is well" in vidtrans("doctor").stdout
+    assert "all is well" in vidtrans_process("doctor").stdout
 
 
 def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +411,7 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again() -> None:
 )
 def test_the_shell_completes_commands_models_pairings_and_presets(words: str, found: str) -> None:
     env = {"_VIDTRANS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    assert f"plain,{found}" in vidtrans(env=env).stdout.split()
+    assert f"plain,{found}" in vidtrans_process(env=env).stdout.split()
 
 
 def test_the_model_that_ships_is_small_licensed_and_paints_at_once(clip: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json
+from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode, moving_frames, sound_packets, times, write_clip
 from under_test import put_first
 
@@ -50,7 +50,7 @@ def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(
     Path("no_torch/torch.py").write_text("raise ImportError('torch must not be imported for this')\n")
     put_first(monkeypatch, Path("no_torch").resolve())
     for step in steps:
-        done = vidtrans(*step)
+        done = vidtrans_process(*step)
         assert "up to date" in done.stdout
     assert {k: v for k, v in snapshot(Path()).items() if not k.startswith("no_torch")} == before
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, quick_training, tiny_flags, vidtrans
+from chain import TINY, quick_training, tiny_flags, vidtrans_process
 from clips import moving_frames, scene
 from directed_clip import lossless
 from variants import least
@@ -405,9 +405,9 @@ def test_a_batch_over_all_devices_runs_three_times_and_makes_what_one_process_do
         lossless(tmp_path / "clips" / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
     common = ("stylize", tmp_path / "clips", "--model", tiny_model, "--size", "32", "--device", "cuda")
     for _ in range(3):
-        told = vidtrans(*common, "--jobs", "2", "-o", "out")
+        told = vidtrans_process(*common, "--jobs", "2", "-o", "out")
     assert told.stderr.count("up to date") == 3
-    vidtrans(*common, "--jobs", "1", "-o", "one", "--cache-dir", "other")
+    vidtrans_process(*common, "--jobs", "1", "-o", "one", "--cache-dir", "other")
     for path in Path("one").glob("*.mp4"):
         assert (Path("out") / path.name).read_bytes() == path.read_bytes()
     assert len(list(Path("one").glob("*.mp4"))) == 3
@@ -415,7 +415,7 @@ def test_a_batch_over_all_devices_runs_three_times_and_makes_what_one_process_do
 
 @pytest.mark.skipif(NO_GPU or torch.cuda.device_count() < 2, reason="fewer than two CUDA devices here")
 def test_two_processes_train_one_model_on_two_devices(clip: Path) -> None:
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
+    vidtrans_process("make-dataset", clip, *tiny_flags("dataset"))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--log-dir", "logs"]
     recipe = [*tiny_flags("generator", "discriminator", "training"), "-o", "a.safetensors", "--device", "cuda"]
     command = [sys.executable, *launcher, "-m", "vidtrans", "train", "clip.dataset", *recipe, "--json"]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from chain import snapshot, tiny_flags, vidtrans
+from chain import snapshot, tiny_flags, vidtrans, vidtrans_process
 from clips import moving_frames, write_clip
 from paintings import QUICK, painted, write
 from processes import run_and_kill
@@ -111,7 +111,7 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
         sources = snapshot(tmp_path)
         assert sources["clip.mp4"] == wanted["clip.mp4"]
     assert killed, "nothing was killed: the run was too short to test anything"
-    vidtrans(*command(step))
+    vidtrans_process(*command(step))
     made = snapshot(tmp_path)
     names = [name for name in wanted if name.split("/")[0] in outputs]
     assert {name.split("/")[0] for name in names} == set(outputs)
@@ -154,7 +154,7 @@ def test_two_runs_on_one_cache_entry_the_second_is_told(clip: Path, tmp_path: Pa
     vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "a.dataset")
     entry = next(e for e in Cache(tmp_path / ".vidtrans", silent).entries() if e.stage == "dataset")
     with entry.locked():
-        done = vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset", expect=1)
+        done = vidtrans_process("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset", expect=1)
     assert "in use by another run" in done.stderr
     assert not Path("b.dataset").exists()
     vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset")
