@@ -10,6 +10,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,10 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.clips.sampling import spread_numbers
+from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
+from vidtrans.pipeline import demo
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
 from vidtrans.self_test.findings import Verdict
@@ -383,14 +386,24 @@ def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: pytest.Captu
     assert "no such device" in refuse(capsys, 2, "doctor", "--device", "toaster")
 
 
-def test_the_demo_leaves_what_it_promises_and_is_found_again() -> None:
+def test_the_clip_of_the_demo_ships_and_its_settings_are_some() -> None:
+    assert len(times(demo.CLIP)) == 150
+    assert make_recipe("edges", None, demo.RECIPE).training.preview_seconds == 10
+
+
+def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the first frames of its clip, with small networks; ``.ci/run`` has all of it."""
+    with ClipReader(demo.CLIP) as reader:
+        frames = [f.rgb for f in islice(reader.frames(), 10)]
+    monkeypatch.setattr(demo, "CLIP", write_clip(Path("short.mp4").resolve(), frames))
+    monkeypatch.setattr(demo, "RECIPE", {**TINY, "dataset": {**TINY["dataset"], "size": "144"}})
     done = vidtrans("demo", "--minutes", "0.01")
     folder = Path("vidtrans-demo")
     promised = re.findall(r"^  (vidtrans-demo/\S+)", done.stdout, re.MULTILINE)
     assert len(promised) == 5
     assert [p for p in promised if not Path(p).is_file()] == []
-    assert len(times(folder / "comparison.mp4")) == 150
-    assert sorted(p.name for p in Path().iterdir()) == ["vidtrans-demo"]
+    assert len(times(folder / "comparison.mp4")) == len(frames)
+    assert sorted(p.name for p in Path().iterdir()) == ["short.mp4", "vidtrans-demo"]
     commands = [line.strip().split() for line in done.stdout.splitlines() if line.startswith("  vidtrans ")]
     assert [c[1] for c in commands] == ["stylize", "try", "run", "run"]
     before = snapshot(Path())
