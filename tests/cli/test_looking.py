@@ -388,7 +388,7 @@ def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: pytest.Captu
 
 def test_the_clip_of_the_demo_ships_and_its_settings_are_some() -> None:
     assert len(times(demo.CLIP)) == 150
-    assert make_recipe("edges", None, demo.RECIPE).training.preview_seconds == 10
+    assert make_recipe("edges", None, demo.RECIPE).tables["training"]["preview_seconds"] == 10
 
 
 def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
