@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib
+import json
+import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +17,78 @@ import pytest
 from chain import TINY, _toml
 from clips import decode, moving_frames, write_clip
 from extending import PAGES, ROOT, Page, add, copy_checkout, use
+from filelock import FileLock
 
 import vidtrans as api
 from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import write_picture
 
 COUNT = 16
+Do = Callable[[str], list[dict[str, Any]]]
+
+
+QUICK = TINY | {"training": {**TINY["training"], "steps": 4}}
+# A look is learned with settings of its own.
+TABLES = {
+    "look-measure": {"dataset": {"size": "48"}, "training": {"steps": 4, "crop_size": 32}, "generator": {"channels": 4}}
+}
+BEFORE = {
+    "model-format": "from pathlib import Path\n"
+    "from vidtrans.models.formats import load_format\n"
+    "from vidtrans.models.model_file import load_generator\n"
+    "load_format('npz').save(Path('look.npz'), *load_generator(Path('look.safetensors')))"
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """Do what all pages say in one copy of the checkout; return the folder that has each page's folder.
+
+    That takes half a minute, so processes that run tests side by side share it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "extend"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            made = tmp_path_factory.mktemp("extend")
+            make_pages(made, tiny_model)
+            made.rename(shared)
+    return shared
+
+
+def make_pages(folder: Path, model: Path) -> None:
+    """Give each page a folder with clips, a dataset, a model and quick settings, and do what it says there."""
+    tree, names = copy_checkout(folder / "checkout"), sorted(path.stem for path in PAGES.glob("[!i]*.md"))
+    start = folder / "start"
+    (start / "clips").mkdir(parents=True)
+    clip = write_clip(start / "clip.mp4", moving_frames(COUNT))
+    for name in ("one", "two"):
+        write_clip(start / "clips" / f"{name}.mp4", moving_frames(6))
+    write_picture(start / "painting.png", moving_frames(1)[0])
+    api.make_dataset(clip, start / "clip.dataset", settings=TINY, cache_dir=folder / "cache")
+    shutil.copy(model, start / "look.safetensors")
+    for name in names:
+        add(Page(name), tree)
+        shutil.copytree(start, folder / name)
+        (folder / name / "vidtrans.toml").write_text(recipe_text(TABLES.get(name, QUICK)))
+    with contextlib.chdir(folder):
+        use([Page(name) for name in names], tree, BEFORE)
 
 
 @pytest.fixture
-def tree(tmp_path: Path, tiny_model: Path) -> Path:
-    """Return a copy of the checkout, apart from this folder, which has clips, a dataset, a model and quick settings."""
-    clip = write_clip(Path("clip.mp4"), moving_frames(COUNT))
-    Path("clips").mkdir()
-    for name in ("one", "two"):
-        write_clip(Path("clips") / f"{name}.mp4", moving_frames(6))
-    api.make_dataset(clip, settings=TINY)
-    shutil.copy(tiny_model, "look.safetensors")
-    tables = TINY | {"training": {**TINY["training"], "steps": 4}}
-    Path("vidtrans.toml").write_text(recipe_text(tables))
-    return copy_checkout(tmp_path / "checkout")
+def do(pages: Path, monkeypatch: pytest.MonkeyPatch) -> Do:
+    """Go to the folder in which a page was done, and return what its commands reported."""
+
+    def done(name: str) -> list[dict[str, Any]]:
+        page = json.loads((pages / "pages.json").read_text())[name]
+        assert page["error"] == ""
+        assert page["failed"] == []
+        assert page["passed"] > 0
+        monkeypatch.chdir(pages / name)
+        results: list[dict[str, Any]] = page["results"]
+        return results
+
+    return done
 
 
 def recipe_text(tables: dict[str, dict[str, Any]]) -> str:
@@ -41,13 +97,6 @@ def recipe_text(tables: dict[str, dict[str, Any]]) -> str:
         f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
         for name, table in tables.items()
     )
-
-
-def do(name: str, tree: Path, before: str = "") -> list[dict[str, Any]]:
-    """Do what a page says, and return what its commands report."""
-    page = Page(name)
-    add(page, tree)
-    return use(page, tree, before)
 
 
 def losses(folder: str) -> list[dict[str, float]]:
@@ -61,8 +110,8 @@ def same(one: str, other: str) -> bool:
     return all((a == b).all() for a, b in zip(*pictures, strict=True))
 
 
-def test_a_loss(tree: Path) -> None:
-    do("loss", tree)
+def test_a_loss(do: Do) -> None:
+    do("loss")
     rows = losses("sharp.train")
     assert list(rows[0]) == ["step", "generator_gan", "generator_l1", "discriminator", "generator_edges"]
     assert all(row["generator_edges"] > 0 for row in rows)
@@ -72,8 +121,8 @@ def test_a_loss(tree: Path) -> None:
     assert training["losses"].keys() == {"gan", "l1", "discriminator", "edges"}
 
 
-def test_a_training_method(tree: Path) -> None:
-    do("training-method", tree)
+def test_a_training_method(do: Do) -> None:
+    do("training-method")
     rows = losses("plain.train")
     assert list(rows[0]) == ["step", "generator_gan", "generator_l1"]
     assert rows[-1]["generator_l1"] < rows[0]["generator_l1"]
@@ -81,78 +130,71 @@ def test_a_training_method(tree: Path) -> None:
     assert {"method": "sgd", "momentum": 0.5}.items() <= settings.items()
 
 
-def test_a_look_measure(tree: Path) -> None:
-    tables = {"dataset": {"size": "48"}, "training": {"steps": 4, "crop_size": 32}, "generator": {"channels": 4}}
-    Path("vidtrans.toml").write_text(recipe_text(tables))
-    write_picture(Path("painting.png"), moving_frames(1)[0])
-    [learned] = do("look-measure", tree)
+def test_a_look_measure(do: Do) -> None:
+    [learned] = do("look-measure")
     assert learned["looks"] == ["painting"]
     assert read_record(Path("waves.safetensors")).training["settings"]["look_measure"] == "gabor"
 
 
-def test_a_generator(tree: Path) -> None:
-    *_, rendered = do("generator", tree)
+def test_a_generator(do: Do) -> None:
+    *_, rendered = do("generator")
     assert read_record(Path("far.safetensors")).generator["name"] == "context"
     assert rendered["frames_inferred"] == COUNT
 
 
-def test_a_discriminator(tree: Path) -> None:
-    do("discriminator", tree)
+def test_a_discriminator(do: Do) -> None:
+    do("discriminator")
     assert read_record(Path("fine.safetensors")).training["discriminator"]["name"] == "texture"
     assert losses("fine.train")[-1]["discriminator"] > 0
 
 
-def test_a_pairing(tree: Path) -> None:
-    made, _, rendered = do("pairing", tree)
+def test_a_pairing(do: Do) -> None:
+    made, _, rendered = do("pairing")
     assert made["pairing"] == "negative"
     assert rendered["frames_inferred"] == COUNT
 
 
-def test_a_flow_method(tree: Path) -> None:
-    rendered, scores = do("flow-method", tree)
+def test_a_flow_method(do: Do) -> None:
+    rendered, scores = do("flow-method")
     assert rendered["frames_encoded"] == COUNT
     assert scores["flow"] == "camera"
     api.stylize("clip.mp4", "look", "other.mp4")
     assert not same("steady.mp4", "other.mp4")
 
 
-def test_a_temporal_filter(tree: Path) -> None:
-    [rendered] = do("temporal-filter", tree)
+def test_a_temporal_filter(do: Do) -> None:
+    [rendered] = do("temporal-filter")
     assert rendered["frames_encoded"] == COUNT
     api.stylize("clip.mp4", "look", "unfiltered.mp4", settings={"temporal": {"name": "off"}})
     assert not same("steady.mp4", "unfiltered.mp4")
 
 
-def test_an_engine(tree: Path) -> None:
-    [rendered] = do("engine", tree)
+def test_an_engine(do: Do) -> None:
+    [rendered] = do("engine")
     assert rendered["engine"].startswith("double")
 
 
-def test_an_executor(tree: Path) -> None:
-    [batch] = do("executor", tree)
+def test_an_executor(do: Do) -> None:
+    [batch] = do("executor")
     assert [Path(item["output"]).stem for item in batch["items"]] == ["one.look", "two.look"]
     assert all(Path(item["output"]).is_file() for item in batch["items"])
 
 
-def test_a_model_format(tree: Path) -> None:
-    before = "from vidtrans.models.formats import load_format\nfrom vidtrans.models.model_file import load_generator\n"
-    before += (
-        "from pathlib import Path\nload_format('npz').save(Path('look.npz'), *load_generator(Path('look.safetensors')))"
-    )
-    shown, _ = do("model-format", tree, before)
+def test_a_model_format(do: Do) -> None:
+    shown, _ = do("model-format")
     assert shown["format"] == "npz"
     api.stylize("clip.mp4", "look.safetensors", "again.mp4")
     assert same("look.mp4", "again.mp4")
 
 
-def test_a_codec(tree: Path) -> None:
-    [rendered] = do("codec", tree)
+def test_a_codec(do: Do) -> None:
+    [rendered] = do("codec")
     assert (rendered["codec"], rendered["depth"]) == ("prores-lt", 10)
     assert len(decode(Path("small.mov"))[2]) == COUNT
 
 
 def test_every_page_is_done_here() -> None:
-    done = set(re.findall(r"\bdo\(\"([\w-]+)\", tree", Path(__file__).read_text("utf-8")))
+    done = set(re.findall(r"\bdo\(\"([\w-]+)\"\)", Path(__file__).read_text("utf-8")))
     assert done == {path.stem for path in PAGES.glob("*.md")} - {"index"}
 
 

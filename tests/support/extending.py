@@ -1,4 +1,4 @@
-"""Do what a page of ``docs/extend`` says, in a copy of the checkout: add the part, use it, test it."""
+"""Do what the pages of ``docs/extend`` say, in a copy of the checkout: add the parts, use them, test them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,27 +21,60 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "extend"
 BLOCK = r".*?\n\n```{}\n(.*?)```$"
 
-# One process for all, as it takes longest to start: the page's commands, the reference, the tests of the entry.
+# One process for all pages, as it takes longest to start: their commands, each page's in its folder, the reference, and
+# the tests of their entries. What went wrong with a page is its own: "error" is a traceback, "failed" are tests.
 PROGRAM = """
-import contextlib, io, json, os, sys
+import contextlib, io, json, os, sys, traceback
+from pathlib import Path
 import pytest
-tree, entry, commands, tests, before = json.loads(sys.argv[1])
+tree, pages = json.loads(Path("pages.json").read_text())
 sys.path[:0] = [f"{tree}/tests/support", f"{tree}/docs"]
 from documented import check_described
 from vidtrans.cli.main import run
-exec(before)
-results = []
-for words in commands:
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        status = run([*words, "--json"])
-    assert status == 0, (words, said.getvalue())
-    results.append(check_described(tuple(words), json.loads(said.getvalue())))
-with open("results.json", "w") as file:
-    json.dump(results, file)
 import generate
-assert f"| `{entry}` | " in generate.registries_page()
+
+def use(page):
+    exec(page["before"])
+    for words in page["commands"]:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            status = run([*words, "--json"])
+        assert status == 0, (words, said.getvalue())
+        page["results"].append(check_described(tuple(words), json.loads(said.getvalue())))
+    entry = page["entry"]
+    assert f"| `{entry}` | " in generate.registries_page()
+
+class Tests:
+    def of(self, nodeid):
+        file, _, name = nodeid.partition("::")
+        return [p for p in pages.values() if file in p["tests"] and p["entry"] in name]
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = [item for item in items if self.of(item.nodeid)]
+
+    def pytest_collectreport(self, report):
+        for page in pages.values() if report.failed else ():
+            page["failed"].append(f"{report.nodeid}: {report.longreprtext}")
+
+    def pytest_runtest_logreport(self, report):
+        for page in self.of(report.nodeid):
+            if report.failed:
+                page["failed"].append(f"{report.nodeid}: {report.longreprtext}")
+            elif report.when == "call" and report.passed:
+                page["passed"] += 1
+
+folder = os.getcwd()
+for name, page in pages.items():
+    page.update(results=[], error="", passed=0, failed=[])
+    os.chdir(name)
+    try:
+        use(page)
+    except Exception:
+        page["error"] = traceback.format_exc()
+    os.chdir(folder)
 os.chdir(tree)
-sys.exit(pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "-k", entry, *tests]))
+files = sorted({file for page in pages.values() for file in page["tests"]})
+pytest.main(["-n0", "-q", "-p", "no:cacheprovider", *files], plugins=[Tests()])
+Path(folder, "pages.json").write_text(json.dumps(pages))
 """
 
 
@@ -111,16 +145,19 @@ def add(page: Page, tree: Path) -> None:
     (tree / path).write_text("".join(lines), "utf-8")
 
 
-def use(page: Page, tree: Path, before: str = "") -> list[dict[str, Any]]:
-    """Run the page's commands in this folder, and the tests that it names; return what the commands report.
+def use(pages: Sequence[Page], tree: Path, before: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Run the pages' commands, each page's in the folder here of its name, and the tests that they name.
 
-    ``before``: Python code that is run before the commands.
+    ``before``: Python code that is run before a page's commands. Return by page what the commands report ("results"),
+    the traceback of what failed ("error"), how many tests passed ("passed"), and which did not ("failed").
     """
-    given = json.dumps([str(tree), page.entry, page.commands, page.tests, before])
+    given = {
+        p.name: {"entry": p.entry, "commands": p.commands, "tests": p.tests, "before": before.get(p.name, "")}
+        for p in pages
+    }
+    Path("pages.json").write_text(json.dumps([str(tree), given]))
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, given], env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    results: list[dict[str, Any]] = json.loads(Path("results.json").read_text())
-    return results
+    found: dict[str, dict[str, Any]] = json.loads(Path("pages.json").read_text())
+    return found
