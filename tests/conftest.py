@@ -69,6 +69,13 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a training step takes is measured on two steps: for tests in which it does not matter how much that is."""
+    monkeypatch.setattr("vidtrans.training.trainer.WARM_UP", 1)
+    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_STEPS", (2, 2))
+
+
+@pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this process see two GPUs, whose work the CPU does."""
     from two_gpus import pretend

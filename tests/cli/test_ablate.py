@@ -19,7 +19,7 @@ from vidtrans.training.ablations import ABLATIONS
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import GAP
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
 
 FLAGS = [f for f in tiny_flags("generator", "discriminator", "training") if "training.steps" not in f]
 SETTINGS = {k: TINY[k] for k in ("generator", "discriminator", "training")}

@@ -237,6 +237,7 @@ def test_odd_names_work(name: str, clip: Path) -> None:
     assert table["frames"] == 40
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_a_dry_run_touches_nothing(clip: Path) -> None:
     before = sorted(Path().rglob("*"))
     assert vidtrans_json("make-dataset", clip, "--dry-run")["frames"] == 40

@@ -94,6 +94,7 @@ def test_a_preset_that_was_named_may_run_a_graph_and_it_is_told(
     assert written().exists()
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(
     next_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,7 +160,7 @@ def test_the_causal_filter_goes_on_exactly_from_a_state(frame: int) -> None:
 # Cut anywhere, in batches of any size: bit by bit
 
 
-@hypothesis_settings(max_examples=15)
+@hypothesis_settings(max_examples=8)
 @given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(64, 48), (37, 29), (5, 66)]))
 def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size: int, size: tuple[int, int]) -> None:
     guides, outputs = busy(COUNT, size)
@@ -168,7 +168,7 @@ def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size:
     assert alike(made, run(batched(BATCH, radius=radius), samples(guides, deep(outputs), (0, 16))))
 
 
-@hypothesis_settings(max_examples=15)
+@hypothesis_settings(max_examples=8)
 @given(st.sampled_from([1, 3, 7]), st.integers(1, 15), st.integers(1, 9), st.data())
 def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch: int, data: st.DataObject) -> None:
     guides, outputs = busy(COUNT, (37, 29))

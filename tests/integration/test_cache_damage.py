@@ -40,6 +40,7 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
     assert Path("a.mp4").read_bytes() == made
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(clip: Path) -> None:
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
     api.make_dataset(clip, settings=TINY)

@@ -186,6 +186,7 @@ def test_more_steps_go_on_from_a_finished_run(clip: Path) -> None:
     assert Path("b.safetensors").read_bytes() != Path("c.safetensors").read_bytes()
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_minutes_are_resolved_once(clip: Path) -> None:
     api.make_dataset(clip, settings=TINY)
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}

@@ -228,6 +228,7 @@ def test_a_setting_that_a_command_does_not_read_is_refused(clip: Path, capsys: p
     assert "choose from" in said(capsys, 2, "train", "clip.dataset", "--set", "pairing.gradient_channel=false")
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,6 +300,7 @@ def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Pa
     assert Path(table["model"]).is_file()
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_every_json_object_has_the_keys_that_are_promised(clip: Path) -> None:
     api.make_dataset(clip, settings=TINY)
     always = {"output", "frames", "seconds", "cached"}
