@@ -99,7 +99,7 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
         source = folder / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
     killed = 0
-    for _ in range(4):
+    for _ in range(2):
         if run_and_kill(command(step), tmp_path, rng.uniform(0.3, 0.95) * span):
             killed += 1
         elif not killed:  # faster now than the clean run was: begin again, and strike earlier
