@@ -19,6 +19,12 @@ FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
 STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 
 
+@pytest.fixture
+def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is timed once: for tests in which it does not matter how much its times differ."""
+    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
+
+
 def check(table: dict[str, Any]) -> None:
     """All parts are there, with rates that are some."""
     assert list(table["steps"]) == STEPS
@@ -61,6 +67,7 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.usefixtures("one_round")
 def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     table = said_json(capsys, "bench", "--model", "identity", "--size", 724, "--frames", 2)
     check(table)
@@ -68,6 +75,7 @@ def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str])
     assert table["source_size"] == table["working_size"] == [1288, 724]
 
 
+@pytest.mark.usefixtures("one_round")
 def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
     before = snapshot(Path())
@@ -76,6 +84,7 @@ def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.Captu
     assert snapshot(Path()) == before
 
 
+@pytest.mark.usefixtures("one_round")
 def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

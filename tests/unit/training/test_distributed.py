@@ -66,8 +66,8 @@ def launched(folder: Path, count: int) -> list[dict[str, object]]:
     """What each of the processes has in the end."""
     program = folder / "program.py"
     program.write_text(PROGRAM)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    launcher += ["--log-dir", str(folder / "logs")]
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--log-dir", folder / "logs"]
+    launcher = [sys.executable, *map(str, run if count > 1 else ())]
     subprocess.run([*launcher, str(program), str(folder / "made")], check=True, capture_output=True, timeout=120)
     return [torch.load(folder / f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
 

@@ -307,8 +307,8 @@ def test_two_processes_learn_what_one_does() -> None:
     Path("program.py").write_text(PROGRAM)
     made = {}
     for count in (1, 2):
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        subprocess.run([*launcher, "program.py", "made"], check=True, capture_output=True, timeout=120)
+        run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
+        subprocess.run([sys.executable, *run, "program.py", "made"], check=True, capture_output=True, timeout=120)
         made[count] = [torch.load(f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
     [alone], (first, second) = made[1], made[2]
     assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
