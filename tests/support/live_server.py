@@ -18,11 +18,11 @@ from websockets.sync.client import ClientConnection, connect
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.events import Event, Note, Stop
 from vidtrans.live.hub import Hub
+from vidtrans.live.live_session import LiveSession
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import FrameMessage, PictureMessage, pack_frame, parse_picture
 from vidtrans.live.server import Address, LiveServer
-from vidtrans.live.session import LiveSession
-from vidtrans.live.worker import Worker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.session import Context
 
@@ -51,7 +51,7 @@ class Running:
 
     server: LiveServer
     hub: Hub
-    worker: Worker
+    worker: StageWorker
     notes: list[str] = field(default_factory=list)
 
     def link(self, path: str = "/") -> str:
@@ -136,7 +136,7 @@ def load(*names: str | Path) -> dict[str, LoadedModel]:
 def serving(
     models: Mapping[str, LoadedModel] | Sequence[str] = ("identity",),
     *,
-    prepare: Callable[[Hub, Worker], None] = lambda hub, worker: None,
+    prepare: Callable[[Hub, StageWorker], None] = lambda hub, worker: None,
     kiosk: bool = False,
     port: int = 0,
 ) -> Iterator[Running]:

@@ -21,7 +21,7 @@ from vidtrans.errors import DeviceError, MediaError, UsageError
 from vidtrans.live.access import Access, Guard
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
-from vidtrans.live.pictures import CONTENT_TYPES, encode_jpeg, encode_png
+from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg, encode_png
 from vidtrans.live.protocol import FRAME_KINDS, MAX_MESSAGE, FrameMessage, parse_frame
 
 PAGE = Path(__file__).parent / "page"

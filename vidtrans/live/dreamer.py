@@ -15,7 +15,7 @@ from vidtrans.dreaming.seeds import smooth_noise
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
 from vidtrans.inference.torch_engine import to_pictures
-from vidtrans.live.controls import Controls
+from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.settings import parse_size

@@ -12,13 +12,13 @@ from typing import Literal, get_args
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Note, Report
 from vidtrans.live.clients import Client
-from vidtrans.live.controls import ControlState, describe_controls
-from vidtrans.live.models_on_stage import describe_model
-from vidtrans.live.pictures import encode_jpeg
+from vidtrans.live.live_controls import ControlState, describe_controls
+from vidtrans.live.model_description import describe_model
+from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
-from vidtrans.live.worker import Answers, Job, Painted, Worker
+from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.settings import Table
 
@@ -51,19 +51,19 @@ class Hub(Answers):
         self.holder = 0
         self._kiosk, self._report = kiosk, report
         self._numbers = itertools.count(1)
-        self._worker: Worker | None = None
+        self._worker: StageWorker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
         self._sequences = itertools.count(1)
         self._is_cut = True
 
-    def attach(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+    def attach(self, worker: StageWorker, loop: asyncio.AbstractEventLoop) -> None:
         """Work with a worker, in a loop."""
         self._worker, self._loop = worker, loop
 
     @property
-    def worker(self) -> Worker:
+    def worker(self) -> StageWorker:
         """Return the thread that paints."""
         assert self._worker is not None
         return self._worker

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
-from vidtrans.live.controls import LARGEST_SIZE, Controls, ControlState
+from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import Look

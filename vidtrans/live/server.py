@@ -18,7 +18,7 @@ from vidtrans.live.app import make_app
 from vidtrans.live.certificate import find_certificate, link_name, machine_names
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import MAX_MESSAGE
-from vidtrans.live.worker import Worker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.requests import LOOPBACK
 
 POLL_S = 0.1
@@ -68,11 +68,11 @@ class LiveServer:
         name = f"[{name}]" if ":" in name else name
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}"
 
-    def run(self, hub: Hub, worker: Worker, stop: Stop) -> None:
+    def run(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
         """Serve until ``stop`` is requested."""
         asyncio.run(self._serve(hub, worker, stop))
 
-    async def _serve(self, hub: Hub, worker: Worker, stop: Stop) -> None:
+    async def _serve(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
         hub.attach(worker, asyncio.get_running_loop())
         access = Access.of(self.address.token, self.address.names(), self.port, self.address.scheme)
         certificate, key = self._certificate

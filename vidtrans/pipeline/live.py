@@ -29,9 +29,9 @@ def live(request: LiveRequest, context: Context) -> Table:
     if any(find_spec(name) is None for name in NEEDED):
         raise UsageError("vidtrans live", "its server is not installed", "pip install 'vidtrans[live]'")
     from vidtrans.live.access import new_token
+    from vidtrans.live.live_session import LiveSession
     from vidtrans.live.presets import SavedControls, default_path
     from vidtrans.live.server import Address, LiveServer
-    from vidtrans.live.session import LiveSession
 
     rendering = request.recipe.settings("rendering", RenderingSettings)
     models = _load_models(request, context)

@@ -8,7 +8,7 @@ import pytest
 from live_server import load
 
 from vidtrans.errors import UsageError
-from vidtrans.live.controls import Controls, ControlState, describe_controls, describe_pairing
+from vidtrans.live.live_controls import Controls, ControlState, describe_controls, describe_pairing
 from vidtrans.live.presets import SavedControls
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing import PAIRINGS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vidtrans.errors import MediaError
-from vidtrans.live.pictures import decode, encode_jpeg, encode_png
+from vidtrans.live.picture_files import decode, encode_jpeg, encode_png
 
 PICTURE = np.zeros((6, 8, 3), np.uint8)
 PICTURE[:3, :, 0], PICTURE[3:, :, 2] = 200, 100

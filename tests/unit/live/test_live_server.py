@@ -28,7 +28,7 @@ from vidtrans.live.access import Access
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
 from vidtrans.live.server import Address, LiveServer
-from vidtrans.live.worker import Worker
+from vidtrans.live.stage_worker import StageWorker
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -375,7 +375,7 @@ class TestPresets:
             other.message("state", presets=[])
 
     def test_those_of_other_models_keep_what_fits(self) -> None:
-        def prepare(hub: Hub, worker: Worker) -> None:
+        def prepare(hub: Hub, worker: StageWorker) -> None:
             hub.saved.save("old", {"model": "gone", "edges.density": 0.3, "lerp": 0.7, "none such": 1})
 
         with serving(prepare=prepare) as running, running.program() as page:

@@ -8,9 +8,9 @@ from clips import moving_frames
 from live_server import flat, load
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
-from vidtrans.live.stage import Fader, Stage
+from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.temporal.causal import CausalSettings
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = [frame.copy() for frame in moving_frames(6)]
 
 
-def stage_of(models: Mapping[str, LoadedModel]) -> Stage:
+def stage_of(models: Mapping[str, LoadedModel]) -> LiveStage:
     made = {name: LiveModel(model, RenderingSettings(), Context(device="cpu")) for name, model in models.items()}
-    return Stage(made, CausalSettings())
+    return LiveStage(made, CausalSettings())
 
 
 def state_of(**values: object) -> ControlState:
@@ -29,37 +29,37 @@ def state_of(**values: object) -> ControlState:
 
 
 @pytest.fixture
-def identity() -> Stage:
+def identity() -> LiveStage:
     return stage_of(load("identity"))
 
 
-def test_identity_shows_the_source(identity: Stage) -> None:
+def test_identity_shows_the_source(identity: LiveStage) -> None:
     painted = identity.paint(SourceFrame(FRAMES[0]), state_of(), 0.0)
     assert np.array_equal(painted.picture, FRAMES[0])
     assert np.array_equal(painted.model_input, FRAMES[0])
 
 
-def test_a_mirror_turns_the_source(identity: Stage) -> None:
+def test_a_mirror_turns_the_source(identity: LiveStage) -> None:
     painted = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
     assert np.array_equal(painted.picture, FRAMES[0][:, ::-1])
 
 
-def test_size_sets_the_short_side_and_never_enlarges(identity: Stage) -> None:
+def test_size_sets_the_short_side_and_never_enlarges(identity: LiveStage) -> None:
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=32), 0.0).picture.shape == (32, 43, 3)
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=512), 0.0).picture.shape == FRAMES[0].shape
 
 
-def test_a_huge_frame_is_painted_at_a_bounded_size(identity: Stage) -> None:
+def test_a_huge_frame_is_painted_at_a_bounded_size(identity: LiveStage) -> None:
     assert min(identity.paint(SourceFrame(flat(9, (3000, 2000))), state_of(), 0.0).picture.shape[:2]) == 1024
 
 
 class TestThePast:
-    def test_lerp_mixes_with_the_picture_that_was_shown(self, identity: Stage) -> None:
+    def test_lerp_mixes_with_the_picture_that_was_shown(self, identity: LiveStage) -> None:
         state = state_of(past="lerp", lerp=0.5)
         shown = [int(identity.paint(SourceFrame(flat(v)), state, 0.0).picture[0, 0, 0]) for v in (0, 100, 100)]
         assert shown == [0, 50, 75]
 
-    def test_it_is_changing_until_the_picture_has_arrived(self, identity: Stage) -> None:
+    def test_it_is_changing_until_the_picture_has_arrived(self, identity: LiveStage) -> None:
         state = state_of(past="lerp", lerp=0.5)
         identity.paint(SourceFrame(flat(0)), state, 0.0)
         assert not identity.is_changing
@@ -71,7 +71,7 @@ class TestThePast:
         assert pictures == 7
         assert abs(int(last[0, 0, 0]) - 200) <= 1
 
-    def test_a_cut_begins_anew(self, identity: Stage) -> None:
+    def test_a_cut_begins_anew(self, identity: LiveStage) -> None:
         state = state_of(past="lerp", lerp=0.9)
         identity.paint(SourceFrame(flat(0)), state, 0.0)
         assert (identity.paint(SourceFrame(flat(200), is_cut=True), state, 0.0).picture == 200).all()
@@ -90,7 +90,7 @@ class TestThePast:
             spread[past] = np.std(shown[3:])
         assert spread["causal"] < 0.5 * spread["off"]
 
-    def test_another_size_is_no_trouble(self, identity: Stage) -> None:
+    def test_another_size_is_no_trouble(self, identity: LiveStage) -> None:
         for past in ("lerp", "causal"):
             for size in ((32, 24), (24, 32), (40, 40)):
                 picture = identity.paint(SourceFrame(flat(50, size)), state_of(past=past), 0.0).picture

@@ -10,11 +10,11 @@ import pytest
 from live_server import flat, png, until
 
 from vidtrans.errors import DeviceError, UsageError, VidtransError
-from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
+from vidtrans.live.live_stage import StagePicture
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage import StagePicture
-from vidtrans.live.worker import Answers, Job, Painted, Worker
+from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
 
 
 class Heard(Answers):
@@ -84,10 +84,10 @@ def job(number: int, level: int = 0, **options: Any) -> Job:
 
 
 @contextmanager
-def working(easel: Easel) -> Iterator[tuple[Worker, Heard]]:
+def working(easel: Easel) -> Iterator[tuple[StageWorker, Heard]]:
     heard = Heard()
     state = ControlState(Controls("m", dream_fps=60.0))
-    worker = Worker(easel.open, lambda state, seed: Sleeper(seed), state, heard)  # type: ignore[arg-type, return-value]
+    worker = StageWorker(easel.open, lambda state, seed: Sleeper(seed), state, heard)  # type: ignore[arg-type, return-value]
     worker.start()
     try:
         yield worker, heard
@@ -192,7 +192,7 @@ def test_junk_is_given_back_with_the_reason() -> None:
 
 def test_after_an_error_of_the_device_models_are_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost GPU raises errors of torch's, and so does all that lies on it."""
-    monkeypatch.setattr("vidtrans.live.worker.FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr("vidtrans.live.stage_worker.FIRST_RETRY_S", 0.01)
     easel = Easel()
     easel.troubles = [RuntimeError("CUDA error: device lost"), RuntimeError("CUDA error: device lost")]
     with working(easel) as (worker, heard):

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vidtrans.errors import VidtransError
-from vidtrans.live.controls import ControlState
 from vidtrans.live.dreamer import Dreamer
+from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame
-from vidtrans.live.pictures import decode
+from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.picture_files import decode
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage import Stage
 
 REPEAT_S = 1 / 30  # between two pictures of one frame
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # waits before models are loaded again
@@ -55,7 +55,7 @@ class Answers:
         """Take the news that nothing can be painted now; ``detail`` is a traceback."""
 
 
-class Worker:
+class StageWorker:
     """``open_stage`` loads the models, in the worker's thread; it is called again where the device was lost.
 
     ``open_dreamer(state, seed)`` begins a dream, from a picture or from noise. Close it.
@@ -63,7 +63,7 @@ class Worker:
 
     def __init__(
         self,
-        open_stage: Callable[[], Stage],
+        open_stage: Callable[[], LiveStage],
         open_dreamer: Callable[[ControlState, np.ndarray | None], Dreamer],
         state: ControlState,
         answers: Answers,
@@ -73,7 +73,7 @@ class Worker:
         self._state, self._is_closed, self._is_dirty = state, False, False
         self._job: Job | None = None
         self._dreams = False
-        self._stage: Stage | None = None
+        self._stage: LiveStage | None = None
         self._dreamer: Dreamer | None = None
         self._frame: SourceFrame | None = None  # the last one, which is painted again where the controls change
         self._shown: np.ndarray | None = None

@@ -13,13 +13,13 @@ import torch
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.curves import KeyframeCurve
 from vidtrans.errors import UsageError
-from vidtrans.live.controls import Controls, ControlState
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel
+from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.presets import SavedControls
-from vidtrans.live.stage import Stage
-from vidtrans.live.worker import Worker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.machine import cores
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
@@ -35,7 +35,7 @@ class LiveSession:
     def __init__(self, models: Mapping[str, LoadedModel], rendering: RenderingSettings, context: Context) -> None:
         self._models, self._rendering, self._context = models, rendering, context
 
-    def open(self, saved: SavedControls, recordings: Path, *, kiosk: bool = False) -> tuple[Hub, Worker]:
+    def open(self, saved: SavedControls, recordings: Path, *, kiosk: bool = False) -> tuple[Hub, StageWorker]:
         """Load the models; return who is told, and who paints. Close the worker.
 
         Raises ModelError, DeviceError, UsageError.
@@ -44,7 +44,7 @@ class LiveSession:
         first = self._first_controls()
         state = ControlState(replace(first, look="")).updated({"look": first.look}, self._models)
         hub = Hub(self._models, state, saved, recordings, self._context.report, kiosk=kiosk)
-        worker = Worker(self._open_stage, self._open_dreamer, state, hub)
+        worker = StageWorker(self._open_stage, self._open_dreamer, state, hub)
         worker.start()
         return hub, worker
 
@@ -56,10 +56,10 @@ class LiveSession:
         first = next(iter(self._models))
         return Controls(first, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
 
-    def _open_stage(self) -> Stage:
+    def _open_stage(self) -> LiveStage:
         self._context.engines.clear()  # after a lost device they are of no use
         made = {name: LiveModel(model, self._rendering, self._context) for name, model in self._models.items()}
-        return Stage(made, CAUSAL)
+        return LiveStage(made, CAUSAL)
 
     def _open_dreamer(self, state: ControlState, seed: np.ndarray | None) -> Dreamer:
         model = self._models[state.controls.model]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vidtrans.live.controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, Painting, SourceFrame
 from vidtrans.temporal.causal import CausalFilter, CausalSettings
 from vidtrans.temporal.stream import Sample, Window
@@ -55,7 +55,7 @@ class StagePicture(NamedTuple):
     model_input: np.ndarray
 
 
-class Stage:
+class LiveStage:
     """Paints frames one after another, as the controls say."""
 
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:

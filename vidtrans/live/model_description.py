@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidtrans.live.controls import describe_pairing, looks_of
+from vidtrans.live.live_controls import describe_pairing, looks_of
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pairing.regions import Regions, palette
