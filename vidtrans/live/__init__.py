@@ -1,6 +1,6 @@
 """Live: draw, or stand before a camera, and see the model answer, in a page of a browser.
 
 Frames come over a WebSocket (``protocol``), from the page or from another program. One thread owns the models
-(``stage_worker``) and paints the newest frame on the stage; the hub hands each picture to all that look on. Nothing waits
-in a queue: a frame that is overtaken by a newer one is acknowledged as dropped.
+(``stage_worker``) and paints the newest frame on the stage; the hub hands each picture to all that look on. Nothing
+waits in a queue: a frame that is overtaken by a newer one is acknowledged as dropped.
 """
