@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.camera import disturb
 from vidtrans.pairing.drawings import ink
 from vidtrans.settings import setting
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
 STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on
 SPECK = 5  # fewer pixels than this are dust
+SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
 WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
 
@@ -36,6 +38,13 @@ class EdgesSettings:
     gradient_channel: bool = setting(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
+    variation: float = setting(
+        0.0,
+        "in training: how far the light, focus, noise and compression of other cameras are drawn, and the numbers "
+        "above around their values; 0: not at all, 1: for webcams",
+        low=0.0,
+        high=1.0,
+    )
 
 
 class Edges(Pairing):
@@ -54,24 +63,14 @@ class Edges(Pairing):
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8; lines are 255 on 0."""
-        grey = cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)
-        if self.settings.sigma > 0:
-            grey = cv2.GaussianBlur(grey, (0, 0), self.settings.sigma, borderType=cv2.BORDER_REFLECT_101)
-        dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
-        dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
-        # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
-        # depend on where in memory the arrays lie, and thresholds hang on it.)
-        squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
-        floor = (SOBEL_GAIN * self.settings.min_gradient) ** 2
-        high = math.sqrt(max(_quantile(squared, 1 - self.settings.density), floor))
-        low = _between(self.settings.hysteresis * high)
-        lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
-        if not self.settings.gradient_channel:
-            return lines[..., None]
-        # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
-        ceiling = max(_quantile(squared, 0.98), floor)
-        strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
-        return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+        return _find(frames[0], self.settings)
+
+    def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8, of the frame as a camera might see it, with settings as drawn."""
+        if self.settings.variation == 0:
+            return self.input(frames)
+        settings = _draw_settings(self.settings, rng)
+        return _find(disturb(frames[0], self.settings.variation, rng), settings)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 drawing → (H, W, 1 or 2) uint8: its strokes, thinned to lines of 255 on 0.
@@ -87,6 +86,40 @@ class Edges(Pairing):
         # Medians over four clips and six photographs: 190 on a line, 145, 105, 85, 75 beside it, 65 at nine pixels.
         strength = 120 * np.exp(-away / 2) + 70 * np.exp(-away / 60)
         return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+
+
+def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
+    """(H, W, 3) uint8 → (H, W, 1 or 2) uint8: lines, 255 on 0, and where it is set the gradient's strength."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    if settings.sigma > 0:
+        grey = cv2.GaussianBlur(grey, (0, 0), settings.sigma, borderType=cv2.BORDER_REFLECT_101)
+    dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
+    dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
+    # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
+    # depend on where in memory the arrays lie, and thresholds hang on it.)
+    squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
+    floor = (SOBEL_GAIN * settings.min_gradient) ** 2
+    high = math.sqrt(max(_quantile(squared, 1 - settings.density), floor))
+    low = _between(settings.hysteresis * high)
+    lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
+    if not settings.gradient_channel:
+        return lines[..., None]
+    # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
+    ceiling = max(_quantile(squared, 0.98), floor)
+    strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
+    return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+
+
+def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
+    """Draw settings around those of a pairing, within their bounds."""
+    density, hysteresis, sigma, gradient = np.exp(settings.variation * SPREAD * rng.uniform(-1, 1, 4))
+    return replace(
+        settings,
+        density=min(settings.density * density, 0.9),
+        hysteresis=min(settings.hysteresis * hysteresis, 1.0),
+        sigma=settings.sigma * sigma,
+        min_gradient=settings.min_gradient * gradient,
+    )
 
 
 def _strokes(inked: np.ndarray) -> np.ndarray:
