@@ -135,6 +135,10 @@ def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
     order = np.argsort(away, axis=None)
     assert (np.diff(soft[..., 1].ravel()[order].astype(int)) <= 0).all()
     assert soft[..., 1].max() == 190
+    wide = Edges(EdgesSettings(gradient_channel=True, sigma=2.0)).drawing_input(page)
+    assert (wide[..., 1] >= soft[..., 1]).all()
+    assert np.mean(wide[..., 1]) > np.mean(soft[..., 1]) + 2
+    assert np.array_equal(wide[..., :1], hard)
 
 
 def test_dust_is_no_line_and_pale_ends_of_strokes_are() -> None:
