@@ -1,0 +1,1 @@
+"""Benchmarks of models that a camera is rendered with."""
