@@ -85,7 +85,7 @@ def compressed(crf: int) -> Camera:
                 out.mux(stream.encode(picture))
             out.mux(stream.encode())
         file.seek(0)
-        with av.open(file) as back:
+        with av.open(file, "r") as back:
             decoded = [picture.to_ndarray(format="rgb24") for picture in back.decode(video=0)]
         edges = ((0, frames[0].shape[0] - height), (0, frames[0].shape[1] - width), (0, 0))
         return [np.pad(picture, edges, mode="edge") for picture in decoded]
