@@ -1,1 +1,1 @@
-"""Benchmarks of models that a camera is rendered with."""
+"""Benchmarks of the live page, and of models that a camera is rendered with."""

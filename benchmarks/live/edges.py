@@ -1,13 +1,16 @@
 """The preset `edges-live` beside `edges`, on clips that neither has seen, as other cameras would have taken them.
 
-    python -m benchmarks.live.edges ../shared/data --cache DIR [--steps 1500] [--size 128] [--choose]
+    python -m benchmarks.live.edges ../shared/data --cache DIR [--steps 1500] [--size 128] [--choose | --kept]
 
 Both are trained on the same frames of several clips, as many steps, and rendered onto other clips that were made
 darker, noisier, softer … (``edges_cameras``). ``own``: PSNR in dB of the output to the same model's output of the
 undisturbed frame, which says how much a model cares for the camera; psnr and ssim: to the undisturbed frame, whose
 colours a model cannot know; warping error: of the output along the motion of the undisturbed clip, in 1e-5; sharpness
-relative to the undisturbed frame's. Each as ``edges → edges-live``. ``--choose`` scores on the clips that the ranges
-of the preset were chosen on instead. Models and a sheet of pictures are kept in DIR: a second run only scores.
+relative to the undisturbed frame's. Each as ``edges → edges-live``.
+
+``--choose`` scores on the clips that the ranges of the preset were chosen on instead; ``--kept`` on frames of the
+learned clips that were kept from training, the same subjects before another camera. Models and a sheet of pictures
+are kept in DIR: a second run only scores.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ import numpy as np
 import vidtrans
 from benchmarks.live.edges_cameras import CAMERAS, Frames
 from vidtrans.config.recipe import make_recipe
+from vidtrans.data.dataset import open_dataset
 from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
@@ -33,7 +37,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.settings import Size, Table
 from vidtrans.training.training_job import use_huge_pages
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import write_picture
+from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import Sheet, cell_size
 
@@ -45,7 +49,7 @@ PRESETS = ("edges", "edges-live")
 COLUMNS = ("own", "psnr", "ssim", "warping_error", "sharpness")  # all but the first of the scorer's summary
 QUIET = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "val_interval": 10**9}
 FRAME_STEP = 2  # of what is learned from
-SHEET_FRAME = 8
+SHEET_FRAME = 8  # or the last one
 
 
 class Renderer:
@@ -80,6 +84,18 @@ def train(preset: str, options: argparse.Namespace) -> Path:
 def read(path: Path, options: argparse.Namespace) -> Frames:
     with ClipReader(path, FrameFormat(Size(short=options.size))) as reader:
         return [frame.rgb for frame in reader.frames(0, options.frames)]
+
+
+def read_kept(folder: Path, options: argparse.Namespace) -> dict[str, Frames]:
+    """The longest block of frames of each clip of a dataset that was kept from training."""
+    dataset, found = open_dataset(folder), dict[str, Frames]()
+    for source in range(len(dataset.sources)):
+        own = [record for record in dataset.records if record.source == source]
+        blocks = [list(block) for role, block in groupby(own, key=lambda r: (r.role, r.shot)) if role[0] == "val"]
+        longest = max(blocks, key=len, default=[])[: options.frames]
+        if longest:
+            found[Path(LEARNED[source]).stem] = [read_picture(folder / record.file) for record in longest]
+    return found
 
 
 def score(clean: Frames, made: Sequence[Frames], undisturbed: Sequence[Frames]) -> Row:
@@ -124,7 +140,7 @@ def draw(clips: dict[str, Frames], renderers: Sequence[Renderer], path: Path) ->
     """A sheet of one frame of each clip as the cameras see it, the lines found in it and what the models make of it."""
     rows, notes = [], []
     for clip, (name, camera) in product(clips, CAMERAS.items()):
-        seen = camera(clips[clip])[SHEET_FRAME]
+        seen = camera(clips[clip])[min(SHEET_FRAME, len(clips[clip]) - 1)]
         row = [seen]
         for renderer in renderers:
             row += [renderer.pairing.preview(renderer.pairing.input([seen])), renderer([seen])[0]]
@@ -142,15 +158,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="short side in pixels, in training and after it")
     parser.add_argument("--frames", type=int, default=16, help="of each clip that is scored")
     parser.add_argument("--choose", action="store_true", help="score on the clips that the ranges were chosen on")
+    parser.add_argument("--kept", action="store_true", help="score on frames of the learned clips, kept from training")
     options = parser.parse_args()
     use_huge_pages()
     options.cache.mkdir(parents=True, exist_ok=True)
-    renderers = [Renderer(train(preset, options)) for preset in PRESETS]
-    names = CHOSEN if options.choose else SCORED
-    clips = {name: read(options.data / "video" / name, options) for name in names}
+    models = [train(preset, options) for preset in PRESETS]
+    renderers = [Renderer(model) for model in models]
+    if options.kept:
+        clips = read_kept(models[0].with_suffix(".dataset"), options)
+    else:
+        names = CHOSEN if options.choose else SCORED
+        clips = {name: read(options.data / "video" / name, options) for name in names}
     rows = measure(clips, renderers)
     print(line("mean of the disturbed", np.mean(list(rows.values())[1:], axis=0)))
-    draw(clips, renderers, options.cache / f"sheet-{'chosen' if options.choose else 'scored'}.png")
+    kind = "kept" if options.kept else "chosen" if options.choose else "scored"
+    draw(clips, renderers, options.cache / f"sheet-{kind}.png")
 
 
 if __name__ == "__main__":
