@@ -15,7 +15,7 @@ from typing import Any
 import av
 import cv2
 
-SIZE = 640, 480
+SIZE = 480, 480
 RATE = 30
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # All latencies from capture to canvas, and what of them the server's model took, of the frames of this page.
