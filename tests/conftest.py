@@ -76,6 +76,12 @@ def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def small_paintings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look's picture is looked at small, which takes a second less for each training of a look."""
+    monkeypatch.setattr("vidtrans.training.methods.look.STROKE_SIDES", (32, 64, 128))
+
+
+@pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this process see two GPUs, whose work the CPU does."""
     from two_gpus import pretend

@@ -20,7 +20,7 @@ from vidtrans.events import Event, Progress, Stop
 from vidtrans.files import PACKAGE
 from vidtrans.models.model_file import find_model, read_record
 
-pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
+pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
 Capsys = pytest.CaptureFixture[str]
 STEPS = 4
 ASSETS = PACKAGE / "assets"

@@ -28,7 +28,7 @@ from vidtrans.training.report import curves
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "small_paintings")
 every_method = pytest.mark.parametrize("name", METHODS)
 SIDE = 32
 
