@@ -17,7 +17,7 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter, Sample
 
-repeatable = hypothesis_settings(max_examples=20)
+repeatable = hypothesis_settings(max_examples=10)
 COUNT, CUT = 24, 10
 
 
