@@ -319,7 +319,7 @@ def test_two_processes_learn_what_one_does() -> None:
 
 # A run
 
-STEPS = 40
+STEPS = 26
 
 
 def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, Any], **options: Any) -> None:
@@ -356,7 +356,7 @@ def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, se
     class Crash(Exception):
         pass
 
-    for at, crash in ((17, False), (31, True)):
+    for at, crash in ((12, False), (20, True)):
         stop = Stop()
 
         def report(event: Event, at: int = at, crash: bool = crash, stop: Stop = stop) -> None:
