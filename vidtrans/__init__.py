@@ -31,6 +31,7 @@ __all__ = [
     "probe",
     "propagate",
     "run",
+    "serve_live",
     "stylize",
     "train",
 ]

@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 
 from vidtrans import requests
 from vidtrans.config.recipe import dataset_recipe, look_recipe, painted_recipe, render_recipe
-from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS
+from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS, LIVE_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import BatchError, UsageError
@@ -26,6 +26,7 @@ from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import fix as _fix
 from vidtrans.pipeline import grade as _grade
 from vidtrans.pipeline import keyframes as _keyframes
+from vidtrans.pipeline import live as _live
 from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
 from vidtrans.pipeline import probe as _probe
@@ -211,6 +212,33 @@ def look(
         tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh, optimise
     )
     return _look.look(request, Context(**options))
+
+
+def serve_live(
+    models: Paths,
+    output: PathLike | None = None,
+    *,
+    preset: str | None = None,
+    host: str = requests.LOOPBACK[0],
+    port: int = requests.PORT,
+    allow_network: bool = False,
+    https: bool = False,
+    token: str = "",
+    kiosk: bool = False,
+    open_page: bool = False,
+    settings: Settings | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans live``: one or more models paint what a page, a camera or a program sends, until ``stop`` is requested.
+
+    ``output``: the folder of recordings. The links are reported as notes: give a ``report``. Call it from a thread of its
+    own to go on meanwhile. (Its name is not ``live``, as ``vidtrans.live`` is the package with the server.)
+    """
+    recipe = render_recipe(preset, settings or {}, "live", LIVE_READS)
+    names = [str(path) for path in _paths(models)]
+    access = host, port, allow_network, https, token
+    request = requests.LiveRequest(names, recipe, _path(output), *access, kiosk=kiosk, open_page=open_page)
+    return _live.live(request, Context(**options))
 
 
 def keyframes(

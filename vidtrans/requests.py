@@ -401,6 +401,7 @@ class GradeRequest:
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PORT = 8765
 LEAST_TOKEN = 16  # characters
 
 
@@ -417,7 +418,7 @@ class LiveRequest:
     recipe: Recipe
     output: Path | None = None
     host: str = LOOPBACK[0]
-    port: int = 8765
+    port: int = PORT
     allow_network: bool = False
     https: bool = False
     token: str = ""

@@ -199,7 +199,7 @@ public class VidtransCamera : MonoBehaviour
     byte[] Encode(NativeArray<byte> read)
     {
         const GraphicsFormat format = GraphicsFormat.R8G8B8A8_SRGB;
-        int stride = 4 * width;
+        int width = target.width, height = target.height, stride = 4 * width;
         var pixels = new byte[stride * height];
         for (int row = 0; row < height; row += 1)
             NativeArray<byte>.Copy(read, stride * (flip ? height - 1 - row : row), pixels, stride * row, stride);

@@ -218,6 +218,7 @@ NEEDED: dict[str, list[str]] = {
     "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],
     "fix": ["CLIP", "--painted", "KEYS", "-o", "made.mp4", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
+    "live": ["--model", "identity", "--port", "0"],
     "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],
     "demo": ["--dry-run"],
@@ -225,7 +226,7 @@ NEEDED: dict[str, list[str]] = {
     "doctor": [],
 }
 FILES = (click.Path, FileOrName)  # a name of 5,000 letters is no text that is parsed
-FREE = ("--label",)
+FREE = ("--label", "--token")  # any digits do; tests/cli/test_live.py has the tokens that do not
 
 
 def options_with_a_value() -> list[tuple[str, str]]:

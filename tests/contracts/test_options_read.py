@@ -15,6 +15,7 @@ import click
 import pytest
 from chain import TINY, quick_training, said, tiny_flags
 from clips import moving_frames, write_clip
+from live_server import until
 from paintings import painted, write
 
 import vidtrans as api
@@ -22,6 +23,10 @@ from vidtrans import __file__ as vidtrans_file
 from vidtrans import requests
 from vidtrans.cli.main import COMMANDS, cli
 from vidtrans.cli.options import SettingOption
+from vidtrans.events import Stop
+from vidtrans.live.hub import Hub
+from vidtrans.live.server import LiveServer
+from vidtrans.live.worker import Worker
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,6 +52,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "propagate": ("clip.mp4", "--keyframes", "keys", "-o", "p.mp4", "--steps", "1", "--set=generator.channels=8"),
     "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
+    "live": ("--model", "next", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "bench": ("--dry-run",),
@@ -124,6 +130,21 @@ def test_every_command_with_a_context_is_run_here() -> None:
     assert with_context == {*RUNS, "demo"}
 
 
+@pytest.fixture
+def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
+    serve = LiveServer.run
+
+    def serve_one_dream(server: LiveServer, hub: Hub, worker: Worker, stop: Stop) -> None:
+        worker.dream(True)
+        until(lambda: worker.num_painted)
+        stop.request(130)
+        serve(server, hub, worker, stop)
+
+    monkeypatch.setattr(LiveServer, "run", serve_one_dream)
+
+
+@pytest.mark.usefixtures("_serves_one_dream")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -179,6 +200,7 @@ def test_variables_are_named_after_command_and_flag(name: str) -> None:
     assert list(own) == wanted
 
 
+PERMISSIONS = {("LiveRequest", "allow_network")}  # the request's own check is all that needs them
 REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
 
 
@@ -189,4 +211,5 @@ def test_every_field_of_a_request_is_read_by_the_command(cls: type) -> None:
     nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
     read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     read |= {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # by name, from a table
+    read |= {name for request, name in PERMISSIONS if request == cls.__name__}
     assert {field.name for field in fields(cls)} - read == set()
