@@ -229,10 +229,10 @@ def serve_live(
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans live``: one or more models paint what a page, a camera or a program sends, until ``stop`` is requested.
+    """``vidtrans live``: models that paint what a page, a camera or a program sends, until ``stop`` is requested.
 
-    ``output``: the folder of recordings. The links are reported as notes: give a ``report``. Call it from a thread of its
-    own to go on meanwhile. (Its name is not ``live``, as ``vidtrans.live`` is the package with the server.)
+    ``output``: the folder of recordings. The links are reported as notes, so give a ``report``. Other work can go on
+    beside it where it is called in a thread of its own. (``vidtrans.live`` is the package with the server.)
     """
     recipe = render_recipe(preset, settings or {}, "live", LIVE_READS)
     names = [str(path) for path in _paths(models)]

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse
+from documented import check_described
 from live_server import flat, pixels, png
 
 from vidtrans.live.certificate import find_certificate, machine_names
@@ -59,6 +60,7 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         with urllib.request.urlopen(link, timeout=60) as page:
             assert b'id="output"' in page.read()
     (table,) = [json.loads(line) for line in lines if line.startswith("{")]
+    check_described(("live",), table)
     assert (table["frames"], table["dropped"], table["output"], table["cached"]) == (1, 0, None, False)
     assert any("/output?token=" in line for line in lines)
 
