@@ -26,7 +26,7 @@ from vidtrans.cli.options import SettingOption
 from vidtrans.events import Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.server import LiveServer
-from vidtrans.live.worker import Worker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -135,7 +135,7 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
     serve = LiveServer.run
 
-    def serve_one_dream(server: LiveServer, hub: Hub, worker: Worker, stop: Stop) -> None:
+    def serve_one_dream(server: LiveServer, hub: Hub, worker: StageWorker, stop: Stop) -> None:
         worker.dream(True)
         until(lambda: worker.num_painted)
         stop.request(130)
