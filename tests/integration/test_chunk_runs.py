@@ -17,6 +17,7 @@ from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import workers
+from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
 from vidtrans.rendering.division import MIN_PART_FRAMES, cut
@@ -44,6 +45,7 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
 
 
 FRAMES = 2 * MIN_PART_FRAMES  # what is divided in two
+SHORT_FRAMES = 120  # with the parts of support/short_parts
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +59,28 @@ def long(shot: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy2(shot, tmp_path))
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clip that is divided in two, as processes that are started from now on divide shorter clips."""
+    put_first(monkeypatch, Path(__file__).parents[1] / "support" / "short_parts")
+    return lossless(Path("short.mov"), moving_frames(SHORT_FRAMES, size=(48, 32), shots=(0, 50)))
+
+
 def arguments(clip: Path, model: object, *more: str) -> list[str]:
     chunks = ("--set", "rendering.chunk_frames=40", "--device", "cpu")
     return ["stylize", str(clip), "--model", str(model), *chunks, *more]
 
 
 @pytest.mark.parametrize("temporal", ["window", "off", "causal"])
-def test_two_processes_make_one_clip_as_one_does(long: Path, tiny_model: Path, temporal: str) -> None:
+def test_two_processes_make_one_clip_as_one_does(short: Path, tiny_model: Path, temporal: str) -> None:
     common = ("--temporal", temporal, "--size", "32")
-    one = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "one.mp4", "--cache-dir", "one"))
-    two = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
+    one = vidtrans_json(*arguments(short, tiny_model, *common, "-o", "one.mp4", "--cache-dir", "one"))
+    two = vidtrans_json(*arguments(short, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
     assert Path("one.mp4").read_bytes() == Path("two.mp4").read_bytes()
-    assert two["frames_encoded"] == one["frames_encoded"] == FRAMES
+    assert two["frames_encoded"] == one["frames_encoded"] == SHORT_FRAMES
     painted = [table["frames_inferred"] + table.get("frames_spared", 0) for table in (one, two)]
-    assert painted[1] >= painted[0] == FRAMES
-    again = vidtrans_json(*arguments(long, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
+    assert painted[1] >= painted[0] == SHORT_FRAMES
+    again = vidtrans_json(*arguments(short, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
     assert again["cached"] is True
     assert not Path("vidtrans-batch.json").exists()
 
@@ -94,10 +103,10 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
 
 
 def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
-    program: Path, long: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    program: Path, short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ("--filter-source", "hflip", "--temporal", "window")
-    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
+    said(capsys, 0, *arguments(short, "identity", *flags, "-o", "one.mp4", "--cache-dir", "one"))
     submit, tries = Scheduler._submit, 0
     deleted: set[str] = set()
 
@@ -110,7 +119,7 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
         submit(run)
 
     monkeypatch.setattr(Scheduler, "_submit", clean_and_submit)
-    said(capsys, 0, *arguments(long, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
+    said(capsys, 0, *arguments(short, "identity", *flags, "-o", "two.mp4", "--jobs", "2"))
     assert tries > 0
     assert not deleted
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
@@ -118,7 +127,7 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
     assert said_json(capsys, "cache", "clean")["kept"] == 0
 
 
-def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_model: Path) -> None:
+def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_model: Path) -> None:
     Path("twice.toml").write_text(
         f'''
         model = "{tiny_model}"
@@ -126,18 +135,18 @@ def test_two_clips_with_the_same_pictures_wait_for_each_other(long: Path, tiny_m
         size = "32"
         chunk_frames = 40
         [[clips]]
-        source = "{long}"
+        source = "{short}"
         output = "whole.mp4"
         [[clips]]
-        source = "{long}"
+        source = "{short}"
         output = "half.mp4"
         rendering.strength = 0.5
         '''
     )
     told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
-    assert [item["frames"] for item in told["items"]] == [FRAMES, FRAMES]
+    assert [item["frames"] for item in told["items"]] == [SHORT_FRAMES, SHORT_FRAMES]
     painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
-    assert min(painted) < FRAMES // 2  # one took what the other had painted
+    assert min(painted) < SHORT_FRAMES // 2  # one took what the other had painted
     assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
 
 
