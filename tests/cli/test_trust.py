@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from chain import TINY, quick_training, refuse, said
+from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import decode, moving_frames
 from directed_clip import lossless, same
 from safetensors import safe_open
@@ -100,7 +100,8 @@ def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(
 ) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
     dream = (*COMMANDS["dream"][:3], next_model, *COMMANDS["dream"][4:])
-    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["deflicker"], COMMANDS["run"], dream):
+    whole = (*COMMANDS["run"], *tiny_flags())
+    for command in (COMMANDS["stylize"], COMMANDS["stylize a folder"], COMMANDS["deflicker"], whole, dream):
         told = said(capsys, 0, *command, "--preset", "mine.toml", "--dry-run", "-q")
         assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
 
