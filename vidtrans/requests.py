@@ -411,7 +411,8 @@ class LiveRequest:
 
     ``output``: the folder of recordings. ``token``: what the link holds; '' for a new one. ``allow_network``: ``host``
     may be one that others reach. ``https``: with a certificate, which browsers ask for before they give a camera to any
-    other machine's page. ``kiosk``: the output alone, with the camera. ``open_page``: in a browser of this machine.
+    other machine's page. ``kiosk``: tell of the page that shows the output alone, and takes the camera by itself.
+    ``open_page``: in a browser of this machine.
     """
 
     models: Sequence[str]

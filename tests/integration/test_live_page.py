@@ -288,8 +288,13 @@ class TestResult:
             assert bare.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
     def test_a_kiosk_begins_with_the_camera_and_shows_the_output_alone(self, browser: Any) -> None:
-        with serving(kiosk=True) as running, page_at(browser, running.link()) as page:
+        with serving() as running, page_at(browser, running.link() + "&kiosk") as page:
             wait_until(page, lambda p: p.std() > 10)
+            with page_at(browser, running.link()) as other:
+                other.click("[data-source=drawing]")
+                wait_until(page, is_white)
+                other.click("[data-source=drawing]")
+                wait_until(page, lambda p: p.std() > 10)  # it takes the camera again
             assert page.locator("#controls").is_hidden()
             assert page.locator("#source").is_hidden()
             box = page.locator("#output").bounding_box()
@@ -322,8 +327,11 @@ class TestModels:
             page.click("[data-source=dream]")
             first = wait_until(page, lambda p: p.std() > 0)
             wait_until(page, lambda p: p.shape == first.shape and bool((p != first).any()))
-            page.click("[data-source=dream]")
-            running.until(lambda: running.hub.source == "none")
+            with page_at(browser, running.link()) as other:
+                other.wait_for_selector("[data-source=dream][aria-pressed=true]")
+                other.click("[data-source=dream]")
+            page.wait_for_selector("[data-source=dream][aria-pressed=false]")
+            assert running.hub.source == "none"
 
 
 class TestControls:

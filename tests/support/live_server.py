@@ -137,7 +137,6 @@ def serving(
     models: Mapping[str, LoadedModel] | Sequence[str] = ("identity",),
     *,
     prepare: Callable[[Hub, StageWorker], None] = lambda hub, worker: None,
-    kiosk: bool = False,
     port: int = 0,
 ) -> Iterator[Running]:
     """Serve models from a thread of this process. ``prepare`` may change the hub and the worker before that."""
@@ -149,7 +148,7 @@ def serving(
 
     loaded = models if isinstance(models, Mapping) else load(*models)
     session = LiveSession(loaded, RenderingSettings(), Context(device="cpu", report=report))
-    hub, worker = session.open(SavedControls(Path("presets.json")), Path("recordings"), kiosk=kiosk)
+    hub, worker = session.open(SavedControls(Path("presets.json")), Path("recordings"))
     prepare(hub, worker)
     server, stop = LiveServer(Address("127.0.0.1", port, TOKEN)), Stop()
     thread = threading.Thread(target=server.run, args=(hub, worker, stop), daemon=True)

@@ -8,7 +8,7 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import output_option, size_option
+from vidtrans.cli.options import output_option, setting_option
 from vidtrans.cli.types import MODEL
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="May be repeated: the page switches and cross-fades between them.",
 )
 @output_option("The folder of recordings.  [default: the current one]")
-@size_option
+@setting_option("--size", "rendering", "size", "The short side at which models paint, or trained.", metavar="N|trained")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any that is free.")
 @click.option("--allow-network", is_flag=True, help="Let --host be one that others on the network reach.")
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     "--https", is_flag=True, help="With a certificate for this machine's names, so that a phone can be the camera."
 )
 @click.option("--token", default="", help="What the link holds, where it has to stay the same.  [default: a new one]")
-@click.option("--kiosk", is_flag=True, help="The output alone, full screen, with the camera; for installations.")
+@click.option(
+    "--kiosk",
+    is_flag=True,
+    help="Print a link to the output alone, with the camera; for installations.",
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @command_options(
     "device", "seed", "cache_dir", request="LiveRequest", tables=("pairing", "rendering"), reads="LIVE_READS"

@@ -31,7 +31,8 @@ class Hub(Answers):
     """Connections, controls and recording. The worker calls it from its own thread, all others from the loop's.
 
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes it when a person starts
-    a source there, a program when it connects. Programs without a connection may send frames while there is none.
+    a source there, a program when it connects, or sends while there is none. Programs without a connection may send
+    frames while there is none.
     """
 
     def __init__(
@@ -41,15 +42,13 @@ class Hub(Answers):
         saved: SavedControls,
         recordings: Path,
         report: Report,
-        *,
-        kiosk: bool = False,
     ) -> None:
         self.models, self.state, self.saved = models, state, saved
         self.recordings = Recordings(recordings, self._recording_failed)
         self.clients: dict[int, Client] = {}
         self.source: str = "none"
         self.holder = 0
-        self._kiosk, self._report = kiosk, report
+        self._report = report
         self._numbers = itertools.count(1)
         self._worker: StageWorker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,18 +84,25 @@ class Hub(Answers):
     def leave(self, client: Client) -> None:
         """Forget a connection. A dream goes on without the page that began it."""
         self.clients.pop(client.number, None)
-        if self.holder == client.number and self.source != "dream":
+        if self.holder == client.number and self.source == "dream":
+            self.holder = 0
+        elif self.holder == client.number:
             self._take_stage(0, "none")
 
     def frame(self, client: Client, message: FrameMessage) -> None:
         """Take a frame of a connection; one that does not hold the stage has it back as dropped."""
+        if client.is_program and self.source == "none":
+            self._take_stage(client.number, "program")
         if client.number != self.holder:
             client.drop(message.sequence, message.timestamp)
             return
         self._submit(Job(message, client.number, self._is_cut))
 
     async def paint_for_program(self, message: FrameMessage) -> Painted:
-        """Return the picture of a frame that came without a connection. Raises UsageError, MediaError, DeviceError."""
+        """Return the picture of a frame that came without a connection, painted by itself.
+
+        Raises UsageError, MediaError, DeviceError.
+        """
         if self.source not in ("none", "program") or self.holder:
             raise UsageError("frame", f"another source is shown ({self.source})", "end that one first")
         if self.source == "none":
@@ -105,7 +111,7 @@ class Hub(Answers):
         reply = asyncio.get_running_loop().create_future()
         self._replies[number] = reply
         try:
-            self._submit(Job(FrameMessage(message.kind, number, 0.0, message.file), 0, self._is_cut))
+            self._submit(Job(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
             return await reply
         finally:
             self._replies.pop(number, None)
@@ -287,7 +293,6 @@ class Hub(Answers):
         return {
             "type": "hello",
             "you": client.number,
-            "kiosk": self._kiosk,
             "models": models,
             "controls": describe_controls(),
         }

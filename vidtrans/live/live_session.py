@@ -35,7 +35,7 @@ class LiveSession:
     def __init__(self, models: Mapping[str, LoadedModel], rendering: RenderingSettings, context: Context) -> None:
         self._models, self._rendering, self._context = models, rendering, context
 
-    def open(self, saved: SavedControls, recordings: Path, *, kiosk: bool = False) -> tuple[Hub, StageWorker]:
+    def open(self, saved: SavedControls, recordings: Path) -> tuple[Hub, StageWorker]:
         """Load the models; return who is told, and who paints. Close the worker.
 
         Raises ModelError, DeviceError, UsageError.
@@ -43,7 +43,7 @@ class LiveSession:
         _leave_a_core()
         first = self._first_controls()
         state = ControlState(replace(first, look="")).updated({"look": first.look}, self._models)
-        hub = Hub(self._models, state, saved, recordings, self._context.report, kiosk=kiosk)
+        hub = Hub(self._models, state, saved, recordings, self._context.report)
         worker = StageWorker(self._open_stage, self._open_dreamer, state, hub)
         worker.start()
         return hub, worker

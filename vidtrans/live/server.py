@@ -60,13 +60,13 @@ class LiveServer:
         self._socket = _open_socket(address.host, address.port)
         self.port: int = self._socket.getsockname()[1]
 
-    def link(self, path: str = "/", *, outward: bool = False) -> str:
-        """Return the address of a page, with its token; ``outward``: for another device."""
+    def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
+        """Return a page's address, with its token; ``outward``: for another device; ``kiosk``: the output alone."""
         name = link_name(self.address.names()) if outward and self.address.is_open else "127.0.0.1"
         if self.address.host == "::1":
             name = "::1"
         name = f"[{name}]" if ":" in name else name
-        return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}"
+        return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
     def run(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
         """Serve until ``stop`` is requested."""
@@ -93,11 +93,13 @@ class LiveServer:
         )
         server = _QuietServer(config)
         serving = asyncio.create_task(server.serve([self._socket]))
-        while not stop.requested and not serving.done():
-            await asyncio.sleep(POLL_S)
-        await hub.stop_recording()
-        server.should_exit = True
-        await serving
+        try:
+            while not stop.requested and not serving.done():
+                await asyncio.sleep(POLL_S)
+        finally:  # KeyboardInterrupt, too, where nobody captures signals
+            await hub.stop_recording()
+            server.should_exit = True
+            await serving
 
 
 class _QuietServer(uvicorn.Server):

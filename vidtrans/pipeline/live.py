@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +38,10 @@ def live(request: LiveRequest, context: Context) -> Table:
     certificates = default_path().parent if request.https else None
     address = Address(request.host, request.port, request.token or new_token(), certificates)
     session = LiveSession(models, rendering, context)
-    hub, worker = session.open(SavedControls(default_path()), request.output or Path(), kiosk=request.kiosk)
-    server = LiveServer(address)  # after the models: whoever finds the port open is answered
-    _announce(request, server, context)
+    hub, worker = session.open(SavedControls(default_path()), request.output or Path())
     try:
+        server = LiveServer(address)  # after the models: whoever finds the port open is answered
+        _announce(request, server, context)
         server.run(hub, worker, context.stop)
     finally:
         worker.close()
@@ -55,11 +55,16 @@ def live(request: LiveRequest, context: Context) -> Table:
 def _load_models(request: LiveRequest, context: Context) -> dict[str, LoadedModel]:
     """Return the models by name. Raises UsageError, ModelError."""
     models: dict[str, LoadedModel] = {}
+    changes, known = request.recipe.pairing_changes, set[str]()
     for name in request.models:
-        model = load_model(name, context, request.recipe.pairing_changes)
+        model = load_model(name, context)
+        own = {f.name for f in fields(model.pairing.settings)} & set(changes)
+        model, known = load_model(name, context, {key: changes[key] for key in own}), known | own
         if model.name in models:
             model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
         models[model.name] = model
+    if set(changes) - known:
+        load_model(request.models[0], context, changes)  # which says what is wrong
     size = request.recipe.settings("rendering", RenderingSettings).size
     if size != "trained" and parse_size(size).short is None:
         raise UsageError(f"--size {size}", "sources have sizes of their own", "give the short side, as in --size 256")
@@ -70,6 +75,8 @@ def _announce(request: LiveRequest, server: LiveServer, context: Context) -> Non
     """Print the links."""
     link = server.link()
     context.note(f"open {link}")
+    if request.kiosk:
+        context.note(f"kiosk: {server.link(kiosk=True)}")
     context.note(f"for OBS and second screens: {server.link('/output')}")
     if server.address.is_open:
         outward = server.link(outward=True)
@@ -84,7 +91,7 @@ def _announce(request: LiveRequest, server: LiveServer, context: Context) -> Non
             context.note("the certificate is this machine's own: the browser asks once whether to trust it")
     context.note("Ctrl-C ends it")
     if request.open_page:
-        webbrowser.open(link)
+        webbrowser.open(server.link(kiosk=request.kiosk))
 
 
 def _code(link: str) -> str:

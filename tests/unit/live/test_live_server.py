@@ -210,6 +210,15 @@ class TestTheStage:
             assert engine.picture(engine.frame(flat(8))).kind == PAINTED
             assert running.hub.source == "program"
 
+    def test_a_program_that_was_replaced_has_it_again_when_the_page_has_ended(self, running: Running) -> None:
+        with running.program("&role=program") as engine, running.program() as page:
+            page.send(type="source", kind="camera")
+            engine.message("replaced")
+            assert engine.picture(engine.frame(flat(8))).kind == DROPPED
+            page.send(type="source", kind="none")
+            engine.message("state", source="none")
+            assert engine.picture(engine.frame(flat(9))).kind == PAINTED
+
     def test_a_new_source_begins_with_a_cut(self, running: Running) -> None:
         """Nothing of the one before is blended in."""
         with running.program() as page:
@@ -285,6 +294,14 @@ class TestPost:
     def test_a_stream_of_frames(self, running: Running) -> None:
         for level in range(0, 250, 10):
             assert post(running, png(flat(level)))[0] == 200
+
+    def test_each_picture_is_painted_by_itself(self, running: Running) -> None:
+        """Nothing of the one before is blended in, and a frozen source does not hold it up."""
+        post(running, png(flat(0)))
+        with running.program() as page:
+            page.send(type="controls", values={"freeze": True, "lerp": 0.9, "past": "lerp"})
+            page.state(freeze=True)
+        assert np.array_equal(pixels(post(running, png(flat(200)), accept="image/png")[1]), flat(200))
 
     def test_pages_see_it(self, running: Running) -> None:
         with running.program() as viewer:

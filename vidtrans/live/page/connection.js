@@ -9,11 +9,11 @@ const CODING_MS = 2; // for a frame's file and a picture's, beside the model's o
 const LOST_AFTER_MS = 20000; // a frame of which nothing was heard for so long
 
 export class Connection extends EventTarget {
-  constructor(query = "") {
+  constructor() {
     super();
-    const token = new URLSearchParams(location.search).get("token") ?? "";
+    this.token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.address = `${scheme}://${location.host}/ws?token=${encodeURIComponent(token)}${query}`;
+    this.address = `${scheme}://${location.host}/ws?token=${this.token}`;
     this.number = 0;
     this.sequence = 0;
     this.underway = new Map();

@@ -13,13 +13,15 @@ const warn = (text) => { $("problem").textContent = text; $("problem").hidden = 
 let models = [];
 let state = null;
 const connection = new Connection();
+const isKiosk = new URLSearchParams(location.search).has("kiosk");
+document.body.classList.toggle("kiosk", isKiosk);
 const model = () => models.find((one) => one.name === state?.controls.model) ?? models[0];
 const size = () => state?.controls.size || model()?.size || 512;
 const set = (values) => connection.send({ type: "controls", values });
 
 const output = new Screen($("output")), input = new Screen($("input"));
 const rates = new Rates();
-const sources = new Sources(connection, size, say, warn);
+const sources = new Sources(connection, size, say, warn, isKiosk);
 const studio = new Studio(sources.drawing, warn);
 const controls = new Controls(set, (name) => mapping.learn(name));
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
@@ -41,10 +43,7 @@ connection.addEventListener("hello", ({ detail }) => {
   controls.build(detail.controls, models);
   $("model-buttons").replaceChildren(...models.map(modelButton));
   connection.send({ type: "input", show: $("input-view").open });
-  document.body.classList.toggle("kiosk", detail.kiosk);
-  sources.isKiosk = detail.kiosk;
-  if (detail.kiosk && sources.kind === "none") sources.choose("camera");
-  else if (sources.kind !== "none") sources.claim();
+  if (sources.kind !== "none") sources.claim();
 });
 connection.addEventListener("state", ({ detail }) => {
   state = detail;
@@ -55,7 +54,7 @@ connection.addEventListener("state", ({ detail }) => {
   for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
   suit();
   listPresets(detail.presets);
-  if (sources.kind === "dream" && detail.source !== "dream") { sources.kind = "none"; sources.show(); }
+  sources.follow(detail.source);
 });
 connection.addEventListener("picture", ({ detail }) => {
   output.show(detail.file, () => {
@@ -137,8 +136,8 @@ $("snapshot").addEventListener("click", snapshot);
 $("freeze").addEventListener("click", () => toggle("freeze"));
 $("mirror").addEventListener("click", () => toggle("mirror"));
 $("fullscreen").addEventListener("click", fullScreen);
-$("output").addEventListener("click", () => { if (document.body.classList.contains("kiosk")) fullScreen(); });
-$("bare").href = `/output${location.search}`;
+$("output").addEventListener("click", () => { if (isKiosk) fullScreen(); });
+$("bare").href = `/output?token=${connection.token}`;
 $("input-view").addEventListener("toggle", () => connection.send({ type: "input", show: $("input-view").open }));
 $("save-preset").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -155,7 +154,7 @@ $("midi").addEventListener("click", async () => {
 });
 $("forget-maps").addEventListener("click", () => mapping.forget());
 $("phone").addEventListener("toggle", () => {
-  $("phone-code").src = `/phone.svg${location.search}`;
+  $("phone-code").src = `/phone.svg?token=${connection.token}`;
   $("phone-code").hidden = false;
 });
 

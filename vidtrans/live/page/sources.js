@@ -6,9 +6,11 @@ const RETRY_MS = 3000;
 const $ = (id) => document.getElementById(id);
 
 export class Sources {
-  // size(): the short side in pixels that the model wants. say, warn: tell the person.
-  constructor(connection, size, say, warn) {
-    Object.assign(this, { connection, say, warn });
+  // size(): the short side in pixels that the model wants. say, warn: tell the person. A kiosk's camera is taken, and
+  // taken again, by itself.
+  constructor(connection, size, say, warn, isKiosk) {
+    Object.assign(this, { connection, say, warn, isKiosk });
+    this.isSearching = false; // for a camera that was lost
     this.kind = "none";
     this.capture = new Capture($("video"), connection, size);
     this.capture.onlost = () => this.lost();
@@ -19,10 +21,11 @@ export class Sources {
     $("cameras").addEventListener("change", () => this.choose("camera"));
     $("video-file").addEventListener("change", () => this.choose("video"));
     $("drive-camera").addEventListener("change", () => this.drive());
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => { if (this.retry) this.choose("camera"); });
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => { if (this.retry) this.choose("camera", true); });
   }
 
-  async choose(kind) {
+  async choose(kind, isSearching = false) {
+    this.isSearching = isSearching;
     clearTimeout(this.retry);
     this.retry = null;
     this.kind = kind;
@@ -72,7 +75,7 @@ export class Sources {
 
   refused(kind, error) {
     this.warn(`${kind === "camera" ? "Camera" : kind === "screen" ? "Screen" : "Video"}: ${describeRefusal(error)}`);
-    if (this.isKiosk && kind === "camera") this.lookAgain();
+    if (kind === "camera" && (this.isKiosk || this.isSearching)) this.lookAgain();
     else this.end();
   }
 
@@ -86,7 +89,16 @@ export class Sources {
     }
   }
 
-  lookAgain() { this.retry = setTimeout(() => this.choose("camera"), RETRY_MS); }
+  lookAgain() { this.retry = setTimeout(() => this.choose("camera", true), RETRY_MS); }
+
+  // Go by what the server says is shown: a dream belongs to all pages.
+  follow(source) {
+    if (this.kind === "none" && source === "dream") this.kind = "dream";
+    else if (this.kind === "dream" && source !== "dream") this.kind = "none";
+    else if (this.isKiosk && this.kind === "none" && source === "none") this.choose("camera");
+    else return;
+    this.show();
+  }
 
   // Another page or program has the stage now.
   replaced(by) {
