@@ -127,5 +127,5 @@ def test_without_its_extra_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr("vidtrans.pipeline.live.find_spec", lambda name: None if name == "uvicorn" else found(name))
+    monkeypatch.setattr("vidtrans.live.find_spec", lambda name: None if name == "uvicorn" else found(name))
     assert "vidtrans[live]" in refuse(capsys, 2, "live", "--model", "identity")

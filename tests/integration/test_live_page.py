@@ -151,7 +151,7 @@ class TestDrawing:
         stroke = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
           c.setPointerCapture = () => {};
           const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
-            clientX: b.left + x * b.width, clientY: b.top + .5 * b.height, bubbles: true, pointerId: 5 }));
+            isPrimary: true, clientX: b.left + x * b.width, clientY: b.top + .5 * b.height, bubbles: true, pointerId: 5 }));
           at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
         widths = []
         with page_at(browser, running.link()) as page:
@@ -244,6 +244,21 @@ class TestCamera:
             assert "gone" in page.inner_text("#problem")
             page.wait_for_selector("#problem", state="hidden")
             assert page.evaluate("vidtrans.sources.capture.isRunning")
+
+    def test_one_that_is_allowed_too_late_is_let_go(self, browser: Any, running: Running) -> None:
+        """A person has chosen to draw while the browser still asked for the camera."""
+        late = """const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = async (wanted) => { const stream = await ask(wanted);
+            window.given = stream; await new Promise((go) => { window.allow = go; }); return stream; };"""
+        with page_at(browser, running.link(), script=late) as page:
+            page.click("[data-source=camera]")
+            page.wait_for_function("() => window.allow")
+            page.click("[data-source=drawing]")
+            page.evaluate("() => window.allow()")
+            page.wait_for_function("() => window.given.getTracks().every((track) => track.readyState === 'ended')")
+            assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
+            assert page.locator("#problem").is_hidden()
+            assert running.hub.source == "drawing"
 
     def test_a_video_file(self, browser: Any, running: Running) -> None:
         path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")

@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vidtrans.errors import UsageError
 from vidtrans.files import write_bytes
 
 LIFE = timedelta(days=397)  # browsers take none for longer
@@ -52,13 +51,10 @@ def _is_address(name: str) -> bool:
 def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     """Return the files of a certificate and its key for these names: those of ``folder``, or new ones.
 
-    The same is used again while it lasts, so that a phone that trusted it goes on doing so. Raises UsageError where the
-    package is missing that makes it, OSError.
+    The same is used again while it lasts, so that a phone that trusted it goes on doing so. Raises OSError.
     """
-    try:
-        from cryptography import x509
-    except ImportError:
-        raise UsageError("--https", "cryptography is not installed", "pip install 'vidtrans[live]'") from None
+    from cryptography import x509
+
     certificate, key = folder / "live-certificate.pem", folder / "live-key.pem"
     with suppress(OSError, ValueError, x509.ExtensionNotFound):
         found = x509.load_pem_x509_certificate(certificate.read_bytes())

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Painted:
     model_ms: float
 
 
-class Answers:
+class Answers(Protocol):
     """What the worker calls, in its own thread."""
 
     def painted(self, painted: Painted) -> None:

@@ -50,6 +50,7 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         "hardware video": _hardware_video,
         "model": partial(_model, device),
         "looks": _looks,
+        "live": _live,
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
         "presets": _presets,
@@ -141,6 +142,13 @@ def _looks() -> Result:
     found = resolve_measure("auto")
     advice = "; pip install 'vidtrans[looks]': looks from pictures get more of their structure"
     return "ok", f"'vidtrans look' compares {MEASURES[found].summary}" + (advice if found == "patches" else "")
+
+
+def _live() -> Result:
+    from vidtrans.live import missing_packages
+
+    without = "; pip install 'vidtrans[live]': 'vidtrans live' needs it"
+    return ("ok", "not installed" + without) if missing_packages() else ("ok", "'vidtrans live' can serve its page")
 
 
 def _folder() -> Result:

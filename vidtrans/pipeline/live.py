@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import webbrowser
 from dataclasses import fields, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
+from vidtrans.live import missing_packages
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.requests import LiveRequest
 from vidtrans.session import Context
@@ -18,16 +18,14 @@ from vidtrans.settings import Table, parse_size
 if TYPE_CHECKING:
     from vidtrans.live.server import LiveServer
 
-NEEDED = ("starlette", "uvicorn", "websockets", "segno")
-
 
 def live(request: LiveRequest, context: Context) -> Table:
     """Serve the page until a stop is requested, and return what is reported.
 
     Raises UsageError, ModelError, DeviceError.
     """
-    if any(find_spec(name) is None for name in NEEDED):
-        raise UsageError("vidtrans live", "its server is not installed", "pip install 'vidtrans[live]'")
+    if missing := missing_packages():
+        raise UsageError("vidtrans live", f"{missing[0]} is not installed", "pip install 'vidtrans[live]'")
     from vidtrans.live.access import new_token
     from vidtrans.live.live_session import LiveSession
     from vidtrans.live.presets import SavedControls, default_path

@@ -2,6 +2,7 @@
 
 const LONGEST = 1280; // pixels
 const QUALITY = 0.9;
+export const OVERTAKEN = "Overtaken"; // by another source
 
 export class Capture {
   // connection: where frames go. size(): the short side in pixels that is wanted.
@@ -12,6 +13,7 @@ export class Capture {
     this.canvas = document.createElement("canvas");
     this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.stream = null;
+    this.turn = 0; // one for each source that was begun
     this.isRunning = false;
     this.fresh = null; // when the newest frame was captured that is not sent yet
     connection.addEventListener("free", () => this.send());
@@ -21,12 +23,12 @@ export class Capture {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureContext");
     const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
     if (deviceId) wanted.deviceId = { exact: deviceId };
-    await this.play(await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
+    await this.take(navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
   }
 
   async display() {
     if (!navigator.mediaDevices?.getDisplayMedia) throw new DOMException("", "NoDisplay");
-    await this.play(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30 } }, audio: false }));
+    await this.take(navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30 } }, audio: false }));
   }
 
   async file(file) {
@@ -36,8 +38,15 @@ export class Capture {
     await this.begin();
   }
 
-  async play(stream) {
+  // Play a stream that a person may yet have to allow; by then another source may have been chosen.
+  async take(promise) {
     this.stop();
+    const turn = this.turn;
+    const stream = await promise;
+    if (turn !== this.turn) {
+      stream.getTracks().forEach((track) => track.stop());
+      throw new DOMException("", OVERTAKEN);
+    }
     this.stream = stream;
     for (const track of stream.getVideoTracks()) {
       track.addEventListener("ended", () => {
@@ -52,20 +61,21 @@ export class Capture {
   }
 
   async begin() {
+    const turn = this.turn;
     await this.video.play();
+    if (turn !== this.turn) throw new DOMException("", OVERTAKEN);
     this.isRunning = true;
-    this.run = (this.run ?? 0) + 1;
-    this.watch(this.run);
+    this.watch(turn);
   }
 
   // Learn of each new frame of the element.
-  watch(run) {
-    if (!this.isRunning || run !== this.run) return;
+  watch(turn) {
+    if (!this.isRunning || turn !== this.turn) return;
     const take = (now, metadata) => {
-      if (!this.isRunning || run !== this.run) return;
+      if (!this.isRunning || turn !== this.turn) return;
       this.fresh = metadata?.captureTime ?? performance.now();
       this.send();
-      this.watch(run);
+      this.watch(turn);
     };
     if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(take);
     else requestAnimationFrame((now) => take(now));
@@ -91,6 +101,7 @@ export class Capture {
   }
 
   stop() {
+    this.turn += 1;
     this.isRunning = false;
     this.fresh = null;
     this.stream?.getTracks().forEach((track) => track.stop());

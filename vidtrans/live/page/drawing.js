@@ -44,7 +44,7 @@ export class Drawing {
   }
 
   down(event) {
-    if (event.button > 0 && event.button !== 5) return;
+    if (!event.isPrimary || (event.button > 0 && event.button !== 5)) return; // one finger draws
     this.canvas.setPointerCapture(event.pointerId);
     const point = this.at(event);
     this.remember();
@@ -64,7 +64,7 @@ export class Drawing {
   }
 
   move(event) {
-    if (!this.stroke) return;
+    if (!this.stroke || !event.isPrimary) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const one of events.length ? events : [event]) this.extend(this.at(one));
     this.changed();

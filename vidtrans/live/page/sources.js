@@ -1,5 +1,5 @@
 // Which source this page shows: one at a time. A camera that is lost is looked for until it is there again.
-import { Capture, describeRefusal } from "./capture.js";
+import { Capture, describeRefusal, OVERTAKEN } from "./capture.js";
 import { Drawing } from "./drawing.js";
 
 const RETRY_MS = 3000;
@@ -39,7 +39,7 @@ export class Sources {
       else if (kind === "video") await this.video();
       this.warn("");
     } catch (error) {
-      if (this.kind === kind) this.refused(kind, error);
+      if (this.kind === kind && error.name !== OVERTAKEN) this.refused(kind, error);
     }
   }
 
