@@ -15,7 +15,7 @@ from typing import Any
 import av
 import cv2
 
-SIZE = 480, 480
+SIDE = 480  # pixels of the film
 RATE = 30
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # All latencies from capture to canvas, and what of them the server's model took, of the frames of this page.
@@ -26,14 +26,14 @@ LISTEN = """() => { window.seen = []; const add = vidtrans.rates.add.bind(vidtra
     if (latency !== null) window.seen.push([performance.now(), latency, serverMs, modelMs]); }; }"""
 
 
-def film(clip: Path, folder: Path, frames: int = 120) -> Path:
-    """Write frames of a clip as the film that a browser takes for its camera."""
-    path = folder / f"{clip.stem}.mjpeg"
+def film(clip: Path, folder: Path, side: int = SIDE, frames: int = 120) -> Path:
+    """Write frames of a clip as the film, a square, that a browser takes for its camera."""
+    path = folder / f"{clip.stem}-{side}.mjpeg"
     with av.open(str(clip)) as container, path.open("wb") as file:
         for number, frame in enumerate(container.decode(video=0)):
             if number == frames:
                 break
-            picture = cv2.resize(frame.to_ndarray(format="bgr24"), SIZE, interpolation=cv2.INTER_AREA)
+            picture = cv2.resize(frame.to_ndarray(format="bgr24"), (side, side), interpolation=cv2.INTER_AREA)
             file.write(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
     return path
 

@@ -151,7 +151,8 @@ class TestDrawing:
         stroke = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
           c.setPointerCapture = () => {};
           const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
-            isPrimary: true, clientX: b.left + x * b.width, clientY: b.top + .5 * b.height, bubbles: true, pointerId: 5 }));
+            isPrimary: true, pointerId: 5, bubbles: true,
+            clientX: b.left + x * b.width, clientY: b.top + .5 * b.height }));
           at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
         widths = []
         with page_at(browser, running.link()) as page:
@@ -354,7 +355,8 @@ class TestControls:
         with page_at(browser, running.link()) as one, page_at(browser, running.link()) as two:
             one.locator("#control-strength").fill("250")
             running.until(lambda: running.hub.state.controls.strength == 0.5)
-            two.wait_for_function("() => document.getElementById('control-strength').value === '250'")
+            # Not with each frame that is drawn: a page below another one draws none.
+            two.wait_for_function("() => document.getElementById('control-strength').value === '250'", polling=50)
 
     def test_presets_are_saved_and_loaded(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
