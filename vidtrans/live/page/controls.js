@@ -43,7 +43,7 @@ export class Controls {
     input.id = `control-${name}`;
     input.setAttribute("aria-description", about.help ?? "");
     row.append(caption, input);
-    const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: 0 };
+    const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: -Infinity };
     this.rows.set(name, entry);
     if (isList) {
       if (about.choices) this.options(name, about.choices);
@@ -91,11 +91,15 @@ export class Controls {
   // Take over what the server says.
   update(values) {
     const now = performance.now();
+    let isBusy = false;
     for (const [name, entry] of this.rows) {
       const value = values[name] ?? entry.about.default;
       if (now - entry.touched > BUSY_MS) this.put(name, value);
+      else isBusy = true;
     }
     this.values = { ...values };
+    clearTimeout(this.later);
+    if (isBusy) this.later = setTimeout(() => this.update(values), BUSY_MS);
   }
 
   put(name, value) {
