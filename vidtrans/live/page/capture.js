@@ -21,7 +21,8 @@ export class Capture {
 
   async camera(deviceId) {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureContext");
-    const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
+    const side = Math.max(480, this.size());
+    const wanted = { width: { ideal: Math.round((4 / 3) * side) }, height: { ideal: side }, frameRate: { ideal: 30 } };
     if (deviceId) wanted.deviceId = { exact: deviceId };
     await this.take(navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
   }
