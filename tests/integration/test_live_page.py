@@ -261,6 +261,18 @@ class TestCamera:
             assert page.locator("#problem").is_hidden()
             assert running.hub.source == "drawing"
 
+    def test_a_page_that_comes_back_leaves_another_ones_source_alone(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link(), is_calm=False) as page, page_at(browser, running.link()) as other:
+            page.click("[data-source=camera]")
+            wait_until(other, lambda p: p.std() > 10)
+            page.evaluate("() => { vidtrans.connection.wait = 1500; vidtrans.connection.socket.close(); }")
+            running.until(lambda: running.hub.source == "none")
+            other.click("[data-source=drawing]")
+            wait_until(other, is_white)
+            page.wait_for_selector("[data-source=camera][aria-pressed=false]")
+            assert running.hub.source == "drawing"
+            assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
+
     def test_a_video_file(self, browser: Any, running: Running) -> None:
         path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")
         with page_at(browser, running.link()) as page:
@@ -401,6 +413,7 @@ class TestControls:
             page.evaluate("vidtrans.connection.send({ type: 'controls', values: { strength: 7 } })")
             page.wait_for_selector("#problem:not([hidden])")
             assert "strength" in page.inner_text("#problem")
+            assert page.input_value("#control-strength") == "500"
 
 
 class TestWithoutAMouse:
@@ -424,6 +437,13 @@ class TestWithoutAMouse:
             before = running.hub.state.controls.strength
             page.keyboard.press("ArrowLeft")
             running.until(lambda: running.hub.state.controls.strength < before)
+
+    def test_arrow_keys_move_the_size_in_its_steps(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            page.focus("#control-size")
+            for _ in range(3):
+                page.keyboard.press("ArrowRight")
+            running.until(lambda: running.hub.state.controls.size == 96)
 
     def test_letters_in_a_field_are_letters(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:

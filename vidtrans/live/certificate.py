@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,7 @@ def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
         known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         known_names = {str(name.value) for name in known}
         if set(names) <= known_names and found.not_valid_after_utc - datetime.now(UTC) > RENEWED and key.is_file():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # whether they belong together
             return certificate, key
     _make(certificate, key, names)
     return certificate, key
@@ -92,6 +94,7 @@ def _make(certificate: Path, key: Path, names: Sequence[str]) -> None:
     certificate.parent.mkdir(parents=True, exist_ok=True)
     form = serialization.PrivateFormat.PKCS8
     pem = serialization.Encoding.PEM
-    write_bytes(key, secret.private_bytes(pem, form, serialization.NoEncryption()))
-    os.chmod(key, 0o600)
+    key.unlink(missing_ok=True)
+    with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # never readable by others
+        file.write(secret.private_bytes(pem, form, serialization.NoEncryption()))
     write_bytes(certificate, made.public_bytes(pem))

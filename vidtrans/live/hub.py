@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Note, Report
 from vidtrans.live.clients import Client
-from vidtrans.live.live_controls import ControlState, describe_controls
+from vidtrans.live.live_controls import ControlState, describe_controls, looks_of
 from vidtrans.live.model_description import describe_model
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.presets import SavedControls
@@ -25,6 +25,7 @@ from vidtrans.settings import Table
 SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
 SOURCES: tuple[str, ...] = get_args(SourceKind)
 MOST_CLIENTS = 64
+POSTED_S = 3.0  # for which the picture of a program without a connection holds the stage
 
 
 class Hub(Answers):
@@ -53,6 +54,7 @@ class Hub(Answers):
         self._worker: StageWorker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._num_posted = 0
         self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
         self._sequences = itertools.count(1)
         self._is_cut = True
@@ -108,13 +110,20 @@ class Hub(Answers):
         if self.source == "none":
             self._take_stage(0, "program")
         number = next(self._sequences)
-        reply = asyncio.get_running_loop().create_future()
-        self._replies[number] = reply
+        loop = asyncio.get_running_loop()
+        self._replies[number] = reply = loop.create_future()
         try:
             self._submit(Job(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
             return await reply
         finally:
             self._replies.pop(number, None)
+            self._num_posted += 1
+            loop.call_later(POSTED_S, self._end_posts, self._num_posted)
+
+    def _end_posts(self, number: int) -> None:
+        """Give the stage back where nothing was posted since."""
+        if (self.holder, self.source, self._num_posted) == (0, "program", number):
+            self._take_stage(0, "none")
 
     def command(self, client: Client, message: Table) -> None:
         """Carry out a message of a page; what is wrong with it is said there."""
@@ -162,7 +171,7 @@ class Hub(Answers):
         if kind == "dream" and not self._dreams(self.state):
             why = f"'{self.state.controls.model}' does not predict frames"
             raise UsageError("dream", why, "choose a model of --preset next-frame")
-        self._take_stage(client.number, str(kind))
+        self._take_stage(client.number if kind != "none" else 0, str(kind))
 
     def _dreams(self, state: ControlState) -> bool:
         return bool(describe_model(self.models[state.controls.model])["dreams"])
@@ -199,6 +208,8 @@ class Hub(Answers):
         fit = {k: v for k, v in values.items() if "." not in k or k.partition(".")[0] in kinds}
         for name, fallback in (("model", own.model), ("second", "")):
             fit[name] = fit.get(name) if fit.get(name) in self.models else fallback
+        if fit.get("look") not in [look for model in self.models.values() for look in looks_of(model.pairing)]:
+            fit["look"] = ""
         return fit
 
     def _record(self, client: Client, message: Table) -> None:
@@ -211,6 +222,7 @@ class Hub(Answers):
     async def stop_recording(self) -> None:
         """Finish the video that is being written, if one is."""
         if not self.recordings.is_on:
+            await asyncio.gather(*self._tasks - {asyncio.current_task()})  # one may be ending
             return
         ending = asyncio.ensure_future(self.recordings.end())
         await asyncio.sleep(0)
@@ -246,9 +258,11 @@ class Hub(Answers):
         """Acknowledge a frame that is not painted."""
         self._in_loop(self._drop, job, problem)
 
-    def failed(self, problem: str, detail: str = "") -> None:
+    def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         """Tell everybody that nothing can be painted now."""
         self._in_loop(self._problem, problem)
+        if ends_dream:
+            self._in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
@@ -276,11 +290,12 @@ class Hub(Answers):
                 client.say({"type": "problem", "text": str(problem)})
 
     def _problem(self, text: str) -> None:
-        if self.source == "dream":
-            self.source, self.holder = "none", 0
         for client in self.clients.values():
             client.say({"type": "problem", "text": text})
-        self._tell()
+
+    def _end_dream(self) -> None:
+        if self.source == "dream":
+            self._take_stage(0, "none")
 
     # What everybody is told
 
@@ -305,7 +320,6 @@ class Hub(Answers):
             "holder": self.holder,
             "recording": self.recordings.is_on,
             "presets": self.saved.names,
-            "viewers": len(self.clients),
         }
 
     def _tell(self) -> None:

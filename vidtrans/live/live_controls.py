@@ -11,7 +11,7 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name
-from vidtrans.settings import Table, from_table, setting, to_table
+from vidtrans.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 
 LARGEST_SIZE = 1024
 
@@ -63,6 +63,8 @@ class ControlState:
         for name in (controls.model, controls.second):
             if name and name not in models:
                 raise unknown_name("model", name, list(models))
+        if 0 < controls.size < SMALLEST_SIDE:
+            raise UsageError(f"size {controls.size}", "too small", f"choose 0, or {SMALLEST_SIDE} and more")
         looks = [look for model in models.values() for look in looks_of(model.pairing)]
         if controls.look and controls.look not in looks:
             raise unknown_name("look", controls.look, looks)

@@ -73,6 +73,7 @@ class LiveModel:
         self._choices: _InputChoices | None = None
         self._index = self._first = -1
         self._size = 0, 0
+        self._has_failed = False  # at the last frame, of which nothing is known then
 
     @property
     def pairing(self) -> Pairing:
@@ -88,13 +89,15 @@ class LiveModel:
         guides = _tiles(frame.rgb, len(self.pairing.guides))
         height, width = guides[0].shape[:2]
         size = self._working_size(state.controls, (width, height))
-        if frame.is_cut or size != self._size:
+        if frame.is_cut or self._has_failed or size != self._size:
             self._first, self._size = self._index, size
+        self._has_failed = True
         first, *others = [resize(guide, *size) for guide in guides]
         prepared = self._renderer.prepare(
             Frame(self._index, self._index, first, guides=tuple(others)), (self._first, self._index + 1)
         )
         (sample,) = [*self._renderer.render(prepared), *self._renderer.flush()]
+        self._has_failed = False
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
         picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)
         return Painting(picture, sample.guide, self.pairing.preview(prepared.input))

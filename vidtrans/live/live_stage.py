@@ -77,6 +77,8 @@ class LiveStage:
         controls = state.controls
         if controls.mirror:
             frame = SourceFrame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.is_drawing, frame.is_cut)
+        if frame.is_cut:
+            self._fader = Fader()  # nothing of what was before is shown
         weights = self._fader.weights(controls, now)
         paintings = {}
         for name in weights:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidtrans.errors import MediaError
 
-MAX_PIXELS = 1 << 24
+MAX_PIXELS, MAX_SIDE = 1 << 24, 8192
 FORMATS = ("JPEG", "PNG", "WEBP")
 CONTENT_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 QUALITY = 92  # of JPEG
@@ -21,8 +21,9 @@ def decode(file: bytes) -> np.ndarray:
     Its size is read from the header, before anything is decoded. Raises MediaError.
     """
     (width, height), has_alpha = _read_header(file)
-    if width * height > MAX_PIXELS:
-        raise MediaError("frame", f"{width}x{height} is too large", f"send up to {MAX_PIXELS} pixels")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
+        raise MediaError("frame", f"{width}x{height} is too large", remedy)
     kind = cv2.IMREAD_UNCHANGED if has_alpha else cv2.IMREAD_COLOR
     try:
         picture = cv2.imdecode(np.frombuffer(file, np.uint8), kind)
@@ -45,7 +46,8 @@ def _read_header(file: bytes) -> tuple[tuple[int, int], bool]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
     try:
         with Image.open(io.BytesIO(file), formats=FORMATS) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
+            # A JPEG may have a smaller one behind it, for previews.
+            if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
                 raise MediaError("frame", "it is an animation", "send single pictures")
             return picture.size, picture.has_transparency_data
     except (OSError, ValueError, SyntaxError):

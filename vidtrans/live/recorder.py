@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.errors import MediaError, describe_error
-from vidtrans.files import partial_path, write_atomically
+from vidtrans.files import write_atomically
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
@@ -29,7 +29,8 @@ SETTINGS = EncodingSettings(codec="h264", preset="veryfast")
 class Recorder:
     """Writes a video to ``path`` until it is closed; ``on_failure(problem)`` is called in its thread.
 
-    The size is that of the first picture, made even; others are scaled to it.
+    The size is that of the first picture, made even; others are scaled to it. Until it is finished, the video is a
+    ``.nut`` file beside it, which players show, and which stays where it cannot be finished.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Recorder:
         self.path, self._clock, self._on_failure = path, clock, on_failure
         self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(WAITING)
         self._stamps = array("q")
-        self._segment = partial_path(path).with_suffix(".nut")
+        self._segment = path.with_suffix(".nut")
         self.num_lost, self._has_failed = 0, False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -70,35 +71,39 @@ class Recorder:
         except (OSError, MediaError) as error:
             self._fail(error)
             return None
-        finally:
-            self._segment.unlink(missing_ok=True)
+        self._segment.unlink(missing_ok=True)
         return self.path
 
     def _run(self) -> None:
         writer: SegmentWriter | None = None
         while (item := self._pictures.get()) is not None:
             if self._has_failed:
-                continue
-            picture, now = item
+                continue  # the queue has to be emptied
             try:
-                if writer is None:
-                    self._began = now
-                    writer = SegmentWriter(self._segment, _format(picture), SETTINGS)
-                stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
-                writer.write(picture, stamp)
-                self._stamps.append(stamp)
-            except (OSError, MediaError) as error:
+                writer = writer or self._begin(*item)
+                self._encode(writer, *item)
+            except Exception as error:
                 self._fail(error)
-        if writer is not None and not self._has_failed:
-            try:
-                writer.close()
-            except (OSError, MediaError) as error:
-                self._fail(error)
+        try:
+            if writer is not None:
+                writer.abandon() if self._has_failed else writer.close()
+        except Exception as error:
+            self._fail(error)
+
+    def _begin(self, picture: np.ndarray, now: float) -> SegmentWriter:
+        self._began = now
+        return SegmentWriter(self._segment, _format(picture), SETTINGS)
+
+    def _encode(self, writer: SegmentWriter, picture: np.ndarray, now: float) -> None:
+        stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
+        writer.write(picture, stamp)
+        self._stamps.append(stamp)
 
     def _fail(self, error: Exception) -> None:
         self._has_failed = True
-        line, _ = describe_error(error) or (str(error), 1)
-        self._on_failure(line)
+        line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
+        kept = f"; what there is of it: {self._segment}" if self._segment.is_file() else ""
+        self._on_failure(line + kept)
 
 
 class Recordings:
@@ -107,6 +112,7 @@ class Recordings:
     def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
         self._folder, self._on_failure = folder, on_failure
         self._recorder: Recorder | None = None
+        self._given: set[Path] = set()  # names; the files come later
         self.last: Path | None = None
 
     @property
@@ -118,7 +124,9 @@ class Recordings:
         """Begin a video, named after the model and the time, unless one is being written. Raises OSError."""
         if self._recorder is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._recorder = Recorder(_new_path(self._folder, model), self._on_failure)
+            path = self._new_path(model)
+            self._given.add(path)
+            self._recorder = Recorder(path, self._on_failure)
 
     def write(self, picture: np.ndarray) -> None:
         """Take a picture, (H, W, 3) uint8, that is shown now."""
@@ -133,12 +141,12 @@ class Recordings:
         self.last = recorder.path
         return recorder
 
-
-def _new_path(folder: Path, model: str) -> Path:
-    """Return a name that is not taken."""
-    stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
-    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := folder / f"{name}.mp4").exists())
+    def _new_path(self, model: str) -> Path:
+        """Return a name that is not taken."""
+        stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
+        names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+        paths = (self._folder / f"{name}.mp4" for name in names)
+        return next(path for path in paths if path not in self._given and not path.exists())
 
 
 def _format(picture: np.ndarray) -> PictureFormat:

@@ -21,6 +21,7 @@ from vidtrans.live.protocol import MAX_MESSAGE
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.requests import LOOPBACK
 
+EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1
 
 
@@ -47,7 +48,7 @@ class Address:
         """Return the names by which it is reached."""
         if not self.is_open:
             return list(LOOPBACK)
-        return list(dict.fromkeys([*machine_names(), *([] if self.host in ("0.0.0.0", "::") else [self.host])]))
+        return list(dict.fromkeys([*machine_names(), *([] if self.host in EVERYWHERE else [self.host])]))
 
 
 class LiveServer:
@@ -55,16 +56,19 @@ class LiveServer:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._names = address.names()
         folder = address.certificates
-        self._certificate = find_certificate(folder, address.names()) if folder else (None, None)
+        self._certificate = find_certificate(folder, self._names) if folder else (None, None)
         self._socket = _open_socket(address.host, address.port)
         self.port: int = self._socket.getsockname()[1]
 
     def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
         """Return a page's address, with its token; ``outward``: for another device; ``kiosk``: the output alone."""
-        name = link_name(self.address.names()) if outward and self.address.is_open else "127.0.0.1"
-        if self.address.host == "::1":
-            name = "::1"
+        name = "127.0.0.1"
+        if self.address.host not in (*EVERYWHERE, *LOOPBACK) or self.address.host == "::1":
+            name = self.address.host
+        elif outward and self.address.is_open:
+            name = link_name(self._names)
         name = f"[{name}]" if ":" in name else name
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
@@ -74,7 +78,7 @@ class LiveServer:
 
     async def _serve(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
         hub.attach(worker, asyncio.get_running_loop())
-        access = Access.of(self.address.token, self.address.names(), self.port, self.address.scheme)
+        access = Access.of(self.address.token, self._names, self.port, self.address.scheme)
         certificate, key = self._certificate
         config = uvicorn.Config(
             make_app(hub, access, lambda: self.link(outward=True)),

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.errors import VidtransError
+from vidtrans.errors import DeviceError, VidtransError
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame
@@ -52,7 +52,7 @@ class Answers(Protocol):
     def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
         """Take a frame that was overtaken by a newer one, or that has a ``problem``."""
 
-    def failed(self, problem: str, detail: str = "") -> None:
+    def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         """Take the news that nothing can be painted now; ``detail`` is a traceback."""
 
 
@@ -74,6 +74,7 @@ class StageWorker:
         self._state, self._is_closed, self._is_dirty = state, False, False
         self._job: Job | None = None
         self._dreams = False
+        self._is_cut = True  # no frame of the source was taken yet
         self._stage: LiveStage | None = None
         self._dreamer: Dreamer | None = None
         self._frame: SourceFrame | None = None  # the last one, which is painted again where the controls change
@@ -91,6 +92,7 @@ class StageWorker:
         """Paint a frame next, in place of one that waits."""
         with self._changed:
             overtaken, self._job = self._job, job
+            self._is_cut = self._is_cut or job.is_cut
             self._changed.notify()
         if overtaken is not None:
             self._drop(overtaken)
@@ -126,17 +128,20 @@ class StageWorker:
                 dreams = self._dreams
             began = time.perf_counter()
             try:
+                if not self._is_ready(job):
+                    continue
                 self._paint(job, state, is_dirty, dreams)
                 self._retry_s = FIRST_RETRY_S
             except VidtransError as error:
-                self._refuse(job, error)
+                self._refuse(job, error, is_dirty)
             except Exception as error:
                 self._recover(job, error)
             if dreams:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
     def _has_work(self) -> bool:
-        return self._is_closed or self._job is not None or self._is_dirty or self._dreams
+        has_request = self._job is not None or self._is_dirty or self._dreams
+        return self._is_closed or self._stage is None or has_request
 
     def _patience(self) -> float | None:
         return REPEAT_S if self._frame is not None and self._stage is not None and self._stage.is_changing else None
@@ -145,19 +150,29 @@ class StageWorker:
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or not self._dreams, max(0.0, seconds))
 
+    def _is_ready(self, job: Job | None) -> bool:
+        """Load the models where the device was lost; whatever goes wrong then, it is tried again later."""
+        if self._stage is None:
+            try:
+                self._stage = self._open_stage()
+            except Exception as error:
+                self._recover(job, error)
+        return self._stage is not None
+
     def _paint(self, job: Job | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
         """Raises VidtransError, and whatever a lost device raises."""
-        if self._stage is None:
-            self._stage = self._open_stage()
+        assert self._stage is not None
         if job is not None:
             rgb = decode(job.message.file)
-            if state.controls.freeze and self._frame is not None and not job.is_cut and not dreams:
+            if state.controls.freeze and self._frame is not None and not self._is_cut and not dreams:
                 self._drop(job)
                 if not is_dirty and not self._stage.is_changing:
                     return
                 job = None
             else:
-                self._frame = SourceFrame(rgb, job.message.kind == "drawing", job.is_cut)
+                with self._changed:
+                    is_cut, self._is_cut = self._is_cut, False
+                self._frame = SourceFrame(rgb, job.message.kind == "drawing", is_cut)
         if dreams:
             self._dream(job, state)
             return
@@ -190,19 +205,25 @@ class StageWorker:
         self.num_dropped += 1
         self._answers.dropped(job, problem)
 
-    def _refuse(self, job: Job | None, error: VidtransError) -> None:
+    def _refuse(self, job: Job | None, error: VidtransError, is_dirty: bool) -> None:
         """Go on after a frame or controls with which nothing can be painted."""
+        with self._changed:
+            if job is not None:
+                self._is_dirty = self._is_dirty or is_dirty  # the last frame is painted with them
+            ends_dream, self._dreams = self._dreams and job is None, self._dreams and job is not None
+            if job is None:
+                self._frame = None
         if job is not None:
             self._drop(job, error)
-        else:
-            self._answers.failed(str(error))
-            with self._changed:
-                self._frame, self._dreams = None, False  # it would fail again and again
+        else:  # it would fail again and again
+            self._answers.failed(str(error), ends_dream=ends_dream)
 
     def _recover(self, job: Job | None, error: Exception) -> None:
         """Load everything again after a while: the device may have been lost, and be found again."""
         if job is not None:
-            self._drop(job)
+            self._drop(job, DeviceError("painting", "it failed", "it is tried again soon"))
+        if self._retry_s > FIRST_RETRY_S:
+            self._frame = None  # which may be the reason
         detail = "".join(traceback.format_exception(error))
         self._answers.failed(f"painting failed ({type(error).__name__}); trying again in {self._retry_s:.0f} s", detail)
         self._stage = self._dreamer = None

@@ -44,6 +44,7 @@ def test_a_table_of_all_values_makes_the_same_state(models: dict[str, LoadedMode
         {"strength": "1"},
         {"strength": True},
         {"size": 10**30},
+        {"size": 8},
         {"size": 256.5},
         {"model": "none such"},
         {"second": "none such"},

@@ -51,6 +51,12 @@ def test_what_it_encodes_it_reads() -> None:
     assert np.abs(decode(encode_jpeg(PICTURE)).astype(int) - PICTURE).mean() < 8
 
 
+def test_a_camera_jpeg_with_a_preview_behind_it_is_read() -> None:
+    made = io.BytesIO()
+    Image.fromarray(PICTURE).save(made, "MPO", save_all=True, append_images=[Image.fromarray(PICTURE[::2, ::2].copy())])
+    assert decode(made.getvalue()).shape == PICTURE.shape
+
+
 def bomb() -> bytes:
     """A PNG of a hundred bytes that says that it has ten billion pixels."""
 
@@ -72,6 +78,7 @@ def animation() -> bytes:
     ("file", "why"),
     [
         (bomb(), "too large"),
+        (file_of(np.zeros((2, 9000), np.uint8), "PNG"), "too large"),
         (animation(), "animation"),
         (b"GIF89a" + bytes(40), "not a JPEG"),
         (file_of(PICTURE, "BMP"), "not a JPEG"),
@@ -79,7 +86,7 @@ def animation() -> bytes:
         (file_of(PICTURE, "PNG")[:60], "damaged|not a JPEG"),
         (b"", "not a JPEG"),
     ],
-    ids=["bomb", "animation", "gif", "bmp", "tiff", "cut", "empty"],
+    ids=["bomb", "wide", "animation", "gif", "bmp", "tiff", "cut", "empty"],
 )
 def test_what_is_no_single_picture_of_a_sane_size_is_refused(file: bytes, why: str) -> None:
     with pytest.raises(MediaError, match=why):

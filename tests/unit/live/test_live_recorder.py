@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import errno
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 from clips import decode, times
 from live_server import flat, until
 
-from vidtrans.live.recorder import Recorder
+from vidtrans.live.recorder import Recorder, Recordings
 
 
 def record(path: Path, moments: list[float], ended: float, size: tuple[int, int] = (32, 24)) -> list[str]:
@@ -56,3 +59,36 @@ def test_nothing_half_written_is_left_where_the_folder_is_gone() -> None:
     assert recorder.close() is None
     assert len(problems) == 1
     assert list(Path().iterdir()) == []
+
+
+def test_what_cannot_be_finished_stays_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "r.mp4")
+
+    monkeypatch.setattr("vidtrans.live.recorder.join", full)
+    (problem,) = record(Path("r.mp4"), [0.0, 0.5, 1.0], 2.0)
+    assert "r.nut" in problem
+    assert [p.name for p in Path().iterdir()] == ["r.nut"]
+    assert len(decode(Path("r.nut"))[2]) == 3
+
+
+def test_an_encoder_that_fails_in_any_way_ends_the_recording_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ValueError("a bug")
+
+    problems: list[str] = []
+    recorder = Recorder(Path("r.mp4"), problems.append)
+    monkeypatch.setattr("vidtrans.live.recorder.SegmentWriter.write", broken)
+    for _ in range(40):
+        recorder.write(flat(9))
+    assert recorder.close() is None
+    assert problems[0].startswith("ValueError: a bug")
+
+
+def test_takes_of_one_second_have_names_of_their_own() -> None:
+    recordings = Recordings(Path("takes"), print)
+    for level in (10, 20, 30):
+        recordings.begin("m")
+        recordings.write(flat(level))
+        asyncio.run(recordings.end())
+    assert len(list(Path("takes").glob("*.mp4"))) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from clips import times
 from dreams import make_dreamer
-from forged import forged_requests, is_accepted, send
+from forged import Forged, forged_requests, is_accepted, send
 from live_server import TOKEN, Running, flat, load, pixels, png, serving, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -262,6 +261,16 @@ class TestDreams:
             one.message("state", source="none")
             assert not [note for note in running.notes if "Error" in note]
 
+    def test_one_goes_on_when_a_recording_fails(self) -> None:
+        with serving(load(make_dreamer(Path("dreamer.safetensors")))) as running, running.program() as page:
+            page.send(type="source", kind="dream")
+            page.picture()
+            running.hub._recording_failed("the disk is full")
+            page.message("problem")
+            before = running.worker.num_painted
+            running.until(lambda: running.worker.num_painted > before + 2)
+            assert running.hub.source == "dream"
+
     def test_one_goes_on_when_its_page_is_closed(self) -> None:
         with serving(load(make_dreamer(Path("dreamer.safetensors")))) as running, running.program() as viewer:
             with running.program() as page:
@@ -308,6 +317,27 @@ class TestPost:
             post(running, png(flat(90)))
             assert viewer.message("state", source="program")
             assert np.abs(pixels(viewer.picture().file).astype(int) - 90).max() <= 2
+
+    def test_the_stage_is_free_again_soon_after(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vidtrans.live.hub.POSTED_S", 0.05)
+        post(running, png(flat(60)))
+        running.until(lambda: running.hub.source == "none")
+
+    def test_a_page_that_has_ended_its_source_is_not_in_the_way(self, running: Running) -> None:
+        with running.program() as page:
+            for kind in ("camera", "none"):
+                page.send(type="source", kind=kind)
+                page.message("state", source=kind)
+            assert post(running, png(flat(60)))[0] == 200
+
+    def test_a_new_model_is_there_at_once(self) -> None:
+        """Whatever the fade is."""
+        with serving(load("identity", "flower")) as running:
+            post(running, png(flat(200)))
+            with running.program() as page:
+                page.send(type="controls", values={"model": "flower", "fade": 30.0})
+                page.state(model="flower")
+            assert np.abs(pixels(post(running, png(flat(200)))[1]).astype(int) - 200).mean() > 30
 
     def test_it_does_not_push_a_page_off_the_stage(self, running: Running) -> None:
         with running.program() as page:
@@ -428,6 +458,8 @@ class TestAccess:
         assert len(forged) >= 60
         accepted = [one.name for one in forged if is_accepted(send(one, port))]
         assert accepted == []
+        good = {"host": f"127.0.0.1:{port}"}
+        assert send(Forged("the page itself", "GET", f"/?token={TOKEN}", good), port) == 200
         assert not running.hub.clients
         assert running.worker.num_painted == 0
 
@@ -449,6 +481,12 @@ class TestAccess:
     def test_a_refused_websocket_says_403(self, running: Running) -> None:
         with pytest.raises(InvalidStatus, match="403"), connect(f"ws://127.0.0.1:{running.server.port}/ws"):
             pass
+
+    def test_links_lead_to_where_it_listens(self) -> None:
+        for host, name in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")):
+            server = LiveServer(Address(host, 0, TOKEN))
+            server._socket.close()
+            assert server.link().startswith(f"http://{name}:{server.port}/")
 
     def test_hosts_of_an_https_server_on_its_usual_port_need_no_port(self) -> None:
         access = Access.of("t", ["Studio.local", "::1"], 443, "https")
@@ -481,5 +519,3 @@ def test_threads_and_tasks_end_with_it() -> None:
             page.send(type="record", on=True)
             page.message("state", recording=True)
     until(lambda: threading.active_count() <= before)
-    with pytest.raises(RuntimeError):
-        asyncio.get_running_loop()

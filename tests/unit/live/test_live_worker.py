@@ -14,7 +14,7 @@ from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
+from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, Job, Painted, StageWorker
 
 
 class Heard(Answers):
@@ -24,6 +24,7 @@ class Heard(Answers):
         self.pictures: list[Painted] = []
         self.lost: list[tuple[int, str]] = []
         self.problems: list[tuple[str, str]] = []
+        self.num_dreams_ended = 0
 
     def painted(self, painted: Painted) -> None:
         self.pictures.append(painted)
@@ -31,8 +32,9 @@ class Heard(Answers):
     def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
         self.lost.append((job.message.sequence, str(problem or "")))
 
-    def failed(self, problem: str, detail: str = "") -> None:
+    def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         self.problems.append((problem, detail))
+        self.num_dreams_ended += ends_dream
 
     @property
     def levels(self) -> list[int]:
@@ -47,11 +49,14 @@ class Easel:
         self.may_paint.set()
         self.is_painting = threading.Event()
         self.troubles: list[Exception] = []
+        self.closed: list[Exception] = []  # raised where it is opened another time
         self.is_changing = False
         self.frames: list[SourceFrame] = []
         self.opened = 0
 
     def open(self) -> Any:
+        if self.opened and self.closed:
+            raise self.closed.pop(0)
         self.opened += 1
         return self
 
@@ -151,6 +156,54 @@ def test_a_cut_is_one_frame_long() -> None:
     assert [frame.is_cut for frame in easel.frames] == [True, False]
 
 
+def test_a_cut_is_not_lost_with_its_frame() -> None:
+    """The first frame of a new source was overtaken, or is damaged: the next one is the cut."""
+    easel = Easel()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1, is_cut=True))
+        until(lambda: len(heard.pictures) == 1)
+        easel.may_paint.clear()
+        easel.is_painting.clear()
+        worker.submit(job(2))
+        easel.is_painting.wait(30)
+        worker.submit(job(3, is_cut=True))
+        worker.submit(job(4))
+        easel.may_paint.set()
+        until(lambda: len(heard.pictures) == 3)
+        worker.submit(Job(FrameMessage("picture", 5, 0.0, b"junk"), is_cut=True))
+        until(lambda: len(heard.lost) == 2)
+        worker.submit(job(6))
+        until(lambda: len(heard.pictures) == 4)
+    assert [frame.is_cut for frame in easel.frames] == [True, False, True, True]
+
+
+def test_a_new_source_gets_through_a_freeze_whatever_its_first_frame_was() -> None:
+    with working(Easel()) as (worker, heard):
+        worker.submit(job(1, is_cut=True))
+        until(lambda: heard.pictures)
+        worker.change(ControlState(Controls("m", freeze=True)))
+        until(lambda: len(heard.pictures) == 2)
+        worker.submit(Job(FrameMessage("picture", 2, 0.0, b"junk"), is_cut=True))
+        until(lambda: heard.lost)
+        worker.submit(job(3))
+        until(lambda: 13 in heard.levels)
+
+
+def test_controls_that_came_with_a_damaged_frame_are_painted() -> None:
+    easel = Easel()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: heard.pictures)
+        easel.may_paint.clear()
+        easel.is_painting.clear()
+        worker.submit(job(2))
+        easel.is_painting.wait(30)
+        worker.submit(Job(FrameMessage("picture", 3, 0.0, b"junk")))
+        worker.change(ControlState(Controls("m", strength=3.0)))
+        easel.may_paint.set()
+        until(lambda: 32 in heard.levels)
+
+
 def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
     with working(Easel()) as (worker, heard):
         worker.submit(job(1))
@@ -190,9 +243,8 @@ def test_junk_is_given_back_with_the_reason() -> None:
     assert "not a JPEG" in heard.lost[0][1]
 
 
-def test_after_an_error_of_the_device_models_are_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_error_of_the_device_models_are_loaded_again() -> None:
     """A lost GPU raises errors of torch's, and so does all that lies on it."""
-    monkeypatch.setattr("vidtrans.live.stage_worker.FIRST_RETRY_S", 0.01)
     easel = Easel()
     easel.troubles = [RuntimeError("CUDA error: device lost"), RuntimeError("CUDA error: device lost")]
     with working(easel) as (worker, heard):
@@ -204,6 +256,21 @@ def test_after_an_error_of_the_device_models_are_loaded_again(monkeypatch: pytes
     assert easel.opened == 3
     assert "RuntimeError" in heard.problems[0][0]
     assert "device lost" in heard.problems[0][1]
+
+
+def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -> None:
+    """And the drawing that was there is painted, without another stroke."""
+    easel = Easel()
+    easel.troubles = [RuntimeError("lost")]
+    easel.closed = [DeviceError("cuda", "none here"), DeviceError("cuda", "none here")]
+    with working(easel) as (worker, heard):
+        worker._retry_s = 0.05
+        worker.submit(job(1))
+        until(lambda: heard.pictures)
+        assert worker._retry_s == FIRST_RETRY_S
+    assert heard.levels == [11]
+    assert easel.opened == 2
+    assert len(heard.problems) == 3
 
 
 class TestDreams:

@@ -26,12 +26,11 @@ export class Connection extends EventTarget {
   open() {
     const socket = new WebSocket(this.address);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { this.wait = 250; };
     socket.onmessage = (event) => this.take(event.data);
-    socket.onclose = () => {
+    socket.onclose = ({ reason }) => {
       this.socket = null;
       this.underway.clear();
-      this.dispatchEvent(new Event("closed"));
+      this.dispatchEvent(new CustomEvent("closed", { detail: reason }));
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, 4000);
     };
@@ -69,7 +68,10 @@ export class Connection extends EventTarget {
   take(data) {
     if (typeof data === "string") {
       const message = JSON.parse(data);
-      if (message.type === "hello") this.number = message.you;
+      if (message.type === "hello") {
+        this.number = message.you;
+        this.wait = 250;
+      }
       this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
       return;
     }

@@ -50,14 +50,15 @@ export class Controls {
       input.addEventListener("change", () => this.moved(name, input.value));
       return row;
     }
-    Object.assign(input, { type: "range", min: 0, max: 1000, step: 1 });
+    const { low, high, step } = entry.scale;
+    Object.assign(input, { type: "range", min: low, max: high, step });
     entry.output = document.createElement("output");
     entry.output.htmlFor = input.id;
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Map" });
     button.setAttribute("aria-label", `Map a key or a knob to ${text}`);
     button.addEventListener("click", () => this.map(name));
     row.append(entry.output, button);
-    input.addEventListener("input", () => this.moved(name, entry.scale.value(input.value / 1000)));
+    input.addEventListener("input", () => this.moved(name, entry.scale.value((input.value - low) / (high - low))));
     input.addEventListener("dblclick", () => this.moved(name, about.default));
     this.put(name, about.default);
     return row;
@@ -94,10 +95,13 @@ export class Controls {
     let isBusy = false;
     for (const [name, entry] of this.rows) {
       const value = values[name] ?? entry.about.default;
-      if (now - entry.touched > BUSY_MS) this.put(name, value);
-      else isBusy = true;
+      if (now - entry.touched <= BUSY_MS) {
+        isBusy = true;
+        continue;
+      }
+      this.put(name, value);
+      this.values[name] = value;
     }
-    this.values = { ...values };
     clearTimeout(this.later);
     if (isBusy) this.later = setTimeout(() => this.update(values), BUSY_MS);
   }
@@ -109,7 +113,8 @@ export class Controls {
       entry.input.value = value;
       return;
     }
-    entry.input.value = Math.round(1000 * entry.scale.share(value));
+    const { low, high } = entry.scale;
+    entry.input.value = Math.round(low + entry.scale.share(value) * (high - low));
     const text = entry.scale.text(value);
     entry.output.textContent = text;
     entry.input.setAttribute("aria-valuetext", text);
@@ -125,19 +130,18 @@ function label(name, models) {
   return kinds.size > 1 ? `${kind}: ${words}` : words[0].toUpperCase() + words.slice(1);
 }
 
-// How a slider's way, 0 to 1, becomes a value: in equal factors where the bounds lie far apart.
+// How a slider's way, 0 to 1, becomes a value: in equal factors where the bounds lie far apart. low, high, step: of the
+// slider itself, in steps that arrow keys take: of whole numbers these.
 function scaleOf(about, name) {
   const low = about.low ?? 0, high = about.high ?? 1;
-  const isWhole = about.whole || name === "size";
-  const isWide = low > 0 && high / low >= 20;
-  const round = (value) => (isWhole ? Math.round(value) : Number(value.toPrecision(4)));
-  if (name === "size") {
-    const step = (value) => (value < 32 ? 0 : Math.round(value / 32) * 32);
-    return { value: (s) => step(s * high), share: (v) => v / high, text: (v) => (v ? `${v}` : "trained") };
+  if (name === "size" || about.whole) {
+    const step = name === "size" ? 32 : 1;
+    const value = (share) => low + step * Math.round((share * (high - low)) / step);
+    const text = (v) => (name === "size" && v === 0 ? "trained" : `${v}`);
+    return { low, high, step, value, share: (v) => (v - low) / (high - low), text };
   }
-  return {
-    value: (share) => round(isWide ? low * (high / low) ** share : low + share * (high - low)),
-    share: (value) => (isWide ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low)),
-    text: (value) => (isWhole ? `${value}` : `${Number(value.toPrecision(3))}`),
-  };
+  const isWide = low > 0 && high / low >= 20;
+  const value = (share) => Number((isWide ? low * (high / low) ** share : low + share * (high - low)).toPrecision(4));
+  const share = (v) => (isWide ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
+  return { low: 0, high: 1000, step: 1, value, share, text: (v) => `${Number(v.toPrecision(3))}` };
 }

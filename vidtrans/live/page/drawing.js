@@ -19,7 +19,7 @@ export class Drawing {
     this.stroke = null;
     this.isActive = false;
     this.fresh = null;
-    this.clear(false);
+    this.blank();
     this.listen();
     connection.addEventListener("free", () => this.send());
   }
@@ -28,7 +28,7 @@ export class Drawing {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.up());
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => { if (event.isPrimary) this.up(); });
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => this.liftKeys());
   }
@@ -96,6 +96,7 @@ export class Drawing {
 
   // Fill the area of one colour around a point. What differs little counts as the same: rims of strokes are soft.
   fill(x, y) {
+    if (x < 0 || y < 0 || x >= this.canvas.width || y >= this.canvas.height) return;
     const image = this.pixels(), { width, height, data } = image, pixels = new Uint32Array(data.buffer);
     const start = y * width + x, wanted = [1, 3, 5].map((i) => parseInt(this.colour.slice(i, i + 2), 16));
     const old = [0, 1, 2].map((c) => data[4 * start + c]);
@@ -151,28 +152,34 @@ export class Drawing {
   undo() {
     const before = this.history.pop();
     if (!before) return;
-    if (before.width !== this.canvas.width || before.height !== this.canvas.height) this.resize(before.width, before.height);
+    this.resize(before.width, before.height);
     this.context.putImageData(before, 0, 0);
     this.changed();
   }
 
-  clear(isStep = true) {
-    if (isStep) this.remember();
-    this.context.fillStyle = this.paper;
-    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  clear() {
+    this.remember();
+    this.blank();
     this.changed();
   }
 
-  resize(width, height) {
-    for (const canvas of [this.canvas, this.onion]) Object.assign(canvas, { width, height });
-    this.clear(false);
+  blank() {
+    this.context.fillStyle = this.paper;
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  // Take the shape of a picture: 512 pixels on the short side.
+  // Give the sheet another shape, which makes it blank.
+  resize(width, height) {
+    if (width === this.canvas.width && height === this.canvas.height) return;
+    for (const canvas of [this.canvas, this.onion]) Object.assign(canvas, { width, height });
+    this.pen = null;
+    this.blank();
+  }
+
+  // Take the shape of a picture: 512 pixels on the short side, and at most 1024 on the long one.
   shape(picture) {
-    const scale = 512 / Math.min(picture.width, picture.height);
-    const sides = [picture.width, picture.height].map((side) => Math.min(1024, Math.round(side * scale)));
-    if (sides[0] !== this.canvas.width || sides[1] !== this.canvas.height) this.resize(...sides);
+    const scale = Math.min(512 / Math.min(picture.width, picture.height), 1024 / Math.max(picture.width, picture.height));
+    this.resize(...[picture.width, picture.height].map((side) => Math.max(1, Math.round(side * scale))));
   }
 
   startFrom(picture, { isNegative = false } = {}) {

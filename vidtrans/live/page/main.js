@@ -9,9 +9,12 @@ import { Studio } from "./studio.js";
 const $ = (id) => document.getElementById(id);
 const say = (text) => { $("news").textContent = text; };
 const warn = (text) => { $("problem").textContent = text; $("problem").hidden = !text; };
+const SERVER_PROBLEM_MS = 10000;
 
 let models = [];
 let state = null;
+let isNew = false; // the connection: nothing was said on it yet
+let formerNumber = 0; // of the last connection
 const connection = new Connection();
 const isKiosk = new URLSearchParams(location.search).has("kiosk");
 document.body.classList.toggle("kiosk", isKiosk);
@@ -33,8 +36,8 @@ const actions = {
 for (let n = 1; n <= 9; n += 1) actions[n] = () => { if (models[n - 1]) set({ model: models[n - 1].name }); };
 const mapping = new Mapping(controls, actions, say);
 
-connection.addEventListener("closed", () => {
-  $("connection").textContent = "no connection; trying again …";
+connection.addEventListener("closed", ({ detail }) => {
+  $("connection").textContent = `no connection${detail ? ` (${detail})` : ""}; trying again …`;
   rates.forget();
 });
 connection.addEventListener("hello", ({ detail }) => {
@@ -43,7 +46,7 @@ connection.addEventListener("hello", ({ detail }) => {
   controls.build(detail.controls, models);
   $("model-buttons").replaceChildren(...models.map(modelButton));
   connection.send({ type: "input", show: $("input-view").open });
-  if (sources.kind !== "none") sources.claim();
+  isNew = true;
 });
 connection.addEventListener("state", ({ detail }) => {
   state = detail;
@@ -54,7 +57,10 @@ connection.addEventListener("state", ({ detail }) => {
   for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
   suit();
   listPresets(detail.presets);
-  sources.follow(detail.source);
+  if (isNew) sources.rejoin(detail, formerNumber);
+  isNew = false;
+  formerNumber = connection.number;
+  sources.follow(detail);
 });
 connection.addEventListener("picture", ({ detail }) => {
   output.show(detail.file, () => {
@@ -63,7 +69,11 @@ connection.addEventListener("picture", ({ detail }) => {
   if (detail.input.length) input.show(detail.input);
 });
 connection.addEventListener("replaced", ({ detail }) => sources.replaced(detail.by));
-connection.addEventListener("problem", ({ detail }) => warn(detail.text));
+connection.addEventListener("problem", ({ detail }) => {
+  if (isKiosk) return; // people see pictures there, and the other pages say it
+  warn(detail.text);
+  setTimeout(() => { if ($("problem").textContent === detail.text) warn(""); }, SERVER_PROBLEM_MS);
+});
 connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
 
 function modelButton(one, place) {

@@ -11,6 +11,7 @@ export class Sources {
   constructor(connection, size, say, warn, isKiosk) {
     Object.assign(this, { connection, say, warn, isKiosk });
     this.isSearching = false; // for a camera that was lost
+    this.isElsewhere = false; // what is shown comes from another page or program
     this.kind = "none";
     this.capture = new Capture($("video"), connection, size);
     this.capture.onlost = () => this.lost();
@@ -21,32 +22,45 @@ export class Sources {
     $("cameras").addEventListener("change", () => this.choose("camera"));
     $("video-file").addEventListener("change", () => this.choose("video"));
     $("drive-camera").addEventListener("change", () => this.drive());
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => { if (this.retry) this.choose("camera", true); });
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => { if (this.retry && !this.isElsewhere) this.choose("camera", true); });
   }
 
   async choose(kind, isSearching = false) {
     this.isSearching = isSearching;
-    clearTimeout(this.retry);
-    this.retry = null;
+    this.rest();
     this.kind = kind;
-    this.capture.stop();
     this.drawing.isActive = kind === "drawing";
     this.show();
-    this.claim();
     try {
       if (kind === "camera") await this.camera();
       else if (kind === "screen") await this.capture.display();
-      else if (kind === "video") await this.video();
+      else if (kind === "video" && !(await this.video())) return;
       this.warn("");
+      this.claim(); // only now: a source that is not there yet takes nobody's place
     } catch (error) {
       if (this.kind === kind && error.name !== OVERTAKEN) this.refused(kind, error);
     }
+  }
+
+  // Stop what was begun.
+  rest() {
+    clearTimeout(this.retry);
+    this.retry = null;
+    this.capture.stop();
+    this.drawing.isActive = false;
   }
 
   // Say to the server that this page's frames are the ones to paint.
   claim() {
     this.connection.send({ type: "source", kind: this.kind });
     if (this.kind === "drawing") this.drawing.changed();
+  }
+
+  // After a lost connection: go on, unless another source was chosen meanwhile.
+  rejoin(state, formerNumber) {
+    if (this.kind === "none") return;
+    if (state.source === "none" || state.holder === formerNumber || state.holder === 0) this.claim();
+    else this.replaced(state.source);
   }
 
   async camera() {
@@ -61,6 +75,7 @@ export class Sources {
     const [file] = $("video-file").files;
     if (file) await this.capture.file(file);
     else $("video-file").focus();
+    return Boolean(file);
   }
 
   async drive() {
@@ -89,30 +104,38 @@ export class Sources {
     }
   }
 
-  lookAgain() { this.retry = setTimeout(() => this.choose("camera", true), RETRY_MS); }
+  lookAgain() {
+    this.retry = setTimeout(() => {
+      if (this.isKiosk && this.isElsewhere) this.lookAgain();
+      else this.choose("camera", true);
+    }, RETRY_MS);
+  }
 
-  // Go by what the server says is shown: a dream belongs to all pages.
-  follow(source) {
+  // Go by what the server says is shown: a dream belongs to all pages; a kiosk's camera gives way to other sources.
+  follow({ source, holder }) {
+    this.isElsewhere = source !== "none" && holder !== this.connection.number;
     if (this.kind === "none" && source === "dream") this.kind = "dream";
     else if (this.kind === "dream" && source !== "dream") this.kind = "none";
-    else if (this.isKiosk && this.kind === "none" && source === "none") this.choose("camera");
-    else return;
     this.show();
+    if (this.isKiosk && this.kind === "none" && source === "none") this.choose("camera");
   }
 
   // Another page or program has the stage now.
   replaced(by) {
     this.say(`Another source is shown now: ${by}.`);
-    this.kind = "none";
-    this.capture.stop();
-    this.drawing.isActive = false;
-    this.show();
+    this.leave();
   }
 
   end() {
-    this.kind = "none";
-    this.show();
+    this.leave();
     this.claim();
+  }
+
+  leave() {
+    this.rest();
+    this.kind = "none";
+    this.isSearching = false;
+    this.show();
   }
 
   show() {
