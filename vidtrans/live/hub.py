@@ -12,10 +12,10 @@ from typing import Literal, get_args
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Note, Report
 from vidtrans.live.clients import Client
-from vidtrans.live.live_controls import ControlState, describe_controls, looks_of
+from vidtrans.live.live_controls import ControlState, describe_controls
 from vidtrans.live.model_description import describe_model
 from vidtrans.live.picture_files import encode_jpeg
-from vidtrans.live.presets import SavedControls
+from vidtrans.live.presets import SavedControls, that_fit
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
 from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
@@ -196,21 +196,9 @@ class Hub(Answers):
         elif message.get("do") == "delete":
             self.saved.delete(name)
         else:
-            known = self.state.table()
-            values = {k: v for k, v in self.saved.load(name).items() if k in known or "." in k}
-            self._change(ControlState().updated(self._that_fit(values), self.models))
+            values = that_fit(self.saved.load(name), self.state, self.models)
+            self._change(ControlState().updated(values, self.models))
         self._tell()
-
-    def _that_fit(self, values: Table) -> Table:
-        """Return saved values without those of models that are not here."""
-        own = self.state.controls
-        kinds = {model.pairing.name for model in self.models.values()}
-        fit = {k: v for k, v in values.items() if "." not in k or k.partition(".")[0] in kinds}
-        for name, fallback in (("model", own.model), ("second", "")):
-            fit[name] = fit.get(name) if fit.get(name) in self.models else fallback
-        if fit.get("look") not in [look for model in self.models.values() for look in looks_of(model.pairing)]:
-            fit["look"] = ""
-        return fit
 
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:

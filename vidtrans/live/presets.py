@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from vidtrans.errors import UsageError
 from vidtrans.files import read_small_json, write_json
+from vidtrans.live.live_controls import Controls, ControlState, describe_pairing, looks_of
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.settings import Table
 
 MOST = 200
@@ -52,13 +56,25 @@ class SavedControls:
             raise UsageError("preset", "its name has 1 to 60 characters", "choose another name")
         if len(self._tables) >= MOST and name not in self._tables:
             raise UsageError("preset", f"there are {MOST}", "delete one first")
-        self._write({**self._tables, name: dict(table)})
+        self._write({**self._read(), name: dict(table)})  # another server may have saved some
 
     def delete(self, name: str) -> None:
         """Forget a name. Raises OSError."""
-        self._write({known: table for known, table in self._tables.items() if known != name})
+        self._write({known: table for known, table in self._read().items() if known != name})
 
     def _write(self, tables: dict[str, Table]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, tables, indent=1)
         self._tables = tables
+
+
+def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
+    """Return saved values without those of models that are not here; ``state``: the controls as they are."""
+    controls, own = {f.name for f in fields(Controls)}, state.controls
+    settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
+    fit = {name: value for name, value in values.items() if name in controls | settings}
+    fit["model"] = fit.get("model") if fit.get("model") in models else own.model
+    fit["second"] = fit.get("second") if fit.get("second") in models else ""
+    if fit.get("look") not in [look for model in models.values() for look in looks_of(model.pairing)]:
+        fit["look"] = ""
+    return fit

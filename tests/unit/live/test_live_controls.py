@@ -91,6 +91,12 @@ class TestSavedControls:
         SavedControls(Path("a/b.json")).save("slow storm", {"lerp": 0.9})
         assert SavedControls(Path("a/b.json")).load("slow storm") == {"lerp": 0.9}
 
+    def test_two_servers_share_them(self) -> None:
+        one, other = SavedControls(Path("b.json")), SavedControls(Path("b.json"))
+        one.save("a", {})
+        other.save("b", {})
+        assert SavedControls(Path("b.json")).names == ["a", "b"]
+
     def test_what_was_deleted_is_gone(self) -> None:
         saved = SavedControls(Path("b.json"))
         saved.save("one", {})

@@ -423,7 +423,7 @@ class TestPresets:
 
     def test_those_of_other_models_keep_what_fits(self) -> None:
         def prepare(hub: Hub, worker: StageWorker) -> None:
-            hub.saved.save("old", {"model": "gone", "edges.density": 0.3, "lerp": 0.7, "none such": 1})
+            hub.saved.save("old", {"model": "gone", "edges.density": 0.3, "lerp": 0.7, "none such": 1, "look": "x"})
 
         with serving(prepare=prepare) as running, running.program() as page:
             page.send(type="preset", do="load", name="old")

@@ -58,7 +58,6 @@ export class Studio {
 
   swatch(colour) {
     const button = Object.assign(document.createElement("button"), { type: "button", title: colour });
-    button.setAttribute("role", "radio");
     button.setAttribute("aria-label", colour);
     button.style.background = colour;
     button.dataset.colour = colour;
@@ -69,7 +68,7 @@ export class Studio {
   pick(colour) {
     this.drawing.colour = colour;
     for (const button of $("palette").children) {
-      button.setAttribute("aria-checked", String(button.dataset.colour === colour));
+      button.setAttribute("aria-pressed", String(button.dataset.colour === colour));
     }
   }
 }
