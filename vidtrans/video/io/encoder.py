@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,6 +34,24 @@ def _reproducible_x264() -> dict[str, str]:
     with AVX2 none of 600 did, in the same time.
     """
     return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
+
+
+@contextmanager
+def _keeping_priority() -> Iterator[None]:
+    """Give all threads of this process back the scheduling class that the caller's has.
+
+    SVT-AV1, where it is run by root, makes the thread that opens it, and its own, real-time threads: they, and every
+    process that is started later, would take the machine from all others.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    for thread in map(int, os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ()):
+        with suppress(OSError):  # it has ended
+            if os.sched_getscheduler(thread) != policy:
+                os.sched_setscheduler(thread, policy, parameters)
 
 
 def _add_stream(
@@ -72,6 +90,8 @@ class SegmentWriter:
         self._time_base = picture.time_base
         self._container = av.open(f"file:{path}", "w", format=codec.segments, options=muxing)
         self._stream = _add_stream(self._container, codec.encoder, picture.rate, options, self._from_rgb)
+        self._opening: Callable[[], AbstractContextManager[None]]
+        self._opening = _keeping_priority if codec.encoder == "libsvtav1" else nullcontext
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = picture.time_base, picture.sample_aspect_ratio
         if is_yuv(pix_fmt):
@@ -91,7 +111,9 @@ class SegmentWriter:
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:
-            packets = self._stream.encode(frame)
+            with self._opening():
+                packets = self._stream.encode(frame)
+            self._opening = nullcontext
         except av.error.FFmpegError as error:
             codec, size = self._stream.codec_context.name, f"{self._stream.width}x{self._stream.height}"
             what = f"encoding {size} with {codec}"
