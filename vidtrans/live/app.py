@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -21,8 +22,9 @@ from vidtrans.errors import DeviceError, MediaError, UsageError
 from vidtrans.live.access import Access, Guard
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
-from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg, encode_png
-from vidtrans.live.protocol import FRAME_KINDS, MAX_MESSAGE, FrameMessage, parse_frame
+from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
+from vidtrans.live.protocol import FRAME_KINDS, MAX_MESSAGE, FrameKind, FrameMessage, parse_frame
+from vidtrans.video.images.picture import encode_png
 
 PAGE = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
@@ -81,7 +83,7 @@ async def _frame(hub: Hub, request: Request) -> Response:
                 return PlainTextResponse(f"a frame has at most {MAX_MESSAGE} bytes\n", 413)
     except ClientDisconnect:
         return Response(status_code=400)
-    message = FrameMessage(next(k for k in FRAME_KINDS.values() if k == kind), 0, 0.0, bytes(body))
+    message = FrameMessage(cast(FrameKind, kind), 0, 0.0, bytes(body))
     try:
         painted = await asyncio.wait_for(hub.paint_for_program(message), PAINT_TIMEOUT_S)
     except (UsageError, MediaError) as error:

@@ -1,4 +1,4 @@
-"""Decode the files that come over the network, and encode pictures for it."""
+"""Check and decode the files that come over the network, and encode pictures for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 
 from vidtrans.errors import MediaError
+from vidtrans.video.colour.conversion import composite_over, to_uint8
+from vidtrans.video.frame_format import PAPER
+from vidtrans.video.images.picture import decode_picture
 
 MAX_PIXELS, MAX_SIDE = 1 << 24, 8192
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -24,20 +27,11 @@ def decode(file: bytes) -> np.ndarray:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
         raise MediaError("frame", f"{width}x{height} is too large", remedy)
-    kind = cv2.IMREAD_UNCHANGED if has_alpha else cv2.IMREAD_COLOR
-    try:
-        picture = cv2.imdecode(np.frombuffer(file, np.uint8), kind)
-    except cv2.error:
-        picture = None
+    picture = decode_picture(np.frombuffer(file, np.uint8), alpha=has_alpha)
     if picture is None:
         raise MediaError("frame", "it is damaged", "send a whole JPEG, PNG or WebP file")
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    if picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    if picture.shape[2] == 4:
-        return _on_white(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA))
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    picture = to_uint8(picture)
+    return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)
 
 
 def _read_header(file: bytes) -> tuple[tuple[int, int], bool]:
@@ -56,11 +50,6 @@ def _read_header(file: bytes) -> tuple[tuple[int, int], bool]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _on_white(picture: np.ndarray) -> np.ndarray:
-    alpha = picture[..., 3:].astype(np.float32) / 255
-    return np.rint(255 + alpha * (picture[..., :3].astype(np.float32) - 255)).astype(np.uint8)
-
-
 def encode_jpeg(picture: np.ndarray) -> bytes:
     """Return a picture, (H, W, 3) uint8 RGB, as a JPEG file with colours at full size."""
     options = [
@@ -70,8 +59,3 @@ def encode_jpeg(picture: np.ndarray) -> bytes:
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-
-
-def encode_png(picture: np.ndarray) -> bytes:
-    """Return a picture, (H, W, 3) uint8 RGB, as a PNG file."""
-    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vidtrans.errors import MediaError
-from vidtrans.live.picture_files import decode, encode_jpeg, encode_png
+from vidtrans.live.picture_files import decode, encode_jpeg
+from vidtrans.video.images.picture import encode_png
 
 PICTURE = np.zeros((6, 8, 3), np.uint8)
 PICTURE[:3, :, 0], PICTURE[3:, :, 2] = 200, 100
@@ -72,6 +73,14 @@ def animation() -> bytes:
     frames = [Image.fromarray(PICTURE), Image.fromarray(PICTURE[::-1].copy())]
     frames[0].save(made, "WEBP", save_all=True, append_images=frames[1:])
     return made.getvalue()
+
+
+def test_a_chunk_that_is_longer_than_the_file_is_not_allocated() -> None:
+    """OpenCV would take two gigabytes for it before it looks."""
+    file = file_of(PICTURE, "PNG")
+    at = file.index(b"IDAT")
+    with pytest.raises(MediaError, match="damaged"):
+        decode(file[: at - 4] + struct.pack(">I", 0x7FFFFFF0) + file[at:])
 
 
 @pytest.mark.parametrize(

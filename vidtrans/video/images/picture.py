@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -81,21 +82,34 @@ def _decode(path: Path) -> np.ndarray:
     (width, height), alpha = _read_header(path)
     if width * height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
+    try:
+        picture = decode_picture(np.fromfile(path, np.uint8), alpha=alpha)
+    except OSError:
+        picture = None
+    if picture is None:
+        raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
+    return picture
+
+
+def decode_picture(data: np.ndarray, *, alpha: bool) -> np.ndarray | None:
+    """Decode the bytes of a file, (N,) uint8, whose size was checked: (H, W, 3 or 4) uint8 or uint16, RGB or RGBA.
+
+    ``alpha``: the file has transparency. None where it is damaged.
+    """
     # Without alpha OpenCV turns the picture as its camera was held.
     kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        data = np.fromfile(path, np.uint8)
         bgr = None if _is_cut_png(data) else cv2.imdecode(data, kind)
-    except (cv2.error, OSError):
+    except cv2.error:
         bgr = None
     if bgr is None:
-        raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
+        return None
     if bgr.dtype not in (np.uint8, np.uint16):  # floats of a TIFF
         bgr = np.rint(np.clip(np.nan_to_num(bgr), 0, 1) * 65535).astype(np.uint16)
     if alpha and (bgr.ndim == 2 or bgr.shape[2] == 3):  # a colour stands for transparency, which OpenCV ignores
         from PIL import Image
 
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(data.tobytes())) as picture:
             return np.array(picture.convert("RGBA"))
     if bgr.ndim == 2:
         return cv2.cvtColor(bgr, cv2.COLOR_GRAY2RGB)
