@@ -47,11 +47,13 @@ def _keeping_priority() -> Iterator[None]:
         yield
         return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    yield
-    for thread in map(int, os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ()):
-        with suppress(OSError):  # it has ended
-            if os.sched_getscheduler(thread) != policy:
-                os.sched_setscheduler(thread, policy, parameters)
+    try:
+        yield
+    finally:
+        for thread in map(int, os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ()):
+            with suppress(OSError):  # it has ended
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, parameters)
 
 
 def _add_stream(
