@@ -14,12 +14,13 @@ from vidtrans.cli.options import (
     Decorator,
     codec_option,
     filter_option,
+    models_option,
     output_option,
     setting_option,
     size_option,
     start_option,
 )
-from vidtrans.cli.types import FILE, MODEL
+from vidtrans.cli.types import FILE
 from vidtrans.cli.words import render_text
 from vidtrans.errors import UsageError
 
@@ -53,15 +54,7 @@ def _seed_and_models(names: tuple[str, ...], models: tuple[str, ...]) -> tuple[s
 
 @click.command("dream", epilog=EXPRESSIONS)
 @click.argument("names", nargs=-1, required=True, metavar="SEED")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="MODEL",
-    type=MODEL,
-    help="A model that predicts frames; several come in turn. A shell's *.safetensors is several.",
-)
+@models_option("A model that predicts frames; several come in turn. A shell's *.safetensors is several.")
 @click.option("--frames", required=True, type=click.IntRange(1, 10**8), help="How many frames to dream.")
 @output_option("The result.  [default: SEED.MODEL.dream.mp4]")
 @start_option("Where in a video the seed is.")

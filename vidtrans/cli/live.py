@@ -8,8 +8,8 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import output_option, setting_option
-from vidtrans.cli.types import MODEL
+from vidtrans.cli.options import models_option, output_option, setting_option
+from vidtrans.requests import LOOPBACK, PORT
 
 if TYPE_CHECKING:
     from vidtrans.requests import LiveRequest
@@ -17,19 +17,11 @@ if TYPE_CHECKING:
 
 
 @click.command("live")
-@click.option(
-    "--model",
-    "models",
-    required=True,
-    multiple=True,
-    metavar="MODEL",
-    type=MODEL,
-    help="May be repeated: the page switches and cross-fades between them.",
-)
+@models_option("May be repeated: the page switches and cross-fades between them.")
 @output_option("The folder of recordings.  [default: the current one]")
 @setting_option("--size", "rendering", "size", "The short side at which models paint, or trained.", metavar="N|trained")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any that is free.")
+@click.option("--host", default=LOOPBACK[0], show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: any that is free.")
 @click.option("--allow-network", is_flag=True, help="Let --host be one that others on the network reach.")
 @click.option(
     "--https", is_flag=True, help="With a certificate for this machine's names, so that a phone can be the camera."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidtrans.cli.types import FILE, PRESET, TIME, RegistryName
+from vidtrans.cli.types import FILE, MODEL, PRESET, TIME, RegistryName
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ def cuts_option(across: str, counted: str = "", table: str = "rendering") -> Dec
     """Return ``--cuts``. ``across``: what ends at a cut; ``counted``: whose frames are listed, of two clips."""
     what = f"Where shots begin, across which {across}: auto, off, or a file with a frame or a time on each line."
     return setting_option("--cuts", table, "cuts", f"{what} {counted}".strip(), metavar="auto|off|FILE")
+
+
+def models_option(help: str) -> Decorator:
+    """Return ``--model`` of a command that takes several."""
+    return click.option("--model", "models", required=True, multiple=True, metavar="MODEL", type=MODEL, help=help)
 
 
 videos_argument = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")

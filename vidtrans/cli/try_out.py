@@ -8,8 +8,8 @@ import click
 
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import WRITING, output_option, size_option
-from vidtrans.cli.types import FILE, MODEL, TIME
+from vidtrans.cli.options import WRITING, models_option, output_option, size_option
+from vidtrans.cli.types import FILE, TIME
 from vidtrans.cli.words import sheet_text
 
 if TYPE_CHECKING:
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("try")
 @click.argument("video", type=FILE)
-@click.option(
-    "--model",
-    "models",
-    required=True,
-    multiple=True,
-    metavar="MODEL",
-    type=MODEL,
-    help="May be repeated: models side by side.",
-)
+@models_option("May be repeated: models side by side.")
 @output_option("The grid.  [default: VIDEO.try.png]")
 @size_option
 @click.option(

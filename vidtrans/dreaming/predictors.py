@@ -13,14 +13,20 @@ from vidtrans.session import Context
 NOISE = "noise"  # the seed that is no file
 
 
+def predicts_frames(model: LoadedModel) -> bool:
+    """Return whether a model predicts frames."""
+    return model.record is not None and isinstance(model.pairing, NextFrame)
+
+
 def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
     """Return models that predict frames. Raises ModelError where one is missing, or is for something else."""
     looks = [load_model(name, context) for name in models]
     for look in looks:
-        if look.record is None or not isinstance(look.pairing, NextFrame):
+        if not predicts_frames(look):
             purpose = f"it learned '{look.record.pairing['name']}'" if look.record else "it returns its input"
             remedy = "train one with 'vidtrans make-dataset VIDEO --pairing next-frame'"
             raise ModelError(f"model '{look.name}'", f"it does not predict frames ({purpose})", remedy)
+        assert look.record is not None  # it predicts frames
         if look.pairing.settings.time_encoding and not look.record.dream.get("positions"):
             why = "it has a clock, and no record of how that goes"
             raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")

@@ -52,7 +52,7 @@ class Seed:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
         form = FrameFormat(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
         with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
-            return [_to_signed(cursor(number).rgb) for number in self.frames]
+            return [to_signed(cursor(number).rgb) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
         """Return the values that decide the seed."""
@@ -61,8 +61,8 @@ class Seed:
         return {"source": self.clip.digest, "frames": list(self.frames)}
 
 
-def _to_signed(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [-1, 1]."""
+def to_signed(picture: np.ndarray) -> np.ndarray:
+    """Return (H, W, 3) uint8 or uint16 as (3, H, W) float32 in [-1, 1]."""
     middle = np.float32(np.iinfo(picture.dtype).max / 2)
     return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
 
@@ -134,7 +134,7 @@ class Driver:
 
         def picture(frame: int) -> np.ndarray:
             rgb = resize(cursor(self._steps[frame]).rgb, *whole)
-            return _to_signed(rgb[rows, columns])
+            return to_signed(rgb[rows, columns])
 
         return picture, cursor.close
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidtrans.live.protocol import DROPPED, PictureMessage, pack_picture
 from vidtrans.settings import Table
@@ -70,13 +70,4 @@ class Client:
     def _for_this(self, picture: PictureMessage, received: float) -> PictureMessage:
         server_ms = 1e3 * (time.perf_counter() - received)
         model_input = picture.model_input if self.shows_input else b""
-        return PictureMessage(
-            picture.kind,
-            picture.sequence,
-            picture.timestamp,
-            picture.sender,
-            picture.model_ms,
-            server_ms,
-            model_input,
-            picture.file,
-        )
+        return replace(picture, server_ms=server_ms, model_input=model_input)

@@ -11,7 +11,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.predictors import context_of
 from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
-from vidtrans.dreaming.seeds import smooth_noise
+from vidtrans.dreaming.seeds import smooth_noise, to_signed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
 from vidtrans.inference.torch_engine import to_pictures
@@ -43,7 +43,7 @@ class Dreamer:
             first = smooth_noise(*self.size, context.seed, statistics_in(model))
         else:
             self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
-            first = _to_signed(seed, self.size)
+            first = _cropped(seed, self.size)
         controls = RolloutControls(self._move, self._speed, self._amount, self._driven)
         self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
 
@@ -78,11 +78,10 @@ class Dreamer:
 
     def _driven(self, frame: int) -> np.ndarray:
         assert self._drive is not None  # else the amount is 0
-        return _to_signed(self._drive, self.size)
+        return _cropped(self._drive, self.size)
 
 
-def _to_signed(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return (h, w, 3) uint8 as (3, H, W) float32 in [-1, 1], cropped to the shape of ``size``, (width, height)."""
     whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
-    cropped = resize(picture, *whole)[rows, columns]
-    return np.ascontiguousarray((cropped.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1))
+    return to_signed(resize(picture, *whole)[rows, columns])

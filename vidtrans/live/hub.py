@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.events import Note, Report
 from vidtrans.live.clients import Client
@@ -174,7 +175,7 @@ class Hub(Answers):
         self._take_stage(client.number if kind != "none" else 0, str(kind))
 
     def _dreams(self, state: ControlState) -> bool:
-        return bool(describe_model(self.models[state.controls.model])["dreams"])
+        return predicts_frames(self.models[state.controls.model])
 
     def _take_stage(self, number: int, kind: str) -> None:
         former = self.clients.get(self.holder)

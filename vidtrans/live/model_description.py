@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.live_controls import describe_pairing, looks_of
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.pairing.regions import Regions, palette
 from vidtrans.settings import Table
 
@@ -21,7 +21,7 @@ def describe_model(model: LoadedModel) -> Table:
         "palette": [_hex(c) for c in palette(pairing.settings.levels).colours] if isinstance(pairing, Regions) else [],
         "looks": looks_of(pairing),
         "guides": list(pairing.guides),
-        "dreams": model.record is not None and isinstance(pairing, NextFrame),
+        "dreams": predicts_frames(model),
         "needs_dream": pairing.has_clock,
         "settings": describe_pairing(pairing),
     }

@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -123,7 +123,7 @@ class StageWorker:
                 self._changed.wait_for(self._has_work, self._patience())
                 if self._is_closed:
                     return
-                job, self._job = self._job, None
+                job, self._job = self._take_job(), None
                 state, is_dirty, self._is_dirty = self._state, self._is_dirty, False
                 dreams = self._dreams
             began = time.perf_counter()
@@ -138,6 +138,13 @@ class StageWorker:
                 self._recover(job, error)
             if dreams:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
+
+    def _take_job(self) -> Job | None:
+        """Return the frame that waits, which is a cut if one was to come."""
+        if self._job is None:
+            return None
+        is_cut, self._is_cut = self._is_cut, False
+        return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
         has_request = self._job is not None or self._is_dirty or self._dreams
@@ -164,15 +171,13 @@ class StageWorker:
         assert self._stage is not None
         if job is not None:
             rgb = decode(job.message.file)
-            if state.controls.freeze and self._frame is not None and not self._is_cut and not dreams:
+            if state.controls.freeze and self._frame is not None and not job.is_cut and not dreams:
                 self._drop(job)
                 if not is_dirty and not self._stage.is_changing:
                     return
                 job = None
             else:
-                with self._changed:
-                    is_cut, self._is_cut = self._is_cut, False
-                self._frame = SourceFrame(rgb, job.message.kind == "drawing", is_cut)
+                self._frame = SourceFrame(rgb, job.message.kind == "drawing", job.is_cut)
         if dreams:
             self._dream(job, state)
             return
@@ -186,8 +191,6 @@ class StageWorker:
         self._answer(job, painted.picture, painted.model_input, began)
 
     def _dream(self, job: Job | None, state: ControlState) -> None:
-        if job is not None:
-            self._drop(job)  # it drives the dream, which has a rhythm of its own
         if self._dreamer is None or self._dreamer.model.name != state.controls.model:
             self._dreamer = self._open_dreamer(state, self._shown)
         began = time.perf_counter()
@@ -195,6 +198,8 @@ class StageWorker:
         drive = self._frame.rgb if self._frame is not None else None
         picture = self._stage.show(self._dreamer.step(state.controls, drive), state.controls)
         self._answer(None, picture, picture, began)
+        if job is not None:
+            self._drop(job)  # it drives the dream, which has a rhythm of its own
 
     def _answer(self, job: Job | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
         self._shown = picture
@@ -202,6 +207,9 @@ class StageWorker:
         self._answers.painted(Painted(job, picture, model_input, 1e3 * (time.perf_counter() - began)))
 
     def _drop(self, job: Job, problem: VidtransError | None = None) -> None:
+        """Give a frame back; if it was a cut, the next one is."""
+        with self._changed:
+            self._is_cut = self._is_cut or job.is_cut
         self.num_dropped += 1
         self._answers.dropped(job, problem)
 
