@@ -12,16 +12,19 @@ from typing import Any
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
+from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import make_pairing
-from vidtrans.settings import Table, setting
+from vidtrans.settings import Table, from_table, setting
 
-FORMAT, WITH_PLATE, WITH_MEMORY = 1, 2, 3
+FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS = 1, 2, 3, 4
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
 MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
+MAX_CHANNELS = 512  # of an input: label maps have one for each class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
 MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
-TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory")
+TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory", "ports", "origin")
+OPTIONAL = ("plate", "dream", "memory", "ports", "origin")  # left out of a file where they are empty
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class ModelRecord:
     camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
     (0: none), the ``rate`` of what was learned, and the ``statistics`` of its training frames.
     ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
-    none does.
+    none does. ``ports`` says what a network of another tool takes and gives (``networks.adapted.PortSettings``), and
+    ``origin`` of which ``family`` it was, and what its file had that its weights do not show; both are empty for ours.
     """
 
     generator: Table
@@ -58,6 +62,8 @@ class ModelRecord:
     plate: Table = field(default_factory=dict)
     dream: Table = field(default_factory=dict)
     memory: Table = field(default_factory=dict)
+    ports: Table = field(default_factory=dict)
+    origin: Table = field(default_factory=dict)
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
@@ -65,9 +71,10 @@ class ModelRecord:
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Return the record as JSON; an empty plate, memory or dream is left out, as in the first format."""
-        known = {k: v for k, v in self.__dict__.items() if k not in ("plate", "dream", "memory") or v}
-        written = WITH_MEMORY if self.memory else WITH_PLATE if self.plate else FORMAT
+        """Return the record as JSON; what is optional and empty is left out, as in the first format."""
+        known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}
+        levels = (WITH_PORTS, self.ports or self.origin), (WITH_MEMORY, self.memory), (WITH_PLATE, self.plate)
+        written = next((level for level, table in levels if table), FORMAT)
         return canonical_json({"format": written, **known})
 
 
@@ -78,7 +85,7 @@ def parse_record(text: str, path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY):
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS):
             why = f"model format {str(found)[:MAX_QUOTED]} is not known here"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
@@ -114,7 +121,7 @@ def _check(record: ModelRecord) -> None:
         raise ValueError("channels or size are no numbers")
     if make_pairing(record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
         raise ValueError("its pairing makes pictures of other channels than its network takes")
-    if not 1 <= record.in_channels <= 64 or record.out_channels != 3 or not 1 <= record.size <= 8192:
+    if not 1 <= record.in_channels <= MAX_CHANNELS or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")
     steps, held_out = record.training.get("steps") or [], record.training.get("held_out") or {}
     if not isinstance(steps, list) or not isinstance(held_out, dict):
@@ -132,5 +139,9 @@ def _check(record: ModelRecord) -> None:
             raise ValueError("its clock is out of bounds")
         if not 0 < Fraction(rate) <= 1000:
             raise ValueError("its clock is out of bounds")
+    if record.ports and (record.plate or record.memory):
+        raise ValueError("a network of another tool has no plate and no memory")
+    if record.ports and not from_table(PortSettings, record.ports, "ports").takes(record.in_channels):
+        raise ValueError("its network does not take the channels that its pairing makes")
     if record.memory and record.memory["flow"] not in FLOWS:
         raise ValueError(f"flow '{record.memory['flow']}' is not known here")

@@ -29,11 +29,13 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
     return whole.hexdigest()
 
 
-def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]]) -> Any:  # noqa: ANN401  (no torch here)
+def build_with_weights(
+    path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]], *, foreign: bool = False
+) -> Any:  # noqa: ANN401  (no torch here)
     """Return the generator of a record with the weights that ``read`` returns of the file, tensors on the CPU by name.
 
-    Raises ModelError where they do not fit it, are not those that were saved, or are not finite; ``read`` may raise
-    OSError and ValueError.
+    ``foreign``: the file is another tool's, and has no digest of its weights. Raises ModelError where they do not fit
+    it, are not those that were saved, or are not finite; ``read`` may raise OSError and ValueError.
     """
     import torch
 
@@ -43,23 +45,28 @@ def build_with_weights(path: Path, record: ModelRecord, read: Callable[[Path], M
     channels = record.in_channels, record.out_channels
     try:
         with torch.device("meta"):
-            built = build_generator(generator["name"], generator["settings"], *channels, plate, memory)
+            built = build_generator(generator["name"], generator["settings"], *channels, plate, memory, record.ports)
         weights = read(path)
         _check_kinds(weights, built.state_dict())
         built.load_state_dict(weights, assign=True)
     except (UsageError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
         why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
+    _check_values(path, weights, None if foreign else record.weights)
+    return built
+
+
+def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> None:
+    """Raise ModelError where weights do not have the digest ``saved``, where there is one, or are not finite."""
     with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
-        digest = beside.submit(weights_digest, weights)
+        digest = beside.submit(weights_digest, weights) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
         # Extremes show in a tenth of the time whether all values are finite.
         bad = [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
-    if digest.result() != record.weights:
+    if digest is not None and digest.result() != saved:
         raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
     if bad:
         raise ModelError(str(path), f"'{bad[0]}' holds values that are not numbers", "train it again")
-    return built
 
 
 def _check_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -9,7 +9,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
+from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.plate_generator import PlateGenerator
+from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table, from_table, record_table
@@ -52,13 +54,18 @@ def build_generator(
     out_channels: int = 3,
     plate: tuple[int, int] | None = None,
     memory: bool = False,
+    ports: Table | None = None,
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
     """Return the generator ``name``, on a plate where the (width, height) of one is given, or with a ``memory``.
 
-    Raises UsageError on unknown names and settings.
+    With ``ports`` it is a network of another tool, which takes and gives what they say. Raises UsageError on unknown
+    names and settings.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
+    if ports:
+        own = from_table(PortSettings, ports, "ports")
+        return AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
     if plate is not None:
         return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
     if memory and not getattr(cls, "remembers", False):
@@ -67,7 +74,9 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the generator itself, without its plate or memory."""
+    """Return the generator itself, without its plate, memory or ports."""
+    if isinstance(generator, AdaptedGenerator):
+        return generator.network
     return generator.painter if isinstance(generator, PlateGenerator | RecurrentGenerator) else generator
 
 

@@ -1,0 +1,72 @@
+"""A network of another tool gets what it takes, and its pictures come back in our range."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vidtrans.errors import UsageError
+from vidtrans.networks.adapted import AdaptedGenerator
+from vidtrans.networks.ports import PortSettings, range_ports
+from vidtrans.settings import from_table
+
+
+class Recorder(nn.Module):
+    """Returns its input, and keeps it."""
+
+    multiple = smallest = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.taken = x
+        return x
+
+
+def run(x: Tensor, **ports: object) -> tuple[Tensor, Tensor]:
+    network = Recorder()
+    given = AdaptedGenerator(network, x.shape[1], from_table(PortSettings, ports, "ports"))(x)
+    return network.taken, given
+
+
+PICTURE = torch.rand(2, 3, 4, 5) * 2 - 1
+
+
+def test_plain_ports_change_nothing() -> None:
+    taken, given = run(PICTURE)
+    assert torch.equal(taken, PICTURE)
+    assert torch.equal(given, PICTURE)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (-1, 1), (-0.5, 0.5)])
+def test_a_range_is_what_the_network_sees_and_comes_back(low: float, high: float) -> None:
+    ends = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
+    taken, given = run(ends, **range_ports(low, high))
+    assert taken.flatten().tolist() == pytest.approx([low, (low + high) / 2, high])
+    assert given.flatten().tolist() == pytest.approx([-1, 0, 1], abs=1e-6)
+
+
+def test_lines_of_one_channel_are_repeated_and_turned_dark() -> None:
+    lines = torch.where(torch.rand(1, 1, 4, 4) > 0.5, 1.0, -1.0)
+    taken, _ = run(lines, invert=True)
+    assert torch.equal(taken, -lines.expand(-1, 3, -1, -1))
+
+
+def test_a_picture_becomes_grey_for_a_network_of_one_channel_and_grey_becomes_a_picture() -> None:
+    taken, given = run(PICTURE, in_channels=1, out_channels=1)
+    weighed = sum(w * PICTURE[:, c] for c, w in enumerate((0.299, 0.587, 0.114)))
+    torch.testing.assert_close(taken[:, 0], weighed)
+    assert torch.equal(given, taken.expand(-1, 3, -1, -1))
+
+
+def test_blue_comes_first_on_both_sides_and_scales_are_in_the_network_s_order() -> None:
+    taken, given = run(PICTURE, bgr=True, in_scale=(1, 2, 3), out_scale=(1, 1 / 2, 1 / 3))
+    torch.testing.assert_close(taken[:, 2], 3 * PICTURE[:, 0])
+    torch.testing.assert_close(given, PICTURE)
+
+
+@pytest.mark.parametrize(
+    "ports", [{"out_channels": 2}, {"in_scale": (1, 2)}, {"in_channels": 4, "in_shift": (1, 2, 3)}]
+)
+def test_ports_that_do_not_fit_together_are_refused(ports: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="ports"):
+        from_table(PortSettings, ports, "ports")

@@ -1,0 +1,64 @@
+"""A network of another tool behind the house's ports: pictures in [−1, 1] go in and come out, whatever it takes itself.
+
+Tools differ in the range of their numbers (0…1, 0…255, a mean and a deviation for each channel), in the order of
+colours, and in how many channels a picture has. All of it is one affine map on either side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.networks.ports import PortSettings
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
+
+
+class AdaptedGenerator(nn.Module):
+    """``network`` is any generator, of (N, ``ports.in_channels``, H, W), behind its ``ports``."""
+
+    def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
+        super().__init__()
+        self.network, self.ports, self.in_channels = network, ports, in_channels
+        self.multiple: int = network.multiple
+        self.smallest: int = network.smallest
+        self.needs_fp32: bool = getattr(network, "needs_fp32", False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] where the network keeps to its range."""
+        return self._given(self.network(self._taken(x)))
+
+    def _taken(self, x: Tensor) -> Tensor:
+        ports = self.ports
+        if x.shape[1] == 3 and ports.in_channels == 1:
+            x = (x * x.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+        elif x.shape[1] == 1 and ports.in_channels > 1:
+            x = x.expand(-1, ports.in_channels, -1, -1)
+        if ports.bgr and ports.in_channels == 3:
+            x = x.flip(1)
+        if ports.invert:
+            x = -x
+        return _affine(x, ports.in_scale, ports.in_shift)
+
+    def _given(self, y: Tensor) -> Tensor:
+        ports = self.ports
+        y = _affine(y[:, :3], ports.out_scale, ports.out_shift)
+        if y.shape[1] == 1:
+            return y.expand(-1, 3, -1, -1)
+        return y.flip(1) if ports.bgr else y
+
+
+def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...]) -> Tensor:
+    if any(s != 1 for s in scale):
+        x = x * _column(x, scale)
+    if any(s != 0 for s in shift):
+        x = x + _column(x, shift)
+    return x
+
+
+def _column(x: Tensor, values: tuple[float, ...]) -> Tensor | float:
+    if len(values) == 1:
+        return values[0]
+    return torch.tensor(values, dtype=x.dtype, device=x.device)[:, None, None]

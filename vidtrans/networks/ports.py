@@ -1,0 +1,44 @@
+"""What networks of other tools take and give, in numbers; without torch, for records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.settings import setting
+
+
+@dataclass(frozen=True)
+class PortSettings:
+    """What a network takes and gives: ``taken = x · in_scale + in_shift``, ``y = given · out_scale + out_shift``.
+
+    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one for each, in the network's
+    own order.
+    """
+
+    in_channels: int = setting(3, "channels that the network takes", low=1, high=1024)
+    out_channels: int = setting(3, "channels that it gives: 1 is shown as grey, of 4 the first three", low=1, high=4)
+    invert: bool = setting(False, "the input is turned light for dark: lines are drawn dark on white")
+    bgr: bool = setting(False, "colours are in the order blue, green, red, on both sides")
+    in_scale: tuple[float, ...] = setting((1.0,), "what the input is multiplied by")
+    in_shift: tuple[float, ...] = setting((0.0,), "what is added to it then")
+    out_scale: tuple[float, ...] = setting((1.0,), "what the output is multiplied by")
+    out_shift: tuple[float, ...] = setting((0.0,), "what is added to it then")
+
+    def __post_init__(self) -> None:
+        if self.out_channels == 2:
+            raise ValueError("ports.out_channels is 2: that is no picture")
+        sides = {"in": self.in_channels, "out": min(self.out_channels, 3)}
+        for side, channels in sides.items():
+            for name in (f"{side}_scale", f"{side}_shift"):
+                if len(getattr(self, name)) not in (1, channels):
+                    raise ValueError(f"ports.{name} needs one number, or {channels}")
+
+    def takes(self, channels: int) -> bool:
+        """Return whether inputs of so many channels can be given to the network."""
+        return channels in (1, self.in_channels) or (channels == 3 and self.in_channels == 1)
+
+
+def range_ports(low: float, high: float) -> dict[str, tuple[float, ...]]:
+    """Return the settings of a network whose pictures go from ``low`` to ``high``, on both sides."""
+    half, middle = (high - low) / 2, (high + low) / 2
+    return {"in_scale": (half,), "in_shift": (middle,), "out_scale": (1 / half,), "out_shift": (-middle / half,)}
