@@ -53,8 +53,8 @@ class Enhancer(nn.Module):
     def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
         super().__init__()
         self.checkpointing = settings.grad_checkpointing
-        self.entrance = first_layer(inputs, channels, settings.norm)
-        self.down = downsample_layer(channels, 2 * channels, settings.norm)
+        self.entrance = first_layer(inputs, channels, settings)
+        self.down = downsample_layer(channels, 2 * channels, settings)
         self.blocks = residual_blocks(2 * channels, settings.enhancer_blocks, settings)
         self.up = upsample_layer(2 * channels, channels, settings)
 

@@ -24,8 +24,9 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the setting that ``normalise`` takes; the default is the paper's."""
     return setting(
         default,
-        "batch: statistics learnt, steady brightness in video; instance: each picture's own, may pump; none",
-        choices=("batch", "instance", "none"),
+        "batch: statistics learnt, steady brightness in video; instance: each picture's own, may pump; none; picture: "
+        "batch, by each picture's own; plain-instance: without scale and shift",
+        choices=("batch", "instance", "none", "picture", "plain-instance"),
     )
 
 
@@ -48,7 +49,66 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
     """Return the norm, a list of one; for 'none' an empty list."""
     if norm == "none":
         return []
-    return [nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=True)]
+    if norm == "batch":
+        return [nn.BatchNorm2d(channels)]
+    return [PictureNorm(channels) if norm == "picture" else nn.InstanceNorm2d(channels, affine=norm == "instance")]
+
+
+class PictureNorm(nn.InstanceNorm2d):
+    """A batch norm by the statistics of each picture, as pix2pix's authors render: in training mode, one at a time.
+
+    Its weights have the names of a batch norm's, and it keeps the statistics that one learns, so that either may take
+    the other's. Of a single value its output is the shift.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
+        if x.shape[2] * x.shape[3] == 1:
+            return self.bias[:, None, None].expand_as(x) if self.bias is not None else torch.zeros_like(x)
+        tracked = (self.running_mean, self.running_var) if self.training else (None, None)
+        return F.instance_norm(x, *tracked, self.weight, self.bias, True, self.momentum or 0.0, self.eps)
+
+
+def has_bias(norm: str) -> bool:
+    """Return whether a convolution before a norm has a bias: where there is none, and in plain-instance's networks."""
+    return norm in ("none", "plain-instance")
+
+
+class BlurDown(nn.Module):
+    """Halves a picture behind a small blur (Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019).
+
+    Its 3×3 filter is a buffer, as it is in the files of networks that have one.
+    """
+
+    filt: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
+
+
+class BlurUp(nn.Module):
+    """Doubles a picture, blurred by a 4×4 filter; see ``BlurDown``."""
+
+    filt: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # two of four numbers meet at each pixel of the larger picture
+        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C, 2h, 2w)."""
+        wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return F.conv_transpose2d(wide, self.filt, stride=2, padding=2, groups=x.shape[1])[:, :, 1:-1, 1:-1]
 
 
 class ReflectPad(nn.Module):
@@ -90,10 +150,15 @@ def convolution(
     dilation: int = 1,
     mirror: bool = False,
     activate: bool = True,
+    bias: bool = False,
 ) -> list[nn.Module]:
-    """Return a convolution that keeps the size (but for its stride) – norm – ReLU, padded by zeros or by mirroring."""
+    """Return a convolution that keeps the size (but for its stride) – norm – ReLU, padded by zeros or by mirroring.
+
+    ``bias``: the convolution has one, whatever the norm.
+    """
     padding = dilation * (kernel // 2)
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if mirror else padding, dilation=dilation, bias=norm == "none")
+    own_bias = bias or has_bias(norm)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if mirror else padding, dilation=dilation, bias=own_bias)
     return [
         *([ReflectPad(padding)] if mirror else []),
         conv,
@@ -160,11 +225,13 @@ class ResidualBlock(nn.Module):
     Only the first is dilated: the second, dense one closes the gaps of its grid.
     """
 
-    def __init__(self, channels: int, *, norm: str, dilation: int = 1, squeeze: bool = False) -> None:
+    def __init__(
+        self, channels: int, *, norm: str, dilation: int = 1, squeeze: bool = False, bias: bool = False
+    ) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True),
-            *convolution(channels, channels, norm=norm, mirror=True, activate=False),
+            *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True, bias=bias),
+            *convolution(channels, channels, norm=norm, mirror=True, activate=False, bias=bias),
             *([SqueezeExcitation(channels)] if squeeze else []),
         )
 

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from vidtrans.networks.layers import (
     Attention,
+    BlurDown,
+    BlurUp,
     ReflectPad,
     ResidualBlock,
     checkpointing_setting,
     convolution,
+    has_bias,
     norm_setting,
     normalise,
     run_stages,
@@ -38,6 +41,9 @@ class BlockSettings:
         False, "self-attention amid the blocks: far parts of a picture agree; large ones slow"
     )
     squeeze_excitation: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
+    conv_bias: bool = setting(
+        False, "convolutions before a norm have a bias, as in pix2pixHD's files; it makes no difference"
+    )
     dilation: int = setting(1, "how far apart the blocks' convolutions reach: above 1 they see farther", low=1, high=8)
     grad_checkpointing: bool = checkpointing_setting()
 
@@ -50,30 +56,40 @@ class ResidualSettings(BlockSettings):
 
     channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=4, high=256)
     blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
+    blur_down: bool = setting(False, "sizes are halved behind a blur, as CUT has it: calmer under motion, slower")
+    blur_up: bool = setting(False, "sizes are doubled by a blur and a convolution, as CUT has it")
 
 
-def first_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
     """Return the 7×7 layer at full size (c7s1-k)."""
-    return nn.Sequential(*convolution(inputs, outputs, 7, norm=norm, mirror=True))
+    return nn.Sequential(*convolution(inputs, outputs, 7, norm=settings.norm, mirror=True, bias=settings.conv_bias))
 
 
-def downsample_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
-    """Return a strided 3×3 layer (dk)."""
-    return nn.Sequential(*convolution(inputs, outputs, norm=norm, stride=2))
+def downsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
+    """Return a strided 3×3 layer (dk); ``blur``: one that keeps the size, and ``BlurDown`` behind it."""
+    conv = convolution(inputs, outputs, norm=settings.norm, stride=1 if blur else 2, bias=settings.conv_bias)
+    return nn.Sequential(*conv, *([BlurDown(outputs)] if blur else []))
 
 
-def upsample_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
-    """Return a layer that doubles the size (uk)."""
-    norm = settings.norm
-    return nn.Sequential(
-        *upsampling(inputs, outputs, settings.upsample, bias=norm == "none"), *normalise(outputs, norm), nn.ReLU()
-    )
+def upsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
+    """Return a layer that doubles the size (uk); ``blur``: by ``BlurUp``, and a convolution behind it."""
+    norm, bias = settings.norm, settings.conv_bias
+    if blur:
+        return nn.Sequential(BlurUp(inputs), *convolution(inputs, outputs, norm=norm, bias=bias))
+    larger = upsampling(inputs, outputs, settings.upsample, bias=bias or has_bias(norm))
+    return nn.Sequential(*larger, *normalise(outputs, norm), nn.ReLU())
 
 
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
     """Return residual blocks (Rk), with attention after the first half of them if the settings ask for it."""
     blocks: list[nn.Module] = [
-        ResidualBlock(channels, norm=settings.norm, dilation=settings.dilation, squeeze=settings.squeeze_excitation)
+        ResidualBlock(
+            channels,
+            norm=settings.norm,
+            dilation=settings.dilation,
+            squeeze=settings.squeeze_excitation,
+            bias=settings.conv_bias,
+        )
         for _ in range(count)
     ]
     if settings.self_attention:
@@ -88,21 +104,29 @@ def picture_head(channels: int, out_channels: int) -> nn.Sequential:
 
 def multiple_of(halvings: int, norm: str) -> int:
     """Return what sides must be multiples of; an instance norm over a single value would give zero."""
-    return 2 ** (halvings + (norm == "instance"))
+    return 2 ** (halvings + (norm in ("instance", "plain-instance", "picture")))
 
 
 class ResidualBody(nn.Module):
     """All but the head: c7s1-k, then d2k-d4k…, residual blocks, and …u2k-uk."""
 
-    def __init__(self, inputs: int, channels: int, downsamplings: int, blocks: int, settings: BlockSettings) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        downsamplings: int,
+        blocks: int,
+        settings: BlockSettings,
+        blurs: tuple[bool, bool] = (False, False),
+    ) -> None:
         super().__init__()
         self.checkpointing = settings.grad_checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]
         steps = list(itertools.pairwise(widths))
-        self.entrance = first_layer(inputs, channels, settings.norm)
-        self.down = nn.ModuleList(downsample_layer(a, b, settings.norm) for a, b in steps)
+        self.entrance = first_layer(inputs, channels, settings)
+        self.down = nn.ModuleList(downsample_layer(a, b, settings, blur=blurs[0]) for a, b in steps)
         self.blocks = residual_blocks(widths[-1], blocks, settings)
-        self.up = nn.ModuleList(upsample_layer(b, a, settings) for a, b in reversed(steps))
+        self.up = nn.ModuleList(upsample_layer(b, a, settings, blur=blurs[1]) for a, b in reversed(steps))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, channels, H, W)."""
@@ -119,7 +143,8 @@ class Residual(nn.Module):
         super().__init__()
         self.multiple = multiple_of(DOWNSAMPLINGS, settings.norm)
         self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
-        self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings)
+        blurs = settings.blur_down, settings.blur_up
+        self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings, blurs)
         self.head = picture_head(settings.channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidtrans.networks.layers import (
     checkpointing_setting,
+    has_bias,
     norm_setting,
     normalise,
     run_stages,
@@ -41,10 +42,10 @@ class UNetSettings:
 class _UNetDown(nn.Sequential):
     """LeakyReLU – 4×4 stride-2 convolution – norm (Ck of the paper's encoder)."""
 
-    def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str) -> None:
+    def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str, bias: bool) -> None:
         super().__init__(
             *([nn.LeakyReLU(0.2)] if activate else []),
-            MatmulConv(inputs, outputs, bias=norm == "none"),
+            MatmulConv(inputs, outputs, bias=bias),
             *normalise(outputs, norm),
         )
 
@@ -55,7 +56,7 @@ class _UNetUp(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
         super().__init__(
             nn.ReLU(),
-            *upsampling(inputs, outputs, settings.upsample, kernel=4, bias=settings.norm == "none"),
+            *upsampling(inputs, outputs, settings.upsample, kernel=4, bias=has_bias(settings.norm)),
             *normalise(outputs, settings.norm),
             *([nn.Dropout(settings.dropout)] if dropout and settings.dropout else []),
         )
@@ -64,7 +65,8 @@ class _UNetUp(nn.Sequential):
 class UNet(nn.Module):
     """C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, a skip between layers of one size.
 
-    The first and the innermost layer have no norm: over a single value it would give zero.
+    The first and the innermost layer have no norm: over a single value it would give zero. With batch norm, they have
+    no bias either, as in the authors' files.
     """
 
     Settings: type[UNetSettings] = UNetSettings
@@ -75,8 +77,10 @@ class UNet(nn.Module):
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
+        norms = ["none", *[settings.norm] * (depth - 2), "none"]
+        biased, by_batch = has_bias(settings.norm), settings.norm in ("batch", "picture")
         self.down = nn.ModuleList(
-            _UNetDown(a, b, activate=i > 0, norm=settings.norm if 0 < i < depth - 1 else "none")
+            _UNetDown(a, b, activate=i > 0, norm=norms[i], bias=biased or (norms[i] == "none" and not by_batch))
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
         )
         # Up layer i doubles the size; all but the innermost also take the skip, so twice the channels.

@@ -1,0 +1,64 @@
+"""Say what a checkpoint is that holds no generator which can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vidtrans.models.checkpoints.torch_file import StoredTensor
+
+OPTIMISER = {"param_groups", "state"}
+TRAINING = (
+    "optimizer",
+    "optimizers",
+    "optimizer_states",
+    "optimizer_state_dict",
+    "lr_schedulers",
+    "epoch",
+    "callbacks",
+)
+STATE = "save the generator's state_dict() alone"
+
+
+def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
+    """Return why a checkpoint cannot be used, and what to do; None for tensors that are of no known kind."""
+    if isinstance(value, dict):
+        if set(value) >= OPTIMISER:
+            return "it is the state of an optimiser, not a network", "give the generator's file"
+        if any(name in value for name in TRAINING):
+            return "it is a checkpoint of a training run, and no generator of a known family is in it", STATE
+    if needs:
+        if isinstance(value, dict):
+            return f"it holds more than tensors (it needs {needs[0][:100]}, which is never run)", STATE
+        return f"it is a Python object that needs {needs[0][:100]}, which is never run", STATE
+    if not isinstance(value, dict):
+        return "it holds no tensors by name", STATE
+    names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
+    if not names:
+        return "it holds no tensors by name", STATE
+    if said := _other_network({name: value[name].shape for name in names}):
+        return said, "give the generator's file (…_net_G.pth)"
+    return None
+
+
+def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return what another network of these tools is called; '' for one that is not known."""
+    plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
+    if _is_discriminator(plain):
+        return "it is a discriminator, which judges pictures and makes none"
+    if all(name.startswith(("mlp_",)) for name in plain):
+        return "it is CUT's projection of features (netF), which makes no pictures"
+    return ""
+
+
+def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Return whether a network ends in a single channel of logits behind 4×4 convolutions, as PatchGANs do."""
+    if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
+        return True
+    convolutions = _weights(shapes)
+    ends_in_one = bool(convolutions) and convolutions[-1][0] == 1
+    return ends_in_one and all(shape[2:] in ((4, 4), (1, 1), (3, 3), (2, 2)) for shape in convolutions)
+
+
+def _weights(shapes: dict[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    weights: Iterable[tuple[int, ...]] = (s for name, s in shapes.items() if name.endswith("weight") and len(s) == 4)
+    return list(weights)

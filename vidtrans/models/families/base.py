@@ -1,0 +1,173 @@
+"""The interface of families, and how tensors' names and shapes are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from vidtrans.settings import Table
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]  # of a checkpoint's tensors, by its own names
+COUNTER = "num_batches_tracked"  # of batch norms since torch 0.4.1
+STATISTICS = ("running_mean", "running_var")
+
+
+@dataclass
+class Layout:
+    """Which tensor of a file is which of our generator's, for one choice of sizes.
+
+    Attributes:
+        given: The tensors of the file.
+        names: Our names to theirs.
+        shapes: The shapes that theirs have to have.
+        constants: Of ours that the file has not: shape and value.
+        unused: Theirs that play no part.
+    """
+
+    given: Shapes
+    names: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    constants: dict[str, tuple[Shape, float]] = field(default_factory=dict)
+    unused: set[str] = field(default_factory=set)
+
+    def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
+        """Lay out one tensor."""
+        self.names[ours] = theirs
+        self.shapes[theirs] = shape
+
+    def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
+        """Lay out a convolution, its weight (outputs, inputs, k, k); transposed: (inputs, outputs, k, k).
+
+        ``zero_bias``: ours has a bias where theirs has none. The length of a bias is that of ``outputs_of``.
+        """
+        self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
+        if bias:
+            self.tensor(f"{ours}.bias", f"{theirs}.bias", (shape[0],))
+        elif zero_bias:
+            self.constants[f"{ours}.bias"] = ((shape[0],), 0.0)
+
+    def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
+        """Lay out a transposed convolution, its weight (inputs, outputs, k, k)."""
+        self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
+        if bias:
+            self.tensor(f"{ours}.bias", f"{theirs}.bias", (shape[1],))
+        elif zero_bias:
+            self.constants[f"{ours}.bias"] = ((shape[1],), 0.0)
+
+    def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
+        """Lay out what a norm holds; what old instance norms learned of pictures plays no part."""
+        if norm in ("batch", "picture"):
+            for name in ("weight", "bias", *STATISTICS):
+                self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
+            if f"{theirs}.{COUNTER}" in self.given:
+                self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
+            else:
+                self.constants[f"{ours}.{COUNTER}"] = ((), 0)
+        else:
+            if norm == "instance":
+                for name in ("weight", "bias"):
+                    self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
+            self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The network of a family that is the nearest to a checkpoint.
+
+    Attributes:
+        generator: Its name in ``networks``, and settings that are not the default.
+        channels: What it takes and gives.
+        layout: Which tensor is which.
+        size: The short side in pixels at which it is rendered, unless its options say another.
+        ports: Settings of ``networks.ports.PortSettings`` that are not the default, but for the channels.
+        pairing: The pairing that follows, with its settings; empty where a person has to say it.
+        origin: What an export needs to know beside the weights.
+        notes: What a person should know, a sentence each.
+    """
+
+    generator: Table
+    channels: tuple[int, int]
+    layout: Layout
+    size: int = 256
+    ports: Table = field(default_factory=dict)
+    pairing: Table = field(default_factory=dict)
+    origin: Table = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Family:
+    """A tool's generators of one kind, of any sizes.
+
+    Attributes:
+        title: What it is in words.
+        tool: Which tools make such files.
+    """
+
+    title: ClassVar[str]
+    tool: ClassVar[str]
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network that is the nearest to a checkpoint; None where nothing of it looks like one.
+
+        Sizes are read off the shapes, which may be any; what does not fit shows in a comparison.
+        """
+        raise NotImplementedError
+
+    def their_names(self, generator: Table, origin: Table, shapes: Shapes) -> Layout | None:
+        """Return the layout of one of our generators in a file of theirs; None where theirs cannot hold it.
+
+        Args:
+            generator: Its name and complete settings.
+            origin: Of its record; empty where it was trained here.
+            shapes: Of its tensors, by our names.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a candidate accounts for a checkpoint: the share of tensors that fit, and the first that does not."""
+
+    share: float
+    first: str
+
+
+def compare(candidate: Candidate, shapes: Shapes) -> Fit:
+    """Return how well a candidate accounts for a checkpoint's tensors; ``first`` is empty where all fit."""
+    layout, problems = candidate.layout, []
+    for name, wanted in layout.shapes.items():
+        if name not in shapes:
+            problems.append(f"'{name}' is missing")
+        elif shapes[name] != wanted:
+            problems.append(f"'{name}' is {_in_words(shapes[name])}, not {_in_words(wanted)}")
+    strangers = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
+    problems += [f"'{name}' has no place in it" for name in strangers]
+    total = len(layout.shapes) + len(strangers)
+    return Fit(1 - len(problems) / max(total, 1), problems[0][:200] if problems else "")
+
+
+def _in_words(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
+    """Return a tensor's length along an axis; a default where there is no such tensor or axis."""
+    shape = shapes.get(name, ())
+    return shape[axis] if axis < len(shape) else default
+
+
+def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
+    """Return the ``generator.norm`` that a norm and the convolution before it show; its statistics are as tested."""
+    if f"{norm}.weight" in shapes:
+        return "picture" if f"{norm}.running_mean" in shapes else "instance"
+    return "plain-instance" if f"{conv}.bias" in shapes else "none"
+
+
+def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
+    """Return the tensor of one of a layout's constants."""
+    import torch
+
+    shape, value = constant
+    return torch.full(shape, value) if shape else torch.tensor(int(value))

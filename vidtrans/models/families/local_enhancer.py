@@ -1,0 +1,54 @@
+"""pix2pixHD's local enhancers around its global generator (Wang et al., CVPR 2018)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, side
+from vidtrans.models.families.resnet import Walk, first_norm, read_sizes, walk_body
+from vidtrans.settings import Table
+
+DOWN = re.compile(r"model(\d)_1\.1\.weight")
+BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
+MAX_ENHANCERS = 2
+
+
+class LocalEnhancer(Family):
+    """pix2pixHD's whole generator: ``model`` is the global one, ``model1_1`` and ``model1_2`` the first enhancer."""
+
+    title = "pix2pixHD with local enhancers"
+    tool = "pix2pixHD"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network of as many enhancers as the file has."""
+        numbers = {int(found[1]) for name in shapes if (found := DOWN.fullmatch(name))}
+        sizes = read_sizes(shapes)
+        if not numbers or sizes is None:
+            return None
+        enhancers = min(max(numbers), MAX_ENHANCERS)
+        blocks = len({found[1] for name in shapes if (found := BLOCK.match(name))})
+        outputs = side(shapes, f"model{enhancers}_2.{blocks + 4}.weight", 0, 3)
+        settings: Table = first_norm(shapes) | {
+            "channels": sizes.width,
+            "blocks": sizes.blocks,
+            "downsamplings": sizes.halvings,
+            "enhancers": enhancers,
+            "enhancer_blocks": max(1, blocks),
+        }
+        walk = Walk(Layout(shapes), "model", settings, dropout=sizes.dropout)
+        walk_body(walk, "whole", replace(sizes, outputs=outputs), sizes.width)
+        for number in range(1, enhancers + 1):
+            width = sizes.width // 2**number
+            ours, down = f"enhancers.{number - 1}", Walk(walk.layout, f"model{number}_1", settings, dropout=False)
+            down.entrance(f"{ours}.entrance", sizes.inputs, width)
+            down.down(f"{ours}.down", width, 2 * width)
+            up = Walk(walk.layout, f"model{number}_2", settings, dropout=sizes.dropout)
+            for i in range(settings["enhancer_blocks"]):
+                up.block(f"{ours}.blocks.{i}", 2 * width)
+            up.up(f"{ours}.up", 2 * width, width)
+            if number == enhancers:
+                up.head("head", width, outputs)
+        origin = {"dropout": True} if sizes.dropout else {}
+        generator = {"name": "hd", "settings": settings}
+        return Candidate(generator, (sizes.inputs, outputs), walk.layout, 1024, origin=origin)
