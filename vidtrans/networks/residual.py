@@ -54,7 +54,7 @@ class BlockSettings:
 class ResidualSettings(BlockSettings):
     """CycleGAN's sizes are the defaults, Johnson's norm, which keeps the brightness of a video steady."""
 
-    channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=4, high=256)
+    channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
     blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
     blur_down: bool = setting(False, "sizes are halved behind a blur, as CUT has it: calmer under motion, slower")
     blur_up: bool = setting(False, "sizes are doubled by a blur and a convolution, as CUT has it")

@@ -29,7 +29,7 @@ def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
 class UNetSettings:
     """The paper's values are the defaults."""
 
-    channels: int = setting(64, "channels after the first layer", low=4, high=256)
+    channels: int = setting(64, "channels after the first layer", low=1, high=256)
     downsamplings: int = _downsamplings(8)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
     skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")

@@ -24,6 +24,7 @@ class Layout:
         shapes: The shapes that theirs have to have.
         constants: Of ours that the file has not: shape and value.
         unused: Theirs that play no part.
+        swapped: Ours whose halves along the first axis have changed places: what two tensors were joined to.
     """
 
     given: Shapes
@@ -31,6 +32,7 @@ class Layout:
     shapes: dict[str, Shape] = field(default_factory=dict)
     constants: dict[str, tuple[Shape, float]] = field(default_factory=dict)
     unused: set[str] = field(default_factory=set)
+    swapped: set[str] = field(default_factory=set)
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
         """Lay out one tensor."""
@@ -163,6 +165,13 @@ def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
     if f"{norm}.weight" in shapes:
         return "picture" if f"{norm}.running_mean" in shapes else "instance"
     return "plain-instance" if f"{conv}.bias" in shapes else "none"
+
+
+def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
+    """Return a tensor whose halves along the first axis have changed places."""
+    import torch
+
+    return torch.cat(tensor.chunk(2)[::-1])
 
 
 def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)

@@ -57,6 +57,9 @@ def lay_out(shapes: Shapes, settings: Table, inputs: int, outputs: int) -> Layou
         at, ours = (3 if innermost else 5), f"up.{depth - 1 - i}"
         shape: Shape = (widths[i] * (1 if innermost else 2), widths[i - 1], 4, 4)
         layout.transposed(f"{ours}.1", _at(i, at), shape, bias=biased, zero_bias=norm == "none")
+        if not innermost:  # ours joins what comes from below and the skip, theirs the skip and what comes from below
+            layout.swapped.add(f"{ours}.1.weight")
         layout.norm(f"{ours}.2", _at(i, at + 1), widths[i - 1], norm)
     layout.transposed("head.1", "model.model.3", (2 * widths[0], outputs, 4, 4), bias=True)
+    layout.swapped.add("head.1.weight")
     return layout

@@ -12,7 +12,7 @@ from vidtrans.models.checkpoints.contents import what_it_is
 from vidtrans.models.checkpoints.pickle_machine import PickleError
 from vidtrans.models.checkpoints.torch_file import StoredTensor, is_bare_pickle, is_torch_file, read_torch_file
 from vidtrans.models.families import FAMILIES
-from vidtrans.models.families.base import Candidate, Family, Fit, compare, value_of
+from vidtrans.models.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
 from vidtrans.settings import Table
 
@@ -61,6 +61,7 @@ class CheckpointFormat(ForeignFormat):
         found = recognise(path)
         layout = found.candidate.layout
         weights = {ours: _as_float(found.tensors[theirs].read()) for ours, theirs in layout.names.items()}
+        weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}
         return weights | {ours: value_of(constant) for ours, constant in layout.constants.items()}
 
 
