@@ -38,6 +38,19 @@ class PortSettings:
         return channels in (1, self.in_channels) or (channels == 3 and self.in_channels == 1)
 
 
+RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # of a network's pictures, as people say them
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pictures in 0…1
+
+
+def named_range(name: str) -> dict[str, tuple[float, ...]]:
+    """Return the settings of a network for one of ``RANGES``; 'imagenet' is of the input, the output is in 0…1."""
+    if name != "imagenet":
+        low, _, high = name.partition("..")
+        return range_ports(float(low), float(high))
+    shift = tuple((0.5 - mean) / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
+    return range_ports(0, 1) | {"in_scale": tuple(0.5 / std for std in IMAGENET_STD), "in_shift": shift}
+
+
 def range_ports(low: float, high: float) -> dict[str, tuple[float, ...]]:
     """Return the settings of a network whose pictures go from ``low`` to ``high``, on both sides."""
     half, middle = (high - low) / 2, (high + low) / 2

@@ -13,7 +13,7 @@ from vidtrans.models.checkpoints.pickle_machine import PickleError
 from vidtrans.models.checkpoints.torch_file import StoredTensor, is_bare_pickle, is_torch_file, read_torch_file
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
-from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
+from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.settings import Table
 
 Tensors = Mapping[str, StoredTensor]
@@ -34,13 +34,13 @@ class Recognised:
 class CheckpointFormat(ForeignFormat):
     """Files of ``torch.save`` with the tensors of a generator of a known family."""
 
-    suffixes = (".pth", ".pt", ".model", ".ckpt")
+    suffixes = ()  # a bare name never means one: folders of training runs are full of them
 
     def detect(self, path: Path) -> bool:
         """Return whether it is a file of torch.save; or a pickle, of whatever: to say what is wrong with it."""
         return is_torch_file(path) or is_bare_pickle(path)
 
-    def describe(self, path: Path) -> ForeignModel:
+    def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Return what the file holds. Raises ModelError."""
         found = recognise(path)
         candidate = found.candidate

@@ -16,6 +16,22 @@ from vidtrans.settings import Table, from_table, to_table
 
 
 @dataclass(frozen=True)
+class Hints:
+    """What a person says of a file where it does not say it itself.
+
+    ``range``: the numbers that its network takes and gives, of ``networks.ports.RANGES``; ``layout``: the order of its
+    input's axes, 'nchw' or 'nhwc'; '' is for what is found out. ``trust``: a program in it may run, once, to be converted.
+    """
+
+    range: str = ""
+    layout: str = ""
+    trust: bool = False
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True)
 class ForeignModel:
     """What a file of another tool holds, before anyone said how its input is made.
 
@@ -71,8 +87,11 @@ class ForeignModel:
 class ForeignFormat(ModelFormat):
     """A format of another tool: its files are described, and may lack what only a person knows."""
 
-    def describe(self, path: Path) -> ForeignModel:
-        """Return what a detected file holds; reads no weights, imports no torch. Raises ModelError."""
+    def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
+        """Return what a detected file holds; reads no weights, imports no torch.
+
+        Raises ModelError, and UsageError where it is in doubt and a hint would help.
+        """
         raise NotImplementedError
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
