@@ -400,6 +400,40 @@ class GradeRequest:
             raise UsageError(f"--nodes {self.size}", why, f"leave it out: {CUBE_SIZE} is usual")
 
 
+NORMS = ("picture", "stored")  # whose statistics the batch norms of an imported network use
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """A ``model`` of another tool, made one of ours. The recipe holds its pairing and its card.
+
+    ``size``: the short side at which it is rendered. ``norms``: of ``NORMS``; '' takes the better one. ``calibrate``: a
+    clip whose frames decide the statistics of its norms. ``invert``, ``bgr``, ``range`` and ``layout``: what its
+    network takes, where its file does not say it; None and '' take what is found out. ``trust``: a program in the file
+    may run, once.
+    """
+
+    model: Path
+    output: Path | None
+    recipe: Recipe
+    size: int | None = None
+    norms: str = ""
+    calibrate: Path | None = None
+    invert: bool | None = None
+    bgr: bool | None = None
+    range: str = ""
+    layout: str = ""
+    trust: bool = False
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a model", MODEL_SUFFIX)
+        if self.size is not None and not 16 <= self.size <= 8192:
+            raise UsageError(f"--size {self.size}", "a short side is 16 to 8192 pixels", "choose another")
+        if self.norms == "picture" and self.calibrate is not None:
+            why = "statistics of each picture need no clip"
+            raise UsageError("--norms picture and --calibrate", why, "leave one of them out")
+
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PORT = 8765
 LEAST_TOKEN = 16  # characters

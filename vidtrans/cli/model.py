@@ -1,4 +1,4 @@
-"""``vidtrans model list`` and ``show``."""
+"""``vidtrans model list``, ``show``, ``formats`` and ``import``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.command import console_options
+from vidtrans.cli.command import command_options, console_options
 from vidtrans.cli.console import Console
+from vidtrans.cli.options import CACHING, output_option, setting_option
+from vidtrans.cli.types import FILE, RegistryName
+from vidtrans.cli.words import next_command
+from vidtrans.config.recipe import NO_PAIRING
 from vidtrans.errors import strip_controls
+from vidtrans.networks.ports import RANGES
+from vidtrans.requests import NORMS
 
 if TYPE_CHECKING:
+    from vidtrans.requests import ImportRequest
+    from vidtrans.session import Context
     from vidtrans.settings import Table
 
 
 @click.group("model")
 def model() -> None:
-    """List and show models."""
+    """List, show, import and export models."""
 
 
 @model.command("list")
@@ -32,6 +40,64 @@ def model_list(console: Console) -> None:
     lines = [f"{name:20} {path}" for name, path in found.items()]
     lines.append("formats: " + "; ".join(f"{name}, {summary}" for name, summary in formats.items()))
     console.result({"models": found, "formats": formats}, "\n".join(lines))
+
+
+@model.command("formats")
+@console_options
+def model_formats(console: Console) -> None:
+    """The models that can be used, of this tool and of others: by their content, whatever their files are called."""
+    from vidtrans.models.families import FAMILIES
+    from vidtrans.models.formats import FORMATS
+
+    formats = {name: entry.summary for name, entry in FORMATS.items()}
+    families = {name: entry.summary for name, entry in FAMILIES.items()}
+    lines = ["formats of files", *(f"  {name:18} {summary}" for name, summary in formats.items())]
+    lines += ["families of networks in checkpoints", *(f"  {name:18} {text}" for name, text in families.items())]
+    console.result({"formats": formats, "families": families}, "\n".join(lines))
+
+
+@model.command("import")
+@click.argument("model", type=FILE, metavar="FILE")
+@output_option("The model.  [default: FILE.safetensors, here]")
+@setting_option(
+    "--pairing",
+    "pairing",
+    "name",
+    "How its input comes out of a frame; 'none' for the frame itself.",
+    default_words="what follows from the file",
+    type=RegistryName("vidtrans.pairing:PAIRINGS", "pairing", NO_PAIRING),
+)
+@click.option("--size", type=int, metavar="N", help="The short side at which it is rendered.  [default: as trained]")
+@click.option(
+    "--norms",
+    type=click.Choice(NORMS),
+    help="Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
+)
+@click.option(
+    "--calibrate", type=FILE, metavar="VIDEO", help="Give its batch norms the statistics of a clip: less flicker."
+)
+@click.option("--invert/--no-invert", default=None, help="It takes dark lines on white, not light ones on black.")
+@click.option("--bgr/--rgb", default=None, help="The order of its colours.")
+@click.option("--range", type=click.Choice(RANGES), help="The numbers of its pictures, where they are in doubt.")
+@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="The order of its axes, where that is in doubt.")
+@click.option("--trust", is_flag=True, help="Run the program in a TorchScript file, once, to convert it.")
+@command_options(*CACHING, request="ImportRequest", tables=("pairing", "card"), recipe="import_recipe")
+def model_import(request: ImportRequest, context: Context, console: Console) -> None:
+    """Make a model of another tool one of ours: its network, and what its input is made of.
+
+    FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
+    folder of a training. Nothing in a file is run.
+    """
+    from vidtrans.pipeline.model_import import import_model
+
+    table = import_model(request, context)
+    console.result(table, _import_text(table))
+
+
+def _import_text(table: Table) -> str:
+    done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
+    what = f"{table['family']}, pairing '{table['pairing']}', rendered at {table['working_size']} px"
+    return f"{done} {table['output']}: {what}\nnext: {next_command(table['output'])}"
 
 
 @model.command("show")

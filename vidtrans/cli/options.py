@@ -41,12 +41,19 @@ class SettingOption(_DefaultOption):
     """A flag for ``table.key`` of a recipe; without the flag it is None.
 
     ``recipes``: the functions of ``config.recipe`` that decide the default, with words for all but the first.
+    ``default_words``: what the help says of the default instead.
     """
 
     def __init__(
-        self, *names: object, table: str, key: str, recipes: Mapping[str, str] | None = None, **attributes: object
+        self,
+        *names: object,
+        table: str,
+        key: str,
+        recipes: Mapping[str, str] | None = None,
+        default_words: str = "",
+        **attributes: object,
     ) -> None:
-        self.table, self.key, self.recipes = table, key, recipes
+        self.table, self.key, self.recipes, self.default_words = table, key, recipes, default_words
         super().__init__(*names, **attributes)  # type: ignore[arg-type]  # click.Option checks them
 
     def default_in_force(self, ctx: click.Context) -> object:
@@ -55,6 +62,8 @@ class SettingOption(_DefaultOption):
 
         if variable := self.resolve_envvar_value(ctx):
             return variable
+        if self.default_words:
+            return self.default_words
         if self.recipes is None and self.table in ("rendering", "temporal", "dreaming", "encoding"):
             return self._words(recipe.make_recipe(None, None, {}))
         recipes = self.recipes or {"": "dataset_recipe"}

@@ -20,6 +20,7 @@ from vidtrans.settings import Table, from_table, read_toml
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
 DEFAULT_PRESET = "edges"
+NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame itself
 
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
@@ -222,6 +223,14 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
+
+
+def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return the recipe of a model of another tool: the pairing that was named, and its card."""
+    tables = {name: dict(table) for name, table in flags.items()}
+    if tables.get("pairing", {}).get("name") == NO_PAIRING:
+        tables["pairing"]["name"] = FRAME_PAIRING
+    return make_recipe(preset, None, tables)
 
 
 def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:

@@ -12,11 +12,13 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.events import Report, silent
+from vidtrans.files import digest_of
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.machine import device_kind
+from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.pairing.base import Pairing, make_pairing
@@ -98,11 +100,23 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
         if path is None:
             look = LoadedModel(None, IDENTITY, IDENTITY, None, own)
         else:
-            look = LoadedModel(path, context.cache.digest(path), path.stem, read_record(path), own)
+            record = read_record(path)
+            look = LoadedModel(path, _digest(path, record, context), path.stem, record, own)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
     look.pairing  # noqa: B018  (raises at once for an unknown setting)
     return look
+
+
+def _digest(path: Path, record: ModelRecord, context: Context) -> str:
+    """Return what decides a model's pictures: its file, and, of another tool's, all its files and what is made of them.
+
+    What lies beside such a file, as options do, may change what is made of it.
+    """
+    if not record.origin:
+        return context.cache.digest(path)
+    files = load_format(format_of(path)).files(path)
+    return digest_of([[context.cache.digest(file) for file in files], record.to_json()])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from vidtrans.models.model_record import ModelRecord
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
+IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth", "manifest.json")
 
 
 def find_model(name: str) -> Path | None:
@@ -26,6 +27,8 @@ def find_model(name: str) -> Path | None:
     check_regular_file(given, ModelError)
     if given.is_file():
         return given
+    if given.is_dir() and any((given / inside).is_file() for inside in IN_FOLDERS):
+        return file_in_folder(given)
     if given.suffix in suffixes():
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
     folders = model_folders() if len(given.parts) == 1 else [Path()]
@@ -36,6 +39,26 @@ def find_model(name: str) -> Path | None:
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
     choices = ", ".join([*known_models(), IDENTITY])
     raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
+
+
+def file_in_folder(path: Path) -> Path:
+    """Return the model's file of a folder of another tool; a file itself. Raises ModelError for none, and for two.
+
+    A training of pytorch-CycleGAN-and-pix2pix leaves ``latest_net_G.pth`` in its folder, of CycleGAN one for each
+    direction; models of TensorFlow.js are folders with a ``manifest.json``.
+    """
+    check_regular_file(path, ModelError)
+    if not path.is_dir():
+        if path.is_file():
+            return path
+        raise ModelError(str(path), "no such file", "give the model's file, or its folder")
+    found = [path / name for name in IN_FOLDERS if (path / name).is_file()]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ModelError(str(path), f"none of {', '.join(IN_FOLDERS)} is in this folder", "give the model's file")
+    why = f"it holds {' and '.join(p.name for p in found)}: one for each direction"
+    raise ModelError(str(path), why, f"give one of them: {found[0]}")
 
 
 def known_models() -> dict[str, Path]:

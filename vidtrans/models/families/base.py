@@ -24,10 +24,12 @@ class Layout:
         shapes: The shapes that theirs have to have.
         constants: Of ours that the file has not: shape and value.
         unused: Theirs that play no part.
+        counted: Whether batch norms count what they saw, as they do since torch 0.4.1; None: as ``given`` has it.
         swapped: Ours whose halves along the first axis have changed places: what two tensors were joined to.
     """
 
-    given: Shapes
+    given: Shapes = field(default_factory=dict)
+    counted: bool | None = None
     names: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     constants: dict[str, tuple[Shape, float]] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Layout:
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
-            if f"{theirs}.{COUNTER}" in self.given:
+            if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.given):
                 self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
             else:
                 self.constants[f"{ours}.{COUNTER}"] = ((), 0)
@@ -117,13 +119,17 @@ class Family:
         """
         raise NotImplementedError
 
-    def their_names(self, generator: Table, origin: Table, shapes: Shapes) -> Layout | None:
-        """Return the layout of one of our generators in a file of theirs; None where theirs cannot hold it.
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of one of our generators in a file of theirs; None for a generator of another kind.
 
         Args:
-            generator: Its name and complete settings.
+            name: Of the generator.
+            settings: Its complete settings.
+            channels: What it takes and gives.
             origin: Of its record; empty where it was trained here.
-            shapes: Of its tensors, by our names.
+
+        Raises:
+            ValueError: It is of this kind, but theirs has no setting for something, which is said.
         """
         return None
 
@@ -152,6 +158,18 @@ def compare(candidate: Candidate, shapes: Shapes) -> Fit:
 
 def _in_words(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "a single number"
+
+
+def refuse_others(settings: Table, wanted: Table) -> None:
+    """Raise ValueError where settings of one of our generators are not the ones that another tool's has.
+
+    An instance norm with a scale and a shift is nowhere among these tools.
+    """
+    found = [name for name, value in wanted.items() if settings.get(name, value) != value]
+    if found:
+        raise ValueError(f"generator.{found[0]} is {settings[found[0]]}, theirs is always {wanted[found[0]]}")
+    if settings["norm"] == "instance":
+        raise ValueError("generator.norm is instance, theirs have no scale and shift: train with norm=plain-instance")
 
 
 def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, side
-from vidtrans.models.families.resnet import Walk, first_norm, read_sizes, walk_body
+from vidtrans.models.families.resnet import Sizes, Walk, check_biases, first_norm, read_sizes, sizes_of, walk_body
 from vidtrans.settings import Table
 
 DOWN = re.compile(r"model(\d)_1\.1\.weight")
@@ -36,19 +36,31 @@ class LocalEnhancer(Family):
             "enhancers": enhancers,
             "enhancer_blocks": max(1, blocks),
         }
-        walk = Walk(Layout(shapes), "model", settings, dropout=sizes.dropout)
-        walk_body(walk, "whole", replace(sizes, outputs=outputs), sizes.width)
-        for number in range(1, enhancers + 1):
-            width = sizes.width // 2**number
-            ours, down = f"enhancers.{number - 1}", Walk(walk.layout, f"model{number}_1", settings, dropout=False)
-            down.entrance(f"{ours}.entrance", sizes.inputs, width)
-            down.down(f"{ours}.down", width, 2 * width)
-            up = Walk(walk.layout, f"model{number}_2", settings, dropout=sizes.dropout)
-            for i in range(settings["enhancer_blocks"]):
-                up.block(f"{ours}.blocks.{i}", 2 * width)
-            up.up(f"{ours}.up", 2 * width, width)
-            if number == enhancers:
-                up.head("head", width, outputs)
+        layout = _lay_out(Layout(shapes), settings, replace(sizes, outputs=outputs))
         origin = {"dropout": True} if sizes.dropout else {}
         generator = {"name": "hd", "settings": settings}
-        return Candidate(generator, (sizes.inputs, outputs), walk.layout, 1024, origin=origin)
+        return Candidate(generator, (sizes.inputs, outputs), layout, 1024, origin=origin)
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of an hd generator with enhancers."""
+        if name != "hd" or not settings["enhancers"]:
+            return None
+        check_biases(settings)
+        counted = origin.get("counters", True)
+        return _lay_out(Layout(counted=counted), settings, sizes_of(settings, channels, origin))
+
+
+def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    walk_body(Walk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
+    for number in range(1, settings["enhancers"] + 1):
+        width = sizes.width // 2**number
+        ours, down = f"enhancers.{number - 1}", Walk(layout, f"model{number}_1", settings, dropout=False)
+        down.entrance(f"{ours}.entrance", sizes.inputs, width)
+        down.down(f"{ours}.down", width, 2 * width)
+        up = Walk(layout, f"model{number}_2", settings, dropout=sizes.dropout)
+        for i in range(settings["enhancer_blocks"]):
+            up.block(f"{ours}.blocks.{i}", 2 * width)
+        up.up(f"{ours}.up", 2 * width, width)
+        if number == settings["enhancers"]:
+            up.head("head", width, sizes.outputs)
+    return layout

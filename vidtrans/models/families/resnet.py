@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, norm_kind, side
+from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, norm_kind, refuse_others, side
 from vidtrans.settings import Table
 
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")
 FIRST = "model.1.weight"
 HEAD_LENGTH = 3  # places of the last layer: padding, convolution, tanh
+# Settings of our residual layers that these tools do not have.
+OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
 FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the frame itself
 
 
@@ -150,17 +152,40 @@ class PeerResnet(Family):
         norms = first_norm(shapes)
         settings = norms | {"channels": sizes.width, "blocks": sizes.blocks}
         settings |= {"blur_down": sizes.blur_down, "blur_up": sizes.blur_up}
-        layout = self.lay_out(shapes, settings, sizes)
+        layout = _lay_out(Layout(shapes), settings, sizes)
         origin = {"dropout": True} if sizes.dropout else {}
         generator = {"name": "residual", "settings": settings}
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=origin)
 
-    def lay_out(self, shapes: Shapes, settings: Table, sizes: Sizes) -> Layout:
-        """Return the layout of a generator with two halvings."""
-        walk = Walk(Layout(shapes), "model", settings, dropout=sizes.dropout)
-        walk_body(walk, "body", Sizes(**{**sizes.__dict__, "halvings": 2}), sizes.width)
-        walk.head("head", sizes.width, sizes.outputs)
-        return walk.layout
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a residual generator."""
+        if name != "residual":
+            return None
+        refuse_others(settings, OURS_ALONE if origin else OURS_ALONE | {"conv_bias": False})
+        sizes = sizes_of(settings, channels, origin)
+        return _lay_out(Layout(counted=origin.get("counters", True)), settings, sizes)
+
+
+def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    """Fill in the layout of a generator with two halvings, and return it."""
+    walk = Walk(layout, "model", settings, dropout=sizes.dropout)
+    walk_body(walk, "body", replace(sizes, halvings=2), sizes.width)
+    walk.head("head", sizes.width, sizes.outputs)
+    return walk.layout
+
+
+def sizes_of(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
+    """Return the sizes that complete settings of one of our generators come to."""
+    return Sizes(
+        width=settings["channels"],
+        inputs=channels[0],
+        outputs=channels[1],
+        halvings=settings.get("downsamplings", 2),
+        blocks=settings["blocks"],
+        dropout=origin.get("dropout", False),
+        blur_down=settings.get("blur_down", False),
+        blur_up=settings.get("blur_up", False),
+    )
 
 
 class GlobalGenerator(Family):
@@ -176,10 +201,30 @@ class GlobalGenerator(Family):
             return None
         settings = first_norm(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
         settings["downsamplings"] = sizes.halvings
-        walk = Walk(Layout(shapes), "model", settings, dropout=sizes.dropout)
-        walk_body(walk, "whole", sizes, sizes.width)
-        walk.head("head", sizes.width, sizes.outputs)
+        layout = _lay_out_global(Layout(shapes), settings, sizes)
         origin = {"dropout": True} if sizes.dropout else {}
         return Candidate(
-            {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs), walk.layout, 512, origin=origin
+            {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs), layout, 512, origin=origin
         )
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of an hd generator without enhancers."""
+        if name != "hd" or settings["enhancers"]:
+            return None
+        check_biases(settings)
+        sizes = sizes_of(settings, channels, origin)
+        return _lay_out_global(Layout(counted=origin.get("counters", True)), settings, sizes)
+
+
+def check_biases(settings: Table) -> None:
+    """Raise ValueError where settings are not those of pix2pixHD, whose convolutions all have a bias."""
+    refuse_others(settings, OURS_ALONE)
+    if not settings["conv_bias"] and settings["norm"] != "plain-instance":
+        raise ValueError("its convolutions have no bias, theirs have: train with generator.conv_bias=true")
+
+
+def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    walk = Walk(layout, "model", settings, dropout=sizes.dropout)
+    walk_body(walk, "whole", sizes, sizes.width)
+    walk.head("head", sizes.width, sizes.outputs)
+    return walk.layout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidtrans.models.families.base import Candidate, Family, Layout, Shape, Shapes, norm_kind, side
+from vidtrans.models.families.base import Candidate, Family, Layout, Shape, Shapes, norm_kind, refuse_others, side
 from vidtrans.settings import Table
 
 NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # by halvings; ours for any other number is unet-256
@@ -36,14 +36,21 @@ class PeerUNet(Family):
             side(shapes, n, a, 1) for n, a in ((first, 0), (first, 1), ("model.model.3.weight", 1))
         )
         settings: Table = {"channels": channels, "downsamplings": halvings, "norm": norm}
-        layout = lay_out(shapes, settings, inputs, outputs)
+        layout = lay_out(Layout(shapes), settings, inputs, outputs)
         generator = {"name": NAMES.get(halvings, "unet-256"), "settings": settings}
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings)
 
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a U-Net."""
+        if name not in ("unet-256", *NAMES.values()):
+            return None
+        refuse_others(settings, {"upsample": "transposed", "skip_connections": True})
+        return lay_out(Layout(counted=origin.get("counters", True)), settings, *channels)
 
-def lay_out(shapes: Shapes, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Return the layout of a U-Net with these ``channels``, ``downsamplings`` and ``norm``."""
-    layout, depth, norm = Layout(shapes), settings["downsamplings"], settings["norm"]
+
+def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
+    """Fill in the layout of a U-Net with these ``channels``, ``downsamplings`` and ``norm``, and return it."""
+    depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
     biased = norm == "plain-instance"  # the authors' networks without any norm have no bias either
     for i, (a, b) in enumerate(zip([inputs, *widths[:-1]], widths, strict=True)):

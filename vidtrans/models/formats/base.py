@@ -21,6 +21,10 @@ class ModelFormat:
         """
         raise NotImplementedError
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the files that a detected one is made of: itself, first."""
+        return [path]
+
     def read_record(self, path: Path) -> ModelRecord:
         """Return what a detected file says of itself, checked, without its weights. Raises ModelError."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from vidtrans.models.checkpoints.contents import what_it_is
 from vidtrans.models.checkpoints.pickle_machine import PickleError
 from vidtrans.models.checkpoints.torch_file import StoredTensor, is_bare_pickle, is_torch_file, read_torch_file
 from vidtrans.models.families import FAMILIES
-from vidtrans.models.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
+from vidtrans.models.families.base import COUNTER, Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.settings import Table
 
@@ -52,7 +52,7 @@ class CheckpointFormat(ForeignFormat):
             ports={"in_channels": inputs, "out_channels": outputs} | candidate.ports,
             size=options.get("size", candidate.size),
             pairing=options.get("pairing") or candidate.pairing,
-            origin=candidate.origin,
+            origin=candidate.origin | ({"counters": False} if _lacks_counters(candidate) else {}),
             notes=(*candidate.notes, *options.get("notes", ())),
         )
 
@@ -67,6 +67,10 @@ class CheckpointFormat(ForeignFormat):
 
 def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
     return tensor.float() if tensor.is_floating_point() else tensor.long()
+
+
+def _lacks_counters(candidate: Candidate) -> bool:
+    return any(name.endswith(COUNTER) for name in candidate.layout.constants)
 
 
 def recognise(path: Path) -> Recognised:

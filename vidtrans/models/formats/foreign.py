@@ -20,7 +20,8 @@ class Hints:
     """What a person says of a file where it does not say it itself.
 
     ``range``: the numbers that its network takes and gives, of ``networks.ports.RANGES``; ``layout``: the order of its
-    input's axes, 'nchw' or 'nhwc'; '' is for what is found out. ``trust``: a program in it may run, once, to be converted.
+    input's axes, 'nchw' or 'nhwc'; '' is for what is found out. ``trust``: a program in it may run once, to be
+    converted.
     """
 
     range: str = ""
@@ -79,7 +80,7 @@ class ForeignModel:
             normalisation=NORMALISATION,
             training={},
             card=self.card,
-            ports=to_table(ports),
+            ports={} if ports == PortSettings(in_channels=made.in_channels) else to_table(ports),
             origin={"family": self.family} | self.origin,
         )
 
@@ -116,6 +117,7 @@ class ForeignFormat(ModelFormat):
         record = model.record(path, pairing)
 
         def read(path: Path) -> dict[str, Any]:
-            return {f"network.{name}": tensor for name, tensor in self.read_weights(path, model).items()}
+            prefix = "network." if record.ports else ""
+            return {prefix + name: tensor for name, tensor in self.read_weights(path, model).items()}
 
         return build_with_weights(path, record, read, foreign=True), record

@@ -1,0 +1,43 @@
+"""Give batch norms the statistics of a clip: what pix2pix's authors take of each picture anew, once for all frames.
+
+With statistics of each picture a network answers a change of light or of what is in the picture everywhere at once,
+which flickers. Those that training left behind are of another data set, and of weights that changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidtrans.inference.torch_engine import pad_by_mirroring
+from vidtrans.networks.layers import PictureNorm
+
+
+def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a generator)
+    """Set the running statistics of a generator's batch norms to those of all ``inputs`` together, in place.
+
+    Args:
+        generator: A generator as ``networks`` describes it, in eval mode.
+        inputs: Its inputs, (N, H, W, C) uint8.
+    """
+    x = torch.from_numpy(inputs).permute(0, 3, 1, 2).float() / 127.5 - 1
+    norms = [m for m in generator.modules() if isinstance(m, PictureNorm | nn.BatchNorm2d)]
+    handles = [norm.register_forward_hook(_use_all) for norm in norms]
+    try:
+        with torch.no_grad():
+            generator(pad_by_mirroring(x, generator.multiple))
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _use_all(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """Take the statistics of a whole batch, and return what the norm makes with them."""
+    assert isinstance(norm, PictureNorm | nn.BatchNorm2d)
+    (x,) = inputs
+    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    norm.running_mean, norm.running_var = mean, variance
+    return nn.functional.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
