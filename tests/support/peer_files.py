@@ -1,0 +1,149 @@
+"""A variant of another tool's generator, and files of it in every container that people have."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peer_networks.pict import write_pict
+from peer_networks.raw_float_style import write_raw_floats
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+TORCH_CONTAINERS = ("zip", "legacy", "wrapped", "data-parallel", "safetensors")
+# Keys of files that older versions of torch, or of a tool, wrote.
+OLD_KEYS = ("", "no-counters", "instance-statistics", "instance-statistics-counted")
+RANGES = {"signed": (-1.0, 1.0), "bytes": (0.0, 255.0), "labels": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network as a tool saves it, and what an importer should find.
+
+    Attributes:
+        name: Its name, unique.
+        family: The kind of network: the module of ``peer_networks`` that has it, and for pix2pix the class.
+        build: Return the network for a seed: random weights, in the mode of its authors' test script, dropout off.
+        in_channels: Channels of its input.
+        out_channels: Channels of its output.
+        values: Range of its input: ``signed`` (-1 to 1), ``bytes`` (0 to 255, as floats) or ``labels`` (0 or 1).
+        out_values: Range of its output, likewise; that of ``bytes`` is not clipped.
+        multiple: The least number of which both sides must be multiples.
+        size: A small size (height, width) to try it at.
+        architecture: Words for its settings, those that the keys and shapes of the file show.
+        old_keys: Which older keys the file has, of ``OLD_KEYS``.
+        containers: The kinds of file that ``save_variant`` writes.
+    """
+
+    name: str
+    family: str
+    build: Callable[[int], nn.Module]
+    in_channels: int = 3
+    out_channels: int = 3
+    values: str = "signed"
+    out_values: str = "signed"
+    multiple: int = 4
+    size: tuple[int, int] = (32, 48)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    old_keys: str = ""
+    containers: tuple[str, ...] = TORCH_CONTAINERS
+
+
+def input_of(variant: Variant, seed: int = 0) -> Tensor:
+    """Return a random input of a variant, (1, C, H, W) float32 in its range."""
+    low, high = RANGES[variant.values]
+    draw = torch.rand(1, variant.in_channels, *variant.size, generator=torch.Generator().manual_seed(seed))
+    return draw.round() if variant.values == "labels" else low + (high - low) * draw
+
+
+def checkpoint_of(variant: Variant, network: nn.Module) -> OrderedDict[str, Tensor]:
+    """Return a network's weights under the keys that the variant's file has."""
+    state: OrderedDict[str, Tensor] = OrderedDict()
+    for prefix, module in network.named_modules():
+        own = list(module.named_parameters(prefix, recurse=False)) + list(module.named_buffers(prefix, recurse=False))
+        state.update((name, value.detach().clone()) for name, value in own)
+        if isinstance(module, nn.InstanceNorm2d) and variant.old_keys.startswith("instance-statistics"):
+            state |= _old_statistics(prefix, module.num_features, variant.old_keys.endswith("counted"))
+    if variant.old_keys == "no-counters":
+        return OrderedDict((n, v) for n, v in state.items() if not n.endswith("num_batches_tracked"))
+    return state
+
+
+def _old_statistics(norm: str, channels: int, counted: bool) -> dict[str, Tensor]:
+    """Return what instance norms once saved and never used."""
+    old = {f"{norm}.running_mean": torch.full((channels,), 0.5), f"{norm}.running_var": torch.full((channels,), 2.0)}
+    return old | ({f"{norm}.num_batches_tracked": torch.tensor(1234)} if counted else {})
+
+
+def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) -> nn.Module:
+    """Write a variant's file, or its folder where the container is ``raw-floats``, and return its network.
+
+    Args:
+        variant: The variant.
+        path: The file or folder to make.
+        container: One of ``variant.containers``. ``zip`` and ``legacy`` are torch's two formats; ``wrapped`` is a zip
+            of {"state_dict": …}, ``data-parallel`` one of keys that begin with ``module.``.
+        seed: What the weights are drawn from.
+    """
+    if container not in variant.containers:
+        raise ValueError(f"{variant.name} is not saved as {container}")
+    network = variant.build(seed)
+    state = checkpoint_of(variant, network)
+    if container == "raw-floats":
+        write_raw_floats(network, path)
+    elif container == "pict":
+        write_pict(network, path)
+    elif container == "safetensors":
+        save_file(dict(state), path)
+    elif container == "wrapped":
+        torch.save({"state_dict": state, "epoch": 200}, path)
+    elif container == "data-parallel":
+        torch.save(OrderedDict((f"module.{name}", value) for name, value in state.items()), path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=container == "zip")
+    return network
+
+
+# Options of the well-known repository that importers read, with its defaults.
+DEFAULT_OPTIONS = {
+    "direction": "AtoB",
+    "input_nc": 3,
+    "output_nc": 3,
+    "load_size": 286,
+    "crop_size": 256,
+    "model": "cycle_gan",
+    "netG": "resnet_9blocks",
+    "ngf": 64,
+    "no_dropout": True,
+    "norm": "instance",
+    "preprocess": "resize_and_crop",
+    "dataset_mode": "unaligned",
+}
+
+
+def save_experiment(variant: Variant, folder: Path, suffix: str = "G", **options: object) -> None:
+    """Write a folder of the pix2pix and CycleGAN repository: ``latest_net_G.pth`` and ``train_opt.txt``.
+
+    Args:
+        variant: The generator.
+        folder: The folder to make, or to add a generator to.
+        suffix: What the file's name ends with: ``G``, or CycleGAN's ``G_A`` and ``G_B``.
+        options: Options that are not the repository's default.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_variant(variant, folder / f"latest_net_{suffix}.pth", "zip")
+    (folder / "train_opt.txt").write_text(options_text(options))
+
+
+def options_text(options: Mapping[str, object]) -> str:
+    """Return the text that the repository prints and saves: one option a line, its default where it is another."""
+    lines = ["----------------- Options ---------------"]
+    for name, value in sorted((DEFAULT_OPTIONS | dict(options)).items()):
+        default = DEFAULT_OPTIONS.get(name)
+        comment = "" if value == default else f"\t[default: {default}]"
+        lines.append(f"{name:>25}: {value!s:<30}{comment}")
+    return "\n".join([*lines, "----------------- End -------------------"]) + "\n"
