@@ -1,0 +1,1 @@
+"""Hostile files, sorted by kind: ``write`` of each module makes its own."""
