@@ -38,7 +38,7 @@ def _entry_of(data: bytes, name: str) -> int:
 
 
 def lies(good: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, zip) with one number of its directory changed; ``good`` holds archive/data/0, of more than 4 bytes."""
+    """Yield (name, zip) with one number of its directory changed; archive/data/0 of ``good`` has over 4 bytes."""
     entry, pickle_entry = _entry_of(good, "archive/data/0"), _entry_of(good, "archive/data.pkl")
     end = good.rfind(b"PK\x05\x06")
     yield "a record larger than the file", _changed(_changed(good, entry + 24, 1 << 30), entry + 20, 1 << 30)
