@@ -28,6 +28,7 @@ from vidtrans.inference.device import (
 )
 from vidtrans.inference.engine import with_history
 from vidtrans.inference.packed import can_pack, pack
+from vidtrans.inference.picture_norms import use_quick_norms
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
 from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
@@ -158,6 +159,8 @@ class TorchEngine:
         """Return what runs the network, which is on its device, on (N, C, H, W) of its precision, channels last."""
         if self._needs_gradients or not can_pack(self.device, self.precision):
             return network
+        if use_quick_norms(network):
+            self.identity["norms"] = "each picture"
         self._max_pixels = MAX_PACKED_PIXELS
         self.identity |= {"engine": "torch-packed", "pixels": str(MAX_PACKED_PIXELS)}
         return pack(network)
