@@ -124,7 +124,7 @@ def ablate(
 
 def stylize(
     video: PathLike,
-    model: PathLike,
+    model: Paths,
     output: PathLike | None = None,
     *,
     preset: str | None = None,
@@ -137,11 +137,12 @@ def stylize(
 ) -> Table:
     """``vidtrans stylize``: one video (picture, folder) and a model → the stylised video, with its sound.
 
+    Of several models each paints what the one before it has painted.
     ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``.
     """
-    recipe = render_recipe(preset, settings or {})
+    recipe, models = render_recipe(preset, settings or {}), tuple(str(path) for path in _paths(model))
     request = requests.StylizeRequest(
-        Path(video), str(model), _path(output), recipe, _time(start), _time(end), _path(mask), score
+        Path(video), models, _path(output), recipe, _time(start), _time(end), _path(mask), score
     )
     return _stylize.stylize(request, Context(**options))
 

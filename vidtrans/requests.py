@@ -126,14 +126,14 @@ class LookRequest:
 
 @dataclass(frozen=True)
 class StylizeRequest:
-    """A model rendered onto one video, picture or folder.
+    """Models rendered onto one video, picture or folder, each onto what the one before it has made.
 
     ``mask``: where the look is. ``score``: measure flicker and save a plot next to the output. ``in_batch``: the batch
     trims the cache when all of its clips are done.
     """
 
     video: Path
-    model: str
+    models: tuple[str, ...]
     output: Path | None
     recipe: Recipe
     start: Time | None = None

@@ -34,7 +34,7 @@ from vidtrans.requests import StylizeRequest
 context = Context()
 for path in sorted(Path("clips").iterdir()):
     output = Path("out") / f"{path.stem}.{sys.argv[1]}.mp4"
-    stylize(StylizeRequest(path, sys.argv[1], output, render_recipe(None, {}), in_batch=True), context)
+    stylize(StylizeRequest(path, (sys.argv[1],), output, render_recipe(None, {}), in_batch=True), context)
 """
 
 

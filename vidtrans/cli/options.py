@@ -135,9 +135,9 @@ def cuts_option(across: str, counted: str = "", table: str = "rendering") -> Dec
     return setting_option("--cuts", table, "cuts", f"{what} {counted}".strip(), metavar="auto|off|FILE")
 
 
-def models_option(help: str) -> Decorator:
+def models_option(help: str, *, required: bool = True) -> Decorator:
     """Return ``--model`` of a command that takes several."""
-    return click.option("--model", "models", required=True, multiple=True, metavar="MODEL", type=MODEL, help=help)
+    return click.option("--model", "models", required=required, multiple=True, metavar="MODEL", type=MODEL, help=help)
 
 
 videos_argument = click.argument("videos", nargs=-1, required=True, type=FILE, metavar="VIDEO...")

@@ -19,6 +19,7 @@ from vidtrans.cli.options import (
     end_option,
     filter_option,
     mix_option,
+    models_option,
     output_option,
     setting_option,
     size_option,
@@ -27,7 +28,7 @@ from vidtrans.cli.options import (
     temporal_option,
     videos_argument,
 )
-from vidtrans.cli.types import FILE, FOLDERS, MODEL, RegistryName
+from vidtrans.cli.types import FILE, FOLDERS, RegistryName
 from vidtrans.cli.words import render_text, show_batch
 from vidtrans.errors import UsageError
 
@@ -40,11 +41,10 @@ if TYPE_CHECKING:
 
 @click.command("stylize")
 @videos_argument
-@click.option(
-    "--model",
-    metavar="MODEL",
-    type=MODEL,
-    help="A model file or name; 'identity' returns its input. Only a list of clips may name its own.",
+@models_option(
+    "A model file or name; 'identity' returns its input. Repeated, each paints what the one before it has painted. "
+    "Only a list of clips may name its own.",
+    required=False,
 )
 @output_option("The result; a folder for several clips.  [default: VIDEO.MODEL.mp4, for pictures .png or a folder]")
 @size_option
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
 @command_options(*CACHING, "device", "decoder", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
     videos: tuple[Path, ...],
-    model: str | None,
+    models: tuple[str, ...],
     output: Path | None,
     mask: Path | None,
     start: Time | None,
@@ -121,7 +121,8 @@ def stylize(
     A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
     kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
     matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
-    is named and passed over.
+    is named and passed over. Several models (--model a --model b) are rendered one after the other in one pass, and the
+    temporal filter comes once, at the end.
     """
     from vidtrans.config.recipe import render_recipe
     from vidtrans.pipeline import clip_list
@@ -131,10 +132,10 @@ def stylize(
     folder, is_list = output or Path(), videos[0].suffix.lower() == clip_list.SUFFIX
     if is_list and len(videos) > 1:
         raise UsageError(str(videos[1]), "a list of clips stands alone", "give one list, or videos")
-    if model is None and not is_list:
+    if not models and not is_list:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'--model'", param_type="option")
     recipe = render_recipe(None if is_list else flags.preset, flags.tables)
-    template = StylizeRequest(videos[0], model or "", None, recipe, start, end, mask, score)
+    template = StylizeRequest(videos[0], models, None, recipe, start, end, mask, score)
     if is_list:
         requests = clip_list.read_clip_list(videos[0], template, flags.preset, flags.tables, context, folder)
     else:

@@ -78,7 +78,9 @@ class RegistryName(click.ParamType):
 
 
 class FileOrName(click.ParamType):
-    """A file, or one of the names that ``names`` returns."""
+    """A file, or one of the names that ``names`` returns. In a variable several are parted as in PATH."""
+
+    envvar_list_splitter = os.pathsep
 
     def __init__(self, name: str, names: Callable[[], list[str]]) -> None:
         self.name, self._names = name, names

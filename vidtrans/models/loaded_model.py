@@ -56,6 +56,16 @@ class LoadedModel:
             )
         return made
 
+    @property
+    def parts(self) -> tuple[LoadedModel, ...]:
+        """The models that are rendered one after the other: this one, or those of a chain."""
+        return (self,)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it returns its input."""
+        return all(part.path is None for part in self.parts)
+
     def check_renders(self) -> None:
         """Refuse a model whose pictures depend on a clock, which a clip has none of. Raises UsageError."""
         if self.pairing.has_clock:
@@ -90,6 +100,10 @@ class LoadedModel:
             size = parse_size(wanted)
         width, height = size.of(*source)
         return width * factor, height * factor
+
+    def input_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) of the network's input, as ``working_size``."""
+        return self.working_size(wanted, source)
 
 
 def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:

@@ -67,11 +67,11 @@ class Pairing:
     uses_mask: ClassVar[bool] = False
     pointwise: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
-    deep: ClassVar[bool] = False
     finishes: ClassVar[bool] = False
     drawing_kind: ClassVar[DrawingKind] = ""
     tunable: ClassVar[tuple[str, ...]] = ()
     has_tensor_form: ClassVar[bool] = False
+    deep = False
     in_channels = 3
     min_frames = 1
     upscale_factor = 1

@@ -60,9 +60,17 @@ class Look(Pairing):
 
     def conditioned(self, frame: np.ndarray, shares: np.ndarray, stroke: float) -> np.ndarray:
         """Return a frame (H, W, 3) uint8 with its planes: the ``shares`` of looks, and the ``stroke``, 0 to 1."""
+        return self.with_planes(frame, self.plane_values(shares, stroke))
+
+    def plane_values(self, shares: np.ndarray, stroke: float) -> np.ndarray:
+        """Return the values of the planes, (P,) uint8, for the ``shares`` of looks and the ``stroke``, 0 to 1."""
         values = [*(shares if self.num_looks > 1 else ()), stroke]
+        return np.rint(255 * np.asarray(values)).astype(np.uint8)
+
+    def with_planes(self, frame: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return a frame (H, W, 3) uint8 with a plane of each of ``values``, (P,) uint8: (H, W, 3 + P)."""
         planes = np.empty((*frame.shape[:2], len(values)), np.uint8)
-        planes[...] = np.rint(255 * np.asarray(values)).astype(np.uint8)
+        planes[...] = values
         return np.dstack([frame, planes])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:

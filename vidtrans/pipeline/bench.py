@@ -66,4 +66,4 @@ def bench(request: BenchRequest, context: Context) -> Table:
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first frames of a clip."""
-    stylize(StylizeRequest(video, model, output, recipe, end=Time(frame=frames)), context)
+    stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)

@@ -1,4 +1,4 @@
-"""Lists of clips (TOML): each clip with its model and recipe, as requests to ``stylize``."""
+"""Lists of clips (TOML): each clip with its models and recipe, as requests to ``stylize``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vidtrans.settings import Table, Time, parse_time, read_toml
 SUFFIX = ".toml"
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask")
 LIST_KEYS = ("model", "preset")
-TEXTS = ("output", "model", "preset", "mask")
+TEXTS = ("output", "preset", "mask")
 
 
 def read_clip_list(
@@ -32,7 +32,7 @@ def read_clip_list(
 ) -> list[StylizeRequest]:
     """Return the requests of a list: what a clip says, else what the list says for all; flags outrank both.
 
-    ``template`` holds what flags say, with the model "" where none was named. Sources and masks are looked for from the
+    ``template`` holds what flags say, without models where none was named. Sources and masks are looked for from the
     folder that the list is in. Raises UsageError, ModelError.
     """
     table = read_toml(path)
@@ -45,15 +45,15 @@ def read_clip_list(
         where = f"clip {number} of {path}"
         _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
-        model = template.model or clip.get("model") or table.get("model")
-        if not model:
+        models = template.models or _models(clip) or _models(table)
+        if not models:
             raise UsageError(where, "no model", 'write model = "…", or give --model')
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         programs = programs_from(f"list {path}", in_list, flags)
         own = replace(
             template,
-            model=model,
+            models=models,
             recipe=replace(recipe, programs=(*recipe.programs, *programs)),
             start=template.start or _time(clip, "start"),
             end=template.end or _time(clip, "end"),
@@ -69,6 +69,12 @@ def read_clip_list(
     return requests
 
 
+def _models(table: Table) -> tuple[str, ...]:
+    """Return the models that a clip, or a list, names in the key ``model``: one, or several to render in turn."""
+    given = table.get("model") or ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def _time(clip: Table, key: str) -> Time | None:
     return parse_time(str(clip[key])) if key in clip else None
 
@@ -82,6 +88,9 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
         if key in TEXTS and not isinstance(value, str):
             raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
+        if key == "model" and not all(isinstance(one, str) for one in (value if isinstance(value, list) else [value])):
+            why = "it must be text, or a list of texts"
+            raise UsageError(f"'model' in {where}", why, 'write model = "…", or model = ["…", "…"]')
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:

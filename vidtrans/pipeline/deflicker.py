@@ -53,7 +53,7 @@ def deflicker(request: DeflickerRequest, context: Context) -> Table:
     recipe = request.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
     settings = ResolvedRenderSettings.of(recipe, look, context.device)
     settings = settings.resolved(is_picture_source(processed), request.output, context.report)
-    output = request.output or refuse_link(default_output(processed, NAME, settings.encoding))
+    output = request.output or refuse_link(default_output(processed, [NAME], settings.encoding))
     target = OutputTarget.find(output, settings.encoding)
     own = {
         "command": "deflicker",
@@ -95,7 +95,7 @@ def deflicker_batch(
     source_of = dict(zip(clips, sources, strict=True))
 
     def ending(processed: Path) -> str:
-        return default_ending(processed, NAME, request.recipe.settings("encoding", EncodingSettings))
+        return default_ending(processed, [NAME], request.recipe.settings("encoding", EncodingSettings))
 
     def work(processed: Path, place: Path) -> partial[Table]:
         return partial(deflicker, replace(request, processed=processed, source=source_of[processed], output=place))

@@ -53,8 +53,8 @@ def demo(request: DemoRequest, context: Context) -> Table:
             shutil.copyfile(CLIP, temporary)
     dataset_table = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
     trained = train(TrainRequest(dataset, model, recipe, request.minutes, at_most=MOST_STEPS), context)
-    rendered = stylize(StylizeRequest(clip, str(model), render, recipe), context)
-    painted = stylize(StylizeRequest(clip, LOOK, painting, make_recipe(None, None, {})), context)
+    rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
+    painted = stylize(StylizeRequest(clip, (LOOK,), painting, make_recipe(None, None, {})), context)
     labels = ("the clip", "painted from its lines by the model")
     pair = [clip, Path(rendered["output"])]
     video = compare(CompareRequest(pair, film, labels, str(model)), context)

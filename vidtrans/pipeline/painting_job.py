@@ -71,7 +71,7 @@ class PaintingJob:
         if is_picture_source(request.video) and not is_picture_sequence(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
         encoding = self.settings.encoding
-        wanted = request.output or refuse_link(default_output(request.video, NAME, encoding))
+        wanted = request.output or refuse_link(default_output(request.video, [NAME], encoding))
         target = OutputTarget.find(wanted, encoding)
         sources = [path for path in (request.video, request.mask, *self.files) if path]
         return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
@@ -243,7 +243,7 @@ class PaintingJob:
             with TemporaryDirectory(prefix="vidtrans-") as temporary:
                 pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(LOOK)))
                 spec = DatasetSpec((pairs,), request.recipe)
-                render = StylizeRequest(request.video, "", output, request.recipe, request.start, request.end)
+                render = StylizeRequest(request.video, (), output, request.recipe, request.start, request.end)
                 table = forecast(spec, self.dataset, self.model, request.minutes, [render], self.context)
             costs.append(table)
             learned = {name: table[name] for name in ("model", "steps")}

@@ -61,7 +61,7 @@ def propagate_batch(
     encoding = request.recipe.settings("encoding", EncodingSettings)
 
     def ending(video: Path) -> str:
-        return default_ending(video, NAME, encoding)
+        return default_ending(video, [NAME], encoding)
 
     def work(video: Path, place: Path) -> partial[Table]:
         own = replace(request, video=video, keyframes=keys[video], output=place)

@@ -30,8 +30,9 @@ def describe(request: Remade, context: Context) -> Table:
     """Return a request and the options that decide its result, to be read by ``remake``."""
     name = next(name for name, cls in REQUESTS.items() if isinstance(request, cls))
     values = {field.name: _plain(getattr(request, field.name), _root(context)) for field in fields(request)}
-    if isinstance(request, StylizeRequest) and (model := find_model(request.model)) is not None:
-        values["model"] = _relative(model, _root(context))
+    if isinstance(request, StylizeRequest):
+        files = [find_model(name) for name in request.models]
+        values["models"] = [IDENTITY if file is None else _relative(file, _root(context)) for file in files]
     return {"command": name, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
@@ -61,10 +62,11 @@ def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
 
 
 def _request(made_of: Table, output: Path, root: Path) -> Remade:
-    values = {name: _restored(given, root) for name, given in made_of["request"].items()}
+    values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
     cls = REQUESTS[made_of["command"]]
-    if cls is StylizeRequest and values["model"] != IDENTITY:
-        values["model"] = os.path.relpath(root / str(values["model"]))
+    if cls is StylizeRequest:
+        names = [str(name) for name in values["models"]]
+        values["models"] = tuple(name if name == IDENTITY else os.path.relpath(root / name) for name in names)
     request: Remade = cls(**values)
     if isinstance(request, PropagateRequest):
         request = replace(request, preview=False)

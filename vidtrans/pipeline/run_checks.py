@@ -34,7 +34,7 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, o
 def renders(request: RunRequest, model: Path) -> list[StylizeRequest]:
     """Return a request for each clip that the model is applied to; of one, with its output."""
     output = None if len(request.apply) > 1 else request.output
-    return [StylizeRequest(clip, str(model), output, request.recipe) for clip in request.apply]
+    return [StylizeRequest(clip, (str(model),), output, request.recipe) for clip in request.apply]
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""``vidtrans stylize``: a video and a model in, the stylised video with its sound out."""
+"""``vidtrans stylize``: a video and one or more models in, the stylised video with its sound out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_model
+from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.remaking import describe
@@ -34,7 +35,7 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
-    """Render a model onto one video, picture or folder, and return what is reported of it.
+    """Render models onto one video, picture or folder, and return what is reported of it.
 
     Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
     DeviceError, Interrupted.
@@ -48,7 +49,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     existing = requested.existing()
     if existing is not None and not request.score:
         return requested.report(existing, cached=True)
-    if render.look.path is not None:
+    if not render.look.is_identity:
         import_in_background("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
     output = requested.target.output
@@ -75,8 +76,8 @@ class RequestedRender:
 
     @cached_property
     def look(self) -> LoadedModel:
-        """Return the model, with the changes to its pairing."""
-        look = load_model(self.request.model, self.context, self.request.recipe.pairing_changes)
+        """Return the model, or the chain of them, with the changes to its pairing."""
+        look = load_models_in_turn(self.request.models, self.context, self.request.recipe.pairing_changes)
         look.check_renders()
         return look
 
@@ -90,9 +91,10 @@ class RequestedRender:
     def requested(self) -> RequestedOutput:
         """Return where the result goes, and the digest of all that decides it."""
         request, encoding = self.request, self.settings.encoding
-        wanted = request.output or refuse_link(default_output(request.video, request.model, encoding))
+        wanted = request.output or refuse_link(default_output(request.video, request.models, encoding))
         target = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
-        sources = [p for p in (request.video, self.look.path, request.mask) if p]
+        files = (request.video, *(part.path for part in self.look.parts), request.mask)
+        sources = [path for path in files if path]
         return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
 
     def _digest(self, target: OutputTarget) -> str:
@@ -105,7 +107,7 @@ class RequestedRender:
             "pairing": pairing_record(look.pairing),
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
-            "device": context.device_kind if look.path else "",
+            "device": "" if look.is_identity else context.device_kind,
         }
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, target, stills=stills, masked=masked)

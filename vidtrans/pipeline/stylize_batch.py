@@ -12,7 +12,7 @@ from vidtrans.batch.inputs import Divider, Item, bytes_of, check_folder, exclude
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
-from vidtrans.models.loaded_model import load_model
+from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_place, refuse_link
 from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
@@ -49,7 +49,7 @@ def requests_for(
 
     Raises UsageError, ModelError, once where all are wrong.
     """
-    look = load_model(template.model, context, template.recipe.pairing_changes)
+    look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
     look.check_renders()
     sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
     if sources != list(paths):  # else each was named
@@ -64,13 +64,13 @@ def _encoding_of(request: StylizeRequest) -> EncodingSettings:
 
 def default_output_of(request: StylizeRequest) -> Path:
     """Return the name of a result that has no other."""
-    return default_output(request.video, request.model, _encoding_of(request))
+    return default_output(request.video, request.models, _encoding_of(request))
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
-    endings = [default_ending(r.video, r.model, _encoding_of(r)) for r in requests]
+    endings = [default_ending(r.video, r.models, _encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]

@@ -80,7 +80,7 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
 
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
     """Estimate the cost of a render: the first frames go through all of it, in a temporary folder."""
-    encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.size
+    encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     optimises = plan.model.optimises
     count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)

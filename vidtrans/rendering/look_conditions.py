@@ -40,9 +40,13 @@ class LookConditions:
 
     def input(self, picture: np.ndarray, frame: int) -> np.ndarray:
         """Return the network's input for frame ``frame``, of its ``picture`` (H, W, 3) uint8."""
+        return self._pairing.with_planes(picture, self.values(frame))
+
+    def values(self, frame: int) -> np.ndarray:
+        """Return the values of the planes for frame ``frame``, (P,) uint8."""
         before, after, share = neighbours(self._keys, self._pts[frame])
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
-        return self._pairing.conditioned(picture, shares, self._stroke(frame))
+        return self._pairing.plane_values(shares, self._stroke(frame))
 
     def for_key(self) -> Table:
         """Return what decides them, for cache keys."""
@@ -52,10 +56,18 @@ class LookConditions:
 def conditions_of(
     model: LoadedModel, settings: RenderingSettings, pts: Sequence[int], pts_of: Callable[[Time], Fraction]
 ) -> LookConditions | None:
-    """Return the conditions of a model's render; None for one that takes none. Raises UsageError where they are set."""
-    if isinstance(model.pairing, Look):
-        return LookConditions(model.pairing, settings, pts, pts_of)
+    """Return the conditions of a model's render, of a chain those of its one painter of looks.
+
+    None where nothing is told: there is no such model, or there are several. Raises UsageError where they are set then.
+    """
+    painters = [(part.name, part.pairing) for part in model.parts if isinstance(part.pairing, Look)]
+    if len(painters) == 1:
+        return LookConditions(painters[0][1], settings, pts, pts_of)
     for name, given in (("--look", settings.look), ("--stroke-size", settings.stroke_curve().constant != 0.5)):
+        if given and painters:
+            names = " and ".join(f"'{painter}'" for painter, _ in painters)
+            why = f"{names} were all made by 'vidtrans look', and it is for one model"
+            raise UsageError(name, why, "leave it out, or render one of them by itself")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'"
             raise UsageError(name, why, "leave it out")

@@ -14,10 +14,13 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.models.model_chain import ModelChain
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look import Look
 from vidtrans.rendering.batching import RenderCount
+from vidtrans.rendering.chain_inputs import ChainInputs
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
@@ -61,7 +64,7 @@ class RenderPlan:
 
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
-        if self.model.record is not None and side > MAX_SIDE_RENDERED:
+        if not self.model.is_identity and side > MAX_SIDE_RENDERED:
             why = f"a look is rendered up to {MAX_SIDE_RENDERED} pixels a side"
             raise UsageError(size, why, "choose a smaller --size")
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
@@ -85,7 +88,17 @@ class RenderPlan:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Return the (width, height) of the network's pictures."""
-        return self.model.working_size(self.rendering.size, (self.clip.index.width, self.clip.index.height))
+        return self.model.working_size(self.rendering.size, self.source_size)
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the source."""
+        return self.clip.index.width, self.clip.index.height
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the first network's input."""
+        return self.model.input_size(self.rendering.size, self.source_size)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -134,7 +147,7 @@ class RenderPlan:
     @property
     def is_painted(self) -> bool:
         """Return whether the raw outputs are other pictures than the source's own."""
-        return self.model.record is not None or self.paint is not None
+        return not self.model.is_identity or self.paint is not None
 
     @property
     def num_frames(self) -> int:
@@ -149,12 +162,13 @@ class RenderPlan:
     def stays_on_device(self, engine: Engine) -> bool:
         """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy.
 
-        On Apple's GPUs they do not: several threads on one have not been tried.
+        On Apple's GPUs they do not: several threads on one have not been tried. Nor do those of a chain, whose models
+        make their inputs of each other's pictures in numpy.
         """
         settings = self.settings
         is_there = engine.identity.get("device", "cpu") == "cuda"
         reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
-        is_plain = self.draft is None and not reuses and self.paint is None
+        is_plain = self.draft is None and not reuses and self.paint is None and len(self.model.parts) == 1
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
 
     @property
@@ -192,6 +206,11 @@ class RenderPlan:
 
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
+        if isinstance(self.model, ModelChain):
+            is_told = isinstance(self.model.steps[0].pairing, Look)
+            return ChainInputs(
+                self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=is_told
+            )
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes, conditions=self.conditions)
 

@@ -15,6 +15,7 @@ from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import load_engine
+from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.target import record, replaces_own, up_to_date
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
@@ -44,7 +45,10 @@ class RenderJob:
 
     def engine(self) -> Engine:
         """Load the model. Raises ModelError, DeviceError, UsageError."""
-        return load_engine(self.plan.model, self.plan.rendering, self.context)
+        plan = self.plan
+        if isinstance(plan.model, ModelChain):
+            return load_chain_engine(plan.model, plan.rendering, plan.source_size, self.context)
+        return load_engine(plan.model, plan.rendering, self.context)
 
     def entries(self, engine: Engine) -> RenderEntries:
         """Return the cache entries that this job fills."""

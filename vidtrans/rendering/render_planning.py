@@ -50,7 +50,7 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
-    drawn = treat_as_drawing(clip, model.pairing, settings.rendering.drawing, context)
+    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
         clip,
         model,

@@ -12,6 +12,7 @@ from vidtrans.errors import UsageError
 from vidtrans.files import base_name, digest_of, finish_replacing, link_target
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import ResolvedRenderSettings
+from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_named, check_place, up_to_date
@@ -53,15 +54,16 @@ class OutputTarget:
         raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
 
 
-def default_output(video: Path, model: str, settings: EncodingSettings) -> Path:
+def default_output(video: Path, models: Sequence[str], settings: EncodingSettings) -> Path:
     """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
-    return Path(f"{base_name(video)}{default_ending(video, model, settings)}")
+    return Path(f"{base_name(video)}{default_ending(video, models, settings)}")
 
 
-def default_ending(video: Path, model: str, settings: EncodingSettings) -> str:
-    """``.x.mp4``: what a result's name has beyond that of its source. The settings need not be resolved."""
+def default_ending(video: Path, models: Sequence[str], settings: EncodingSettings) -> str:
+    """``.x.mp4``, or ``.x+y.mp4``: what a result's name has beyond its source's. The settings need not be resolved."""
     own = settings.resolved(pictures=is_picture_source(video), output=None)
-    return f".{Path(model).name.removesuffix(SUFFIX)}{own.default_suffix(single=is_one_picture(video))}"
+    name = SEPARATOR.join(Path(model).name.removesuffix(SUFFIX) for model in without_identity(models))
+    return f".{name}{own.default_suffix(single=is_one_picture(video))}"
 
 
 def is_one_picture(video: Path) -> bool:

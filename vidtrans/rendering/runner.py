@@ -108,7 +108,7 @@ class ChunkRenderer:
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
-            ahead = 0 if self.engine.identity.get("precision") == "tf32" else self._capacity
+            ahead = 0 if "tf32" in self.engine.identity.get("precision", "") else self._capacity
             samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
             blend = self._device.blend() if self._device else None
             if blend is not None:

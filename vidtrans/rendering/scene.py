@@ -70,7 +70,8 @@ class Scene:
 
     @classmethod
     def of(cls, look: LoadedModel) -> Scene | None:
-        """Return the scene of a model; None for one without a plate."""
+        """Return the scene of a model, or of the first one of a chain; None for one without a plate."""
+        look = look.parts[0]
         if look.record is None or not look.record.plate or look.path is None:
             return None
         from safetensors import safe_open

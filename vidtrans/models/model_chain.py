@@ -1,0 +1,162 @@
+"""Models that are rendered one after the other, as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of
+from vidtrans.inference.chain_engine import ChainEngine, ChainLink
+from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.pairing.base import Pairing, pairing_record
+from vidtrans.pairing.chain import ChainPairing
+from vidtrans.session import Context
+from vidtrans.settings import AS_STORED, Size, parse_size
+
+PixelSize = tuple[int, int]  # width, height
+SEPARATOR = "+"  # between the models' names
+
+
+@dataclass(frozen=True)
+class ModelChain(LoadedModel):
+    """Several models, each of which paints what the one before it has painted.
+
+    Its ``digest`` covers those of the ``steps`` and their pairings, in order. Models that paint pictures of their own
+    run at their own sizes; those that alter single pixels, or put pixels back (see ``Pairing.finishes``), give pictures
+    of the size that they get.
+    """
+
+    steps: tuple[LoadedModel, ...] = ()
+
+    @property
+    def parts(self) -> tuple[LoadedModel, ...]:
+        """Return the models in order."""
+        return self.steps
+
+    @property
+    def pairing(self) -> Pairing:
+        """Return how the chain's input is made from a raw frame."""
+        return ChainPairing(self.steps[0].pairing, prod(step.pairing.upscale_factor for step in self.steps))
+
+    def check_renders(self) -> None:
+        """Refuse models that are rendered alone only. Raises UsageError."""
+        enlarged = ""
+        for number, step in enumerate(self.steps):
+            step.check_renders()
+            if why := _alone(step, first=number == 0):
+                raise _refused(step, why, "render it by itself, and the other models onto its result")
+            if enlarged and not _follows(step):
+                why = f"it paints at a size of its own, so that what '{enlarged}' enlarges is lost"
+                raise _refused(step, why, f"name '{enlarged}' after it")
+            enlarged = step.name if step.pairing.upscale_factor > 1 else enlarged
+
+    @property
+    def maps_colours(self) -> bool:
+        """Whether all of its models do."""
+        return all(step.maps_colours for step in self.steps)
+
+    def working_size(self, wanted: str, source: PixelSize) -> PixelSize:
+        """Return the (width, height) of its pictures, at which sources are read, for a ``rendering.size``."""
+        width, height = self._painted_size(wanted, source)
+        factor = prod(step.pairing.upscale_factor for step in self.steps)
+        return width * factor, height * factor
+
+    def input_size(self, wanted: str, source: PixelSize) -> PixelSize:
+        """Return the (width, height) at which its first model sees frames."""
+        first = self.steps[0]
+        return self._painted_size(wanted, source) if first.pairing.finishes else self.network_sizes(wanted, source)[0]
+
+    def network_sizes(self, wanted: str, source: PixelSize) -> list[PixelSize]:
+        """Return the (width, height) at which each network runs."""
+        sizes: list[PixelSize] = []
+        current = self._painted_size(wanted, source)
+        for step in self.steps:
+            if step.pairing.at_source_size:
+                factor = step.pairing.upscale_factor
+                current = current[0] * factor, current[1] * factor
+                sizes.append(current)
+            elif step.pairing.finishes:
+                sizes.append(_own_size(step).of(*source) if wanted == "trained" else current)
+            else:
+                current = _own_size(step).of(*source) if wanted == "trained" else parse_size(wanted).of(*source)
+                sizes.append(current)
+        return sizes
+
+    def _painted_size(self, wanted: str, source: PixelSize) -> PixelSize:
+        """Return the (width, height) of the largest pictures that are painted, before any are enlarged.
+
+        That is the source's where no model paints at a size of its own.
+        """
+        if wanted != "trained":
+            return parse_size(wanted).of(*source)
+        own = [_own_size(step).of(*source) for step in self.steps if not _follows(step)]
+        return max(own, default=source)
+
+
+def _own_size(model: LoadedModel) -> Size:
+    return Size(short=model.record.size) if model.record else AS_STORED
+
+
+def _follows(model: LoadedModel) -> bool:
+    """Return whether the pictures of a model have the detail of those that it gets, whatever it was trained at."""
+    return model.pairing.at_source_size or model.pairing.finishes
+
+
+def _alone(model: LoadedModel, *, first: bool) -> str:
+    """Return why a model cannot be in a chain, or not after another one; '' where it can."""
+    pairing = model.pairing
+    if model.is_recurrent:
+        return "it paints each frame from its own last one"
+    if pairing.uses_mask:
+        return "what it fills in is where the mask is"
+    if first:
+        return ""
+    if pairing.offsets != (0,):
+        return "it looks back to earlier frames of its source"
+    if pairing.guides:
+        return "its input is guide passes"
+    if model.record and model.record.plate:
+        return "it knows the background of one scene, and frames that another model has painted do not show it"
+    return ""
+
+
+def _refused(model: LoadedModel, why: str, remedy: str) -> UsageError:
+    return UsageError(f"model '{model.name}' in a chain", why, remedy)
+
+
+def without_identity(names: Sequence[str]) -> list[str]:
+    """Return the models of a chain without those that return their input; ``identity`` alone stays."""
+    return [name for name in names if name != IDENTITY] or [IDENTITY]
+
+
+def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
+    """Find the models of a render, of which each paints what the one before it has painted; one model is no chain.
+
+    ``identity`` is left out of a chain. ``changes`` are settings of the first one's pairing. Raises as ``load_model``;
+    UsageError where there is none.
+    """
+    if not names:
+        raise UsageError("--model", "no model was given", "name one, or several to render in turn")
+    first, *others = without_identity(names)
+    steps = [load_model(first, context, changes), *(load_model(name, context) for name in others)]
+    if not others:
+        return steps[0]
+    digest = digest_of([[step.digest, pairing_record(step.pairing)] for step in steps])
+    return ModelChain(None, digest, SEPARATOR.join(step.name for step in steps), None, {}, tuple(steps))
+
+
+def load_chain_engine(
+    chain: ModelChain, settings: RenderingSettings, source: PixelSize, context: Context
+) -> ChainEngine:
+    """Return the engine that renders a source of that (width, height). Raises ModelError, DeviceError, UsageError."""
+    sizes = chain.network_sizes(settings.size, source)
+    links = [
+        ChainLink(step.pairing, load_engine(step, settings, context), size)
+        for step, size in zip(chain.steps, sizes, strict=True)
+    ]
+    return ChainEngine(links, chain.working_size(settings.size, source))

@@ -1,0 +1,40 @@
+"""The input of a chain of models: that of its first one, or the frame itself where that one puts something back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vidtrans.pairing.base import Pairing
+
+
+class ChainPairing(Pairing):
+    """What a chain sees of a source. It is made of the ``first`` model's pairing, and in no table.
+
+    A first model that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain makes
+    the network's of it. ``upscale_factor``: of the whole chain.
+    """
+
+    name = "chain"
+    version = 1
+
+    def __init__(self, first: Pairing, upscale_factor: int) -> None:
+        super().__init__(first.settings)
+        self._first, self.upscale_factor = first, upscale_factor
+        self.in_channels = chain_channels(first)
+        self.offsets, self.guides = first.offsets, first.guides
+        self.deep = first.deep
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the first network's input, (H, W, in_channels) uint8 or uint16; the frame where that one finishes."""
+        return frames[0] if self._first.finishes else self._first.input(frames)
+
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """Return the first network's input for a drawing, (H, W, 3) uint8 → (H, W, in_channels) uint8."""
+        return self._first.drawing_input(picture)
+
+
+def chain_channels(first: Pairing) -> int:
+    """Return the channels of a chain's input: those of its ``first`` pairing's, or of a frame."""
+    return 3 if first.finishes else first.in_channels
