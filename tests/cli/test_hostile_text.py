@@ -136,7 +136,7 @@ def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.M
     check_refused_in_a_line(lambda: make_recipe(None, None, {}))
 
 
-LISTED = StylizeRequest(Path(), "identity", None, Recipe("", {}))
+LISTED = StylizeRequest(Path(), ("identity",), None, Recipe("", {}))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

@@ -120,7 +120,7 @@ def test_in_a_folder_it_is_passed_over(
     assert "no pictures in this folder" in refuse(capsys, 3, "stylize", ".", *IDENTITY)
 
 
-LISTED = StylizeRequest(Path(), "identity", None, Recipe("", {}))
+LISTED = StylizeRequest(Path(), ("identity",), None, Recipe("", {}))
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_an_executor_without_a_task_waits_and_has_none(executor: str, tmp_path: 
 
 def test_what_goes_to_a_worker_and_comes_back_is_picklable(tmp_path: Path) -> None:
     clips = three_clips(tmp_path / "clips").iterdir()
-    requests = [StylizeRequest(clip, "identity", None, render_recipe(None, {})) for clip in clips]
+    requests = [StylizeRequest(clip, ("identity",), None, render_recipe(None, {})) for clip in clips]
     context = Context(cache_dir=tmp_path / "cache", device="cpu", seed=3)
     for item in plan(requests, tmp_path / "out"):
         task = Task(1, "whole", item.work)

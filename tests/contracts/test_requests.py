@@ -58,7 +58,7 @@ REQUESTS = [
     MakeDatasetRequest([A], Path("d"), RECIPE, B, START, END, True),
     TrainRequest(Path("d"), Path("m.safetensors"), RECIPE, 2.0, 100, "flower"),
     AblateRequest(Path("d"), "loss", Path("out"), RECIPE, 2.0),
-    StylizeRequest(A, "flower", B, RECIPE, START, END, Path("mask.png"), True, True),
+    StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
     DeflickerRequest(A, B, Path("o.mp4"), RECIPE, START),
     DreamRequest(A, ["m"], B, 30, RECIPE, START, Path("blend.mp4"), Path("sound.wav")),
     TryRequest(A, ["flower"], Path("t.png"), RECIPE, ["strength=1"], 2, [START]),

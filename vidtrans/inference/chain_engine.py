@@ -78,7 +78,9 @@ class ChainEngine:
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, of the chain's size."""
         first, channels = self._links[0], chain_channels(self._links[0].pairing)
-        values, inputs = to_uint8(inputs[:, 0, 0, channels:]), inputs[..., :channels]
+        values, inputs = inputs[:, 0, 0, channels:], inputs[..., :channels]
+        if values.dtype == np.uint16:
+            values = (values >> 8).astype(np.uint8)  # as ``to_uint8``, which does not take an empty array
         if first.pairing.finishes:
             pictures = first(list(inputs), values, deep=deep)
         else:

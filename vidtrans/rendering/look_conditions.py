@@ -66,7 +66,7 @@ def conditions_of(
     for name, given in (("--look", settings.look), ("--stroke-size", settings.stroke_curve().constant != 0.5)):
         if given and painters:
             names = " and ".join(f"'{painter}'" for painter, _ in painters)
-            why = f"{names} were all made by 'vidtrans look', and it is for one model"
+            why = f"{names} are painters of looks, and it is for one of them"
             raise UsageError(name, why, "leave it out, or render one of them by itself")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'"

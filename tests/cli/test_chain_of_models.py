@@ -1,0 +1,365 @@
+"""``vidtrans stylize --model a --model b``: several models, one after the other, in one pass."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
+from directed_clip import EXACT, FLAGS, PICTURES, lossless, same
+from made_models import make_grade, make_model
+
+from vidtrans import api
+from vidtrans.cli.main import run
+from vidtrans.files import PACKAGE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+COUNT = 24
+
+
+@pytest.fixture
+def models() -> None:
+    """``lines`` paints lines, ``tone`` frames, ``looks`` has two looks, and ``dark`` is a colour table."""
+    make_model("lines.safetensors", "edges", seed=1)
+    make_model("tone.safetensors", "aligned", seed=2)
+    make_model("looks.safetensors", "look", {"looks": ["ink", "oil"]}, seed=3)
+    make_grade("dark.cube")
+
+
+@pytest.fixture
+def source(models: None) -> Path:
+    return lossless(Path("c.mkv"), moving_frames(COUNT))
+
+
+def frames(path: str) -> list[np.ndarray]:
+    return decode(Path(path))[2]
+
+
+def chained(*names: str) -> list[str]:
+    return [word for name in names for word in ("--model", name)]
+
+
+def render(capsys: Capsys, source: object, names: tuple[str, ...], output: str, *flags: object) -> dict[str, Any]:
+    return said_json(capsys, "stylize", source, *chained(*names), "-o", output, *(flags or FLAGS))
+
+
+@pytest.mark.parametrize(
+    "names", [("lines", "tone"), ("tone", "lines", "dark"), ("looks", "dark"), ("lines", "looks")], ids="+".join
+)
+def test_one_pass_is_the_models_in_turn_with_lossless_files_between(
+    names: tuple[str, ...], source: Path, capsys: Capsys
+) -> None:
+    table = render(capsys, source, names, "chain.mkv")
+    assert (table["model"], table["frames"], table["frames_inferred"]) == ("+".join(names), COUNT, COUNT)
+    shown: object = source
+    for number, name in enumerate(names):
+        render(capsys, shown, (name,), f"{number}.mkv")
+        shown = f"{number}.mkv"
+    assert np.std(frames(str(shown))[0]) > 3
+    assert same(frames("chain.mkv"), frames(str(shown)))
+    assert render(capsys, source, names, "chain.mkv")["cached"] is True
+
+
+def test_the_filter_comes_once_at_the_end_with_sound_times_and_a_name(models: None, capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mp4"), moving_frames(COUNT, shots=(0, 15)), sound=True)
+    table = said_json(capsys, "stylize", clip, *chained("lines", "tone"), "--size", "source")
+    assert (table["output"], table["temporal"], table["shots"]) == ("c.lines+tone.mp4", "window", 2)
+    assert times(Path("c.lines+tone.mp4")) == times(clip)
+    assert [data for _, data in sound_packets(Path("c.lines+tone.mp4"))] == [data for _, data in sound_packets(clip)]
+    said(capsys, 0, "stylize", clip, *chained("lines", "tone"), *FLAGS, "-o", "raw.mkv")
+    said(capsys, 0, "stylize", clip, *chained("lines", "tone"), *FLAGS[:2], *FLAGS[4:], "-o", "calm.mkv")
+    said(capsys, 0, "deflicker", "raw.mkv", "--source", clip, "-o", "after.mkv", "--codec", "ffv1")
+    # Of a lossy source both read the same frames; a filter between the models would differ by far more.
+    assert same(frames("calm.mkv"), frames("after.mkv"), within=1)
+    assert not same(frames("calm.mkv"), frames("raw.mkv"), within=4)
+    assert "up to date" in said(capsys, 0, "stylize", clip, *chained("lines", "tone"), "--size", "source")
+
+
+def test_order_counts_and_only_colour_maps_have_no_filter_by_default(source: Path, capsys: Capsys) -> None:
+    render(capsys, source, ("tone", "dark"), "one.mkv")
+    render(capsys, source, ("dark", "tone"), "other.mkv")
+    assert not same(frames("one.mkv"), frames("other.mkv"))
+    make_grade("warm.cube", 0.7)
+    table = said_json(capsys, "stylize", source, *chained("dark", "warm"))
+    assert (table["temporal"], table["working_size"]) == ("off", [64, 48])
+    assert said_json(capsys, "stylize", source, *chained("dark", "tone"), "-o", "f.mkv")["temporal"] == "window"
+
+
+def test_identity_in_a_chain_changes_nothing(source: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "stylize", source, "--model", "tone", *FLAGS)
+    assert "c.tone.mkv: " in (text := said(capsys, 0, "stylize", source, *chained("identity", "tone"), *FLAGS))
+    assert "up to date" in text
+    assert "c.identity.mkv" in said(capsys, 0, "stylize", source, *chained("identity", "identity"), *FLAGS)
+    assert same(frames("c.identity.mkv"), frames("c.mkv"))
+
+
+def test_a_setting_of_the_pairing_is_for_the_first_model(source: Path, capsys: Capsys) -> None:
+    render(capsys, source, ("lines", "tone"), "plain.mkv")
+    few = ("--set=pairing.density=0.02", *FLAGS)
+    render(capsys, source, ("lines",), "a.mkv", *few)
+    render(capsys, "a.mkv", ("tone",), "b.mkv")
+    render(capsys, source, ("lines", "tone"), "few.mkv", *few)
+    assert same(frames("few.mkv"), frames("b.mkv"))
+    assert not same(frames("few.mkv"), frames("plain.mkv"))
+    line = refuse(capsys, 2, "stylize", source, *chained("tone", "lines"), "--set=pairing.density=0.02", "-o", "x.mkv")
+    assert "pairing" in line
+
+
+@pytest.mark.parametrize("names", [("looks", "tone"), ("tone", "looks")], ids="+".join)
+def test_looks_and_strokes_over_time_are_for_the_painter_among_the_models(
+    names: tuple[str, ...], source: Path, capsys: Capsys
+) -> None:
+    told = ("--look", "0: ink, 20: oil", "--stroke-size", "0: 0, 20: 1", *FLAGS)
+    render(capsys, source, names, "chain.mkv", *told)
+    shown: object = source
+    for name in names:
+        render(capsys, shown, (name,), f"{name}.mkv", *(told if name == "looks" else FLAGS))
+        shown = f"{name}.mkv"
+    assert same(frames("chain.mkv"), frames(str(shown)))
+    render(capsys, source, names, "plain.mkv")
+    assert not same(frames("chain.mkv"), frames("plain.mkv"))
+    render(capsys, source, names, "stroke.mkv", "--stroke-size", "0.9", *FLAGS)
+    assert not same(frames("stroke.mkv"), frames("plain.mkv"))
+
+
+def test_a_repeated_frame_is_painted_anew_where_the_look_goes_on(models: None, capsys: Capsys) -> None:
+    still = lossless(Path("still.mkv"), [moving_frames(1)[0]] * 8)
+    table = render(capsys, still, ("tone", "looks"), "a.mkv", "--look", "0: ink, 7: oil", *FLAGS)
+    assert table["frames_inferred"] == 8
+    assert not same(frames("a.mkv")[:1], frames("a.mkv")[7:])
+    assert render(capsys, still, ("tone", "looks"), "b.mkv")["frames_inferred"] == 1
+
+
+def test_masks_mixes_colours_and_strength_are_laid_over_the_result(source: Path, capsys: Capsys) -> None:
+    half = np.zeros((48, 64, 3), np.uint8)
+    half[:, 32:] = 255
+    cv2.imwrite("half.png", half)
+    render(capsys, source, ("lines", "tone"), "plain.mkv")
+    render(capsys, source, ("lines", "tone"), "half.mkv", "--mask", "half.png", *FLAGS)
+    for whole, shown, before in zip(frames("plain.mkv"), frames("half.mkv"), frames("c.mkv"), strict=True):
+        assert np.array_equal(shown[:, :32], before[:, :32])
+        assert np.array_equal(shown[:, 32:], whole[:, 32:])
+    render(capsys, source, ("lines", "tone"), "mixed.mkv", "--mix", "1", *FLAGS)
+    assert same(frames("mixed.mkv"), frames("c.mkv"))
+    one = render(capsys, source, ("lines", "tone"), "grey.mkv", "--keep-colour", "--strength", "0.5", *FLAGS)
+    assert one["frames_inferred"] == 0  # the models' pictures are known
+    assert not same(frames("grey.mkv"), frames("plain.mkv"))
+
+
+def test_sixteen_bits_pass_through_deep_models(capsys: Capsys) -> None:
+    make_model("hues.safetensors", "colorize", seed=5)
+    make_model("clean.safetensors", "denoise", seed=6)
+    rng = np.random.default_rng(0)
+    Path("deep").mkdir()
+    for number in range(3):
+        wide = cv2.resize(rng.integers(0, 65536, (6, 8, 3)).astype(np.uint16), (64, 48), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(f"deep/{number}.png", wide)
+    exact = (*PICTURES, "--codec", "png")
+    assert render(capsys, "deep", ("hues", "clean"), "chain", *exact)["depth"] == 16
+    render(capsys, "deep", ("hues",), "one", *exact)
+    render(capsys, "one", ("clean",), "two", *exact)
+    for number in range(3):
+        made, wanted = (cv2.imread(f"{folder}/{number}.png", cv2.IMREAD_UNCHANGED) for folder in ("chain", "two"))
+        assert made.dtype == np.uint16
+        assert np.array_equal(made, wanted)
+        assert (made % 257 > 0).any()
+
+
+def test_pictures_of_several_sizes_drawings_and_transparency(models: None, capsys: Capsys) -> None:
+    write_folder(Path("in"), [moving_frames(1, size=size)[0] for size in ((64, 48), (40, 60))])
+    assert render(capsys, "in", ("lines", "tone"), "out", *PICTURES)["frames"] == 2
+    for name, picture in pictures_of(Path("in")).items():
+        assert pictures_of(Path("out"))[name].shape == picture.shape
+    drawing = np.full((48, 64), 255, np.uint8)
+    cv2.circle(drawing, (32, 24), 14, 0, 2)
+    cv2.imwrite("drawing.png", drawing)
+    text = said(capsys, 0, "stylize", "drawing.png", *chained("lines", "tone"), *PICTURES)
+    assert "looks like a drawing" in text
+    said(capsys, 0, "stylize", "drawing.png", "--model", "lines", *PICTURES, "-o", "one.png")
+    said(capsys, 0, "stylize", "one.png", "--model", "tone", *PICTURES, "-o", "two.png")
+    assert np.array_equal(cv2.imread("drawing.lines+tone.png"), cv2.imread("two.png"))
+    line = refuse(capsys, 2, "stylize", "drawing.png", *chained("tone", "lines"), "--drawn", "yes", "-o", "x.png")
+    assert "pairing 'aligned' takes no drawings" in line
+    cut_out = np.dstack([moving_frames(1)[0], np.uint8(128) * np.ones((48, 64), np.uint8)])
+    cv2.imwrite("cut.png", cut_out)
+    assert render(capsys, "cut.png", ("lines", "tone"), "cut-out.png", *PICTURES)["alpha"] is True
+    assert (cv2.imread("cut-out.png", cv2.IMREAD_UNCHANGED)[..., 3] == 128).all()
+
+
+def test_a_result_that_is_larger_than_its_source(source: Path, capsys: Capsys) -> None:
+    make_model("large.safetensors", "enlarge", seed=7)
+    table = render(capsys, source, ("lines", "large"), "large.mkv", "--codec", "ffv1")
+    assert (table["size"], table["working_size"]) == ([128, 96], [86, 64])
+    assert frames("large.mkv")[0].shape == (96, 128, 3)
+
+
+def test_drafts_numbered_pictures_and_parts_of_a_clip(source: Path, capsys: Capsys) -> None:
+    drafted = render(capsys, source, ("lines", "tone"), "draft.mkv", "--draft", "4", *FLAGS)
+    assert drafted["frames_inferred"] < COUNT
+    assert drafted["frames"] == COUNT
+    table = render(capsys, source, ("lines", "tone"), "n/%03d.png", "--start", "5", "--end", "8", *PICTURES)
+    assert table["frames"] == 3
+    assert sorted(path.name for path in Path("n").iterdir()) == ["005.png", "006.png", "007.png"]
+    render(capsys, source, ("lines", "tone"), "whole.mkv")
+    assert np.array_equal(pictures_of(Path("n"))["006.png"], frames("whole.mkv")[6])
+
+
+def test_a_dry_run_says_what_it_takes_and_leaves_nothing(source: Path, capsys: Capsys) -> None:
+    table = said_json(capsys, "stylize", source, *chained("lines", "looks"), "--look", "oil", "--dry-run")
+    assert (table["output"], table["model"]) == ("c.lines+looks.mp4", "lines+looks")
+    assert table["estimate"]["seconds"] > 0
+    assert not Path("c.lines+looks.mp4").exists()
+    assert not Path(".vidtrans").exists()
+
+
+LIST = """
+model = ["lines", "tone"]
+[[clips]]
+source = "c.mkv"
+[[clips]]
+source = "c.mkv"
+output = "graded.mkv"
+model = ["lines", "dark"]
+[[clips]]
+source = "c.mkv"
+model = "tone"
+"""
+
+
+def test_lists_and_folders_of_clips(source: Path, capsys: Capsys) -> None:
+    Path("night.toml").write_text(LIST)
+    table = said_json(capsys, "stylize", "night.toml", "-o", "out", *FLAGS)
+    assert [Path(item["output"]).name for item in table["items"]] == ["c.lines+tone.mkv", "graded.mkv", "c.tone.mkv"]
+    render(capsys, source, ("lines", "dark"), "alone.mkv")
+    assert same(frames("out/graded.mkv"), frames("alone.mkv"))
+    Path("night.toml").write_text(LIST.replace('model = "tone"', ""))
+    table = said_json(capsys, "stylize", "night.toml", *chained("tone", "dark"), "-o", "flags", *FLAGS)
+    assert [item["model"] for item in table["items"]] == ["tone+dark"] * 3
+    for wrong in ("3", "[3]", '[["a"]]', "[]"):
+        Path("wrong.toml").write_text(f'model = {wrong}\n[[clips]]\nsource = "c.mkv"')
+        assert "model" in refuse(capsys, 2, "stylize", "wrong.toml", "-o", "w")
+
+
+def test_a_variable_names_several_models_as_path_does(
+    source: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model("my tone.safetensors", "aligned", seed=2)
+    monkeypatch.setenv("VIDTRANS_STYLIZE_MODEL", os.pathsep.join(["lines", "my tone"]))
+    assert said_json(capsys, "stylize", source, *FLAGS)["output"] == "c.lines+my tone.mkv"
+    monkeypatch.setenv("VIDTRANS_STYLIZE_MODEL", "my tone")
+    assert said_json(capsys, "stylize", source, *FLAGS)["output"] == "c.my tone.mkv"
+
+
+def test_a_correction_of_a_result_makes_the_chain_again(source: Path, capsys: Capsys) -> None:
+    render(capsys, source, ("lines", "tone"), "o.mkv")
+    picture = frames("o.mkv")[5].copy()
+    picture[10:20, 40:54] = (250, 20, 200)
+    Path("fixes").mkdir()
+    cv2.imwrite("fixes/0005.png", picture[..., ::-1])
+    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    assert (table["model"], table["corrections"], table["frames_inferred"]) == ("lines+tone", [5], 0)
+    make_model("tone.safetensors", "aligned", seed=9)
+    assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
+
+
+def test_another_second_model_is_another_result(source: Path, capsys: Capsys) -> None:
+    render(capsys, source, ("lines", "tone"), "o.mkv")
+    before = Path("o.mkv").read_bytes()
+    make_model("tone.safetensors", "aligned", seed=9)
+    assert "it exists" in refuse(capsys, 2, "stylize", source, *chained("lines", "tone"), "-o", "o.mkv", *FLAGS)
+    assert render(capsys, source, ("lines", "tone"), "o.mkv", "--overwrite", *FLAGS)["frames_inferred"] == COUNT
+    assert Path("o.mkv").read_bytes() != before
+
+
+KILLED = """
+import os, pathlib, signal, sys, time
+import torch
+from vidtrans import api
+from vidtrans.events import Progress
+
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 14:
+        until = time.monotonic() + 20
+        while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+torch.set_num_threads(1)
+api.stylize(sys.argv[1], sys.argv[2:], "k.mkv", settings={settings}, cache_dir="killed", report=report)
+"""
+
+
+def test_one_that_was_killed_goes_on_to_the_same_bytes(source: Path) -> None:
+    settings: dict[str, Any] = {**EXACT, "temporal": {"name": "window", "radius": 3}}
+    names = ["lines", "looks", "dark"]
+    api.stylize(source, names, "whole.mkv", settings=settings)
+    script = [sys.executable, "-c", KILLED.format(settings=repr(settings)), str(source), *names]
+    paths = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(script, env=os.environ | {"PYTHONPATH": paths}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    table = api.stylize(source, names, "k.mkv", settings=settings, cache_dir=Path("killed"))
+    assert 0 < table["frames_encoded"] < COUNT
+    assert Path("k.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "status", "text"),
+    [
+        (("lines", "nowhere"), (), 3, "no model of this name"),
+        (("lines", "c.mkv"), (), 3, "c.mkv"),
+        (
+            ("lines", "hole"),
+            (),
+            2,
+            "model 'hole' in a chain: what it fills in is where the mask is — render it by itself",
+        ),
+        (("past", "lines"), (), 2, "model 'past' in a chain: it paints each frame from its own last one"),
+        (("lines", "next"), (), 2, "model 'next' in a chain: it looks back to earlier frames"),
+        (("large", "lines"), (), 2, "so that what 'large' enlarges is lost — name 'large' after it"),
+        (("lines", "tone"), ("--look", "ink"), 2, "--look: 'lines+tone' was not made by 'vidtrans look'"),
+        (("looks", "looks"), ("--look", "ink"), 2, "--look: 'looks' and 'looks' are painters of looks"),
+        (("looks", "looks"), ("--stroke-size", "1"), 2, "--stroke-size: 'looks' and 'looks'"),
+        (("lines", "looks"), ("--look", "pencil"), 2, "pencil"),
+        (("lines", ""), (), 3, ""),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_in_a_chain_is_refused_in_a_line(
+    names: tuple[str, ...], flags: tuple[str, ...], status: int, text: str, source: Path, capsys: Capsys
+) -> None:
+    make_model("hole.safetensors", "inpaint")
+    make_model("past.safetensors", "aligned", memory={"flow": "dis"})
+    make_model("next.safetensors", "next-frame", {"context_frames": 2, "step": 1})
+    make_model("large.safetensors", "enlarge")
+    assert text in refuse(capsys, status, "stylize", source, *chained(*names), *flags, "-o", "o.mkv")
+
+
+def test_the_api_takes_one_model_or_several(source: Path) -> None:
+    settings: dict[str, Any] = EXACT
+    one = api.stylize(source, "tone", "one.mkv", settings=settings)
+    assert one["model"] == "tone"
+    assert api.stylize(source, ["tone"], "one.mkv", settings=settings)["cached"] is True
+    assert (
+        api.stylize(source, [Path("lines.safetensors"), "tone"], "two.mkv", settings=settings)["model"] == "lines+tone"
+    )
+
+
+def test_models_that_ship_make_a_chain(capsys: Capsys) -> None:
+    assert (PACKAGE / "assets" / "ink.safetensors").is_file()
+    write_clip(Path("c.mp4"), moving_frames(3))
+    table = said_json(capsys, "stylize", "c.mp4", *chained("flower", "ink"))
+    assert (table["output"], table["model"]) == ("c.flower+ink.mp4", "flower+ink")
+
+
+def test_a_list_without_models_still_asks_for_one(source: Path, capsys: Capsys) -> None:
+    assert run(["stylize", str(source)]) == 2
+    assert "--model" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""Model files with weights of chance, of any pairing, for tests in which it does not matter what a model paints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidtrans.models.formats.cube import write_cube
+from vidtrans.models.model_file import save_model
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.settings import Table
+
+TINY_UNET: Table = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}
+TINY_PAINTER: Table = {"name": "painter", "settings": {"channels": 4, "blocks": 1}}
+
+
+def make_model(
+    path: str, pairing: str, settings: Table | None = None, *, size: int = 32, seed: int = 0, **record: Any
+) -> Path:
+    """Write a model of a pairing; ``record``: further tables of its record."""
+    made = make_pairing(pairing, settings or {})
+    generator = TINY_PAINTER if pairing == "look" else TINY_UNET
+    network = build_generator(generator["name"], generator["settings"], made.in_channels)
+    initialise(network, seed)
+    for module in network.modules():  # else all that it paints is nearly grey
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(0.01)
+    tables = {"training": {}, "card": {}, **record}
+    save_model(
+        Path(path),
+        network.eval(),
+        ModelRecord(generator, pairing_record(made), made.in_channels, 3, size, NORMALISATION, **tables),
+    )
+    return Path(path)
+
+
+def make_grade(path: str, gamma: float = 1.4) -> Path:
+    """Write a colour table that darkens."""
+    steps = np.linspace(0, 1, 9) ** gamma
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    write_cube(Path(path), np.stack([red, 0.9 * green, blue], axis=3), "dark")
+    return Path(path)
