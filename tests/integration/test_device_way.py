@@ -394,6 +394,12 @@ def test_what_works_in_numpy_goes_the_way_of_the_cpu(
     assert late.count == 0
 
 
+def test_a_chain_goes_the_way_of_the_cpu(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
+    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
+    table = api.stylize(source, [tiny_model, tiny_model], Path("o.mkv"), settings=WINDOW, **common)
+    assert (table["frames_inferred"], late.count) == (COUNT, 0)
+
+
 def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
     """It reads the unfiltered pictures again, which are stored."""
     common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
