@@ -55,11 +55,14 @@ GENERATORS = Registry(
     },
 )
 
-# Model files name these, and no recipe does: they are made, not trained.
+# Model files name these, and no recipe does: they are made or imported, not trained.
 UNTRAINED = Registry(
     "generator",
     {
         "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
+        "style-net": Entry(
+            "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"
+        ),
     },
 )
 

@@ -24,5 +24,8 @@ FAMILIES = Registry(
             "vidtrans.models.families.local_enhancer:LocalEnhancer",
             "local enhancers of pix2pixHD, with their global one",
         ),
+        "fast-style": Entry(
+            "vidtrans.models.families.fast_style:FastStyle", "fast neural style of PyTorch's examples, of any width"
+        ),
     },
 )

@@ -1,0 +1,130 @@
+"""Fast neural style as other tools have it, after Johnson et al. (ECCV 2016).
+
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Two lineages of files share the layers and
+differ in the borders, in how sizes double, and in the last layer: those of the PyTorch examples, and those of the
+TensorFlow implementation whose raw floats run in web pages. Convolutions of stride 2 pad by zeros after the picture
+where they pad by zeros, as TensorFlow's do with even sides.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.networks.layers import ReflectPad
+from vidtrans.settings import setting
+
+KERNEL = 9  # of the first and the last layer
+
+
+@dataclass(frozen=True)
+class StyleNetSettings:
+    """The network of the PyTorch examples is the default."""
+
+    channels: int = setting(32, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
+    blocks: int = setting(5, "residual blocks at a quarter of the size", low=1, high=32)
+    padding: str = setting("mirror", "what lies beyond a picture's border", choices=("mirror", "zero"))
+    upsampling: str = setting(
+        "nearest", "how sizes double: repeat pixels and convolve, or transpose", choices=("nearest", "transposed")
+    )
+    norm_eps: float = setting(1e-5, "what norms add to a variance", low=1e-12, high=0.1)
+    head: str = setting(
+        "linear", "the last layer: a convolution, or one with norm and tanh", choices=("linear", "tanh")
+    )
+    conv_bias: bool = setting(True, "convolutions before a norm have a bias; it makes no difference")
+
+
+class ZeroPad(nn.Module):
+    """Pads each side by zeros so that a convolution divides the sides by its stride."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        total = kernel - stride
+        self.before, self.after = total // 2, total - total // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H + kernel − stride, W + kernel − stride)."""
+        return F.pad(x, (self.before, self.after) * 2)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed 3×3 convolution of stride 2, the transpose of one that pads after the picture."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
+        super().__init__(inputs, outputs, 3, 2, bias=bias)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, inputs, h, w) → (N, outputs, 2h, 2w)."""
+        return super().forward(x, output_size)[:, :, :-1, :-1]
+
+
+def style_layer(
+    inputs: int,
+    outputs: int,
+    settings: StyleNetSettings,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    larger: bool = False,
+    norm: bool = True,
+    activate: bool = True,
+) -> nn.Sequential:
+    """Return padding – convolution – instance norm – ReLU. ``larger``: it doubles the size."""
+    bias = settings.conv_bias or not norm
+    layers: dict[str, nn.Module] = {}
+    if larger and settings.upsampling == "transposed":
+        layers["conv"] = Doubling(inputs, outputs, bias=bias)
+    else:
+        if larger:
+            layers["repeat"] = nn.Upsample(scale_factor=2.0)
+        layers["pad"] = ReflectPad(kernel // 2) if settings.padding == "mirror" else ZeroPad(kernel, stride)
+        layers["conv"] = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
+    if norm:
+        layers["norm"] = nn.InstanceNorm2d(outputs, settings.norm_eps, affine=True)
+    if activate:
+        layers["relu"] = nn.ReLU()
+    return nn.Sequential(OrderedDict(layers))
+
+
+class StyleBlock(nn.Module):
+    """x + second(first(x)); nothing after the sum."""
+
+    def __init__(self, channels: int, settings: StyleNetSettings) -> None:
+        super().__init__()
+        self.first = style_layer(channels, channels, settings)
+        self.second = style_layer(channels, channels, settings, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, h, w) → the same shape."""
+        y: Tensor = self.second(self.first(x))
+        return x + y
+
+
+class StyleNet(nn.Module):
+    """c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, in the range of numbers that its files have."""
+
+    Settings = StyleNetSettings
+    multiple = 4
+    smallest = 8  # an instance norm over a single value would give zero
+
+    def __init__(self, in_channels: int, out_channels: int, settings: StyleNetSettings) -> None:
+        super().__init__()
+        a, b, c = (settings.channels * 2**n for n in range(3))
+        self.entrance = style_layer(in_channels, a, settings, kernel=KERNEL)
+        self.down = nn.ModuleList(style_layer(*pair, settings, stride=2) for pair in ((a, b), (b, c)))
+        self.blocks = nn.ModuleList(StyleBlock(c, settings) for _ in range(settings.blocks))
+        self.up = nn.ModuleList(style_layer(*pair, settings, larger=True) for pair in ((c, b), (b, a)))
+        is_bounded = settings.head == "tanh"
+        self.head = style_layer(a, out_channels, settings, kernel=KERNEL, norm=is_bounded, activate=False)
+        if is_bounded:
+            self.head.append(nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W); with a linear head in no particular range."""
+        for layer in (self.entrance, *self.down, *self.blocks, *self.up):
+            x = layer(x)
+        picture: Tensor = self.head(x)
+        return picture
