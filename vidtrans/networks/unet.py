@@ -35,6 +35,10 @@ class UNetSettings:
     skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
+    inner_norm: bool = setting(
+        False, "the innermost encoder layer has a norm too, as in pix2pix-tensorflow's files: of one value, its shift"
+    )
+    conv_bias: bool = setting(False, "convolutions have a bias whatever the norm, as in pix2pix-tensorflow's files")
     grad_checkpointing: bool = checkpointing_setting()
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 
@@ -56,7 +60,9 @@ class _UNetUp(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
         super().__init__(
             nn.ReLU(),
-            *upsampling(inputs, outputs, settings.upsample, kernel=4, bias=has_bias(settings.norm)),
+            *upsampling(
+                inputs, outputs, settings.upsample, kernel=4, bias=settings.conv_bias or has_bias(settings.norm)
+            ),
             *normalise(outputs, settings.norm),
             *([nn.Dropout(settings.dropout)] if dropout and settings.dropout else []),
         )
@@ -66,7 +72,7 @@ class UNet(nn.Module):
     """C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, a skip between layers of one size.
 
     The first and the innermost layer have no norm: over a single value it would give zero. With batch norm, they have
-    no bias either, as in the authors' files.
+    no bias either, as in the authors' files. Settings give both to those of other tools.
     """
 
     Settings: type[UNetSettings] = UNetSettings
@@ -76,9 +82,13 @@ class UNet(nn.Module):
         self.skips, self.checkpointing = settings.skip_connections, settings.grad_checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
+        if settings.inner_norm and settings.norm not in ("none", "picture"):  # they need more than one value
+            self.smallest = 2 ** (depth + 1)
+            self.multiple = self.multiple if settings.norm == "batch" else self.smallest
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
-        norms = ["none", *[settings.norm] * (depth - 2), "none"]
-        biased, by_batch = has_bias(settings.norm), settings.norm in ("batch", "picture")
+        norms = ["none", *[settings.norm] * (depth - 2), settings.norm if settings.inner_norm else "none"]
+        biased = settings.conv_bias or has_bias(settings.norm)
+        by_batch = settings.norm in ("batch", "picture")
         self.down = nn.ModuleList(
             _UNetDown(a, b, activate=i > 0, norm=norms[i], bias=biased or (norms[i] == "none" and not by_batch))
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
