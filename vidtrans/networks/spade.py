@@ -7,6 +7,7 @@ made of comes from the map alone (the paper's variant without an encoder of styl
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,14 +23,31 @@ from vidtrans.settings import setting
 class SpadeSettings:
     """The paper's values, for 256 pixels, are the defaults."""
 
-    channels: int = setting(64, "channels at full size; up to 16 times as many further in", low=4, high=128)
+    channels: int = setting(64, "channels at full size; up to 16 times as many further in", low=1, high=128)
     upsamplings: int = setting(5, "how often the size doubles: 5 for 256 pixels, 6 for 512", low=3, high=7)
-    hidden: int = setting(128, "channels in which each layer looks at the areas", low=8, high=256)
+    middle_doubling: bool = setting(
+        False, "one of the doublings is between the middle blocks, as in the authors' networks for 512 pixels"
+    )
+    widest: int = setting(16, "how many times as many channels there are inside, at most", low=2, high=64)
+    hidden: int = setting(128, "channels in which each layer looks at the areas", low=1, high=256)
+    kernel: int = setting(3, "side of the kernels that look at the areas, an odd number", low=1, high=7)
     norm: str = norm_setting("batch")
     spectral: bool = setting(True, "spectral norm: the weights cannot run away")
+    latent: int = setting(
+        0, "numbers of a style's code, as the authors' networks with an encoder take; 0: none", low=0, high=4096
+    )
+    start_size: tuple[int, ...] = setting(
+        (), "[height, width] of what such a network makes of the code, which then fits itself to any size", low=1
+    )
     grad_checkpointing: bool = checkpointing_setting()
 
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"generator.kernel is {self.kernel}: it must be odd")
+        if len(self.start_size) != (2 if self.latent else 0) or any(side > 256 for side in self.start_size):
+            raise ValueError("generator.start_size goes with generator.latent: [height, width], at most 256 each")
 
 
 class _Spade(nn.Module):
@@ -37,11 +55,12 @@ class _Spade(nn.Module):
 
     def __init__(self, channels: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
-        norms = {"batch": nn.BatchNorm2d(channels, affine=False), "instance": nn.InstanceNorm2d(channels)}
-        self.norm = norms.get(settings.norm, nn.Identity())
-        self.look = nn.Sequential(nn.Conv2d(map_channels, settings.hidden, 3, 1, 1), nn.ReLU())
-        self.scale = nn.Conv2d(settings.hidden, channels, 3, 1, 1)
-        self.shift = nn.Conv2d(settings.hidden, channels, 3, 1, 1)
+        norms = {"batch": nn.BatchNorm2d(channels, affine=False), "none": nn.Identity()}
+        self.norm = norms.get(settings.norm, nn.InstanceNorm2d(channels))
+        window = settings.kernel, 1, settings.kernel // 2
+        self.look = nn.Sequential(nn.Conv2d(map_channels, settings.hidden, *window), nn.ReLU())
+        self.scale = nn.Conv2d(settings.hidden, channels, *window)
+        self.shift = nn.Conv2d(settings.hidden, channels, *window)
 
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
         """(N, channels, h, w), the map at any size (N, map_channels, H, W) → as ``x``."""
@@ -76,6 +95,19 @@ class _SpadeBlock(nn.Module):
         return x + y
 
 
+class CodeStart(nn.Linear):
+    """The start that a style's code gives. The code is 0, the mean of those that such networks are trained with."""
+
+    def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
+        super().__init__(code, channels * math.prod(size))
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, anything, h, w) → (N, channels, h, w)."""
+        start = super().forward(x.new_zeros(len(x), self.in_features))
+        return F.interpolate(start.unflatten(1, (-1, *self.size)), x.shape[-2:], mode="nearest")
+
+
 class SpadeGenerator(nn.Module):
     """From the map, tiny, by SPADE blocks of 1024, 1024×2, 512, 256, 128 and 64 channels, doubling between."""
 
@@ -83,12 +115,17 @@ class SpadeGenerator(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
-        doublings = settings.upsamplings
+        doublings, early = settings.upsamplings, settings.middle_doubling
         self.multiple = multiple_of(doublings, settings.norm)
         self.smallest = 2 ** (doublings + 1)  # norms need more than one value to train on
         self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
-        widths = [settings.channels * min(16, 2 ** (doublings - i)) for i in range(doublings + 1)]
-        self.start = nn.Conv2d(in_channels, widths[0], 3, 1, 1)
+        self.same_size = () if early else (1,)  # blocks before which nothing is doubled
+        outward = range(doublings - early, -1, -1)
+        widths = [settings.channels * min(settings.widest, 2**i) for i in outward]
+        if settings.latent:
+            self.start: nn.Module = CodeStart(settings.latent, widths[0], settings.start_size)
+        else:
+            self.start = nn.Conv2d(in_channels, widths[0], 3, 1, 1)
         self.first = _SpadeBlock(widths[0], widths[0], in_channels, settings)
         # One block after each doubling, and, as in the paper, two after the first.
         steps = [widths[:2], [widths[1]] * 2, *map(list, itertools.pairwise(widths[1:]))]
@@ -101,7 +138,7 @@ class SpadeGenerator(nn.Module):
         y = self.start(F.interpolate(x, (height, width), mode="nearest"))
         y = run_stages((self.first,), y, x, checkpointing=self.checkpointing)
         for i, block in enumerate(self.blocks):
-            y = y if i == 1 else F.interpolate(y, scale_factor=2.0, mode="nearest")
+            y = y if i in self.same_size else F.interpolate(y, scale_factor=2.0, mode="nearest")
             y = run_stages((block,), y, x, checkpointing=self.checkpointing)
         picture: Tensor = self.head(y)
         return picture

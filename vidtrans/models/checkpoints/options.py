@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from vidtrans.settings import Table
@@ -17,11 +18,11 @@ UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is th
 
 def read_options(checkpoint: Path) -> Table:
     """Return what the options beside a checkpoint say in our terms: ``size``, ``pairing``, ``notes``; {} without."""
-    options = _lines(checkpoint.parent)
+    options = option_lines(checkpoint)
     found: Table = {}
     side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
-    if side and 16 <= int(side) <= 8192:
-        found["size"] = int(side)
+    if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
+        found["size"] = short
     if options.get("model", "").lower() in UNPAIRED:
         found["pairing"] = {"name": "aligned", "settings": {}}
     said = [
@@ -32,9 +33,16 @@ def read_options(checkpoint: Path) -> Table:
     return found
 
 
-def _lines(folder: Path) -> dict[str, str]:
+def _short_side(width: int, aspect_ratio: str) -> int:
+    """Return the short side of SPADE's pictures, whose ``crop_size`` is their width; others have no aspect ratio."""
+    number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
+    return round(width / max(number, 1.0))
+
+
+def option_lines(checkpoint: Path) -> dict[str, str]:
+    """Return the options beside a checkpoint by their own names, as text; {} without."""
     for name in FILES:
-        path = folder / name
+        path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_BYTES:
             text = path.read_text("utf-8", "replace")
             parts = (line.partition(":") for line in text.splitlines())

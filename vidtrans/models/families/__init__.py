@@ -24,6 +24,7 @@ FAMILIES = Registry(
             "vidtrans.models.families.local_enhancer:LocalEnhancer",
             "local enhancers of pix2pixHD, with their global one",
         ),
+        "spade": Entry("vidtrans.models.families.spade:PeerSpade", "SPADE: label maps, 256 pixels and up"),
         "fast-style": Entry(
             "vidtrans.models.families.fast_style:FastStyle", "fast neural style of PyTorch's examples, of any width"
         ),

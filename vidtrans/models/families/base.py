@@ -65,15 +65,19 @@ class Layout:
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
-            if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.given):
-                self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
-            else:
-                self.constants[f"{ours}.{COUNTER}"] = ((), 0)
+            self.counter(ours, theirs)
         else:
             if norm == "instance":
                 for name in ("weight", "bias"):
                     self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
             self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
+
+    def counter(self, ours: str, theirs: str) -> None:
+        """Lay out how many batches a norm has seen, which old files do not say."""
+        if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.given):
+            self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
+        else:
+            self.constants[f"{ours}.{COUNTER}"] = ((), 0)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,10 @@ class Family:
         Sizes are read off the shapes, which may be any; what does not fit shows in a comparison.
         """
         raise NotImplementedError
+
+    def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
+        """Return the candidate with what the options of its training say, by their names, and its tensors do not."""
+        return candidate
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of one of our generators in a file of theirs; None for a generator of another kind.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, side
+from vidtrans.models.families.base import Candidate, Layout, Shapes, side
+from vidtrans.models.families.labels import LabelFamily, label_ports
 from vidtrans.models.families.resnet import Sizes, Walk, check_biases, first_norm, read_sizes, sizes_of, walk_body
 from vidtrans.settings import Table
 
@@ -14,7 +15,7 @@ BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
 MAX_ENHANCERS = 2
 
 
-class LocalEnhancer(Family):
+class LocalEnhancer(LabelFamily):
     """pix2pixHD's whole generator: ``model`` is the global one, ``model1_1`` and ``model1_2`` the first enhancer."""
 
     title = "pix2pixHD with local enhancers"
@@ -39,7 +40,7 @@ class LocalEnhancer(Family):
         layout = _lay_out(Layout(shapes), settings, replace(sizes, outputs=outputs))
         origin = {"dropout": True} if sizes.dropout else {}
         generator = {"name": "hd", "settings": settings}
-        return Candidate(generator, (sizes.inputs, outputs), layout, 1024, origin=origin)
+        return Candidate(generator, (sizes.inputs, outputs), layout, 1024, label_ports(sizes.inputs), origin=origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of an hd generator with enhancers."""

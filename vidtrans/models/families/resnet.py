@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, norm_kind, refuse_others, side
+from vidtrans.models.families.labels import LabelFamily, label_ports
 from vidtrans.settings import Table
 
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
@@ -188,7 +189,7 @@ def sizes_of(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes
     )
 
 
-class GlobalGenerator(Family):
+class GlobalGenerator(LabelFamily):
     """pix2pixHD's generator without local enhancers."""
 
     title = "global generator of pix2pixHD"
@@ -203,9 +204,8 @@ class GlobalGenerator(Family):
         settings["downsamplings"] = sizes.halvings
         layout = _lay_out_global(Layout(shapes), settings, sizes)
         origin = {"dropout": True} if sizes.dropout else {}
-        return Candidate(
-            {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs), layout, 512, origin=origin
-        )
+        generator, channels = {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs)
+        return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of an hd generator without enhancers."""

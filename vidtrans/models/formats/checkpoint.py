@@ -9,12 +9,12 @@ from typing import Any
 
 from vidtrans.errors import ModelError
 from vidtrans.models.checkpoints.contents import what_it_is
+from vidtrans.models.checkpoints.options import option_lines, read_options
 from vidtrans.models.checkpoints.pickle_machine import PickleError
 from vidtrans.models.checkpoints.torch_file import StoredTensor, is_bare_pickle, is_torch_file, read_torch_file
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.base import COUNTER, Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
-from vidtrans.settings import Table
 
 Tensors = Mapping[str, StoredTensor]
 WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
@@ -43,8 +43,8 @@ class CheckpointFormat(ForeignFormat):
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Return what the file holds. Raises ModelError."""
         found = recognise(path)
-        candidate = found.candidate
-        options = options_beside(path)
+        family: Family = FAMILIES.load(found.family)()
+        candidate, options = family.with_options(found.candidate, option_lines(path)), read_options(path)
         inputs, outputs = candidate.channels
         return ForeignModel(
             family=found.family,
@@ -125,10 +125,3 @@ def _tables(value: object) -> list[Tensors]:
         if tensors:
             found.append(tensors)
     return found
-
-
-def options_beside(path: Path) -> Table:
-    """Return what a file of options in a checkpoint's folder says, in our terms."""
-    from vidtrans.models.checkpoints.options import read_options
-
-    return read_options(path)
