@@ -11,10 +11,18 @@ from vidtrans.errors import ModelError
 from vidtrans.models.checkpoints.contents import what_it_is
 from vidtrans.models.checkpoints.options import option_lines, read_options
 from vidtrans.models.checkpoints.pickle_machine import PickleError
-from vidtrans.models.checkpoints.torch_file import StoredTensor, is_bare_pickle, is_torch_file, read_torch_file
+from vidtrans.models.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
+from vidtrans.models.checkpoints.torch_file import (
+    StoredTensor,
+    TorchFile,
+    is_bare_pickle,
+    is_torch_file,
+    read_torch_file,
+)
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.base import COUNTER, Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
+from vidtrans.models.formats.native import NativeFormat
 
 Tensors = Mapping[str, StoredTensor]
 WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
@@ -32,13 +40,18 @@ class Recognised:
 
 
 class CheckpointFormat(ForeignFormat):
-    """Files of ``torch.save`` with the tensors of a generator of a known family."""
+    """Files of ``torch.save``, and safetensors that are not ours, with the tensors of a generator of a known family."""
 
     suffixes = ()  # a bare name never means one: folders of training runs are full of them
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is a file of torch.save; or a pickle, of whatever: to say what is wrong with it."""
-        return is_torch_file(path) or is_bare_pickle(path)
+        """Return whether it is a file of torch.save, or safetensors of another tool.
+
+        Or a pickle, of whatever: to say what is wrong with it.
+        """
+        if is_torch_file(path) or is_bare_pickle(path):
+            return True
+        return is_safetensors(path) and not NativeFormat().detect(path)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Return what the file holds. Raises ModelError."""
@@ -76,8 +89,8 @@ def _lacks_counters(candidate: Candidate) -> bool:
 def recognise(path: Path) -> Recognised:
     """Return which network a checkpoint holds. Raises ModelError, which says what it is where it holds none."""
     try:
-        made = read_torch_file(path) if is_torch_file(path) else None
-    except PickleError as error:
+        made = _read(path)
+    except (PickleError, SafetensorsError) as error:
         raise ModelError(str(path), str(error), "copy it again, or save its state_dict() anew") from None
     if made is None:
         raise ModelError(str(path), "it is a pickle, but no file of torch.save", "give a checkpoint of a generator")
@@ -98,6 +111,13 @@ def recognise(path: Path) -> Recognised:
             if best is None or fit.share > best[0].share:
                 best = fit, name, family
     raise _refusal(path, made.value, made.needs, best)
+
+
+def _read(path: Path) -> TorchFile | None:
+    """Return what a file describes; None where it is a pickle of another kind."""
+    if is_torch_file(path):
+        return read_torch_file(path)
+    return TorchFile(read_safetensors(path), []) if is_safetensors(path) else None
 
 
 def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
