@@ -13,6 +13,7 @@ PAIRINGS = Registry(
         "edges": Entry("vidtrans.pairing.edges:Edges", "lines found in a frame → the frame"),
         "sketch": Entry("vidtrans.pairing.sketch:Sketch", "soft pencil lines → the frame"),
         "regions": Entry("vidtrans.pairing.regions:Regions", "flat coloured areas → the frame"),
+        "labels": Entry("vidtrans.pairing.labels:Labels", "label maps, a channel for each class → the picture"),
         "colorize": Entry("vidtrans.pairing.colorize:Colorize", "grey → colour; the light stays the frame's own"),
         "enlarge": Entry("vidtrans.pairing.enlarge:Enlarge", "a small picture → a large one (super-resolution)"),
         "denoise": Entry("vidtrans.pairing.denoise:Denoise", "a noisy frame → a clean one"),

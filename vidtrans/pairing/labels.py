@@ -1,0 +1,166 @@
+"""Label maps → picture: the frame says what is where, by grey levels or by flat colours; a channel for each class.
+
+What pix2pixHD and SPADE take: planes of 0 and 1, and, where objects touch, one more with the borders between them
+(Wang et al., CVPR 2018; Park et al., CVPR 2019). Theirs are borders of objects; here they are borders of labels, as a
+label map does not say which object a pixel is of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import setting
+
+COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
+MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
+GREYS = 256
+STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a pixel to a neighbour; the one across is at minus that
+GOLDEN_ANGLE = (
+    137.508  # degrees between the hues of classes that follow each other: none of the first dozens look alike
+)
+
+
+@dataclass(frozen=True)
+class LabelsSettings:
+    """What the values of a label map mean."""
+
+    classes: int = setting(35, "how many classes there are; 35 are those of Cityscapes", low=1, high=MAX_CLASSES)
+    palette: str = setting(
+        "", "the classes' colours in order, as in '#804080 #f423e8'; empty: grey levels are the classes' numbers"
+    )
+    boundaries: bool = setting(False, "a channel more, with the borders between labels, as of pix2pixHD's instances")
+    rest_is_last: bool = setting(
+        False, "grey levels beyond the classes are of the last class ('do not care'); otherwise of none"
+    )
+    clean: bool = setting(
+        True,
+        "pixels between two labels, as scaling mixes them, get that of a neighbour; false for maps at their own size",
+    )
+
+    def __post_init__(self) -> None:
+        count = len(colours(self.palette))
+        if count > self.classes:
+            raise ValueError(f"pairing.palette has {count} colours, for {self.classes} pairing.classes")
+        if not count and self.classes > GREYS:
+            raise ValueError(f"pairing.classes is {self.classes}: grey levels name {GREYS}; give a pairing.palette")
+
+
+class Labels(Pairing):
+    """A channel for each class, 255 where it is, and one for borders where the settings ask for it."""
+
+    name = "labels"
+    version = 1
+    needs_target = True
+    drawing_kind = "flats"
+    Settings = LabelsSettings
+    settings: LabelsSettings
+
+    def __init__(self, settings: LabelsSettings) -> None:
+        super().__init__(settings)
+        self.in_channels = settings.classes + settings.boundaries
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """((H, W, 3) uint8,) → (H, W, classes or one more) uint8, 0 or 255."""
+        labels = self._labels(frames[0])
+        rows = np.eye(self.settings.classes + 1, self.in_channels, dtype=np.uint8) * 255
+        rows[-1] = 0  # of no class, −1
+        planes = rows[labels]
+        if self.settings.boundaries:
+            planes[..., -1] = _borders(labels)
+        return planes
+
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8, a label map → the same as of a frame, which is one too."""
+        return self.input([picture])
+
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Each class in its colour: (H, W, 3) uint8."""
+        planes = net_input[..., : self.settings.classes]
+        shown = _shown_colours(self.settings)[planes.argmax(axis=2)]
+        shown[planes.max(axis=2) == 0] = 0
+        return shown
+
+    def _labels(self, frame: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 → (H, W) int16: each pixel's class; −1: none."""
+        settings, table = self.settings, colours(self.settings.palette)
+        if len(table):
+            labels = _nearest(frame, table)
+        else:
+            labels = frame[..., 0].astype(np.int16)
+            labels[labels >= settings.classes] = settings.classes - 1 if settings.rest_is_last else -1
+        return _without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
+
+
+def colours(palette: str) -> np.ndarray:
+    """Return the colours of a palette, (N, 3) uint8, N may be 0. Raises ValueError for what names no colour."""
+    parts = palette.replace(",", " ").split()
+    found = [COLOUR.fullmatch(part) for part in parts]
+    wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
+    if wrong:
+        raise ValueError(f"pairing.palette: '{wrong[:20]}' is no colour; write '#rrggbb'")
+    return np.array([list(bytes.fromhex(match[1])) for match in found if match], np.uint8).reshape(-1, 3)
+
+
+def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, colours (N, 3) → (H, W) int16: the number of the nearest, the first of those equally near."""
+    wide = frame.astype(np.int32)
+    codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
+    pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    best, least = np.zeros(len(codes), np.int16), np.full(len(codes), 3 * GREYS**2, np.int32)
+    for number, colour in enumerate(table.astype(np.int32)):
+        distance = np.square(pixels - colour).sum(axis=1)
+        best[distance < least] = number
+        np.minimum(least, distance, out=least)
+    return best[inverse].reshape(frame.shape[:2])
+
+
+def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """(H, W) int16, (H, W, 1 or 3) uint8 → (H, W) int16: mixtures of two neighbours get the label of what is nearest.
+
+    A mixture lies strictly between the pixels on two opposite sides of it, in every channel in which these differ.
+    """
+    box = np.ones((3, 3), np.uint8)
+    rows, columns = np.nonzero(cv2.dilate(labels, box) != cv2.erode(labels, box))  # all else is within an area
+    padded, found = np.pad(frame, ((1, 1), (1, 1), (0, 0)), mode="edge"), np.zeros(len(rows), bool)
+    here = frame[rows, columns]
+    for dy, dx in STEPS:
+        one, other = (padded[rows + 1 + sign * dy, columns + 1 + sign * dx] for sign in (1, -1))
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        between = ((low < here) & (here < high)) | ((low == here) & (here == high))
+        found |= between.all(axis=1) & (low != high).any(axis=1)
+    mixed = np.zeros(labels.shape, bool)
+    mixed[rows[found], columns[found]] = True
+    if not mixed.any() or mixed.all():
+        return labels
+    _, nearest = cv2.distanceTransformWithLabels(
+        mixed.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    label_of = np.zeros(nearest.max() + 1, np.int16)
+    label_of[nearest[~mixed]] = labels[~mixed]
+    return label_of[nearest]
+
+
+def _borders(labels: np.ndarray) -> np.ndarray:
+    """(H, W) → (H, W) uint8: 255 on both sides of each border."""
+    borders = np.zeros(labels.shape, np.uint8)
+    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    borders[:, 1:][across] = borders[:, :-1][across] = 255
+    borders[1:][down] = borders[:-1][down] = 255
+    return borders
+
+
+def _shown_colours(settings: LabelsSettings) -> np.ndarray:
+    """Return a colour for each class, (classes, 3) uint8: of the palette, and others for people to tell apart."""
+    number = np.arange(settings.classes)
+    hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
+    hsv = np.stack([hue, np.full(len(number), 0.65), value], axis=1).astype(np.float32)
+    shown = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
+    table = colours(settings.palette)
+    shown[: len(table)] = table
+    return shown
