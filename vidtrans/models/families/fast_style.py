@@ -28,21 +28,22 @@ class FastStyle(Family):
         settings: Table = {"channels": side(shapes, FIRST, 0, 1), "blocks": max(1, len(blocks))}
         inputs, outputs = side(shapes, FIRST, 1, 1), side(shapes, "deconv3.conv2d.weight", 0, 3)
         generator = {"name": "style-net", "settings": settings}
-        layout = lay_out(shapes, settings, inputs, outputs)
+        layout = lay_out(Layout(shapes), settings, inputs, outputs)
         return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME)
 
-    def their_names(self, generator: Table, origin: Table, shapes: Shapes) -> Layout | None:
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of a style network of this lineage."""
-        settings = generator["settings"]
-        ours = settings["padding"], settings["upsampling"], settings["head"], settings["conv_bias"]
-        if generator["name"] != "style-net" or ours != ("mirror", "nearest", "linear", True):
+        if name != "style-net":
             return None
-        return lay_out({}, settings, shapes["entrance.conv.weight"][1], shapes["head.conv.weight"][0])
+        theirs = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
+        if other := [key for key, value in theirs.items() if settings[key] != value]:
+            raise ValueError(f"generator.{other[0]} is {settings[other[0]]}, theirs is always {theirs[other[0]]}")
+        return lay_out(Layout(), settings, *channels)
 
 
-def lay_out(shapes: Shapes, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Return the layout of a network with these ``channels`` and ``blocks``."""
-    layout, width = Layout(shapes), settings["channels"]
+def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
+    """Fill in the layout of a network with these ``channels`` and ``blocks``, and return it."""
+    width = settings["channels"]
 
     def layer(ours: str, conv: str, norm: str, sizes: tuple[int, int], kernel: int = 3) -> None:
         layout.conv(f"{ours}.conv", f"{conv}.conv2d", (sizes[1], sizes[0], kernel, kernel), bias=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vidtrans.models.families.base import COUNTER, STATISTICS, Candidate, Layout, Shapes, side
+from vidtrans.models.families.base import STATISTICS, Candidate, Layout, Shapes, side
 from vidtrans.models.families.labels import LABEL_PORTS, LabelFamily
 from vidtrans.settings import Table
 

@@ -7,6 +7,7 @@ from vidtrans.settings import Table
 
 NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # by halvings; ours for any other number is unet-256
 MAX_HALVINGS = 9
+OURS_ALONE: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
 
 def block(depth: int) -> str:
@@ -44,7 +45,7 @@ class PeerUNet(Family):
         """Return the layout of a U-Net."""
         if name not in ("unet-256", *NAMES.values()):
             return None
-        refuse_others(settings, {"upsample": "transposed", "skip_connections": True})
+        refuse_others(settings, OURS_ALONE)
         return lay_out(Layout(counted=origin.get("counters", True)), settings, *channels)
 
 

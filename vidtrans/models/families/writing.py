@@ -22,15 +22,14 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
         UsageError: No family can hold it.
     """
     from vidtrans.models.weights import weights_of
-    from vidtrans.networks import GENERATORS
+    from vidtrans.networks import GENERATORS, UNTRAINED
     from vidtrans.networks.init import complete_settings, inner_generator
 
     name, what = record.generator["name"], "the other tools' .pth files"
     if record.plate or record.memory:
         raise UsageError(what, "they hold no background plate and no memory", "train a model without")
-    if name not in GENERATORS:
-        raise UsageError(what, f"none of these tools has a generator like '{name}'", "use --format onnx")
-    settings = complete_settings(GENERATORS, name, record.generator["settings"], "generator")
+    registry = UNTRAINED if name in UNTRAINED else GENERATORS
+    settings = complete_settings(registry, name, record.generator["settings"], "generator")
     channels = (record.ports.get("in_channels", record.in_channels), record.ports.get("out_channels", 3))
     state = weights_of(inner_generator(generator))
     for family_name in FAMILIES:
