@@ -1,0 +1,55 @@
+"""Files of other tools, imported behind their ports, and how far their pictures are from what they were there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peer_files import RANGES, Variant, input_of, save_variant
+from torch import Tensor, nn
+
+from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
+from vidtrans.models.model_file import file_in_folder
+from vidtrans.networks.init import build_generator
+from vidtrans.settings import Table
+
+
+def described(path: Path) -> tuple[ForeignFormat, ForeignModel, Path]:
+    """Return a file's format, what it holds, and the file itself where a folder was given."""
+    path = file_in_folder(path) if path.is_dir() else path
+    form = load_format(format_of(path))
+    assert isinstance(form, ForeignFormat)
+    return form, form.describe(path), path
+
+
+def imported(path: Path) -> tuple[nn.Module, ForeignModel]:
+    """Return a file's generator behind its ports, in eval mode, and what the file holds."""
+    form, model, path = described(path)
+    ports: Table = {"in_channels": 3, "out_channels": 3} | model.ports
+    generator = build_generator(model.generator["name"], model.generator["settings"], ports["in_channels"], ports=ports)
+    generator.load_state_dict({f"network.{name}": t for name, t in form.read_weights(path, model).items()})
+    return generator.eval(), model
+
+
+def saved_in_folder(variant: Variant, folder: Path, container: str, seed: int) -> tuple[nn.Module, Path]:
+    """Write a variant with the options of its training that its tensors do not show; return network and path."""
+    folder.mkdir()
+    theirs = save_variant(variant, folder / "latest_net_G.pth", container, seed)
+    if variant.architecture.get("upsampling") == "more":
+        (folder / "opt.txt").write_text("----- Options -----\n    num_upsampling_layers: more   \t[default: normal]\n")
+    return theirs, folder / "latest_net_G.pth"
+
+
+def difference(ours: nn.Module, theirs: nn.Module, variant: Variant) -> tuple[float, float]:
+    """Return the largest difference of two networks' pictures in [−1, 1], and how far theirs vary."""
+    x = input_of(variant)
+
+    def signed(values: Tensor, kind: str) -> Tensor:
+        low, high = RANGES[kind]
+        return (values - low) / (high - low) * 2 - 1
+
+    with torch.no_grad():
+        expected = signed(theirs(x), variant.out_values)
+        found = ours(signed(x, variant.values))
+    return float((found - expected).abs().max()), float(expected.std())
