@@ -50,8 +50,10 @@ NAMES = {  # digest of the weights' names, the recorded settings, the mean squar
         "d27cb4e9fd36120e",
         {
             "channels": 4,
+            "conv_bias": False,
             "downsamplings": 8,
             "dropout": 0.5,
+            "inner_norm": False,
             "norm": "batch",
             "skip_connections": True,
             "upsample": "transposed",
