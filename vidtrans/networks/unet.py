@@ -68,6 +68,14 @@ class _UNetUp(nn.Sequential):
         )
 
 
+def _takes_one_value(settings: UNetSettings) -> bool:
+    """Return whether the innermost layer may be a single pixel where it has a norm.
+
+    A ``PictureNorm`` forgets it, and skips carry the picture all the same, as in pix2pix-tensorflow at 256 pixels.
+    """
+    return settings.norm == "none" or (settings.norm == "picture" and settings.skip_connections)
+
+
 class UNet(nn.Module):
     """C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, a skip between layers of one size.
 
@@ -82,7 +90,7 @@ class UNet(nn.Module):
         self.skips, self.checkpointing = settings.skip_connections, settings.grad_checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
-        if settings.inner_norm and settings.norm not in ("none", "picture"):  # they need more than one value
+        if settings.inner_norm and not _takes_one_value(settings):
             self.smallest = 2 ** (depth + 1)
             self.multiple = self.multiple if settings.norm == "batch" else self.smallest
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]
