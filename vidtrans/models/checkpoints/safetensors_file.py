@@ -64,7 +64,9 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
         table = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise SafetensorsError("its header is damaged") from None
-    table.pop("__metadata__", None)
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise SafetensorsError("its metadata are not texts")
     if len(table) > MAX_TENSORS:
         raise SafetensorsError("it has more tensors than any model")
     return table, 8 + length

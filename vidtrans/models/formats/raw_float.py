@@ -102,13 +102,21 @@ def _entry(path: Path, name: str, entry: object) -> tuple[Path, Shape]:
         raise ModelError(str(path), f"its variable '{name[:80]}' has no file or no shape", COPY)
     is_plain = filename not in ("", ".", "..") and not set(filename) & set("/\\:\0") and len(filename) < 256
     file = path.parent / filename if is_plain else path
-    if not is_plain or file.resolve().parent != path.parent.resolve():
+    if not is_plain or not _is_inside(file, path.parent):
         raise ModelError(str(path), f"its variable '{name[:80]}' is in a file outside its folder", "do not use it")
     if not file.is_file():
         raise ModelError(str(path), f"the file '{filename}' of its variable '{name[:80]}' is missing", COPY)
     if (size := file.stat().st_size) != 4 * math.prod(shape):
         raise ModelError(str(file), f"it has {size} bytes, not the {4 * math.prod(shape)} of its shape", COPY)
     return file, shape
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Return whether a file, or what a link leads to, lies right in a folder."""
+    try:
+        return file.resolve().parent == folder.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False
 
 
 def _network(shapes: Shapes) -> tuple[Table, Layout]:
