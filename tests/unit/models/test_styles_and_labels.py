@@ -258,7 +258,8 @@ def test_a_pict_file_has_no_statistics_and_says_so() -> None:
     pict()
     _, model, _ = described(Path("model.pict"))
     assert model.generator["settings"]["norm"] == "picture"
-    assert "each picture" in model.origin["statistics"]
+    assert model.origin == {"statistics": False}
+    assert "each picture" in model.notes[0]
     with pytest.raises(UsageError, match="--pairing"):
         load_generator(Path("model.pict"))
 

@@ -53,7 +53,8 @@ class PictFormat(ForeignFormat):
             generator={"name": NAMES.get(halvings, "unet-256"), "settings": settings},
             ports={"in_channels": inputs, "out_channels": outputs},
             size=2**halvings,
-            origin={"statistics": "none: its norms use those of each picture"},
+            origin={"statistics": False},
+            notes=("its file has no statistics: its norms use those of each picture, or of a clip (--calibrate)",),
         )
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
