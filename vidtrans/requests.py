@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from vidtrans.errors import UsageError
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW
+from vidtrans.models.exporting import EXPORTS
 
 if TYPE_CHECKING:
     from vidtrans.batch.jobs import BatchOptions
@@ -432,6 +433,34 @@ class ImportRequest:
         if self.norms == "picture" and self.calibrate is not None:
             why = "statistics of each picture need no clip"
             raise UsageError("--norms picture and --calibrate", why, "leave one of them out")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """A ``model`` written in the ``format`` of other programs.
+
+    ``whole``: the file holds the pairing too: RGB in, RGB out. ``look`` and ``stroke_size``, 0 to 1: of a model of
+    looks in a whole file, which one it paints and how; its first one and 0.5 where they are not given.
+    """
+
+    model: str
+    format: str
+    output: Path | None = None
+    whole: bool = False
+    look: str = ""
+    stroke_size: float | None = None
+
+    def __post_init__(self) -> None:
+        kind = EXPORTS[self.format]  # an unknown name is an error
+        check_suffix(self.output, f"--format {self.format}", kind.suffix)
+        if self.whole and not kind.takes_whole:
+            raise UsageError("--whole", f"a {kind.suffix} file holds weights alone", "leave it out")
+        given = ["--look"] * bool(self.look) + ["--stroke-size"] * (self.stroke_size is not None)
+        if given and not self.whole:
+            remedy = f"add --whole, or leave {given[0]} out"
+            raise UsageError(given[0], "the file holds the network alone, whose input says it", remedy)
+        if self.stroke_size is not None and not 0 <= self.stroke_size <= 1:
+            raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -55,6 +55,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "live": ("--model", "next", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
+    "model export": ("flower", "--format", "torchscript", "-o", "f.pt"),
     "bench": ("--dry-run",),
     "doctor": (),
 }
@@ -150,10 +151,10 @@ def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name}")
-    said(capsys, 0, name, *RUNS[name], *cache)
+    cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
+    said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
-        said(capsys, 0, name, *RUNS[name], *cache, *more)
+        said(capsys, 0, *name.split(), *RUNS[name], *cache, *more)
     assert offered(name) - read == set()
 
 

@@ -19,6 +19,7 @@ from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
+from vidtrans.models.exporting import EXPORTS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
@@ -37,7 +38,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS)
+ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS, EXPORTS)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [

@@ -1,4 +1,4 @@
-"""``vidtrans model list``, ``show``, ``formats`` and ``import``."""
+"""``vidtrans model list``, ``show``, ``formats``, ``import`` and ``export``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import click
 from vidtrans.cli.command import command_options, console_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, output_option, setting_option
-from vidtrans.cli.types import FILE, RegistryName
-from vidtrans.cli.words import next_command
+from vidtrans.cli.types import FILE, MODEL, RegistryName
+from vidtrans.cli.words import next_command, timing
 from vidtrans.config.recipe import NO_PAIRING
 from vidtrans.errors import strip_controls
 from vidtrans.networks.ports import RANGES
 from vidtrans.requests import NORMS
 
 if TYPE_CHECKING:
-    from vidtrans.requests import ImportRequest
+    from vidtrans.requests import ExportRequest, ImportRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
 
@@ -129,6 +129,45 @@ def model_show(name: str, console: Console) -> None:
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
     console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(strip_controls, lines)))
+
+
+@model.command("export")
+@click.argument("model", type=MODEL, metavar="MODEL")
+@click.option(
+    "--format",
+    "format",
+    required=True,
+    type=RegistryName("vidtrans.models.exporting:EXPORTS", "export format"),
+    help="What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
+)
+@output_option("The file.  [default: MODEL with the format's ending]")
+@click.option("--whole", is_flag=True, help="RGB in, RGB out: with the pairing (edges, say) and the range of colours.")
+@click.option("--look", default="", metavar="NAME", help="With --whole: which look of a model with several.")
+@click.option(
+    "--stroke-size",
+    type=float,
+    metavar="X",
+    help="With --whole, of a look from pictures: 0 fine, 1 broad.  [default: 0.5]",
+)
+@command_options("cache_dir", "overwrite", "dry_run", request="ExportRequest")
+def model_export(request: ExportRequest, context: Context, console: Console) -> None:
+    """Write MODEL as a file for other programs, for pictures of any size.
+
+    Before the file gets its name it is run on pictures of three sizes and compared with the model.
+    """
+    from vidtrans.pipeline.model_export import export_model
+
+    table = export_model(request, context)
+    console.result(table, _export_text(table))
+
+
+def _export_text(table: Table) -> str:
+    if table.get("dry_run"):
+        return f"would write {table['output']}"
+    takes = "RGB in, RGB out" if table["whole"] else "the network alone"
+    same = f"at most {table['max_difference']:.2g} from the model, where colours are from -1 to 1"
+    size = f"{table['bytes'] / 1e6:.1f} MB"
+    return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
 
 
 def _plate(table: Table) -> str:

@@ -58,7 +58,7 @@ class WarpMixSettings:
             )
 
 
-class _SingleNorm(nn.InstanceNorm2d):
+class SingleNorm(nn.InstanceNorm2d):
     """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it.
 
     On a CPU picture by picture, as batch norms of one: the same numbers, and channels that lie last stay there. What
@@ -69,6 +69,7 @@ class _SingleNorm(nn.InstanceNorm2d):
         super().__init__(channels, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
         if x.device.type != "cpu":
             return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
         parts = [torch.batch_norm(p, self.weight, self.bias, None, None, True, 0.0, self.eps, True) for p in x.split(1)]
@@ -81,7 +82,7 @@ class _ModulatedConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = _SingleNorm(outputs)
+        self.norm = SingleNorm(outputs)
         self.activate = activate
 
     def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:

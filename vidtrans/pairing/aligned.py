@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 from vidtrans.settings import setting
 
 
@@ -26,4 +26,5 @@ class Aligned(Pairing):
     pointwise = True
     deep = True
     has_tensor_form = True
+    operators = PLAIN_OPERATORS
     Settings = AlignedSettings

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DrawingKind = Literal["", "lines", "flats"]
+PLAIN_OPERATORS = "vidtrans.pairing.operators.base:PairingOperators"  # where the input is the frame itself
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Pairing:
         stride: Frames between a pair and the one that follows it in time.
         has_clock: The network sees a clock beside its pictures, see ``clock``.
         has_tensor_form: ``tensor_input`` makes of tensors what ``input`` makes of arrays, bit for bit.
+        operators: "module:Class" of what exported files compute in its place, see ``pairing.operators``; '' for none.
+        operators_refusal: Why there is none, to end a sentence.
     """
 
     name: ClassVar[str]
@@ -75,6 +78,8 @@ class Pairing:
     in_channels = 3
     min_frames = 1
     upscale_factor = 1
+    operators = ""
+    operators_refusal = "it does not say how it is written as operators"
     guides: tuple[str, ...] = ()
     offsets: tuple[int, ...] = (0,)
     stride = 1

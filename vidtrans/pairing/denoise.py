@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 from vidtrans.pairing.sensor_noise import add_sensor_noise
 from vidtrans.settings import setting
 
@@ -35,6 +35,7 @@ class Denoise(Pairing):
     at_source_size = True
     deep = True
     has_tensor_form = True
+    operators = PLAIN_OPERATORS
     Settings = DenoiseSettings
     settings: DenoiseSettings
 

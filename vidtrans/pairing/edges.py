@@ -54,6 +54,7 @@ class Edges(Pairing):
     version = 2
     drawing_kind = "lines"
     tunable = ("density", "sigma", "hysteresis", "min_gradient")
+    operators = "vidtrans.pairing.operators.edge_operators:EdgeOperators"
     Settings = EdgesSettings
     settings: EdgesSettings
 

@@ -31,6 +31,7 @@ class Enlarge(Pairing):
     at_source_size = True
     deep = True
     has_tensor_form = True
+    operators = "vidtrans.pairing.operators.plane_operators:EnlargeOperators"
     Settings = EnlargeSettings
     settings: EnlargeSettings
 

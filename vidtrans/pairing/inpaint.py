@@ -51,6 +51,7 @@ class Inpaint(Pairing):
     finishes = True
     has_tensor_form = True
     tunable = ("mask_dilation",)
+    operators_refusal = "a mask comes beside the frame"
     Settings = InpaintSettings
     settings: InpaintSettings
     in_channels = 4

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidtrans.pairing.base import Pairing, PairPositions
+from vidtrans.registry import unknown_name
 from vidtrans.settings import setting
 
 STROKE_LEVELS = (0, 128, 255)  # of the plane that says how large strokes are; what lies between is interpolated
@@ -34,6 +35,7 @@ class Look(Pairing):
     name = "look"
     version = 1
     has_target = False
+    operators = "vidtrans.pairing.operators.plane_operators:LookOperators"
     Settings = LookSettings
     settings: LookSettings
 
@@ -76,6 +78,15 @@ class Look(Pairing):
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return the frame."""
         return net_input[..., :3]
+
+
+def look_conditions(pairing: Look, name: str, stroke: float) -> tuple[float, ...]:
+    """Return the values of a pairing's planes, 0 to 1, for one look, by itself the first. Raises UsageError."""
+    looks = pairing.settings.looks
+    if name and name not in looks:
+        raise unknown_name("look", name, list(looks))
+    shares = [float(look == (name or looks[0])) for look in looks]
+    return (*(shares if len(looks) > 1 else ()), stroke)
 
 
 def condition_planes(looks: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.pairing.base import Pairing, PairPositions
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.settings import setting
 
@@ -39,6 +39,7 @@ class NextFrame(Pairing):
     pointwise = True
     deep = True
     has_tensor_form = True
+    operators_refusal = "it takes several frames, or a clock"
     Settings = NextFrameSettings
     settings: NextFrameSettings
 
@@ -46,6 +47,8 @@ class NextFrame(Pairing):
         super().__init__(settings)
         step, context = settings.step, settings.context_frames
         self.in_channels = 3 * context + (CHANNELS if settings.time_encoding else 0)
+        if context == 1 and not settings.time_encoding:
+            self.operators = PLAIN_OPERATORS
         self.has_clock = settings.time_encoding
         self.stride = step
         self.min_frames = context * step + 1

@@ -62,6 +62,7 @@ class Regions(Pairing):
     version = 1
     drawing_kind = "flats"
     tunable = ("smoothing", "levels", "contour_sigma", "min_area")
+    operators_refusal = "areas are found one after the other, pixel by pixel"
     Settings = RegionsSettings
     settings: RegionsSettings
 

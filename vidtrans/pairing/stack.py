@@ -35,6 +35,7 @@ class Stack(Pairing):
     version = 1
     needs_target = True
     pointwise = True
+    operators_refusal = "several pictures stand for one frame"
     Settings = StackSettings
     settings: StackSettings
 

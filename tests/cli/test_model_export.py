@@ -1,0 +1,124 @@
+"""``vidtrans model export``: what is written and said, what is refused."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from chain import refuse, said, said_json
+
+from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks.init import build_generator, initialise
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+
+
+def model(pairing: str, channels: int, **settings: Any) -> Path:
+    """A model file of the smallest network, with a pairing of so many channels."""
+    network = build_generator("few-shot", {"channels": 8, "blocks": 1}, channels)
+    initialise(network, 0)
+    record = ModelRecord(
+        {"name": "few-shot", "settings": {"channels": 8, "blocks": 1}},
+        {"name": pairing, "settings": settings},
+        channels,
+        3,
+        64,
+        NORMALISATION,
+        {},
+        {"author": "A. Painter", "licence": "CC0"},
+    )
+    path = Path(f"{pairing}.safetensors")
+    save_model(path, network, record)
+    return path
+
+
+def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    table = said_json(capsys, 0, "model", "export", model("edges", 1), "--format", "onnx")
+    assert table["output"] == "edges.onnx"
+    assert table["opset"] <= 17
+    assert table["max_difference"] <= 1e-3
+    assert len(table["compared_sizes"]) == 3
+    session = onnxruntime.InferenceSession("edges.onnx", providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta()
+    assert about.producer_name == "vidtrans"
+    assert json.loads(about.custom_metadata_map["vidtrans"])["card"] == {"author": "A. Painter", "licence": "CC0"}
+    assert "from -1 to 1" in about.custom_metadata_map["input"]
+    for count, height, width in ((1, 5, 7), (2, 33, 20)):
+        [output] = session.run(None, {"input": np.zeros((count, 1, height, width), np.float32)})
+        assert output.shape == (count, 3, height, width)
+    [[name, *sizes]] = [(i.name, *i.shape) for i in session.get_inputs()]
+    assert (name, sizes) == ("input", ["N", 1, "H", "W"])
+
+
+def test_the_same_model_gives_the_same_bytes(capsys: Capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    path = model("edges", 1)
+    for output in ("a.onnx", "b.onnx"):
+        said(capsys, 0, "model", "export", path, "--format", "onnx", "--whole", "-o", output)
+    assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
+
+
+def test_a_torchscript_file_runs_by_itself(capsys: Capsys) -> None:
+    path = model("aligned", 3)
+    text = said(capsys, 0, "model", "export", path, "--format", "torchscript")
+    assert "aligned.pt: the network alone" in text
+    loaded, x = torch.jit.load("aligned.pt"), torch.rand(1, 3, 24, 32)
+    wanted = (load_generator(path)[0](x * 2 - 1) + 1) / 2
+    assert torch.allclose(loaded(x), wanted, atol=1e-4)
+
+
+def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:
+    options = (model("aligned", 3), "--format", "torchscript", "-o", "m.pt")
+    assert "would write m.pt" in said(capsys, 0, "model", "export", *options, "--dry-run")
+    assert not Path("m.pt").exists()
+    said(capsys, 0, "model", "export", *options)
+    assert "up to date" in said(capsys, 0, "model", "export", *options)
+    assert "use --overwrite" in refuse(capsys, "model", "export", *options, "--whole")
+    said(capsys, 0, "model", "export", *options, "--whole", "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("inpaint.safetensors", "--whole"), "its pairing 'inpaint' cannot be part of a file: a mask comes beside"),
+        (("inpaint.safetensors", "--look", "oil"), "add --whole, or leave --look out"),
+        (("inpaint.safetensors", "-o", "m.onnx"), "--format torchscript is a .pt file"),
+        (("aligned.safetensors", "--whole", "--look", "oil"), "was not made by 'vidtrans look'"),
+        (("aligned.safetensors", "--whole", "--stroke-size", "nan"), "--stroke-size nan: out of bounds"),
+        (("look.safetensors", "--whole", "--look", "oill"), "did you mean 'oil'?"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_a_line(arguments: tuple[str, ...], line: str, capsys: Capsys) -> None:
+    model("inpaint", 4)
+    model("aligned", 3)
+    model("look", 6, looks=["oil", "ink"])
+    assert line in refuse(capsys, "model", "export", *arguments, "--format", "torchscript")
+    assert list(Path().glob("*.pt")) == []
+
+
+def test_identity_has_nothing_to_export(capsys: Capsys) -> None:
+    said(capsys, 3, "model", "export", "identity", "--format", "onnx")
+
+
+def test_without_the_extra_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name in ("onnx", "onnxruntime"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    path = model("aligned", 3)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert "pip install 'vidtrans[onnx]'" in refuse(capsys, "model", "export", path, "--format", "onnx")
+    assert list(Path().glob("*.onnx")) == []

@@ -1,0 +1,204 @@
+"""Every export format with every generator and every pairing: what is written computes what the model does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from conftest import DATA
+from torch import nn
+from variants import least
+
+from vidtrans.models.exporting import EXPORTS, load_export
+from vidtrans.models.exporting.base import ExportSubject
+from vidtrans.models.exporting.comparing import run_model
+from vidtrans.models.exporting.graphs import pairing_operators
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks import GENERATORS
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.look import Look, look_conditions
+from vidtrans.settings import Table
+from vidtrans.video.images.picture import read_picture, resize
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CANNOT = {"regions", "inpaint", "stack"}  # those in docs/guides/export.md
+VARIANTS: dict[str, list[Table]] = {
+    "edges": [{"gradient_channel": True}, {"sigma": 0.0}, {"sigma": 4.0, "density": 0.4, "hysteresis": 0.1}],
+    "sketch": [{"shading": 0.5, "sigma": 2.0}],
+    "enlarge": [{"factor": 3}, {"factor": 4}],
+    "look": [{"looks": ("ink", "oil")}],
+}
+WRITTEN = [(name, table) for name in PAIRINGS if name not in CANNOT for table in ({}, *VARIANTS.get(name, []))]
+NETWORKS: list[tuple[str, Table]] = [
+    *((name, {}) for name in GENERATORS),
+    ("residual", {"norm": "instance", "self_attention": True, "squeeze_excitation": True, "upsample": "bilinear"}),
+    ("unet-small", {"head": "resize", "residual": True}),
+    ("unet-64", {"norm": "instance", "upsample": "pixel-shuffle", "skip_connections": False}),
+    ("hd", {"enhancers": 1}),
+    ("spade", {"norm": "instance", "spectral": False}),
+]
+
+
+def lively(network: nn.Module) -> Any:
+    """Draw weights with which a picture's contrast reaches the output, which those of a fresh network would lose."""
+    initialise(network, 0)
+    rng = torch.Generator().manual_seed(1)
+    for name, parameter in network.named_parameters():
+        if name == "nodes":
+            parameter.data += 0.3 * torch.rand(parameter.shape, generator=rng)
+        elif parameter.ndim == 4:
+            nn.init.normal_(parameter, 0, (2 / parameter[0].numel()) ** 0.5, generator=rng)
+        elif "gate" in name:
+            parameter.data.fill_(0.5)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            module.running_mean.normal_(0, 0.1, generator=rng)
+            module.running_var.uniform_(0.5, 1.5, generator=rng)  # type: ignore[union-attr]
+    return network.eval()
+
+
+def subject(generator: str, table: Table, pairing: str = "aligned", settings: Table | None = None) -> ExportSubject:
+    """A model of small networks; whole where its pairing is not 'aligned'."""
+    made = make_pairing(pairing, settings or {})
+    wanted = least(GENERATORS, generator) | table
+    network = lively(build_generator(generator, wanted, made.in_channels))
+    record = ModelRecord(
+        {"name": generator, "settings": wanted},
+        {"name": pairing, "settings": settings or {}},
+        made.in_channels,
+        3,
+        64,
+        NORMALISATION,
+        {},
+        {"author": "tests"},
+    )
+    conditions = look_conditions(made, made.settings.looks[-1], 0.25) if isinstance(made, Look) else ()
+    return ExportSubject("model", network, record, made, pairing != "aligned", conditions)
+
+
+def written(model: ExportSubject, name: str) -> Table:
+    """Write a file and return the report; skip where what writes it is absent."""
+    if name == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    return load_export(name).write(Path("file"), model)
+
+
+@pytest.mark.parametrize("format", EXPORTS)
+@pytest.mark.parametrize(("generator", "table"), NETWORKS)
+def test_a_file_of_any_generator_computes_the_same_at_any_size(generator: str, table: Table, format: str) -> None:
+    model = subject(generator, table)
+    output = run_model(model, torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1)
+    assert output.std() > 0.01, "a network that gives one colour would hide any mistake"
+    report = written(model, format)
+    assert report["max_difference"] <= 1e-3
+    assert len(report["compared_sizes"]) == 3
+    assert report["operators"]
+
+
+@pytest.mark.parametrize("format", [name for name, entry in EXPORTS.items() if entry.takes_whole])
+@pytest.mark.parametrize(("pairing", "settings"), [case for case in WRITTEN if case[0] != "aligned"])
+def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, format: str) -> None:
+    looks = {"looks": len(settings.get("looks", ("look",)))}
+    model = (
+        subject("painter", looks, pairing, settings)
+        if pairing == "look"
+        else subject("few-shot", {}, pairing, settings)
+    )
+    report = written(model, format)
+    assert report["input_difference"] <= 1
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+def test_a_pairing_is_written_as_operators_or_says_why_not(pairing: str) -> None:
+    made = make_pairing(pairing, {})
+    assert bool(made.operators) == (pairing not in CANNOT)
+    if not made.operators:
+        assert made.operators_refusal not in ("", type(made).__mro__[1].operators_refusal)
+        guide = Path(__file__).resolve().parents[2] / "docs" / "guides" / "export.md"
+        assert f"`{pairing}`: {made.operators_refusal}" in guide.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("table", [{"context_frames": 2}, {"time_encoding": True}])
+def test_a_pairing_of_several_frames_or_a_clock_is_not_written(table: Table) -> None:
+    assert make_pairing("next-frame", table).operators == ""
+
+
+@pytest.mark.parametrize(("pairing", "settings"), WRITTEN)
+def test_operators_make_of_frames_what_the_pairing_makes(pairing: str, settings: Table) -> None:
+    model = subject("few-shot", {}, pairing, settings)
+    operators, made = pairing_operators(model), model.pairing
+    for frame in frames():
+        guide, wanted = expected(model, frame)
+        levels = operators(as_levels(frame))
+        difference = np.abs(as_picture(levels) - wanted)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() <= (0.01 if pairing in ("sketch", "enlarge") else 1e-4)
+        output = np.ascontiguousarray(255 - guide[::-1])
+        finished = as_picture(operators.finish(as_levels(guide), as_levels(output)))
+        assert np.abs(np.rint(finished) - made.finish(guide, output, wanted)).max() <= 1
+
+
+def test_lines_are_those_of_opencv_pixel_by_pixel() -> None:
+    for settings in ({}, *VARIANTS["edges"]):
+        model = subject("few-shot", {}, "edges", settings)
+        for frame in frames():
+            lines = as_picture(pairing_operators(model)(as_levels(frame)))[..., 0]
+            assert np.array_equal(lines, model.pairing.input([frame])[..., 0])
+
+
+def test_lines_in_a_batch_are_those_of_each_picture_by_itself() -> None:
+    operators = pairing_operators(subject("few-shot", {}, "edges"))
+    batch = torch.cat([as_levels(scene(48, 40, seed=seed)) for seed in range(3)])
+    batch[1] /= 4  # a darker picture has lower thresholds
+    assert torch.equal(operators(batch.round()), torch.cat([operators(one.round()) for one in batch.split(1)]))
+
+
+def frames() -> list[np.ndarray]:
+    """Return noise, even colour, made-up scenes and, where they are, photographs; sides odd and even."""
+    rng = np.random.default_rng(0)
+    made = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((16, 16), (33, 47))]
+    made += [np.full((24, 31, 3), 90, np.uint8), scene(64, 49, seed=1), scene(81, 60, seed=2)]
+    photographs = sorted((DATA / "photo" / "kodak").glob("*.png"))[:2]
+    return made + [resize(read_picture(path), 193, 128) for path in photographs]
+
+
+def expected(model: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a frame at the size of its render, and what the pairing makes of it."""
+    factor = model.pairing.upscale_factor
+    guide = frame if factor == 1 else resize(frame, factor * frame.shape[1], factor * frame.shape[0])
+    if isinstance(model.pairing, Look):
+        *shares, stroke = model.conditions
+        return guide, model.pairing.conditioned(guide, np.array(shares), stroke)
+    return guide, model.pairing.input([guide])
+
+
+def as_levels(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float()
+
+
+def as_picture(levels: torch.Tensor) -> np.ndarray:
+    return levels[0].permute(1, 2, 0).numpy()
+
+
+def test_a_torchscript_file_says_what_it_is() -> None:
+    load_export("torchscript").write(Path("file"), subject("few-shot", {}, "edges"))
+    said = {"vidtrans.json": ""}
+    torch.jit.load("file", _extra_files=said)
+    assert json.loads(said["vidtrans.json"])["pairing"]["name"] == "edges"
+
+
+def test_a_file_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidtrans.errors import ModelError
+    from vidtrans.models.exporting import graphs
+
+    monkeypatch.setattr(graphs, "exportable", lambda generator: lively(build_generator("few-shot", {}, 3)))
+    with pytest.raises(ModelError, match="computes something else"):
+        load_export("torchscript").write(Path("file"), subject("unet-64", {}))

@@ -1,0 +1,135 @@
+"""Layers in a form that every exporter and old versions of torch can write, with the same weights and results."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from vidtrans.networks.colour_map import ColourMap
+from vidtrans.networks.layers import Attention, ReflectPad
+from vidtrans.networks.warp_mix import SingleNorm
+
+
+class _PlainReflectPad(nn.Module):
+    """``ReflectPad`` without its other way for pictures that are too small to be mirrored."""
+
+    def __init__(self, padding: ReflectPad) -> None:
+        super().__init__()
+        self.width = padding.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, (self.width,) * 4, mode="reflect")
+
+
+class _PlainAttention(nn.Module):
+    """``Attention`` by matrix products: torch before 2.0 has no ``scaled_dot_product_attention``."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.inner, self.outer, self.gate = attention.inner, attention.outer, attention.gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.inner(x).flatten(2).chunk(3, dim=1)
+        seen = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
+        attended = (value @ seen.transpose(1, 2)).reshape(x.shape[0], value.shape[1], x.shape[2], x.shape[3])
+        result: Tensor = x + self.gate * self.outer(attended)
+        return result
+
+
+class _PlainColourMap(nn.Module):
+    """``ColourMap`` by its definition: ONNX samples no lattices of three dimensions before opset 20."""
+
+    def __init__(self, grade: ColourMap) -> None:
+        super().__init__()
+        self.multiple = grade.multiple
+        self.size = grade.nodes.shape[-1]
+        self.register_buffer("colours", grade.nodes.detach().flatten(1).clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] < 3:
+            x = x[:, :1].expand(-1, 3, -1, -1)
+        place = (((x[:, -3:] + 1) / 2).clamp(0, 1) * (self.size - 1)).float()
+        below = place.floor().clamp(max=self.size - 2)
+        share, node = place - below, below.long()
+        total: Tensor | None = None
+        for corner in range(8):
+            steps = [corner >> axis & 1 for axis in range(3)]  # of red, green and blue
+            weights = [share[:, c] if step else 1 - share[:, c] for c, step in enumerate(steps)]
+            red, green, blue = (node[:, c] + step for c, step in enumerate(steps))
+            number = ((blue * self.size + green) * self.size + red).unsqueeze(1)
+            colour = torch.cat([self._channel(c, number) for c in range(3)], 1)
+            part = colour * (weights[0] * weights[1] * weights[2]).unsqueeze(1)
+            total = part if total is None else total + part
+        assert total is not None
+        return total * 2 - 1
+
+    def _channel(self, channel: int, number: Tensor) -> Tensor:
+        values: Tensor = self.colours[channel]
+        return values.index_select(0, number.reshape(-1)).reshape(number.shape)
+
+
+def _plain_norm(norm: SingleNorm) -> nn.Module:
+    made = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
+    made.weight, made.bias = norm.weight, norm.bias
+    return made
+
+
+PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    ReflectPad: _PlainReflectPad,
+    Attention: _PlainAttention,
+    ColourMap: _PlainColourMap,
+    SingleNorm: _plain_norm,
+}
+
+
+def exportable(generator: nn.Module) -> nn.Module:
+    """Return a copy of a generator in eval mode whose layers can be written; it computes the same, within rounding.
+
+    Sides have to be ``smallest_side`` at least. Spectral norms are part of the weights then.
+    """
+    made = _plain(copy.deepcopy(generator).eval())
+    for parent in list(made.modules()):
+        for name, child in parent.named_children():
+            setattr(parent, name, _plain(child))
+    return made
+
+
+def _plain(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
+    if type(module) in PLAIN:
+        return PLAIN[type(module)](module)
+    if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight"):
+        # Not ``remove_parametrizations``: it changes the class, which the generator itself shares.
+        settings = module.kernel_size, module.stride, module.padding, module.dilation, module.groups
+        made = nn.Conv2d(module.in_channels, module.out_channels, *settings, bias=module.bias is not None)  # type: ignore[arg-type]
+        made.weight, made.bias = nn.Parameter(module.weight.detach(), requires_grad=False), module.bias
+        return made
+    return module
+
+
+@torch.no_grad()
+def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
+    """Return the shortest padded side at which no ``ReflectPad`` of a generator takes its way for small pictures."""
+    paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
+    side, small = int(generator.multiple), []
+
+    def note(padding: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if isinstance(padding, ReflectPad) and min(given[0].shape[-2:]) <= padding.width:
+            small.append(padding)
+
+    hooks = [padding.register_forward_pre_hook(note) for padding in paddings]
+    try:
+        while True:
+            small.clear()
+            generator(torch.zeros(1, channels, side, side))
+            if not small:
+                return side
+            side *= 2
+    finally:
+        for hook in hooks:
+            hook.remove()

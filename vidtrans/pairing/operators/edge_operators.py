@@ -1,0 +1,100 @@
+"""The lines of the pairing 'edges' as operators: each step of Canny (1986) in whole numbers, as OpenCV takes it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.edges import SOBEL_GAIN
+from vidtrans.pairing.operators.base import PairingOperators, scripted
+from vidtrans.pairing.operators.sampling_operators import blur_levels, fixed_point_kernel, integer_luma, sobel
+
+LARGEST_BITS = 21  # of the squared slope: 2 · (4 · 255)² at most
+TAN, ONE = 13573.0, 32768.0  # tan 22.5° in 2⁻¹⁵, as OpenCV's Canny rounds it
+STRONGEST = 0.98  # quantile of slopes that is white in the channel of gradients
+
+
+class EdgeOperators(PairingOperators):
+    """Bit for bit what ``Edges.input`` finds, but for rounding of the soft channel."""
+
+    smallest = 2
+
+    def __init__(self, pairing: Pairing, conditions: tuple[float, ...] = ()) -> None:
+        super().__init__(pairing, conditions)
+        self.kernel = fixed_point_kernel(self.settings.sigma) if self.settings.sigma > 0 else []
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """(N, 3, H, W) levels → (N, 1 or 2, H, W) levels; lines are 255 on 0."""
+        settings = self.settings
+        grey = integer_luma(torch.round(frame))
+        if self.kernel:
+            grey = blur_levels(grey, self.kernel)
+        dx, dy = sobel(grey)
+        squared = dx * dx + dy * dy
+        floor = (SOBEL_GAIN * settings.min_gradient) ** 2
+        # In float64, as Python computes them: on these thresholds whole lines hang.
+        high = torch.sqrt(quantile(squared, 1 - settings.density).to(torch.float64).clamp(min=floor))
+        low = settings.hysteresis * high
+        starts, goes_on = (torch.floor(slope * slope).to(torch.float32) for slope in (high, low))
+        peaks = is_peak(dx, dy, squared)
+        weak, strong = peaks * (squared > goes_on), peaks * (squared > starts)
+        lines = grow(strong, weak) * 255.0
+        if not settings.gradient_channel:
+            return lines
+        ceiling = quantile(squared, STRONGEST).clamp(min=max(floor, 1e-6))
+        strength = torch.sqrt(torch.sqrt((squared / ceiling).clamp(max=1.0))) * 255.0
+        return torch.cat([lines, torch.round(strength)], 1)
+
+
+def quantile(values: Tensor, share: float) -> Tensor:
+    """Return the value that ``share`` of the whole numbers of each picture lie below, (N, 1, 1, 1), as ``edges`` does.
+
+    By bisection, one bit at a time: (N, 1, H, W) values below 2²¹ are compared 21 times, and never sorted.
+    """
+    size = torch.ones_like(values[:1]).to(torch.int64).sum()
+    rank = torch.minimum((size.to(torch.float64) * share).to(torch.int64), size - 1)
+    found = torch.zeros_like(values[:, :, :1, :1])
+    for bit in range(LARGEST_BITS - 1, -1, -1):
+        tried = found + float(1 << bit)
+        below = (values < tried).to(torch.int64).sum(dim=(1, 2, 3), keepdim=True)
+        found = torch.where(below <= rank, tried, found)
+    return found
+
+
+def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
+    """Return 1.0 where the squared slope is the largest across its edge, (N, 1, H, W); beyond the border it is 0."""
+    height, width = squared.shape[2], squared.shape[3]
+    padded = F.pad(squared, (1, 1, 1, 1))
+
+    def neighbour(down: int, right: int) -> Tensor:
+        return padded.narrow(2, 1 + down, height).narrow(3, 1 + right, width)
+
+    x, y = dx.abs(), dy.abs()
+    across = y * ONE < x * TAN
+    # |y| > x · tan 67.5°, which is x · (2 + tan 22.5°), arranged so that float32 holds both sides exactly.
+    upright = (y - 2 * x) * ONE > x * TAN
+    same_sign = (dx < 0) == (dy < 0)
+    is_across = (squared > neighbour(0, -1)) & (squared >= neighbour(0, 1))
+    is_upright = (squared > neighbour(-1, 0)) & (squared >= neighbour(1, 0))
+    falling = (squared > neighbour(-1, -1)) & (squared > neighbour(1, 1))
+    rising = (squared > neighbour(-1, 1)) & (squared > neighbour(1, -1))
+    # Not ``where``: ONNX Runtime chooses between numbers, not between truths.
+    slanted = (same_sign & falling) | (~same_sign & rising)
+    steep = (upright & is_upright) | (~upright & slanted)
+    return ((across & is_across) | (~across & steep)).to(squared.dtype)
+
+
+@scripted
+def grow(strong: Tensor, weak: Tensor) -> Tensor:
+    """Return the lines, (N, 1, H, W) of 0.0 and 1.0: ``weak`` pixels that hang together with a ``strong`` one."""
+    lines = strong
+    before = -torch.ones_like(strong.sum())
+    after = strong.sum()
+    while bool(after > before):
+        for _ in range(8):  # steps between two looks at whether it goes on
+            lines = F.max_pool2d(lines, 3, 1, 1) * weak
+        before = after
+        after = lines.sum()
+    return lines
