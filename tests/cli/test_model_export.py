@@ -42,7 +42,7 @@ def model(pairing: str, channels: int, **settings: Any) -> Path:
 def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    table = said_json(capsys, 0, "model", "export", model("edges", 1), "--format", "onnx")
+    table = said_json(capsys, "model", "export", model("edges", 1), "--format", "onnx")
     assert table["output"] == "edges.onnx"
     assert table["opset"] <= 17
     assert table["max_difference"] <= 1e-3
@@ -83,7 +83,7 @@ def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> N
     assert not Path("m.pt").exists()
     said(capsys, 0, "model", "export", *options)
     assert "up to date" in said(capsys, 0, "model", "export", *options)
-    assert "use --overwrite" in refuse(capsys, "model", "export", *options, "--whole")
+    assert "use --overwrite" in refuse(capsys, 2, "model", "export", *options, "--whole")
     said(capsys, 0, "model", "export", *options, "--whole", "--overwrite")
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_is_refused_in_a_line(arguments: tuple[str, ...],
     model("inpaint", 4)
     model("aligned", 3)
     model("look", 6, looks=["oil", "ink"])
-    assert line in refuse(capsys, "model", "export", *arguments, "--format", "torchscript")
+    assert line in refuse(capsys, 2, "model", "export", *arguments, "--format", "torchscript")
     assert list(Path().glob("*.pt")) == []
 
 
@@ -120,5 +120,5 @@ def test_without_the_extra_a_line_says_what_to_install(monkeypatch: pytest.Monke
 
     path = model("aligned", 3)
     monkeypatch.setattr(builtins, "__import__", missing)
-    assert "pip install 'vidtrans[onnx]'" in refuse(capsys, "model", "export", path, "--format", "onnx")
+    assert "pip install 'vidtrans[onnx]'" in refuse(capsys, 2, "model", "export", path, "--format", "onnx")
     assert list(Path().glob("*.onnx")) == []

@@ -25,9 +25,10 @@ def export_model(request: ExportRequest, context: Context) -> Table:
     Raises UsageError for a model or options that the format does not take, ModelError.
     """
     model = load_model(request.model, context)
-    if model.path is None:
+    path = model.path
+    if path is None:
         raise ModelError(f"model '{model.name}'", "it is built in and has no network", "name a model file")
-    check_exports(model.name, read_record(model.path), model.pairing, whole=request.whole)
+    check_exports(model.name, read_record(path), model.pairing, whole=request.whole)
     conditions = _conditions(model, request)
     output = request.output or refuse_link(Path(f"{model.name}{EXPORTS[request.format].suffix}"))
     key = {
@@ -40,13 +41,13 @@ def export_model(request: ExportRequest, context: Context) -> Table:
         "conditions": list(conditions),
     }
 
-    def make(path: Path) -> Table:
-        generator, record = load_generator(model.path)
+    def make(temporary: Path) -> Table:
+        generator, record = load_generator(path)
         subject = ExportSubject(model.name, generator, record, model.pairing, request.whole, conditions)
-        report = load_export(request.format).write(path, subject)
-        return {"frames": 0, "format": request.format, "whole": request.whole, "bytes": path.stat().st_size, **report}
+        report = load_export(request.format).write(temporary, subject)
+        return {"frames": 0, "format": request.format, "whole": request.whole, "bytes": temporary.stat().st_size, **report}
 
-    return produce(context, output, key, [model.path], make)
+    return produce(context, output, key, [path], make)
 
 
 def _conditions(model: LoadedModel, request: ExportRequest) -> tuple[float, ...]:

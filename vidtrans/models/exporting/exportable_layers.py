@@ -49,6 +49,7 @@ class _PlainColourMap(nn.Module):
         super().__init__()
         self.multiple = grade.multiple
         self.size = grade.nodes.shape[-1]
+        self.colours: Tensor
         self.register_buffer("colours", grade.nodes.detach().flatten(1).clone())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,8 +71,7 @@ class _PlainColourMap(nn.Module):
         return total * 2 - 1
 
     def _channel(self, channel: int, number: Tensor) -> Tensor:
-        values: Tensor = self.colours[channel]
-        return values.index_select(0, number.reshape(-1)).reshape(number.shape)
+        return self.colours[channel].index_select(0, number.reshape(-1)).reshape(number.shape)
 
 
 def _plain_norm(norm: SingleNorm) -> nn.Module:
