@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,20 @@ from conftest import DATA
 from torch import nn
 from variants import least
 
-from vidtrans.models.exporting import EXPORTS, load_export
+from vidtrans.errors import ModelError
+from vidtrans.models.exporting import EXPORTS, graphs, load_export
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.comparing import run_model
 from vidtrans.models.exporting.graphs import pairing_operators
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks import GENERATORS
+from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks.ports import PortSettings, named_range
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.look import Look, look_conditions
-from vidtrans.settings import Table
+from vidtrans.settings import Table, from_table
 from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,6 +47,14 @@ NETWORKS: list[tuple[str, Table]] = [
     ("unet-64", {"norm": "instance", "upsample": "pixel-shuffle", "skip_connections": False}),
     ("hd", {"enhancers": 1}),
     ("spade", {"norm": "instance", "spectral": False}),
+    ("unet-64", {"norm": "picture"}),
+    ("residual", {"norm": "plain-instance", "blur_down": True, "blur_up": True}),
+    ("hd", {"norm": "picture", "conv_bias": True}),
+]
+FOREIGN = [
+    {"bgr": True, **named_range("0..255")},
+    {"invert": True, "out_channels": 1, **named_range("imagenet")},
+    {"in_channels": 1, **named_range("0..1")},
 ]
 
 
@@ -68,6 +80,8 @@ def subject(generator: str, table: Table, pairing: str = "aligned", settings: Ta
     """A model of small networks; whole where its pairing is not 'aligned'."""
     made = make_pairing(pairing, settings or {})
     wanted = least(GENERATORS, generator) | table
+    if "channels" in wanted:
+        wanted["channels"] = max(8, wanted["channels"])
     network = lively(build_generator(generator, wanted, made.in_channels))
     record = ModelRecord(
         {"name": generator, "settings": wanted},
@@ -101,6 +115,16 @@ def test_a_file_of_any_generator_computes_the_same_at_any_size(generator: str, t
     assert report["max_difference"] <= 1e-3
     assert len(report["compared_sizes"]) == 3
     assert report["operators"]
+
+
+@pytest.mark.parametrize("format", EXPORTS)
+@pytest.mark.parametrize("ports", FOREIGN)
+def test_a_file_of_a_network_of_another_tool_takes_and_gives_what_ours_do(ports: Table, format: str) -> None:
+    own = subject("unet-64", {})
+    settings = from_table(PortSettings, ports, "ports")
+    inner = build_generator("unet-64", own.record.generator["settings"], settings.in_channels, settings.out_channels)
+    adapted = AdaptedGenerator(lively(inner), 3, settings).eval()
+    assert written(replace(own, generator=adapted), format)["max_difference"] <= 1e-3
 
 
 @pytest.mark.parametrize("format", [name for name, entry in EXPORTS.items() if entry.takes_whole])
@@ -196,9 +220,6 @@ def test_a_torchscript_file_says_what_it_is() -> None:
 
 
 def test_a_file_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidtrans.errors import ModelError
-    from vidtrans.models.exporting import graphs
-
     monkeypatch.setattr(graphs, "exportable", lambda generator: lively(build_generator("few-shot", {}, 3)))
     with pytest.raises(ModelError, match="computes something else"):
         load_export("torchscript").write(Path("file"), subject("unet-64", {}))

@@ -45,7 +45,13 @@ def export_model(request: ExportRequest, context: Context) -> Table:
         generator, record = load_generator(path)
         subject = ExportSubject(model.name, generator, record, model.pairing, request.whole, conditions)
         report = load_export(request.format).write(temporary, subject)
-        return {"frames": 0, "format": request.format, "whole": request.whole, "bytes": temporary.stat().st_size, **report}
+        return {
+            "frames": 0,
+            "format": request.format,
+            "whole": request.whole,
+            "bytes": temporary.stat().st_size,
+            **report,
+        }
 
     return produce(context, output, key, [path], make)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from vidtrans.networks.adapted import LUMINANCE, AdaptedGenerator
 from vidtrans.networks.colour_map import ColourMap
 from vidtrans.networks.layers import Attention, ReflectPad
 from vidtrans.networks.warp_mix import SingleNorm
@@ -74,6 +75,46 @@ class _PlainColourMap(nn.Module):
         return self.colours[channel].index_select(0, number.reshape(-1)).reshape(number.shape)
 
 
+class _PlainAdapted(nn.Module):
+    """``AdaptedGenerator`` with its scales and shifts as buffers: a trace would hold the device of other tensors."""
+
+    luminance: Tensor
+    in_scale: Tensor
+    in_shift: Tensor
+    out_scale: Tensor
+    out_shift: Tensor
+
+    def __init__(self, adapted: AdaptedGenerator) -> None:
+        super().__init__()
+        self.network, self.ports = adapted.network, adapted.ports
+        self.multiple, self.smallest = adapted.multiple, adapted.smallest
+        ports = adapted.ports
+        columns = {
+            "luminance": LUMINANCE,
+            "in_scale": ports.in_scale,
+            "in_shift": ports.in_shift,
+            "out_scale": ports.out_scale,
+            "out_shift": ports.out_shift,
+        }
+        for name, values in columns.items():
+            self.register_buffer(name, torch.tensor(values)[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        wanted = self.ports.in_channels
+        if x.shape[1] == 3 and wanted == 1:
+            x = (x * self.luminance).sum(1, keepdim=True)
+        elif x.shape[1] == 1 and wanted > 1:
+            x = x.expand(-1, wanted, -1, -1)
+        if self.ports.bgr and wanted == 3:
+            x = torch.cat([x[:, c : c + 1] for c in (2, 1, 0)], 1)
+        if self.ports.invert:
+            x = -x
+        y = self.network(x * self.in_scale + self.in_shift)[:, :3] * self.out_scale + self.out_shift
+        if self.ports.out_channels == 1:
+            return y.expand(-1, 3, -1, -1)
+        return torch.cat([y[:, c : c + 1] for c in (2, 1, 0)], 1) if self.ports.bgr else y
+
+
 def _plain_norm(norm: SingleNorm) -> nn.Module:
     made = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
     made.weight, made.bias = norm.weight, norm.bias
@@ -84,6 +125,7 @@ PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     ReflectPad: _PlainReflectPad,
     Attention: _PlainAttention,
     ColourMap: _PlainColourMap,
+    AdaptedGenerator: _PlainAdapted,
     SingleNorm: _plain_norm,
 }
 
