@@ -32,7 +32,7 @@ from vidtrans.settings import Table, from_table
 from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CANNOT = {"regions", "inpaint", "stack"}  # those in docs/guides/export.md
+CANNOT = {"regions", "inpaint", "labels", "stack"}  # those in docs/guides/export.md
 VARIANTS: dict[str, list[Table]] = {
     "edges": [{"gradient_channel": True}, {"sigma": 0.0}, {"sigma": 4.0, "density": 0.4, "hysteresis": 0.1}],
     "sketch": [{"shading": 0.5, "sigma": 2.0}],

@@ -58,6 +58,7 @@ class Labels(Pairing):
     version = 1
     needs_target = True
     drawing_kind = "flats"
+    operators_refusal = "label maps are cleaned of mixed pixels first"
     Settings = LabelsSettings
     settings: LabelsSettings
 
