@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, console_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, output_option, setting_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
-from vidtrans.cli.words import next_command, timing
+from vidtrans.cli.words import count, next_command, timing
 from vidtrans.config.recipe import NO_PAIRING
 from vidtrans.errors import strip_controls
 from vidtrans.networks.ports import RANGES
@@ -164,6 +164,8 @@ def model_export(request: ExportRequest, context: Context, console: Console) -> 
 def _export_text(table: Table) -> str:
     if table.get("dry_run"):
         return f"would write {table['output']}"
+    if "family" in table:
+        return f"{table['output']}: {count(table['tensors'], 'tensor')} as {table['tool']} names them{timing(table)}"
     takes = "RGB in, RGB out" if table["whole"] else "the network alone"
     same = f"at most {table['max_difference']:.2g} from the model, where colours are from -1 to 1"
     size = f"{table['bytes'] / 1e6:.1f} MB"

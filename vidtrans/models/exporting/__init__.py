@@ -34,6 +34,12 @@ EXPORTS = Registry(
             "for Nuke, and programs with libtorch",
             ".pt",
         ),
+        "pth": ExportEntry(
+            "vidtrans.models.exporting.checkpoint_file:CheckpointExport",
+            "for the tool that the network is from, under its names",
+            ".pth",
+            takes_whole=False,
+        ),
     },
 )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.networks import UNTRAINED
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 
@@ -50,7 +49,7 @@ class ExportFormat:
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
     """Raise UsageError for a model whose pictures no network makes of its input alone; ``name`` is for the message."""
     why = ""
-    if record.generator["name"] in UNTRAINED:
+    if record.generator["name"] == "optimised":
         why = "it optimises each frame and has no network that could be written"
     elif record.memory:
         why = "its input holds its own last output, moved along the flow, which only a render has"
