@@ -160,7 +160,7 @@ def numbers(network: nn.Module) -> list[bytes]:
 
 def test_the_networks_of_the_well_known_repository_can_go_there() -> None:
     for generator, table in (("unet-256", {}), ("residual", {}), ("hd", {"norm": "plain-instance"})):
-        assert load_export("pth").write(Path("file"), subject(generator, table))["tensors"] > 20
+        assert load_export("pth").write(Path("file"), subject(generator, table))["tensors"] > 10
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)

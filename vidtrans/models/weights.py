@@ -62,7 +62,8 @@ def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> 
         digest = beside.submit(weights_digest, weights) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
         # Extremes show in a tenth of the time whether all values are finite.
-        bad = [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
+        bad = [name for name, tensor in floats.items() if name.endswith("running_var") and tensor.amin() < 0]
+        bad += [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
     if digest is not None and digest.result() != saved:
         raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
     if bad:

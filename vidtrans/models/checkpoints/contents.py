@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vidtrans.models.checkpoints.pickle_machine import more_than_tensors
 from vidtrans.models.checkpoints.torch_file import StoredTensor
 
 OPTIMISER = {"param_groups", "state"}
-TRAINING = (
-    "optimizer",
-    "optimizers",
-    "optimizer_states",
-    "optimizer_state_dict",
-    "lr_schedulers",
-    "epoch",
-    "callbacks",
-)
 STATE = "save the generator's state_dict() alone"
 
 
@@ -24,20 +16,25 @@ def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
     if isinstance(value, dict):
         if set(value) >= OPTIMISER:
             return "it is the state of an optimiser, not a network", "give the generator's file"
-        if any(name in value for name in TRAINING):
-            return "it is a checkpoint of a training run, and no generator of a known family is in it", STATE
+        if is_training(value):
+            return "it is a training checkpoint, with the states of optimisers", STATE
     if needs:
         if isinstance(value, dict):
-            return f"it holds more than tensors (it needs {needs[0][:100]}, which is never run)", STATE
-        return f"it is a Python object that needs {needs[0][:100]}, which is never run", STATE
+            return more_than_tensors(needs), STATE
+        return f"it is a Python object that needs {needs[-1][:100]}, which is never run", STATE
     if not isinstance(value, dict):
         return "it holds no tensors by name", STATE
     names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
     if not names:
         return "it holds no tensors by name", STATE
-    if said := _other_network({name: value[name].shape for name in names}):
+    if said := _other_network({str(name): value[name].shape for name in names}):
         return said, "give the generator's file (…_net_G.pth)"
     return None
+
+
+def is_training(value: object) -> bool:
+    """Return whether a checkpoint holds what a training needs to go on."""
+    return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
 
 
 def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:

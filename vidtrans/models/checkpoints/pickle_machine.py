@@ -92,11 +92,19 @@ def unpickle(data: bytes) -> Unpickled:
             if step > MAX_STEPS:
                 raise PickleError("it has more instructions than any model")
             machine.run(opcode.name, argument)
+        value = machine.stack[-1]
     except PickleError:
+        if machine.needs:
+            raise PickleError(more_than_tensors(machine.needs)) from None
         raise
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, MemoryError, UnicodeError) as error:
         raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
-    return Unpickled(machine.stack[-1], machine.needs, machine.storages, stream.tell())
+    return Unpickled(value, machine.needs, machine.storages, stream.tell())
+
+
+def more_than_tensors(needs: list[str]) -> str:
+    """Return the reason why a pickle is refused that would have to run what it ``needs``, the outermost last."""
+    return f"it holds more than tensors (it needs {needs[-1][:100]}, which is never run)"
 
 
 class _Machine:
@@ -151,12 +159,27 @@ class _Machine:
         if not isinstance(table, dict):
             return  # of an object that is not made
         for key, value in zip(*[iter(items)] * 2, strict=True):
-            if not isinstance(key, str | int | float | bool | None):
-                raise PickleError("its pickle has a table with keys that are no names")
-            table[key] = value
+            table[_checked_key(key)] = value
 
 
-def _rebuild_tensor(storage: object, offset: object, size: object, stride: object, *rest: object) -> StoredShape:
+def _checked_key(key: object) -> str | int | None:
+    """Return a key of a table. Raises PickleError for one that may take long to look up: a tuple, a large number."""
+    if key is None or isinstance(key, str) or (type(key) is int and abs(key) < 2**31):
+        return key
+    raise PickleError("its pickle has a table with keys that are no names")
+
+
+def _rebuild_tensor(
+    storage: object,
+    offset: object,
+    size: object,
+    stride: object,
+    grad: object = False,
+    hooks: object = None,
+    *rest: object,
+) -> StoredShape:
+    if hooks:
+        raise PickleError("a tensor of it has hooks, which are programs")
     if not isinstance(storage, Storage):
         raise PickleError("a tensor of it has no storage")
     shape, strides = _whole_numbers(size), _whole_numbers(stride)
@@ -180,9 +203,7 @@ def _ordered(*arguments: object) -> dict[Hashable, Any]:
     if arguments and isinstance(arguments[0], list):
         for pair in arguments[0]:
             key, value = pair
-            if not isinstance(key, str | int):
-                raise PickleError("its pickle has a table with keys that are no names")
-            made[key] = value
+            made[_checked_key(key)] = value
     return made
 
 

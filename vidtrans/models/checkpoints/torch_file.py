@@ -6,6 +6,7 @@ the storages' bytes behind them. Nothing in a file is run, and nothing is alloca
 
 from __future__ import annotations
 
+import errno
 import math
 import zipfile
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from vidtrans.models.checkpoints.pickle_machine import (
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
 LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, behind two bytes of protocol
-MAX_ENTRIES = 100_000
+MAX_ENTRIES = 20_000  # storages of one file
 LOCAL_HEADER = 30  # bytes before the name in a zip's local header
 
 
@@ -85,6 +86,10 @@ def _zip_pickle(path: Path) -> str | None:
             names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
         return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning
+            raise
+        return None
     found = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
     is_script = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
     return found[0] if len(found) == 1 and not is_script else None
@@ -117,13 +122,14 @@ def _read_zip(path: Path) -> TorchFile:
     def place_of(storage: Storage) -> int:
         info = entries.get(folder + storage.key)
         wanted = storage.length * ITEM_BYTES.get(storage.kind, 1)
-        if info is None or info.compress_type != zipfile.ZIP_STORED or info.file_size < wanted:
+        is_whole = info is not None and info.compress_type == zipfile.ZIP_STORED
+        if info is None or not is_whole or not wanted <= info.file_size == info.compress_size:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
         with path.open("rb") as file:
             file.seek(info.header_offset)
             header = file.read(LOCAL_HEADER)
         at = info.header_offset + LOCAL_HEADER + _short(header, 26) + _short(header, 28)
-        if at + wanted > size:
+        if at + info.file_size > size:
             raise PickleError("it is cut off")
         return at
 
@@ -167,7 +173,8 @@ def _read_legacy(path: Path) -> TorchFile:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
         return places[storage.key]
 
-    return TorchFile(_with_tensors(parts[3].value, path, place_of), parts[3].needs)
+    needs = [name for part in parts for name in part.needs]
+    return TorchFile(_with_tensors(parts[3].value, path, place_of), needs)
 
 
 def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401

@@ -98,7 +98,7 @@ class Sizes:
 def read_sizes(shapes: Shapes) -> Sizes | None:
     """Return what the list 'model.*' of a checkpoint shows; None where it has no residual blocks."""
     blocks = sorted({int(found[1]) for name in shapes if (found := BLOCK.match(name))})
-    if not blocks or len(shapes.get(FIRST, ())) != 4:
+    if not blocks or FIRST not in shapes:
         return None
     blurs = [int(found[1]) for name in shapes if (found := BLUR.fullmatch(name))]
     blur_down = any(at < blocks[0] for at in blurs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import ModelError
-from vidtrans.models.checkpoints.contents import what_it_is
+from vidtrans.models.checkpoints.contents import is_training, what_it_is
 from vidtrans.models.checkpoints.options import option_lines, read_options
 from vidtrans.models.checkpoints.pickle_machine import PickleError
 from vidtrans.models.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
@@ -105,7 +105,7 @@ def recognise(path: Path) -> Recognised:
                 continue
             fit = compare(candidate, shapes)
             if not fit.first:
-                if made.needs:
+                if made.needs or is_training(made.value):
                     break
                 return Recognised(tensors, name, candidate)
             if best is None or fit.share > best[0].share:
@@ -139,7 +139,7 @@ def _tables(value: object) -> list[Tensors]:
     inside = [value[name] for name in WRAPPERS if isinstance(value.get(name), dict)]
     found: list[Tensors] = []
     for table in (value, *inside):
-        tensors = {name: one for name, one in table.items() if isinstance(one, StoredTensor) and isinstance(name, str)}
+        tensors = {str(name): one for name, one in table.items() if isinstance(one, StoredTensor)}
         while tensors and (prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), "")):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if tensors:
