@@ -127,7 +127,7 @@ every_pairing = pytest.mark.parametrize(
 @pytest.mark.parametrize("size", [(40, 32), (33, 17)])
 def test_a_pairings_input_has_its_channels_and_is_the_same_every_time(pairing: Any, size: tuple[int, int]) -> None:
     history = input_frames(pairing, 30, 0)
-    frames = [scene(*size, seed=i) for i in range(len(history))]
+    frames = [scene(*size, seed=i) for i in range(len(history) * pairing.pictures_per_frame)]
     before = [f.copy() for f in frames]
     made = pairing.input(frames)
     assert made.shape == (size[1], size[0], seen(pairing))
@@ -143,8 +143,8 @@ def seen(pairing: Any) -> int:
 
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
-    """What makes one input: its frames, or the guides that stand for them."""
-    count = len(input_frames(pairing, 30, 0)) * max(1, len(pairing.guides))
+    """What makes one input: its frames, or the guides that stand for them, with what is extracted of each."""
+    count = len(input_frames(pairing, 30, 0)) * pairing.pictures_per_frame
     return [scene(*size, seed=i) for i in range(count)]
 
 
@@ -181,6 +181,21 @@ def test_what_a_pairing_shows_depends_on_the_mask_only_where_it_says_so(pairing:
     assert plain.shape == masked.shape == (size[1], size[0], seen(pairing))
     assert np.array_equal(masked, pairing.render_input(frames, 30, mask.copy()))
     assert pairing.uses_mask != np.array_equal(plain, masked)
+
+
+@every_pairing
+@some_sizes
+def test_a_pairing_with_an_extractor_sees_one_frame_and_what_that_makes_of_it(
+    pairing: Any, size: tuple[int, int]
+) -> None:
+    if pairing.extraction is None:
+        assert pairing.pictures_per_frame == max(1, len(pairing.guides))
+        return
+    assert (pairing.offsets, pairing.guides, pairing.pictures_per_frame) == ((0,), (), 2)
+    frame, other, extracted, changed = (scene(*size, seed=s) for s in range(4))
+    made = pairing.input([frame, extracted])
+    assert not np.array_equal(made, pairing.input([frame, changed]))
+    assert pairing.finishes or np.array_equal(made, pairing.input([other, extracted]))
 
 
 @every_pairing

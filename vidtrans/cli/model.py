@@ -126,6 +126,7 @@ def model_show(name: str, console: Console) -> None:
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
+        *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
     console.result({"output": str(path), "format": kind, **record.__dict__}, "\n".join(map(strip_controls, lines)))
@@ -175,6 +176,10 @@ def _export_text(table: Table) -> str:
 def _plate(table: Table) -> str:
     size, share = "x".join(map(str, table["size"])), 100 * table["still"]
     return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
+
+
+def _extractor(table: Table) -> str:
+    return f"embedded, makes its input: {table['generator']['name']}, pairing '{table['pairing']['name']}'"
 
 
 def _dream(table: Table) -> str:

@@ -83,7 +83,7 @@ class NoiseLoader:
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of a step."""
         rng = np.random.default_rng(step)
-        count = len(self.pairing.offsets) * max(1, len(self.pairing.guides))
+        count = len(self.pairing.offsets) * self.pairing.pictures_per_frame
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]

@@ -18,10 +18,11 @@ from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.machine import device_kind
+from vidtrans.models.extractors import check_digest, check_extractor, file_digest, find_extractor
 from vidtrans.models.formats import format_of, load_format
-from vidtrans.models.model_file import IDENTITY, find_model, load_generator, read_record
+from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_record
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
 from vidtrans.temporal import FILTERS
@@ -33,7 +34,8 @@ from vidtrans.video.io.encoding import EncodingSettings
 class LoadedModel:
     """A model that was found: its file (None for identity), digest, name and record.
 
-    ``changes`` are settings of its pairing that the render sets otherwise.
+    ``changes`` are settings of its pairing that the render sets otherwise. ``extractor``: the network that makes its
+    input, where its pairing has one. ``part``: which network of its file it is.
     """
 
     path: Path | None
@@ -41,6 +43,8 @@ class LoadedModel:
     name: str
     record: ModelRecord | None
     changes: Table = field(default_factory=dict)
+    extractor: LoadedModel | None = None
+    part: Part = "model"
 
     @property
     def pairing(self) -> Pairing:
@@ -72,6 +76,10 @@ class LoadedModel:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
+    def for_key(self) -> list[Any]:
+        """Return what decides its pictures beside the settings of a render: its content, its pairing, its extractor."""
+        return [self.digest, pairing_record(self.pairing), *([self.extractor.digest] if self.extractor else [])]
+
     @property
     def is_recurrent(self) -> bool:
         """Whether its last output is a part of its next input."""
@@ -80,7 +88,7 @@ class LoadedModel:
     @property
     def maps_colours(self) -> bool:
         """Whether its pixels depend on the source's at the same places alone: it cannot flicker by itself."""
-        return self.record is None or self.record.generator["name"] == "colour-map"
+        return self.record is None or (self.record.generator["name"] == "colour-map" and self.extractor is None)
 
     @property
     def optimises(self) -> bool:
@@ -105,21 +113,68 @@ class LoadedModel:
         """Return the (width, height) of the network's input, as ``working_size``."""
         return self.working_size(wanted, source)
 
+    def load_generator(self) -> tuple[Any, ModelRecord]:
+        """Build its generator on the CPU; not of the identity model. Raises ModelError."""
+        assert self.path is not None
+        return load_generator(self.path, self.part)
+
 
 def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
-    """Find a model. Raises ModelError where there is no valid one, UsageError on changes that do not fit."""
+    """Find a model, and the extractor that makes its input, where its pairing has one.
+
+    A change of the pairing's ``model`` says where that lies; it is no other one. Raises ModelError where there is no
+    valid one, UsageError on changes that do not fit.
+    """
+    look = _found(name, context, dict(changes or {}))
+    if look.pairing.extraction is None:  # raises at once for an unknown setting
+        return look
+    place = look.changes.pop("model", "")
+    extraction = look.pairing.extraction
+    if not place and look.record is not None and look.record.extractor:
+        return replace(look, extractor=_embedded(look, extraction))
+    if not place and extraction.digest:
+        assert look.path is not None  # the identity model has no such pairing
+        place = str(find_extractor(extraction, look.path.parent, context.cache.digest))
+    return replace(look, extractor=load_extractor(extraction, context, place))
+
+
+def load_extractor(wanted: Extraction, context: Context, place: str = "") -> LoadedModel:
+    """Return the network that makes a picture of each frame.
+
+    ``place``: its file, where that is not of the name in ``wanted``. Raises ModelError where it is missing, has other
+    content or cannot be one, UsageError where nobody named it.
+    """
+    if not wanted.model:
+        remedy = "name it: --set pairing.model=FILE, as in --set pairing.model=hed.onnx"
+        raise UsageError("pairing 'model'", "it needs a network that makes the input of a frame", remedy)
+    found = _found(place or wanted.model, context, {}, "extractor")
+    if found.path is None:
+        raise ModelError(f"model '{found.name}'", "it returns the frame, and makes nothing of it", "name a network")
+    check_digest(found.path, file_digest(found.path, context.cache.digest), wanted)
+    return _checked(found)
+
+
+def _found(name: str, context: Context, changes: Table, part: Part = "model") -> LoadedModel:
     path = find_model(name)
-    own = dict(changes or {})
     try:
         if path is None:
-            look = LoadedModel(None, IDENTITY, IDENTITY, None, own)
-        else:
-            record = read_record(path)
-            look = LoadedModel(path, _digest(path, record, context), path.stem, record, own)
+            return LoadedModel(None, IDENTITY, IDENTITY, None, changes)
+        record = read_record(path, part)
+        return LoadedModel(path, _digest(path, record, context), path.stem, record, changes, part=part)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
-    look.pairing  # noqa: B018  (raises at once for an unknown setting)
-    return look
+
+
+def _embedded(look: LoadedModel, extraction: Extraction) -> LoadedModel:
+    assert look.path is not None  # it has a record
+    record = read_record(look.path, "embedded")
+    return _checked(LoadedModel(look.path, extraction.digest, extraction.model, record, part="embedded"))
+
+
+def _checked(extractor: LoadedModel) -> LoadedModel:
+    remembers, optimises = extractor.is_recurrent, extractor.optimises
+    check_extractor(extractor.name, extractor.pairing, remembers=remembers, optimises=optimises)
+    return extractor
 
 
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
@@ -162,6 +217,11 @@ class ResolvedRenderSettings:
         if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
             rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
         return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
+
+    @classmethod
+    def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
+        """Return those of a render of which nothing is wanted but the raw outputs, of 8 bits a channel."""
+        return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
         """Return these settings with the codec that the source, the output and this machine need."""
@@ -233,6 +293,6 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
     name = choose_engine(look.engine_for(settings.engine), device, settings.precision)
     wanted = (look.digest, device.name, settings.precision, name, str(batch or ""))
     if wanted not in context.engines:  # many pictures, one engine
-        context.engines[wanted] = ENGINES.load(name)(load_generator(look.path)[0], device, settings.precision, batch)
+        context.engines[wanted] = ENGINES.load(name)(look.load_generator()[0], device, settings.precision, batch)
     engine: Engine = context.engines[wanted]
     return engine

@@ -120,6 +120,8 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
         return "it looks back to earlier frames of its source"
     if pairing.guides:
         return "its input is guide passes"
+    if pairing.extraction:
+        return "another network makes its input, of frames of its source"
     if model.record and model.record.plate:
         return "it knows the background of one scene, and frames that another model has painted do not show it"
     return ""
@@ -147,7 +149,8 @@ def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping
     if not others:
         return steps[0]
     digest = digest_of([[step.digest, pairing_record(step.pairing)] for step in steps])
-    return ModelChain(None, digest, SEPARATOR.join(step.name for step in steps), None, {}, tuple(steps))
+    name, extractor = SEPARATOR.join(step.name for step in steps), steps[0].extractor
+    return ModelChain(None, digest, name, None, extractor=extractor, steps=tuple(steps))
 
 
 def load_chain_engine(

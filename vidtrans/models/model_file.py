@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vidtrans.errors import ModelError
 from vidtrans.files import PACKAGE, check_regular_file
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
+from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
+from vidtrans.models.formats.native import NativeFormat
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.pairing.base import Pairing, make_pairing
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
 IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth", "manifest.json")
+# Which network of a file is meant: the model; the model as the extractor of others, which takes frames where its file
+# does not say what it takes; or the extractor that is embedded in it.
+Part = Literal["model", "extractor", "embedded"]
 
 
 def find_model(name: str) -> Path | None:
@@ -77,19 +83,43 @@ def model_folders() -> list[Path]:
     return [Path(), Path("models"), own, PACKAGE / "assets"]
 
 
-def read_record(path: Path) -> ModelRecord:
+def read_record(path: Path, part: Part = "model") -> ModelRecord:
     """Read and check what a model file says of itself; loads no weights and no torch. Raises ModelError."""
-    return load_format(format_of(path)).read_record(path)
+    form = load_format(format_of(path))
+    if part == "extractor" and isinstance(form, ForeignFormat):
+        model = form.describe(path)
+        return model.record(path, _pairing_of_extractor(model))
+    record = form.read_record(path)
+    return record.extractor_record(path) if part == "embedded" else record
 
 
-def load_generator(path: Path) -> tuple[Any, ModelRecord]:
+def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
     """Build the generator and load its weights, in eval mode on the CPU. Raises ModelError."""
-    generator, record = load_format(format_of(path)).load(path)
+    form = load_format(format_of(path))
+    if part == "extractor" and isinstance(form, ForeignFormat):
+        model = form.describe(path)
+        generator, record = form.load_described(path, model, _pairing_of_extractor(model))
+    else:
+        generator, record = form.load_extractor(path) if part == "embedded" else form.load(path)
     for parameter in generator.parameters():
         parameter.requires_grad_(False)
     return generator.eval(), record
 
 
+def _pairing_of_extractor(model: ForeignModel) -> Pairing | None:
+    """Return the frame itself as the input of another tool's network whose file does not say what it takes."""
+    return None if model.pairing else make_pairing("aligned", {})
+
+
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
     """Write a model file, complete or not at all. Weights are stored in float32 on the CPU."""
     load_format(NATIVE).save(path, generator, record)
+
+
+def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]) -> None:
+    """Write the model file ``path`` once more, with the extractor that makes its input inside.
+
+    ``extractor``: its generator, and its record. Raises ModelError.
+    """
+    generator, record = load_generator(path)
+    NativeFormat().save(output, generator, record, extractor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, from_table, setting
 
-FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS = 1, 2, 3, 4
+FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR = 1, 2, 3, 4, 5
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
 MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 MAX_CHANNELS = 512  # of an input: label maps have one for each class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
 MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
-TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory", "ports", "origin")
-OPTIONAL = ("plate", "dream", "memory", "ports", "origin")  # left out of a file where they are empty
+TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory", "ports", "origin", "extractor")
+OPTIONAL = ("plate", "dream", "memory", "ports", "origin", "extractor")  # left out of a file where they are empty
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class ModelRecord:
     ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
     none does. ``ports`` says what a network of another tool takes and gives (``networks.adapted.PortSettings``), and
     ``origin`` of which ``family`` it was, and what its file had that its weights do not show; both are empty for ours.
+    ``extractor`` is the record of the network that makes the input, where that is embedded in the file.
     """
 
     generator: Table
@@ -64,6 +65,15 @@ class ModelRecord:
     memory: Table = field(default_factory=dict)
     ports: Table = field(default_factory=dict)
     origin: Table = field(default_factory=dict)
+    extractor: Table = field(default_factory=dict)
+
+    def with_extractor(self, extractor: ModelRecord) -> ModelRecord:
+        """Return the record of this model with that of its embedded extractor."""
+        return replace(self, extractor=json.loads(extractor.to_json()))
+
+    def extractor_record(self, path: Path) -> ModelRecord:
+        """Return the record of the extractor that is embedded in ``path``. Raises ModelError."""
+        return parse_record(canonical_json(self.extractor), path)
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
@@ -73,7 +83,12 @@ class ModelRecord:
     def to_json(self) -> str:
         """Return the record as JSON; what is optional and empty is left out, as in the first format."""
         known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}
-        levels = (WITH_PORTS, self.ports or self.origin), (WITH_MEMORY, self.memory), (WITH_PLATE, self.plate)
+        levels = (
+            (WITH_EXTRACTOR, self.extractor),
+            (WITH_PORTS, self.ports or self.origin),
+            (WITH_MEMORY, self.memory),
+            (WITH_PLATE, self.plate),
+        )
         written = next((level for level, table in levels if table), FORMAT)
         return canonical_json({"format": written, **known})
 
@@ -85,11 +100,13 @@ def parse_record(text: str, path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS):
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR):
             why = f"model format {str(found)[:MAX_QUOTED]} is not known here"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
+        if record.extractor:
+            _check_embedding(record, path)
     except (UsageError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, RecursionError) as error:
         why = f"its metadata is damaged ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
@@ -108,6 +125,15 @@ def _each_once(pairs: list[tuple[str, Any]]) -> Table:
     if len(table) != len(pairs):
         raise ValueError("a key stands in it twice")
     return table
+
+
+def _check_embedding(record: ModelRecord, path: Path) -> None:
+    extraction = make_pairing(record.pairing["name"], record.pairing["settings"]).extraction
+    if extraction is None or not extraction.digest:
+        raise ValueError("its pairing asks for no extractor, and one is embedded")
+    if record.extractor.get("extractor"):
+        raise ValueError("its extractor has one of its own")
+    record.extractor_record(path)
 
 
 def _check(record: ModelRecord) -> None:

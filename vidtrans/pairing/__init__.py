@@ -23,5 +23,6 @@ PAIRINGS = Registry(
         "grade": Entry("vidtrans.pairing.grade:Grade", "as aligned, for colours: at full size and 16 bits"),
         "look": Entry("vidtrans.pairing.look:Look", "a frame for a painter of looks; what it paints has no target"),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
+        "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),
     },
 )

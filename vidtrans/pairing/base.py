@@ -19,6 +19,25 @@ PLAIN_OPERATORS = "vidtrans.pairing.operators.base:PairingOperators"  # where th
 
 
 @dataclass(frozen=True)
+class Extraction:
+    """A picture that another network, the extractor, makes of a frame: with the frame it makes an input.
+
+    Pairings import no models, so they only say what they want. The rooms above make the picture and hand it over like
+    the guides of a frame (``Frame.guides``): as a file beside each frame of a dataset (``data``), as a cached stage of
+    a render, or at once, for a camera and for single frames (``rendering.extraction``).
+
+    Attributes:
+        model: The extractor's file or name.
+        digest: The SHA-256 (hex) of its file's content; '' where any content will do.
+        size: The short side in pixels at which it sees a frame; 0: its own.
+    """
+
+    model: str
+    digest: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
 class PairPositions:
     """A pair within a shot: the positions of the frames that make the input, and that of the target.
 
@@ -54,6 +73,7 @@ class Pairing:
         min_frames: The shortest shot that gives a pair.
         upscale_factor: How many times larger than its source a render is.
         guides: The names of the pictures that stand for a frame, where a source is a folder of guides.
+        extraction: The picture that stands beside each frame, and comes after it where ``input`` takes pictures.
         offsets: The frames that make an input, relative to the rendered one, oldest first.
         stride: Frames between a pair and the one that follows it in time.
         has_clock: The network sees a clock beside its pictures, see ``clock``.
@@ -71,7 +91,7 @@ class Pairing:
     pointwise: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
     finishes: ClassVar[bool] = False
-    drawing_kind: ClassVar[DrawingKind] = ""
+    drawing_kind: DrawingKind = ""
     tunable: ClassVar[tuple[str, ...]] = ()
     has_tensor_form: ClassVar[bool] = False
     deep = False
@@ -81,12 +101,18 @@ class Pairing:
     operators = ""
     operators_refusal = "it does not say how it is written as operators"
     guides: tuple[str, ...] = ()
+    extraction: Extraction | None = None
     offsets: tuple[int, ...] = (0,)
     stride = 1
     has_clock = False
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)
         self.settings = settings
+
+    @property
+    def pictures_per_frame(self) -> int:
+        """Return how many pictures ``input`` takes of each frame: the frame or its guides, and an extracted one."""
+        return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         """Yield the pairs of a shot of ``num_frames`` frames."""

@@ -23,7 +23,7 @@ class ChainPairing(Pairing):
         super().__init__(first.settings)
         self._first, self.upscale_factor = first, upscale_factor
         self.in_channels = chain_channels(first)
-        self.offsets, self.guides = first.offsets, first.guides
+        self.offsets, self.guides, self.extraction = first.offsets, first.guides, first.extraction
         self.deep = first.deep
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:

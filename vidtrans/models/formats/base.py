@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.errors import UsageError
+from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.model_record import ModelRecord
 
 
@@ -32,6 +32,10 @@ class ModelFormat:
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
         """Return a detected file's generator, a torch module on the CPU, and its record. Raises ModelError."""
         raise NotImplementedError
+
+    def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Return the same of the extractor that is embedded in the file. Raises ModelError. Optional."""
+        raise ModelError(str(path), "files of this format embed no extractor", "choose another file")
 
     def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
         """Write a model file, complete or not at all; the same model gives the same bytes. Optional."""

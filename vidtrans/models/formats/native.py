@@ -2,12 +2,14 @@
 
 Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
 run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
-weights' digest. No times and no paths: the same training gives the same bytes (where: docs/guides/training.md).
+weights' digest. The network that makes the model's input may be embedded: its weights under a prefix, its record inside
+of the record. No times and no paths: the same training gives the same bytes (where: docs/guides/training.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from vidtrans.models.model_record import ModelRecord, first_line, parse_record
 from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
 
 METADATA_KEY = "vidtrans"
+PREFIX = "extractor/"  # of the names of an embedded extractor's weights; no module's name has a slash
 MAX_HEADER_BYTES = 16 << 20  # the metadata, and a line for each tensor
 
 
@@ -50,14 +53,32 @@ class NativeFormat(ModelFormat):
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
         """Build the generator and load its weights."""
         record = self.read_record(path)
-        return build_with_weights(path, record, _read_weights), record
+        return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
 
-    def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-        """Write weights and record. Weights are stored in float32."""
+    def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Build the generator of the embedded extractor and load its weights."""
+        record = self.read_record(path).extractor_record(path)
+        return build_with_weights(path, record, partial(_read_weights, has_extractor=True, of_extractor=True)), record
+
+    def save(
+        self,
+        path: Path,
+        generator: Any,  # noqa: ANN401  (no torch here)
+        record: ModelRecord,
+        extractor: tuple[Any, ModelRecord] | None = None,
+    ) -> None:
+        """Write weights and record. Weights are stored in float32.
+
+        ``extractor``: the generator and the record of the one that is embedded.
+        """
         from safetensors.torch import save_file
 
         weights = weights_of(generator)
-        record = replace(record, weights=weights_digest(weights))
+        record = replace(record, weights=weights_digest(weights), extractor={})
+        if extractor is not None:
+            own = weights_of(extractor[0])
+            record = record.with_extractor(replace(extractor[1], weights=weights_digest(own)))
+            weights |= {PREFIX + name: tensor for name, tensor in own.items()}
         with write_atomically(path) as temporary:
             temporary.touch()
             mode = temporary.stat().st_mode
@@ -66,11 +87,13 @@ class NativeFormat(ModelFormat):
             temporary.chmod(mode)  # it is made for its owner alone
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False) -> dict[str, Any]:
+    """Return the tensors of the model, or of the extractor that is embedded in its file, under their own names."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(str(path))
+        with safe_open(str(path), framework="pt") as file:
+            names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
+            return {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -1,0 +1,62 @@
+"""What another network makes of a frame (lines, depth, a pose, a matte …) → the frame.
+
+The design: this pairing names its network, the extractor, in ``Pairing.extraction`` and takes the network's picture as
+the last of a frame's pictures. ``models.extractors`` finds the network and refuses what cannot be one. A model that was
+loaded carries its extractor (``LoadedModel.extractor``), found by the digest on record or embedded in its file.
+``rendering.extraction`` makes the pictures, always by the one frame renderer: of clips as an ``infer`` stage of the
+extractor, whose key is a part of the key of the model's own outputs; of single frames at once. ``data`` stores them
+beside the frames, as guides are, so that training runs no extractor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.pairing.drawings import ink
+from vidtrans.settings import LARGEST_SIDE, setting
+
+
+@dataclass(frozen=True)
+class ExtractedSettings:
+    """Which network it is, and what of its pictures is the input."""
+
+    model: str = setting("", "the file or the name of the network")
+    digest: str = setting("", "SHA-256 of the network's file; found by itself, and checked where it is given")
+    channels: str = setting("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
+    invert: bool = setting(False, "take the negative: light lines on black become dark lines on white, as people draw")
+    size: int = setting(
+        0, "short side in pixels at which the network sees frames; 0: its own", low=0, high=LARGEST_SIDE
+    )
+
+
+class Extracted(Pairing):
+    """Three channels with the picture of another network, or one with its luminance."""
+
+    name = "model"
+    version = 1
+    pointwise = True
+    Settings = ExtractedSettings
+    settings: ExtractedSettings
+
+    def __init__(self, settings: ExtractedSettings) -> None:
+        super().__init__(settings)
+        self.in_channels = 1 if settings.channels == "grey" else 3
+        self.extraction = Extraction(settings.model, settings.digest, settings.size)
+        # Only of inverted grey pictures it is known that they are dark lines on white.
+        self.drawing_kind = "lines" if settings.invert and settings.channels == "grey" else ""
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """(…, what the network made of the frame: (H, W, 3) uint8) → (H, W, in_channels) uint8."""
+        picture = frames[-1]
+        if self.settings.channels == "grey":
+            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+        return 255 - picture if self.settings.invert else picture
+
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 drawing → (H, W, 1) uint8: its paper white, its strokes dark."""
+        return (255 - ink(picture))[..., None]
