@@ -96,12 +96,15 @@ def train(
     minutes: float | None = None,
     start_from: str | None = None,
     fresh: bool = False,
+    embed: bool = False,
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans train``: a dataset → a model file."""
     recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
-    request = requests.TrainRequest(Path(dataset), _path(output), recipe, minutes, start_from=start_from, fresh=fresh)
+    request = requests.TrainRequest(
+        Path(dataset), _path(output), recipe, minutes, start_from=start_from, fresh=fresh, embed=embed
+    )
     return _train.train(request, Context(**options))
 
 

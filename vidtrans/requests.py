@@ -64,7 +64,8 @@ class MakeDatasetRequest:
 class TrainRequest:
     """A model of a dataset. ``minutes`` outranks the recipe's steps, ``at_most`` bounds the steps that they come to.
 
-    ``start_from``: the model whose weights come first. ``fresh``: continue no earlier run.
+    ``start_from``: the model whose weights come first. ``fresh``: continue no earlier run. ``embed``: the network that
+    makes the input goes into the model file.
     """
 
     dataset: Path
@@ -74,6 +75,7 @@ class TrainRequest:
     at_most: int | None = None
     start_from: str | None = None
     fresh: bool = False
+    embed: bool = False
 
     def __post_init__(self) -> None:
         if self.output and self.output.suffix != MODEL_SUFFIX:

@@ -8,13 +8,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import VidtransError
+from vidtrans.output.target import COUNTS
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 
 if TYPE_CHECKING:
     from vidtrans.rendering.division import Division
-
-COUNTS = ("frames_inferred", "frames_encoded", "frames_spared")
 
 
 class DividedItems:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--frames", type=click.IntRange(1, 100), help="Of a .png: how many.  [default: 4]")
 @start_option("Where in A it begins: HH:MM:SS.mmm, 12.5s, or a frame number from 0.")
 @end_option("The first moment of A that is left out.")
-@command_options(*WRITING, request="CompareRequest")
+@command_options(*WRITING, "device", request="CompareRequest")
 def compare(request: CompareRequest, context: Context, console: Console) -> None:
     """Clips side by side under their names, in step, with A's timing and sound."""
     from vidtrans.pipeline.compare import compare as make_comparison

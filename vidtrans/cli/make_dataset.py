@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options
-@command_options(*CACHING, request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe="dataset_recipe")
+@command_options(
+    *CACHING, "device", request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe="dataset_recipe"
+)
 def make_dataset(
     request: MakeDatasetRequest, each: bool, batch: BatchOptions, context: Context, console: Console
 ) -> int:

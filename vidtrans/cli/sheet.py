@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     "--pairing",
     "pairings",
     multiple=True,
-    type=RegistryName("vidtrans.pairing:PAIRINGS", "pairing"),
-    help="Show what it would make of the frames; may be repeated.",
+    type=RegistryName("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),
+    help="Show what it would make of the frames, model:FILE what a network makes of them; may be repeated.",
 )
 @start_option()
 @end_option()
-@command_options(*WRITING, request="SheetRequest")
+@command_options(*WRITING, "device", request="SheetRequest")
 def sheet(request: SheetRequest, context: Context, console: Console) -> None:
     """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
     from vidtrans.pipeline.sheet import make_sheet

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--from", "start_from", metavar="MODEL", type=MODEL, help="Start from a model's weights.")
 @click.option("--fresh", is_flag=True, help="Start from nothing, whatever was trained before.")
+@click.option("--embed", is_flag=True, help="Put the network of --pairing model into the model file.")
 @command_options(
     "device",
     "seed",
@@ -48,6 +49,7 @@ def train(
     ablate: str | None,
     start_from: str | None,
     fresh: bool,
+    embed: bool,
     flags: Flags,
     context: Context,
     console: Console,
@@ -62,9 +64,11 @@ def train(
     if ablate:
         if start_from:
             raise UsageError("--ablate and --from", "every variant starts from nothing", "leave --from out")
+        if embed:
+            raise UsageError("--ablate and --embed", "variants are compared, not passed on", "leave --embed out")
         _show_ablation(AblateRequest(dataset, ablate, output, recipe, minutes), context, console)
         return
-    request = TrainRequest(dataset, output, recipe, minutes, start_from=start_from, fresh=fresh)
+    request = TrainRequest(dataset, output, recipe, minutes, start_from=start_from, fresh=fresh, embed=embed)
     if table := train_model(request, context):  # else another process reports for all
         console.result(table, _model_text(table))
 

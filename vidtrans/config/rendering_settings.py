@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vidtrans.curves import KeyframeCurve, parse_curve
 from vidtrans.inference import ENGINES
-from vidtrans.settings import Table, setting, to_table
+from vidtrans.settings import SMALLEST_SIDE, Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
@@ -72,6 +72,16 @@ class RenderingSettings:
     def curves(self) -> dict[str, KeyframeCurve]:
         """Return all three curves. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
+
+    def for_extractor(self, size: int) -> RenderingSettings:
+        """Return how the network runs that makes the input of a model that is rendered by these.
+
+        ``size``: the short side in pixels at which it sees frames; 0: its own.
+        """
+        side = str(max(size, SMALLEST_SIDE)) if size else "trained"
+        return RenderingSettings(
+            size=side, chunk_frames=self.chunk_frames, engine=self.engine, precision=self.precision
+        )
 
     def for_key(self) -> Table:
         """Return what decides the result; a curve in one way of writing it."""

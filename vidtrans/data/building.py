@@ -19,6 +19,7 @@ from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50
+EXTRACTED = "extracted"  # ends the name of the folder of pictures that another network made of the frames
 Source = ClipSource | FolderSource
 
 
@@ -45,6 +46,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
+            others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             own.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
         records += own
         stored = [r for r in own if r.names]

@@ -4,6 +4,7 @@
       dataset.json            pairing and its settings, sources, one record a frame
       flower/000000.png …     the frames, each stored once, whatever the number of pairs
       flower.target/ …        for pairings with separate targets
+      flower.extracted/ …     for pairings whose input another network makes
 
 Deleting a picture removes its pairs.
 """
@@ -60,7 +61,7 @@ class FrameRecord:
     shot: int
     role: Role
     target: str | None = None
-    guides: tuple[str, ...] = ()  # pictures that stand beside the first, where the input is a stack
+    guides: tuple[str, ...] = ()  # pictures that stand beside the first: of a stack, or extracted
 
     @property
     def inputs(self) -> tuple[str, ...]:

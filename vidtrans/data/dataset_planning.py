@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
-from vidtrans.data.sources import ClipSource, FolderSource, check_shapes, find_pairs
+from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -49,7 +49,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame: picture, guides, target."""
+        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted, target."""
         first = self.plan.chunks[0]
         source = self.sources[first[0].source]
         return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
@@ -57,13 +57,17 @@ class PlannedDataset:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A requested dataset. Raises UsageError where it is not possible."""
+    """A requested dataset. Raises UsageError where it is not possible.
+
+    ``extractor``: what makes a picture of each frame, where the pairing asks for one.
+    """
 
     videos: Sequence[Path]
     recipe: Recipe
     target: Path | None = None
     start: Time | None = None
     end: Time | None = None
+    extractor: PictureExtractor | None = None
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
@@ -78,7 +82,7 @@ class DatasetSpec:
     @cached_property
     def _named_pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
-        return make_pairing(name, table)
+        return make_pairing(name, table | (self.extractor.for_record() if self.extractor else {}))
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -103,6 +107,7 @@ class DatasetSpec:
                 **({} if cuts == AUTO else {"cuts": cuts_for_key(cuts)}),
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
+                **({"device": context.device_kind} if self.extractor else {}),
             }
         )
 
@@ -162,7 +167,8 @@ class DatasetSpec:
         ).with_all_pictures()
         _check_pairs(dataset, pairing)
         libraries = media_libraries()
-        stage = DatasetStage(described, pairing_record(pairing), settings.for_key(), SURVEY_VERSION, libraries)
+        engine = self.extractor.for_key() if self.extractor else {}
+        stage = DatasetStage(described, pairing_record(pairing), settings.for_key(), SURVEY_VERSION, libraries, engine)
         return PlannedDataset(dataset, plan, sources, settings, stage)
 
     def _open(self, video: Path, context: Context) -> tuple[Source, Table]:
@@ -191,6 +197,7 @@ class DatasetSpec:
             self.target,
             other.index if other else None,
             self.pairing.guides,
+            self.extractor,
         )
         return source, {
             "name": video.name,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,21 +15,37 @@ from vidtrans.data.dataset import Role
 from vidtrans.errors import MediaError
 from vidtrans.files import base_name
 from vidtrans.flow.survey import Survey
-from vidtrans.settings import Size
+from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader, read_frames
-from vidtrans.video.io.pictures import open_reader, pictures_in
+from vidtrans.video.io.pictures import open_reader, picture_files, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
+
+
+class PictureExtractor(Protocol):
+    """A network that makes a picture of each frame (``rendering.extraction.FrameExtractor``)."""
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) at which it sees frames of this size."""
+
+    def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
+        """Yield its picture, (H, W, 3) uint8, of each frame at that size."""
+
+    def for_record(self) -> Table:
+        """Return what a pairing's settings say of it: its ``model``, a name, and the ``digest`` of its file."""
+
+    def for_key(self) -> Table:
+        """Return what of the engine decides its pictures."""
 
 
 @dataclass(frozen=True)
 class ClipSource:
     """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step.
 
-    With ``guides`` the clip is a folder of them.
+    With ``guides`` the clip is a folder of them. The ``extractor`` makes one more picture of each frame.
     """
 
     path: Path
@@ -40,6 +57,7 @@ class ClipSource:
     target: Path | None = None
     target_index: ClipIndex | None = None
     guides: tuple[str, ...] = ()
+    extractor: PictureExtractor | None = None
 
     @property
     def name(self) -> str:
@@ -53,23 +71,43 @@ class ClipSource:
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """For each frame of ``numbers`` (increasing): the picture, its guides, its target, each (H, W, 3) uint8.
+        """For each frame of ``numbers`` (increasing): the picture, its guides, what is extracted of it, its target.
 
-        All of a frame are of one size.
+        Each is (H, W, 3) uint8, and all of a frame are of one size.
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        frames = closing(_pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers))
-        if self.target is None or self.target_index is None:
-            with frames as inputs:
-                for frame in inputs:
-                    yield frame.pictures
-            return
-        targets = closing(_pick(open_reader(self.target, FrameFormat(size)), self.target_index, numbers))
-        with frames as inputs, targets as counterparts:
-            for frame, other in zip(inputs, counterparts, strict=True):
+        frames = _pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
+        with ExitStack() as stack:
+            inputs = stack.enter_context(closing(frames))
+            others = [stack.enter_context(closing(other)) for other in self._others(numbers, size)]
+            for frame, *beside in zip(inputs, *others, strict=True):
                 height, width = frame.rgb.shape[:2]
-                yield *frame.pictures, resize(other.rgb, width, height)
+                yield *frame.pictures, *(resize(picture, width, height) for picture in beside)
+
+    def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
+        """Yield the streams of pictures that go beside the frames."""
+        if self.extractor is not None:
+            yield self._extracted(self.extractor, numbers)
+        if self.target is not None and self.target_index is not None:
+            targets = _pick(open_reader(self.target, FrameFormat(size)), self.target_index, numbers)
+            yield (frame.rgb for frame in targets)
+
+    def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        """Yield what the extractor makes of the frames, at its own size: as a render does."""
+        if self.index.same_size:
+            yield from self._extracted_at(extractor, numbers, (self.index.width, self.index.height))
+            return
+        files = picture_files(self.path)
+        for number in numbers:
+            yield from self._extracted_at(extractor, [number], picture_size(files[number]))
+
+    def _extracted_at(
+        self, extractor: PictureExtractor, numbers: list[int], size: tuple[int, int]
+    ) -> Generator[np.ndarray, None, None]:
+        form = FrameFormat(Size(exact=extractor.size(*size)))
+        with closing(_pick(open_reader(self.path, form), self.index, numbers)) as frames:
+            yield from extractor.pictures(frames)
 
 
 def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:

@@ -13,11 +13,13 @@ import numpy as np
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import match_frames
 from vidtrans.clips.sampling import spread_numbers
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.events import Progress
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
+from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -59,10 +61,11 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
         why = f"pairing '{pairing.name}' shows it more than the frame"
         raise UsageError("--input", why, "compare without it")
     size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), ModelInputs(pairing)
+    extractor = FrameExtractor.of(look, RenderingSettings(), context)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):
-            yield pairing.preview(inputs([Frame(number, 0, resize(rgb, *size))]))
+            yield pairing.preview(inputs([resized(Frame(number, 0, rgb), size, extractor)]))
 
     return Panel(f"what {look.name} sees", frames)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
 from vidtrans.data.dataset import Dataset
 from vidtrans.errors import MediaError
-from vidtrans.pairing.base import Pairing, input_frames
+from vidtrans.pairing.base import Pairing, input_frames, make_pairing
+from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
+from vidtrans.video.io.clip import Frame
 from vidtrans.video.plots.layout import Sheet, cell_size
 
 CELL = 240  # pixels on a picture's long side
@@ -43,22 +46,41 @@ def _moment(clip: Clip, number: int) -> str:
     return f"{seconds:.2f} s  frame {number}" + (f"  shot {shot}" if len(clip.shots) > 1 else "")
 
 
-def pairing_sheet(clip: Clip, pairings: Sequence[Pairing], span: range, count: int | None, context: Context) -> Sheet:
+@dataclass(frozen=True)
+class ShownPairing:
+    """A pairing of a sheet, with what makes the pictures that it asks for."""
+
+    pairing: Pairing
+    extractor: FrameExtractor | None = None
+
+    @classmethod
+    def of(cls, text: str, context: Context) -> ShownPairing:
+        """Return the one that ``edges`` or ``model:FILE`` means. Raises UsageError, ModelError."""
+        name, _, file = text.partition(":")
+        pairing = make_pairing(name, {"model": file} if file else {})
+        extractor = FrameExtractor.of_pairing(pairing, context)
+        return cls(pairing if extractor is None else make_pairing(name, extractor.for_record()), extractor)
+
+    def picture(self, frames: Sequence[Frame], rng: np.random.Generator) -> np.ndarray:
+        """Return what a network sees of frames of the source's size, oldest first, (H, W, 3) uint8."""
+        size = Size(short=PAIRING_SIDE).of(*frames[0].rgb.shape[1::-1])
+        pictures = [picture for frame in frames for picture in resized(frame, size, self.extractor).pictures]
+        return self.pairing.preview(self.pairing.training_input(pictures, rng))
+
+
+def pairing_sheet(clip: Clip, shown: Sequence[ShownPairing], span: range, count: int | None, context: Context) -> Sheet:
     """Draw a few frames, and beside each its input with each of the pairings."""
     rows, notes = [], []
+    form = FrameFormat() if any(one.extractor for one in shown) else FrameFormat(Size(short=PAIRING_SIDE))
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
-        wanted = sorted({n for p in pairings for n in input_frames(p, number, shot)} | {number})
-        frames = {
-            f.index: f.rgb for f in read_clip_frames(clip, wanted, FrameFormat(Size(short=PAIRING_SIDE)), context)
-        }
+        wanted = sorted({n for one in shown for n in input_frames(one.pairing, number, shot)} | {number})
+        frames = {f.index: f for f in read_clip_frames(clip, wanted, form, context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        inputs = [
-            p.preview(p.training_input([frames[n] for n in input_frames(p, number, shot)], rng)) for p in pairings
-        ]
-        rows.append([frames[number], *inputs])
+        inputs = [one.picture([frames[n] for n in input_frames(one.pairing, number, shot)], rng) for one in shown]
+        rows.append([frames[number].rgb, *inputs])
         notes.append([_moment(clip, number)])
-    columns = ("frame", *(p.name for p in pairings))
+    columns = ("frame", *(one.pairing.name for one in shown))
     return Sheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
 
 

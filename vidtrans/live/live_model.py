@@ -17,12 +17,12 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import Look
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.look_conditions import LookConditions
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.session import Context
 from vidtrans.settings import Time
-from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
 ENDLESS = range(1 << 60)  # timestamps, of frames that end some day
@@ -69,6 +69,7 @@ class LiveModel:
             raise UsageError(f"model '{model.name}'", why, "choose a model that was trained")
         self.model, self._rendering = model, rendering
         engine = load_engine(model, rendering, context, batch=1)
+        self._extractor = FrameExtractor.of(model, rendering, context)
         self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
         self._choices: _InputChoices | None = None
         self._index = self._first = -1
@@ -92,10 +93,9 @@ class LiveModel:
         if frame.is_cut or self._has_failed or size != self._size:
             self._first, self._size = self._index, size
         self._has_failed = True
-        first, *others = [resize(guide, *size) for guide in guides]
-        prepared = self._renderer.prepare(
-            Frame(self._index, self._index, first, guides=tuple(others)), (self._first, self._index + 1)
-        )
+        extractor = None if self._renderer.inputs.is_drawn else self._extractor
+        seen = resized(Frame(self._index, self._index, guides[0], tuple(guides[1:])), size, extractor)
+        prepared = self._renderer.prepare(seen, (self._first, self._index + 1))
         (sample,) = [*self._renderer.render(prepared), *self._renderer.flush()]
         self._has_failed = False
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)

@@ -28,6 +28,8 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import split_pattern
 
+COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
+
 
 def _record_path(cache: Cache, output: Path) -> Path:
     # Relative to the cache's folder: a working folder that is moved keeps its records.
@@ -206,7 +208,7 @@ def up_to_date(
     existing = recorded(cache, output)
     if existing and existing["request"] == request:
         result: Table = existing["result"]
-        return result | {k: 0 for k in result if k in ("frames_inferred", "frames_spared", "frames_encoded")}
+        return result | {k: 0 for k in result if k in COUNTS}
     _check_replaceable(cache, output)
     if overwrite:
         return None

@@ -35,6 +35,9 @@ def bench(request: BenchRequest, context: Context) -> Table:
         own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
         look, device = load_model(request.model, own), resolve_device(context.device)
         look.check_renders()
+        if look.extractor is not None:
+            why = f"another network, '{look.extractor.name}', makes its input"
+            raise UsageError(f"model '{look.name}'", why, "measure that one, or another model")
         if look.pairing.guides:
             raise UsageError(f"model '{look.name}'", "its input is guide passes", "measure another model")
         table: Table = {"output": None, "frames": request.frames, "rounds": ROUNDS, "model": look.name, "cached": False}

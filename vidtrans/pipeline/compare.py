@@ -9,7 +9,6 @@ from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, 
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import produce, refuse_link
-from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import CompareRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -39,9 +38,10 @@ def compare(request: CompareRequest, context: Context) -> Table:
         "clips": [content_digest(context, c) for c in clips],
         "labels": labels,
         "columns": None if as_sheet else request.columns,
-        "input": [look.digest, pairing_record(look.pairing)] if look else None,
+        "input": look.for_key() if look else None,
         "count": request.frames if as_sheet else None,
         "sheet": as_sheet,
+        **({"device": context.device_kind} if look and look.extractor else {}),
         **({"span": [str(start), str(end)]} if start or end else {}),
     }
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
 from vidtrans.live import missing_packages
 from vidtrans.models.loaded_model import LoadedModel, load_model
+from vidtrans.models.model_file import find_model, read_record
+from vidtrans.pairing import PAIRINGS
 from vidtrans.requests import LiveRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, parse_size
@@ -55,9 +58,8 @@ def _load_models(request: LiveRequest, context: Context) -> dict[str, LoadedMode
     models: dict[str, LoadedModel] = {}
     changes, known = request.recipe.pairing_changes, set[str]()
     for name in request.models:
-        model = load_model(name, context)
-        own = {f.name for f in fields(model.pairing.settings)} & set(changes)
-        model, known = load_model(name, context, {key: changes[key] for key in own}), known | own
+        own = _known_changes(name, changes)
+        model, known = load_model(name, context, own), known | set(own)
         if model.name in models:
             model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
         models[model.name] = model
@@ -67,6 +69,14 @@ def _load_models(request: LiveRequest, context: Context) -> dict[str, LoadedMode
     if size != "trained" and parse_size(size).short is None:
         raise UsageError(f"--size {size}", "sources have sizes of their own", "give the short side, as in --size 256")
     return models
+
+
+def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
+    """Return those of the changes that are settings of a model's pairing. Raises ModelError."""
+    path = find_model(name)
+    kind = "aligned" if path is None else read_record(path).pairing["name"]
+    known = {f.name for f in fields(PAIRINGS.load(kind).Settings)}
+    return {key: value for key, value in changes.items() if key in known}
 
 
 def _announce(request: LiveRequest, server: LiveServer, context: Context) -> None:

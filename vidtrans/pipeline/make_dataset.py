@@ -18,7 +18,9 @@ from vidtrans.data.folder import existing_dataset, write_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import finish_replacing, link_target
 from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.cost import after, estimate_pictures
+from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.requests import MakeDatasetRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -35,7 +37,8 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
-    wanted = DatasetSpec(request.videos, request.recipe, request.target, request.start, request.end)
+    extractor = FrameExtractor.of_pairing(make_pairing(*request.recipe.choice("pairing")), context)
+    wanted = DatasetSpec(request.videos, request.recipe, request.target, request.start, request.end, extractor)
     if not context.dry_run:
         finish_replacing(link_target(output))
     existing = existing_dataset(output, wanted.digest(context), context) if output.exists() else None

@@ -14,12 +14,14 @@ from vidtrans.errors import UsageError
 from vidtrans.files import base_name
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import refuse_link
+from vidtrans.pairing.base import make_pairing
 from vidtrans.pipeline.look import forecast_look, look
 from vidtrans.pipeline.make_dataset import clips_for, make_dataset
 from vidtrans.pipeline.run_checks import check_run, check_scene, forecast, renders
 from vidtrans.pipeline.stylize import stylize
 from vidtrans.pipeline.stylize_batch import stylize_batch
 from vidtrans.pipeline.train import train
+from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.requests import LookRequest, MakeDatasetRequest, RunRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -86,7 +88,8 @@ def _forecast(request: RunRequest, dataset: Path, model: Path, context: Context)
     wanted = renders(request, model)
     if request.looks:
         return forecast_look(_look_request(request, model), wanted, context)
-    spec = DatasetSpec(request.learned_on, request.recipe, request.target)
+    extractor = FrameExtractor.of_pairing(make_pairing(*request.recipe.choice("pairing")), context)
+    spec = DatasetSpec(request.learned_on, request.recipe, request.target, extractor=extractor)
     return forecast(spec, dataset, model, request.minutes, wanted, context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.errors import UsageError
-from vidtrans.models.loaded_model import ResolvedRenderSettings
+from vidtrans.models.loaded_model import ResolvedRenderSettings, load_extractor
 from vidtrans.output.assembling import pass_of, try_pass
 from vidtrans.output.target import check_foreign, check_place
 from vidtrans.pairing.base import make_pairing
@@ -33,8 +34,10 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, o
 
 def renders(request: RunRequest, model: Path) -> list[StylizeRequest]:
     """Return a request for each clip that the model is applied to; of one, with its output."""
-    output = None if len(request.apply) > 1 else request.output
-    return [StylizeRequest(clip, (str(model),), output, request.recipe) for clip in request.apply]
+    output, recipe = None if len(request.apply) > 1 else request.output, request.recipe
+    if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
+        recipe = replace(recipe, pairing_changes={"model": extraction.model})  # the model file knows no path
+    return [StylizeRequest(clip, (str(model),), output, recipe) for clip in request.apply]
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
@@ -66,6 +69,8 @@ def forecast(
     job = TrainingJob(planned.dataset, recipe, settings, None, context, picture_size=size)
     total = find_steps(job, minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
+    if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
+        look = replace(look, extractor=load_extractor(extraction, context))
     estimates = []
     for one in renders:
         opened = open_clip(context, one.video, look.pairing.guides)

@@ -8,11 +8,11 @@ from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.data.folder import dataset_digest
 from vidtrans.errors import UsageError
-from vidtrans.evaluation.contact_sheet import clip_sheet, dataset_sheet, pairing_sheet
+from vidtrans.evaluation.contact_sheet import ShownPairing, clip_sheet, dataset_sheet, pairing_sheet
 from vidtrans.files import base_name
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.output.target import produce, refuse_link
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import SheetRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -29,7 +29,8 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
     source, start, end = request.source, request.start, request.end
     output = request.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
     is_dataset = (source / INDEX).is_file()
-    pairings = [make_pairing(name, {}) for name in request.pairings]
+    shown = [ShownPairing.of(name, context) for name in request.pairings]
+    pairings = [one.pairing for one in shown]
     for pairing in pairings:
         if pairing.needs_target:
             why = "its input is not made of the frame"
@@ -43,6 +44,7 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
         "source": dataset_digest(context, open_dataset(source)) if is_dataset else content_digest(context, source),
         "count": request.count,
         "pairings": [pairing_record(p) for p in pairings],
+        **({"device": context.device_kind} if any(one.extractor for one in shown) else {}),
         **({"span": [str(start), str(end)]} if start or end else {}),
     }
 
@@ -53,7 +55,7 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
             clip = open_clip(context, source)
             span = range(*clip.trim(start, end))
             if pairings:
-                sheet = pairing_sheet(clip, pairings, span, request.count, context)
+                sheet = pairing_sheet(clip, shown, span, request.count, context)
             else:
                 sheet = clip_sheet(clip, span, request.count, context)
         write_picture(path, sheet.draw())

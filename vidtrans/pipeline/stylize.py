@@ -16,7 +16,6 @@ from vidtrans.evaluation.rendered import check_scorable, score_path, score_rende
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
-from vidtrans.pairing.base import pairing_record
 from vidtrans.pipeline.remaking import describe
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
@@ -103,8 +102,7 @@ class RequestedRender:
         own = {
             "command": "stylize",
             "source": content_digest(context, request.video, look.pairing.guides),
-            "model": look.digest,
-            "pairing": pairing_record(look.pairing),
+            "model": look.for_key(),
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "device": "" if look.is_identity else context.device_kind,

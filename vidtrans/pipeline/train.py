@@ -15,7 +15,9 @@ from vidtrans.data.folder import dataset_digest
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import digest_of, link_target, write_atomically
 from vidtrans.launcher import is_distributed
-from vidtrans.models.model_file import SUFFIX, find_model
+from vidtrans.models.extractors import find_extractor
+from vidtrans.models.loaded_model import LoadedModel, load_extractor
+from vidtrans.models.model_file import SUFFIX, embed_extractor, find_model
 from vidtrans.output.target import record, recorded, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import TrainRequest
@@ -27,6 +29,8 @@ from vidtrans.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from vidtrans.training.distributed import DistContext
     from vidtrans.training.training_job import TrainingJob
+
+EMBEDDED_FILE = "embedded.safetensors"  # the model with the network that makes its input
 
 
 def train(request: TrainRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
@@ -113,8 +117,21 @@ class _RequestedRun:
             "device": context.device_kind,
             "pairing": pairing_record(self.dataset.pairing),
             "stage": TrainStage.id(),
+            **({"embed": True} if self.request.embed else {}),
             **self.settings.rollout_version,
         }
+
+    def extractor(self, context: Context) -> LoadedModel | None:
+        """Return the network that goes into the model file; None for none. Raises UsageError, ModelError."""
+        if not self.request.embed:
+            return None
+        pairing = self.dataset.pairing
+        if pairing.extraction is None:
+            why = f"the input of pairing '{pairing.name}' is made by no network"
+            raise UsageError("--embed", why, "leave it out")
+        folder, remedy = self.dataset.folder.resolve().parent, "put it beside the dataset, or into models/"
+        path = find_extractor(pairing.extraction, folder, context.cache.digest, remedy)
+        return load_extractor(pairing.extraction, context, str(path))
 
 
 def _train(
@@ -136,6 +153,7 @@ def _train(
     from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trial import estimate_training, find_steps
 
+    extractor = run.extractor(context)
     job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
     total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
@@ -152,8 +170,12 @@ def _train(
             job.dist.broadcast(None)
         result: Table = meta["result"] | {"output": str(output)}
         up_to_date(context.cache, output, digest, sources, overwrite)  # it may have appeared meanwhile
+        wanted = entry.folder / MODEL_FILE
+        if extractor is not None:
+            wanted = entry.folder / EMBEDDED_FILE
+            embed_extractor(entry.folder / MODEL_FILE, wanted, extractor.load_generator())
         with write_atomically(link_target(output)) as temporary:
-            shutil.copyfile(entry.folder / MODEL_FILE, temporary)
+            shutil.copyfile(wanted, temporary)
             record(context.cache, output, temporary, digest, result, lineage)
     context.trim_cache()
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}

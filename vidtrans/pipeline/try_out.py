@@ -9,7 +9,6 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import load_model
 from vidtrans.output.target import produce, refuse_link
-from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
 from vidtrans.requests import TryRequest
 from vidtrans.session import Context
@@ -35,7 +34,7 @@ def try_out(request: TryRequest, context: Context) -> Table:
         "command": "try",
         "version": VERSION,
         "source": content_digest(context, video, looks[0].pairing.guides),
-        "models": [[look.digest, pairing_record(look.pairing)] for look in looks],
+        "models": [look.for_key() for look in looks],
         "settings": [rendering.for_key()] * len(looks),
         "vary": list(request.vary),
         "frames": request.frames,

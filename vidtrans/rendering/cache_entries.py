@@ -27,9 +27,9 @@ class RenderEntries:
     segments: CacheEntry
 
     @classmethod
-    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache) -> RenderEntries:
-        """Return those of a plan that an engine renders."""
-        infer = _infer_stage(plan, engine)
+    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "") -> RenderEntries:
+        """Return those of a plan that an engine renders. ``extraction``: the key of its extractor's pictures."""
+        infer = infer_stage(plan, engine, extraction)
         render = RenderStage(
             outputs=infer.key,
             filter=plan.settings.filter_record(),
@@ -65,7 +65,8 @@ class RenderEntries:
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
-def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
+def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> InferStage:
+    """Return the stage of a plan's raw outputs; ``extraction`` is the key of that of its extractor."""
     return InferStage(
         source=plan.clip.digest,
         first=plan.first,
@@ -82,6 +83,7 @@ def _infer_stage(plan: RenderPlan, engine: Engine) -> InferStage:
         engine=dict(engine.identity) | _skipping_key(plan) | _conditions_key(plan) | _paint_key(plan),
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
+        extraction=extraction,
     )
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def add_up(tables: Sequence[Table]) -> Table:
     return {"estimate": sums | {"memory_bytes": max(memory, default=None)}}
 
 
+def without_result(table: Table) -> Table:
+    """Return the estimate of a step that leaves nothing but what it caches."""
+    return {"estimate": table["estimate"] | {"disk_bytes": 0}}
+
+
 def peak_memory() -> int | None:
     """Return this process's peak memory in bytes; None where the system does not report it.
 
@@ -98,6 +104,8 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             closing(plan.segment(folder / "segment.nut")) as segment,
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
         ):
+            if plan.extraction is not None:  # any picture costs as much as the right one
+                frames = (replace(frame, guides=(frame.rgb,)) for frame in frames)
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
             for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)

@@ -42,6 +42,7 @@ def divide_render(job: RenderJob, count: int) -> Division | None:
     entries = job.entries(job.engine())
     parts = cut([plan.chunks[n] for n in entries.missing()], count)
     shared = [(e.stage, e.key) for e in (entries.segments, *([entries.raw] if entries.raw_store else []))]
+    shared += [(job.extraction.entry.stage, job.extraction.entry.key)] if job.extraction else []
     sources = [(pin.entry.stage, pin.entry.key)] if (pin := plan.clip.pin) else []
     return Division(parts, shared, sources) if len(parts) > 1 else None
 
@@ -65,6 +66,7 @@ def render_part(job: RenderJob, first: int, stop: int) -> Table:
     engine = job.engine()
     entries = job.entries(engine)
     missing = [n for n in entries.missing() if first <= n < stop]
-    chunks = ChunkRenderer(job.plan, engine, entries.raw_outputs(), job.context)
+    chunks = ChunkRenderer(job.plan, engine, entries.raw_outputs(), job.context, job.extraction)
+    chunks.extract(missing)
     chunks.render(entries.store, StateStore(entries.segments), missing)
     return chunks.counts(missing)

@@ -11,7 +11,7 @@ from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import BatchError, MediaError, UsageError
-from vidtrans.output.target import refuse_link
+from vidtrans.output.target import COUNTS, refuse_link
 from vidtrans.rendering.cost import add_up
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.requested_output import OutputTarget
@@ -23,7 +23,7 @@ from vidtrans.video.io.sequence import picture_names
 
 # Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
 RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]
-SUMMED = ("frames_inferred", "frames_spared", "frames_encoded", "sound_packets")
+SUMMED = (*COUNTS, "sound_packets")
 
 
 def render_pictures(
@@ -61,7 +61,7 @@ def render_pictures(
         "frames": len(done),
         "model": done[0]["model"],
         "items": done,
-        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED},
+        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED if any(k in t for t in done)},
         "seconds": round(time.monotonic() - began, 3),
         "cached": all(t.get("cached") for t in done),
     }

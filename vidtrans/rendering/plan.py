@@ -134,6 +134,15 @@ class RenderPlan:
         """Return the format of the output pictures."""
         return self.delivery.picture
 
+    @cached_property
+    def extraction(self) -> RenderPlan | None:
+        """Return the plan by which the model's extractor renders the same frames; None without one."""
+        model, wanted = self.model.extractor, self.pairing.extraction
+        if model is None or wanted is None or self.drawn:
+            return None
+        settings = ResolvedRenderSettings.of_extractor(self.rendering.for_extractor(wanted.size), self.settings.device)
+        return RenderPlan(self.clip, model, settings, self.first, self.stop, threads=self.threads)
+
     @property
     def is_deep(self) -> bool:
         """Return whether pictures have 16 bits a channel until they are encoded."""

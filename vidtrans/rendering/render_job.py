@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.target import record, replaces_own, up_to_date
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.cost import estimate_render
+from vidtrans.rendering.cost import add_up, estimate_render, without_result
+from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
@@ -50,9 +52,24 @@ class RenderJob:
             return load_chain_engine(plan.model, plan.rendering, plan.source_size, self.context)
         return load_engine(plan.model, plan.rendering, self.context)
 
+    @cached_property
+    def extraction(self) -> ClipExtraction | None:
+        """Return the pictures that the model's extractor makes; None without one. Raises as ``engine``."""
+        return ClipExtraction.of(self.plan, self.context)
+
     def entries(self, engine: Engine) -> RenderEntries:
         """Return the cache entries that this job fills."""
-        return RenderEntries.find(self.plan, engine, self.context.cache)
+        extraction = self.extraction.stage.key if self.extraction else ""
+        return RenderEntries.find(self.plan, engine, self.context.cache, extraction)
+
+    def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
+        """Make what the missing chunks need of the extractor's pictures; keep these until the ``stack`` is closed."""
+        if self.extraction is None or not missing:
+            return
+        entry = self.extraction.entry
+        with self._locked(entry):  # no longer: other models with this extractor read it, too
+            chunks.extract(missing)
+            stack.callback(entry.pin().release)
 
     def render(self, output: Path, request: str) -> Table:
         """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
@@ -64,7 +81,8 @@ class RenderJob:
             if missing and raw_store is not None:
                 stack.enter_context(self._locked(entries.raw))
             states = StateStore(entries.segments)
-            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context)
+            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context, self.extraction)
+            self._extract(chunks, missing, stack)
             if missing:
                 chunks.render(store, states, missing)
                 if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
@@ -109,7 +127,9 @@ class RenderJob:
         with ExitStack() as stack:
             if entries.raw_store is not None:
                 stack.enter_context(self._locked(entries.raw))
-            chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context, on_host=True)
+            raw, extraction = entries.raw_outputs(), self.extraction
+            chunks = ChunkRenderer(plan, engine, raw, self.context, extraction, on_host=True)
+            self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
             for sample in samples:
@@ -124,7 +144,10 @@ class RenderJob:
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Estimate time, disk and memory of the render, from a trial on its first frames."""
-        return estimate_render(self.plan, engine or self.engine())
+        costs = [estimate_render(self.plan, engine or self.engine())]
+        if self.extraction is not None:
+            costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine)))
+        return add_up(costs)
 
     def summary(self, output: Path) -> Table:
         """Return what is reported of the result, before it is made."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutpu
 from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample
 from vidtrans.temporal.window import filter_samples
+from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:  # torch is imported where it is used
     from vidtrans.concurrency.transfers import Download
@@ -46,17 +47,37 @@ def _device_way(plan: RenderPlan, engine: Any, count: RenderCount) -> DeviceWay:
     return DeviceWay(plan, engine, count)
 
 
+class ExtractedPictures(Protocol):
+    """The pictures that an extractor makes of the frames of a plan, stored by chunks; ``count``: how many were made."""
+
+    count: RenderCount
+
+    def make(self, chunks: Sequence[Chunk]) -> None:
+        """Make those of the given chunks that are not stored."""
+
+    def pictures(self) -> RawOutputs:
+        """Return a reader of them."""
+
+
 class ChunkRenderer:
     """Renders the missing chunks of a plan.
 
-    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered. ``on_host``: samples have arrays,
-    wherever the engine runs.
+    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered. ``extraction``: where an extractor
+    makes the input; call ``extract`` first then. ``on_host``: samples have arrays, wherever the engine runs.
     """
 
     def __init__(
-        self, plan: RenderPlan, engine: Engine, raw: RawOutputs, context: Context, *, on_host: bool = False
+        self,
+        plan: RenderPlan,
+        engine: Engine,
+        raw: RawOutputs,
+        context: Context,
+        extraction: ExtractedPictures | None = None,
+        *,
+        on_host: bool = False,
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
+        self._extraction = extraction
         self._kind = engine.identity.get("device", "cpu")
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
@@ -67,12 +88,32 @@ class ChunkRenderer:
         """Return what is reported when the chunks of these numbers were rendered."""
         encoded = num_frames(self.plan.chunks[n] for n in rendered)
         table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
+        table |= {"frames_extracted": self._extraction.count.inferred} if self._extraction else {}
         return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
+
+    @cached_property
+    def _filter(self) -> Filter | BatchFilter:
+        return self.plan.settings.make_filter()
+
+    def extract(self, missing: Sequence[int]) -> None:
+        """Make the extractor's pictures that the missing chunks need, where the plan has one.
+
+        Chunks whose raw outputs are stored need none.
+        """
+        if self._extraction is None:
+            return
+        needed: set[int] = set()
+        for run, lo, hi in read_ranges(self.plan.chunks, missing, self._filter.radius):
+            # A recursive filter that lost its state begins with the shot.
+            first, stop = self._extent(run[0].shot_first if isinstance(self._filter, RecursiveFilter) else lo, hi)
+            reached = [chunk for chunk in self.plan.chunks if chunk.first < stop and chunk.stop > first]
+            needed |= {chunk.number for chunk in reached if not self.raw.has(chunk.first)}
+        self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
         """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
         plan, context = self.plan, self.context
-        method = plan.settings.make_filter()
+        method = self._filter
         total = plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
@@ -195,6 +236,7 @@ class ChunkRenderer:
     ) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
+        extracted = self._extraction.pictures() if self._extraction else None
         with (
             plan.clip.reader(plan.form(plan.size), plan.threads) as reader,
             closing(reader.frames(begin, stop, plan.clip.index)) as frames,
@@ -204,6 +246,10 @@ class ChunkRenderer:
                     renderer.remember(frame)
                     continue
                 chunk, known = chunk_of(frame.index), self.raw.read(frame.index)
+                if extracted is not None and known is None:
+                    picture = extracted.read(frame.index)
+                    assert picture is not None  # it was extracted before
+                    frame = replace(frame, guides=(resize(picture, *plan.input_size),))
                 shot, restarts = (chunk.shot_first, chunk.shot_stop), frame.index == chunk.first
                 yield renderer.prepare(frame, shot, known, restarts=restarts)
 

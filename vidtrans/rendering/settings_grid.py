@@ -23,6 +23,7 @@ from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.look_conditions import LookConditions, conditions_of
 from vidtrans.rendering.scene import Scene
@@ -75,13 +76,6 @@ class _GridFrame:
     def source(self) -> np.ndarray:
         return self.frames[-1].rgb
 
-    def resized(self, width: int, height: int) -> list[Frame]:
-        def resized(frame: Frame) -> Frame:
-            guides = tuple(resize(guide, width, height) for guide in frame.guides)
-            return replace(frame, rgb=resize(frame.rgb, width, height), guides=guides)
-
-        return [resized(frame) for frame in self.frames]
-
 
 def draw_grid(
     path: Path,
@@ -105,10 +99,11 @@ def draw_grid(
             for frame in chosen:
                 scene.check(frame.frames[-1:], f"{video.name}: {frame.label}")
         engine = load_engine(look, rendering, context)
-        columns.append((look.name, partial(_render, look, rendering, engine, drawn)))
+        shown = partial(_render, context=context, engine=engine, drawn=drawn)
+        columns.append((look.name, partial(shown, look, rendering)))
         for variation in asked or _suggested(look, rendering, alone=alone):
             label = variation.flag if alone else f"{look.name} {variation.flag}"
-            columns.append((label, partial(_render, *variation.apply(look, rendering), engine, drawn)))
+            columns.append((label, partial(shown, *variation.apply(look, rendering))))
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
         pictures.append(render(chosen))
@@ -216,14 +211,22 @@ def _is_drawn(look: LoadedModel, rendering: RenderingSettings, video: Path, cont
 
 
 def _render(
-    look: LoadedModel, rendering: RenderingSettings, engine: Engine, drawn: bool, chosen: Sequence[_GridFrame]
+    look: LoadedModel,
+    rendering: RenderingSettings,
+    chosen: Sequence[_GridFrame],
+    *,
+    context: Context,
+    engine: Engine,
+    drawn: bool,
 ) -> list[np.ndarray]:
     """Render frames as a clip would be without its temporal filter."""
+    extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     pairing, renderer = look.pairing, FrameRenderer(inputs, engine)
     prepared = []
     for frame in chosen:
-        *past, current = frame.resized(*look.working_size(rendering.size, frame.source.shape[1::-1]))
+        size = look.working_size(rendering.size, frame.source.shape[1::-1])
+        *past, current = (resized(one, size, extractor) for one in frame.frames)
         for earlier in past:
             renderer.remember(earlier)
         prepared.append(renderer.prepare(current, (frame.frames[0].index, current.index + 1)))

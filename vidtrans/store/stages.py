@@ -101,6 +101,11 @@ class DatasetStage(Stage):
     settings: Table
     survey_version: int
     libraries: Table
+    extractor: Table = field(default_factory=dict)  # the engine that runs it, where pictures are extracted
+
+    def parameters(self) -> Table:
+        """Return them without an empty extractor: keys without one are those of before there was any."""
+        return {k: v for k, v in super().parameters().items() if k != "extractor" or v}
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,11 @@ class InferStage(Stage):
     engine: Table
     libraries: Table
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
+    extraction: str = ""  # key of the stage in which another network made the input
 
     def parameters(self) -> Table:
-        """Return them without an empty memory: keys without one are those of before there was any."""
-        return {k: v for k, v in super().parameters().items() if k != "memory" or v}
+        """Return them without an empty memory or extraction: keys without are those of before there was any."""
+        return {k: v for k, v in super().parameters().items() if k not in ("memory", "extraction") or v}
 
 
 @dataclass(frozen=True)

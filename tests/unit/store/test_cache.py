@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +120,12 @@ GOLDEN = {
     "render": "69fa1245cfbc93ac",
     "dream": "58dac500dcd73b27",
 }
+
+
+def test_golden_keys_of_what_another_network_makes_the_input_of() -> None:
+    dataset = replace(EXAMPLES["dataset"], pairing={"name": "model"}, extractor={"device": "cpu"})
+    infer = replace(EXAMPLES["infer"], pairing={"name": "model"}, extraction=EXAMPLES["infer"].key)
+    assert (dataset.key[:16], infer.key[:16]) == ("896ae244ddc8767a", "959d7029ebb5fc4f")
 
 
 @pytest.mark.parametrize("name", list(STAGES))

@@ -11,6 +11,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from vidtrans.video.images.picture import resize
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -31,6 +33,11 @@ class Frame:
     def pictures(self) -> tuple[np.ndarray, ...]:
         """``rgb`` and its guides."""
         return (self.rgb, *self.guides)
+
+    def resized(self, width: int, height: int) -> Frame:
+        """Return the frame with all its pictures of this size, without alpha."""
+        rgb, *guides = (resize(picture, width, height) for picture in self.pictures)
+        return Frame(self.index, self.pts, rgb, tuple(guides))
 
     def __repr__(self) -> str:
         return f"Frame(index={self.index}, pts={self.pts}, rgb={self.rgb.shape})"

@@ -1,0 +1,207 @@
+"""The network that makes a model's input: found by its content, refused where it cannot be one, embedded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from extractors import COLOURS, TINY_UNET, negative, network, showing
+from peer_variants import VARIANTS, save_variant
+from safetensors import safe_open
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.files import digest_file
+from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
+from vidtrans.models.model_file import embed_extractor, load_generator, read_record
+from vidtrans.pairing.base import Extraction
+from vidtrans.rendering.extraction import FrameExtractor
+from vidtrans.session import Context
+from vidtrans.video.io.clip import Frame
+
+
+def load(path: Path | str, **changes: Any) -> LoadedModel:
+    return load_model(str(path), Context(), changes)
+
+
+# Found
+
+
+@pytest.mark.parametrize("place", ["looks/net.cube", "net.cube", "models/net.cube"])
+def test_it_is_found_beside_the_model_and_in_the_folders_of_models(place: str) -> None:
+    look = showing(Path("looks/look.safetensors"), negative(Path("made/net.cube")))
+    Path(place).parent.mkdir(exist_ok=True)
+    shutil.move("made/net.cube", place)
+    found = load(look).extractor
+    assert found is not None
+    assert found.path is not None
+    assert found.path.resolve() == Path(place).resolve()
+    assert found.digest == digest_file(Path(place))
+
+
+def test_another_file_of_its_name_is_passed_over_and_its_content_found_under_another() -> None:
+    look = showing(Path("look.safetensors"), negative(Path("net.cube")))
+    shutil.move("net.cube", "renamed.cube")
+    network(Path("net.safetensors"))
+    found = load(look).extractor
+    assert found is not None
+    assert found.name == "renamed"
+
+
+def test_the_path_that_is_given_is_taken_and_changes_nothing_on_record() -> None:
+    look = showing(Path("look.safetensors"), negative(Path("elsewhere/net.cube")))
+    given = shutil.copy("elsewhere/net.cube", "elsewhere/copy.cube")
+    found = load(look, model=given)
+    assert found.extractor is not None
+    assert found.extractor.path == Path(given)
+    assert found.pairing.settings.model == "net"
+
+
+def test_one_that_is_missing_is_named_with_what_to_do() -> None:
+    look = showing(Path("look.safetensors"), negative(Path("gone/net.cube")))
+    digest = digest_file(Path("gone/net.cube"))
+    with pytest.raises(ModelError) as caught:
+        load(look)
+    assert f"network 'net': it makes the input, and no file here has its content (SHA-256 {digest[:12]}…)" in str(
+        caught.value
+    )
+    assert "--set pairing.model=PATH" in str(caught.value)
+
+
+def test_a_file_of_other_content_is_refused() -> None:
+    look = showing(Path("look.safetensors"), negative(Path("net.cube")))
+    other = network(Path("other.safetensors"))
+    with pytest.raises(ModelError, match="is not that of the network 'net'"):
+        load(look, model=str(other))
+
+
+def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    negative(tmp_path / "net.cube")
+    showing(tmp_path / "in/look.safetensors", tmp_path / "net.cube", model="../net.cube")
+    monkeypatch.chdir(tmp_path / "in")
+    with pytest.raises(ModelError, match="no file here has its content"):
+        load("look.safetensors")
+
+
+# Refused
+
+REFUSED = {
+    "several frames": ({"name": "next-frame", "context_frames": 2}, TINY_UNET, "it looks at several frames"),
+    "a mask": ({"name": "inpaint"}, TINY_UNET, "it looks at a mask"),
+    "a clock": ({"name": "next-frame", "time_encoding": True}, None, "it goes by a clock"),
+    "guides": ({"name": "stack", "guides": ["depth"]}, TINY_UNET, "its input is a folder of guides"),
+    "what it puts back": ({"name": "colorize"}, TINY_UNET, "it puts pixels of the frame back"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_needs_more_than_a_frame_makes_no_input(kind: str) -> None:
+    pairing, generator, why = REFUSED[kind]
+    net = network(Path("net.safetensors"), generator or {"name": "unet-small", "settings": {"channels": 8}}, **pairing)
+    with pytest.raises(ModelError, match=f"it cannot make the input of another: {why}"):
+        load_extractor(Extraction(str(net)), Context())
+
+
+def test_a_model_whose_own_input_is_made_by_a_network_makes_none() -> None:
+    look = showing(Path("look.safetensors"), negative(Path("net.cube")))
+    with pytest.raises(ModelError, match="its own input is made by another network"):
+        load_extractor(Extraction(str(look)), Context())
+
+
+def test_a_network_has_to_be_named_and_identity_is_none() -> None:
+    with pytest.raises(UsageError, match=r"pairing 'model': it needs a network .* pairing\.model=FILE"):
+        load_extractor(Extraction(""), Context())
+    with pytest.raises(ModelError, match="returns the frame"):
+        load_extractor(Extraction("identity"), Context())
+
+
+# Embedded
+
+
+def embedded(path: Path, extractor: Path, **settings: Any) -> Path:
+    """A model with its extractor inside, and no other file of that."""
+    alone = showing(Path("alone.safetensors"), extractor, **settings)
+    embed_extractor(alone, path, load_generator(extractor, "extractor"))
+    alone.unlink()
+    extractor.unlink()
+    return path
+
+
+def test_an_embedded_one_needs_no_file() -> None:
+    net = network(Path("net.safetensors"), seed=3)
+    weights = {name: tensor.clone() for name, tensor in load_generator(net)[0].state_dict().items()}
+    digest = digest_file(net)
+    look = load(embedded(Path("look.safetensors"), net))
+    assert look.extractor is not None
+    assert (look.extractor.name, look.extractor.digest) == ("net", digest)
+    generator, record = look.extractor.load_generator()
+    assert record.pairing["name"] == "edges"
+    found = generator.state_dict()
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+def test_an_embedded_one_changes_nothing_of_the_model_and_the_file_is_the_same_every_time() -> None:
+    net = network(Path("net.safetensors"))
+    plain = showing(Path("plain.safetensors"), net)
+    for name in ("one", "two"):
+        embed_extractor(plain, Path(f"{name}.safetensors"), load_generator(net))
+    assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
+    record, before = read_record(Path("one.safetensors")), read_record(plain)
+    assert record.weights == before.weights
+    assert {**record.__dict__, "extractor": {}} == before.__dict__
+    with safe_open("one.safetensors", framework="numpy") as file:
+        names = set(file.keys())
+    assert {n for n in names if not n.startswith("extractor/")} == {"nodes"}
+    assert torch.equal(load_generator(Path("one.safetensors"))[0].nodes, load_generator(plain)[0].nodes)
+
+
+def test_a_cube_is_embedded_too() -> None:
+    look = load(embedded(Path("look.safetensors"), negative(Path("net.cube"))))
+    assert look.extractor is not None
+    generator, _ = look.extractor.load_generator()
+    with torch.no_grad():
+        made = generator(torch.tensor([-1.0, 0.0, 1.0])[None, :, None, None])
+    assert np.allclose(made.flatten().numpy(), [1, 0, -1])
+
+
+def test_an_embedded_one_whose_weights_changed_is_refused() -> None:
+    path = embedded(Path("look.safetensors"), network(Path("net.safetensors")))
+    data = bytearray(path.read_bytes())
+    with safe_open(str(path), framework="numpy") as file:
+        nodes = file.get_tensor("nodes").nbytes
+    data[-nodes - 2] ^= 1  # tensors lie in the order of their names, the model's own after 'extractor/…'
+    path.write_bytes(bytes(data))
+    look = load(path)
+    assert look.extractor is not None
+    with pytest.raises(ModelError, match="its weights are damaged"):
+        look.extractor.load_generator()
+
+
+def test_a_record_with_an_extractor_that_nothing_asks_for_is_damaged() -> None:
+    net = network(Path("net.safetensors"))
+    plain = network(Path("plain.safetensors"), COLOURS, name="aligned")
+    embed_extractor(plain, Path("odd.safetensors"), load_generator(net))
+    with pytest.raises(ModelError, match="its pairing asks for no extractor"):
+        read_record(Path("odd.safetensors"))
+
+
+def test_a_network_of_another_tool_is_one_and_is_embedded_with_what_it_takes_and_gives() -> None:
+    variant = next(v for v in VARIANTS if v.family == "cyclegan-resnet" and v.in_channels == v.out_channels == 3)
+    net = Path("theirs.pth")
+    save_variant(variant, net, "zip")
+    settings = RenderingSettings(size="source")
+    frame = Frame(0, 0, scene(48, 32, seed=1))
+    plain, made = showing(Path("plain.safetensors"), net), []
+    for path in (plain, embedded(Path("whole.safetensors"), Path(shutil.copy(net, "copy.pth")))):
+        extractor = FrameExtractor.of(load(path), settings, Context(device="cpu"))
+        assert extractor is not None
+        made.append(extractor.resized(frame, 48, 32).guides[0])
+        net.unlink(missing_ok=True)
+    assert np.array_equal(*made)
+    assert made[0].std() > 1

@@ -1,0 +1,144 @@
+"""The pictures that a pairing's extractor makes of frames: of a clip as a cached stage, of single frames at once.
+
+The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept when a run is
+killed, and shared by all models with this extractor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.events import Progress
+from vidtrans.inference.engine import Engine
+from vidtrans.models.extractors import file_digest
+from vidtrans.models.loaded_model import LoadedModel, load_engine, load_extractor
+from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.rendering.batching import RenderCount
+from vidtrans.rendering.cache_entries import infer_stage
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.runner import ChunkRenderer, num_frames
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache import CacheEntry
+from vidtrans.store.chunking import Chunk, read_ranges
+from vidtrans.store.chunks import ChunkStore, RawOutputs
+from vidtrans.store.stages import InferStage
+from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
+
+
+@dataclass
+class ClipExtraction:
+    """The extractor's pictures of the frames of a render: ``plan`` is the extractor's own render of them.
+
+    ``count`` says how many were made.
+    """
+
+    plan: RenderPlan
+    engine: Engine
+    context: Context
+    count: RenderCount = field(default_factory=RenderCount)
+
+    @classmethod
+    def of(cls, plan: RenderPlan, context: Context) -> ClipExtraction | None:
+        """Return that of a render; None without an extractor. Raises ModelError, DeviceError, UsageError."""
+        own = plan.extraction
+        return None if own is None else cls(own, load_engine(own.model, own.rendering, context), context)
+
+    @property
+    def stage(self) -> InferStage:
+        """Return the stage."""
+        return infer_stage(self.plan, self.engine)
+
+    @property
+    def entry(self) -> CacheEntry:
+        """Return the cache entry."""
+        return self.context.cache.entry(self.stage.name, self.stage.key)
+
+    def make(self, chunks: Sequence[Chunk]) -> None:
+        """Make the pictures of those chunks that are not stored, in order; call it while the entry is locked."""
+        store = ChunkStore(self.entry, ".nut")
+        missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
+        done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
+        raw = RawOutputs(store, self.plan.chunks, self.plan.size)
+        renderer = ChunkRenderer(self.plan, self.engine, raw, self.context, on_host=True)
+        for _, first, stop in read_ranges(self.plan.chunks, missing, 0):
+            with closing(renderer.samples(first, stop)) as samples:
+                for _ in samples:
+                    done += 1
+                    name = f"{self.plan.model.name} on {self.plan.clip.name}"
+                    self.context.report(Progress(name, done, total))
+                    self.context.stop.check()
+        self.count.inferred += renderer.count.inferred
+        if all(store.is_done(chunk.number) for chunk in self.plan.chunks):
+            self.entry.finish({"frames": self.plan.num_frames})
+
+    def pictures(self) -> RawOutputs:
+        """Return a reader of stored pictures, (H, W, 3) uint8 at the extractor's size."""
+        return RawOutputs(ChunkStore(self.entry, ".nut"), self.plan.chunks, self.plan.size)
+
+
+class FrameExtractor:
+    """Makes an extractor's pictures of single frames: of a dataset, a camera, a grid."""
+
+    def __init__(
+        self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
+    ) -> None:
+        self.model, self._rendering, self._context = model, rendering.for_extractor(extraction.size), context
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Load the network. Raises ModelError, DeviceError, UsageError."""
+        return load_engine(self.model, self._rendering, self._context)
+
+    @classmethod
+    def of(cls, model: LoadedModel, rendering: RenderingSettings, context: Context) -> FrameExtractor | None:
+        """Return that of a model; None for one without. Raises ModelError, DeviceError, UsageError."""
+        extraction = model.pairing.extraction
+        if model.extractor is None or extraction is None:
+            return None
+        return cls(model.extractor, extraction, rendering, context)
+
+    @classmethod
+    def of_pairing(cls, pairing: Pairing, context: Context) -> FrameExtractor | None:
+        """Return that which a pairing names; None where it names none. Raises ModelError, UsageError."""
+        wanted = pairing.extraction
+        return None if wanted is None else cls(load_extractor(wanted, context), wanted, RenderingSettings(), context)
+
+    def for_record(self) -> Table:
+        """Return what a pairing's settings say of it."""
+        assert self.model.path is not None  # the identity model is refused
+        return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
+
+    def for_key(self) -> Table:
+        """Return what of the engine decides its pictures."""
+        return dict(self.engine.identity)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) at which it sees frames of this size."""
+        wide, high = self.model.working_size(self._rendering.size, (width, height))
+        return wide, high
+
+    def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
+        """Yield its picture of each frame, (H, W, 3) uint8, of the size of the frame; that is the size it sees."""
+        renderer = FrameRenderer(ModelInputs(self.model.pairing), self.engine)
+        prepared = (renderer.prepare(frame, (frame.index, frame.index + 1)) for frame in frames)
+        return (sample.output for sample in renderer.stream(prepared))
+
+    def resized(self, frame: Frame, width: int, height: int) -> Frame:
+        """Return a frame with its picture of it beside it, both brought to this size from their own."""
+        own = self.size(frame.rgb.shape[1], frame.rgb.shape[0])
+        (picture,) = self.pictures([frame.resized(*own)])
+        return replace(frame.resized(width, height), guides=(resize(picture, width, height),))
+
+
+def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
+    """Return a frame at a (width, height), as a pairing takes it: with an extractor's picture where there is one."""
+    return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
