@@ -115,6 +115,10 @@ def _read_zip(path: Path) -> TorchFile:
             order = name.removesuffix("data.pkl") + "byteorder"
             if order in entries and entries[order].file_size < 16 and archive.read(order).strip() == b"big":
                 raise PickleError("its numbers are big-endian")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise PickleError("its archive is damaged (it begins before itself)") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
         raise PickleError(f"its archive is damaged ({type(error).__name__})") from None
     folder, size = name.removesuffix("data.pkl") + "data/", path.stat().st_size
