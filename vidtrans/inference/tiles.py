@@ -1,4 +1,4 @@
-"""Run a network on overlapping tiles, one after the other: used when a full picture does not fit in memory.
+"""Run a network on overlapping tiles, one after the other: for pictures too large for memory, or for a fixed size.
 
 Tiles begin where the network's own grid has a cell, so that a pixel falls on the same place of it as in the whole
 picture; a tile of no more than one cell is the exception, for it could not overlap. What a network cannot see beyond a
@@ -22,6 +22,7 @@ from vidtrans.networks.layers import SqueezeExcitation
 
 SMALLEST = 256  # pixels; below it, a tile is more rim than picture
 OVERLAP = 128  # pixels: the bundled model's tiles of 256 are then 46 dB from the whole picture; with 96, 35 dB
+CELLS = 4  # a side of a tile of fixed size: over each of them tones are averaged; as much of it overlaps the next
 GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # what looks at the whole picture
 NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N, C) float32, of what goes in
 
@@ -33,12 +34,12 @@ def next_tile_side(side: int, multiple: int) -> int | None:
     return half if half < side else None
 
 
-def tile_starts(length: int, tile: int, multiple: int) -> list[int]:
-    """Return where tiles begin that cover a length evenly, with ``OVERLAP`` or more; both sizes are multiples."""
+def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -> list[int]:
+    """Return where tiles begin that cover a length evenly, with ``overlap`` or more; both sizes are multiples."""
     if tile >= length:
         return [0]
     grid = multiple if tile > multiple else 1
-    overlap = max(grid, min(OVERLAP, tile // 2) // grid * grid)
+    overlap = max(grid, min(overlap, tile // 2) // grid * grid)
     count = -(-(length - overlap) // (tile - overlap))
     return [(length - tile) * i // (count - 1) // grid * grid for i in range(count)]
 
@@ -82,16 +83,55 @@ def run_tiled(
     tall, wide = min(height, side), min(width, side)
     rows, columns = tile_starts(height, tall, multiple), tile_starts(width, wide, multiple)
 
-    def strip(top: int) -> Tensor:
-        parts = (network(x[:, :, top : top + tall, left : left + wide]) for left in columns)
-        return blend_tiles(parts, columns, width, 3)
-
     statistics: NormStatistics = {}
     if whole:
         with record_statistics(whole) as statistics:
             network(F.interpolate(x, (tall, wide), mode="area"))
     with use_statistics(statistics):
-        return blend_tiles(map(strip, rows), rows, height, 2)
+        return _run_grid(lambda top, left: network(_cut(x, top, left, tall, wide)), rows, columns, (height, width))
+
+
+def run_fixed(
+    network: Callable[[Tensor], Tensor], x: Tensor, size: tuple[int, int], multiple: int, *, matched: bool
+) -> Tensor:
+    """Run ``network``, which takes nothing but (N, C, *size), on (N, C, H, W) that is no smaller → (N, 3, H, W).
+
+    H, W and ``size`` are multiples. ``matched``: it looks at whole pictures, and cannot be told what it would have
+    found there. So the broad tones of each tile, averages over a quarter of its sides, become those of the picture
+    that it makes of the whole, shrunk to one tile: on 960×540 pixels tones of neighbours were 26 levels apart in the
+    mean without, and 3 with it.
+    """
+    (height, width), (tall, wide) = x.shape[2:], size
+    rows, columns = (tile_starts(n, tile, multiple, tile // CELLS) for n, tile in ((height, tall), (width, wide)))
+    if len(rows) == len(columns) == 1:
+        return network(x)
+    whole = network(F.interpolate(x, size, mode="area")) if matched else None
+    if whole is not None:
+        whole = F.interpolate(whole, (height, width), mode="bilinear", align_corners=False)
+
+    def run(top: int, left: int) -> Tensor:
+        made = network(_cut(x, top, left, tall, wide).contiguous())
+        return made if whole is None else _with_tones(made, _cut(whole, top, left, tall, wide))
+
+    return _run_grid(run, rows, columns, (height, width))
+
+
+def _cut(x: Tensor, top: int, left: int, tall: int, wide: int) -> Tensor:
+    return x[:, :, top : top + tall, left : left + wide]
+
+
+def _run_grid(
+    run: Callable[[int, int], Tensor], rows: Sequence[int], columns: Sequence[int], size: tuple[int, int]
+) -> Tensor:
+    """Blend the tiles that ``run`` gives for each row and column at which one begins."""
+    strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3) for top in rows)
+    return blend_tiles(strips, rows, size[0], 2)
+
+
+def _with_tones(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return a tile with the broad tones of another picture of its size."""
+    off = F.interpolate(wanted - made, (CELLS, CELLS), mode="area")
+    return made + F.interpolate(off, made.shape[2:], mode="bilinear", align_corners=False)
 
 
 @contextmanager

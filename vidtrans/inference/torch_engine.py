@@ -27,9 +27,11 @@ from vidtrans.inference.device import (
     torch_dtype,
 )
 from vidtrans.inference.engine import with_history
+from vidtrans.inference.levels import from_levels_serially, to_levels, to_levels_serially
 from vidtrans.inference.packed import can_pack, pack
+from vidtrans.inference.padding import grow_by_mirroring, pad_by_mirroring
 from vidtrans.inference.picture_norms import use_quick_norms
-from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_tiled
+from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
@@ -62,23 +64,6 @@ def copy_sharing_weights(network: nn.Module) -> nn.Module:
     """Return a copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: it is quick."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
-
-
-def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
-    """Return (N, C, H, W) with its sides grown to a multiple, right and below, by mirroring."""
-    for side in (2, 3):
-        length = x.shape[side]
-        if length % multiple:
-            at = torch.arange(length + -length % multiple, device=x.device) % (2 * length)
-            x = x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
-    return x
-
-
-def to_levels(output: Tensor, *, deep: bool) -> Tensor:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
-    top = 65535 if deep else 255
-    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
-    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 
 def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
@@ -117,15 +102,20 @@ class TorchEngine:
         self.precision = self._resolve("fp32" if getattr(generator, "needs_fp32", False) else precision)
         self._recurrent_channels = generator.in_channels if getattr(generator, "remembers", False) else None
         self._needs_gradients = getattr(generator, "needs_gradients", False)
-        if self._needs_gradients and type(self) is not TorchEngine:
-            raise UsageError(f"--engine {self.name}", "this model optimises each frame", "use --engine torch")
-        self.batch = 1 if self._recurrent_channels else batch or BATCH[device.kind]
+        self._runs_itself = getattr(generator, "runs_itself", False)
+        if (self._needs_gradients or self._runs_itself) and type(self) is not TorchEngine:
+            why = "another library runs this model" if self._runs_itself else "this model optimises each frame"
+            raise UsageError(f"--engine {self.name}", why, "use --engine torch")
+        self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
         self._place = device.torch
-        network = network.to(self._place, self._dtype).to(memory_format=torch.channels_last)
+        self._memory_format = torch.contiguous_format if self._runs_itself else torch.channels_last
+        network = network.to(self._place, self._dtype).to(memory_format=self._memory_format)
+        self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
+        self._sees_whole = getattr(generator, "sees_whole", False)
         self._max_pixels: int | None = None  # that go through the network at once
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
@@ -140,8 +130,9 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
-        if self._needs_gradients:
-            self.identity |= generator.identity
+        if self._needs_gradients or self._runs_itself:
+            own: Any = inner_generator(generator)
+            self.identity |= own.identity
         self._network = self._prepare(network)
         if device.kind == "cuda":
             # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
@@ -157,7 +148,7 @@ class TorchEngine:
 
     def _prepare(self, network: nn.Module) -> Run:
         """Return what runs the network, which is on its device, on (N, C, H, W) of its precision, channels last."""
-        if self._needs_gradients or not can_pack(self.device, self.precision):
+        if self._needs_gradients or self._runs_itself or not can_pack(self.device, self.precision):
             return network
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
@@ -166,7 +157,7 @@ class TorchEngine:
         return pack(network)
 
     def _can_record(self) -> bool:
-        return self.is_recorded and self.device.kind == "cuda" and not self._needs_gradients
+        return self.is_recorded and self.device.kind == "cuda" and not self._needs_gradients and not self._runs_itself
 
     @property
     def place(self) -> torch.device:
@@ -184,7 +175,7 @@ class TorchEngine:
             plate = torch.from_numpy(resize(self._plate, width, height)).to(x).permute(2, 0, 1) / 127.5 - 1
             x = torch.cat([x, plate.expand(len(x), -1, -1, -1)], dim=1)
         try:
-            return self._run_fitting(pad_by_mirroring(x, self.multiple))[..., :height, :width].contiguous()
+            return self._run_fitting(self._padded(x))[..., :height, :width].contiguous()
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -248,12 +239,20 @@ class TorchEngine:
     def _memory_error(self) -> DeviceError:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
 
+    def _padded(self, x: Tensor) -> Tensor:
+        """Return (N, C, H, W) grown to what the network takes, or to one of its tiles."""
+        if self._fixed_size is None:
+            return pad_by_mirroring(x, self.multiple)
+        return grow_by_mirroring(pad_by_mirroring(x, self.multiple), *self._fixed_size)
+
     def _run_fitting(self, x: Tensor) -> Tensor:
         """Run (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles where it must.
 
         Raises DeviceError when not even the smallest tiles fit in memory.
         """
         height, width = x.shape[2:]
+        if self._fixed_size is not None:
+            return run_fixed(self._run_network, x, self._fixed_size, self.multiple, matched=self._sees_whole)
         while True:
             self.tile = self._sides.get((height, width))
             try:
@@ -272,7 +271,7 @@ class TorchEngine:
     def _run_network(self, x: Tensor) -> Tensor:
         """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
         with tensor_float32("tf32") if self.precision == "tf32" else nullcontext():
-            return self._network(x.to(self._dtype, memory_format=torch.channels_last)).to(torch.float32)
+            return self._network(x.to(self._dtype, memory_format=self._memory_format)).to(torch.float32)
 
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
@@ -280,7 +279,10 @@ class TorchEngine:
         if self._plate is not None:
             x = torch.cat([x, _plate_as(self._plate, x)], dim=3)
         x = x.permute(0, 3, 1, 2)
-        y = self._run_fitting(pad_by_mirroring(x, self.multiple).to(torch.float32) / middle - 1)
+        if self._runs_itself and self.device.kind == "cpu":
+            y = self._run_fitting(from_levels_serially(self._padded(x), middle))
+            return to_levels_serially(y[..., :height, :width], deep=deep)
+        y = self._run_fitting(self._padded(x).to(torch.float32) / middle - 1)
         return to_levels(y[..., :height, :width], deep=deep)
 
 

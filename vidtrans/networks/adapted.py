@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,10 +26,17 @@ class AdaptedGenerator(nn.Module):
         self.multiple: int = network.multiple
         self.smallest: int = network.smallest
         self.needs_fp32: bool = getattr(network, "needs_fp32", False)
+        self.runs_itself: bool = getattr(network, "runs_itself", False)
+        self.fixed_size: tuple[int, int] | None = getattr(network, "fixed_size", None)
+        self.sees_whole: bool = getattr(network, "sees_whole", False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] where the network keeps to its range."""
         return self._given(self.network(self._taken(x)))
+
+    def _is_serial(self, x: Tensor) -> bool:
+        """Return whether torch's threads should rest: those of the library that runs the network need the cores."""
+        return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
     def _taken(self, x: Tensor) -> Tensor:
         ports = self.ports
@@ -40,25 +48,30 @@ class AdaptedGenerator(nn.Module):
             x = x.flip(1)
         if ports.invert:
             x = -x
-        return _affine(x, ports.in_scale, ports.in_shift)
+        return _affine(x, ports.in_scale, ports.in_shift, serial=self._is_serial(x))
 
     def _given(self, y: Tensor) -> Tensor:
         ports = self.ports
-        y = _affine(y[:, :3], ports.out_scale, ports.out_shift)
+        y = _affine(y[:, :3], ports.out_scale, ports.out_shift, serial=self._is_serial(y))
         if y.shape[1] == 1:
             return y.expand(-1, 3, -1, -1)
         return y.flip(1) if ports.bgr else y
 
 
-def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...]) -> Tensor:
-    if any(s != 1 for s in scale):
-        x = x * _column(x, scale)
-    if any(s != 0 for s in shift):
-        x = x + _column(x, shift)
-    return x
+def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
+    """Return ``x · scale + shift``; ``serial``: by numpy, in this thread alone."""
+    multiplied, added = any(s != 1 for s in scale), any(s != 0 for s in shift)
+    values: Any = x.numpy() if serial and (multiplied or added) else x
+    if multiplied:
+        values = values * _column(x, scale, serial)
+    if added:
+        values = values + _column(x, shift, serial)
+    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values
 
 
-def _column(x: Tensor, values: tuple[float, ...]) -> Tensor | float:
+def _column(x: Tensor, values: tuple[float, ...], serial: bool) -> Any:  # noqa: ANN401  (what x is multiplied by)
     if len(values) == 1:
         return values[0]
+    if serial:
+        return np.array(values, np.float32)[:, None, None]
     return torch.tensor(values, dtype=x.dtype, device=x.device)[:, None, None]

@@ -1,0 +1,31 @@
+"""From a network's numbers in [−1, 1] to levels of pictures and back.
+
+What is ``serial`` is done by numpy, in this thread alone: torch's threads, which wait for work by spinning, slow down
+those of a library that runs a network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_levels(output: Tensor, *, deep: bool) -> Tensor:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
+    top = 65535 if deep else 255
+    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
+
+
+def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
+    """Return the same as ``to_levels``, of numbers on the CPU."""
+    top = 65535 if deep else 255
+    levels = np.rint((output.numpy() + 1) * np.float32(top / 2)).clip(0, top)
+    pictures = levels.astype(np.uint16).view(np.int16) if deep else levels.astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
+
+
+def from_levels_serially(levels: Tensor, middle: float) -> Tensor:
+    """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1]; ``middle`` is that of the levels."""
+    return torch.from_numpy(levels.numpy().astype(np.float32) / np.float32(middle) - 1)
