@@ -97,7 +97,8 @@ class LoadedModel:
 
     def engine_for(self, wanted: str) -> str:
         """Return a ``rendering.engine``: for auto torch, where no other one can run it."""
-        return "torch" if self.optimises and wanted == "auto" else wanted
+        graph = self.record is not None and self.record.generator["name"] == "onnx-graph"
+        return "torch" if (self.optimises or graph) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""

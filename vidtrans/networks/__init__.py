@@ -6,8 +6,11 @@ sides must be multiples of and in ``smallest`` how small a side it can train on,
 
 One that states ``needs_fp32`` is rendered in that precision, whatever was asked for. One that states
 ``needs_gradients`` computes some when it renders: it runs as it is, whole pictures only, and its ``identity`` is in
-keys. One that states ``remembers``
-takes a history of its own output (``flow.history``) beside its input, whose channels are its ``in_channels``.
+keys. One that states ``runs_itself`` is left as it is by engines: another library runs it, picture by picture, and its
+``identity`` is in keys too. One whose ``fixed_size``, (height, width), is not None takes no other size: larger pictures
+go through it in tiles; it states in ``sees_whole`` whether all of its input bears on each of its pixels, as with
+instance norms. One that states ``remembers`` takes a history of its own output (``flow.history``) beside its input,
+whose channels are its ``in_channels``.
 
 A discriminator is made with ``(channels, settings)``, states ``smallest`` as well, and judges the input and the
 picture, concatenated, by logits, one a patch. ``judge(x)`` gives for each scale a list of its layers' features
@@ -59,6 +62,7 @@ GENERATORS = Registry(
 UNTRAINED = Registry(
     "generator",
     {
+        "onnx-graph": Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
         "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
         "style-net": Entry(
             "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"

@@ -75,7 +75,7 @@ def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> Forei
     """Return what the file holds, with what the request says of it laid over."""
     model = form.describe(path, Hints(request.range, request.layout, request.trust))
     ports: Table = {}
-    if request.range:
+    if request.range and not form.uses_range:
         ports |= named_range(request.range)
     named = request.recipe.tables.get("pairing", {}).get("name", "")
     if model.family in DARK_LINES and named in LINES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.formats.base import ModelFormat
@@ -86,7 +86,12 @@ class ForeignModel:
 
 
 class ForeignFormat(ModelFormat):
-    """A format of another tool: its files are described, and may lack what only a person knows."""
+    """A format of another tool: its files are described, and may lack what only a person knows.
+
+    ``uses_range``: ``describe`` makes of a hint of the range what it means for both sides of the network.
+    """
+
+    uses_range: ClassVar[bool] = False
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Return what a detected file holds; reads no weights, imports no torch.

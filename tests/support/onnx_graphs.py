@@ -1,0 +1,158 @@
+"""ONNX graphs for tests: networks of known ranges and axes, and hostile files. They need the package onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+FREE = ("batch", 3, "height", "width")
+IR, OPSET = 8, 17
+
+
+def constant(name: str, values: Any, kind: type = np.float32) -> Any:
+    return numpy_helper.from_array(np.array(values, kind), name)
+
+
+def model(
+    nodes: Sequence[Any],
+    shape: Sequence[int | str | None] = FREE,
+    out: Sequence[int | str | None] = FREE,
+    constants: Sequence[Any] = (),
+    kind: int = TensorProto.FLOAT,
+    **more: Any,
+) -> Any:
+    """A model of one input 'x' and one output 'y'."""
+    graph = helper.make_graph(
+        list(nodes),
+        "graph",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", kind, out)],
+        list(constants),
+    )
+    opsets = [helper.make_opsetid("", OPSET), *more.pop("opsets", [])]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR, **more)
+
+
+def save(path: Path, made: Any) -> Path:
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def painter(taken: tuple[float, float], given: tuple[float, float], **options: Any) -> Any:
+    """A network that swaps dark and light: 1 − p of pictures p in [0, 1], for numbers of these ranges, then bounded."""
+    (low, high), (least, most) = taken, given
+    scale = (most - least) / (high - low)
+    nodes = [
+        helper.make_node("Sub", ["top", "x"], ["turned"]),
+        helper.make_node("Mul", ["turned", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "least"], ["moved"]),
+        helper.make_node("Clip", ["moved", "least", "most"], ["y"]),
+    ]
+    values = {"top": high, "scale": scale, "least": least, "most": most}
+    return model(nodes, constants=[constant(n, v) for n, v in values.items()], **options)
+
+
+def blurred(shape: Sequence[int | str | None] = FREE, out: Sequence[int | str | None] = FREE, **options: Any) -> Any:
+    """A network of one 5×5 convolution for each channel, whose numbers may be of any range."""
+    weight = constant("weight", np.full((3, 1, 5, 5), 1 / 25))
+    nodes = [helper.make_node("Conv", ["x", "weight"], ["y"], pads=[2, 2, 2, 2], group=3)]
+    return model(nodes, shape, out, [weight], **options)
+
+
+def fixed_and_normed(height: int, width: int) -> Any:
+    """A network for one size, with an instance norm: a picture of another tone gives the same."""
+    shape = (1, 3, height, width)
+    ones = [constant("gain", [60.0] * 3), constant("bias", [128.0] * 3)]
+    return model([helper.make_node("InstanceNormalization", ["x", "gain", "bias"], ["y"])], shape, shape, ones)
+
+
+def hostile() -> Iterator[tuple[str, Any, str]]:
+    """Yield names, models, and what is said of them."""
+    same = [helper.make_node("Identity", ["x"], ["y"])]
+    outside = constant("w", np.zeros((3,)))
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="/etc/passwd")
+    add = [helper.make_node("Add", ["x", "w"], ["y"])]
+    yield "external-data", model(add, constants=[outside]), "lie in another file"
+    inside = helper.make_node("Constant", [], ["w"], value=outside)
+    yield "external-data-in-a-constant", model([inside, *add]), "lie in another file"
+    custom = [helper.make_node("RunProgram", ["x"], ["y"], domain="evil.ops")]
+    yield "custom-operator", model(custom, opsets=[helper.make_opsetid("evil.ops", 1)]), "belongs to another program"
+    context = [helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", ep_cache_context="/etc/passwd")]
+    yield "cache-of-a-device", model(context, opsets=[helper.make_opsetid("com.microsoft", 1)]), "is not allowed"
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["state"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+        ],
+    )
+    loop = [helper.make_node("Loop", ["times", "go", "x"], ["y"], body=body)]
+    numbers = [constant("times", 2**62, np.int64), constant("go", True, bool)]
+    yield "endless-loop", model(loop, constants=numbers), "branches or loops"
+    yield "random-numbers", model([helper.make_node("RandomNormalLike", ["x"], ["y"])]), "random numbers"
+    two = model(same)
+    two.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, FREE))
+    yield "two-inputs", two, "needs 2 inputs"
+    yield "no-operators", model([]), "computes nothing"
+    yield "five-channels", model(same, (1, 5, 8, 8), (1, 5, 8, 8)), "no picture of 1, 3 or 4 channels"
+    yield "a-number", model(same, (), ()), "no picture of 1, 3 or 4 channels"
+    yield "whole-numbers", model(same, kind=TensorProto.INT64), "takes int64"
+    yield "huge-sides", model(same, (1, 3, 2**30, 2**30), (1, 3, 2**30, 2**30)), "larger than 8192 pixels"
+    yield "thousand-at-once", model(same, (1000, 3, 64, 64), (1000, 3, 64, 64)), "1000 pictures at once"
+    huge = constant("w", [0.0])
+    huge.dims[:] = [2**40, 2**40]
+    yield "impossible-weights", model(add, constants=[huge]), "impossible size"
+    functions = [
+        helper.make_function("f", f"f{n}", ["a"], ["b"], _twice(f"f{n + 1}"), [helper.make_opsetid("f", 1)])
+        for n in range(40)
+    ]
+    call = [helper.make_node("f0", ["x"], ["y"], domain="f")]
+    last = helper.make_function(
+        "f", "f40", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", OPSET)]
+    )
+    bomb = model(call, functions=[*functions, last], opsets=[helper.make_opsetid("f", 1)])
+    yield "functions-that-double", bomb, "without end"
+    circle = helper.make_function("f", "f0", ["a"], ["b"], _twice("f0"), [helper.make_opsetid("f", 1)])
+    yield "function-of-itself", model(call, functions=[circle], opsets=[helper.make_opsetid("f", 1)]), "without end"
+    sequence = [helper.make_node("SequenceConstruct", ["x"], ["s"]), helper.make_node("SequenceAt", ["s", "n"], ["y"])]
+    yield "sequences", model(sequence, constants=[constant("n", 0, np.int64)]), "sequences or texts"
+    bad = model(same)
+    bad.training_info.add()
+    yield "training-graph", bad, "training graph"
+
+
+def _twice(name: str) -> list[Any]:
+    return [helper.make_node(name, ["a"], ["m"], domain="f"), helper.make_node(name, ["m"], ["b"], domain="f")]
+
+
+def bombs() -> Iterator[tuple[str, Any]]:
+    """Yield networks that pass every check of what they say, and take all memory where they run."""
+    size = constant("size", [2**40], np.int64)
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    yield "zeros", model(nodes, constants=[size])
+    scales = constant("scales", [1, 1, 10_000, 10_000])
+    grown = [
+        helper.make_node("Resize", ["x", "", "scales"], ["large"]),
+        helper.make_node("ReduceMean", ["large"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["x", "mean"], ["y"]),
+    ]
+    yield "enlarged", model(grown, constants=[scales])
+
+
+assert onnx.__version__

@@ -1,0 +1,162 @@
+"""A network as an ONNX graph, which ONNX Runtime runs. Its weights are the file's bytes.
+
+Engines leave it as it is (``runs_itself``): it is not compiled, packed or recorded, and takes one picture at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.errors import ModelError, UsageError, out_of_memory
+from vidtrans.settings import setting
+
+IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
+KINDS = ("float32", "float16", "uint8")
+MAX_BYTES = 2 << 30
+MAX_QUOTED = 200
+
+
+@dataclass(frozen=True)
+class OnnxGraphSettings:
+    """How a graph is fed, and what of its outputs is the picture."""
+
+    bytes: int = setting(0, "size of the graph", low=1, high=MAX_BYTES)
+    layout: str = setting("nchw", "axes of its input", choices=IN_LAYOUTS)
+    kind: str = setting("float32", "type of its input", choices=KINDS)
+    pictures: int = setting(1, "how many pictures it takes at once", low=1, high=64)
+    height: int = setting(0, "height of its input; 0: any", low=0, high=8192)
+    width: int = setting(0, "width of its input; 0: any", low=0, high=8192)
+    multiple: int = setting(1, "what the sides of its input are multiples of", low=1, high=1024)
+    sees_whole: bool = setting(False, "all of its input bears on each pixel of that output")
+    opaque: float | None = setting(None, "the value of a fourth channel, opacity")
+    output: int = setting(0, "which of its outputs is the picture, counted from 0", low=0, high=1000)
+    out_layout: str = setting("nchw", "axes of that output", choices=OUT_LAYOUTS)
+    enlarges: int = setting(1, "how many times larger than its input that output is", low=1, high=16)
+    shrinks: int = setting(1, "how many times smaller than its input that output is", low=1, high=16)
+
+    def __post_init__(self) -> None:
+        if (self.height == 0) != (self.width == 0):
+            raise ValueError("generator.height and width are both fixed, or none is")
+        if self.height and self.multiple > 1:
+            raise ValueError("generator.multiple is for free sizes")
+
+
+class OnnxGraph(nn.Module):
+    """A graph for pictures of any size, or of ``fixed_size``, (height, width); ``data`` is the file, uint8.
+
+    One that enlarges gets its input shrunk first, one that shrinks has its output enlarged.
+    """
+
+    Settings = OnnxGraphSettings
+    smallest = 1
+    needs_fp32: ClassVar[bool] = True
+    runs_itself: ClassVar[bool] = True
+
+    def __init__(self, in_channels: int, out_channels: int, settings: OnnxGraphSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        factor = settings.enlarges
+        self.multiple = settings.multiple * factor
+        self.fixed_size = (settings.height * factor, settings.width * factor) if settings.height else None
+        self.sees_whole = settings.sees_whole
+        self.register_buffer("data", torch.zeros(settings.bytes, dtype=torch.uint8))
+        self._session: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_session": None}  # each copy makes its own
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Return what beside the graph decides the result, for cache keys. Raises UsageError."""
+        return {"onnxruntime": _runtime().__version__}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError where it cannot run."""
+        pictures = [self._run(one) for one in x.to(torch.float32).split(1)]
+        return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+
+    def _run(self, x: Tensor) -> Tensor:
+        """Run one picture."""
+        settings = self.settings
+        if settings.enlarges > 1:
+            x = F.avg_pool2d(x, settings.enlarges)
+        if settings.opaque is not None:
+            x = torch.cat([x, torch.full_like(x[:, :1], settings.opaque)], dim=1)
+        y = torch.from_numpy(self._given(self._fed(x))).to(x.device)
+        if y.dtype != torch.float32:
+            y = y.to(torch.float32)
+        if settings.shrinks > 1:
+            y = F.interpolate(y, scale_factor=settings.shrinks, mode="bilinear", align_corners=False)
+        return y
+
+    def _fed(self, x: Tensor) -> np.ndarray:
+        """Return what the graph takes of (1, C, H, W)."""
+        settings = self.settings
+        x = x.permute(0, 2, 3, 1) if settings.layout.endswith("c") else x
+        x = x if settings.layout.startswith("n") else x[0]
+        if settings.pictures > 1:
+            x = x.expand(settings.pictures, -1, -1, -1)
+        if settings.kind == "uint8":
+            x = x.round().clamp(0, 255).to(torch.uint8)
+        elif settings.kind == "float16":
+            x = x.to(torch.float16)
+        return np.ascontiguousarray(x.detach().cpu().numpy())
+
+    def _given(self, fed: np.ndarray) -> np.ndarray:
+        """Return the first picture of the chosen output, (1, c, h, w)."""
+        session = self._session or self._start()
+        try:
+            feed, output = session.get_inputs()[0].name, session.get_outputs()[self.settings.output].name
+            (given,) = session.run([output], {feed: fed})
+        except Exception as error:  # ONNX Runtime has a dozen classes
+            if out_of_memory(error):
+                raise
+            sides = "x".join(map(str, fed.shape))
+            raise self._error(f"it cannot run on {sides}: {_first_line(error)}", "use another --size") from None
+        layout = self.settings.out_layout
+        given = given[:1] if layout.startswith("n") else given[None]
+        if "c" not in layout:
+            given = given[:, None]
+        picture: np.ndarray = given.transpose(0, 3, 1, 2) if layout.endswith("c") else given
+        return picture
+
+    def _start(self) -> Any:  # noqa: ANN401  (of a library that may be absent)
+        """Make the session."""
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4
+        data = self.get_buffer("data")
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if data.device.type == "cuda" and "CUDAExecutionProvider" in runtime.get_available_providers():
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": data.device.index or 0}))
+        try:
+            self._session = runtime.InferenceSession(data.cpu().numpy().tobytes(), options, providers=providers)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise self._error(f"ONNX Runtime refuses it: {_first_line(error)}", "import the model again") from None
+        return self._session
+
+    def _error(self, why: str, remedy: str) -> ModelError:
+        return ModelError("the model's ONNX graph", why, remedy)
+
+
+def _runtime() -> Any:  # noqa: ANN401  (a module that may be absent)
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError:
+        why, remedy = "it is an ONNX graph, and ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'"
+        raise UsageError("the model", why, remedy) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:MAX_QUOTED]
