@@ -30,6 +30,10 @@ FORMATS = Registry(
             "manifest.json with files of raw floats: fast neural style for web pages",
         ),
         "pict": Entry("vidtrans.models.formats.pict:PictFormat", ".pict, pix2pix-tensorflow's for web pages and Unity"),
+        "torchscript": Entry(
+            "vidtrans.models.formats.torchscript:TorchScriptFormat", "TorchScript, a program: imported with --trust"
+        ),
+        "onnx": Entry("vidtrans.models.formats.onnx:OnnxFormat", ".onnx, a network that makes pictures of pictures"),
     },
 )
 
