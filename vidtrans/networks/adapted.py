@@ -60,18 +60,20 @@ class AdaptedGenerator(nn.Module):
 
 def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
     """Return ``x · scale + shift``; ``serial``: by numpy, in this thread alone."""
-    multiplied, added = any(s != 1 for s in scale), any(s != 0 for s in shift)
-    values: Any = x.numpy() if serial and (multiplied or added) else x
-    if multiplied:
-        values = values * _column(x, scale, serial)
-    if added:
-        values = values + _column(x, shift, serial)
-    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if serial:
+        values = x.numpy() * _column(x, scale, serial)
+        values += _column(x, shift, serial)
+        return torch.from_numpy(values)
+    if any(s != 1 for s in scale):
+        x = x * _column(x, scale, serial)
+    if any(s != 0 for s in shift):
+        x = x + _column(x, shift, serial)
+    return x
 
 
 def _column(x: Tensor, values: tuple[float, ...], serial: bool) -> Any:  # noqa: ANN401  (what x is multiplied by)
-    if len(values) == 1:
-        return values[0]
     if serial:
         return np.array(values, np.float32)[:, None, None]
+    if len(values) == 1:
+        return values[0]
     return torch.tensor(values, dtype=x.dtype, device=x.device)[:, None, None]
