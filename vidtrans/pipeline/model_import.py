@@ -73,7 +73,7 @@ def _name_of(path: Path) -> str:
 
 def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> ForeignModel:
     """Return what the file holds, with what the request says of it laid over."""
-    model = form.describe(path, Hints(request.range, request.layout, request.trust))
+    model = form.describe(path, Hints(request.range or "", request.layout or "", request.trust))
     ports: Table = {}
     if request.range and not form.uses_range:
         ports |= named_range(request.range)
