@@ -318,3 +318,11 @@ def test_a_real_file_paints_what_onnx_runtime_paints(name: str) -> None:
 def test_free_axes_without_names_are_free() -> None:
     made = described(save(Path("n.onnx"), painter((0, 1), (0, 1), shape=(None, 3, None, None), out=FREE)))
     assert made.generator["settings"]["height"] == 0
+
+
+def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "find_spec", lambda name: None)
+    path = save(Path("n.onnx"), painter((0, 1), (0, 1)))
+    assert format_of(path) == "onnx"
+    with pytest.raises(UsageError, match=r"ONNX Runtime is not installed.*pip install 'vidtrans\[onnx\]'"):
+        described(path)
