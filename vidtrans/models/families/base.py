@@ -144,7 +144,10 @@ class Family:
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a candidate accounts for a checkpoint: the share of tensors that fit, and the first that does not."""
+    """How well a candidate accounts for a checkpoint: the share of tensors that fit, and the first that does not.
+
+    A tensor of the right name and another shape counts half.
+    """
 
     share: float
     first: str
@@ -152,16 +155,19 @@ class Fit:
 
 def compare(candidate: Candidate, shapes: Shapes) -> Fit:
     """Return how well a candidate accounts for a checkpoint's tensors; ``first`` is empty where all fit."""
-    layout, problems = candidate.layout, []
-    for name, wanted in layout.shapes.items():
-        if name not in shapes:
-            problems.append(f"'{name}' is missing")
-        elif shapes[name] != wanted:
-            problems.append(f"'{name}' is {_in_words(shapes[name])}, not {_in_words(wanted)}")
+    layout = candidate.layout
+    missing = [name for name in layout.shapes if name not in shapes]
     strangers = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
-    problems += [f"'{name}' has no place in it" for name in strangers]
-    total = len(layout.shapes) + len(strangers)
-    return Fit(1 - len(problems) / max(total, 1), problems[0][:200] if problems else "")
+    unequal = [name for name, wanted in layout.shapes.items() if shapes.get(name, wanted) != wanted]
+    problems = {
+        name: f"'{name}' is {_in_words(shapes[name])}, not {_in_words(layout.shapes[name])}" for name in unequal
+    }
+    problems |= {name: f"'{name}' is missing" for name in missing}
+    in_order = [problems[name] for name in layout.shapes if name in problems]
+    in_order += [f"'{name}' has no place in it" for name in strangers]
+    total = max(len(layout.shapes) + len(strangers), 1)
+    share = 1 - (len(missing) + len(strangers) + len(unequal) / 2) / total
+    return Fit(share, in_order[0][:200] if in_order else "")
 
 
 def _in_words(shape: Shape) -> str:
