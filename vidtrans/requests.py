@@ -413,7 +413,7 @@ class ImportRequest:
     ``size``: the short side at which it is rendered. ``norms``: of ``NORMS``; '' takes the better one. ``calibrate``: a
     clip whose frames decide the statistics of its norms. ``invert``, ``bgr``, ``range`` and ``layout``: what its
     network takes, where its file does not say it; None and '' take what is found out. ``trust``: a program in the file
-    may run, once.
+    may run, once. ``embed``: the network that makes its input is put into the file.
     """
 
     model: Path
@@ -427,6 +427,7 @@ class ImportRequest:
     range: str = ""
     layout: str = ""
     trust: bool = False
+    embed: bool = False
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)

@@ -13,8 +13,9 @@ from vidtrans.cli.types import FILE, MODEL, RegistryName
 from vidtrans.cli.words import count, next_command, timing
 from vidtrans.config.recipe import NO_PAIRING
 from vidtrans.errors import strip_controls
-from vidtrans.networks.ports import RANGES
+from vidtrans.networks.ports import RANGES, PortSettings
 from vidtrans.requests import NORMS
+from vidtrans.settings import to_table
 
 if TYPE_CHECKING:
     from vidtrans.requests import ExportRequest, ImportRequest
@@ -80,6 +81,7 @@ def model_formats(console: Console) -> None:
 @click.option("--bgr/--rgb", default=None, help="The order of its colours.")
 @click.option("--range", type=click.Choice(RANGES), help="The numbers of its pictures, where they are in doubt.")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="The order of its axes, where that is in doubt.")
+@click.option("--embed", is_flag=True, help="Put the network of --pairing model into the model file.")
 @click.option("--trust", is_flag=True, help="Run the program in a TorchScript file, once, to convert it.")
 @command_options(*CACHING, request="ImportRequest", tables=("pairing", "card"), recipe="import_recipe")
 def model_import(request: ImportRequest, context: Context, console: Console) -> None:
@@ -125,6 +127,8 @@ def model_show(name: str, console: Console) -> None:
         *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
+        *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
+        *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
         *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
         *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
@@ -171,6 +175,12 @@ def _export_text(table: Table) -> str:
     same = f"at most {table['max_difference']:.2g} from the model, where colours are from -1 to 1"
     size = f"{table['bytes'] / 1e6:.1f} MB"
     return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
+
+
+def _said(ports: Table) -> Table:
+    """Return what a network takes and gives that is not what ours do."""
+    plain = to_table(PortSettings())
+    return {name: value for name, value in ports.items() if value != plain[name]}
 
 
 def _plate(table: Table) -> str:

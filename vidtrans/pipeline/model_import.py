@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ import numpy as np
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.errors import UsageError
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel, Hints
-from vidtrans.models.model_file import file_in_folder, save_model
+from vidtrans.models.model_file import embed_extractor, file_in_folder, save_model
 from vidtrans.models.model_record import Card, ModelRecord
 from vidtrans.networks.ports import named_range
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.requests import MODEL_SUFFIX, ImportRequest
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table, to_table
+from vidtrans.settings import Size, Table, record_table, to_table
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 
 VERSION = 1
@@ -40,6 +43,11 @@ def import_model(request: ImportRequest, context: Context) -> Table:
     output = request.output or refuse_link(Path(f"{_name_of(path)}{MODEL_SUFFIX}"))
     model = _described(form, path, request)
     pairing = _pairing_of(model, request.recipe)
+    extractor = FrameExtractor.of_pairing(pairing, context) if pairing else None
+    if pairing and extractor:
+        pairing = make_pairing(pairing.name, record_table(pairing.settings) | extractor.for_record())
+    elif request.embed:
+        raise UsageError("--embed", "its input is made by no other network", "use --pairing model, or leave it out")
     key = {
         "command": "model import",
         "version": VERSION,
@@ -49,6 +57,7 @@ def import_model(request: ImportRequest, context: Context) -> Table:
         "card": to_table(request.recipe.settings("card", Card)),
         "norms": request.norms,
         "calibrate": content_digest(context, request.calibrate) if request.calibrate else "",
+        "embed": request.embed,
     }
     record = model.record(path, pairing)  # what does not fit is said before anything is written
 
@@ -56,9 +65,11 @@ def import_model(request: ImportRequest, context: Context) -> Table:
         generator, made = form.load_described(path, model, pairing)
         made = replace(made, card=made.card | _card(request.recipe))
         if request.norms or request.calibrate:
-            made = _with_norms(generator, made, request, context)
+            made = _with_norms(generator, made, request, lambda clip: _inputs(clip, made, extractor, context))
         save_model(target, generator, made)
-        return {"family": model.family, "pairing": made.pairing["name"], "size": made.size}
+        if extractor and request.embed:
+            embed_extractor(target, target, extractor.model.load_generator())
+        return {"frames": 0}
 
     if not context.dry_run:
         for note in model.notes:
@@ -97,10 +108,15 @@ def _card(recipe: Recipe) -> Table:
     return {name: text for name, text in to_table(recipe.settings("card", Card)).items() if text}
 
 
-def _with_norms(generator: Any, record: ModelRecord, request: ImportRequest, context: Context) -> ModelRecord:  # noqa: ANN401
+def _with_norms(
+    generator: Any,  # noqa: ANN401  (no torch here)
+    record: ModelRecord,
+    request: ImportRequest,
+    inputs: Callable[[Path], np.ndarray],
+) -> ModelRecord:
     """Return the record of a network whose norms use stored statistics, or those of each picture, as was asked for.
 
-    The network learns the statistics of the clip's frames, where there is one. Raises UsageError, MediaError.
+    The network learns the statistics of a clip's ``inputs``, where there is one. Raises UsageError, MediaError.
     """
     settings = record.generator["settings"]
     if settings.get("norm") not in ("picture", "batch"):
@@ -109,7 +125,7 @@ def _with_norms(generator: Any, record: ModelRecord, request: ImportRequest, con
     if request.calibrate:
         from vidtrans.models.calibration import calibrate
 
-        calibrate(generator, _inputs(request.calibrate, record, context))
+        calibrate(generator, inputs(request.calibrate))
     elif request.norms == "stored" and record.origin.get("statistics") is False:
         raise UsageError("--norms stored", "its file has no statistics", "give a clip with --calibrate")
     norm = "picture" if request.norms == "picture" else "batch"
@@ -117,12 +133,13 @@ def _with_norms(generator: Any, record: ModelRecord, request: ImportRequest, con
     return replace(record, generator=generator_table)
 
 
-def _inputs(clip_path: Path, record: ModelRecord, context: Context) -> np.ndarray:
+def _inputs(clip_path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context) -> np.ndarray:
     """Return the network's inputs of some frames of a clip, (N, H, W, C) uint8, at the model's size."""
     clip = open_clip(context, clip_path)
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     if pairing.offsets != (0,) or pairing.guides:
-        raise ModelError(str(clip_path), "its pairing needs more than single frames", "leave --calibrate out")
+        raise UsageError("--calibrate", f"the pairing '{pairing.name}' needs more than single frames", "leave it out")
     numbers = spread_numbers(clip.index.num_frames, CALIBRATION_FRAMES)
-    frames = read_clip_frames(clip, numbers, FrameFormat(Size(short=record.size)), context)
-    return np.stack([pairing.input([frame.rgb]) for frame in frames])
+    size = Size(short=record.size).of(clip.index.width, clip.index.height)
+    frames = (resized(f, size, extractor) for f in read_clip_frames(clip, numbers, FrameFormat(), context))
+    return np.stack([pairing.input([to_uint8(picture) for picture in (f.rgb, *f.guides)]) for f in frames])

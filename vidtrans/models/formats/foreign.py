@@ -14,6 +14,8 @@ from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.settings import Table, from_table, to_table
 
+MOST_PICTURE_CHANNELS = 4  # that a picture has: an input with more is a label map, as a rule
+
 
 @dataclass(frozen=True)
 class Hints:
@@ -63,7 +65,9 @@ class ForeignModel:
         """
         if pairing is None and not self.pairing:
             why = f"it is a {self.family}, and its file does not say what its input is made of"
-            remedy = f"vidtrans model import {path} --pairing NAME ('edges', 'none' for the frame itself …)"
+            labels = self.ports.get("in_channels", 3) > MOST_PICTURE_CHANNELS
+            choices = "'labels' for label maps" if labels else "'edges', 'none' for the frame itself …"
+            remedy = f"vidtrans model import {path} --pairing NAME ({choices})"
             raise UsageError(str(path), why, remedy)
         made = pairing or make_pairing(self.pairing["name"], self.pairing["settings"])
         ports = from_table(PortSettings, self.ports, "ports")
