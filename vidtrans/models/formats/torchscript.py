@@ -38,7 +38,7 @@ class TorchScriptFormat(ForeignFormat):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError, EOFError):
             return False
         return any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names)
 
