@@ -22,6 +22,7 @@ from vidtrans.models.onnx.protobuf import (
     float_of,
     integers_of,
     map_file,
+    signed,
     text_of,
 )
 
@@ -303,7 +304,10 @@ class _Reader:
         for part in self._inside(whole):
             if part.number == 1 and part.wire == VARINT:
                 # Some exporters write 0 or −1 for what is free.
-                axis = part.value if 0 < part.value < 1 << 31 else None
+                side = signed(part.value)
+                if not -1 <= side < 1 << 31:
+                    raise ModelError(str(self.path), f"a side of {side} pixels is impossible", "do not use this file")
+                axis = side if side > 0 else None
             elif part.number == 2:
                 axis = self._text(part)
         return axis
