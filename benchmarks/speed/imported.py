@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.imported [--rounds 15]
 
-The checkpoints are written by the tool's own names and read back from the file. Each round runs all networks on the same
-batch of four frames of 256x256, in turn; a ratio is of the rates in one round, the median of all.
+The checkpoints are written by the tool's own names and read back from the file. Each round runs
+both networks on the same batch of four frames of 256x256; a ratio is of the rates in one round, the median of all.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def main() -> None:
             ratios = sorted(b / a for a, b in rates[WARM_UP:])
             first, _, third = statistics.quantiles(ratios, n=4)
             best = max(rate for rate, _ in rates)
+            ratio = f"{statistics.median(ratios):.3f} of its rate ({first:.3f} to {third:.3f})"
             print(
-                f"{name}, imported with norm {theirs} beside ours with {own}: {statistics.median(ratios):.3f} of its rate "
-                f"({first:.3f} to {third:.3f}), which was {best:.1f} frames a second at best"
+                f"{name}, imported, {theirs} norm, beside ours, {own} norm: {ratio}; that is {best:.1f} a second"
             )
 
 
