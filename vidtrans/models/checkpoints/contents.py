@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vidtrans.models.checkpoints.pickle_machine import more_than_tensors
+from vidtrans.models.checkpoints.pickle_machine import Opaque, more_than_tensors
 from vidtrans.models.checkpoints.torch_file import StoredTensor
 
 OPTIMISER = {"param_groups", "state"}
@@ -21,7 +21,8 @@ def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
     if needs:
         if isinstance(value, dict):
             return more_than_tensors(needs), STATE
-        return f"it is a Python object that needs {needs[-1][:100]}, which is never run", STATE
+        made_by = value.made_by if isinstance(value, Opaque) else needs[-1]
+        return f"it is a pickled Python object that needs {made_by[:100]}, which is never run", STATE
     if not isinstance(value, dict):
         return "it holds no tensors by name", STATE
     names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
