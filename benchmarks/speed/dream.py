@@ -28,7 +28,8 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
-from vidtrans.inference.torch_engine import TorchEngine, fold_norm, to_pictures
+from vidtrans.inference.folding import fold_norm
+from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS

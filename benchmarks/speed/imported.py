@@ -71,9 +71,7 @@ def main() -> None:
             first, _, third = statistics.quantiles(ratios, n=4)
             best = max(rate for rate, _ in rates)
             ratio = f"{statistics.median(ratios):.3f} of its rate ({first:.3f} to {third:.3f})"
-            print(
-                f"{name}, imported, {theirs} norm, beside ours, {own} norm: {ratio}; that is {best:.1f} a second"
-            )
+            print(f"{name}, imported, {theirs} norm, beside ours, {own} norm: {ratio}; that is {best:.1f} a second")
 
 
 if __name__ == "__main__":

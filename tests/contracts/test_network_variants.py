@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 from variants import LEAST, axes, pairwise
 
-from vidtrans.inference.torch_engine import fold_norm
+from vidtrans.inference.folding import fold_norm
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.registry import Registry

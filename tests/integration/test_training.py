@@ -21,7 +21,8 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device, resolve_device, resolve_precision
-from vidtrans.inference.torch_engine import TorchEngine, fold_norm
+from vidtrans.inference.folding import fold_norm
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint

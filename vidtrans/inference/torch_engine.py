@@ -5,8 +5,6 @@ On a CPU the convolutions are ``packed``. The other engines, made of this one, r
 
 from __future__ import annotations
 
-import copy
-import itertools
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, ClassVar
@@ -14,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.errors import DeviceError, UsageError, out_of_memory
 from vidtrans.inference.cuda_graphs import RecordedNetwork
@@ -27,10 +24,10 @@ from vidtrans.inference.device import (
     torch_dtype,
 )
 from vidtrans.inference.engine import with_history
-from vidtrans.inference.levels import from_levels_serially, to_levels, to_levels_serially
+from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack, pack
-from vidtrans.inference.padding import grow_by_mirroring, pad_by_mirroring
 from vidtrans.inference.picture_norms import use_quick_norms
+from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
@@ -43,27 +40,27 @@ MAX_PACKED_PIXELS = 1 << 18  # pixels that packed layers take at once: with more
 MAX_CUDA_PIXELS = 1 << 22  # that a GPU takes at once, two pictures of 1080p; it is in keys
 
 
-def fold_norm(network: nn.Module) -> nn.Module:
-    """Fold every BatchNorm that follows a convolution into it, in place. The network must be in eval mode."""
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        names = list(module._modules)
-        for first, second in itertools.pairwise(names):
-            conv, norm = module._modules[first], module._modules[second]
-            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-                fused: Any = copy_sharing_weights(conv)
-                statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-                both: Any = (conv.weight, conv.bias, *statistics, isinstance(conv, nn.ConvTranspose2d))
-                fused.weight, fused.bias = fuse_conv_bn_weights(*both)
-                module._modules[first], module._modules[second] = fused, nn.Identity()
-    return network
+def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
+    """Return (N, C, H, W) with its sides grown to a multiple, right and below, by mirroring."""
+    height, width = x.shape[2:]
+    return grow_by_mirroring(x, height + -height % multiple, width + -width % multiple)
 
 
-def copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """Return a copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: it is quick."""
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
-    return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
+def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
+    """Return (N, C, H, W) grown to a height and a width, right and below, by mirroring; never made smaller."""
+    for side, wanted in ((2, height), (3, width)):
+        length = x.shape[side]
+        if length < wanted:
+            at = torch.arange(wanted, device=x.device) % (2 * length)
+            x = x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
+    return x
+
+
+def to_levels(output: Tensor, *, deep: bool) -> Tensor:
+    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
+    top = 65535 if deep else 255
+    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 
 def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidtrans.inference.padding import pad_by_mirroring
+from vidtrans.inference.torch_engine import pad_by_mirroring
 from vidtrans.networks.layers import PictureNorm
 
 

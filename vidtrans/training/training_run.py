@@ -18,8 +18,7 @@ from vidtrans.events import silent
 from vidtrans.files import remove, write_atomically
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
-from vidtrans.inference.padding import pad_by_mirroring
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint

@@ -32,8 +32,7 @@ from vidtrans.expressions import BANDS
 from vidtrans.files import canonical_json
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.morph import Morph
-from vidtrans.inference.padding import pad_by_mirroring
-from vidtrans.inference.torch_engine import TorchEngine, to_pictures
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock
 

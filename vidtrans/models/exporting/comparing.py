@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from vidtrans.errors import ModelError
-from vidtrans.inference.padding import pad_by_mirroring
-from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph
 from vidtrans.pairing.look import Look

@@ -23,7 +23,7 @@ from vidtrans.files import digest_file
 from vidtrans.flow.history import METHOD, BackwardFlowEstimator
 from vidtrans.inference.device import tensor_float32, to_device
 from vidtrans.inference.engine import Engine
-from vidtrans.inference.levels import to_levels
+from vidtrans.inference.torch_engine import to_levels
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS

@@ -1,7 +1,6 @@
-"""From a network's numbers in [−1, 1] to levels of pictures and back.
+"""From a network's numbers in [−1, 1] to levels of pictures and back, by numpy, in this thread alone.
 
-What is ``serial`` is done by numpy, in this thread alone: torch's threads, which wait for work by spinning, slow down
-those of a library that runs a network.
+torch's threads, which wait for work by spinning, slow down those of a library that runs a network.
 """
 
 from __future__ import annotations
@@ -11,15 +10,8 @@ import torch
 from torch import Tensor
 
 
-def to_levels(output: Tensor, *, deep: bool) -> Tensor:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
-    top = 65535 if deep else 255
-    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
-    return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
-
-
 def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
-    """Return the same as ``to_levels``, of numbers on the CPU."""
+    """Return the same as ``torch_engine.to_levels``, of numbers on the CPU."""
     top = 65535 if deep else 255
     levels = output.numpy() + np.float32(1)
     levels *= np.float32(top / 2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidtrans.inference.levels import from_levels_serially, to_levels, to_levels_serially
+from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
+from vidtrans.inference.torch_engine import to_levels
 
 
 @pytest.mark.parametrize("deep", [False, True])
