@@ -13,10 +13,11 @@ from typing import Any
 
 import click
 import pytest
-from chain import TINY, quick_training, said, tiny_flags
+from chain import TINY, quick_training, said, tiny_flags, vidtrans
 from clips import moving_frames, write_clip
 from live_server import until
 from paintings import painted, write
+from peer_variants import VARIANTS, save_variant
 
 import vidtrans as api
 from vidtrans import __file__ as vidtrans_file
@@ -55,13 +56,22 @@ RUNS: dict[str, tuple[str, ...]] = {
     "live": ("--model", "next", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
+    "model import": (
+        *("net_G.pth", "--pairing", "model", "--set=pairing.model=flower"),
+        *("--calibrate", "clip.mp4", "-o", "i.safetensors"),
+    ),
     "model export": ("flower", "--format", "torchscript", "-o", "f.pt"),
     "bench": ("--dry-run",),
     "doctor": (),
 }
 # What takes another run: an output that is there.
 FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
-    "make-dataset": (("--every", "2", "--overwrite"),),
+    "make-dataset": (
+        ("--every", "2", "--overwrite"),
+        ("--pairing", "model", "--set=pairing.model=flower", "--overwrite"),
+    ),
+    "compare": (("--input", "extracted", "--overwrite"),),
+    "sheet": (("--pairing", "model:flower", "--overwrite"),),
     "run": (("--steps", "2", "--overwrite"),),
 }
 STEPS_OF_DEMO = ("make-dataset", "train", "stylize", "compare")
@@ -101,6 +111,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.make_dataset(folder / "clip.mp4", folder / "next.dataset", pairing="next-frame", **options)
     options["settings"] = quick_training(1)
     api.train(folder / "next.dataset", folder / "next.safetensors", **options)
+    save_variant(VARIANTS[0], folder / "net_G.pth", "zip")
+    wanted = ("--pairing", "model", "--set=pairing.model=flower", "-o", folder / "extracted.safetensors")
+    vidtrans("model", "import", folder / "net_G.pth", *wanted, "--cache-dir", folder / "cache-import")
     return folder
 
 

@@ -8,7 +8,7 @@ import click
 
 from vidtrans.cli.command import command_options, console_options
 from vidtrans.cli.console import Console
-from vidtrans.cli.options import CACHING, output_option, setting_option
+from vidtrans.cli.options import WRITING, output_option, setting_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
 from vidtrans.cli.words import count, next_command, timing
 from vidtrans.config.recipe import NO_PAIRING
@@ -83,7 +83,7 @@ def model_formats(console: Console) -> None:
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="The order of its axes, where that is in doubt.")
 @click.option("--embed", is_flag=True, help="Put the network of --pairing model into the model file.")
 @click.option("--trust", is_flag=True, help="Run the program in a TorchScript file, once, to convert it.")
-@command_options(*CACHING, request="ImportRequest", tables=("pairing", "card"), recipe="import_recipe")
+@command_options(*WRITING, request="ImportRequest", tables=("pairing", "card"), recipe="import_recipe")
 def model_import(request: ImportRequest, context: Context, console: Console) -> None:
     """Make a model of another tool one of ours: its network, and what its input is made of.
 
