@@ -36,7 +36,7 @@ class HDSettings(BlockSettings):
     """The paper's global network is the default; 1 enhancer makes it the paper's whole."""
 
     norm: str = norm_setting("instance")
-    channels: int = setting(64, "channels of the global network at its size; 2 to 16 times as many inside", low=1)
+    channels: int = setting(64, "channels of the global network at its size; 2 to 16 times as many inside", low=4)
     downsamplings: int = setting(4, "how often the global network halves", low=2, high=6)
     blocks: int = setting(9, "residual blocks of the global network", low=1, high=18)
     enhancers: int = setting(0, "local enhancers, each for twice the size: 0 for the global network", low=0, high=2)
