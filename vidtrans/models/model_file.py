@@ -25,7 +25,8 @@ def find_model(name: str) -> Path | None:
     """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
     A path, whose ending may be left out, or a name that is looked for in the current folder, ``models/``, the user's
-    data folder, and among those that ship.
+    data folder, and among those that ship: files of our own in all of them, then each kind of other tools' files, so
+    that what a model was exported to does not hide the model.
     """
     if name == IDENTITY:
         return None
@@ -33,12 +34,13 @@ def find_model(name: str) -> Path | None:
     check_regular_file(given, ModelError)
     if given.is_file():
         return given
-    if given.is_dir() and any((given / inside).is_file() for inside in IN_FOLDERS):
+    is_imported = not name.endswith(("/", "\\")) and Path(f"{given}{SUFFIX}").is_file()
+    if given.is_dir() and not is_imported and any((given / inside).is_file() for inside in IN_FOLDERS):
         return file_in_folder(given)
     if given.suffix in suffixes():
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
     folders = model_folders() if len(given.parts) == 1 else [Path()]
-    for candidate in (folder / f"{name}{suffix}" for folder in folders for suffix in suffixes()):
+    for candidate in (folder / f"{name}{suffix}" for suffix in suffixes() for folder in folders):
         if candidate.is_file():
             return candidate
     if len(given.parts) > 1:
@@ -63,15 +65,15 @@ def file_in_folder(path: Path) -> Path:
         return found[0]
     if not found:
         raise ModelError(str(path), f"none of {', '.join(IN_FOLDERS)} is in this folder", "give the model's file")
-    why = f"it holds {' and '.join(p.name for p in found)}: one for each direction"
-    raise ModelError(str(path), why, f"give one of them: {found[0]}")
+    why = f"it holds {' and '.join(p.name for p in found)}, one for each direction"
+    raise ModelError(str(path), why, f"give one of them: {' or '.join(map(str, found))}")
 
 
 def known_models() -> dict[str, Path]:
     """Return the models that a bare name finds."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
-    found = {p.stem: p for folder in folders for pattern in patterns for p in sorted(folder.glob(pattern))}
+    found = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
     return dict(sorted(found.items()))
 
 
