@@ -23,7 +23,7 @@ def test_the_example_paints_as_a_render_does_without_vidtrans() -> None:
     pytest.importorskip("onnx")
     [example] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(example.splitlines()) <= 10
-    vidtrans("model", "export", "flower", "--format", "onnx", "--whole")
+    vidtrans("model", "export", "flower", "--format", "onnx", "--whole", "-o", "flower-whole.onnx")
     write_picture(Path("frame.png"), scene(150, 102, seed=1))
     done = subprocess.run([sys.executable, "-c", WITHOUT + example], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -40,6 +40,7 @@ class Extracted(Pairing):
     name = "model"
     version = 1
     pointwise = True
+    operators_refusal = "another network makes the input"
     Settings = ExtractedSettings
     settings: ExtractedSettings
 

@@ -57,6 +57,9 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
         why = "it paints on the background plate of one camera position, which only a render puts in place"
     if why:
         raise UsageError(f"model '{name}'", why, "render with vidtrans stylize, or train a model without it")
+    if record.generator["name"] == "onnx-graph":
+        why = "its network is an ONNX graph, which came from an ONNX or TorchScript file"
+        raise UsageError(f"model '{name}'", why, "give that file to the other program")
     if whole and not pairing.operators:
         why = f"its pairing '{pairing.name}' cannot be part of a file: {pairing.operators_refusal}"
         raise UsageError(f"model '{name}'", why, "leave --whole out, and make the network's input yourself")

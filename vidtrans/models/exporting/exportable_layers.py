@@ -159,6 +159,8 @@ def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a gen
     """Return the shortest padded side at which no ``ReflectPad`` of a generator takes its way for small pictures."""
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
+    if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):
+        side = max(side, int(generator.smallest))  # torch refuses an instance norm over a single value
 
     def note(padding: nn.Module, given: tuple[Tensor, ...]) -> None:
         if isinstance(padding, ReflectPad) and min(given[0].shape[-2:]) <= padding.width:
