@@ -433,9 +433,9 @@ class ImportRequest:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
         if self.size is not None and not 16 <= self.size <= 8192:
             raise UsageError(f"--size {self.size}", "a short side is 16 to 8192 pixels", "choose another")
-        if self.norms == "picture" and self.calibrate is not None:
-            why = "statistics of each picture need no clip"
-            raise UsageError("--norms picture and --calibrate", why, "leave one of them out")
+        if self.norms and self.calibrate is not None:
+            why = "norms use statistics of each picture, of the file, or of a clip"
+            raise UsageError(f"--norms {self.norms} and --calibrate", why, "leave one of them out")
 
 
 @dataclass(frozen=True)

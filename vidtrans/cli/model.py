@@ -11,13 +11,14 @@ from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option, setting_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
 from vidtrans.cli.words import count, next_command, timing
-from vidtrans.config.recipe import NO_PAIRING
+from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING
 from vidtrans.errors import strip_controls
 from vidtrans.networks.ports import RANGES, PortSettings
 from vidtrans.requests import NORMS
 from vidtrans.settings import to_table
 
 if TYPE_CHECKING:
+    from vidtrans.models.model_record import ModelRecord
     from vidtrans.requests import ExportRequest, ImportRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
@@ -46,7 +47,10 @@ def model_list(console: Console) -> None:
 @model.command("formats")
 @console_options
 def model_formats(console: Console) -> None:
-    """The models that can be used, of this tool and of others: by their content, whatever their files are called."""
+    """The kinds of models that can be used, of this tool and of others.
+
+    A file is known by its content, whatever it is called.
+    """
     from vidtrans.models.families import FAMILIES
     from vidtrans.models.formats import FORMATS
 
@@ -59,7 +63,7 @@ def model_formats(console: Console) -> None:
 
 @model.command("import")
 @click.argument("model", type=FILE, metavar="FILE")
-@output_option("The model.  [default: FILE.safetensors, here]")
+@output_option("The model.  [default: here, named after FILE, or after the folder of a latest_net_G.pth]")
 @setting_option(
     "--pairing",
     "pairing",
@@ -72,10 +76,14 @@ def model_formats(console: Console) -> None:
 @click.option(
     "--norms",
     type=click.Choice(NORMS),
-    help="Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
+    help="Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.  "
+    "[default: picture]",
 )
 @click.option(
-    "--calibrate", type=FILE, metavar="VIDEO", help="Give its batch norms the statistics of a clip: less flicker."
+    "--calibrate",
+    type=FILE,
+    metavar="VIDEO",
+    help="Give its batch norms a clip's statistics, the same for all frames.",
 )
 @click.option("--invert/--no-invert", default=None, help="It takes dark lines on white, not light ones on black.")
 @click.option("--bgr/--rgb", default=None, help="The order of its colours.")
@@ -85,10 +93,11 @@ def model_formats(console: Console) -> None:
 @click.option("--trust", is_flag=True, help="Run the program in a TorchScript file, once, to convert it.")
 @command_options(*WRITING, request="ImportRequest", tables=("pairing", "card"), recipe="import_recipe")
 def model_import(request: ImportRequest, context: Context, console: Console) -> None:
-    """Make a model of another tool one of ours: its network, and what its input is made of.
+    """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. Nothing in a file is run.
+    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
+    run, but for programs that --trust allows.
     """
     from vidtrans.pipeline.model_import import import_model
 
@@ -98,8 +107,9 @@ def model_import(request: ImportRequest, context: Context, console: Console) -> 
 
 def _import_text(table: Table) -> str:
     done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
-    what = f"{table['family']}, pairing '{table['pairing']}', rendered at {table['working_size']} px"
-    return f"{done} {table['output']}: {what}\nnext: {next_command(table['output'])}"
+    takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
+    what = f"{done} {table['output']}: {table['family']}, {takes}, rendered at {table['working_size']} px"
+    return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
 
 @model.command("show")
@@ -119,7 +129,7 @@ def model_show(name: str, console: Console) -> None:
     training = record.training
     operations = training.get("nondeterministic")  # in files of our own format
     lines = [
-        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', trained at {record.size} px",
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size(record)}",
         f"  format     {kind}",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
@@ -175,6 +185,11 @@ def _export_text(table: Table) -> str:
     same = f"at most {table['max_difference']:.2g} from the model, where colours are from -1 to 1"
     size = f"{table['bytes'] / 1e6:.1f} MB"
     return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
+
+
+def _size(record: ModelRecord) -> str:
+    """Return the size of a model in words: only of what was trained here is the size of training known."""
+    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.size} px"
 
 
 def _said(ports: Table) -> Table:

@@ -226,11 +226,17 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
 
 
 def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a model of another tool: the pairing that was named, and its card."""
+    """Return the recipe of a model of another tool: the pairing that was named, and its card.
+
+    Settings of a pairing that is not named are changes of the one that follows from the file.
+    """
     tables = {name: dict(table) for name, table in flags.items()}
+    changes: Table = {}
     if tables.get("pairing", {}).get("name") == NO_PAIRING:
         tables["pairing"]["name"] = FRAME_PAIRING
-    return make_recipe(preset, None, tables)
+    elif "name" not in tables.get("pairing", {}):
+        changes = tables.pop("pairing", {})
+    return replace(make_recipe(preset, None, tables), pairing_changes=changes)
 
 
 def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:

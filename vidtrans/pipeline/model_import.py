@@ -31,7 +31,8 @@ VERSION = 1
 CALIBRATION_FRAMES = 16  # of a clip, that go through a network at once
 LINES = ("edges",)  # pairings with light lines on black; the well-known data sets have dark ones on white
 DARK_LINES = ("pix2pix-unet", "pict")  # families that learned from these
-PLAIN_NAMES = ("latest_net_G", "latest_net_G_A", "latest_net_G_B", "manifest")  # that say nothing: the folder's does
+# Names of files that say nothing: the folder's does, and of CycleGAN the direction.
+PLAIN_NAMES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 
 def import_model(request: ImportRequest, context: Context) -> Table:
@@ -71,15 +72,15 @@ def import_model(request: ImportRequest, context: Context) -> Table:
             embed_extractor(target, target, extractor.model.load_generator())
         return {"frames": 0}
 
-    if not context.dry_run:
-        for note in model.notes:
-            context.note(note)
     table = produce(context, output, key, form.files(path), make)
+    for note in () if table["cached"] else model.notes:
+        context.note(note)
     return table | {"family": record.origin["family"], "pairing": record.pairing["name"], "working_size": record.size}
 
 
 def _name_of(path: Path) -> str:
-    return path.resolve().parent.name or path.stem if path.stem in PLAIN_NAMES else path.stem
+    folder = path.resolve().parent.name
+    return f"{folder}{PLAIN_NAMES[path.stem]}" if folder and path.stem in PLAIN_NAMES else path.stem
 
 
 def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> ForeignModel:
@@ -98,9 +99,12 @@ def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> Forei
 
 
 def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
-    """Return the pairing that was named; None for the one that follows from the file."""
-    table = dict(recipe.tables.get("pairing", {}))
-    name = table.pop("name", model.pairing.get("name", ""))
+    """Return the pairing that was named, or follows from the file, with the settings that were given; None for none."""
+    table = recipe.tables.get("pairing", {}) | recipe.pairing_changes
+    follows = model.pairing.get("name", "")
+    name = table.pop("name", follows)
+    if name == follows and name:
+        table = model.pairing["settings"] | table  # of label maps the number of classes, say
     return make_pairing(name, table) if name else None
 
 

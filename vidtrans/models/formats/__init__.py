@@ -48,8 +48,8 @@ def format_of(path: Path) -> str:
         raise ModelError(str(path), str(error.strerror).lower(), "give a model file that can be read") from None
     if found:
         return found
-    known = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
-    raise ModelError(str(path), "not a model file of a known format", f"known formats: {known}")
+    why = "not a model file of a known format, or cut short"
+    raise ModelError(str(path), why, "copy it again, or see which are known: vidtrans model formats")
 
 
 def load_format(name: str) -> ModelFormat:

@@ -65,15 +65,18 @@ class ForeignModel:
         """
         if pairing is None and not self.pairing:
             why = f"it is a {self.family}, and its file does not say what its input is made of"
-            labels = self.ports.get("in_channels", 3) > MOST_PICTURE_CHANNELS
-            choices = "'labels' for label maps" if labels else "'edges', 'none' for the frame itself …"
-            remedy = f"vidtrans model import {path} --pairing NAME ({choices})"
-            raise UsageError(str(path), why, remedy)
+            words = "NAME ('edges', 'none' for the frame itself …)"
+            if (channels := self.ports.get("in_channels", 3)) > MOST_PICTURE_CHANNELS:
+                words = _label_options(channels)
+            raise UsageError(str(path), why, f"vidtrans model import {path} --pairing {words}")
         made = pairing or make_pairing(self.pairing["name"], self.pairing["settings"])
         ports = from_table(PortSettings, self.ports, "ports")
         if not ports.takes(made.in_channels):
             why = f"its network takes {ports.in_channels} channels, the pairing '{made.name}' makes {made.in_channels}"
-            raise ModelError(str(path), why, "choose another --pairing, or other settings of it")
+            remedy = "choose another --pairing, or other settings of it"
+            if made.name == "labels":
+                remedy = f"--pairing {_label_options(ports.in_channels)}"
+            raise ModelError(str(path), why, remedy)
         named = pairing_record(made)
         return ModelRecord(
             generator=self.generator,
@@ -87,6 +90,12 @@ class ForeignModel:
             ports={} if ports == PortSettings(in_channels=made.in_channels) else to_table(ports),
             origin={"family": self.family} | self.origin,
         )
+
+
+def _label_options(channels: int) -> str:
+    """Return the pairing of label maps that makes so many channels, as it is written behind ``--pairing``."""
+    borders = f"or {channels - 1} and --set pairing.boundaries=true, with borders of objects"
+    return f"labels --set pairing.classes={channels} ({borders})"
 
 
 class ForeignFormat(ModelFormat):

@@ -111,7 +111,8 @@ def _findings(
     trial: Trial, taken: Finding, given: tuple[float, float], bounds: tuple[float, float] | None, bgr: bool
 ) -> dict[str, Finding]:
     """Return what was found, for people."""
-    size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else f"any, in multiples of {trial.multiple}"
+    free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
+    size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
     how = "its last operators bound it" if bounds else "the least and the largest values that trials gave"
     found = {
         "layout": Finding(AXES[trial.layout], True, "it ran"),

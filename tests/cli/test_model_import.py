@@ -1,0 +1,230 @@
+"""``vidtrans model import``: what is made and said of other tools' models, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from chain import refuse, said, said_json, snapshot
+from clips import moving_frames, write_clip
+from peer_variants import VARIANTS, Variant, save_experiment, save_variant
+
+from vidtrans.errors import ModelError
+from vidtrans.models.model_file import find_model, load_generator, read_record
+from vidtrans.video.images.picture import read_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+BY_NAME = {variant.name: variant for variant in VARIANTS}
+UNET, STYLE = BY_NAME["unet-64-batch-3to3-w2"], BY_NAME["fast-style-w5"]
+RESNET = BY_NAME["resnet-4-instance-3to3-w4"]
+IMPORT = ("model", "import")
+
+
+def checkpoint(variant: Variant = UNET, name: str = "paint.pth", seed: int = 0) -> Path:
+    save_variant(variant, Path(name), "zip", seed)
+    return Path(name)
+
+
+def of_labels(folder: Path) -> Path:
+    """A folder of pix2pixHD, trained on 35 classes with borders of objects."""
+    save_experiment(
+        BY_NAME["hd-global-4-9-instance-36to3-w4"], folder, label_nc=35, no_instance=False, model="pix2pixHD"
+    )
+    return folder
+
+
+def rendered(capsys: Capsys, model: Path | str, folder: str) -> list[np.ndarray]:
+    """Return the frames of a render of clip.mkv without the filter, lossless."""
+    said(capsys, 0, "stylize", "clip.mkv", "--model", model, "--temporal", "off", "-o", f"{folder}/%04d.png")
+    return [read_picture(path) for path in sorted(Path(folder).glob("*.png"))]
+
+
+def test_a_model_is_made_once_and_named_after_its_file(capsys: Capsys) -> None:
+    table = said_json(capsys, *IMPORT, checkpoint(), "--pairing", "edges")
+    assert table["output"] == "paint.safetensors"
+    assert (table["family"], table["pairing"], table["working_size"]) == ("pix2pix-unet", "edges", 64)
+    assert table["cached"] is False
+    assert said_json(capsys, *IMPORT, "paint.pth", "--pairing", "edges")["cached"] is True
+    text = said(capsys, 0, *IMPORT, "paint.pth", "--pairing", "edges")
+    assert "up to date: paint.safetensors: pix2pix-unet, pairing 'edges', rendered at 64 px" in text
+    assert "next: vidtrans stylize VIDEO --model paint.safetensors" in text
+    assert "made with other inputs or options" in refuse(capsys, 2, *IMPORT, "paint.pth", "--pairing", "sketch")
+    assert "made paint.safetensors" in said(capsys, 0, *IMPORT, "paint.pth", "--pairing", "sketch", "--overwrite")
+
+
+def test_model_show_says_where_a_model_is_from(capsys: Capsys) -> None:
+    said(
+        capsys, 0, *IMPORT, checkpoint(), "--pairing", "edges", "--set", "pairing.sigma=2", "--set", "card.author=A. P."
+    )
+    shown = said_json(capsys, "model", "show", "paint")
+    assert shown["pairing"]["settings"]["sigma"] == 2.0
+    assert shown["origin"]["family"] == "pix2pix-unet"
+    assert shown["ports"]["invert"] is True, "pix2pix learned from dark lines on white"
+    text = said(capsys, 0, "model", "show", "paint")
+    assert "pairing 'edges', rendered at 64 px" in text
+    assert "A. P." in text
+    assert "from       pix2pix-unet" in text
+
+
+@pytest.mark.parametrize(("option", "inverted"), [("--invert", True), ("--no-invert", False)])
+def test_lines_are_dark_or_light_as_asked(capsys: Capsys, option: str, inverted: bool) -> None:
+    said(capsys, 0, *IMPORT, checkpoint(), "--pairing", "edges", option)
+    assert read_record(Path("paint.safetensors")).ports.get("invert", False) is inverted
+
+
+def test_a_dry_run_makes_nothing(capsys: Capsys) -> None:
+    save_experiment(RESNET, Path("horse2zebra"), crop_size=48)
+    before = snapshot(Path())
+    text = said(capsys, 0, *IMPORT, "horse2zebra", "--dry-run")
+    assert "would make horse2zebra.safetensors: resnet, takes the frame itself, rendered at 48 px" in text
+    assert "its options say: model cycle_gan" in text
+    assert "next:" not in text
+    assert snapshot(Path()) == before
+
+
+def test_options_beside_a_checkpoint_say_its_size_and_input(capsys: Capsys) -> None:
+    save_experiment(RESNET, Path("horse2zebra"), crop_size=48)
+    table = said_json(capsys, *IMPORT, "horse2zebra")
+    assert table["output"] == "horse2zebra.safetensors"
+    assert (table["pairing"], table["working_size"]) == ("aligned", 48)
+    again = said_json(capsys, *IMPORT, "horse2zebra", "--size", 96, "-o", "larger.safetensors")
+    assert again["working_size"] == 96
+
+
+def test_both_directions_of_cyclegan_have_names_of_their_own(capsys: Capsys) -> None:
+    for seed, suffix in enumerate(("G_A", "G_B")):
+        save_experiment(RESNET, Path("h2z"), suffix)
+        save_variant(RESNET, Path(f"h2z/latest_net_{suffix}.pth"), "zip", seed)
+    message = refuse(capsys, 3, *IMPORT, "h2z")
+    assert "one for each direction — give one of them: h2z/latest_net_G_A.pth or h2z/latest_net_G_B.pth" in message
+    for suffix in ("A", "B"):
+        assert said_json(capsys, *IMPORT, f"h2z/latest_net_G_{suffix}.pth")["output"] == f"h2z_{suffix}.safetensors"
+    assert Path("h2z_A.safetensors").read_bytes() != Path("h2z_B.safetensors").read_bytes()
+
+
+def test_a_name_means_the_imported_model_and_not_the_folder_that_it_is_from(capsys: Capsys) -> None:
+    save_experiment(UNET, Path("facades"), model="pix2pix")
+    said(capsys, 0, *IMPORT, "facades", "--pairing", "edges")
+    assert find_model("facades") == Path("facades.safetensors")
+    assert find_model("facades/") == Path("facades/latest_net_G.pth")
+    with pytest.raises(ModelError, match="no model of this name"):
+        find_model("")
+
+
+def test_a_name_means_a_model_of_our_own_before_what_it_was_exported_to() -> None:
+    Path("flower.onnx").write_bytes(b"")
+    found = find_model("flower")
+    assert found is not None
+    assert found.suffix == ".safetensors", "the model that ships, not an export of it in the current folder"
+
+
+def test_classes_follow_from_the_options_and_stay_where_another_setting_is_given(capsys: Capsys) -> None:
+    said(capsys, 0, *IMPORT, of_labels(Path("street")), "--set", "pairing.clean=false")
+    settings = read_record(Path("street.safetensors")).pairing["settings"]
+    assert (settings["classes"], settings["boundaries"], settings["clean"]) == (35, True, False)
+
+
+def test_label_maps_of_another_number_of_classes_are_refused_with_the_right_number(capsys: Capsys) -> None:
+    checkpoint(BY_NAME["spade-normal-spectral-batch-5labels"])
+    remedy = (
+        "--pairing labels --set pairing.classes=5 (or 4 and --set pairing.boundaries=true, with borders of objects)"
+    )
+    assert remedy in refuse(capsys, 2, *IMPORT, "paint.pth")
+    wrong = ("--pairing", "labels", "--set", "pairing.classes=7")
+    assert remedy in refuse(capsys, 3, *IMPORT, "paint.pth", *wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ((), 2, "its file does not say what its input is made of — vidtrans model import paint.pth --pairing NAME"),
+        (("--pairing", "edgs"), 2, "unknown pairing 'edgs' — did you mean 'edges'?"),
+        (("--pairing", "edges", "-o", "paint.onnx"), 2, "a model is a .safetensors file"),
+        (("--pairing", "edges", "--size", 3), 2, "a short side is 16 to 8192 pixels"),
+        (("--pairing", "edges", "--set", "pairing.sigm=2"), 2, "did you mean 'sigma'?"),
+        (("--set", "pairing.sigma=2"), 2, "its file does not say what its input is made of"),
+        (("--pairing", "edges", "--embed"), 2, "its input is made by no other network"),
+        (("--pairing", "edges", "--norms", "stored", "--calibrate", "clip.mkv"), 2, "leave one of them out"),
+        (("--pairing", "labels"), 3, "its network takes 3 channels"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_changes_nothing(
+    capsys: Capsys, arguments: tuple[object, ...], status: int, message: str
+) -> None:
+    checkpoint()
+    Path("clip.mkv").write_bytes(b"")
+    assert message in refuse(capsys, status, *IMPORT, "paint.pth", *arguments)
+
+
+def test_norms_without_statistics_leave_no_choice(capsys: Capsys) -> None:
+    checkpoint(STYLE)
+    assert "no statistics to choose from" in refuse(capsys, 2, *IMPORT, "paint.pth", "--norms", "stored")
+
+
+def test_files_that_are_no_models_are_one_line(capsys: Capsys) -> None:
+    Path("words.pth").write_text("hello")
+    Path("half.pth").write_bytes(checkpoint().read_bytes()[:2000])
+    for name in ("words.pth", "half.pth"):
+        message = refuse(capsys, 3, *IMPORT, name)
+        assert "or cut short — copy it again, or see which are known: vidtrans model formats" in message
+    assert "no such file" in refuse(capsys, 3, *IMPORT, "nowhere.pth")
+    Path("empty").mkdir()
+    assert "none of latest_net_G.pth, " in refuse(capsys, 3, *IMPORT, "empty")
+    said(capsys, 0, *IMPORT, "paint.pth", "--pairing", "edges")
+    assert "vidtrans uses it as it is" in refuse(capsys, 2, *IMPORT, "paint.safetensors")
+
+
+def test_norms_are_of_each_picture_or_of_the_file_or_of_a_clip(capsys: Capsys) -> None:
+    write_clip(Path("clip.mkv"), moving_frames(3, (64, 64)))
+    checkpoint()
+    found = {}
+    for name, options in {"picture": (), "stored": ("--norms", "stored"), "clip": ("--calibrate", "clip.mkv")}.items():
+        said(capsys, 0, *IMPORT, "paint.pth", "--pairing", "none", "-o", f"{name}.safetensors", *options)
+        generator, record = load_generator(Path(f"{name}.safetensors"))
+        found[name] = {k: v for k, v in generator.state_dict().items() if k.endswith("running_mean")}
+        assert record.generator["settings"]["norm"] == ("picture" if name == "picture" else "batch")
+    assert all(torch.equal(v, found["picture"][k]) for k, v in found["stored"].items())
+    assert any(not torch.equal(v, found["stored"][k]) for k, v in found["clip"].items())
+
+
+@pytest.mark.parametrize("variant", [STYLE, RESNET])
+def test_an_imported_model_renders_what_its_file_renders_on_the_fly(capsys: Capsys, variant: Variant) -> None:
+    write_clip(Path("clip.mkv"), moving_frames(3))
+    save_experiment(variant, Path("folder"), crop_size=48)
+    said(capsys, 0, *IMPORT, "folder", "-o", "ours.safetensors")
+    ours = rendered(capsys, "ours", "imported")
+    theirs = rendered(capsys, "folder/latest_net_G.pth", "direct")
+    assert len(ours) == len(theirs) == 3
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert np.ptp(ours[0]) > 0
+
+
+def test_styles_are_exported_as_onnx(capsys: Capsys) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    checkpoint(STYLE)
+    table = said_json(capsys, "model", "export", "paint.pth", "--format", "onnx")
+    assert table["max_difference"] <= 1e-3
+
+
+def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    graphs = pytest.importorskip("onnx_graphs")
+    graphs.save(Path("turned.onnx"), graphs.painter((0.0, 1.0), (0.0, 1.0)))
+    text = said(capsys, 0, *IMPORT, "turned.onnx")
+    assert "size: any (other sizes were tried)" in text
+    assert "made turned.safetensors: ONNX graph, takes the frame itself, rendered at 512 px" in text
+    message = refuse(capsys, 2, "model", "export", "turned", "--format", "onnx")
+    assert "its network is an ONNX graph" in message
+
+
+def test_formats_are_listed_for_people_and_programs(capsys: Capsys) -> None:
+    table = said_json(capsys, "model", "formats")
+    text = said(capsys, 0, "model", "formats")
+    assert {"checkpoint", "onnx", "pict"} <= set(table["formats"])
+    assert all(
+        name in text and words in text for part in ("formats", "families") for name, words in table[part].items()
+    )
