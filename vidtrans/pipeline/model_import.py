@@ -100,7 +100,7 @@ def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> Forei
 
 def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
     """Return the pairing that was named, or follows from the file, with the settings that were given; None for none."""
-    table = recipe.tables.get("pairing", {}) | recipe.pairing_changes
+    table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
     follows = model.pairing.get("name", "")
     name = table.pop("name", follows)
     if name == follows and name:
