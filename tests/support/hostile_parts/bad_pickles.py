@@ -43,7 +43,29 @@ def greedy() -> Iterator[tuple[str, bytes]]:
     yield "a list that holds itself", whole(b"]q\x00h\x00a")
     yield "a mapping that holds itself", whole(b"}q\x00" + unicode("model.1.weight") + b"h\x00s")
     yield "keys that all have one hash", whole(b"}(" + b"".join(_colliding()) + b"u")
+    yield from _many_times()
     yield "a frame of 2^62 bytes", whole(_length(b"\x95", 1 << 62, b"}"), 4)
+
+
+def _many_times() -> Iterator[tuple[str, bytes]]:
+    """Yield (name, pickle) of those in which one large thing stands, or is copied, very often."""
+    million = b"](" + b"N" * 1_000_000 + b"e"
+    twice = million + b"q\x000](" + b"h\x00" * 1_000_000 + b"e"
+    yield "a million references to a list of a million", whole(b"}" + unicode("weights") + twice + b"s")
+    for name, item in {"torch Size": b"K\x01", "collections OrderedDict": b"K\x01N\x86"}.items():
+        long = b"](" + item * 50_000 + b"e"
+        function = b"c" + name.replace(" ", "\n").encode() + b"\nq\x010"
+        made = function + long + b"\x85q\x020](" + b"h\x01h\x02R" * 300_000 + b"e"
+        yield f"300,000 calls of {name} with a list of 50,000", whole(made)
+    yield "a function whose name prints as 2^100 letters", whole(DOUBLED + unicode("f") + b"\x93)R", 4)
+    many = b"".join(b"cm\nf%d\n)R" % n for n in range(400_000))
+    yield "400,000 functions", whole(b"](" + many + b"e")
+    long_name = b"cm\n" + b"x" * 10_000_000 + b"\nq\x000"
+    yield "300,000 calls of a function with a long name", whole(long_name + b"](" + b"h\x00)R" * 300_000 + b"e")
+    begin = unicode("module." * 2_000_000 + "weight")
+    storage = b"(" + unicode("storage") + b"ctorch\nFloatStorage\n" + unicode("0") + unicode("cpu") + b"K\x01tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89}tR"
+    yield "a name that begins two million times alike", whole(b"}" + begin + tensor + b"s")
 
 
 def _colliding() -> Iterator[bytes]:
@@ -103,7 +125,7 @@ VALUES = {
 def write(maker: Maker) -> None:
     """Make them, in a zip, and the greedy ones in the older format too."""
     for name, data in greedy():
-        maker.add(f"{name}, in a zip", zipped(data))
+        maker.add(f"{name}, in a zip", zipped(data, {"0": bytes(4)}))
         maker.add(f"{name}, in the legacy format", legacy(data))
     for name, data in wrong():
         maker.add(f"a pickle with {name}", zipped(data))

@@ -18,6 +18,8 @@ from hostile_parts.maker import Maker
 MEGABYTE = 1 << 20
 # Readers need not look at these numbers.
 HARMLESS = {
+    "an order of bytes that is no deflated data",
+    "an order of bytes that is no LZMA data",
     "a wrong checksum",
     "a comment longer than the file",
     "a disk of many",
@@ -64,6 +66,9 @@ def lies(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a directory of 4 GB", _changed(good, end + 12, 0xFFFFFFFE)
     yield "a directory beyond the file", _changed(good, end + 16, 0xFFFFFFFE)
     yield "a directory that is itself", _changed(good, end + 16, end)
+    order = _entry_of(good, "archive/byteorder")
+    for name, method in {"deflated": zipfile.ZIP_DEFLATED, "LZMA": zipfile.ZIP_LZMA}.items():
+        yield f"an order of bytes that is no {name} data", _changed(good, order + 10, method, "<H")
     yield "a disk of many", _changed(good, end + 4, 7, "<H")
     yield "a comment longer than the file", _changed(good, end + 20, 0xFFFF, "<H")
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 1 << 62, 1)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hostile_parts.containers import pickled, specs_of, zipped
 from imports import difference, imported
+from peer_networks.pix2pix_cyclegan import ResnetGenerator
 from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
 
+from vidtrans.errors import ModelError
 from vidtrans.models.families.writing import their_state
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
@@ -71,6 +75,20 @@ def test_every_container_is_read(container: str) -> None:
     theirs = save_variant(variant, Path("net_G.pth"), container, seed=5)
     ours, _ = imported(Path("net_G.pth"))
     assert difference(ours, theirs, variant)[0] <= 1e-4
+
+
+def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
+    """A small file would take a hundred times its size in memory."""
+    state = ResnetGenerator(3, 3, 9, 16, "instance").state_dict()
+    made, storages = specs_of(state)
+    specs: dict[str, Any] = dict(made)
+    largest = max(specs.values(), key=lambda spec: spec.storage.count)
+    for spec in specs.values():
+        spec.storage = largest.storage
+    path = Path("net_G.pth")
+    path.write_bytes(zipped(pickled(specs), {largest.storage.key: storages[largest.storage.key]}))
+    with pytest.raises(ModelError, match="they share their bytes"):
+        imported(path)
 
 
 def test_a_family_is_described_without_torch() -> None:

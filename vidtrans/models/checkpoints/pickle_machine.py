@@ -13,64 +13,21 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from vidtrans.models.checkpoints.pickle_values import (
+    KINDS,
+    REBUILDS,
+    Name,
+    Opaque,
+    PickleError,
+    Storage,
+    checked_key,
+)
+
 MAX_BYTES = 32 << 20  # of a pickle, which holds no numbers of tensors: real ones have less than a megabyte
 MAX_STEPS = 3_000_000
+MAX_COPIED = 3_000_000  # values in all arguments of calls: one list may be given to each of a million
+MAX_NAME = 200  # characters of a function's or a class's name that are noted
 _MARK = object()
-
-
-class PickleError(ValueError):
-    """A pickle is damaged, or no pickle that ``torch.save`` writes."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A function or class that a pickle asks for."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False)
-class Opaque:
-    """What a call would have made, which was not carried out."""
-
-    made_by: str
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A run of ``length`` numbers in a file, of ``kind`` ('float32'), under a ``key``."""
-
-    kind: str
-    key: str
-    length: int
-
-
-@dataclass(frozen=True)
-class StoredShape:
-    """A tensor: a view of a storage, its ``offset`` and ``strides`` in numbers."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-KINDS = {
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
 
 
 @dataclass
@@ -95,11 +52,11 @@ def unpickle(data: bytes) -> Unpickled:
         value = machine.stack[-1]
     except PickleError:
         if machine.needs:
-            raise PickleError(more_than_tensors(machine.needs)) from None
+            raise PickleError(more_than_tensors(list(machine.needs))) from None
         raise
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, MemoryError, UnicodeError) as error:
         raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
-    return Unpickled(value, machine.needs, machine.storages, stream.tell())
+    return Unpickled(value, list(machine.needs), machine.storages, stream.tell())
 
 
 def more_than_tensors(needs: list[str]) -> str:
@@ -113,7 +70,8 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.needs: list[str] = []
+        self.needs: dict[str, None] = {}
+        self.copied = 0
         self.storages: dict[str, Storage] = {}
 
     def run(self, name: str, argument: Any) -> None:  # noqa: ANN401  (what pickletools reads)
@@ -143,15 +101,17 @@ class _Machine:
     def opaque(self, made_by: object) -> Opaque:
         """Return what stands for the result of a call, and note what was to be called."""
         text = str(made_by) if isinstance(made_by, Name) else "an object"
-        if text not in self.needs:
-            self.needs.append(text)
+        self.needs.setdefault(text)
         return Opaque(text)
 
     def call(self, function: object, arguments: object) -> Any:  # noqa: ANN401  (what it describes)
         """Return what a call describes."""
-        maker = _REBUILDS.get(str(function)) if isinstance(function, Name) else None
+        maker = REBUILDS.get(str(function)) if isinstance(function, Name) else None
         if maker is None or not isinstance(arguments, tuple):
             return self.opaque(function)
+        self.copied += sum(len(one) for one in (arguments, *arguments) if isinstance(one, tuple | list))
+        if self.copied > MAX_COPIED:
+            raise PickleError("its pickle rebuilds more than any model has")
         return maker(*arguments)
 
     def put_items(self, table: object, items: list[Any]) -> None:
@@ -159,61 +119,7 @@ class _Machine:
         if not isinstance(table, dict):
             return  # of an object that is not made
         for key, value in zip(*[iter(items)] * 2, strict=True):
-            table[_checked_key(key)] = value
-
-
-def _checked_key(key: object) -> str | int | None:
-    """Return a key of a table. Raises PickleError for one that may take long to look up: a tuple, a large number."""
-    if key is None or isinstance(key, str) or (type(key) is int and abs(key) < 2**31):
-        return key
-    raise PickleError("its pickle has a table with keys that are no names")
-
-
-def _rebuild_tensor(
-    storage: object,
-    offset: object,
-    size: object,
-    stride: object,
-    grad: object = False,
-    hooks: object = None,
-    *rest: object,
-) -> StoredShape:
-    if hooks:
-        raise PickleError("a tensor of it has hooks, which are programs")
-    if not isinstance(storage, Storage):
-        raise PickleError("a tensor of it has no storage")
-    shape, strides = _whole_numbers(size), _whole_numbers(stride)
-    (start,) = _whole_numbers((offset,))
-    if len(shape) != len(strides):
-        raise PickleError("the shape of a tensor is damaged")
-    return StoredShape(storage, start, shape, strides)
-
-
-def _whole_numbers(values: object) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or len(values) > 16:
-        raise PickleError("the shape of a tensor is damaged")
-    if not all(type(value) is int and 0 <= value < 2**62 for value in values):
-        raise PickleError("the shape of a tensor is damaged")
-    return tuple(values)
-
-
-def _ordered(*arguments: object) -> dict[Hashable, Any]:
-    """Return the table that ``OrderedDict(…)`` makes; old files give its items."""
-    made: dict[Hashable, Any] = {}
-    if arguments and isinstance(arguments[0], list):
-        for pair in arguments[0]:
-            key, value = pair
-            made[_checked_key(key)] = value
-    return made
-
-
-_REBUILDS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": lambda data, *rest: data,
-    "collections.OrderedDict": _ordered,
-    "torch.Size": lambda values=(): tuple(values) if isinstance(values, list | tuple) else (),
-}
+            table[checked_key(key)] = value
 
 
 def _persistent(machine: _Machine, argument: object) -> None:
@@ -231,13 +137,19 @@ def _persistent(machine: _Machine, argument: object) -> None:
 
 
 def _global(machine: _Machine, argument: str) -> None:
-    module, _, name = argument.partition(" ")
-    machine.stack.append(Name(module, name))
+    machine.stack.append(_named(*argument.partition(" ")[::2]))
+
+
+def _named(module: object, name: object) -> Name:
+    """Return a name. Raises PickleError where it is no text: to print another value may take all memory."""
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise PickleError("it asks for a function whose name is no text")
+    return Name(module[:MAX_NAME], name[:MAX_NAME])
 
 
 def _stack_global(machine: _Machine, argument: object) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-    machine.stack.append(Name(str(module)[:200], str(name)[:200]))
+    machine.stack.append(_named(module, name))
 
 
 def _reduce(machine: _Machine, argument: object) -> None:
@@ -262,8 +174,7 @@ def _object(machine: _Machine, argument: object) -> None:
 
 def _instance(machine: _Machine, argument: str) -> None:
     machine.until_mark()
-    module, _, name = argument.partition(" ")
-    machine.stack.append(machine.opaque(Name(module, name)))
+    machine.stack.append(machine.opaque(_named(*argument.partition(" ")[::2])))
 
 
 def _build(machine: _Machine, argument: object) -> None:

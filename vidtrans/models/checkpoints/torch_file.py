@@ -14,18 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtrans.models.checkpoints.pickle_machine import (
-    MAX_BYTES,
-    PickleError,
-    Storage,
-    StoredShape,
-    unpickle,
-)
+from vidtrans.models.checkpoints.pickle_machine import MAX_BYTES, unpickle
+from vidtrans.models.checkpoints.pickle_values import PickleError, Storage, StoredShape
 
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
 LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, behind two bytes of protocol
 MAX_ENTRIES = 20_000  # storages of one file
+MAX_DEPTH = 3  # of tables and lists within each other
 LOCAL_HEADER = 30  # bytes before the name in a zip's local header
 
 
@@ -39,6 +35,11 @@ class StoredTensor:
     at: int  # byte of its first number in the file
     length: int  # in numbers, from its first to its last
     strides: tuple[int, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Return the bytes that it takes in memory."""
+        return math.prod(self.shape) * ITEM_BYTES.get(self.kind, 1)
 
     def read(self) -> Any:  # noqa: ANN401  (no torch here)
         """Return the tensor, contiguous, on the CPU. Raises OSError, ValueError."""
@@ -113,7 +114,7 @@ def _read_zip(path: Path) -> TorchFile:
                 raise PickleError("its archive is compressed, or its pickle is absurdly large")
             made = unpickle(archive.read(data))
             order = name.removesuffix("data.pkl") + "byteorder"
-            if order in entries and entries[order].file_size < 16 and archive.read(order).strip() == b"big":
+            if _is_big_endian(archive, entries.get(order)):
                 raise PickleError("its numbers are big-endian")
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -138,6 +139,12 @@ def _read_zip(path: Path) -> TorchFile:
         return at
 
     return TorchFile(_with_tensors(made.value, path, place_of), made.needs)
+
+
+def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> bool:
+    if order is None or order.compress_type != zipfile.ZIP_STORED or order.file_size >= 16:
+        return False
+    return archive.read(order).strip() == b"big"
 
 
 def _short(header: bytes, at: int) -> int:
@@ -204,12 +211,25 @@ def _checked_length(view: StoredShape) -> int:
     return length
 
 
-def _walk(value: object, change: Callable[[StoredShape], Any], depth: int = 3) -> Any:  # noqa: ANN401
-    """Return a value with its tensors changed, in tables and lists within each other; what lies deeper is left out."""
-    if isinstance(value, StoredShape):
-        return change(value)
-    if isinstance(value, dict):
-        return {k: _walk(v, change, depth - 1) for k, v in value.items()} if depth else {}
-    if isinstance(value, list | tuple):
-        return [_walk(v, change, depth - 1) for v in value] if depth else []
-    return value
+def _walk(value: object, change: Callable[[StoredShape], Any]) -> Any:  # noqa: ANN401
+    """Return a value with its tensors changed, in tables and lists within each other, ``MAX_DEPTH`` at most.
+
+    What lies deeper is left out. What stands in several places is changed once: a million references to one list of a
+    million values are a small file.
+    """
+    done: dict[tuple[int, int], Any] = {}
+
+    def walk(value: object, depth: int) -> Any:  # noqa: ANN401
+        if not isinstance(value, StoredShape | dict | list | tuple):
+            return value
+        key = id(value), depth
+        if key not in done:
+            if isinstance(value, StoredShape):
+                done[key] = change(value)
+            elif isinstance(value, dict):
+                done[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
+            else:
+                done[key] = [walk(v, depth - 1) for v in value] if depth else []
+        return done[key]
+
+    return walk(value, MAX_DEPTH)

@@ -10,7 +10,7 @@ from typing import Any
 from vidtrans.errors import ModelError
 from vidtrans.models.checkpoints.contents import is_training, what_it_is
 from vidtrans.models.checkpoints.options import option_lines, read_options
-from vidtrans.models.checkpoints.pickle_machine import PickleError
+from vidtrans.models.checkpoints.pickle_values import PickleError
 from vidtrans.models.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
 from vidtrans.models.checkpoints.torch_file import (
     StoredTensor,
@@ -27,6 +27,8 @@ from vidtrans.models.formats.native import NativeFormat
 Tensors = Mapping[str, StoredTensor]
 WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
 PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
+MAX_PREFIXES = 4  # one in front of another
+MAX_SHARING = 2  # bytes of all tensors for each of the file: many may be views of one storage
 NEAR = 0.2  # of a checkpoint's tensors: with fewer that fit, no family is named
 
 
@@ -73,7 +75,14 @@ class CheckpointFormat(ForeignFormat):
         """Return the generator's tensors by our names."""
         found = recognise(path)
         layout = found.candidate.layout
-        weights = {ours: _as_float(found.tensors[theirs].read()) for ours, theirs in layout.names.items()}
+        stored = {ours: found.tensors[theirs] for ours, theirs in layout.names.items()}
+        if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARING * path.stat().st_size:
+            raise ModelError(
+                str(path),
+                "its tensors are far larger than the file: they share their bytes",
+                "save its state_dict() anew",
+            )
+        weights = {ours: _as_float(tensor.read()) for ours, tensor in stored.items()}
         weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}
         return weights | {ours: value_of(constant) for ours, constant in layout.constants.items()}
 
@@ -140,7 +149,8 @@ def _tables(value: object) -> list[Tensors]:
     found: list[Tensors] = []
     for table in (value, *inside):
         tensors = {str(name): one for name, one in table.items() if isinstance(one, StoredTensor)}
-        while tensors and (prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), "")):
+        for _ in range(MAX_PREFIXES):
+            prefix = next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), "")
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if tensors:
             found.append(tensors)
