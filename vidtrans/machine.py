@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from vidtrans.errors import UsageError
 
@@ -20,6 +22,25 @@ ROOT = Path("/")  # where the system shows its devices
 def cores() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
+    """Return ONNX Runtime, which reports nothing and leaves nothing. Raises ImportError where it is not installed.
+
+    Version 1.32 writes the file of a telemetry session to the folder for temporary files when it is imported.
+    """
+    before = os.environ.get("TMPDIR")
+    with TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            import onnxruntime
+        finally:
+            os.environ.pop("TMPDIR")
+            if before is not None:
+                os.environ["TMPDIR"] = before
+    with suppress(AttributeError):
+        onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def set_up_heap() -> None:

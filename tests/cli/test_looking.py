@@ -375,7 +375,9 @@ def test_the_self_test_fails_where_a_check_does(
     assert "engine torch" in told.err.splitlines()[-1]
     assert run(["doctor", "--self-test", "--device", "cpu", "--json"]) == 1
     table = json.loads(capsys.readouterr().out)
-    assert (table["wrong"], table["exit_status"]) == (["engine torch"], 1)
+    assert table["wrong"][0] == "engine torch"
+    assert all(name.startswith("engine ") for name in table["wrong"])  # those that are installed
+    assert table["exit_status"] == 1
     assert table["self_test"]["checks"][0]["figures"]["psnr"]["fp32"] > 100
 
 

@@ -20,7 +20,9 @@ from extending import PAGES, ROOT, Page, add, copy_checkout, use
 from filelock import FileLock
 
 import vidtrans as api
-from vidtrans.models.model_file import read_record
+from vidtrans.models.model_file import load_generator, read_record, save_model
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.images.picture import write_picture
 
 COUNT = 16
@@ -33,10 +35,19 @@ TABLES = {
     "look-measure": {"dataset": {"size": "48"}, "training": {"steps": 4, "crop_size": 32}, "generator": {"channels": 4}}
 }
 BEFORE = {
+    "model-family": "import torch\n"
+    "from vidtrans.models.exporting.base import ExportSubject\n"
+    "from vidtrans.models.families.writing import their_state\n"
+    "from vidtrans.models.model_file import load_generator\n"
+    "from pathlib import Path\n"
+    "generator, record = load_generator(Path('../cyclegan.safetensors'))\n"
+    "state = their_state(record, generator)[1]\n"
+    "torch.save({name.replace('model.', 'net.', 1): tensor for name, tensor in state.items()}, 'friend.pth')",
+    "export-format": "import shutil; shutil.copy('../cyclegan.safetensors', '.')",
     "model-format": "from pathlib import Path\n"
     "from vidtrans.models.formats import load_format\n"
     "from vidtrans.models.model_file import load_generator\n"
-    "load_format('npz').save(Path('look.npz'), *load_generator(Path('look.safetensors')))"
+    "load_format('npz').save(Path('look.npz'), *load_generator(Path('look.safetensors')))",
 }
 
 
@@ -67,12 +78,23 @@ def make_pages(folder: Path, model: Path) -> None:
     write_picture(start / "painting.png", moving_frames(1)[0])
     api.make_dataset(clip, start / "clip.dataset", settings=TINY, cache_dir=folder / "cache")
     shutil.copy(model, start / "look.safetensors")
+    write_cyclegan(folder / "cyclegan.safetensors")
     for name in names:
         add(Page(name), tree)
         shutil.copytree(start, folder / name)
         (folder / name / "vidtrans.toml").write_text(recipe_text(TABLES.get(name, QUICK)))
     with contextlib.chdir(folder):
         use([Page(name) for name in names], tree, BEFORE)
+
+
+def write_cyclegan(path: Path) -> None:
+    """Write a model with CycleGAN's generator, untrained."""
+    settings = {"channels": 4, "blocks": 4, "norm": "plain-instance"}
+    generator = build_generator("residual", settings, 3)
+    initialise(generator, 0)
+    table = {"name": "residual", "settings": settings}
+    pairing = {"name": "aligned", "settings": {}}
+    save_model(path, generator, ModelRecord(table, pairing, 3, 3, 32, NORMALISATION, {}, {}))
 
 
 @pytest.fixture
@@ -185,6 +207,20 @@ def test_a_model_format(do: Do) -> None:
     assert shown["format"] == "npz"
     api.stylize("clip.mp4", "look.safetensors", "again.mp4")
     assert same("look.mp4", "again.mp4")
+
+
+def test_a_family_of_checkpoints(do: Do) -> None:
+    made, _ = do("model-family")
+    assert made["family"] == "friends-resnet"
+    api.stylize("clip.mp4", "../cyclegan.safetensors", "again.mp4", settings={"rendering": {"size": "256"}})
+    assert same("friend.mp4", "again.mp4")
+
+
+def test_an_export_format(do: Do) -> None:
+    written, imported = do("export-format")
+    assert written["family"] == imported["family"] == "resnet"
+    first, again = (load_generator(Path(f"{name}.safetensors"))[0].state_dict() for name in ("cyclegan", "again"))
+    assert all((again[name] == tensor).all() for name, tensor in first.items())
 
 
 def test_a_codec(do: Do) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 from vidtrans.registry import Registry
@@ -13,6 +13,12 @@ from vidtrans.settings import Table
 LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
 # Whole numbers that change how a network is built.
 NUMBERS = {"enhancers": (0, 1, 2), "dilation": (1, 2), "num_layers": (3, 2, 1, 0), "num_scales": (2, 1)}
+
+
+def least_of(field: Field[Any]) -> int:
+    """The least number that a setting takes; of channels four, for with one a ReLU may leave nothing."""
+    low: int = field.metadata["low"]
+    return max(low, 4) if field.name == "channels" else low
 
 
 def axes(cls: type) -> dict[str, tuple[Any, ...]]:
@@ -28,7 +34,7 @@ def axes(cls: type) -> dict[str, tuple[Any, ...]]:
             others = [c for c in field.metadata["choices"] if c != field.default]
             made[field.name] = (field.default, *others)
         elif field.name in LEAST and isinstance(field.default, int):
-            made[field.name] = (field.metadata["low"],)
+            made[field.name] = (least_of(field),)
     return made
 
 
@@ -49,5 +55,5 @@ def least(registry: Registry, name: str, **more: Any) -> Table:
     table, known = {}, {f.name: f for f in fields(registry.load(name).Settings)}
     for field in known.values():
         if field.name in LEAST and isinstance(field.default, int):
-            table[field.name] = field.metadata["low"]
+            table[field.name] = least_of(field)
     return table | {key: value for key, value in more.items() if key in known}

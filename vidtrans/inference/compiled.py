@@ -25,6 +25,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.packed import can_pack
 from vidtrans.inference.torch_engine import Run, TorchEngine
+from vidtrans.machine import import_onnx_runtime
 
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
 _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines compile", default=None)
@@ -107,7 +108,7 @@ class ExternalEngine(TorchEngine):
 
     def _prepare(self, network: nn.Module) -> Run:
         try:
-            library = [importlib.import_module(name) for name in self.modules][-1]
+            library = [_import(name) for name in self.modules][-1]
         except ImportError:
             remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
             raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
@@ -128,6 +129,11 @@ class ExternalEngine(TorchEngine):
     def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
         """Return what runs the network on inputs of the shape of ``x``, (N, C, H, W) float32."""
         raise NotImplementedError
+
+
+def _import(name: str) -> ModuleType:
+    module: ModuleType = import_onnx_runtime() if name == "onnxruntime" else importlib.import_module(name)
+    return module
 
 
 class OnnxEngine(ExternalEngine):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import trial_picture
 
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # height and width; what is fixed is often square
@@ -130,8 +131,9 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
 
 def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  (a program and a tensor)
     """Raise ConversionError where the graph does not run, or gives another picture than the program."""
-    import onnxruntime
     import torch
+
+    onnxruntime = import_onnx_runtime()
 
     with torch.no_grad():
         wanted = _first(program(picture)).numpy()

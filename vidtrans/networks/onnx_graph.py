@@ -5,7 +5,6 @@ Engines leave it as it is (``runs_itself``): it is not compiled, packed or recor
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.errors import ModelError, UsageError, out_of_memory
+from vidtrans.machine import import_onnx_runtime
 from vidtrans.settings import setting
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
@@ -151,7 +151,7 @@ class OnnxGraph(nn.Module):
 
 def _runtime() -> Any:  # noqa: ANN401  (a module that may be absent)
     try:
-        return importlib.import_module("onnxruntime")
+        return import_onnx_runtime()
     except ImportError:
         why, remedy = "it is an ONNX graph, and ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'"
         raise UsageError("the model", why, remedy) from None

@@ -139,7 +139,7 @@ def bad_values(state: OrderedDict[str, Tensor]) -> Iterator[tuple[str, OrderedDi
     yield "double precision", _with(state, one.double()), "", False
     yield "of another kernel size", _with(state, one[:, :, :3, :3].clone()), NAME, True
     yield "of five sides", _with(state, one[None].clone()), NAME, True
-    yield "empty", _with(state, one[:0].clone()), NAME, True
+    yield "empty", _with(state, one[:0].clone()), "model.", True  # of no width, it is the first that fits
     last = next(name for name in reversed(state) if name.endswith("weight"))
     yield "one too few", OrderedDict((n, v) for n, v in state.items() if n != last), last, True
     yield "one too many", OrderedDict([*state.items(), ("model.99.surprise", one)]), "model.99.surprise", True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vidtrans.models.checkpoints.pickle_machine import Opaque, more_than_tensors
+from vidtrans.models.checkpoints.pickle_machine import more_than_tensors
+from vidtrans.models.checkpoints.pickle_values import Opaque
 from vidtrans.models.checkpoints.torch_file import StoredTensor
 
 OPTIMISER = {"param_groups", "state"}

@@ -12,6 +12,7 @@ import torch
 
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
+from vidtrans.machine import import_onnx_runtime
 from vidtrans.models.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.models.exporting.comparing import check_file
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph, graph_of
@@ -48,11 +49,11 @@ def _runtime() -> ModuleType:
     """Return ONNX Runtime. Raises UsageError where it, or onnx, is not installed."""
     try:
         import onnx  # noqa: F401  (torch's exporter asks for it)
-        import onnxruntime
+
+        runtime: ModuleType = import_onnx_runtime()
     except ImportError:
         why = "onnx or ONNX Runtime, which checks the file, is not installed"
         raise UsageError("--format onnx", why, "pip install 'vidtrans[onnx]'") from None
-    runtime: ModuleType = onnxruntime
     return runtime
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import correlation, luminance, structure, trial_picture
 
 # (height, width) of free sides: multiples of most things, then of 32 · 7, of 9 · 28, of 48, of 512.
@@ -61,8 +62,7 @@ class Trial:
     """One network, and how it was found to be fed."""
 
     def __init__(self, request: Table) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnx_runtime()
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
