@@ -169,7 +169,9 @@ def _found(name: str, context: Context, changes: Table, part: Part = "model") ->
 def _embedded(look: LoadedModel, extraction: Extraction) -> LoadedModel:
     assert look.path is not None  # it has a record
     record = read_record(look.path, "embedded")
-    return _checked(LoadedModel(look.path, extraction.digest, extraction.model, record, part="embedded"))
+    # Not the digest on record, which a stranger wrote: pictures of another network are cached under that.
+    digest = digest_of(["embedded", record.to_json()])  # with the digest of its weights, which is checked
+    return _checked(LoadedModel(look.path, digest, extraction.model, record, part="embedded"))
 
 
 def _checked(extractor: LoadedModel) -> LoadedModel:

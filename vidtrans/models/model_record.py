@@ -145,7 +145,13 @@ def _check(record: ModelRecord) -> None:
             raise ValueError(f"no {name}")
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("channels or size are no numbers")
-    if make_pairing(record.pairing["name"], record.pairing["settings"]).in_channels != record.in_channels:
+    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
+    if pairing.extraction is not None and not pairing.extraction.digest:
+        # A stranger's record would name any file of this machine, or of another one, to be opened.
+        raise ValueError("its pairing names a network without its digest")
+    if record.origin and not isinstance(record.origin.get("family"), str):
+        raise ValueError("its origin is no record of one")
+    if pairing.in_channels != record.in_channels:
         raise ValueError("its pairing makes pictures of other channels than its network takes")
     if not 1 <= record.in_channels <= MAX_CHANNELS or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")

@@ -13,6 +13,10 @@ import numpy as np
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.model_record import MAX_QUOTED, ModelRecord, first_line
+from vidtrans.models.onnx.checks import check_graph
+from vidtrans.models.onnx.graph import read_graph_in
+
+GRAPH = "onnx-graph"  # the generator whose weights are the bytes of a file
 
 
 def weights_of(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch here)
@@ -53,7 +57,18 @@ def build_with_weights(
         why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
     _check_values(path, weights, None if foreign else record.weights)
+    if generator["name"] == GRAPH:
+        _check_graph(path, weights)
     return built
+
+
+def _check_graph(path: Path, weights: Mapping[str, Any]) -> None:
+    """Refuse an ONNX graph as it is refused in a file of its own: a stranger may have written a model file around it.
+
+    What is checked are the bytes that will run, whatever was in the file when it was recognised. Raises ModelError.
+    """
+    (data,) = weights.values()
+    check_graph(path, read_graph_in(data.numpy().tobytes(), path))
 
 
 def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> None:

@@ -89,7 +89,12 @@ class OnnxGraph(nn.Module):
             x = F.avg_pool2d(x, settings.enlarges)
         if settings.opaque is not None:
             x = torch.cat([x, torch.full_like(x[:, :1], settings.opaque)], dim=1)
-        y = torch.from_numpy(self._given(self._fed(x))).to(x.device)
+        given = self._given(self._fed(x))
+        wanted = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
+        if given.shape[2:] != wanted:
+            found, sides = ("x".join(map(str, size[::-1])) for size in (given.shape[2:], wanted))
+            raise self._error(f"it gives {found} pixels, not {sides}", "import the model again")
+        y = torch.from_numpy(given).to(x.device)
         if y.dtype != torch.float32:
             y = y.to(torch.float32)
         if settings.shrinks > 1:
@@ -121,6 +126,8 @@ class OnnxGraph(nn.Module):
             sides = "x".join(map(str, fed.shape))
             raise self._error(f"it cannot run on {sides}: {_first_line(error)}", "use another --size") from None
         layout = self.settings.out_layout
+        if not isinstance(given, np.ndarray) or given.ndim != len(layout):
+            raise self._error("its output is no picture of the axes on record", "import the model again")
         given = given[:1] if layout.startswith("n") else given[None]
         if "c" not in layout:
             given = given[:, None]

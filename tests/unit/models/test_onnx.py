@@ -35,8 +35,10 @@ from vidtrans.models.formats import format_of, load_format  # noqa: E402
 from vidtrans.models.formats.foreign import Hints  # noqa: E402
 from vidtrans.models.formats.onnx import OnnxFormat  # noqa: E402
 from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
+from vidtrans.models.model_record import NORMALISATION, ModelRecord  # noqa: E402
 from vidtrans.models.onnx import trial  # noqa: E402
 from vidtrans.models.onnx.trial_pictures import trial_picture  # noqa: E402
+from vidtrans.networks.init import build_generator  # noqa: E402
 
 CPU = Device("cpu", "cpu")
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
@@ -326,3 +328,35 @@ def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeyp
     assert format_of(path) == "onnx"
     with pytest.raises(UsageError, match=r"ONNX Runtime is not installed.*pip install 'vidtrans\[onnx\]'"):
         described(path)
+
+
+def in_our_format(path: Path, made: Any, **settings: Any) -> Path:
+    """A model file of ours around a graph, as a stranger may write one."""
+    data = made.SerializeToString()
+    generator = {"name": "onnx-graph", "settings": {"bytes": len(data), **settings}}
+    built = build_generator(generator["name"], generator["settings"], 3)
+    built.get_buffer("data").copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+    pairing = {"name": "aligned", "settings": {}}
+    save_model(path, built, ModelRecord(generator, pairing, 3, 3, 64, NORMALISATION, {}, {}))
+    return path
+
+
+@pytest.mark.parametrize(("made", "says"), [pytest.param(m, says, id=name) for name, m, says in hostile()])
+def test_what_is_refused_in_a_file_of_its_own_is_refused_in_a_model_file(made: Any, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        load_generator(in_our_format(Path("m.safetensors"), made))
+
+
+def test_a_function_under_the_name_of_a_refused_operator_does_not_hide_it() -> None:
+    same = helper.make_node("Identity", ["a"], ["b"])
+    function = helper.make_function("", "RandomNormalLike", ["a"], ["b"], [same], [helper.make_opsetid("", 17)])
+    made = model([helper.make_node("RandomNormalLike", ["x"], ["y"])], functions=[function])
+    with pytest.raises(ModelError, match="random numbers"):
+        described(save(Path("n.onnx"), made))
+
+
+@pytest.mark.parametrize("settings", [{"out_layout": "hw"}, {"output": 5}, {"enlarges": 2}, {"shrinks": 2}])
+def test_a_record_that_says_what_its_graph_does_not_give_is_refused(settings: dict[str, Any]) -> None:
+    path = in_our_format(Path("m.safetensors"), painter((0.0, 1.0), (0.0, 1.0)), **settings)
+    with pytest.raises(ModelError, match="ONNX graph"):
+        painted(path, picture())

@@ -102,8 +102,9 @@ def _check_input(path: Path, port: Port) -> None:
 def _refusal(node: Node, graph: Graph) -> str:
     """Return why an operator is refused; '' where it is not."""
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
-    if _function(node, graph) is not None:
-        return ""
+    is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
+    if _function(node, graph) is not None and not is_standard and not node.has_graph:
+        return ""  # a function under the name of a standard operator does not tell which of them runs
     if node.domain == RUNTIME_DOMAIN:
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
     if node.domain not in PLAIN:

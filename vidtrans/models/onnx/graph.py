@@ -112,10 +112,15 @@ def read_graph(path: Path) -> Graph:
     if size > MAX_BYTES:
         raise ModelError(str(path), f"it has {size >> 20} MB, ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
     with map_file(path) as data:
-        try:
-            return _Reader(data, path).read()
-        except (DamagedError, ValueError, OverflowError) as error:
-            raise ModelError(str(path), f"it is damaged ({error})", "copy or export it again") from None
+        return read_graph_in(data, path)
+
+
+def read_graph_in(data: Buffer, path: Path) -> Graph:
+    """Read a graph whose bytes ``path`` holds. Raises ModelError as ``read_graph``."""
+    try:
+        return _Reader(data, path).read()
+    except (DamagedError, ValueError, OverflowError) as error:
+        raise ModelError(str(path), f"it is damaged ({error})", "copy or export it again") from None
 
 
 class _Reader:
