@@ -6,6 +6,7 @@ colours, and in how many channels a picture has. All of it is one affine map on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class AdaptedGenerator(nn.Module):
     def _taken(self, x: Tensor) -> Tensor:
         ports = self.ports
         if x.shape[1] == 3 and ports.in_channels == 1:
-            x = (x * x.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+            x = _by_channel(x, LUMINANCE, Tensor.mul).sum(1, keepdim=True)
         elif x.shape[1] == 1 and ports.in_channels > 1:
             x = x.expand(-1, ports.in_channels, -1, -1)
         if ports.bgr and ports.in_channels == 3:
@@ -61,19 +62,25 @@ class AdaptedGenerator(nn.Module):
 def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
     """Return ``x · scale + shift``; ``serial``: by numpy, in this thread alone."""
     if serial:
-        values = x.numpy() * _column(x, scale, serial)
-        values += _column(x, shift, serial)
+        values = x.numpy() * _column(scale)
+        values += _column(shift)
         return torch.from_numpy(values)
     if any(s != 1 for s in scale):
-        x = x * _column(x, scale, serial)
+        x = _by_channel(x, scale, Tensor.mul)
     if any(s != 0 for s in shift):
-        x = x + _column(x, shift, serial)
+        x = _by_channel(x, shift, Tensor.add)
     return x
 
 
-def _column(x: Tensor, values: tuple[float, ...], serial: bool) -> Any:  # noqa: ANN401  (what x is multiplied by)
-    if serial:
-        return np.array(values, np.float32)[:, None, None]
+def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """Return ``operation`` of each channel and its number, or of all and the only one.
+
+    Numbers, not a tensor of them: to copy that to a GPU waits for it, and cannot be recorded in a CUDA graph.
+    """
     if len(values) == 1:
-        return values[0]
-    return torch.tensor(values, dtype=x.dtype, device=x.device)[:, None, None]
+        return operation(x, values[0])
+    return torch.cat([operation(x[:, i : i + 1], value) for i, value in enumerate(values)], dim=1)
+
+
+def _column(values: tuple[float, ...]) -> np.ndarray:
+    return np.array(values, np.float32)[:, None, None]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vidtrans.errors import UsageError
 from vidtrans.networks.adapted import AdaptedGenerator
-from vidtrans.networks.ports import PortSettings, range_ports
+from vidtrans.networks.ports import PortSettings, named_range, range_ports
 from vidtrans.settings import from_table
 
 
@@ -70,3 +70,14 @@ def test_blue_comes_first_on_both_sides_and_scales_are_in_the_network_s_order() 
 def test_ports_that_do_not_fit_together_are_refused(ports: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="ports"):
         from_table(PortSettings, ports, "ports")
+
+
+def test_no_tensor_is_made_of_its_numbers_which_a_cuda_graph_could_not_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError("a copy from the host")
+
+    wanted = run(PICTURE, **named_range("imagenet"))
+    monkeypatch.setattr(torch, "tensor", refuse)
+    monkeypatch.setattr(Tensor, "new_tensor", refuse)
+    assert all(torch.equal(*pair) for pair in zip(run(PICTURE, **named_range("imagenet")), wanted, strict=True))
+    assert run(PICTURE, in_channels=1)[0].shape == (2, 1, 4, 5)
