@@ -10,7 +10,7 @@ from torch import nn
 
 from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks import GENERATORS
+from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
@@ -42,6 +42,10 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
     """Return whether the model is a coarser hd generator. Raises UsageError where it is neither that nor the same."""
     record = read_record(start)
     its = record.generator["name"]
+    if its in UNTRAINED or record.ports:
+        why = "it is another tool's network, whose pictures are not in our range or order of colours"
+        why = f"a {its} is rendered, not trained" if its in UNTRAINED else why
+        raise UsageError(f"--from {start}", why, "leave it out, or name a model that was trained")
     # A model from before a setting was added has that setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
     coarser = name == its == "hd" and is_coarser(table, settings)
