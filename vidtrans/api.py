@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from vidtrans import requests
-from vidtrans.config.recipe import dataset_recipe, look_recipe, painted_recipe, render_recipe
+from vidtrans.config.recipe import dataset_recipe, import_recipe, look_recipe, painted_recipe, render_recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS, LIVE_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
@@ -29,6 +29,8 @@ from vidtrans.pipeline import keyframes as _keyframes
 from vidtrans.pipeline import live as _live
 from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
+from vidtrans.pipeline import model_export as _model_export
+from vidtrans.pipeline import model_import as _model_import
 from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import propagate as _propagate
 from vidtrans.pipeline import run as _run
@@ -316,6 +318,55 @@ def grade(
     """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""
     request = requests.GradeRequest(Path(before), Path(after), _path(output), unpaired, size)
     return _grade.grade(request, Context(**options))
+
+
+def import_model(
+    model: PathLike,
+    output: PathLike | None = None,
+    *,
+    pairing: str | None = None,
+    size: int | None = None,
+    norms: str = "",
+    calibrate: PathLike | None = None,
+    invert: bool | None = None,
+    bgr: bool | None = None,
+    value_range: str = "",
+    layout: str = "",
+    trust: bool = False,
+    embed: bool = False,
+    settings: Settings | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans model import``: a model of another tool, a file or the folder of a training → a model file.
+
+    ``value_range``: what its pictures' numbers are, as ``--range`` says it. ``settings`` may hold a ``card``.
+    """
+    tables = dict(settings or {})
+    if pairing:
+        tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}
+    taken = invert, bgr, value_range, layout
+    request = requests.ImportRequest(
+        Path(model), _path(output), import_recipe(None, tables), size, norms, _path(calibrate), *taken, trust, embed
+    )
+    return _model_import.import_model(request, Context(**options))
+
+
+def export_model(
+    model: PathLike,
+    format: str,
+    output: PathLike | None = None,
+    *,
+    whole: bool = False,
+    look: str = "",
+    stroke_size: float | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans model export``: a model → a file for other programs, compared with it before it gets its name.
+
+    ``whole``: RGB in, RGB out, with the pairing inside; then ``look`` and ``stroke_size`` say which look it paints.
+    """
+    request = requests.ExportRequest(str(model), format, _path(output), whole, look, stroke_size)
+    return _model_export.export_model(request, Context(**options))
 
 
 def evaluate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from vidtrans.settings import setting
@@ -33,8 +32,6 @@ class PortSettings:
             for name in (f"{side}_scale", f"{side}_shift"):
                 if len(getattr(self, name)) not in (1, channels):
                     raise ValueError(f"ports.{name} needs one number, or {channels}")
-                if not all(map(math.isfinite, getattr(self, name))):
-                    raise ValueError(f"ports.{name} holds what is no number")
 
     def takes(self, channels: int) -> bool:
         """Return whether inputs of so many channels can be given to the network."""

@@ -219,7 +219,10 @@ def test_a_record_that_names_a_network_without_its_digest_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"origin": {"counters": False}}, "its origin"), ({"ports": {"in_scale": [float("nan")]}}, "is no number")],
+    [
+        ({"origin": {"counters": False}}, "its origin"),
+        ({"ports": {"in_scale": [float("nan")]}}, "it must be a finite number"),
+    ],
 )
 def test_a_record_of_another_tool_s_network_that_lacks_what_it_needs_is_refused(
     changes: dict[str, Any], says: str

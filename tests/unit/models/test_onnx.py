@@ -333,11 +333,13 @@ def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeyp
 def in_our_format(path: Path, made: Any, **settings: Any) -> Path:
     """A model file of ours around a graph, as a stranger may write one."""
     data = made.SerializeToString()
-    generator = {"name": "onnx-graph", "settings": {"bytes": len(data), **settings}}
-    built = build_generator(generator["name"], generator["settings"], 3)
+    table = {"bytes": len(data), **settings}
+    built = build_generator("onnx-graph", table, 3)
     built.get_buffer("data").copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     pairing = {"name": "aligned", "settings": {}}
-    save_model(path, built, ModelRecord(generator, pairing, 3, 3, 64, NORMALISATION, {}, {}))
+    save_model(
+        path, built, ModelRecord({"name": "onnx-graph", "settings": table}, pairing, 3, 3, 64, NORMALISATION, {}, {})
+    )
     return path
 
 

@@ -187,9 +187,9 @@ def refuse_others(settings: Table, wanted: Table) -> None:
 
 
 def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
-    """Return a tensor's length along an axis; a default where there is no such tensor or axis."""
+    """Return a tensor's length along an axis, 1 of an empty one; a default where there is no such tensor or axis."""
     shape = shapes.get(name, ())
-    return shape[axis] if axis < len(shape) else default
+    return max(1, shape[axis]) if axis < len(shape) else default
 
 
 def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
