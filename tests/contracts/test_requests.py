@@ -77,7 +77,7 @@ REQUESTS = [
     LiveRequest(["flower"], RECIPE, A, "0.0.0.0", 0, True, True, "a-token-of-the-tests", True, True),
     ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "stored", None, True, False, "0..1", "nchw", True, True),
     ExportRequest("flower", "onnx", Path("f.onnx"), True, "ink", 0.25),
-    ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "stored", B, True, False, "0..1", "nchw", True, True),
+    ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "", B, True, False, "0..1", "nchw", True, True),
     ProbeRequest(A),
     BenchRequest("flower", 128, 4, True),
     DemoRequest(Path("demo"), 1.0),
