@@ -98,12 +98,12 @@ def test_bad_files_are_not_detected_unless_they_say_that_they_are_of_the_format(
 
 
 @pytest.mark.parametrize("name", sorted(FOREIGN))
-def test_a_file_of_no_format_is_refused_with_those_that_are_known(
+def test_a_file_of_no_format_is_refused_with_where_the_known_ones_are_listed(
     name: str, hostile_models: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (path,) = (path for path in hostile_models if path.stem == name)
     line = refuse(capsys, 3, "model", "show", path)
-    assert all(f"{known} ({FORMATS[known].summary})" in line for known in FORMATS)
+    assert "vidtrans model formats" in line
 
 
 @each_writable

@@ -13,7 +13,7 @@ from hostile_checkpoints import Hostile, write_hostile
 from vidtrans.errors import _CONTROLS as CONTROLS
 
 MOST_BYTES = 1.5e9  # of which torch takes 0.3, and ONNX Runtime, which refuses, in a process of its own
-MOST_SECONDS = 30.0  # for one; a busy machine included
+MOST_SECONDS = 90.0  # for one; a busy machine included
 
 # Does what 'model import' does before it asks for anything, for each of many files, in one process.
 LOADS = """
