@@ -77,40 +77,6 @@ def has_bias(norm: str) -> bool:
     return norm in ("none", "plain-instance")
 
 
-class BlurDown(nn.Module):
-    """Halves a picture behind a small blur (Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019).
-
-    Its 3×3 filter is a buffer, as it is in the files of networks that have one.
-    """
-
-    filt: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        line = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
-
-
-class BlurUp(nn.Module):
-    """Doubles a picture, blurred by a 4×4 filter; see ``BlurDown``."""
-
-    filt: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # two of four numbers meet at each pixel of the larger picture
-        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) → (N, C, 2h, 2w)."""
-        wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        return F.conv_transpose2d(wide, self.filt, stride=2, padding=2, groups=x.shape[1])[:, :, 1:-1, 1:-1]
-
-
 class ReflectPad(nn.Module):
     """Pads each side by ``width`` mirrored pixels; a picture too small to be mirrored has its rim repeated."""
 

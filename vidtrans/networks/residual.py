@@ -11,10 +11,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vidtrans.networks.blur import BlurDown, BlurUp
 from vidtrans.networks.layers import (
     Attention,
-    BlurDown,
-    BlurUp,
     ReflectPad,
     ResidualBlock,
     checkpointing_setting,
