@@ -40,7 +40,7 @@ def model_list(console: Console) -> None:
     found[IDENTITY] = "built in: returns its input"
     formats = {name: entry.summary for name, entry in FORMATS.items()}
     lines = [f"{name:20} {path}" for name, path in found.items()]
-    lines.append("formats: " + "; ".join(f"{name}, {summary}" for name, summary in formats.items()))
+    lines.append("'vidtrans model formats' lists what else can be used")
     console.result({"models": found, "formats": formats}, "\n".join(lines))
 
 
