@@ -37,9 +37,10 @@ def main() -> None:
     request = json.load(sys.stdin)
     stdout = os.dup(1)
     os.dup2(2, 1)  # libraries may print
+    runtime = import_onnx_runtime()  # before the limits: it writes a file, which is removed
     _limit(request["memory"], request["seconds"] * request["threads"])
     try:
-        found = Trial(request).find()
+        found = Trial(request, runtime).find()
     except TrialError as error:
         found = {"error": str(error)}
     except MemoryError:
@@ -61,8 +62,7 @@ def _limit(memory: int, cpu_seconds: int) -> None:
 class Trial:
     """One network, and how it was found to be fed."""
 
-    def __init__(self, request: Table) -> None:
-        onnxruntime = import_onnx_runtime()
+    def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
