@@ -207,7 +207,7 @@ class TestCamera:
             first = wait_until(page, lambda p: p.std() > 10)
             wait_until(page, lambda p: p.shape == first.shape and np.abs(p.astype(int) - first).mean() > 0.2)
             page.wait_for_function("() => Number(document.getElementById('median').textContent) > 0")
-            assert float(page.inner_text("#fps")) > 0
+            page.wait_for_function("() => Number(document.getElementById('fps').textContent) > 0")
             assert page.evaluate("document.getElementById('input').width") == first.shape[1]
             page.click("[data-source=camera]")
             running.until(lambda: running.hub.source == "none")
