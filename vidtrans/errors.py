@@ -17,12 +17,20 @@ import errno
 import re
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
 _MAX_PART = 1000  # characters of one part of a message
 
 
 def shorten(text: str, most: int = _MAX_PART) -> str:
     """Return a text with its middle left out where it is longer than ``most`` characters."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what went wrong that says something, and not all of that where it is long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = (lines or [type(error).__name__])[0]
+    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 def strip_controls(text: str) -> str:

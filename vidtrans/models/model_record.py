@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
 from vidtrans.networks.ports import PortSettings
@@ -22,7 +22,6 @@ MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 MAX_CHANNELS = 512  # of an input: label maps have one for each class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
 TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory", "ports", "origin", "extractor")
 OPTIONAL = ("plate", "dream", "memory", "ports", "origin", "extractor")  # left out of a file where they are empty
 
@@ -111,12 +110,6 @@ def parse_record(text: str, path: Path) -> ModelRecord:
         why = f"its metadata is damaged ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
     return record
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what went wrong, and not all of that where it is long."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> Table:

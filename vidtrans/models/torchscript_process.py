@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.errors import first_line
 from vidtrans.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import trial_picture
 
@@ -54,7 +55,7 @@ def convert(path: str, target: str) -> None:
     try:
         program: Any = torch.jit.load(path, map_location="cpu").eval().float()
     except Exception as error:  # torch raises whatever its reader does
-        raise ConversionError(f"torch cannot load it ({_brief(error)})") from None
+        raise ConversionError(f"torch cannot load it ({first_line(error)})") from None
     with suppress(Exception):  # best effort: it takes away what only training needs
         program = torch.jit.freeze(program)
     picture = _example(program)
@@ -103,7 +104,7 @@ def _example(program: Any) -> Any:  # noqa: ANN401  (a program and a tensor)
                 with torch.no_grad():
                     _first(program(picture))
             except RuntimeError as error:
-                reason = reason or _brief(error)
+                reason = reason or first_line(error)
                 continue
             return picture
     raise ConversionError(f"it takes no picture of {', '.join(map(str, CHANNELS))} channels ({reason})")
@@ -126,7 +127,7 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
                 dynamo=False,
             )
         except Exception as error:
-            raise ConversionError(_brief(error)) from None
+            raise ConversionError(first_line(error)) from None
 
 
 def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  (a program and a tensor)
@@ -143,11 +144,6 @@ def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  
         session = onnxruntime.InferenceSession(target, options, providers=["CPUExecutionProvider"])
         made = session.run(None, {session.get_inputs()[0].name: picture.numpy()})[0]
     except Exception as error:  # ONNX Runtime has a dozen classes
-        raise ConversionError(_brief(error)) from None
+        raise ConversionError(first_line(error)) from None
     if made.shape != wanted.shape or np.abs(made - wanted).max() > APART * max(float(wanted.std()), 1e-6):
         raise ConversionError("the ONNX graph gives another picture than the program")
-
-
-def _brief(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:300]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.models.model_record import MAX_QUOTED, ModelRecord, first_line
+from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.models.onnx.checks import check_graph
 from vidtrans.models.onnx.graph import read_graph_in
 

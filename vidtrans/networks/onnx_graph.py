@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import ModelError, UsageError, out_of_memory
+from vidtrans.errors import ModelError, UsageError, first_line, out_of_memory
 from vidtrans.machine import import_onnx_runtime
 from vidtrans.settings import setting
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
 KINDS = ("float32", "float16", "uint8")
 MAX_BYTES = 2 << 30
-MAX_QUOTED = 200
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class OnnxGraph(nn.Module):
             if out_of_memory(error):
                 raise
             sides = "x".join(map(str, fed.shape))
-            raise self._error(f"it cannot run on {sides}: {_first_line(error)}", "use another --size") from None
+            raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another --size") from None
         layout = self.settings.out_layout
         if not isinstance(given, np.ndarray) or given.ndim != len(layout):
             raise self._error("its output is no picture of the axes on record", "import the model again")
@@ -149,7 +148,7 @@ class OnnxGraph(nn.Module):
         except Exception as error:
             if out_of_memory(error):
                 raise
-            raise self._error(f"ONNX Runtime refuses it: {_first_line(error)}", "import the model again") from None
+            raise self._error(f"ONNX Runtime refuses it: {first_line(error)}", "import the model again") from None
         return self._session
 
     def _error(self, why: str, remedy: str) -> ModelError:
@@ -162,8 +161,3 @@ def _runtime() -> Any:  # noqa: ANN401  (a module that may be absent)
     except ImportError:
         why, remedy = "it is an ONNX graph, and ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'"
         raise UsageError("the model", why, remedy) from None
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:MAX_QUOTED]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.pairing.areas import filled_from_nearest
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
@@ -139,12 +140,7 @@ def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
     mixed[rows[found], columns[found]] = True
     if not mixed.any() or mixed.all():
         return labels
-    _, nearest = cv2.distanceTransformWithLabels(
-        mixed.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    label_of = np.zeros(nearest.max() + 1, np.int16)
-    label_of[nearest[~mixed]] = labels[~mixed]
-    return label_of[nearest]
+    return filled_from_nearest(labels, mixed)
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from skimage.measure import label as connected
 
+from vidtrans.pairing.areas import filled_from_nearest
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import setting
 
@@ -171,9 +172,4 @@ def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():
         return labels
-    _, nearest = cv2.distanceTransformWithLabels(
-        island.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest_label = np.zeros(nearest.max() + 1, np.uint8)
-    nearest_label[nearest[~island]] = labels[~island]
-    return nearest_label[nearest]
+    return filled_from_nearest(labels, island)

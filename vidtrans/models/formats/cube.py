@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vidtrans.errors import ModelError
+from vidtrans.errors import MAX_QUOTED, ModelError
 from vidtrans.files import write_atomically
 from vidtrans.models.formats.base import ModelFormat
-from vidtrans.models.model_record import MAX_QUOTED, NORMALISATION, ModelRecord
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
 MAX_SIZE = 129  # nodes a side: twice what any program writes

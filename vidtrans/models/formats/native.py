@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError
+from vidtrans.errors import ModelError, first_line
 from vidtrans.files import naming_disk_errors, write_atomically
 from vidtrans.models.formats.base import ModelFormat
-from vidtrans.models.model_record import ModelRecord, first_line, parse_record
+from vidtrans.models.model_record import ModelRecord, parse_record
 from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
 
 METADATA_KEY = "vidtrans"

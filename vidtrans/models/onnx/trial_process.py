@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.errors import first_line
 from vidtrans.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import correlation, luminance, structure, trial_picture
 
@@ -73,7 +74,7 @@ class Trial:
         except MemoryError:
             raise
         except Exception as error:  # ONNX Runtime has a dozen classes for what is wrong with a file
-            raise TrialError(f"ONNX Runtime refuses it: {_brief(error)}") from None
+            raise TrialError(f"ONNX Runtime refuses it: {first_line(error)}") from None
         self.request = request
         self.layout, self.channels = "", 0
 
@@ -175,7 +176,7 @@ class Trial:
         except MemoryError:
             raise
         except Exception as error:
-            raise TrialError(_brief(error)) from None
+            raise TrialError(first_line(error)) from None
         return [o if isinstance(o, np.ndarray) else np.empty(0) for o in outputs]
 
     def _try_ranges(self, size: tuple[int, int], view: View) -> Table:
@@ -254,8 +255,3 @@ def _resized(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if grey.shape[0] > height:
         return grey.reshape(height, grey.shape[0] // height, width, grey.shape[1] // width).mean(axis=(1, 3))
     return np.repeat(np.repeat(grey, height // grey.shape[0], 0), width // grey.shape[1], 1)
-
-
-def _brief(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:300]
