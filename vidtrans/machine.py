@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import re
@@ -29,18 +30,20 @@ def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
 
     Version 1.32 writes the file of a telemetry session to the folder for temporary files when it is imported.
     """
-    before = os.environ.get("TMPDIR")
-    with TemporaryDirectory() as folder:
-        os.environ["TMPDIR"] = folder
-        try:
-            import onnxruntime
-        finally:
-            os.environ.pop("TMPDIR")
-            if before is not None:
-                os.environ["TMPDIR"] = before
+    if not sys.modules.get("onnxruntime"):
+        before = os.environ.get("TMPDIR")
+        with TemporaryDirectory() as folder:
+            os.environ["TMPDIR"] = folder
+            try:
+                importlib.import_module("onnxruntime")
+            finally:
+                os.environ.pop("TMPDIR")
+                if before is not None:
+                    os.environ["TMPDIR"] = before
+    runtime = sys.modules["onnxruntime"]
     with suppress(AttributeError):
-        onnxruntime.disable_telemetry_events()
-    return onnxruntime
+        runtime.disable_telemetry_events()
+    return runtime
 
 
 def set_up_heap() -> None:

@@ -18,8 +18,7 @@ class EachPictureNorm(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        normed = [F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)]
-        return normed[0] if len(normed) == 1 else torch.cat(normed)
+        return _normed(self, x)
 
 
 class EachPictureBatchNorm(PictureNorm):
@@ -27,7 +26,12 @@ class EachPictureBatchNorm(PictureNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        return super().forward(x) if x.shape[2] * x.shape[3] == 1 else EachPictureNorm.forward(self, x)  # type: ignore[arg-type]
+        return super().forward(x) if x.shape[2] * x.shape[3] == 1 else _normed(self, x)
+
+
+def _normed(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
+    normed = [F.batch_norm(one, None, None, norm.weight, norm.bias, True, 0.0, norm.eps) for one in x.split(1)]
+    return normed[0] if len(normed) == 1 else torch.cat(normed)
 
 
 QUICK: dict[type[nn.Module], type[nn.Module]] = {

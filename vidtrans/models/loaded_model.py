@@ -19,9 +19,9 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.machine import device_kind
 from vidtrans.models.extractors import check_digest, check_extractor, file_digest, find_extractor
-from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_record
 from vidtrans.session import Context
 from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
@@ -97,7 +97,7 @@ class LoadedModel:
 
     def engine_for(self, wanted: str) -> str:
         """Return a ``rendering.engine``: for auto torch, where no other one can run it."""
-        graph = self.record is not None and self.record.generator["name"] == "onnx-graph"
+        graph = self.record is not None and self.record.generator["name"] == ONNX_GRAPH
         return "torch" if (self.optimises or graph) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
@@ -187,8 +187,7 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     """
     if not record.origin:
         return context.cache.digest(path)
-    files = load_format(format_of(path)).files(path)
-    return digest_of([[context.cache.digest(file) for file in files], record.to_json()])
+    return digest_of([file_digest(path, context.cache.digest), record.to_json()])
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.models.onnx.checks import check_graph
 from vidtrans.models.onnx.graph import read_graph_in
-
-GRAPH = "onnx-graph"  # the generator whose weights are the bytes of a file
+from vidtrans.networks import ONNX_GRAPH
 
 
 def weights_of(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch here)
@@ -57,7 +56,7 @@ def build_with_weights(
         why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
     _check_values(path, weights, None if foreign else record.weights)
-    if generator["name"] == GRAPH:
+    if generator["name"] == ONNX_GRAPH:
         _check_graph(path, weights)
     return built
 

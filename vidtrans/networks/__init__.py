@@ -58,11 +58,13 @@ GENERATORS = Registry(
     },
 )
 
+ONNX_GRAPH = "onnx-graph"  # whose weights are the bytes of a file
+
 # Model files name these, and no recipe does: they are made or imported, not trained.
 UNTRAINED = Registry(
     "generator",
     {
-        "onnx-graph": Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
+        ONNX_GRAPH: Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
         "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
         "style-net": Entry(
             "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"

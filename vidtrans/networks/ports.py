@@ -38,6 +38,7 @@ class PortSettings:
         return channels in (1, self.in_channels) or (channels == 3 and self.in_channels == 1)
 
 
+MOST_PICTURE_CHANNELS = 4  # an input with more is a label map, as a rule
 RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # of a network's pictures, as people say them
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pictures in 0…1
 

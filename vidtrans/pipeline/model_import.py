@@ -29,8 +29,7 @@ from vidtrans.video.frame_format import FrameFormat
 
 VERSION = 1
 CALIBRATION_FRAMES = 16  # of a clip, that go through a network at once
-LINES = ("edges",)  # pairings with light lines on black; the well-known data sets have dark ones on white
-DARK_LINES = ("pix2pix-unet", "pict")  # families that learned from these
+LIGHT_LINES = ("edges",)  # pairings with light lines on black
 # Names of files that say nothing: the folder's does, and of CycleGAN the direction.
 PLAIN_NAMES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
@@ -90,7 +89,7 @@ def _described(form: ForeignFormat, path: Path, request: ImportRequest) -> Forei
     if request.range and not form.uses_range:
         ports |= named_range(request.range)
     named = request.recipe.tables.get("pairing", {}).get("name", "")
-    if model.family in DARK_LINES and named in LINES:
+    if model.dark_lines and named in LIGHT_LINES:
         ports["invert"] = True
     for name in ("invert", "bgr"):
         if (value := getattr(request, name)) is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from vidtrans.models.checkpoints.pickle_machine import more_than_tensors
 from vidtrans.models.checkpoints.pickle_values import Opaque
 from vidtrans.models.checkpoints.torch_file import StoredTensor
@@ -53,11 +51,6 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
     """Return whether a network ends in a single channel of logits behind 4×4 convolutions, as PatchGANs do."""
     if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
         return True
-    convolutions = _weights(shapes)
+    convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
     ends_in_one = bool(convolutions) and convolutions[-1][0] == 1
     return ends_in_one and all(shape[2:] in ((4, 4), (1, 1), (3, 3), (2, 2)) for shape in convolutions)
-
-
-def _weights(shapes: dict[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
-    weights: Iterable[tuple[int, ...]] = (s for name, s in shapes.items() if name.endswith("weight") and len(s) == 4)
-    return list(weights)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from vidtrans.settings import Table
@@ -16,9 +17,8 @@ SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # the first of them 
 UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is the frame itself
 
 
-def read_options(checkpoint: Path) -> Table:
-    """Return what the options beside a checkpoint say in our terms: ``size``, ``pairing``, ``notes``; {} without."""
-    options = option_lines(checkpoint)
+def in_our_terms(options: Mapping[str, str]) -> Table:
+    """Return what options by their own names say in our terms: ``size``, ``pairing``, ``notes``; {} without any."""
     found: Table = {}
     side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
     if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
@@ -39,7 +39,7 @@ def _short_side(width: int, aspect_ratio: str) -> int:
     return round(width / max(number, 1.0))
 
 
-def option_lines(checkpoint: Path) -> dict[str, str]:
+def read_options(checkpoint: Path) -> dict[str, str]:
     """Return the options beside a checkpoint by their own names, as text; {} without."""
     for name in FILES:
         path = checkpoint.parent / name

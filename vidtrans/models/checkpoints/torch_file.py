@@ -69,7 +69,7 @@ def is_torch_file(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(ZIP):
-        return _zip_pickle(path) is not None
+        return _is_archive(path)
     return head[:1] == b"\x80" and head[2:].startswith(LEGACY_HEAD)
 
 
@@ -80,17 +80,22 @@ def is_bare_pickle(path: Path) -> bool:
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def _zip_pickle(path: Path) -> str | None:
-    """Return the name of the pickle in an archive of torch.save; None for another archive, and for TorchScript."""
+def _is_archive(path: Path) -> bool:
+    """Return whether a zip archive is one of torch.save."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
+            return _pickle_in(archive) is not None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
-        return None
+        return False
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place before the file's beginning
             raise
-        return None
+        return False
+
+
+def _pickle_in(archive: zipfile.ZipFile) -> str | None:
+    """Return the name of the pickle in an archive of torch.save; None for another archive, and for TorchScript."""
+    names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
     found = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
     is_script = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
     return found[0] if len(found) == 1 and not is_script else None
@@ -106,7 +111,7 @@ def read_torch_file(path: Path) -> TorchFile:
 def _read_zip(path: Path) -> TorchFile:
     try:
         with zipfile.ZipFile(path) as archive:
-            name = _zip_pickle(path)
+            name = _pickle_in(archive)
             if name is None:
                 raise PickleError("its archive has no pickle")
             data, entries = archive.getinfo(name), {info.filename: info for info in archive.filelist}

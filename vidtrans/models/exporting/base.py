@@ -8,6 +8,7 @@ from typing import Any
 
 from vidtrans.errors import UsageError
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 
@@ -57,7 +58,7 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
         why = "it paints on the background plate of one camera position, which only a render puts in place"
     if why:
         raise UsageError(f"model '{name}'", why, "render with vidtrans stylize, or train a model without it")
-    if record.generator["name"] == "onnx-graph":
+    if record.generator["name"] == ONNX_GRAPH:
         why = "its network is an ONNX graph, which came from an ONNX or TorchScript file"
         raise UsageError(f"model '{name}'", why, "give that file to the other program")
     if whole and not pairing.operators:

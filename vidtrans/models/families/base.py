@@ -36,29 +36,38 @@ class Layout:
     unused: set[str] = field(default_factory=set)
     swapped: set[str] = field(default_factory=set)
 
+    @classmethod
+    def for_export(cls, origin: Table) -> Layout:
+        """Return an empty layout of a file to be written, for a model of that ``origin``."""
+        return cls(counted=origin.get("counters", True))
+
+    @property
+    def origin(self) -> Table:
+        """Return what ``for_export`` has to know of a file that was read."""
+        return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
+
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
         """Lay out one tensor."""
         self.names[ours] = theirs
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Lay out a convolution, its weight (outputs, inputs, k, k); transposed: (inputs, outputs, k, k).
+        """Lay out a convolution, its weight (outputs, inputs, k, k).
 
-        ``zero_bias``: ours has a bias where theirs has none. The length of a bias is that of ``outputs_of``.
+        ``zero_bias``: ours has a bias where theirs has none.
         """
-        self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
-        if bias:
-            self.tensor(f"{ours}.bias", f"{theirs}.bias", (shape[0],))
-        elif zero_bias:
-            self.constants[f"{ours}.bias"] = ((shape[0],), 0.0)
+        self._biased(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
     def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Lay out a transposed convolution, its weight (inputs, outputs, k, k)."""
+        """Lay out a transposed convolution, its weight (inputs, outputs, k, k); see ``conv``."""
+        self._biased(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
+
+    def _biased(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
-            self.tensor(f"{ours}.bias", f"{theirs}.bias", (shape[1],))
+            self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
         elif zero_bias:
-            self.constants[f"{ours}.bias"] = ((shape[1],), 0.0)
+            self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
         """Lay out what a norm holds; what old instance norms learned of pictures plays no part."""
@@ -93,6 +102,7 @@ class Candidate:
         pairing: The pairing that follows, with its settings; empty where a person has to say it.
         origin: What an export needs to know beside the weights.
         notes: What a person should know, a sentence each.
+        dark_lines: The drawings that such networks learned from have dark lines on white, not light ones on black.
     """
 
     generator: Table
@@ -103,6 +113,7 @@ class Candidate:
     pairing: Table = field(default_factory=dict)
     origin: Table = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    dark_lines: bool = False
 
 
 class Family:

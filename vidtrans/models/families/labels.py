@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from vidtrans.models.families.base import Candidate, Family
+from vidtrans.networks.ports import MOST_PICTURE_CHANNELS
 from vidtrans.settings import Table
 
 LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # planes of 0 and 1
-PICTURES = 4  # more channels than this are no picture, but label maps
 
 
 def label_ports(channels: int) -> Table:
     """Return the ports of a network that takes pictures of up to four channels in [−1, 1], and label maps of more."""
-    return dict(LABEL_PORTS) if channels > PICTURES else {}
+    return dict(LABEL_PORTS) if channels > MOST_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:

@@ -38,17 +38,17 @@ class LocalEnhancer(LabelFamily):
             "enhancer_blocks": max(1, blocks),
         }
         layout = _lay_out(Layout(shapes), settings, replace(sizes, outputs=outputs))
-        origin = {"dropout": True} if sizes.dropout else {}
         generator = {"name": "hd", "settings": settings}
-        return Candidate(generator, (sizes.inputs, outputs), layout, 1024, label_ports(sizes.inputs), origin=origin)
+        return Candidate(
+            generator, (sizes.inputs, outputs), layout, 1024, label_ports(sizes.inputs), origin=sizes.origin
+        )
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of an hd generator with enhancers."""
         if name != "hd" or not settings["enhancers"]:
             return None
         check_biases(settings)
-        counted = origin.get("counters", True)
-        return _lay_out(Layout(counted=counted), settings, sizes_of(settings, channels, origin))
+        return _lay_out(Layout.for_export(origin), settings, sizes_of(settings, channels, origin))
 
 
 def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:

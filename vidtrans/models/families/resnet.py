@@ -94,6 +94,11 @@ class Sizes:
     blur_down: bool
     blur_up: bool
 
+    @property
+    def origin(self) -> Table:
+        """Return what an export has to know of a file: dropout moves the layers behind it."""
+        return {"dropout": True} if self.dropout else {}
+
 
 def read_sizes(shapes: Shapes) -> Sizes | None:
     """Return what the list 'model.*' of a checkpoint shows; None where it has no residual blocks."""
@@ -154,9 +159,8 @@ class PeerResnet(Family):
         settings = norms | {"channels": sizes.width, "blocks": sizes.blocks}
         settings |= {"blur_down": sizes.blur_down, "blur_up": sizes.blur_up}
         layout = _lay_out(Layout(shapes), settings, sizes)
-        origin = {"dropout": True} if sizes.dropout else {}
         generator = {"name": "residual", "settings": settings}
-        return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=origin)
+        return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of a residual generator."""
@@ -164,7 +168,7 @@ class PeerResnet(Family):
             return None
         refuse_others(settings, OURS_ALONE if origin else OURS_ALONE | {"conv_bias": False})
         sizes = sizes_of(settings, channels, origin)
-        return _lay_out(Layout(counted=origin.get("counters", True)), settings, sizes)
+        return _lay_out(Layout.for_export(origin), settings, sizes)
 
 
 def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
@@ -203,9 +207,8 @@ class GlobalGenerator(LabelFamily):
         settings = first_norm(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
         settings["downsamplings"] = sizes.halvings
         layout = _lay_out_global(Layout(shapes), settings, sizes)
-        origin = {"dropout": True} if sizes.dropout else {}
         generator, channels = {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs)
-        return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=origin)
+        return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of an hd generator without enhancers."""
@@ -213,7 +216,7 @@ class GlobalGenerator(LabelFamily):
             return None
         check_biases(settings)
         sizes = sizes_of(settings, channels, origin)
-        return _lay_out_global(Layout(counted=origin.get("counters", True)), settings, sizes)
+        return _lay_out_global(Layout.for_export(origin), settings, sizes)
 
 
 def check_biases(settings: Table) -> None:

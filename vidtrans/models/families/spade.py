@@ -63,7 +63,7 @@ class PeerSpade(LabelFamily):
         if settings["norm"] not in ("batch", "instance", "plain-instance"):
             raise ValueError(f"generator.norm is {settings['norm']}, theirs is batch or instance")
         width = settings["channels"] * settings["widest"] // WIDEST
-        return lay_out(Layout(counted=origin.get("counters", True)), settings, channels, width)
+        return lay_out(Layout.for_export(origin), settings, channels, width)
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
         """Return the candidate as a training's options say: how often it doubles, what its labels are."""

@@ -39,14 +39,14 @@ class PeerUNet(Family):
         settings: Table = {"channels": channels, "downsamplings": halvings, "norm": norm}
         layout = lay_out(Layout(shapes), settings, inputs, outputs)
         generator = {"name": NAMES.get(halvings, "unet-256"), "settings": settings}
-        return Candidate(generator, (inputs, outputs), layout, size=2**halvings)
+        return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
         """Return the layout of a U-Net."""
         if name not in ("unet-256", *NAMES.values()):
             return None
         refuse_others(settings, OURS_ALONE)
-        return lay_out(Layout(counted=origin.get("counters", True)), settings, *channels)
+        return lay_out(Layout.for_export(origin), settings, *channels)
 
 
 def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidtrans.errors import ModelError
 from vidtrans.models.checkpoints.contents import is_training, what_it_is
-from vidtrans.models.checkpoints.options import option_lines, read_options
+from vidtrans.models.checkpoints.options import in_our_terms, read_options
 from vidtrans.models.checkpoints.pickle_values import PickleError
 from vidtrans.models.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
 from vidtrans.models.checkpoints.torch_file import (
@@ -20,7 +20,7 @@ from vidtrans.models.checkpoints.torch_file import (
     read_torch_file,
 )
 from vidtrans.models.families import FAMILIES
-from vidtrans.models.families.base import COUNTER, Candidate, Family, Fit, compare, swap_halves, value_of
+from vidtrans.models.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.formats.native import NativeFormat
 
@@ -59,7 +59,8 @@ class CheckpointFormat(ForeignFormat):
         """Return what the file holds. Raises ModelError."""
         found = recognise(path)
         family: Family = FAMILIES.load(found.family)()
-        candidate, options = family.with_options(found.candidate, option_lines(path)), read_options(path)
+        theirs = read_options(path)
+        candidate, options = family.with_options(found.candidate, theirs), in_our_terms(theirs)
         inputs, outputs = candidate.channels
         return ForeignModel(
             family=found.family,
@@ -67,7 +68,8 @@ class CheckpointFormat(ForeignFormat):
             ports={"in_channels": inputs, "out_channels": outputs} | candidate.ports,
             size=options.get("size", candidate.size),
             pairing=options.get("pairing") or candidate.pairing,
-            origin=candidate.origin | ({"counters": False} if _lacks_counters(candidate) else {}),
+            origin=candidate.origin | candidate.layout.origin,
+            dark_lines=candidate.dark_lines,
             notes=(*candidate.notes, *options.get("notes", ())),
         )
 
@@ -89,10 +91,6 @@ class CheckpointFormat(ForeignFormat):
 
 def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
     return tensor.float() if tensor.is_floating_point() else tensor.long()
-
-
-def _lacks_counters(candidate: Candidate) -> bool:
-    return any(name.endswith(COUNTER) for name in candidate.layout.constants)
 
 
 def recognise(path: Path) -> Recognised:

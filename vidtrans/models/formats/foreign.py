@@ -10,11 +10,9 @@ from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.weights import build_with_weights
-from vidtrans.networks.ports import PortSettings
+from vidtrans.networks.ports import MOST_PICTURE_CHANNELS, PortSettings
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.settings import Table, from_table, to_table
-
-MOST_PICTURE_CHANNELS = 4  # that a picture has: an input with more is a label map, as a rule
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class ForeignModel:
         card: What the file says of author and licence.
         origin: What an export needs to know beside the weights; ``family`` is added.
         notes: What a person should know who imports it, a sentence each.
+        dark_lines: The drawings that it learned from have dark lines on white, not light ones on black.
     """
 
     family: str
@@ -57,6 +56,7 @@ class ForeignModel:
     card: Table = field(default_factory=dict)
     origin: Table = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    dark_lines: bool = False
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the record of the model with a pairing, by default the one that follows from its family.

@@ -10,6 +10,7 @@ from vidtrans.errors import ModelError
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.onnx.describe import OnnxDescription, describe_onnx
 from vidtrans.models.onnx.graph import is_onnx
+from vidtrans.networks import ONNX_GRAPH
 from vidtrans.settings import Table
 
 FAMILY = "ONNX graph"
@@ -57,7 +58,7 @@ def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
     sides = [side for side in (found.generator["height"], found.generator["width"]) if side]
     return ForeignModel(
         family=FAMILY,
-        generator={"name": "onnx-graph", "settings": found.generator},
+        generator={"name": ONNX_GRAPH, "settings": found.generator},
         ports=found.ports,
         size=min(sides) if sides else FREE_SIZE,
         pairing=_pairing(found),

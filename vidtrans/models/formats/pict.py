@@ -54,6 +54,7 @@ class PictFormat(ForeignFormat):
             ports={"in_channels": inputs, "out_channels": outputs},
             size=2**halvings,
             origin={"statistics": False},
+            dark_lines=True,
             notes=("its file has no statistics: its norms use those of each picture, or of a clip (--calibrate)",),
         )
 
