@@ -1,7 +1,7 @@
 """Instance norms for rendering on a CPU: torch's own lays every picture out anew, channel by channel.
 
-A batch norm over a single picture is the same sum, and keeps to the layout that convolutions want: in bf16 it takes a
-twentieth of the time, and gives the same bits.
+A batch norm over a single picture is the same sum, and keeps to the layout that convolutions want: in bf16 it takes
+about a twentieth of the time. Pictures of whole networks were at most two levels of 255 apart.
 """
 
 from __future__ import annotations
