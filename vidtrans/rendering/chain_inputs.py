@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.look_conditions import LookConditions
 from vidtrans.video.colour.conversion import to_uint16
-from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
 
@@ -36,14 +34,10 @@ class ChainInputs(ModelInputs):
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
         """Return the input for the last of ``frames``, (h, w, C) uint8 or uint16, as ``ModelInputs`` does."""
-        made = super().__call__([self._fitted(frame) for frame in frames])
+        made = super().__call__([frame.resized(*self._size) for frame in frames])
         if self._later is None:
             return made
         values = self._later.values(frames[-1].index)
         planes = np.empty((*made.shape[:2], len(values)), made.dtype)
         planes[...] = values if made.dtype == np.uint8 else to_uint16(values)
         return np.dstack([made, planes])
-
-    def _fitted(self, frame: Frame) -> Frame:
-        guides = tuple(resize(guide, *self._size) for guide in frame.guides)
-        return replace(frame, rgb=resize(frame.rgb, *self._size), guides=guides)
