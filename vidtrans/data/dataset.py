@@ -21,6 +21,7 @@ from typing import Any, Literal
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.settings import Table, parse_rate, setting, to_table
 from vidtrans.video.images.picture import picture_size
 
@@ -81,6 +82,7 @@ class Pair:
     """The pictures of a training example: those of the input (oldest first), and the target.
 
     ``place``: of the target on the timeline of its ``shot`` (source, shot); ``phase``: in [0, 1), on that of a clock.
+    ``domain``: of an unpaired dataset, whose pairs are single frames; 0 is the source.
     """
 
     inputs: tuple[Path, ...]
@@ -89,6 +91,7 @@ class Pair:
     shot: tuple[int, int] = (0, 0)
     place: int = 0
     phase: float | None = None
+    domain: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,16 @@ class Dataset:
     def role(self, role: Role) -> list[Pair]:
         """Return the pairs of a role."""
         return [p for p in self.pairs if p.role == role]
+
+    def inputs(self, role: Role) -> list[Pair]:
+        """Return the pairs of a role whose input the network sees: all, or without pairs the source's frames."""
+        return [p for p in self.role(role) if p.domain == 0]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Return the names of the domains, the source first; none where there are pairs."""
+        pairing = self.pairing
+        return pairing.settings.domains if isinstance(pairing, Unpaired) else ()
 
     def names(self) -> list[str]:
         """Return every picture of the dataset, relative to the folder, in order."""
@@ -187,11 +200,20 @@ def open_dataset(folder: Path) -> Dataset:
             records=records,
         )
         opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
+        _check_domains(opened)
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
     missing = sum(n not in present for n in opened.names())
     return replace(opened, num_missing=missing, pairs=tuple(_pairs(opened, present)))
+
+
+def _check_domains(dataset: Dataset) -> None:
+    """Raise ValueError where the sources of an unpaired dataset do not say of which domain they are."""
+    names = dataset.domains
+    numbers = {source.get("domain") for source in dataset.sources}
+    if names and (not all(type(n) is int for n in numbers) or numbers != set(range(len(names)))):
+        raise ValueError(f"its sources do not belong to the domains {', '.join(names)}")
 
 
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
@@ -214,7 +236,8 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             ):
                 continue
             inputs = tuple(dataset.folder / n for n in names)
-            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase))
+            domain = dataset.sources[shot[0]].get("domain", 0)
+            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain))
     return found
 
 

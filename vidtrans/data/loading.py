@@ -50,7 +50,7 @@ class TrainingBatch:
         return f"TrainingBatch(inputs={self.inputs.shape}, targets={self.targets.shape})"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # an epoch or two of each domain
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
     """Return an epoch's permutation of ``count`` pairs, which depends on (seed, epoch) alone; read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
@@ -167,21 +167,26 @@ class Loader:
         return to_planes(given), to_planes(target), weights
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop), prefetched by threads, more of them where a step waits."""
-        max_workers = max(MIN_WORKERS, cores())
-        with ThreadPoolExecutor(max_workers, thread_name_prefix="loader") as pool:
-            pending: deque[Future[TrainingBatch]] = deque()
-            workers = MIN_WORKERS
-            try:
-                for step in range(first, stop):
-                    if pending and not pending[0].done():
-                        workers = min(max_workers, workers + 1)
-                    while len(pending) < 2 * workers and step + len(pending) < stop:
-                        pending.append(pool.submit(self.make, step + len(pending)))
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        """Yield the batches of the steps [first, stop), prefetched by threads."""
+        return prefetched(self.make, first, stop)
+
+
+def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
+    """Yield what ``make`` makes of the steps [first, stop), in threads, more of them where a step waits."""
+    max_workers = max(MIN_WORKERS, cores())
+    with ThreadPoolExecutor(max_workers, thread_name_prefix="loader") as pool:
+        pending: deque[Future[TrainingBatch]] = deque()
+        workers = MIN_WORKERS
+        try:
+            for step in range(first, stop):
+                if pending and not pending[0].done():
+                    workers = min(max_workers, workers + 1)
+                while len(pending) < 2 * workers and step + len(pending) < stop:
+                    pending.append(pool.submit(make, step + len(pending)))
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def _extended(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:

@@ -21,6 +21,7 @@ PAIRINGS = Registry(
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
         "aligned": Entry("vidtrans.pairing.aligned:Aligned", "a picture → its counterpart in a second clip or folder"),
         "grade": Entry("vidtrans.pairing.grade:Grade", "as aligned, for colours: at full size and 16 bits"),
+        "unpaired": Entry("vidtrans.pairing.unpaired:Unpaired", "a frame → the same in another domain's manner"),
         "look": Entry("vidtrans.pairing.look:Look", "a frame for a painter of looks; what it paints has no target"),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
         "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),

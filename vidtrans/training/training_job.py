@@ -38,6 +38,7 @@ from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import TrainingState
+from vidtrans.training.unpaired_batches import check_method, unpaired_batches
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
@@ -50,7 +51,8 @@ CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentatio
 class TrainingJob:
     """One training job: its networks, its loader, its place in the cache.
 
-    ``picture_size`` (width, height): the dataset is only planned, and timed with noise.
+    ``picture_size`` (width, height): the dataset is only planned, and timed with noise. ``pairs``: those whose input
+    the generator learns from; of a dataset of domains, the frames of the source.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class TrainingJob:
         self.dataset, self.recipe, self.start = dataset, recipe, start
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
-        self.pairs = self._longest_shot() if self.pairing.has_clock else dataset.role("train")
+        self.pairs = self._longest_shot() if self.pairing.has_clock else dataset.inputs("train")
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("val")])
         self.device = resolve_device(dist.device(context.device))
         self.settings = settings = settings.on(self.device.kind)
+        check_method(self._method, settings, dataset)
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
@@ -184,7 +187,7 @@ class TrainingJob:
             self.context.seed,
             [total],
             rollouts=self._rollout_pool(loader),
-            picture_channels=picture_channels(self.pairing.in_channels, self.pairing.has_clock),
+            picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.has_clock),
             device=self.device,
         )
 
@@ -217,8 +220,8 @@ class TrainingJob:
     def _rollout_pool(self, loader: Batches) -> RolloutPool | None:
         """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError."""
         pairing, settings = self.pairing, self.settings
-        if not settings.own_output_fraction:
-            return None
+        if not settings.own_output_fraction or self.dataset.domains:
+            return None  # methods without pairs feed back outputs themselves
         if settings.recurrent and isinstance(pairing, NextFrame):
             why = "next-frame feeds back its outputs with rollout_fraction"
             raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
@@ -236,8 +239,18 @@ class TrainingJob:
             return RolloutPool(loader, NextFrameFeedback(pairing.settings.context_frames), settings)
         return RolloutPool(loader, RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings)
 
+    @property
+    def _num_frames(self) -> int:
+        """Return how many frames in a row an example has where there are no pairs; else 1."""
+        return self._method.num_frames(self.settings) if self.dataset.domains else 1
+
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
+        if self.dataset.domains:
+            share, size = self.dist.share(settings.batch_size), self.picture_size
+            return unpaired_batches(
+                self.dataset, settings, self._num_frames, self.context.seed, multiple, share=share, picture_size=size
+            )
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
             plate, recurrent = settings.background_plate, settings.recurrent

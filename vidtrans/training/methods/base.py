@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class Setup(Protocol):
 class TrainingMethod(Protocol):
     """A way of training a generator. A subclass overrides the defaults that do not fit."""
 
+    unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
     settings: TrainingSettings
     dist: DistContext  # the processes that share every batch with this one
     nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
@@ -70,6 +71,15 @@ class TrainingMethod(Protocol):
         """Return what decides the result beside settings and pairs, such as a file's digest; it is in the run's key."""
         del settings
         return ""
+
+    @staticmethod
+    def num_frames(settings: TrainingSettings) -> int:
+        """Return how many frames in a row an example of an unpaired dataset has: its batches hold three planes of each.
+
+        The newest comes first.
+        """
+        del settings
+        return 1
 
     @property
     def learned(self) -> nn.Module:

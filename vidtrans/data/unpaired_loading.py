@@ -1,0 +1,142 @@
+"""Batches of frames of several domains, drawn independently: of the source domain, and of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from vidtrans.data.augment import crop_size, draw_geometry
+from vidtrans.data.dataset import Pair
+from vidtrans.data.loading import CACHE_BYTES, Example, TrainingBatch, order, prefetched, to_planes
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.video.images.picture import picture_size, read_picture
+
+STAND_INS = 2  # frames of an example up to which a frame stands in for a neighbour that it lacks
+EPOCHS = 1 << 40  # more than a run has: the orders of domain k are those from k · EPOCHS on
+SOURCE, OTHERS = 1 << 63, 3 << 62  # first keys of what is drawn for the examples of either side
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """A domain's pairs, and of each that can be drawn the numbers of its frames in a row, the newest first."""
+
+    number: int
+    pairs: tuple[Pair, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+class UnpairedLoader:
+    """Makes the batch of any step, independent of those before it.
+
+    ``inputs`` (N, 3·F, H, W) uint8: F frames in a row of domain 0, the newest first; ``targets`` likewise of another
+    domain, drawn independently; with several, examples take them in turn, over the whole run. The frames of an example
+    are jittered, cropped and flipped alike. A frame without a neighbour stands in for it where F is 2; where it is
+    more, only frames with all their neighbours are drawn. ``examples`` are those of the inputs.
+
+    Args:
+        pairs: Training pairs of all domains.
+        names: The names of the domains, for messages.
+        num_frames: F.
+        batch: Examples in a step.
+        seed: Decides order and geometry, with the step alone.
+        multiple: What the network's sides must be multiples of.
+        crop: The crop's side in pixels; None for the largest that fits in every picture of every domain.
+        jitter: As in ``draw_geometry``.
+        flip: Likewise.
+        share: The examples of a step that this process makes; by default all.
+
+    Raises:
+        MediaError: A domain has no pictures.
+        UsageError: A domain has not F frames in a row.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        names: Sequence[str],
+        *,
+        batch: int,
+        seed: int,
+        multiple: int,
+        num_frames: int = 1,
+        crop: int | None = None,
+        jitter: float = 1.0,
+        flip: bool = False,
+        share: range | None = None,
+    ) -> None:
+        self.domains = [_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
+        self.batch, self.seed, self.jitter, self.flip = batch, seed, jitter, flip
+        self.num_frames, self.share = num_frames, range(batch) if share is None else share
+        sizes = sorted({picture_size(p.target) for p in pairs})
+        self.crop = crop_size(sizes, crop, multiple)
+        self.max_pixels = max(width * height for width, height in sizes)
+        self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
+
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
+        positions = [step * self.batch + k for k in self.share]
+        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE + p) for p in positions), strict=True)
+        others = len(self.domains) - 1
+        drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p) for p in positions]
+        return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
+
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop), prefetched by threads."""
+        return prefetched(self.make, first, stop)
+
+    def _draw(self, domain: _Domain, position: int, key: int) -> tuple[Example, np.ndarray]:
+        """Return the example at a ``position`` of the domain's examples, and its (3·F, H, W) uint8."""
+        count = len(domain.rows)
+        epoch = domain.number * EPOCHS + position // count
+        row = domain.rows[order(self.seed, epoch, count)[position % count]]
+        frames = [self.read(domain.pairs[number].target) for number in row]
+        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
+        size = (frames[0].shape[1], frames[0].shape[0])
+        geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
+        return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])
+
+
+class UnpairedNoise:
+    """Batches of noise in the form of ``UnpairedLoader``, to time training before there are pictures."""
+
+    def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
+        self.crop, self.shape = size, (batch, 3 * num_frames, size[1], size[0])
+
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of a step."""
+        rng = np.random.default_rng(step)
+        inputs, targets = (rng.integers(0, 256, self.shape, dtype=np.uint8) for _ in range(2))
+        return TrainingBatch(inputs, targets)
+
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop)."""
+        return (self.make(step) for step in range(first, stop))
+
+
+def _domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
+    own = tuple(pair for pair in pairs if pair.domain == number)
+    if not own:
+        raise MediaError(
+            name, "no picture of this domain is left to learn from", "make the dataset again, or --restore"
+        )
+    rows = _rows(own, num_frames)
+    if not rows:
+        why = f"the method learns from {num_frames} frames in a row, and '{name}' has nowhere as many"
+        remedy = "give a clip rather than single pictures, and keep all its frames with --set "
+        raise UsageError("this dataset", why, f"{remedy}dataset.drop_duplicates=false --set dataset.min_sharpness=0")
+    return _Domain(number, own, rows)
+
+
+def _rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
+    """Return the numbers of ``num_frames`` pairs in a row, the newest first, for each that may be the newest."""
+    numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
+    rows = []
+    for i, pair in enumerate(pairs):
+        found = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
+        row = tuple(i if n is None and num_frames <= STAND_INS else n for n in found)
+        if None not in row:
+            rows.append(row)
+    return tuple(rows)  # type: ignore[arg-type]
