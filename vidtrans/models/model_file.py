@@ -49,6 +49,11 @@ def find_model(name: str) -> Path | None:
     raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
 
 
+def companion_path(model: Path, name: str) -> Path:
+    """Return where a model that came with another one lies: 'night.reverse.safetensors' beside 'night.safetensors'."""
+    return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
+
+
 def file_in_folder(path: Path) -> Path:
     """Return the model's file of a folder of another tool; a file itself. Raises ModelError for none, and for two.
 

@@ -52,15 +52,18 @@ class RecurrentGenerator(nn.Module):
         """
         anew = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
-            return self._compose(anew, x), anew
+            return self.compose(anew, x), anew
         rows = _has_history(x).nonzero()[:, 0]  # in training, only a share of a batch has one
         if not len(rows):
             return anew, anew
         painted = anew.detach()
-        return painted.index_copy(0, rows, self._compose(painted[rows], x[rows])), anew
+        return painted.index_copy(0, rows, self.compose(painted[rows], x[rows])), anew
 
-    def _compose(self, anew: Tensor, x: Tensor) -> Tensor:
-        """With s the trust in the past, h = s · what it brings and k the share to keep: (1 − s·k) · anew + k · h."""
+    def compose(self, anew: Tensor, x: Tensor) -> Tensor:
+        """Return what is painted ``anew`` (N, 3, H, W) with parts of the past, of a whole input x.
+
+        With s the trust in the past, h = s · what it brings and k the share to keep: (1 − s·k) · anew + k · h.
+        """
         keep = self.keeper(torch.cat([anew, x], 1))
         sure, brought = (x[:, -1:] + 1) / 2, x[:, -4:-1]
         composed: Tensor = (1 - sure * keep) * anew + keep * brought

@@ -17,7 +17,7 @@ from vidtrans.files import digest_of, link_target, write_atomically
 from vidtrans.launcher import is_distributed
 from vidtrans.models.extractors import find_extractor
 from vidtrans.models.loaded_model import LoadedModel, load_extractor
-from vidtrans.models.model_file import SUFFIX, embed_extractor, find_model
+from vidtrans.models.model_file import SUFFIX, companion_path, embed_extractor, find_model
 from vidtrans.output.target import record, recorded, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import TrainRequest
@@ -143,7 +143,9 @@ def _train(
     pictures = dataset_digest(context, run.dataset)
     digest, lineage = run.digest(context, pictures), run.lineage(context, pictures)
     sources, overwrite = [run.start] if run.start else [], context.overwrite or run.goes_on(context, lineage)
-    if (existing := up_to_date(context.cache, output, digest, sources, overwrite)) is not None:
+    if (existing := up_to_date(context.cache, output, digest, sources, overwrite)) is not None and all(
+        recorded(context.cache, Path(companion)) for companion in existing["companions"].values()
+    ):
         if dist:
             dist.broadcast(None)
         return existing | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
@@ -158,7 +160,7 @@ def _train(
     total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.training.training_run import MODEL_FILE, TrainingRun
+    from vidtrans.training.training_run import MODEL_FILE, TrainingRun, companion_file
 
     stage = job.stage(total, pictures, request.fresh)
     entry = context.cache.entry(stage.name, stage.key)
@@ -168,7 +170,11 @@ def _train(
             meta = TrainingRun(job, entry, stage, output, previews, preview)()
         else:
             job.dist.broadcast(None)
+        companions = {name: companion_path(output, name) for name in meta["companions"]}
+        for name, path in companions.items():
+            _write_companion(path, entry.folder / companion_file(name), digest, sources, context, overwrite=overwrite)
         result: Table = meta["result"] | {"output": str(output)}
+        result["companions"] = {name: str(path) for name, path in companions.items()}
         up_to_date(context.cache, output, digest, sources, overwrite)  # it may have appeared meanwhile
         wanted = entry.folder / MODEL_FILE
         if extractor is not None:
@@ -179,3 +185,15 @@ def _train(
             record(context.cache, output, temporary, digest, result, lineage)
     context.trim_cache()
     return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+
+
+def _write_companion(
+    path: Path, made: Path, digest: str, sources: list[Path], context: Context, *, overwrite: bool
+) -> None:
+    """Give a model that comes beside the model its place. Raises UsageError where something else is there."""
+    digest = digest_of([digest, made.name])
+    if up_to_date(context.cache, path, digest, sources, overwrite) is not None:
+        return
+    with write_atomically(link_target(path)) as temporary:
+        shutil.copyfile(made, temporary)
+        record(context.cache, path, temporary, digest, {"output": str(path)})

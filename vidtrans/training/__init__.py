@@ -67,6 +67,29 @@ def weight_key(loss: str) -> str:
     return f"lambda_{loss}"
 
 
+_JUDGED = {
+    "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
+    "source_discriminator": Label("D of the source", "That of the way back, which judges the source's domain."),
+    "identity": Label("Identity", "How far the target's own frames are changed.", aim=-math.inf),
+    "memory": Label("Memory", "How far from what is painted anew, and from real, where the past is kept."),
+    "steady": Label("Steadiness", "How far from itself at another moment, along the motion.", aim=-math.inf),
+}
+_UNPAIRED = {
+    "pool_size": setting(50, "earlier outputs that the discriminators are shown too; 0 for none", low=0, high=1000),
+    "lambda_identity": setting(
+        5.0, "weight of leaving the target's own frames as they are: light and dark do not flip", low=0.0, high=1000.0
+    ),
+    "lambda_steady": setting(
+        0.0,
+        "weight of painting a frame like the one before it, along the motion, and like itself moved a little",
+        low=0.0,
+        high=1000.0,
+    ),
+}
+_CYCLE = {
+    "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
+}
+
 METHODS = Registry(
     "training method",
     {
@@ -102,6 +125,53 @@ METHODS = Registry(
                 ),
                 "look_colour": setting(6.0, "weight of the colours", low=0.0, high=1000.0),
                 "look_steady": setting(12.0, "weight of the steadiness", low=0.0, high=1000.0),
+            },
+        ),
+        "cyclegan": Method(
+            "vidtrans.training.methods.cyclegan:CycleGAN",
+            "two domains without pairs, a translator each way: Zhu et al., ICCV 2017",
+            curves={
+                "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
+                **_JUDGED,
+            },
+            settings=_UNPAIRED | _CYCLE,
+        ),
+        "recyclegan": Method(
+            "vidtrans.training.methods.recyclegan:RecycleGAN",
+            "CycleGAN whose cycle goes through time, by predicted frames: Bansal et al., ECCV 2018",
+            curves={
+                "recycle": Label("Recycle", "How far from the frame, there, predicted and back.", aim=-math.inf),
+                "prediction": Label("Prediction", "How far the predictors are from the next frame.", aim=-math.inf),
+                "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
+                **_JUDGED,
+            },
+            settings=_UNPAIRED
+            | _CYCLE
+            | {
+                "lambda_recycle": setting(10.0, "weight of coming back through time", low=0.0, high=1000.0),
+                "lambda_prediction": setting(10.0, "weight of predicting the next frame", low=0.0, high=1000.0),
+                "predictor_channels": setting(32, "width of the predictors", low=4, high=256),
+            },
+        ),
+        "cut": Method(
+            "vidtrans.training.methods.cut:CUT",
+            "two domains without pairs, one translator, patches compared: Park et al., ECCV 2020",
+            curves={
+                "contrastive": Label("Patches", "How hard the place of an output's patch is to tell.", aim=-math.inf),
+                **_JUDGED,
+            },
+            settings=_UNPAIRED
+            | {
+                "lambda_contrastive": setting(1.0, "weight of showing what the input shows", low=0.0, high=1000.0),
+                "contrastive_features": setting(
+                    "auto",
+                    "what compares patches; own: the translator's features, the paper's; else a frozen network's",
+                    choices=("own", "auto", *(name for name in MEASURES if name != "patches")),
+                ),
+                "contrastive_patches": setting(192, "patches of a picture that are compared", low=2, high=4096),
+                "contrastive_temperature": setting(
+                    0.07, "the paper's τ: lower is more exacting about the nearest places", low=0.001, high=10.0
+                ),
             },
         ),
     },

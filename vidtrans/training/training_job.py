@@ -18,6 +18,7 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
+from vidtrans.models.model_file import companion_path
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
@@ -196,19 +197,24 @@ class TrainingJob:
         """Return the channels of a generator's input, with a background plate and without a history."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
-    def make_generator(self, number: int = 0) -> torch.nn.Module:
+    def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
         """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
         generator = self.build()
-        initialise(generator, self.context.seed + number)
-        if self.start:
+        self.initialise(generator, number)
+        start = companion_path(self.start, "reverse") if reverse and self.start else self.start
+        if start and (start == self.start or start.is_file()):
             name, table, channels = self.generator_name, self.generator_table, self.pairing.in_channels
-            start_with(generator, self.start, name, table, channels, plate=bool(self.plate))
+            start_with(generator, start, name, table, channels, plate=bool(self.plate))
         return generator
+
+    def initialise(self, network: torch.nn.Module, number: int) -> None:
+        """Draw the first weights of a network of the method's own."""
+        initialise(network, self.context.seed + number)
 
     def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
         """Build a discriminator of the recipe's kind with its first weights."""
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
-        initialise(network, self.context.seed + number)
+        self.initialise(network, number)
         return network
 
     def find_rarity(self) -> torch.Tensor | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.data.dataset import Pair
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import remove, write_atomically
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
-from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_file import SUFFIX, load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint
 from vidtrans.settings import Table
@@ -40,6 +42,7 @@ from vidtrans.training.weight_average import reestimate
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
+BEST = "best."  # begins the names of what is kept of the best state beside it
 FIRST_PREVIEW_S = 60.0
 VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
@@ -202,6 +205,7 @@ class TrainingRun:
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_metric) == run.step:
             save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
+            self._save_companions(BEST)
             with write_atomically(self.monitor.folder / earlier_runs.BEST_FILE) as temporary:
                 shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
@@ -235,12 +239,33 @@ class TrainingRun:
         rollout = self.rollouts.score(self._engine(generator)) if self.rollouts else None
         more = {"dreamt": rollout.scores} if rollout else {}
         save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
+        companions = self._deliver_companions(of_best=step != run.step)
         self.monitor.draw(scores, rollout)
         result = self.job.summary(self.output, run.step) | {"history": run.history, "held_out": scores, "best": best}
         result |= more | {"report": str(self.monitor.report)}
-        meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result}
-        self.entry.finish(meta, (MODEL_FILE,))
+        meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result, "companions": companions}
+        self.entry.finish(meta, (MODEL_FILE, *(companion_file(name) for name in companions)))
         return meta
+
+    def _save_companions(self, prefix: str = "") -> list[str]:
+        """Write the networks that become models beside the model, and return their names."""
+        others = [pair for pair in self.job.dataset.role("train") if pair.domain]
+        for name, network in self.run.model.learned_more.items():
+            record = self._record({})
+            record = replace(record, pairing=_back(record.pairing))
+            path = self.entry.folder / (prefix + companion_file(name))
+            save_model(path, self._finalised(network, others), record)
+        return list(self.run.model.learned_more)
+
+    def _deliver_companions(self, *, of_best: bool) -> list[str]:
+        """Write those of the wanted state, and return their names."""
+        if not of_best:
+            return self._save_companions()
+        names = list(self.run.model.learned_more)
+        for name in names:
+            with write_atomically(self.entry.folder / companion_file(name)) as temporary:
+                shutil.copyfile(self.entry.folder / (BEST + companion_file(name)), temporary)
+        return names
 
     def _save_last_good(self) -> None:
         last_good = self.job.make_run(self.entry.folder, self.stage.steps)
@@ -253,25 +278,26 @@ class TrainingRun:
     def _latest(self) -> TorchEngine:
         return self._engine(self.run.model.learned)
 
-    def _finalised(self, generator: torch.nn.Module) -> torch.nn.Module:
-        """Return a copy for rendering, with BatchNorm statistics of whole training pictures."""
+    def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
+        """Return a copy for rendering, with BatchNorm statistics of whole pictures: of ``pairs``, or the job's."""
+        pairs = pairs or self.job.pairs
         engine = self._engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
         multiple: Any = generator.multiple
 
         def inputs() -> Iterator[torch.Tensor]:
-            for index in segment_centres(len(self.job.pairs), min(len(self.job.pairs), NORM_PICTURES)):
-                for picture in self._inputs(index, engine):
+            for index in segment_centres(len(pairs), min(len(pairs), NORM_PICTURES)):
+                for picture in self._inputs(pairs[index], index, engine):
                     x = torch.from_numpy(np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)))
                     yield pad_by_mirroring(x, multiple).to(self.job.device.torch)
 
         reestimate(generator, inputs())
         return generator
 
-    def _inputs(self, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
+    def _inputs(self, pair: Pair, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
         """Yield a pair's inputs, (H, W, C) float32; of a recurrent generator without and with history."""
         plate = self.job.plate
-        given = pair_input(self.pairing, self.job.pairs[index])
+        given = pair_input(self.pairing, pair)
         feedback = self.run.rollouts.feedback if self.run.rollouts else None
         if not isinstance(feedback, RecurrentFeedback):
             yield to_signed_range(with_plate(given[None], plate.picture)[0] if plate else given)
@@ -314,6 +340,16 @@ class TrainingRun:
             dream=self.rollouts.for_record() if self.rollouts else {},
             memory=job.memory,
         )
+
+
+def companion_file(name: str) -> str:
+    """Return the name of the file of a network that becomes a model beside the model."""
+    return f"{name}{SUFFIX}"
+
+
+def _back(pairing: Table) -> Table:
+    """Return the record of a pairing of domains in the other direction."""
+    return pairing | {"settings": {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}}
 
 
 def _millions(network: torch.nn.Module) -> str:

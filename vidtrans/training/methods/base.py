@@ -37,12 +37,19 @@ class Setup(Protocol):
     def in_channels(self) -> int:
         """Return the channels of the generator's input, without a history."""
 
-    def make_generator(self, number: int = 0) -> nn.Module:
-        """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError."""
+    def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
+        """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError.
+
+        ``reverse``: the one that leads back, from the target's domain.
+        """
         ...
 
     def make_discriminator(self, channels: int, number: int) -> nn.Module:
         """Build a discriminator of the recipe's kind, of (N, channels, H, W). Raises UsageError."""
+        ...
+
+    def initialise(self, network: nn.Module, number: int) -> None:
+        """Draw the first weights of a network of the method's own."""
         ...
 
     def find_rarity(self) -> Tensor | None:
@@ -86,6 +93,11 @@ class TrainingMethod(Protocol):
         """The network that becomes the model."""
         generator: nn.Module = self.networks["generator"]
         return generator
+
+    @property
+    def learned_more(self) -> Mapping[str, nn.Module]:
+        """The networks that become models beside the model, by what their files' names end in."""
+        return {}
 
     @property
     def balance(self) -> float | None:

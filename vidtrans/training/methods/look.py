@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidtrans.data.dataset import Pair
 from vidtrans.errors import UsageError
 from vidtrans.files import digest_file
-from vidtrans.flow.history import METHOD, BackwardFlowEstimator
 from vidtrans.inference.device import tensor_float32, to_device
 from vidtrans.inference.engine import Engine
-from vidtrans.inference.torch_engine import to_levels
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import STROKE_LEVELS
@@ -32,6 +29,7 @@ from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import NetworkTrainer, autocast
@@ -41,16 +39,6 @@ from vidtrans.training.weight_average import WeightAverage
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
-REAL_SHARE = 0.5  # of examples whose steadiness is that along the clip's own motion, where it has any
-MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
-
-
-class _Elsewhere(NamedTuple):
-    """Frames at another moment, (N, 3, H, W), where their pixels are now, (N, H, W, 2), and how sure, (N, 1, H, W)."""
-
-    frames: Tensor
-    grid: Tensor
-    sure: Tensor
 
 
 class Look(TrainingMethod):
@@ -71,7 +59,7 @@ class Look(TrainingMethod):
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self.nondeterministic, self.painted = set(), torch.empty(0)
-        self._flow = BackwardFlowEstimator(METHOD)
+        self._elsewhere = ElsewhereDrawer()
         self.measure = load_measure(own["look_measure"]).to(self.device.torch)
         self.critic = load_critic(own["look_measure"]).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
@@ -153,46 +141,12 @@ class Look(TrainingMethod):
             wanted = _style_of(inputs[number], self.styles)
             style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
             colour.append(wanted.colour_distance(output[number : number + 1], random))
-        brought = F.grid_sample(output, elsewhere.grid, padding_mode="reflection", align_corners=False)
         return [
             torch.stack(style).mean(),
             self.measure.content(seen, of_inputs),
             torch.stack(colour).mean(),
-            (elsewhere.sure * (brought - of_moved).square()).mean(),
+            (elsewhere.sure * (elsewhere.bring(output) - of_moved).square()).mean(),
         ]
-
-    def _elsewhere(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> _Elsewhere:
-        """Return the frames as they were a moment before, where that is known, and else moved a little, with noise.
-
-        Of a picture that stands alone the frame before is the picture itself.
-        """
-        count = len(frames)
-        # Drawn apart from the motion: which examples take it must say nothing of where it leads.
-        apart = torch.Generator().manual_seed(random.initial_seed() ^ 1)
-        drawn = torch.rand(count, generator=apart).tolist()
-        still = torch.eye(2, 3).expand(count, 2, 3)
-        motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
-        grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
-        noise = NOISE * torch.randn(frames.shape, generator=random).to(frames.device)
-        others = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
-        sure = torch.ones_like(frames[:, :1])
-        for number in range(count):
-            if drawn[number] < REAL_SHARE and not torch.equal(frames[number], earlier[number]):
-                others[number] = earlier[number]
-                grid[number], sure[number] = self._back(frames[number], earlier[number])
-        return _Elsewhere(others, grid, sure)
-
-    def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where an earlier frame's pixels are in this one, and how sure that is.
-
-        (H, W, 2) as ``grid_sample`` has it, and (1, H, W).
-        """
-        there = self._flow(*(to_levels(x[None], deep=False)[0].cpu().numpy() for x in (frame, earlier)))
-        height, width = there.flow.shape[:2]
-        y, x = np.mgrid[:height, :width]
-        places = np.stack([x + there.flow[..., 0] + 0.5, y + there.flow[..., 1] + 0.5], -1) / (width, height)
-        grid, sure = (torch.from_numpy(a.astype(np.float32)) for a in (2 * places - 1, there.within().confidence[None]))
-        return grid.to(frame.device), sure.to(frame.device)
 
     def state(self) -> dict[str, Any]:
         """Return all that a step changes."""

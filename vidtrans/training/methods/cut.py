@@ -1,0 +1,142 @@
+"""CUT: one translator, whose output shows at each place what the input shows there.
+
+Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. A patch of the output is to be
+told, among patches of the input, as the one from its own place: by the translator's own features, projected by a small
+network, or by those of a frozen network, which see things from the first step on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.errors import UsageError
+from vidtrans.networks.init import inner_generator
+from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.training.methods.base import Setup
+from vidtrans.training.methods.unpaired import TARGET, Translation, UnpairedMethod
+from vidtrans.training.network_trainer import autocast
+from vidtrans.training.settings import TrainingSettings
+
+PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
+OWN = "own"
+
+
+class Projection(nn.Module):
+    """Two layers for each tap, (N, patches, C) → (N, patches, ``PROJECTED``): H of the paper."""
+
+    smallest = 1
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(count, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED)) for count in channels
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Project the features of all taps."""
+        return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
+
+
+class CUT(UnpairedMethod):
+    """The columns: gan, contrastive, identity, steady, and the discriminator."""
+
+    weight_settings: ClassVar[Mapping[str, str]] = {
+        "contrastive": "lambda_contrastive",
+        "identity": "lambda_identity",
+        "steady": "lambda_steady",
+    }
+
+    def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
+        super().__init__(setup, translators, judges)
+        own = self.settings.method_settings
+        self.count, self.temperature = own["contrastive_patches"], own["contrastive_temperature"]
+        self.eye: Any = None
+        if own["contrastive_features"] != OWN:
+            self.eye = load_measure(own["contrastive_features"]).to(self.device.torch)
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Build G, D_Y and H."""
+        made = setup.make_generator()
+        generator: Any = inner_generator(made)
+        frozen = setup.settings.method_settings["contrastive_features"] != OWN
+        if not frozen and not hasattr(generator, "forward_with_taps"):
+            why = "this generator does not show its features"
+            remedy = "use --set generator.name=translator, or training.contrastive_features=auto"
+            raise UsageError("training.contrastive_features = 'own'", why, remedy)
+        eye: Any = load_measure(setup.settings.method_settings["contrastive_features"]) if frozen else None
+        with torch.no_grad():
+            blank = torch.zeros(1, 3, 64, 64)
+            taps = eye.features(blank) if frozen else generator.taps(blank)
+        projection = Projection([tap.shape[1] for tap in taps])
+        setup.initialise(projection, 1)
+        translators = {"generator": made, "projection": projection}
+        return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)})
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return the frozen network's digest. Raises UsageError where it is not installed."""
+        name = settings.method_settings["contrastive_features"]
+        return "" if name == OWN else MEASURES.load(resolve_measure(name)).identity()
+
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
+        """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
+        given = torch.cat([x[:, :3], y[:, :3]])
+        output, keys = self._painted(given)
+        count = len(x)
+        fake = output[:count]
+        losses = {
+            "gan": self.judged(TARGET, fake),
+            "contrastive": self._contrastive(self._features(output), keys, random),
+        }
+        if "identity" in self.weights:
+            losses["identity"] = (output[count:] - given[count:]).abs().mean()
+        if "steady" in self.weights:
+            losses["steady"] = self.steadiness(self.generator, x, fake, random)
+        return Translation(losses, {TARGET: fake})
+
+    def _painted(self, given: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the outputs, and the inputs' features."""
+        with autocast(self.device, self.precision):
+            if self.eye is None:
+                network: Any = self.generator
+                output, taps = network.forward_with_taps(given)
+                return output.float(), [tap.detach() for tap in taps]
+            output = self.run(self.generator, given)
+            with torch.no_grad():
+                return output, self.eye.features(given)
+
+    def _features(self, pictures: Tensor) -> list[Tensor]:
+        network: Any = inner_generator(self.generator)
+        with autocast(self.device, self.precision):
+            found: list[Tensor] = network.taps(pictures) if self.eye is None else self.eye.features(pictures)
+            return found
+
+    def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
+        """Return PatchNCE, the mean over taps: cross-entropy of telling each patch's own place from the others."""
+        chosen = [
+            (_patches(q, places), _patches(k, places))
+            for q, k in zip(queries, keys, strict=True)
+            for places in [self._places(q, random)]
+        ]
+        project = self.networks["projection"]
+        losses = []
+        for query, key in zip(project([q for q, _ in chosen]), project([k for _, k in chosen]), strict=True):
+            alike = F.normalize(query, dim=-1) @ F.normalize(key.detach(), dim=-1).transpose(1, 2) / self.temperature
+            own = torch.arange(alike.shape[1], device=alike.device).expand(len(alike), -1)
+            losses.append(F.cross_entropy(alike.flatten(0, 1), own.flatten()))
+        return torch.stack(losses).mean()
+
+    def _places(self, features: Tensor, random: torch.Generator) -> Tensor:
+        """Draw where patches lie, counted row by row."""
+        return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
+
+
+def _patches(features: Tensor, places: Tensor) -> Tensor:
+    """Return the features at places, (N, patches, C) float32."""
+    return features.float().flatten(2)[:, :, places.to(features.device)].transpose(1, 2)

@@ -1,0 +1,241 @@
+"""What the methods without pairs share: a translator from domain A to domain B, judged by what B looks like.
+
+x and y are pictures of A and B that show different things. A step updates the translators, then each discriminator,
+which sees some earlier outputs too. Beside the paper's losses every method may have a steady one: a frame at another
+moment, or moved a little, is to be painted alike (``elsewhere``).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.inference.device import tensor_float32, to_device
+from vidtrans.networks.init import inner_generator
+from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.training import ADVERSARIAL, health
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.elsewhere import ElsewhereDrawer
+from vidtrans.training.image_pool import ImagePool
+from vidtrans.training.losses.adversarial import generator_loss
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.losses.temporal import temporal
+from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
+from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.warm_start import freeze
+from vidtrans.training.weight_average import WeightAverage
+
+TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
+
+
+class Translation(NamedTuple):
+    """A part's losses, unweighted, by their columns, and its outputs by the discriminator that judges them."""
+
+    losses: dict[str, Tensor]
+    fakes: dict[str, Tensor]
+
+
+class UnpairedMethod(TrainingMethod):
+    """``translators``: the networks of one optimizer, ``generator`` first; ``judges``: the discriminators."""
+
+    unpaired: ClassVar[bool] = True
+    weight_settings: ClassVar[Mapping[str, str]]  # which setting weighs a column; the adversarial loss has 1
+
+    def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
+        self.settings, self.device, self.precision = setup.settings, setup.device, setup.precision
+        self.dist: DistContext = setup.dist
+        own = self.settings.method_settings
+        self.layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        freeze(inner_generator(translators["generator"]), self.settings.freeze)
+        self.networks = {name: self._place(network) for name, network in (translators | judges).items()}
+        self.generator = self.networks["generator"]
+        run = (self.settings, self.device, self.precision, self.dist)
+        self.g = NetworkTrainer(nn.ModuleDict({name: self.networks[name] for name in translators}), *run)
+        self.judges = {name: DiscriminatorTrainer(self.networks[name], *run) for name in judges}
+        for judge in self.judges.values():
+            judge.network.requires_grad_(False)  # the translators' step, which comes first, must not change it
+        self.objective = ADVERSARIAL.load(self.settings.gan_mode)
+        self.pools = {name: ImagePool(own["pool_size"]) for name in judges}
+        models: list[str] = [name for name in ("generator", "reverse") if name in translators]
+        decay = self.settings.ema_decay
+        self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
+        self.nondeterministic, self.painted = set(), torch.empty(0)
+        self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
+        if self.settings.recurrent:
+            self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
+        self.columns = [*self.weights, *judges]
+        self.variation_tracker = health.OutputVariation()
+        self._elsewhere = ElsewhereDrawer()
+
+    @classmethod
+    @abstractmethod
+    def make(cls, setup: Setup) -> Self:
+        """Make all networks and their optimizers, for a run at step 0."""
+
+    @staticmethod
+    def num_frames(settings: TrainingSettings) -> int:
+        """Return 2 where outputs have to do with the frame before, else 1."""
+        return 2 if settings.method_settings["lambda_steady"] or settings.recurrent else 1
+
+    @property
+    def learned(self) -> nn.Module:
+        """Return the averaged generator, or the generator without averaging."""
+        return self._learned("generator")
+
+    @property
+    def learned_more(self) -> dict[str, nn.Module]:
+        """Return the translator from B to A, where there is one."""
+        return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
+
+    def _learned(self, name: str) -> nn.Module:
+        network: nn.Module = self.averages[name].network if self.averages else self.networks[name]
+        return network
+
+    @property
+    def balance(self) -> float | None:
+        """Return D's loss where it cannot tell fake from real."""
+        return self.objective.balance
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        placed: nn.Module = network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
+        return placed
+
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        lr: float,
+        seed: int,
+        progress: float = 1.0,
+        weights: Tensor | None = None,
+        earlier: PrecedingFrames | None = None,
+    ) -> dict[str, float]:
+        """Update the translators, then the discriminators.
+
+        ``inputs`` and ``targets`` are frames of A and B, (N, 3·frames, H, W), the newest first.
+        """
+        seed += self.dist.rank
+        random = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
+            x, y = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
+            losses, fakes = self._update_translators(x, y, lr, random)
+            reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
+            for name, judge in self.judges.items():
+                shown = self.pools[name].exchange(fakes[name], random)
+                losses[name] = judge.update([(shown, reals[name], 1.0)], lr)
+            self.painted = fakes[TARGET]
+            self.variation_tracker.add(self.painted, y[:, :3])
+            for name, average in self.averages.items():
+                average.update(self.networks[name])
+            # One transfer a step: each one waits for the device to finish.
+            row = torch.stack([losses[name] for name in self.columns])
+            return dict(zip(self.columns, row.tolist(), strict=True))
+
+    def _update_translators(
+        self, x: Tensor, y: Tensor, lr: float, random: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the losses of the batch, and the translators' outputs, detached."""
+        self.g.network.train()
+        self.g.zero_grad()
+        totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
+        fakes: dict[str, list[Tensor]] = {name: [] for name in self.judges}
+        count = self.settings.grad_accum_steps
+        for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
+            if not len(a):
+                continue
+            share = len(a) / len(x)
+            found = self.translate(a, b, random)
+            if self.settings.recurrent:
+                found = Translation(found.losses | self._memory(a, b, found.fakes), found.fakes)
+            loss = torch.stack([self.weights[name] * found.losses[name] for name in self.weights]).sum()
+            self.g.backward(loss * share)
+            for name in self.weights:
+                totals[name] += found.losses[name].detach() * share
+            for name, made in found.fakes.items():
+                fakes[name].append(made.detach())
+        self.g.optimizer_step(lr)
+        return totals, {name: torch.cat(parts) for name, parts in fakes.items()}
+
+    @abstractmethod
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
+        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and the translators' outputs."""
+
+    def run(self, network: nn.Module, x: Tensor) -> Tensor:
+        """Return what a network paints, without a past, in the precision of the run, as float32."""
+        painter: Any = inner_generator(network)
+        with autocast(self.device, self.precision):
+            painted: Tensor = painter(x).float()
+            return painted
+
+    def _memory(self, x: Tensor, y: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return how a recurrent translator is taught to keep its past: like what it paints, real, and steady."""
+        ways = [("generator", TARGET, x), ("reverse", SOURCE, y)]
+        zero = torch.zeros((), device=self.device.torch)
+        memory, steady = zero, zero
+        for name, judge, frames in ways:
+            network = self.networks.get(name)
+            if not isinstance(network, RecurrentGenerator):
+                continue
+            now, earlier, anew = frames[:, :3], frames[:, 3:6], fakes[judge].detach()
+            with torch.no_grad():
+                before = self.run(network, earlier)
+            past = self._elsewhere.history(now, earlier, before)
+            with autocast(self.device, self.precision):
+                composed = network.compose(anew, torch.cat([now, past], 1)).float()
+            memory = memory + (composed - anew).abs().mean() + self.judged(judge, composed)
+            steady = steady + temporal(composed, past)
+        return {"memory": memory, "temporal": steady}
+
+    def judged(self, name: str, fake: Tensor) -> Tensor:
+        """Return how far an output is from fooling a discriminator."""
+        return generator_loss(self.objective, self.judges[name].judge(fake)[0])
+
+    def steadiness(self, network: nn.Module, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
+        """Return how far the output at another moment is from this one brought there; a mean absolute difference.
+
+        Args:
+            network: the translator.
+            frames: (N, 6, H, W), a frame and the one before it.
+            output: its output of the frame, (N, 3, H, W).
+            random: draws the other moment.
+        """
+        there = self._elsewhere(frames[:, :3], frames[:, 3:6], random)
+        again = self.run(network, there.frames)
+        return (there.sure * (there.bring(output) - again).abs()).mean()
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """Return all that a step changes, but the pools."""
+        averages = {f"average_{name}": average for name, average in self.averages.items()}
+        return {"translators": self.g} | self.judges | averages
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
+        pools = {f"pool_{name}": pool.state() for name, pool in self.pools.items()}
+        parts = {name: part.state() for name, part in self._parts.items()}
+        return parts | pools | {"nondeterministic": sorted(self.nondeterministic)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
+        self.nondeterministic = set(state["nondeterministic"])
+        for name, part in self._parts.items():
+            part.restore(state[name])
+        for name, pool in self.pools.items():
+            pool.restore(state[f"pool_{name}"], self.device.torch)
+
+    def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses for the progress line."""
+        return f"G {losses['gan']:.2f}  D {losses[TARGET]:.2f}"
+
+    def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
+        """Warn where D has won, or G paints the same picture of everything."""
+        at = self.columns.index(TARGET)
+        judged = [row[at] for row in rows[-health.WINDOW :]]
+        return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
