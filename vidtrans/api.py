@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from vidtrans import requests
-from vidtrans.config.recipe import dataset_recipe, import_recipe, look_recipe, painted_recipe, render_recipe
+from vidtrans.config.recipe import (
+    dataset_recipe,
+    import_recipe,
+    look_recipe,
+    painted_recipe,
+    render_recipe,
+    unpaired_recipe,
+)
 from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS, LIVE_READS
 from vidtrans.data.folder import train_recipe
 from vidtrans.dreaming.predictors import NOISE
@@ -75,6 +82,7 @@ def make_dataset(
     start: str | None = None,
     end: str | None = None,
     restore: bool = False,
+    unpaired: Paths = (),
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
@@ -82,9 +90,10 @@ def make_dataset(
     tables = dict(settings or {})
     if pairing:
         tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}
-    recipe = dataset_recipe(preset, tables)
+    recipe = unpaired_recipe(preset, tables) if unpaired else dataset_recipe(preset, tables)
+    others = _paths(unpaired) if unpaired else ()
     request = requests.MakeDatasetRequest(
-        _paths(videos), _path(output), recipe, _path(target), _time(start), _time(end), restore
+        _paths(videos), _path(output), recipe, _path(target), _time(start), _time(end), restore, others
     )
     return _make_dataset.make_dataset(request, Context(**options))
 

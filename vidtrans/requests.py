@@ -49,7 +49,11 @@ def _check_counts(**counts: int | None) -> None:
 
 @dataclass(frozen=True)
 class MakeDatasetRequest:
-    """A dataset of all ``videos``, or of a folder of pairs. ``restore``: bring back deleted pictures."""
+    """A dataset of all ``videos``, or of a folder of pairs. ``restore``: bring back deleted pictures.
+
+    ``unpaired``: other domains, without pairs; the ``videos`` are the source's then. ``start`` and ``end`` are those of
+    every clip.
+    """
 
     videos: Sequence[Path]
     output: Path | None
@@ -58,6 +62,7 @@ class MakeDatasetRequest:
     start: Time | None = None
     end: Time | None = None
     restore: bool = False
+    unpaired: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.command import command_options
+from vidtrans.cli.command import Arguments, command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
     CACHING,
@@ -22,6 +22,7 @@ from vidtrans.cli.options import (
     target_option,
     videos_argument,
 )
+from vidtrans.cli.types import FILE
 from vidtrans.cli.words import cost_text, count, shell_path, show_batch, timing
 from vidtrans.errors import UsageError
 
@@ -32,12 +33,24 @@ if TYPE_CHECKING:
     from vidtrans.settings import Table
 
 
+def _recipe(arguments: Arguments) -> str:
+    return "unpaired_recipe" if arguments["unpaired"] else "dataset_recipe"
+
+
 @click.command("make-dataset")
 @videos_argument
-@output_option("The folder to make; with --each, where they go.  [default: VIDEO.dataset]")
+@output_option("The folder to make; with --each, where they go.  [default: VIDEO.dataset, or A-B.dataset]")
 @click.option("--each", is_flag=True, help="A dataset of each video, not one of all; --target may be a folder, too.")
 @pairing_option
 @target_option
+@click.option(
+    "--unpaired",
+    multiple=True,
+    type=FILE,
+    metavar="VIDEO",
+    help="A clip or folder of another domain, without pairs; VIDEO... are the source's. May be repeated, for several "
+    "domains. --start and --end are those of every clip.",
+)
 @setting_option("--size", "dataset", "size", "Stored size: the short side, WxH, or source.")
 @start_option()
 @end_option()
@@ -45,13 +58,13 @@ if TYPE_CHECKING:
 @cuts_option("no pair reaches", table="dataset")
 @click.option("--restore", is_flag=True, help="Bring back pictures that were deleted from the dataset.")
 @batch_options
-@command_options(
-    *CACHING, "device", request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe="dataset_recipe"
-)
+@command_options(*CACHING, "device", request="MakeDatasetRequest", tables=("pairing", "dataset"), recipe=_recipe)
 def make_dataset(
     request: MakeDatasetRequest, each: bool, batch: BatchOptions, context: Context, console: Console
 ) -> int:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
+
+    With --unpaired it has two domains or more, and no pairs: frames of VIDEO... are to look like those of the other.
 
     A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
 
@@ -67,8 +80,9 @@ def make_dataset(
         raise UsageError(
             "--jobs, --executor, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each"
         )
-    videos = command.clips_for(request.videos, request.recipe)
-    table = command.make_dataset(replace(request, videos=videos), context)
+    if not request.unpaired:
+        request = replace(request, videos=command.clips_for(request.videos, request.recipe))
+    table = command.make_dataset(request, context)
     console.result(table, _dataset_text(table))
     return 0
 
@@ -77,10 +91,17 @@ def _dataset_text(table: Table) -> str:
     frames = count(table["frames"], "frame")
     if table.get("dry_run"):
         return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"
+    whole = f"{count(table['pairs'] - table['held_out'], 'pair')} to train on and {table['held_out']} held out, from "
+    if "domains" in table:
+        whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
     return (
-        f"{table['output']}: {count(table['pairs'] - table['held_out'], 'pair')} to train on and "
-        f"{table['held_out']} held out, from {frames}"
+        f"{table['output']}: {whole}{frames}"
         + (f" ({table['left_out']} blurred or repeated ones left out)" if table["left_out"] else "")
         + f"{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
         f"\n      vidtrans train {shell_path(table['output'])}"
     )
+
+
+def _domain_text(domain: Table) -> str:
+    held_out = f" and {domain['held_out']} held out" if domain["held_out"] else ""
+    return f"{domain['frames'] - domain['held_out']} of '{domain['name']}' to train on{held_out}"

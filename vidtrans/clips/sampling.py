@@ -26,13 +26,18 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
     return segment_centres(total, wanted)
 
 
+def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
+    """Return increasing numbers in one group, to be read in one pass where they lie close together, else each alone."""
+    in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
+    return [numbers] if in_one_pass else [[n] for n in numbers]
+
+
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
 ) -> Iterator[Frame]:
     """Yield these frames of a clip, in order: in one pass where they lie close together, else seeking to each."""
-    in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     with clip.reader(frame_format, context.decode_threads) as reader:
-        for group in [numbers] if in_one_pass else [[n] for n in numbers]:
+        for group in passes(numbers):
             yield from read_frames(reader, clip.index, group)
             context.stop.check()
 

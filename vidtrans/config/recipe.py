@@ -225,6 +225,17 @@ def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -
     return make_recipe(preset, implied, flags)
 
 
+def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return the recipe of a dataset of domains without pairs: without ``preset``, that of the preset 'unpaired'.
+
+    What ``vidtrans.toml`` says of pairings is for datasets with pairs.
+    """
+    tables = {name: dict(table) for name, table in flags.items()}
+    if preset is None:
+        tables["pairing"] = {"name": "unpaired"} | tables.get("pairing", {})
+    return make_recipe(preset, "unpaired", tables)
+
+
 def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
     """Return the recipe of a model of another tool: the pairing that was named, and its card.
 

@@ -15,6 +15,7 @@ from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import encode_png
 
@@ -42,7 +43,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
         own: list[FrameRecord] = []
-        for record in _records(source, settings, may_drop=not pairing.needs_target):
+        unpaired = isinstance(pairing, Unpaired)
+        for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
@@ -54,8 +56,11 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     return DatasetPlan(tuple(records), tuple(chunks))
 
 
-def _records(source: Source, settings: DatasetSettings, *, may_drop: bool) -> Iterator[FrameRecord]:
+def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
     """Yield the source's frames with shot and role; the plan adds names and source number."""
+    if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
+        yield from _single_pictures(source, settings)
+        return
     if isinstance(source, FolderSource):
         # Pairs without an order in time: single ones are held out, and no gap is needed.
         roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
@@ -71,6 +76,15 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool) -> It
         by_number = dict(zip(stored, roles, strict=True))
         for n in inside:
             yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
+
+
+def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
+    """Yield the pictures of a folder without an order in time: single ones are held out, wherever shots begin."""
+    numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
+    dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
+    roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
+    for n, shot in numbers:
+        yield FrameRecord("", 0, n, source.index.pts[n], shot, "dropped" if n in dropped else next(roles))
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:

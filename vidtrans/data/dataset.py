@@ -46,9 +46,11 @@ class DatasetSettings:
         0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
     )
 
+    crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
+
     def for_key(self) -> Table:
-        """Return the settings that decide pictures and roles, without the cuts, whose content counts."""
-        return {name: value for name, value in to_table(self).items() if name != "cuts"}
+        """Return the settings that decide pictures and roles, without the cuts and the bars, which sources name."""
+        return {name: value for name, value in to_table(self).items() if name not in ("cuts", "crop_bars")}
 
 
 @dataclass(frozen=True)

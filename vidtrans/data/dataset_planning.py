@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +14,34 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset, DatasetSettings
+from vidtrans.data.domains import (
+    Domain,
+    DomainClip,
+    check_clips,
+    check_distinct,
+    check_domains,
+    check_frames,
+    sample_clip,
+)
 from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
+from vidtrans.data.stack_guides import with_guides
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
-from vidtrans.pairing.stack import Stack, StackSettings
+from vidtrans.pairing.stack import Stack
+from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table, Time, parse_size
+from vidtrans.settings import Table, Time, parse_size
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
-from vidtrans.video.io.pictures import find_guides, open_reader
 
 SUFFIX = ".dataset"
-GREY_SIDE = 64  # pixels, of the short side
-GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
 
 
-def default_output(videos: Sequence[Path]) -> Path:
+def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
     """Return the folder of a dataset whose output was not named."""
-    return Path(base_name(videos[0]) + SUFFIX)
+    return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class PlannedDataset:
 class DatasetSpec:
     """A requested dataset. Raises UsageError where it is not possible.
 
-    ``extractor``: what makes a picture of each frame, where the pairing asks for one.
+    ``extractor``: what makes a picture of each frame, where the pairing asks for one. ``domains``: where there are no
+    pairs, each with its ``videos``, which are all together then; ``start`` and ``end`` are those of every clip.
     """
 
     videos: Sequence[Path]
@@ -68,6 +75,7 @@ class DatasetSpec:
     start: Time | None = None
     end: Time | None = None
     extractor: PictureExtractor | None = None
+    domains: Sequence[Domain] = ()
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
@@ -82,12 +90,14 @@ class DatasetSpec:
     @cached_property
     def _named_pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
+        if self.domains and name == Unpaired.name:
+            table = {"domains": [domain.name for domain in self.domains]} | table
         return make_pairing(name, table | (self.extractor.for_record() if self.extractor else {}))
 
     @cached_property
     def pairing(self) -> Pairing:
         """Return the pairing; the guides of a stack are found and read for that."""
-        return _with_guides(self._named_pairing, self.videos[0], self.target)
+        return with_guides(self._named_pairing, self.videos[0], self.target)
 
     @property
     def training_tables(self) -> dict[str, Table]:
@@ -108,11 +118,13 @@ class DatasetSpec:
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
                 **({"device": context.device_kind} if self.extractor else {}),
+                **({"domains": self._domain_numbers, "crop_bars": self.settings.crop_bars} if self.domains else {}),
             }
         )
 
     def _check_inputs(self) -> None:
         """Raise UsageError where the inputs do not suit the pairing."""
+        check_domains(self._named_pairing, self.domains, self.target)
         pairing, target = self._named_pairing, self.target
         has_clips = any(not v.is_dir() for v in self.videos)
         if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack)):
@@ -152,8 +164,11 @@ class DatasetSpec:
     def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
+        check_distinct(self.domains, partial(content_digest, context))
         opened = [self._open(video, context) for video in self.videos]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
+        if self.domains:
+            self._divide(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)
         dataset = Dataset(
             folder=output,
@@ -166,10 +181,31 @@ class DatasetSpec:
             records=plan.records,
         ).with_all_pictures()
         _check_pairs(dataset, pairing)
+        if self.domains:
+            check_frames(dataset, context)
         libraries = media_libraries()
         engine = self.extractor.for_key() if self.extractor else {}
         stage = DatasetStage(described, pairing_record(pairing), settings.for_key(), SURVEY_VERSION, libraries, engine)
         return PlannedDataset(dataset, plan, sources, settings, stage)
+
+    @property
+    def _domain_numbers(self) -> list[int]:
+        """Return the number of each video's domain."""
+        return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
+
+    def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
+        """Note of each source its domain, and its bars, which are cut off. Raises UsageError, MediaError."""
+        clips: list[DomainClip] = []
+        for i, number in enumerate(self._domain_numbers):
+            source = sources[i]
+            assert isinstance(source, ClipSource)
+            clip = sample_clip(source, number, self.settings.crop_bars, context)
+            described[i] |= {"domain": number}
+            if any(clip.cut):
+                sources[i] = replace(source, bars=clip.cut)
+                described[i] |= {"bars": list(clip.cut)}
+            clips.append(clip)
+        check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
     def _open(self, video: Path, context: Context) -> tuple[Source, Table]:
         """Return a source, and its table in the dataset's index."""
@@ -208,28 +244,6 @@ class DatasetSpec:
             "rate": str(clip.index.rate / settings.frame_step),
             **({} if settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
         }
-
-
-def _with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel."""
-    if not isinstance(pairing, Stack) or pairing.guides:
-        return pairing
-    target = target.resolve() if target else None
-    guides = find_guides(folder) if folder.is_dir() else {}
-    guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
-    if not guides:
-        remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
-        raise UsageError(str(folder), "no guides in it", remedy)
-    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in guides.items())))
-
-
-def _is_grey(guide: Path) -> bool:
-    """Return whether no frame of a guide has colour. All are read, as the first may be black."""
-    with (
-        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
-        closing(reader.frames()) as frames,
-    ):
-        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
 
 
 def _shape(index: ClipIndex) -> tuple[int, int]:

@@ -11,9 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
+from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.data.dataset import Role
 from vidtrans.errors import MediaError
 from vidtrans.files import base_name
+from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
@@ -45,7 +47,8 @@ class PictureExtractor(Protocol):
 class ClipSource:
     """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step.
 
-    With ``guides`` the clip is a folder of them. The ``extractor`` makes one more picture of each frame.
+    With ``guides`` the clip is a folder of them. The ``extractor`` makes one more picture of each frame. ``bars`` are
+    cut off each picture of a clip without a target.
     """
 
     path: Path
@@ -58,11 +61,18 @@ class ClipSource:
     target_index: ClipIndex | None = None
     guides: tuple[str, ...] = ()
     extractor: PictureExtractor | None = None
+    bars: Bars = NO_BARS
 
     @property
     def name(self) -> str:
         """Return the source's name."""
         return base_name(self.path)
+
+    @property
+    def shows_single_pictures(self) -> bool:
+        """Return whether it is a folder of pictures most of which have nothing to do with the one before."""
+        shots = self.shots() if self.index.names else []
+        return 2 * sum(len(shot) == 1 for shot in shots) > len(shots)
 
     def shots(self) -> list[list[int]]:
         """Return the numbers of each shot's frames."""
@@ -70,11 +80,21 @@ class ClipSource:
         numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
+    def samples(self, count: int) -> Iterator[np.ndarray]:
+        """Yield at most ``count`` of the frames, spread evenly, as stored: (H, W, 3) uint8."""
+        numbers = [self.first + n for n in spread_numbers(self.stop - self.first, count)]
+        with open_reader(self.path, FrameFormat()) as reader:
+            for group in passes(numbers):
+                yield from (frame.rgb for frame in read_frames(reader, self.index, group))
+
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
         """For each frame of ``numbers`` (increasing): the picture, its guides, what is extracted of it, its target.
 
         Each is (H, W, 3) uint8, and all of a frame are of one size.
         """
+        if any(self.bars):
+            yield from self._cropped(numbers, size)
+            return
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
         frames = _pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
@@ -84,6 +104,13 @@ class ClipSource:
             for frame, *beside in zip(inputs, *others, strict=True):
                 height, width = frame.rgb.shape[:2]
                 yield *frame.pictures, *(resize(picture, width, height) for picture in beside)
+
+    def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the frames without their bars, which are cut off at full size: there they are exact."""
+        with closing(_pick(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
+            for frame in frames:
+                picture = self.bars.crop(frame.rgb)
+                yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
         """Yield the streams of pictures that go beside the frames."""

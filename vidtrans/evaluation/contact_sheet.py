@@ -9,7 +9,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
-from vidtrans.data.dataset import Dataset
+from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.errors import MediaError
 from vidtrans.pairing.base import Pairing, input_frames, make_pairing
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -85,7 +85,12 @@ def pairing_sheet(clip: Clip, shown: Sequence[ShownPairing], span: range, count:
 
 
 def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
-    """Draw pairs of a dataset, input beside target, with the names of the pictures to delete."""
+    """Draw pairs of a dataset, input beside target, with the names of the pictures to delete.
+
+    Of a dataset without pairs the frames of each domain, side by side.
+    """
+    if dataset.domains:
+        return _domain_sheet(dataset, count)
     wanted = len(dataset.pairs) if count == 0 else count or DEFAULT_COUNT
     pairing = dataset.pairing
     cells, notes = [], []
@@ -93,12 +98,46 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
         target = read_picture(pair.target)
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
-        name = pair.target.relative_to(dataset.folder).as_posix()
-        notes.append(name if pair.role == "train" else f"{name}  (held out)")
+        notes.append(_name(dataset, pair))
     if not cells:
         raise MediaError(str(dataset.folder), "it has no pairs", "make it again, or --restore its pictures")
     title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture and its pair goes"
     return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
+
+
+def _domain_sheet(dataset: Dataset, count: int | None) -> Sheet:
+    """Draw ``count`` frames, in columns for each domain under its name; of a smaller one all that there are."""
+    domains, columns = dataset.domains, max(1, COLUMNS // len(dataset.domains))
+    frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
+    wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
+    chosen = [evenly(own, wanted) for own in frames]
+    pictures = [[_small(pair) for pair in own] for own in chosen]
+    if not any(pictures):
+        raise MediaError(str(dataset.folder), "it has no frames", "make it again, or --restore its pictures")
+    rows, notes = [], []
+    for first in range(0, max(map(len, chosen)), columns):
+        blank: list[None] = [None] * columns
+        part = slice(first, first + columns)
+        rows.append([p for own in pictures for p in (*own[part], *blank[len(own[part]) :])])
+        names = [[_name(dataset, pair) for pair in own[part]] for own in chosen]
+        notes.append([n for own in names for n in (*own, *[""] * (columns - len(own)))])
+    sizes = [picture.shape for own in pictures for picture in own]
+    cell = max(width for _, width, _ in sizes), max(height for height, *_ in sizes)
+    headings = [h for name in domains for h in (name, *[""] * (columns - 1))]
+    counts = ", ".join(f"{len(own)} frames of {name}" for name, own in zip(domains, frames, strict=True))
+    title = f"{dataset.folder.name}: {counts}; a picture that is deleted is not learned from"
+    return Sheet(title, rows, cell, headings, notes)
+
+
+def _small(pair: Pair) -> np.ndarray:
+    picture = read_picture(pair.target)
+    return resize(picture, *cell_size(picture, CELL))
+
+
+def _name(dataset: Dataset, pair: Pair) -> str:
+    """Return the name of a pair's target in the dataset's folder, and that it is held out."""
+    name = pair.target.relative_to(dataset.folder).as_posix()
+    return name if pair.role == "train" else f"{name}  (held out)"
 
 
 def _in_columns(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 FLAT = 4.0  # grey levels, 0 to 255, within which a border is flat: what is left of noise in a thumbnail
 SMALLEST = 4  # pixels of a thumbnail, each way, that are left at least
+# Of bars in full-size frames. A codec leaves less light than that in them, but for their last lines.
+BLACK = 32  # of 255
+BLEED = 2  # lines into which the picture's colour runs, where it is stored at half the resolution
+THINNEST = 0.01  # of the side: lines of a few pixels are a matter of the cropped edge of a scan
+BEND, STRAIGHT = 0.005, 0.6  # of the side, within which so large a share of the edge has to lie
 
 Extents = tuple[np.ndarray, np.ndarray]
 Part = tuple[slice, slice]
@@ -40,3 +46,66 @@ def _inner(lines: np.ndarray, length: int) -> slice | None:
     stop = alive[-1] + (alive[-1] == len(lowest) - 1)
     scale = length / len(lowest)
     return slice(int(np.ceil(first * scale)), int(stop * scale)) if stop - first >= SMALLEST else None
+
+
+class Bars(NamedTuple):
+    """Lines of pixels at the four sides of a picture that belong to black bars."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) that is left of a picture."""
+        return width - self.left - self.right, height - self.top - self.bottom
+
+    def crop(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture (H, W, C) without its bars, a view."""
+        height, width = picture.shape[:2]
+        return picture[self.top : height - self.bottom, self.left : width - self.right]
+
+    def __str__(self) -> str:
+        """Return them in words: "70 lines above and 70 below"."""
+        sides = {"above": self.top, "below": self.bottom, "left": self.left, "right": self.right}
+        first, *others = [(name, count) for name, count in sides.items() if count]
+        return " and ".join([f"{first[1]} lines {first[0]}", *(f"{count} {name}" for name, count in others)])
+
+
+NO_BARS = Bars()
+
+
+def black_bars(brightest: np.ndarray) -> Bars:
+    """Return the bars of a clip, exact to ``BLEED`` lines; ``brightest`` (H, W) uint8: the most of each pixel.
+
+    Bars stay black, lie on both sides of the picture, and end in straight lines: a thing before a black ground, or a
+    vignette, does not. Where one end is lost in a dark picture, the bar is as thick as the other.
+    """
+    lit = brightest > BLACK
+    top, bottom = _pair(lit)
+    left, right = _pair(lit.T)
+    return Bars(left, top, right, bottom)
+
+
+def _pair(lit: np.ndarray) -> tuple[int, int]:
+    """Return how many rows of (H, W) bool are a bar at its top, and how many one at its bottom; 0 and 0 for none."""
+    first, last = _bar(lit), _bar(lit[::-1])
+    sure = max(first, last) - 2 * BLEED
+    if first and not last and not lit[-sure:].any():
+        return first, first
+    if last and not first and not lit[:sure].any():
+        return last, last
+    return (first, last) if first and last else (0, 0)
+
+
+def _bar(lit: np.ndarray) -> int:
+    """Return how many rows of (H, W) bool are a bar at its top."""
+    height = len(lit)
+    first = lit.argmax(0)[lit.any(0)]  # the first row of each column that is lit, where any is
+    if len(first) == 0:
+        return 0
+    edge = int(np.median(first))
+    straight = float((np.abs(first - edge) <= max(BLEED, height * BEND)).mean())
+    if edge < max(2 * BLEED, height * THINNEST) or edge > height / 2 or straight < STRAIGHT:
+        return 0
+    return edge + BLEED

@@ -14,6 +14,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset, write_index
 from vidtrans.data.dataset_planning import SUFFIX, DatasetSpec, default_output
+from vidtrans.data.domains import Domain, find_domains
 from vidtrans.data.folder import existing_dataset, write_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import finish_replacing, link_target
@@ -33,12 +34,14 @@ def make_dataset(request: MakeDatasetRequest, context: Context) -> Table:
     ``restore``. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
-    output, preset = request.output or refuse_link(default_output(request.videos)), request.recipe.preset
+    domains, preset = _domains(request), request.recipe.preset
+    output = request.output or refuse_link(default_output(request.videos, domains))
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
     check_parents(output)
     extractor = FrameExtractor.of_pairing(make_pairing(*request.recipe.choice("pairing")), context)
-    wanted = DatasetSpec(request.videos, request.recipe, request.target, request.start, request.end, extractor)
+    videos = [video for domain in domains for video in domain.videos] or request.videos
+    wanted = DatasetSpec(videos, request.recipe, request.target, request.start, request.end, extractor, domains)
     if not context.dry_run:
         finish_replacing(link_target(output))
     existing = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
@@ -85,6 +88,14 @@ def clips_for(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
+def _domains(request: MakeDatasetRequest) -> tuple[Domain, ...]:
+    """Return the domains of a dataset without pairs, the source first; none for one of pairs. Raises UsageError."""
+    if not request.unpaired:
+        return ()
+    groups = [request.videos, *((path,) for path in request.unpaired)]
+    return find_domains(groups, partial(clips_for, recipe=request.recipe))
+
+
 def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
     return {
         "output": str(output),
@@ -94,6 +105,13 @@ def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Ta
         "held_out": len(dataset.role("val")),
         "shots": len({(r.source, r.shot) for r in dataset.records}),
         "pairing": dataset.pairing_table["name"],
+        **({"domains": [_domain_report(dataset, k) for k in range(len(dataset.domains))]} if dataset.domains else {}),
         "seconds": round(time.monotonic() - began, 3),
         "cached": cached,
     }
+
+
+def _domain_report(dataset: Dataset, number: int) -> Table:
+    own = [pair for pair in dataset.pairs if pair.domain == number]
+    held_out = sum(pair.role == "val" for pair in own)
+    return {"name": dataset.domains[number], "frames": len(own), "held_out": held_out}

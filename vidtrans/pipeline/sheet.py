@@ -59,6 +59,6 @@ def make_sheet(request: SheetRequest, context: Context) -> Table:
             else:
                 sheet = clip_sheet(clip, span, request.count, context)
         write_picture(path, sheet.draw())
-        return {"frames": sum(len(row) for row in sheet.rows)}
+        return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 
     return produce(context, output, key, [source] if source.is_file() else [], make)

@@ -1,0 +1,194 @@
+"""The domains of an unpaired dataset: their names, black bars in their clips, and what is hard to learn from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.data.dataset import Dataset
+from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.files import base_name
+from vidtrans.flow.bars import NO_BARS, Bars, black_bars
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.unpaired import Unpaired
+from vidtrans.session import Context
+from vidtrans.settings import Size
+
+SAMPLES = 16  # frames of a clip in which bars and equal pictures are looked for
+THUMBNAIL = 32  # pixels a side
+ALIKE = 3.0  # grey levels, mean difference of two thumbnails: what codecs and another size leave of a picture
+SMALLER = 1.5  # times: sides of two domains of which one is looked at more closely than the other
+NARROWER = 0.6  # of a picture's area, that a training crop shows at once
+FEWER = 10  # times
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain's name and its clips, folders of pictures, or pictures."""
+
+    name: str
+    videos: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class DomainClip:
+    """A clip of domain number ``domain``.
+
+    ``bars``: black borders of its frames, and ``cut`` those that the dataset leaves out. ``thumbnails`` (n, 32, 32, 3)
+    float32, grey levels: of frames spread over it, within their bars. ``size``: (width, height) of what is stored of
+    its frames, before they are resized.
+    """
+
+    path: Path
+    domain: int
+    bars: Bars
+    cut: Bars
+    thumbnails: np.ndarray
+    size: tuple[int, int]
+
+
+def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]) -> tuple[Domain, ...]:
+    """Return a domain for each group of ``given`` paths, the source's first, with the clips that they stand for.
+
+    A domain has the name of its first file or folder; equal names are numbered.
+    """
+    domains: list[Domain] = []
+    for paths in given:
+        videos = expand(paths)
+        plain = base_name(paths[0] if paths[0].is_dir() or paths[0] in videos else videos[0])
+        names = {domain.name for domain in domains}
+        name = next(n for n in itertools.chain([plain], (f"{plain}-{k}" for k in itertools.count(2))) if n not in names)
+        domains.append(Domain(name, tuple(videos)))
+    return tuple(domains)
+
+
+def check_domains(pairing: Pairing, domains: Sequence[Domain], target: Path | None) -> None:
+    """Raise UsageError where the domains do not suit the pairing, or there are no others than the source."""
+    if not isinstance(pairing, Unpaired):
+        if domains:
+            why = f"pairing '{pairing.name}' makes pairs, and domains have none"
+            raise UsageError("--unpaired", why, "leave out --pairing, and give --preset unpaired or none")
+        return
+    if target is not None:
+        raise UsageError("--target", "it is for pairs, and --unpaired for domains without any", "give one of them")
+    if not domains:
+        why = "it needs a second domain"
+        raise UsageError("pairing 'unpaired'", why, "use vidtrans make-dataset VIDEO --unpaired VIDEO")
+    if len(pairing.settings.domains) != len(domains):
+        why = f"it names {len(pairing.settings.domains)} domains, and there are {len(domains)}"
+        raise UsageError("pairing.domains", why, "give a name for each, the source's first, or leave it out")
+
+
+def check_distinct(domains: Sequence[Domain], digest: Callable[[Path], str]) -> None:
+    """Raise UsageError where a clip is in two domains; ``digest`` gives that of its content."""
+    known: dict[str, tuple[Domain, Path]] = {}
+    for domain in domains:
+        for video in domain.videos:
+            first, path = known.setdefault(digest(video), (domain, video))
+            if first != domain:
+                why = f"its content is that of {path}, which is in domain '{first.name}'"
+                raise UsageError(str(video), why, "give each domain clips of its own")
+
+
+def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -> DomainClip:
+    """Look at a few frames of a clip at full size; ``crop``: its bars are to be left out.
+
+    Bars are not looked for where pictures are of several sizes. Raises MediaError.
+    """
+    brightest: np.ndarray | None = None
+    pictures = []
+    for picture in source.samples(SAMPLES):
+        context.stop.check()
+        most = picture.max(2)
+        same = brightest is not None and brightest.shape == most.shape
+        brightest = np.maximum(brightest, most) if same else most  # type: ignore[arg-type]
+        pictures.append(picture)
+    assert brightest is not None, "a clip has frames"
+    bars = black_bars(brightest) if source.index.same_size else NO_BARS
+    cut = bars if crop else NO_BARS
+    height, width = brightest.shape
+    thumbnails = np.stack([_thumbnail(bars.crop(picture)) for picture in pictures])
+    return DomainClip(source.path, domain, bars, cut, thumbnails, cut.size(width, height))
+
+
+def _thumbnail(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
+    """Say what makes the clips hard to learn from; ``size`` is that of the stored pictures."""
+    _note_bars(clips, context)
+    for one, other in itertools.combinations(clips, 2):
+        if one.domain != other.domain and _are_alike(one, other):
+            why = "shows the same pictures as" if other.bars == one.bars else "shows, within its bars, what is in"
+            text = f"{other.path.name} {why} {one.path.name}: from equal domains a network learns to copy its input"
+            context.note(text, "warning")
+    _note_sizes(clips, names, size, context)
+
+
+def _note_bars(clips: Sequence[DomainClip], context: Context) -> None:
+    for clip in clips:
+        if not any(clip.bars):
+            continue
+        if any(clip.cut):
+            context.note(f"{clip.path.name}: black bars are left out, {clip.bars} (dataset.crop_bars=false keeps them)")
+        else:
+            text = f"{clip.path.name} has black bars, {clip.bars}, and networks learn bars first"
+            context.note(f"{text}: leave out dataset.crop_bars=false", "warning")
+
+
+def _are_alike(one: DomainClip, other: DomainClip) -> bool:
+    """Return whether most frames of the clip with fewer samples are found in the other."""
+    few, many = sorted((one.thumbnails, other.thumbnails), key=len)
+    nearest = [float(np.abs(many - picture).mean((1, 2, 3)).min()) for picture in few]
+    return float(np.median(nearest)) < ALIKE
+
+
+def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
+    """Say where domains are stored at very different sizes, or are of very different shapes."""
+    if size.exact:
+        width, height = size.exact
+        for clip in clips:
+            if abs(clip.size[0] * height / (clip.size[1] * width) - 1) > SHAPE_TOLERANCE:
+                text = f"--size {size} stretches {clip.path.name} ({clip.size[0]}x{clip.size[1]})"
+                context.note(f"{text}: give one number, the short side", "warning")
+        return
+    stored = {name: [size.of(*c.size) for c in clips if c.domain == k] for k, name in enumerate(names)}
+    sides = {name: min(map(min, sizes)) for name, sizes in stored.items()}
+    small, large = (pick(sides, key=sides.__getitem__) for pick in (min, max))
+    if sides[large] >= SMALLER * sides[small]:
+        context.note(
+            f"the short side of '{small}' is {sides[small]} pixels, which are never enlarged, and that of '{large}' "
+            f"{sides[large]}, so that things have other sizes there: --size {sides[small]} stores both alike",
+            "warning",
+        )
+        return
+    widths, heights = zip(*(pair for sizes in stored.values() for pair in sizes), strict=True)
+    width, height = min(widths), min(heights)
+    for name, sizes in stored.items():
+        if (share := max(width * height / (w * h) for w, h in sizes)) < NARROWER:
+            text = f"a training crop fits in every domain: of '{name}' it shows {share:.0%} of a picture at most"
+            context.note(f"{text} ({width}x{height})")
+
+
+def check_frames(dataset: Dataset, context: Context) -> None:
+    """Say where a domain has few frames to learn from. Raises MediaError where it has none."""
+    names = dataset.domains
+    counts = [sum(p.domain == k for p in dataset.role("train")) for k in range(len(names))]
+    for name, count in zip(names, counts, strict=True):
+        if count == 0:
+            why = f"domain '{name}' has no frame to learn from: all are blank, blurred, or look just like others"
+            raise MediaError(name, why, "give a clip that shows more, or --set dataset.drop_duplicates=false")
+        if count == 1:
+            text = f"domain '{name}' has one picture: a network can only learn to paint that picture"
+            context.note(f"{text}; give a clip or a folder of pictures", "warning")
+    least, most = (pick(range(len(names)), key=lambda k: counts[k]) for pick in (min, max))
+    if counts[most] >= FEWER * counts[least] > FEWER:
+        text = f"'{names[most]}' has {counts[most]} frames to learn from and '{names[least]}' {counts[least]}"
+        context.note(f"{text}: each of these is seen {counts[most] // counts[least]} times as often")
