@@ -322,10 +322,11 @@ def grade(
     *,
     unpaired: bool = False,
     size: int = requests.CUBE_SIZE,
+    method: str = "",
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""
-    request = requests.GradeRequest(Path(before), Path(after), _path(output), unpaired, size)
+    request = requests.GradeRequest(Path(before), Path(after), _path(output), unpaired, size, method)
     return _grade.grade(request, Context(**options))
 
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
 from vidtrans.flow import GREY_FLOWS
+from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.models.exporting import EXPORTS
+from vidtrans.registry import unknown_name
 
 if TYPE_CHECKING:
     from vidtrans.batch.jobs import BatchOptions
@@ -392,7 +394,8 @@ class SheetRequest:
 class GradeRequest:
     """A grade learned of pictures or clips ``before`` and ``after`` it, as a model or a ``.cube`` table.
 
-    ``unpaired``: they show different things. ``size``: nodes a side of the table.
+    ``unpaired``: they show different things. ``size``: nodes a side of the table. ``method``: how colours are matched
+    where they do, of ``UNPAIRED_METHODS``; '' takes the first.
     """
 
     before: Path
@@ -400,9 +403,15 @@ class GradeRequest:
     output: Path | None = None
     unpaired: bool = False
     size: int = CUBE_SIZE
+    method: str = ""
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
+        if self.method and self.method not in UNPAIRED_METHODS:
+            raise unknown_name("--method", self.method, UNPAIRED_METHODS)
+        if self.method and not self.unpaired:
+            why = "pictures that show the same are compared place by place"
+            raise UsageError(f"--method {self.method}", why, "leave it out, or add --unpaired")
         if not 2 <= self.size <= MAX_CUBE_SIZE:
             why = f"a table has 2 to {MAX_CUBE_SIZE}"
             raise UsageError(f"--nodes {self.size}", why, f"leave it out: {CUBE_SIZE} is usual")

@@ -11,6 +11,7 @@ from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option
 from vidtrans.cli.types import FILE
 from vidtrans.cli.words import count, next_command, timing
+from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.requests import CUBE_SIZE
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 @click.argument("after", type=FILE)
 @output_option("The model, or a FILE.cube for other programs.  [default: AFTER.grade.safetensors]")
 @click.option("--unpaired", is_flag=True, help="AFTER shows something else, a film still say: match the colours alone.")
+@click.option(
+    "--method",
+    type=click.Choice(UNPAIRED_METHODS),
+    default="",
+    help="With --unpaired: tones for a still of another scene, linear or transport for clips that show much the same.  "
+    f"[default: {UNPAIRED_METHODS[0]}]",
+)
 @click.option(
     "--nodes", "size", type=int, default=CUBE_SIZE, show_default=True, metavar="N", help="Nodes a side of the table."
 )

@@ -59,6 +59,11 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))
 
 
+def certainty_of(samples: ColourSamples, size: int) -> np.ndarray:
+    """Return how far samples decide each node of a lattice, (n, n, n), 0 to 1, as ``fit_grade`` counts them."""
+    return _certainty(interpolation(samples.averaged().before, size), size)
+
+
 def _resampled(rest: np.ndarray, size: int, finer: int) -> np.ndarray:
     """Return values at the nodes of a lattice, (size³, 3), at those of a finer one."""
     return interpolation(node_colours(finer).reshape(-1, 3), size) @ rest

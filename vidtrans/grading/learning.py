@@ -10,10 +10,13 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidtrans.errors import UsageError
-from vidtrans.grading.fitting import SEEN, FittedGrade, fit_grade
+from vidtrans.grading import UNPAIRED_METHODS
+from vidtrans.grading.fitting import SEEN, FittedGrade, certainty_of, fit_grade
+from vidtrans.grading.operators import Operators
 from vidtrans.grading.pairs import place, sample_pair
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
+from vidtrans.grading.transport import AffineColours, linear_map, transport_colours
 from vidtrans.grading.words import describe
 from vidtrans.settings import Table
 from vidtrans.video.colour.conversion import unit
@@ -59,14 +62,31 @@ def learn_from_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]], size: int) 
     return replace(learned, doubts=[*learned.doubts, left_out])
 
 
-def learn_from_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int) -> LearnedGrade:
-    """Learn what brings the colours of one set of pictures to those of another, whatever both show."""
+def learn_from_colours(
+    before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
+) -> LearnedGrade:
+    """Learn what brings the colours of one set of pictures to those of another, whatever both show.
+
+    ``method`` is one of ``UNPAIRED_METHODS``.
+    """
     sides = [list(map(_colours, pictures)) for pictures in (before, after)]
-    samples = match_colours(np.concatenate(sides[0]), np.concatenate(sides[1]))
-    grade = fit_grade(samples, size)
+    first, second = (np.concatenate(side) for side in sides)
+    if method == "linear":
+        moved = linear_map(first, second)
+        samples = ColourSamples(first, np.clip(moved(first), 0.0, 1.0), np.ones(len(first)))
+        grade = FittedGrade(moved.lattice(size), Operators(), certainty_of(samples, size))
+    else:
+        samples = transport_colours(first, second) if method == "transport" else match_colours(first, second)
+        grade = fit_grade(samples, size)
     learned = _learned(grade, samples, len(sides[0]))
     scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # there is no truth to be near to
     return replace(learned, scores=scores, doubts=[])
+
+
+def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
+    """Return the affine map of [0, 1] that ``linear`` learns: where a generator may start."""
+    first, second = (np.concatenate(list(map(_colours, pictures))) for pictures in (before, after))
+    return linear_map(first, second)
 
 
 def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:

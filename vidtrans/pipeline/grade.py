@@ -12,13 +12,14 @@ from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.errors import UsageError
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.files import base_name
+from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.requests import CUBE_SUFFIX, MODEL_SUFFIX, GradeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.frame_format import FrameFormat
 
-VERSION = 1
+VERSION = 2
 FRAMES = 12  # of a clip that are looked at
 
 
@@ -33,7 +34,7 @@ def grade(request: GradeRequest, context: Context) -> Table:
         "version": VERSION,
         "before": content_digest(context, request.before),
         "after": content_digest(context, request.after),
-        "unpaired": request.unpaired,
+        "unpaired": request.method or UNPAIRED_METHODS[0] if request.unpaired else "",
         "size": request.size,
     }
 
@@ -42,7 +43,8 @@ def grade(request: GradeRequest, context: Context) -> Table:
 
         before, after = (open_clip(context, p) for p in (request.before, request.after))
         if request.unpaired:
-            learned = learn_from_colours(_frames(before, context), _frames(after, context), request.size)
+            sides = (_frames(clip, context) for clip in (before, after))
+            learned = learn_from_colours(*sides, request.size, request.method or UNPAIRED_METHODS[0])
         else:
             learned = learn_from_pairs(_pairs(before, after, context), request.size)
         for text in learned.doubts:
@@ -53,7 +55,9 @@ def grade(request: GradeRequest, context: Context) -> Table:
 
             write_cube(path, learned.grade.lattice.nodes, title)
         else:
-            _save_model(path, learned.grade.lattice.nodes, title, learned.scores | {"words": learned.words})
+            from vidtrans.models.colour_grade import save_grade
+
+            save_grade(path, learned.grade.lattice.nodes, title, learned.scores | {"words": learned.words})
         return {"frames": learned.num_pictures, "words": learned.words, **learned.scores}
 
     sources = [p for p in (request.before, request.after) if p.is_file()]
@@ -82,23 +86,3 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
             other = next(others)
             held = {other.index: other.rgb}
         yield frame.rgb, held[step]
-
-
-def _save_model(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
-    from vidtrans.models.model_file import save_model
-    from vidtrans.models.model_record import NORMALISATION, ModelRecord
-    from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
-
-    generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))
-    generator.set_nodes(nodes)
-    record = ModelRecord(
-        generator={"name": "colour-map", "settings": {"size": len(nodes)}},
-        pairing={"name": "grade", "version": 1, "settings": {"direction": "AtoB"}},
-        in_channels=3,
-        out_channels=3,
-        size=256,
-        normalisation=NORMALISATION,
-        training={"grade": scores},
-        card={"notes": title},
-    )
-    save_model(path, generator, record)

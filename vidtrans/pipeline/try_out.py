@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
-from vidtrans.models.loaded_model import load_model
+from vidtrans.models.colour_grade import colours_path
+from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
 from vidtrans.requests import TryRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
-VERSION = 2
+VERSION = 3
 
 
 def try_out(request: TryRequest, context: Context) -> Table:
@@ -25,6 +27,7 @@ def try_out(request: TryRequest, context: Context) -> Table:
     video, recipe = request.video, request.recipe
     output = request.output or refuse_link(Path(f"{base_name(video)}.try.png"))
     looks = [load_model(name, context, recipe.pairing_changes) for name in request.models]
+    colours = _colour_maps(looks, context)
     rendering = recipe.settings("rendering", RenderingSettings)
     variations = [variation for text in request.vary for variation in parse_variations(text)]
     for look in looks:
@@ -35,6 +38,7 @@ def try_out(request: TryRequest, context: Context) -> Table:
         "version": VERSION,
         "source": content_digest(context, video, looks[0].pairing.guides),
         "models": [look.for_key() for look in looks],
+        "colours": [found.for_key() for found in colours],
         "settings": [rendering.for_key()] * len(looks),
         "vary": list(request.vary),
         "frames": request.frames,
@@ -44,6 +48,13 @@ def try_out(request: TryRequest, context: Context) -> Table:
 
     def make(path: Path) -> Table:
         models = [(look, rendering) for look in looks]
-        return draw_grid(path, video, models, variations, request.frames, request.at, context)
+        return draw_grid(path, video, models, variations, request.frames, request.at, context, colours)
 
-    return produce(context, output, key, [p for p in (video, *(x.path for x in looks)) if p], make)
+    return produce(context, output, key, [p for p in (video, *(x.path for x in looks + colours)) if p], make)
+
+
+def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
+    """Return the colour maps that lie beside models without pairs: what they would give without training."""
+    models = [look.path for look in looks if look.path]
+    paths = dict.fromkeys(colours_path(path) for path in models)
+    return [load_model(str(path), context) for path in paths if path.is_file() and path not in models]

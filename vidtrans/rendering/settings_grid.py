@@ -77,6 +77,9 @@ class _GridFrame:
         return self.frames[-1].rgb
 
 
+_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # its label, and what paints it
+
+
 def draw_grid(
     path: Path,
     video: Path,
@@ -85,25 +88,22 @@ def draw_grid(
     frames: int,
     at: Sequence[Time],
     context: Context,
+    colours: Sequence[LoadedModel] = (),
 ) -> Table:
-    """Draw the grid and return what is reported of it. Raises UsageError, MediaError, ModelError, DeviceError."""
+    """Draw the grid and return what is reported of it. Raises UsageError, MediaError, ModelError, DeviceError.
+
+    ``colours`` are the colour maps that belong to models; each has one column.
+    """
     history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
     chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
-    columns: list[tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]] = [
-        ("source", lambda chosen: [frame.source for frame in chosen])
-    ]
-    alone = len(models) == 1
+    columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
     for look, rendering in models:
         drawn = _is_drawn(look, rendering, video, context)
         if (scene := Scene.of(look)) and not drawn:
             for frame in chosen:
                 scene.check(frame.frames[-1:], f"{video.name}: {frame.label}")
-        engine = load_engine(look, rendering, context)
-        shown = partial(_render, context=context, engine=engine, drawn=drawn)
-        columns.append((look.name, partial(shown, look, rendering)))
-        for variation in asked or _suggested(look, rendering, alone=alone):
-            label = variation.flag if alone else f"{look.name} {variation.flag}"
-            columns.append((label, partial(shown, *variation.apply(look, rendering))))
+        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn)
+    columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
         pictures.append(render(chosen))
@@ -115,6 +115,32 @@ def draw_grid(
     labels = [label for label, _ in columns]
     write_picture(path, Sheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
     return {"frames": len(chosen), "columns": labels}
+
+
+def _columns_of(
+    look: LoadedModel,
+    rendering: RenderingSettings,
+    asked: Sequence[Variation],
+    context: Context,
+    *,
+    alone: bool,
+    drawn: bool,
+) -> list[_Column]:
+    """Return the columns of a model: as it is, and each variation. ``alone``: it is the only model."""
+    shown = partial(_render, context=context, engine=load_engine(look, rendering, context), drawn=drawn)
+    columns: list[_Column] = [(look.name, partial(shown, look, rendering))]
+    for variation in asked or _suggested(look, rendering, alone=alone):
+        label = variation.flag if alone else f"{look.name} {variation.flag}"
+        columns.append((label, partial(shown, *variation.apply(look, rendering))))
+    return columns
+
+
+def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Column:
+    """Return the column of a colour map. ``alone``: it is the only one."""
+    plain = RenderingSettings()
+    engine = load_engine(found, plain, context)
+    render = partial(_render, found, plain, context=context, engine=engine, drawn=False)
+    return ("colours alone" if alone else f"{found.name} alone", render)
 
 
 def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:

@@ -142,7 +142,9 @@ class TrainingSettings:
         0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", low=0
     )
     best_metric: str = setting(
-        "l1", "the held-out score that decides which state is the best", choices=("l1", "psnr", "ssim")
+        "l1",
+        "the held-out score that decides which state is the best; patch_distance where there are no pairs",
+        choices=("l1", "psnr", "ssim", "patch_distance"),
     )
     final_weights: str = setting(
         "last", "which state becomes the model; both are saved beside it", choices=("last", "best")

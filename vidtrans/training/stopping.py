@@ -8,6 +8,7 @@ TIMES = 20  # scorings of a run by default
 APART = 200  # steps between two of them, at least, so that scoring costs a few percent
 WORSE = 1.02  # times the best held-out L1, above which there is advice
 RISING = 0.03  # of the likeness over the last quarter of a look's run, from which there is advice
+LOWER_IS_BETTER = ("l1", "patch_distance")
 
 Score = Mapping[str, float | None]
 Scores = Sequence[tuple[int, Score]]
@@ -20,11 +21,11 @@ def score_steps(total: int, every: int = 0) -> list[int]:
 
 
 def best_of(scores: Scores, name: str) -> int | None:
-    """Return the first step with the best score ``name``: the lowest for l1, else the highest."""
+    """Return the first step with the best score ``name``: the lowest of ``LOWER_IS_BETTER``, else the highest."""
     known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
     if not known:
         return None
-    sign = 1 if name == "l1" else -1
+    sign = 1 if name in LOWER_IS_BETTER else -1
     return min(known, key=lambda found: sign * found[0])[1]
 
 

@@ -32,6 +32,15 @@ SCORE_LABELS = {
     "likeness": Label("Likeness", "Share of the way from the frames to the style picture, at most 1.", aim=math.inf),
     "content": Label("Content", "How far from what the frames show. Lower is better.", aim=-math.inf),
     "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
+    "patch_distance": Label(
+        "Patch distance",
+        "From the other domain, by a network's features: 1 for the source, 0 for the domain's own frames.",
+        aim=-math.inf,
+    ),
+    "random_distance": Label("Random distance", "The same by random features: colours and fine texture.", aim=-math.inf),
+    "diversity": Label("Diversity", "How different outputs are from each other; near 0 all are one.", "× target", 1.0),
+    "cycle_error": Label("Cycle", "What is lost there and back; colours are from 0 to 1.", aim=-math.inf),
+    "temporal_error": Label("Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
 ROLLOUT_LABELS = {

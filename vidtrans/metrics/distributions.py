@@ -1,0 +1,172 @@
+"""How near a set of pictures is to another that shows other things, where no picture has a counterpart.
+
+Pictures are (H, W, 3) uint8. Distances are of patches: local features of a network, each by itself, so that what a
+picture shows counts less than how it is painted. ``docs/guides/unpaired.md`` says what these scores cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidtrans.perception import MEASURES, load_measure, resolve_measure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_PICTURES = 32  # of a set that are looked at
+MAX_SIDE = 256  # pixels: of larger pictures a part is looked at, since scaling hides blur
+PATCHES = 48  # of a picture, of each of the network's layers
+CHANNELS = (32, 64, 96)  # of the random network
+BANDS = 256  # patches whose distances to all others are in memory at once
+APART = 1e-3  # a distance between domains, of standardised features, from which a score means something
+
+Pictures = Sequence[np.ndarray]
+Patches = list[np.ndarray]  # of each layer: (pictures, patches, channels) float32
+Describe = Callable[[Pictures], Patches]
+
+
+def network_patches() -> Describe | None:
+    """Return what describes pictures by the network of ``perception`` that is installed; None where none is."""
+    name = resolve_measure("auto")
+    if not hasattr(MEASURES.load(name), "features"):
+        return None
+    measure = load_measure(name)
+    return lambda pictures: _describe(pictures, measure.features)
+
+
+def random_patches(seed: int = 0) -> Describe:
+    """Return what describes pictures by a network of fixed random weights: it needs nothing, and knows nothing."""
+    network = _random_network(seed)
+    return lambda pictures: _describe(pictures, network)
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Patches of a set, (pictures, patches, channels), and the mean distance of those of different pictures."""
+
+    patches: np.ndarray
+    spread: float
+
+    @classmethod
+    def of(cls, patches: np.ndarray) -> PatchSet:
+        """Measure a set of at least two pictures."""
+        count, each = patches.shape[:2]
+        if count < 2:
+            raise ValueError(f"a distance of sets of pictures needs two of them (got {count})")
+        flat = patches.reshape(count * each, -1)
+        # Pairs within a picture are those of each picture with itself.
+        within = sum(_mean_distance(p, p) for p in patches) / count
+        return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
+
+    def distance(self, other: PatchSet) -> float:
+        """Return the squared energy distance of two sets; below 0 where chance has it so."""
+        flat, others = (p.reshape(-1, p.shape[-1]) for p in (self.patches, other.patches))
+        return 2 * _mean_distance(flat, others) - self.spread - other.spread
+
+
+@dataclass(frozen=True)
+class DomainDistance:
+    """The distance of pictures from a target domain: 1 for the source as it is, 0 for one half of the target.
+
+    The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance as KID is (Bińkowski et al.,
+    ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, and no outlier decides it. Patches of
+    one picture are alike, so pairs of them are left out. Channels count by their deviation in the target.
+    """
+
+    describe: Describe
+    target: list[PatchSet]
+    scale: list[tuple[np.ndarray, np.ndarray]]
+    same: float
+    other: float
+
+    @classmethod
+    def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
+        """Look at both domains: at least two pictures of the source and four of the target."""
+        found = describe(evenly(targets))
+        scale = [(p.mean((0, 1)), p.std((0, 1)) + 1e-3 * max(float(p.std()), 1e-9)) for p in found]
+        whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
+        target = [PatchSet.of(p) for p in whole]
+        # Halves in time, not every other frame: neighbours in a clip are the same picture twice.
+        halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
+        same = float(np.mean([first.distance(second) for first, second in halves]))
+        bare = cls(describe, target, scale, 0.0, 1.0)
+        return cls(describe, target, scale, same, bare.raw(sources))
+
+    def raw(self, pictures: Pictures) -> float:
+        """Return the distance as it is, in deviations of the target's features, the mean over the layers."""
+        found = self.describe(evenly(pictures))
+        sides = [PatchSet.of((p - m) / d) for p, (m, d) in zip(found, self.scale, strict=True)]
+        return float(np.mean([side.distance(target) for side, target in zip(sides, self.target, strict=True)]))
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether the source is further from the target than its halves are from each other."""
+        return self.other - self.same > APART
+
+    def __call__(self, pictures: Pictures) -> float | None:
+        """Return the distance of at least two pictures, about 0 to 1; None where it does not tell the domains apart."""
+        return (self.raw(pictures) - self.same) / (self.other - self.same) if self.tells_apart else None
+
+
+def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean distance of rows (N, C) from rows (M, C), over √C."""
+    squares = np.einsum("nc,nc->n", second, second)
+    total = 0.0
+    for start in range(0, len(first), BANDS):
+        band = first[start : start + BANDS]
+        found = np.einsum("nc,nc->n", band, band)[:, None] + squares - 2 * band @ second.T
+        total += float(np.sqrt(np.maximum(found, 0)).sum(dtype=np.float64))
+    return total / (len(first) * len(second) * first.shape[1] ** 0.5)
+
+
+def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
+    """Return at most so many of the pictures, evenly spread."""
+    chosen = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
+    return [pictures[i] for i in chosen]
+
+
+def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
+    """Return patches at random places, the same ones every time, of pictures that need not be of one size."""
+    import torch
+
+    random = np.random.default_rng(0)
+    found: list[list[np.ndarray]] = []
+    with torch.inference_mode():
+        for picture in pictures:
+            planes = torch.from_numpy(np.ascontiguousarray(_part(picture, random).transpose(2, 0, 1)))[None]
+            layers = features(planes.float() / 127.5 - 1)
+            flat = [layer[0].flatten(1).T.numpy() for layer in layers]
+            found.append([p[random.choice(len(p), PATCHES, replace=len(p) < PATCHES)] for p in flat])
+    return [np.stack(layer).astype(np.float32) for layer in zip(*found, strict=True)]
+
+
+def _part(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a random part of a picture that is larger than ``MAX_SIDE``."""
+    top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
+    return picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
+
+
+def _random_network(seed: int) -> Callable[[Tensor], list[Tensor]]:
+    """Return three strided convolutions with orthogonal weights, which give what each of them finds."""
+    import torch
+    from torch.nn import functional as F
+
+    random = torch.Generator().manual_seed(seed)
+    kernels, channels = [], 3
+    for outputs in CHANNELS:
+        kernel = torch.empty(outputs, channels, 3, 3)
+        kernels.append(torch.nn.init.orthogonal_(kernel, gain=2**0.5, generator=random))
+        channels = outputs
+
+    def features(x: Tensor) -> list[Tensor]:
+        found = []
+        for kernel in kernels:
+            x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
+            found.append(x)
+        return found
+
+    return features
