@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ class Networks:
 
     def initialise(self, network: Any, number: int) -> None:
         initialise(network, self.seed + number)
+
+    @property
+    def recolour(self) -> None:
+        return None
 
     def find_rarity(self) -> Tensor | None:
         return None
@@ -199,10 +204,12 @@ def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
     method = made(name)
     picture = tmp_path / "000001.png"
     write_picture(picture, scene(SIDE, SIDE, 0))
-    pair = Pair((picture,), picture, (0, 0), 0)
+    pair = Pair((picture,), picture, "val")
+    others = [replace(pair, domain=1)] if method.unpaired else []
     engine = TorchEngine(method.learned, Networks.device, "fp32", batch=1)
-    pairing = make_pairing("look", {"looks": ["a", "b"]}) if name == "look" else make_pairing("edges", {})
-    scores = method.validate(engine, pairing, [pair])
+    pairings = {"look": make_pairing("look", {"looks": ["a", "b"]})}
+    pairings |= dict.fromkeys([n for n in METHODS if METHODS.load(n).unpaired], make_pairing("unpaired", {}))
+    scores = method.validate(engine, pairings.get(name, make_pairing("edges", {})), [pair, *others])
     assert scores["pairs"] == 1
 
 

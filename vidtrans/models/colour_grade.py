@@ -9,8 +9,6 @@ import numpy as np
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.settings import Table
 
-SUFFIX = ".colours"  # between the name of a model and that of its file: the colour map of the same domains
-
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
     """Write colours (n, n, n, 3) in [0, 1], the first axis blue, as a model with a ``title``."""
@@ -30,8 +28,3 @@ def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None
         card={"notes": title},
     )
     save_model(path, generator, record)
-
-
-def colours_path(model: Path) -> Path:
-    """Return where the colour map of a model's domains lies: ``MODEL.colours.safetensors`` beside it."""
-    return model.with_name(f"{model.stem}{SUFFIX}{model.suffix}")

@@ -15,6 +15,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
+REVERSE, COLOURS = "reverse", "colours"  # what the names of models end in that come beside another
 IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth", "manifest.json")
 # Which network of a file is meant: the model; the model as the extractor of others, which takes frames where its file
 # does not say what it takes; or the extractor that is embedded in it.

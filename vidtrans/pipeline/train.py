@@ -160,7 +160,8 @@ def _train(
     total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.training.training_run import MODEL_FILE, TrainingRun, companion_file
+    from vidtrans.training.companions import companion_file
+    from vidtrans.training.training_run import MODEL_FILE, TrainingRun
 
     stage = job.stage(total, pictures, request.fresh)
     entry = context.cache.entry(stage.name, stage.key)

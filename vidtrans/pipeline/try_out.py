@@ -8,8 +8,8 @@ from pathlib import Path
 from vidtrans.clips.indexing import content_digest
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.files import base_name
-from vidtrans.models.colour_grade import colours_path
 from vidtrans.models.loaded_model import LoadedModel, load_model
+from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
 from vidtrans.requests import TryRequest
@@ -56,5 +56,5 @@ def try_out(request: TryRequest, context: Context) -> Table:
 def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
     """Return the colour maps that lie beside models without pairs: what they would give without training."""
     models = [look.path for look in looks if look.path]
-    paths = dict.fromkeys(colours_path(path) for path in models)
+    paths = dict.fromkeys(companion_path(path, COLOURS) for path in models)
     return [load_model(str(path), context) for path in paths if path.is_file() and path not in models]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vidtrans.config.recipe import Recipe
@@ -18,7 +20,7 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.model_file import companion_path
+from vidtrans.models.model_file import REVERSE, companion_path
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
@@ -40,6 +42,7 @@ from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import TrainingState
 from vidtrans.training.unpaired_batches import check_method, unpaired_batches
+from vidtrans.training.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
@@ -201,11 +204,23 @@ class TrainingJob:
         """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
         generator = self.build()
         self.initialise(generator, number)
-        start = companion_path(self.start, "reverse") if reverse and self.start else self.start
+        if self.picture_size is None:
+            start_with_colours(generator, self.colours, reverse=reverse)
+        start = companion_path(self.start, REVERSE) if reverse and self.start else self.start
         if start and (start == self.start or start.is_file()):
             name, table, channels = self.generator_name, self.generator_table, self.pairing.in_channels
             start_with(generator, start, name, table, channels, plate=bool(self.plate))
         return generator
+
+    @cached_property
+    def colours(self) -> ColourMaps | None:
+        """The colour maps to the target domains, and back; None where there are pairs, or only a plan."""
+        return maps_between(self.dataset) if self.dataset.domains and self.picture_size is None else None
+
+    @property
+    def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What brings a frame to the target's colours, see ``methods.base.Setup``."""
+        return self.colours.forth.apply if self.colours else None
 
     def initialise(self, network: torch.nn.Module, number: int) -> None:
         """Draw the first weights of a network of the method's own."""

@@ -6,7 +6,6 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from vidtrans.files import remove, write_atomically
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
-from vidtrans.models.model_file import SUFFIX, load_generator, save_model
+from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint
 from vidtrans.settings import Table
@@ -29,6 +28,7 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.companions import Companions, companion_file
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.page import film_steps
@@ -37,12 +37,11 @@ from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
 from vidtrans.training.training_job import NORM_PICTURES, TrainingJob
 from vidtrans.training.trial import TRIAL
-from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.validation import pair_input
 from vidtrans.training.weight_average import reestimate
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
-BEST = "best."  # begins the names of what is kept of the best state beside it
 FIRST_PREVIEW_S = 60.0
 VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
@@ -89,8 +88,9 @@ class TrainingRun:
             remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
             wanted = "patience" if self.settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
+        self.companions = Companions(entry.folder, job, self.run.model, self._finalised)
         self.rollouts = rollout_scorer(job.dataset, job.pairs)
-        pairs = self.held_out or job.pairs
+        pairs = job.dataset.inputs("val") or job.pairs
         self._preview, self._preview_due = preview, FIRST_PREVIEW_S
         self._began = time.monotonic()
         self.monitor = TrainingMonitor(folder, self.pairing, pairs, self.run, self._latest, self._facts())
@@ -199,13 +199,13 @@ class TrainingRun:
         run, settings = self.run, self.settings
         generator = self._finalised(run.model.learned)
         engine = self._engine(generator)
-        scores = run.model.validate(engine, self.pairing, evenly(self.held_out, VAL_PAIRS))
+        scores = run.model.validate(engine, self.pairing, run.model.choose(self.held_out, VAL_PAIRS))
         if self.rollouts:
             scores |= self.rollouts.quick_score(engine)
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_metric) == run.step:
             save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
-            self._save_companions(BEST)
+            self.companions.save_best(self._record({}))
             with write_atomically(self.monitor.folder / earlier_runs.BEST_FILE) as temporary:
                 shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
@@ -236,36 +236,18 @@ class TrainingRun:
         scores = {}
         if self.held_out:
             scores = run.model.validate(self._engine(generator), self.pairing, self.held_out)
+            for remark in run.model.remarks(scores):
+                note(remark, "warning")
         rollout = self.rollouts.score(self._engine(generator)) if self.rollouts else None
         more = {"dreamt": rollout.scores} if rollout else {}
         save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
-        companions = self._deliver_companions(of_best=step != run.step)
+        companions = self.companions.deliver(self._record({}, step), of_best=step != run.step)
         self.monitor.draw(scores, rollout)
         result = self.job.summary(self.output, run.step) | {"history": run.history, "held_out": scores, "best": best}
         result |= more | {"report": str(self.monitor.report)}
         meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result, "companions": companions}
         self.entry.finish(meta, (MODEL_FILE, *(companion_file(name) for name in companions)))
         return meta
-
-    def _save_companions(self, prefix: str = "") -> list[str]:
-        """Write the networks that become models beside the model, and return their names."""
-        others = [pair for pair in self.job.dataset.role("train") if pair.domain]
-        for name, network in self.run.model.learned_more.items():
-            record = self._record({})
-            record = replace(record, pairing=_back(record.pairing))
-            path = self.entry.folder / (prefix + companion_file(name))
-            save_model(path, self._finalised(network, others), record)
-        return list(self.run.model.learned_more)
-
-    def _deliver_companions(self, *, of_best: bool) -> list[str]:
-        """Write those of the wanted state, and return their names."""
-        if not of_best:
-            return self._save_companions()
-        names = list(self.run.model.learned_more)
-        for name in names:
-            with write_atomically(self.entry.folder / companion_file(name)) as temporary:
-                shutil.copyfile(self.entry.folder / (BEST + companion_file(name)), temporary)
-        return names
 
     def _save_last_good(self) -> None:
         last_good = self.job.make_run(self.entry.folder, self.stage.steps)
@@ -340,16 +322,6 @@ class TrainingRun:
             dream=self.rollouts.for_record() if self.rollouts else {},
             memory=job.memory,
         )
-
-
-def companion_file(name: str) -> str:
-    """Return the name of the file of a network that becomes a model beside the model."""
-    return f"{name}{SUFFIX}"
-
-
-def _back(pairing: Table) -> Table:
-    """Return the record of a pairing of domains in the other direction."""
-    return pairing | {"settings": {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}}
 
 
 def _millions(network: torch.nn.Module) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
-from vidtrans.data.dataset import Pair
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.errors import UsageError
 from vidtrans.grading.lattice import SIZE, ColourLattice
 from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_colours
 from vidtrans.grading.transport import AffineColours
 from vidtrans.models.colour_grade import save_grade
+from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 
@@ -52,6 +57,33 @@ def colours_of(sources: Sequence[Pair], targets: Sequence[Pair], method: str = "
     """
     learned = learn_from_colours(_pictures(sources), _pictures(targets), SIZE, method)
     return DomainColours(learned, affine_colours(_pictures(sources), _pictures(targets)).signed())
+
+
+@dataclass(frozen=True)
+class ColourMaps:
+    """The maps from the source's colours to the targets', and back."""
+
+    forth: DomainColours
+    back: DomainColours
+
+
+def maps_between(dataset: Dataset) -> ColourMaps:
+    """Return the maps between the domains of a dataset, of its training pictures. Raises MediaError."""
+    sources = dataset.inputs("train")
+    targets = [pair for pair in dataset.role("train") if pair.domain]
+    return ColourMaps(colours_of(sources, targets), colours_of(targets, sources))
+
+
+def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
+    """Let a generator that begins with a map of colours begin with one of these. Raises UsageError where none is."""
+    inner: Any = inner_generator(generator)
+    if not getattr(inner, "starts_with_colours", False):
+        return
+    if maps is None:
+        why = "it goes by the colours of two domains, and this dataset has pairs"
+        raise UsageError("generator.colour_start", why, "leave it out")
+    start = (maps.back if reverse else maps.forth).start
+    inner.set_colours(torch.from_numpy(np.column_stack([start.matrix, start.shift])))
 
 
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:

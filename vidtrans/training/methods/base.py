@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.validation import score
+from vidtrans.training.validation import evenly, score
 
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.compile
 
@@ -50,6 +51,11 @@ class Setup(Protocol):
 
     def initialise(self, network: nn.Module, number: int) -> None:
         """Draw the first weights of a network of the method's own."""
+        ...
+
+    @property
+    def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What brings a frame, (H, W, 3) uint8, to the target domain's colours; None where there are pairs."""
         ...
 
     def find_rarity(self) -> Tensor | None:
@@ -142,6 +148,15 @@ class TrainingMethod(Protocol):
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Score held-out pairs as ``engine`` paints them; ``best_metric`` and ``patience`` go by these scores."""
         return score(engine, pairing, pairs)
+
+    def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
+        """Return the held-out pairs, at most so many, that are scored along the way."""
+        return evenly(pairs, most)
+
+    def remarks(self, scores: Table) -> list[str]:
+        """Return what a finished model's scores say to its user, one line each."""
+        del scores
+        return []
 
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return a step's losses as the progress line shows them."""

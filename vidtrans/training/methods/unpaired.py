@@ -8,17 +8,25 @@ moment, or moved a little, is to be painted alike (``elsewhere``).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidtrans.inference.device import tensor_float32, to_device
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.device import resolve_precision, tensor_float32, to_device
+from vidtrans.inference.engine import Engine
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.image_pool import ImagePool
 from vidtrans.training.losses.adversarial import generator_loss
@@ -27,6 +35,7 @@ from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.validation import MAX_SCORED, apply
 from vidtrans.training.warm_start import freeze
 from vidtrans.training.weight_average import WeightAverage
 
@@ -71,6 +80,8 @@ class UnpairedMethod(TrainingMethod):
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
         self._elsewhere = ElsewhereDrawer()
+        self._recolour = setup.recolour
+        self._scores: tuple[tuple[Path, ...], DomainScores] | None = None
 
     @classmethod
     @abstractmethod
@@ -229,6 +240,32 @@ class UnpairedMethod(TrainingMethod):
             part.restore(state[name])
         for name, pool in self.pools.items():
             pool.restore(state[f"pool_{name}"], self.device.torch)
+
+    def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
+        """Return frames of both sides, those of the source with their neighbours."""
+        return choose(pairs, most)
+
+    def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
+        """Score the outputs of held-out frames against held-out frames of the target, and against each other."""
+        chosen = choose(pairs, MAX_SCORED)
+        names = tuple(pair.target for pair in chosen)
+        if self._scores is None or self._scores[0] != names:
+            self._scores = names, DomainScores(chosen, self._recolour)
+        scores = self._scores[1]
+        outputs = [apply(engine, pairing, pair)[1] for pair in scores.sources]
+        return scores(outputs, self._back)
+
+    def remarks(self, scores: Table) -> list[str]:
+        """Say where a colour map does as well, and where light and dark are reversed."""
+        return remarks(scores)
+
+    @property
+    def _back(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Return what brings an output back, (H, W, 3) uint8 → the same; None where the method has no way back."""
+        if "reverse" not in self.networks:
+            return None
+        engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)
+        return lambda picture: engine(picture[None])[0]
 
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return the losses for the progress line."""

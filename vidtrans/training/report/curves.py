@@ -37,10 +37,14 @@ SCORE_LABELS = {
         "From the other domain, by a network's features: 1 for the source, 0 for the domain's own frames.",
         aim=-math.inf,
     ),
-    "random_distance": Label("Random distance", "The same by random features: colours and fine texture.", aim=-math.inf),
+    "random_distance": Label(
+        "Random distance", "The same by random features: colours and fine texture.", aim=-math.inf
+    ),
     "diversity": Label("Diversity", "How different outputs are from each other; near 0 all are one.", "× target", 1.0),
     "cycle_error": Label("Cycle", "What is lost there and back; colours are from 0 to 1.", aim=-math.inf),
-    "temporal_error": Label("Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf),
+    "temporal_error": Label(
+        "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
+    ),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
 ROLLOUT_LABELS = {

@@ -1,0 +1,87 @@
+"""Scores of a translator on held-out frames of two domains, none of which has a counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from vidtrans.clips.sampling import segment_centres
+from vidtrans.data.dataset import Pair
+from vidtrans.metrics.distributions import DomainDistance, network_patches, random_patches
+from vidtrans.metrics.unpaired_scores import REVERSED, cycle_error, diversity, light_correlation, temporal_error
+from vidtrans.settings import Table
+from vidtrans.training.validation import evenly
+from vidtrans.video.images.picture import read_picture
+
+MIN_SOURCES, MIN_TARGETS = 2, 4  # pictures that a distance of domains needs
+DIGITS = 4
+
+Pictures = Sequence[np.ndarray]
+
+
+def choose(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    """Return at most so many frames of either side: of the source's, pairs of neighbours where there are any."""
+    sources = [pair for pair in pairs if pair.domain == 0]
+    pairs_in_time = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
+    if len(sources) > most and pairs_in_time:
+        first = [pairs_in_time[i] for i in segment_centres(len(pairs_in_time), min(most // 2, len(pairs_in_time)))]
+        sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
+    return [*sources[:most], *evenly([pair for pair in pairs if pair.domain], most)]
+
+
+def _follows(one: Pair, other: Pair) -> bool:
+    return one.shot == other.shot and one.place + 1 == other.place
+
+
+class DomainScores:
+    """The frames of both sides, read and looked at once.
+
+    ``pairs`` are held out: of all domains. ``recolour`` brings a frame (H, W, 3) uint8 to the target's colours.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
+        self.sources = [pair for pair in pairs if pair.domain == 0]
+        self._inputs = [read_picture(pair.target) for pair in self.sources]
+        self._targets = [read_picture(pair.target) for pair in pairs if pair.domain]
+        self._distances: dict[str, DomainDistance] = {}
+        if len(self._inputs) >= MIN_SOURCES and len(self._targets) >= MIN_TARGETS:
+            for name, describe in (("patch_distance", network_patches()), ("random_distance", random_patches())):
+                if describe is not None:
+                    self._distances[name] = DomainDistance.between(describe, self._inputs, self._targets)
+        self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
+
+    def _distance(self, pictures: Pictures) -> float | None:
+        """Return the distance from the target by the network at hand, or else by the random one."""
+        distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
+        return distance(pictures) if distance else None
+
+    def __call__(self, outputs: Pictures, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
+        """Return the scores of the sources' ``outputs``; ``back`` is the translator back, where there is one."""
+        inputs = self._inputs
+        found = {name: distance(outputs) for name, distance in self._distances.items()}
+        found["patch_distance"] = self._distance(outputs)
+        found["colours_distance"] = self._of_colours
+        found["light_correlation"] = light_correlation(inputs, outputs)
+        found["diversity"] = diversity(outputs, self._targets)
+        found["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
+        steps = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _follows(a, b)]
+        sides = ([(pictures[i], pictures[k]) for i, k in steps] for pictures in (inputs, outputs))
+        found["temporal_error"] = temporal_error(*sides)
+        rounded = {name: None if value is None else round(value, DIGITS) for name, value in found.items()}
+        return {"pairs": len(outputs)} | rounded
+
+
+def remarks(scores: Table) -> list[str]:
+    """Return what the scores of a finished model say to its user, one line each."""
+    found = []
+    own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
+    if own is not None and colours is not None and own >= colours:
+        found.append(
+            f"nothing but colours could be moved: the colour map alone is as near to the target ({colours:.2f}) as "
+            f"the model ({own:.2f}), and cannot flicker"
+        )
+    if light is not None and light < REVERSED:
+        found.append("light and dark have changed places: try a higher training.lambda_identity, or colour_start")
+    return found
