@@ -113,7 +113,7 @@ def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -
     bars = black_bars(brightest) if source.index.same_size else NO_BARS
     cut = bars if crop else NO_BARS
     height, width = brightest.shape
-    thumbnails = np.stack([_thumbnail(bars.crop(picture)) for picture in pictures])
+    thumbnails = np.stack([_thumbnail(bars.edge.crop(picture)) for picture in pictures])
     return DomainClip(source.path, domain, bars, cut, thumbnails, cut.size(width, height))
 
 
@@ -181,6 +181,7 @@ def check_frames(dataset: Dataset, context: Context) -> None:
     """Say where a domain has few frames to learn from. Raises MediaError where it has none."""
     names = dataset.domains
     counts = [sum(p.domain == k for p in dataset.role("train")) for k in range(len(names))]
+    held_out = {names[p.domain] for p in dataset.role("val")}
     for name, count in zip(names, counts, strict=True):
         if count == 0:
             why = f"domain '{name}' has no frame to learn from: all are blank, blurred, or look just like others"
@@ -188,6 +189,9 @@ def check_frames(dataset: Dataset, context: Context) -> None:
         if count == 1:
             text = f"domain '{name}' has one picture: a network can only learn to paint that picture"
             context.note(f"{text}; give a clip or a folder of pictures", "warning")
+        if count > 1 and held_out and name not in held_out:
+            text = f"no frame of '{name}' is held out, as its shots are short, so the model is scored without it"
+            context.note(f"{text}: --set dataset.val_block_size=2 --set dataset.val_gap=1 holds out some")
     least, most = (pick(range(len(names)), key=lambda k: counts[k]) for pick in (min, max))
     if counts[most] >= FEWER * counts[least] > FEWER:
         text = f"'{names[most]}' has {counts[most]} frames to learn from and '{names[least]}' {counts[least]}"

@@ -56,6 +56,11 @@ class Bars(NamedTuple):
     right: int = 0
     bottom: int = 0
 
+    @property
+    def edge(self) -> Bars:
+        """Return them without the lines into which the picture's colour runs: where the picture itself begins."""
+        return Bars(*(max(0, lines - BLEED) for lines in self))
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the (width, height) that is left of a picture."""
         return width - self.left - self.right, height - self.top - self.bottom

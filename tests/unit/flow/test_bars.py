@@ -1,0 +1,71 @@
+"""Black bars of a clip, and what looks like them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.flow.bars import BLEED, NO_BARS, Bars, black_bars
+
+SIZE = (320, 240)
+
+
+def brightest(dark: int = 60) -> np.ndarray:
+    """Of a clip whose picture fills the frame."""
+    return np.maximum(scene(*SIZE, seed=1).max(2), dark)
+
+
+@given(top=st.integers(6, 60), left=st.integers(0, 60), noise=st.integers(0, 10))
+def test_bars_are_found_to_a_few_lines(top: int, left: int, noise: int) -> None:
+    picture = np.random.default_rng(top).integers(0, 2 * noise + 1, SIZE[::-1]).astype(np.uint8)
+    left = left if left >= 6 else 0
+    picture[top:-top, left : SIZE[0] - left] = brightest()[top:-top, left : SIZE[0] - left]
+    side = left + BLEED if left else 0
+    assert black_bars(picture) == Bars(side, top + BLEED, side, top + BLEED)
+
+
+def test_a_bar_whose_end_is_lost_in_a_dark_picture_is_as_thick_as_the_other() -> None:
+    picture = np.zeros(SIZE[::-1], np.uint8)
+    picture[30:-30] = brightest()[30:-30]
+    cv2.fillPoly(picture, [np.array([(20, 239), (120, 100), (200, 170), (319, 120), (319, 239)])], 0)  # a crowd
+    assert black_bars(picture) == Bars(0, 32, 0, 32)
+    assert black_bars(picture[::-1]) == Bars(0, 32, 0, 32)
+
+
+def vignette() -> np.ndarray:
+    return cv2.circle(np.zeros(SIZE[::-1], np.uint8), (160, 120), 110, 200, -1)
+
+
+def figure() -> np.ndarray:
+    """A puppet before a black ground, as bright as it ever is in each place."""
+    lit = cv2.ellipse(np.zeros(SIZE[::-1], np.uint8), (160, 150), (90, 60), 0, 0, 360, 200, -1)
+    return cv2.circle(lit, (150, 80), 40, 220, -1)
+
+
+def shelf() -> np.ndarray:
+    """Something straight and black at one side of the picture only."""
+    picture = brightest()
+    picture[:40] = 5
+    return picture
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [brightest(), vignette(), figure(), shelf(), np.zeros(SIZE[::-1], np.uint8), np.full(SIZE[::-1], 255, np.uint8)],
+    ids=["plain", "vignette", "figure", "shelf", "black", "white"],
+)
+def test_what_is_dark_at_the_border_is_no_bar(picture: np.ndarray) -> None:
+    assert black_bars(picture) == NO_BARS
+
+
+def test_bars_are_cut_off_and_described() -> None:
+    bars = Bars(left=4, top=10, right=4, bottom=12)
+    assert bars.crop(np.zeros((100, 200, 3), np.uint8)).shape == (78, 192, 3)
+    assert bars.size(200, 100) == (192, 78)
+    assert str(bars) == "10 lines above and 12 below and 4 left and 4 right"
+    assert bars.edge == Bars(2, 8, 2, 10)
+    assert NO_BARS.edge == NO_BARS
