@@ -86,7 +86,10 @@ def make_dataset(
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans make-dataset``: videos (or a folder of pairs) → a dataset folder."""
+    """``vidtrans make-dataset``: videos (or a folder of pairs) → a dataset folder.
+
+    ``unpaired``: clips or folders, each of them another domain than the videos, without pairs.
+    """
     tables = dict(settings or {})
     if pairing:
         tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}

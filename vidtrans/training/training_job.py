@@ -268,10 +268,8 @@ class TrainingJob:
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
         if self.dataset.domains:
-            share, size = self.dist.share(settings.batch_size), self.picture_size
-            return unpaired_batches(
-                self.dataset, settings, self._num_frames, self.context.seed, multiple, share=share, picture_size=size
-            )
+            share, seed = self.dist.share(settings.batch_size), self.context.seed
+            return unpaired_batches(self.dataset, settings, self._num_frames, seed, multiple, share, self.picture_size)
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
             plate, recurrent = settings.background_plate, settings.recurrent

@@ -36,7 +36,6 @@ def unpaired_batches(
     num_frames: int,
     seed: int,
     multiple: int,
-    *,
     share: range,
     picture_size: tuple[int, int] | None,
 ) -> Batches:
