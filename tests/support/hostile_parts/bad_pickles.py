@@ -36,10 +36,10 @@ def greedy() -> Iterator[tuple[str, bytes]]:
     yield "a key whose hash takes 2^100 steps", whole(b"}" + DOUBLED + b"K\x01s")
     yield "a value that prints as 2^100 letters", whole(DOUBLED)
     yield "lists in lists, 100,000 deep", whole(b"]" * 100_000 + b"a" * 99_999)
-    yield "tuples in tuples, 1,000,000 deep", whole(b")" + b"\x85" * 1_000_000)
+    yield "tuples in tuples, 200,000 deep", whole(b")" + b"\x85" * 200_000)
     yield "mappings in mappings, 100,000 deep", whole(b"}" + b"K\x01}" * 100_000 + b"s" * 100_000)
-    yield "a million marks", whole(b"(" * 1_000_000)
-    yield "five million values", whole(b"](" + b"N" * 5_000_000 + b"e")
+    yield "200,000 marks", whole(b"(" * 200_000)
+    yield "three million values", whole(b"](" + b"N" * 3_000_000 + b"e")
     yield "a list that holds itself", whole(b"]q\x00h\x00a")
     yield "a mapping that holds itself", whole(b"}q\x00" + unicode("model.1.weight") + b"h\x00s")
     yield "keys that all have one hash", whole(b"}(" + b"".join(_colliding()) + b"u")
@@ -49,19 +49,19 @@ def greedy() -> Iterator[tuple[str, bytes]]:
 
 def _many_times() -> Iterator[tuple[str, bytes]]:
     """Yield (name, pickle) of those in which one large thing stands, or is copied, very often."""
-    million = b"](" + b"N" * 1_000_000 + b"e"
-    twice = million + b"q\x000](" + b"h\x00" * 1_000_000 + b"e"
-    yield "a million references to a list of a million", whole(b"}" + unicode("weights") + twice + b"s")
+    many = b"](" + b"N" * 200_000 + b"e"
+    twice = many + b"q\x000](" + b"h\x00" * 200_000 + b"e"
+    yield "200,000 references to a list of 200,000", whole(b"}" + unicode("weights") + twice + b"s")
     for name, item in {"torch Size": b"K\x01", "collections OrderedDict": b"K\x01N\x86"}.items():
         long = b"](" + item * 50_000 + b"e"
         function = b"c" + name.replace(" ", "\n").encode() + b"\nq\x010"
-        made = function + long + b"\x85q\x020](" + b"h\x01h\x02R" * 300_000 + b"e"
-        yield f"300,000 calls of {name} with a list of 50,000", whole(made)
+        made = function + long + b"\x85q\x020](" + b"h\x01h\x02R" * 60_000 + b"e"
+        yield f"60,000 calls of {name} with a list of 50,000", whole(made)
     yield "a function whose name prints as 2^100 letters", whole(DOUBLED + unicode("f") + b"\x93)R", 4)
-    many = b"".join(b"cm\nf%d\n)R" % n for n in range(400_000))
-    yield "400,000 functions", whole(b"](" + many + b"e")
+    many = b"".join(b"cm\nf%d\n)R" % n for n in range(80_000))
+    yield "80,000 functions", whole(b"](" + many + b"e")
     long_name = b"cm\n" + b"x" * 10_000_000 + b"\nq\x000"
-    yield "300,000 calls of a function with a long name", whole(long_name + b"](" + b"h\x00)R" * 300_000 + b"e")
+    yield "60,000 calls of a function with a long name", whole(long_name + b"](" + b"h\x00)R" * 60_000 + b"e")
     begin = unicode("module." * 2_000_000 + "weight")
     storage = b"(" + unicode("storage") + b"ctorch\nFloatStorage\n" + unicode("0") + unicode("cpu") + b"K\x01tQ"
     tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89}tR"

@@ -23,8 +23,10 @@ from vidtrans.errors import VidtransError
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.formats.foreign import ForeignFormat
 from vidtrans.models.model_file import file_in_folder
+from vidtrans.models.onnx import trial
 from vidtrans.pairing.base import make_pairing
 import torch
+trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
 found = []
 for line in sys.stdin:
     began, given = time.monotonic(), Path(json.loads(line))
