@@ -41,34 +41,40 @@ for path in sys.argv[2:]:
 """
 
 
-@pytest.fixture(scope="module")
-def marker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("marked") / "marker"
+def test_hostile_files_are_many_and_do_what_is_said_of_them(tmp_path: Path) -> None:
+    """One test: writing them takes seconds, which each process that runs tests would spend again."""
+    marker = tmp_path / "marker"
+    hostile = write_hostile(tmp_path / "files", marker)
+    assert not marker.exists(), "code ran while they were written"
+    check_number_and_names(hostile)
+    check_bomb(hostile)
+    check_code_runs(hostile, marker)
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory, marker: Path) -> list[Hostile]:
-    return write_hostile(tmp_path_factory.mktemp("hostile") / "files", marker)
-
-
-def test_hostile_files_are_many_and_each_has_a_name_of_its_own(hostile: list[Hostile]) -> None:
+def check_number_and_names(hostile: list[Hostile]) -> None:
     assert [name for name, count in Counter(entry.name for entry in hostile).items() if count > 1] == []
     assert sum(entry.refused for entry in hostile) >= 200
     assert [entry.name for entry in hostile if not os.path.lexists(entry.path)] == []
 
 
-def test_code_in_pickles_runs_for_a_careless_reader(hostile: list[Hostile], marker: Path, tmp_path: Path) -> None:
+def check_bomb(hostile: list[Hostile]) -> None:
+    """It is a gigabyte of zeros."""
+    bomb = next(entry for entry in hostile if entry.name == "a gigabyte in a megabyte")
+    assert bomb.path.stat().st_size < 2 << 20
+    with zipfile.ZipFile(bomb.path) as archive:
+        assert archive.getinfo("archive/data/0").file_size == 1 << 30
+        with archive.open("archive/data/0") as record:
+            assert record.read(1 << 20) == bytes(1 << 20)
+
+
+def check_code_runs(hostile: list[Hostile], marker: Path) -> None:
+    """A careless reader runs the code of each pickle that has some."""
     paths = [str(entry.path) for entry in hostile if entry.runs]
     assert len(paths) >= 40
     done = subprocess.run(
-        [sys.executable, "-c", CARELESS, str(marker), *paths], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", CARELESS, str(marker), *paths], capture_output=True, text=True, check=True
     )
     assert [line for line in done.stderr.splitlines() if line in paths] == []
-
-
-def test_nothing_ran_while_they_were_written(hostile: list[Hostile], marker: Path) -> None:
-    assert len(hostile) > 0
-    assert not marker.exists()
 
 
 @pytest.mark.parametrize("views", [False, True])
@@ -90,15 +96,6 @@ def test_an_onnx_file_made_by_hand_runs() -> None:
     image = np.random.default_rng(0).random((1, 3, 4, 5), dtype=np.float32)
     expected = np.repeat(image.sum(1, keepdims=True) * 0.1, 3, axis=1)
     assert np.allclose(session.run(None, {"x": image})[0], expected, atol=1e-6)
-
-
-def test_the_bomb_is_a_gigabyte_of_zeros(hostile: list[Hostile]) -> None:
-    bomb = next(entry for entry in hostile if entry.name == "a gigabyte in a megabyte")
-    assert bomb.path.stat().st_size < 2 << 20
-    with zipfile.ZipFile(bomb.path) as archive:
-        assert archive.getinfo("archive/data/0").file_size == 1 << 30
-        with archive.open("archive/data/0") as record:
-            assert record.read(1 << 20) == bytes(1 << 20)
 
 
 def test_a_system_that_cannot_make_one_leaves_it_out(tmp_path: Path) -> None:

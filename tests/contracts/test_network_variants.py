@@ -21,7 +21,7 @@ from vidtrans.settings import Table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS, OVERFITTED = 5, 12
+STEPS, OVERFITTED = 2, 12
 
 
 def cases(registry: Registry) -> list[tuple[str, Table]]:

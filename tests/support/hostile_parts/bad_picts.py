@@ -53,7 +53,7 @@ SHAPES: dict[str, Callable[[Shapes], Any]] = {
     "no entries": lambda shapes: [],
     "a mapping of entries": lambda shapes: {entry["name"]: entry["shape"] for entry in shapes},
     "entries that are text": lambda shapes: [entry["name"] for entry in shapes],
-    "200,000 empty weights": lambda shapes: [{"name": f"x{n}", "shape": [0]} for n in range(200_000)],
+    "50,000 empty weights": lambda shapes: [{"name": f"x{n}", "shape": [0]} for n in range(50_000)],
     "names of an older version": _renamed("conv2d", "conv"),
     "separable convolutions": _renamed("conv2d/kernel", "separable_conv2d/depthwise_kernel"),
     "a discriminator's names": _renamed("generator/", "discriminator/"),

@@ -64,7 +64,7 @@ MANIFESTS: dict[str, Callable[[Manifest], object]] = {
     "a variable too few": lambda manifest: manifest.pop("Variable_47"),
     "a variable too many": lambda manifest: manifest.update(Variable_48=manifest[SHIFT]),
     "an entry that is a list": lambda manifest: manifest.update({SHIFT: []}),
-    "200,000 variables": lambda manifest: manifest.update({f"x{n}": manifest[SHIFT] for n in range(200_000)}),
+    "50,000 variables": lambda manifest: manifest.update({f"x{n}": manifest[SHIFT] for n in range(50_000)}),
 }
 TEXTS = {
     "nothing": b"",

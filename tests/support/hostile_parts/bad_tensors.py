@@ -145,7 +145,7 @@ def bad_values(state: OrderedDict[str, Tensor]) -> Iterator[tuple[str, OrderedDi
     yield "one too many", OrderedDict([*state.items(), ("model.99.surprise", one)]), "model.99.surprise", True
     twice = OrderedDict([*state.items(), *((f"module.{n}", v) for n, v in state.items())])
     yield "twice, with and without a prefix", twice, "", True
-    yield "of 20,000 keys", OrderedDict((f"model.{n}.weight", one[0, 0, 0, 0]) for n in range(20_000)), "", True
+    yield "of 5,000 keys", OrderedDict((f"model.{n}.weight", one[0, 0, 0, 0]) for n in range(5_000)), "", True
     negative = OrderedDict(state)
     variance = next(name for name in state if name.endswith("running_var"))
     negative[variance] = -torch.ones_like(state[variance])
