@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
@@ -157,6 +158,7 @@ def toy_run(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
 
 class ToyLoader:
     crop = (32, 32)
+    growth = PictureGrowth((PictureScale((32, 32)),))
 
     def make(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng(step)

@@ -14,6 +14,7 @@ import numpy as np
 from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.background_plate import MotionWeights
 from vidtrans.data.dataset import Pair
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.flow.history import no_history
 from vidtrans.machine import cores
 from vidtrans.pairing.base import Pairing
@@ -59,9 +60,10 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Batches(Protocol):
-    """A source of batches. ``crop`` is the (width, height) of its pictures."""
+    """A source of batches. ``crop`` is the (width, height) of its pictures; ``growth`` has those of each step."""
 
     crop: tuple[int, int]
+    growth: PictureGrowth
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0."""
@@ -79,14 +81,15 @@ class NoiseLoader:
     ) -> None:
         self.crop, self.pairing, self.batch = size, pairing, batch
         self.plate, self.recurrent = plate, recurrent
+        self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of a step."""
-        rng = np.random.default_rng(step)
+        rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
         count = len(self.pairing.offsets) * self.pairing.pictures_per_frame
         rows = []
         for _ in range(self.batch):
-            frames = [rng.integers(0, 256, (self.crop[1], self.crop[0], 3), dtype=np.uint8) for _ in range(count)]
+            frames = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
             given = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
             given = _extended(given, frames[-1] if self.plate else None, self.recurrent)
             rows.append((to_planes(given), to_planes(frames[-1])))
@@ -104,7 +107,7 @@ class Loader:
     as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: the pairs of a step
     that this process makes (by default all); ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input;
     ``motion`` gives the weights; ``recurrent``: adds channels of an empty history to each input; ``whole``: leaves
-    jitter, crop and flip to the device, where ``can_transform_later`` allows it.
+    jitter, crop and flip to the device, where ``can_transform_later`` allows it, and pictures are not scaled down.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Loader:
         self.jitter, self.flip, self.plate, self.motion, self.recurrent = jitter, flip, plate, motion, recurrent
         sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several sizes
         self.crop = crop_size(sizes, crop, multiple)
+        self.growth = PictureGrowth((PictureScale(self.crop),))
         self.max_pixels = max(width * height for width, height in sizes)
         self.whole = whole and len(sizes) == 1 and can_transform_later(pairing, motion)
         self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
@@ -146,19 +150,22 @@ class Loader:
         examples, pictures = zip(*drawn, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
         pixel_weights = None if self.motion is None else np.stack(weights)
-        return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, self.whole)
+        whole = self.whole and self.growth.at(step).crop == self.crop
+        return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, whole)
 
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
         target = self.read(self.pairs[index].target)
         size = (target.shape[1], target.shape[0])
-        example = Example(index, draw_geometry(rng, size, self.crop, self.jitter, self.flip))
+        scale = self.growth.at(position // self.batch)
+        example = Example(index, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip))
         return example, self.pictures(example, rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the input (C, H, W) uint8, the target (3, H, W) uint8 and the weights of an example."""
         pair, geometry = self.pairs[example.index], example.geometry
-        place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if self.whole else geometry.apply
+        whole = self.whole and geometry.crop == self.crop
+        place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         given = with_clock(self.pairing.training_input([place(f) for f in frames], rng), pair.phase)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)

@@ -10,6 +10,7 @@ import numpy as np
 
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import CACHE_BYTES, Example, TrainingBatch, order, prefetched, to_planes
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.video.images.picture import picture_size, read_picture
@@ -72,22 +73,24 @@ class UnpairedLoader:
         self.num_frames, self.share = num_frames, range(batch) if share is None else share
         sizes = sorted({picture_size(p.target) for p in pairs})
         self.crop = crop_size(sizes, crop, multiple)
+        self.growth = PictureGrowth((PictureScale(self.crop),))
         self.max_pixels = max(width * height for width, height in sizes)
         self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0."""
         positions = [step * self.batch + k for k in self.share]
-        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE + p) for p in positions), strict=True)
+        scale = self.growth.at(step)
+        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE + p, scale) for p in positions), strict=True)
         others = len(self.domains) - 1
-        drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p) for p in positions]
+        drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p, scale) for p in positions]
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop), prefetched by threads."""
         return prefetched(self.make, first, stop)
 
-    def _draw(self, domain: _Domain, position: int, key: int) -> tuple[Example, np.ndarray]:
+    def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
         """Return the example at a ``position`` of the domain's examples, and its (3·F, H, W) uint8."""
         count = len(domain.rows)
         epoch = domain.number * EPOCHS + position // count
@@ -95,7 +98,7 @@ class UnpairedLoader:
         frames = [self.read(domain.pairs[number].target) for number in row]
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (frames[0].shape[1], frames[0].shape[0])
-        geometry = draw_geometry(rng, size, self.crop, self.jitter, self.flip)
+        geometry = draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
         return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])
 
 
@@ -103,12 +106,14 @@ class UnpairedNoise:
     """Batches of noise in the form of ``UnpairedLoader``, to time training before there are pictures."""
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
-        self.crop, self.shape = size, (batch, 3 * num_frames, size[1], size[0])
+        self.crop, self.batch, self.channels = size, batch, 3 * num_frames
+        self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of a step."""
-        rng = np.random.default_rng(step)
-        inputs, targets = (rng.integers(0, 256, self.shape, dtype=np.uint8) for _ in range(2))
+        rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
+        shape = (self.batch, self.channels, height, width)
+        inputs, targets = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
         return TrainingBatch(inputs, targets)
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:

@@ -120,6 +120,10 @@ class TrainingSettings:
     )
     lr_warmup_steps: int = setting(0, "steps over which the learning rate rises from 0", low=0)
     crop_size: int | None = setting(256, 'side in pixels of the random crop; "none" for whole pictures', low=16)
+    grow_from: int = setting(
+        0, "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size", low=0
+    )
+    grow_share: float = setting(0.5, "with grow_from: share of the run before full size", low=0.0, high=1.0)
     jitter: float = setting(286 / 256, "factor by which pictures are enlarged before the crop", low=1.0, high=2.0)
     flip: bool = setting(True, "mirror half of the pairs, left to right")
     precision: str = setting(
@@ -211,6 +215,8 @@ class TrainingSettings:
         others = {key for method in METHODS.values() for key in method.settings} - set(self.method_settings)
         if not self.compile:
             others.add("compile")
+        if not self.grow_from:
+            others |= {"grow_from", "grow_share"}
         return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:

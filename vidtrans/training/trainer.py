@@ -87,6 +87,8 @@ class TrainingState:
             self.rollouts.restore(state["rollouts"])
         self.step, self.rows, self.history = int(state["step"]), state["rows"].tolist(), list(state["history"])
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
+        # As it was planned: a run that is asked for more steps goes on at full size.
+        self.loader.growth = self.loader.growth.of_run(self.history[0])
 
     def losses_csv(self) -> bytes:
         """Return the losses as CSV."""
@@ -260,18 +262,31 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the typical seconds of a step, by a short trial that changes ``run``, in all processes together."""
-    dist, gan_start = run.model.dist, run.model.settings.gan_start
+    """Return the mean of the run's seconds per step, by a short trial that changes ``run``, in all processes together.
+
+    Each size of its pictures is tried, with and without the adversarial loss where that comes late.
+    """
+    gan_start, growth, seconds = run.model.settings.gan_start, run.loader.growth, 0.0
+    for start, end, run.loader.growth in growth.parts():
+        early = max(0.0, min(end, gan_start) - start)
+        seconds += _seconds_at_one_size(run, early, end - start - early)
+    run.loader.growth = growth
+    return run.model.dist.mean([seconds])[0]
+
+
+def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
+    """Return the seconds of shares of a step without (``early``) and with (``late``) the adversarial loss."""
+    dist = run.model.dist
     batches = enumerate(_batches(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _trial(run, batches, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
     count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
     seconds = 0.0
-    for share, progress in ((gan_start, 0.0), (1 - gan_start, 1.0)):
+    for share, progress in ((early, 0.0), (late, 1.0)):
         if share:
             seconds += share * statistics.median(_trial(run, batches, progress) for _ in range(count))
-    return dist.mean([seconds])[0]
+    return seconds
 
 
 def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:

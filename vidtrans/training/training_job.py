@@ -16,6 +16,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
+from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
@@ -184,6 +185,15 @@ class TrainingJob:
                     f"this {kind} needs {network.smallest} a side",
                     "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
+        settings = self.settings
+        loader.growth = plan_growth(
+            loader.crop,
+            settings.grow_from,
+            settings.grow_share,
+            total,
+            multiple=method.networks["generator"].multiple,
+            smallest=max(network.smallest for network in method.networks.values()),
+        )
         return TrainingState(
             folder,
             method,

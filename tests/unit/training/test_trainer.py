@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.errors import Interrupted
 from vidtrans.events import Note, Progress, Stop, silent
@@ -30,6 +31,7 @@ class Numbers:
     """Batches that are made up."""
 
     crop = (8, 8)
+    growth = PictureGrowth((PictureScale((8, 8)),))
 
     def make(self, step: int) -> TrainingBatch:
         x = np.random.default_rng(step).uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)

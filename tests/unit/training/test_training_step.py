@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidtrans as api
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Stop, silent
@@ -93,6 +94,7 @@ class Pictures:
     """Batches that are made up: colours of a grey picture."""
 
     crop = (16, 16)
+    growth = PictureGrowth((PictureScale((16, 16)),))
 
     def __init__(self, batch: int = 3, only: int | None = None) -> None:
         self.batch, self.only = batch, only

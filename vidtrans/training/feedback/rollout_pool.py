@@ -109,6 +109,8 @@ class RolloutPool:
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
         self._max_length = round(MIN_LENGTH + grown * (self.settings.max_own_outputs - MIN_LENGTH))
+        crop = (batch.targets.shape[3], batch.targets.shape[2])  # a run whose pictures grow begins with smaller ones
+        self.slots = [r if r is not None and r.example.geometry.crop == crop else None for r in self.slots]
         ready = [i for i, rollout in enumerate(self.slots) if rollout is not None]
         rng.shuffle(ready)
         fraction = self.settings.own_output_fraction

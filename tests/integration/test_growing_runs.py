@@ -1,0 +1,144 @@
+"""Runs whose pictures grow: the same bytes however often they are stopped, any method, and what they cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY, refuse, said, tiny_flags
+from clips import moving_frames, write_clip
+
+import vidtrans as api
+from vidtrans.data.loading import Loader, TrainingBatch
+from vidtrans.errors import Interrupted
+from vidtrans.events import Progress, Stop
+from vidtrans.models.model_file import load_generator, read_record
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TINY = TINY | {"dataset": TINY["dataset"] | {"size": "48"}}  # of 64x48
+NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
+GROWING = {"grow_from": 24, "steps": 8, "jitter": 1.0}  # crops of 32x32 for 4 steps, then of 64x48
+METHODS: dict[str, dict[str, Any]] = {
+    "pix2pix": {},
+    "recurrent": {"recurrent": True, "lambda_temporal": 1.0, "batch_size": 4, "recurrent_fraction": 0.9},
+    "cyclegan": {"method": "cyclegan", "gan_mode": "least-squares", "pool_size": 4, "lambda_l1": 0.0},
+}
+
+
+def tables(**training: Any) -> dict[str, dict[str, Any]]:
+    return NETWORKS | {"training": TINY["training"] | training}
+
+
+@pytest.fixture
+def paired(clip: Path) -> str:
+    api.make_dataset(clip, settings=TINY)
+    return "clip.dataset"
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, ...]]:
+    """The (height, width) of the batches that were made, by their step."""
+    made: dict[int, tuple[int, ...]] = {}
+    make = Loader.make
+
+    def recorded(self: Loader, step: int) -> TrainingBatch:
+        batch = make(self, step)
+        made[step] = batch.targets.shape[2:]
+        return batch
+
+    monkeypatch.setattr(Loader, "make", recorded)
+    return made
+
+
+def stopped_after(step: int, *arguments: Any, **options: Any) -> None:
+    stop = Stop()
+
+    def hear(event: object) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done >= step:
+            stop.request(130)
+
+    with pytest.raises(Interrupted):
+        api.train(*arguments, report=hear, stop=stop, **options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(clip: Path, name: str) -> None:
+    other = ["other.mp4"] if METHODS[name].get("method") else []
+    for path in other:
+        write_clip(Path(path), moving_frames(12, shots=(0, 6)))
+    api.make_dataset(clip, "clip.dataset", settings=TINY, **({"unpaired": other} if other else {}))
+    settings = tables(**GROWING | METHODS[name])
+    api.train("clip.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
+    for step in (3, 4, 5):
+        stopped_after(step, "clip.dataset", "parts.safetensors", settings=settings)
+    api.train("clip.dataset", "parts.safetensors", settings=settings)
+    assert Path("parts.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    at_once = tables(**GROWING | METHODS[name] | {"grow_from": 0})
+    api.train("clip.dataset", "full.safetensors", settings=at_once)
+    weights = [read_record(Path(f"{n}.safetensors")).weights for n in ("whole", "full")]
+    assert weights[0] != weights[1]
+
+
+def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_again(
+    paired: str, sizes: dict[int, tuple[int, ...]]
+) -> None:
+    api.train(paired, "a.safetensors", settings=tables(**GROWING))
+    assert [sizes[step] for step in range(8)] == [(32, 32)] * 4 + [(48, 64)] * 4
+    sizes.clear()
+    api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 24}))
+    assert min(sizes) == 8, "it began anew"
+    assert set(sizes.values()) == {(48, 64)}
+
+
+def test_settings_that_change_nothing_are_no_other_run(paired: str) -> None:
+    api.train(paired, "a.safetensors", settings=tables(steps=2))
+    assert api.train(paired, "a.safetensors", settings=tables(steps=2, grow_share=0.7))["cached"]
+
+
+def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of 32 rows takes 1 s here and one of 48 rows 4 s: 100 s are 40 steps, half of them small."""
+    from vidtrans.training import trainer
+
+    take, trial = trainer._take, trainer._trial
+    heights: list[int] = []
+
+    def watched(run: Any, batch: Any, **options: Any) -> dict[str, float]:
+        heights.append(batch.targets.shape[2])
+        return take(run, batch, **options)
+
+    def timed(*arguments: Any) -> float:
+        trial(*arguments)
+        return {32: 1.0, 48: 4.0}[heights[-1]]
+
+    monkeypatch.setattr(trainer, "_take", watched)
+    monkeypatch.setattr(trainer, "_trial", timed)
+    settings = tables(grow_from=24, jitter=1.0)
+    del settings["training"]["steps"]
+    plan = api.train(paired, "a.safetensors", minutes=100 / 60, settings=settings, dry_run=True)
+    assert plan["steps"] == 40
+
+
+def test_crops_that_cannot_be_smaller_are_one_line(paired: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refuse(
+        capsys, 2, "train", paired, *tiny_flags("generator", "discriminator", "training"), "--set=grow_from=64"
+    )
+    assert "training.grow_from=64" in line
+
+
+def test_a_model_of_small_pictures_is_where_a_run_on_large_ones_begins(
+    clip: Path, paired: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between runs: a fully convolutional generator takes the weights of another size as they are."""
+    small = TINY | {"dataset": TINY["dataset"] | {"size": "32"}}
+    api.make_dataset(clip, "small.dataset", settings=small)
+    api.train("small.dataset", "small.safetensors", settings=tables(steps=2))
+    flags = [
+        f for f in tiny_flags("generator", "discriminator", "training") if "warmup" not in f and "training.lr" not in f
+    ]
+    frozen = [*flags, "--set=training.steps=1", "--set=training.lr=0.0"]
+    said(capsys, 0, "train", paired, "-o", "large.safetensors", "--from", "small.safetensors", *frozen)
+    begun, now = (dict(load_generator(Path(f"{n}.safetensors"))[0].named_parameters()) for n in ("small", "large"))
+    assert [read_record(Path(f"{n}.safetensors")).size for n in ("small", "large")] == [32, 48]
+    assert {name for name in begun if not begun[name].equal(now[name])} == set()
