@@ -21,6 +21,7 @@ MAX_PICTURES = 32  # of a set that are looked at
 MAX_SIDE = 256  # pixels: of larger pictures a part is looked at, since scaling hides blur
 PATCHES = 48  # of a picture, of each of the network's layers
 CHANNELS = (32, 64, 96)  # of the random network
+LEAST_SHARE = 0.1  # of the usual channel, and of the layer in which domains differ most: less is no unit to count in
 BANDS = 256  # patches whose distances to all others are in memory at once
 APART = 1e-3  # a distance between domains, of standardised features, from which a score means something
 
@@ -74,42 +75,53 @@ class DomainDistance:
 
     The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance as KID is (Bińkowski et al.,
     ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, and no outlier decides it. Patches of
-    one picture are alike, so pairs of them are left out. Channels count by their deviation in the target.
+    one picture are alike, so pairs of them are left out. Channels count by their deviation in the target, and layers by
+    what lies between the domains in them: ``same`` between halves of the target, ``other`` to the source.
     """
 
     describe: Describe
     target: list[PatchSet]
     scale: list[tuple[np.ndarray, np.ndarray]]
-    same: float
-    other: float
+    same: np.ndarray
+    other: np.ndarray
 
     @classmethod
     def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
         """Look at both domains: at least two pictures of the source and four of the target."""
         found = describe(evenly(targets))
-        scale = [(p.mean((0, 1)), p.std((0, 1)) + 1e-3 * max(float(p.std()), 1e-9)) for p in found]
+        scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
         whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
         target = [PatchSet.of(p) for p in whole]
         # Halves in time, not every other frame: neighbours in a clip are the same picture twice.
         halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
-        same = float(np.mean([first.distance(second) for first, second in halves]))
-        bare = cls(describe, target, scale, 0.0, 1.0)
-        return cls(describe, target, scale, same, bare.raw(sources))
+        same = np.array([first.distance(second) for first, second in halves])
+        bare = cls(describe, target, scale, same, same)
+        return cls(describe, target, scale, same, bare.by_layer(sources))
 
-    def raw(self, pictures: Pictures) -> float:
-        """Return the distance as it is, in deviations of the target's features, the mean over the layers."""
+    def by_layer(self, pictures: Pictures) -> np.ndarray:
+        """Return the distances of at least two pictures in each layer, in deviations of the target's features."""
         found = self.describe(evenly(pictures))
         sides = [PatchSet.of((p - m) / d) for p, (m, d) in zip(found, self.scale, strict=True)]
-        return float(np.mean([side.distance(target) for side, target in zip(sides, self.target, strict=True)]))
+        return np.array([side.distance(target) for side, target in zip(sides, self.target, strict=True)])
 
     @property
     def tells_apart(self) -> bool:
-        """Whether the source is further from the target than its halves are from each other."""
-        return self.other - self.same > APART
+        """Whether the source is further from the target than its halves are from each other, in any layer."""
+        return bool((self.other - self.same).max() > APART)
 
     def __call__(self, pictures: Pictures) -> float | None:
         """Return the distance of at least two pictures, about 0 to 1; None where it does not tell the domains apart."""
-        return (self.raw(pictures) - self.same) / (self.other - self.same) if self.tells_apart else None
+        if not self.tells_apart:
+            return None
+        between = self.other - self.same
+        weights = 1 / np.maximum(between, LEAST_SHARE * between.max())
+        return float(weights @ (self.by_layer(pictures) - self.same) / (weights @ between))
+
+
+def _deviations(patches: np.ndarray) -> np.ndarray:
+    """Return the deviation of each channel, (C,); those that hardly vary count no more than as a part of the layer."""
+    own: np.ndarray = patches.std((0, 1))
+    return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
 
 def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -151,15 +163,17 @@ def _part(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _random_network(seed: int) -> Callable[[Tensor], list[Tensor]]:
-    """Return three strided convolutions with orthogonal weights, which give what each of them finds."""
+    """Return three strided convolutions, which give what each of them finds."""
     import torch
     from torch.nn import functional as F
 
     random = torch.Generator().manual_seed(seed)
     kernels, channels = [], 3
     for outputs in CHANNELS:
-        kernel = torch.empty(outputs, channels, 3, 3)
-        kernels.append(torch.nn.init.orthogonal_(kernel, gain=2**0.5, generator=random))
+        kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
+        # Three of four see differences of neighbours alone: sums would hide blur and grain.
+        kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
+        kernels.append(kernel)
         channels = outputs
 
     def features(x: Tensor) -> list[Tensor]:

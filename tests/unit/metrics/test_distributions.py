@@ -1,0 +1,124 @@
+"""Distances between sets of pictures that show different things."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vidtrans.metrics.distributions import DomainDistance, PatchSet, evenly, network_patches, random_patches
+
+Pictures = list[np.ndarray]
+
+
+def scenes(first: int, count: int = 8, side: int = 72) -> Pictures:
+    """Discs on a ground, other ones in each picture."""
+    made = []
+    for number in range(first, first + count):
+        random = np.random.default_rng(number)
+        picture = np.full((side, side + 8, 3), 90, np.uint8)
+        for _ in range(14):
+            centre = (int(random.integers(side)), int(random.integers(side)))
+            colour = [int(v) for v in random.integers(30, 226, 3)]
+            cv2.circle(picture, centre, int(random.integers(3, 12)), colour, -1, cv2.LINE_AA)
+        made.append(picture)
+    return made
+
+
+def look(picture: np.ndarray) -> np.ndarray:
+    """Print an orange picture with lines."""
+    grey = picture.mean(2, keepdims=True)
+    coloured = np.clip(grey * np.array([1.1, 0.8, 0.4]), 0, 255)
+    coloured[::4] *= 0.4
+    return coloured.astype(np.uint8)
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(picture, (0, 0), 2)
+
+
+@pytest.fixture(scope="module")
+def distance() -> DomainDistance:
+    return DomainDistance.between(random_patches(), scenes(0), [look(p) for p in scenes(100)])
+
+
+def score(distance: DomainDistance, pictures: Pictures) -> float:
+    found = distance(pictures)
+    assert found is not None
+    return found
+
+
+def test_the_source_is_at_one_and_the_look_of_other_scenes_near_nothing(distance: DomainDistance) -> None:
+    assert score(distance, scenes(0)) == pytest.approx(1)
+    assert abs(score(distance, [look(p) for p in scenes(50)])) < 0.15
+
+
+@pytest.mark.parametrize("harm", [blurred, lambda p: 255 - p, lambda p: p[..., ::-1].copy()])
+def test_harm_is_further_away(harm: object, distance: DomainDistance) -> None:
+    made = [look(p) for p in scenes(50)]
+    assert score(distance, [harm(p) for p in made]) > score(distance, made) + 0.15  # type: ignore[operator]
+
+
+def test_half_the_way_lies_between(distance: DomainDistance) -> None:
+    half = [np.rint((p.astype(float) + look(p)) / 2).astype(np.uint8) for p in scenes(50)]
+    assert 0.1 < score(distance, half) < 0.9
+
+
+def test_the_same_pictures_have_the_same_distance(distance: DomainDistance) -> None:
+    torch.manual_seed(3)
+    again = DomainDistance.between(random_patches(), scenes(0), [look(p) for p in scenes(100)])
+    made = [blurred(look(p)) for p in scenes(50)]
+    assert score(again, made) == score(distance, made)
+
+
+def test_domains_that_do_not_differ_have_no_scale() -> None:
+    alike = DomainDistance.between(random_patches(), scenes(0), scenes(0))
+    assert not alike.tells_apart
+    assert alike([blurred(p) for p in scenes(50)]) is None
+
+
+def test_pictures_of_other_sizes_are_compared(distance: DomainDistance) -> None:
+    made = [look(p) for p in scenes(50, side=120)]
+    assert abs(score(distance, made)) < 0.4
+
+
+def test_flat_pictures_are_no_crash() -> None:
+    flat = [np.full((40, 40, 3), 20 * i, np.uint8) for i in range(6)]
+    found = DomainDistance.between(random_patches(), scenes(0, 4), flat)(flat)
+    assert found is not None
+    assert np.isfinite(found)
+
+
+def test_one_picture_is_no_set(distance: DomainDistance) -> None:
+    with pytest.raises(ValueError, match="two of them"):
+        distance(scenes(0, 1))
+
+
+def test_the_energy_distance_is_that_of_its_definition() -> None:
+    random = np.random.default_rng(0)
+    first, second = (random.normal(size=(3, 4, 5)).astype(np.float32) for _ in range(2))
+
+    def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+        return float(np.mean([np.linalg.norm(a[i] - b[j]) for a, b in pairs for i in range(4) for j in range(4)]))
+
+    across = mean([(a, b) for a in first for b in second])
+    within = [mean([(s[i], s[j]) for i in range(3) for j in range(3) if i != j]) for s in (first, second)]
+    expected = (2 * across - sum(within)) / 5**0.5
+    assert PatchSet.of(first).distance(PatchSet.of(second)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_pictures_are_chosen_over_the_whole_set() -> None:
+    pictures = [np.full((1, 1, 3), i, np.uint8) for i in range(100)]
+    assert [int(p[0, 0, 0]) for p in evenly(pictures, 3)] == [0, 50, 99]
+    assert len(evenly(pictures[:2], 3)) == 2
+
+
+def test_a_network_tells_scenes_by_their_look_too() -> None:
+    describe = network_patches()
+    if describe is None:
+        pytest.skip("no network of features is installed")
+    made = DomainDistance.between(describe, scenes(0), [look(p) for p in scenes(100)])
+    near = score(made, [look(p) for p in scenes(50)])
+    assert abs(near) < 0.2
+    assert score(made, [blurred(look(p)) for p in scenes(50)]) > near + 0.15
