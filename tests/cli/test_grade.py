@@ -103,12 +103,32 @@ def test_the_colours_of_a_still_that_shows_something_else(sides: tuple[Path, Pat
     assert "delta_e" not in table
 
 
+def test_the_colours_of_footage_without_pairs(sides: tuple[Path, Path], capsys: Capsys) -> None:
+    """Other frames of the same scene: all of its colours are brought over, not its tones alone."""
+    others = pictures("others", film(colourful(12)[6:]))
+    apart = {}
+    for method in ("tones", "linear", "transport"):
+        output = f"{method}.cube"
+        table = said_json(capsys, "grade", sides[0], others, "--unpaired", "--method", method, "-o", output)
+        assert table["frames"] == COUNT
+        said(capsys, 0, "stylize", sides[0] / "000.png", "--model", output, "-o", f"{method}.png")
+        made = cv2.imread(f"{method}.png")[..., ::-1].astype(int)
+        apart[method] = np.abs(made - film(colourful(1))[0]).mean()
+    assert apart["linear"] < 0.7 * apart["tones"]
+    assert apart["transport"] < 0.7 * apart["tones"]
+    assert "up to date" in said(
+        capsys, 0, "grade", sides[0], others, "--unpaired", "--method", "tones", "-o", "tones.cube"
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "status", "line"),
     [
         (lambda b, a: ["grade", b, "none.png"], 3, "no such file"),
         (lambda b, a: ["grade", b, a, "-o", "g.png"], 2, "a grade is a .safetensors or .cube file"),
         (lambda b, a: ["grade", b, a, "--nodes", "1"], 2, "a table has 2 to 65"),
+        (lambda b, a: ["grade", b, a, "--method", "linear"], 2, "leave it out, or add --unpaired"),
+        (lambda b, a: ["grade", b, a, "--unpaired", "--method", "best"], 2, "'best'"),
         (lambda b, a: ["grade", b / "000.png", a], 2, "give as many of both"),
         (lambda b, a: ["grade", __file__, a], 3, "test_grade.py"),
     ],

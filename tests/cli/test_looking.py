@@ -30,6 +30,7 @@ from vidtrans.clips.sampling import spread_numbers
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
+from vidtrans.models.colour_grade import colours_path, save_grade
 from vidtrans.pipeline import demo
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
@@ -220,6 +221,22 @@ def test_a_grid_of_what_is_worth_a_look(clip: Path, tiny_model: Path) -> None:
     ]
     assert Path("clip.try.png").is_file()
     assert vidtrans_json("try", clip, "--model", tiny_model)["cached"]
+
+
+def test_a_grid_shows_the_colour_map_of_the_same_domains(clip: Path, tiny_model: Path) -> None:
+    """A map that lies beside a model has a column, in which nothing but colours move."""
+    model = Path("own.safetensors")
+    model.write_bytes(tiny_model.read_bytes())
+    save_grade(colours_path(model), np.zeros((2, 2, 2, 3)), "black", {})
+    asked = ("try", clip, "--model", model, "--vary", "strength=0", "--frames", 1, "-o", "t.png")
+    assert vidtrans_json(*asked)["columns"] == ["source", "own", "--strength 0", "colours alone"]
+    grid = read_picture(Path("t.png"))
+    top = grid.shape[0] - 48 - GAP - 20
+    assert grid[top : top + 48, GAP + 3 * (64 + GAP) :][:, :64].max() == 0
+    save_grade(colours_path(model), np.ones((2, 2, 2, 3)), "white", {})
+    assert not vidtrans_json(*asked, "--overwrite")["cached"]
+    both = ("--model", colours_path(model), "--frames", 1, "-o", "u.png")
+    assert vidtrans_json("try", clip, "--model", model, *both)["columns"].count("colours alone") == 0
 
 
 def test_a_grid_of_chosen_settings_shows_just_what_a_render_would(clip: Path, tiny_model: Path) -> None:

@@ -17,6 +17,7 @@ from vidtrans.grading.samples import ColourSamples
 
 COUNT = 20_000  # colours of each side that are transported
 ROUNDS = 20  # of three directions each
+SHARE = 0.5  # of the way from the linear map: all of it, a grey wall takes the colour of a meadow that is as large
 NOISE = 0.02  # of full scale: deviations below it tell noise from noise
 STEEPEST = 3.0  # a slope above it would show the steps of 8 bits, one below its inverse flattens the picture
 
@@ -56,20 +57,21 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them where they take the others' distribution.
+    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them near to the others' distribution.
 
     From the linear map on, along random directions, three at a time, the sorted values of one side become those of the
-    other.
+    other. What that adds to the linear map counts by ``SHARE``.
     """
     random = np.random.default_rng(seed)
     source, target = (colours[random.integers(len(colours), size=COUNT)] for colours in (before, after))
-    moved = linear_map(before, after)(source)
+    linear = linear_map(before, after)(source)
+    moved = linear.copy()
     for _ in range(ROUNDS):
         directions = np.linalg.qr(random.normal(size=(3, 3)))[0]
         projected, wanted = moved @ directions, np.sort(target @ directions, axis=0)
         places = np.argsort(np.argsort(projected, axis=0, kind="stable"), axis=0, kind="stable")
         moved += (np.take_along_axis(wanted, places, axis=0) - projected) @ directions.T
-    return ColourSamples(source, np.clip(moved, 0.0, 1.0), np.ones(COUNT))
+    return ColourSamples(source, np.clip(linear + SHARE * (moved - linear), 0.0, 1.0), np.ones(COUNT))
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:

@@ -23,7 +23,7 @@ PATCHES = 48  # of a picture, of each of the network's layers
 CHANNELS = (32, 64, 96)  # of the random network
 LEAST_SHARE = 0.1  # of the usual channel, and of the layer in which domains differ most: less is no unit to count in
 BANDS = 256  # patches whose distances to all others are in memory at once
-APART = 1e-3  # a distance between domains, of standardised features, from which a score means something
+APART = 0.02  # of a deviation: a distance between domains that chance does not make with half a dozen pictures
 
 Pictures = Sequence[np.ndarray]
 Patches = list[np.ndarray]  # of each layer: (pictures, patches, channels) float32
@@ -95,8 +95,9 @@ class DomainDistance:
         # Halves in time, not every other frame: neighbours in a clip are the same picture twice.
         halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
         same = np.array([first.distance(second) for first, second in halves])
-        bare = cls(describe, target, scale, same, same)
-        return cls(describe, target, scale, same, bare.by_layer(sources))
+        other = cls(describe, target, scale, same, same).by_layer(sources)
+        # Where the source is nearer than one half of the target, the layer shows nothing but what is in the pictures.
+        return cls(describe, target, scale, np.minimum(same, other), other)
 
     def by_layer(self, pictures: Pictures) -> np.ndarray:
         """Return the distances of at least two pictures in each layer, in deviations of the target's features."""

@@ -20,12 +20,12 @@ def test_scorings_end_with_the_run_and_are_no_nearer_than_they_shall_be(total: i
     assert every or len(steps) <= TIMES
 
 
-@given(st.lists(values, min_size=1), st.sampled_from(["l1", "psnr", "ssim"]))
+@given(st.lists(values, min_size=1), st.sampled_from(["l1", "psnr", "ssim", "patch_distance"]))
 def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[float | None], name: str) -> None:
     scores = [(10 * i, {name: value}) for i, value in enumerate(found, 1)]
     best = best_of(scores, name)
     known = [v for v in found if v is not None]
-    value = (min if name == "l1" else max)(known, default="there is none")
+    value = (min if name in ("l1", "patch_distance") else max)(known, default="there is none")
     assert best == next((step for step, table in scores if table[name] == value), None)
 
 

@@ -1,0 +1,109 @@
+"""Colours of one domain that are brought to those of another which shows much the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidtrans.data.dataset import Pair
+from vidtrans.grading import UNPAIRED_METHODS
+from vidtrans.grading.learning import learn_from_colours
+from vidtrans.grading.transport import STEEPEST, linear_map, transport_colours
+from vidtrans.training.unpaired_colours import colours_of
+from vidtrans.video.images.picture import write_picture
+
+MIX = np.array([[0.7, 0.1, 0.05], [0.1, 0.6, 0.0], [0.05, 0.0, 0.5]])  # symmetric and positive, as the map is
+SHIFT = np.array([0.1, 0.05, 0.02])
+
+
+def colours(seed: int, count: int = 6000) -> np.ndarray:
+    """Colours between some of which there is much, and none that is cut off at an end."""
+    random = np.random.default_rng(seed)
+    return 0.15 + 0.7 * random.beta(0.7, 0.9, (count, 3)) @ np.array(
+        [[0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]]
+    )
+
+
+def curved(colour: np.ndarray) -> np.ndarray:
+    return colour ** np.array([2.5, 1.0, 0.5])
+
+
+def test_an_affine_grade_is_found_from_other_colours() -> None:
+    found = linear_map(colours(0), colours(1) @ MIX.T + SHIFT)
+    seen = colours(2)
+    assert np.abs(found(seen) - (seen @ MIX.T + SHIFT)).mean() < 0.01
+
+
+def test_the_same_domain_twice_changes_nothing() -> None:
+    found = linear_map(colours(0), colours(0))
+    assert np.allclose(found.matrix, np.eye(3), atol=1e-6)
+    assert np.allclose(found.shift, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_map_reverses_light_or_shows_the_steps_of_8_bits(seed: int) -> None:
+    """Domains of any colours at all, grey ones and flat ones among them."""
+    random = np.random.default_rng(seed)
+    sides = [random.random(3) + random.normal(size=(500, 3)) @ random.normal(size=(3, 3)) * s for s in (0.3, 0.001)]
+    for first, second in (sides, sides[::-1], (np.repeat(sides[0][:, :1], 3, axis=1), sides[0])):
+        slopes = np.linalg.eigvalsh(linear_map(first, second).matrix)
+        assert slopes.min() > 0.99 / STEEPEST
+        assert slopes.max() < 1.01 * STEEPEST
+
+
+def test_a_map_of_networks_is_the_same_map() -> None:
+    found = linear_map(colours(0), colours(1) @ MIX.T + SHIFT)
+    seen = colours(3, 50)
+    assert np.allclose(found.signed()(2 * seen - 1), 2 * found(seen) - 1)
+
+
+def test_transport_finds_a_curve_that_no_affine_map_is() -> None:
+    samples = transport_colours(colours(0), curved(colours(1)))
+    linear = linear_map(colours(0), curved(colours(1)))(samples.before)
+    wanted = curved(samples.before)
+    assert np.abs(samples.after - wanted).mean() < 0.8 * np.abs(linear - wanted).mean()
+
+
+def test_transport_comes_nearer_to_the_others_distribution_than_a_linear_map() -> None:
+    wanted = curved(colours(1))
+    samples = transport_colours(colours(0), wanted)
+    linear = linear_map(colours(0), wanted)(samples.before)
+    quantiles = [np.quantile(made, np.linspace(0.05, 0.95, 10), axis=0) for made in (samples.after, linear, wanted)]
+    assert np.abs(quantiles[0] - quantiles[2]).mean() < 0.7 * np.abs(quantiles[1] - quantiles[2]).mean()
+
+
+@pytest.mark.parametrize("method", UNPAIRED_METHODS)
+def test_greys_stay_in_order(method: str) -> None:
+    sides = [[colours(k).reshape(60, 100, 3)] for k in (0, 1)]
+    pictures = [
+        [np.rint(255 * f(p)).astype(np.uint8) for p in side]
+        for f, side in zip((lambda c: c, curved), sides, strict=True)
+    ]
+    lattice = learn_from_colours(*pictures, 17, method).grade.lattice
+    light = lattice(np.repeat(np.linspace(0.2, 0.6, 30)[:, None], 3, axis=1)).mean(axis=1)
+    assert (np.diff(light) > 0).all()
+
+
+def pairs(folder: Path, pictures: list[np.ndarray], domain: int) -> list[Pair]:
+    folder.mkdir()
+    made = []
+    for number, picture in enumerate(pictures):
+        path = folder / f"{number:03}.png"
+        write_picture(path, picture)
+        made.append(Pair((path,), path, "train", (domain, 0), number, domain=domain))
+    return made
+
+
+def test_the_colours_of_a_dataset_are_its_domains_brought_together(tmp_path: Path) -> None:
+    sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
+    targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
+    domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
+    found = colours_of(*domains)
+    wanted = sources[0] / 255 @ MIX.T + SHIFT
+    assert np.abs(found.apply(sources[0]) / 255 - wanted).mean() < 0.02
+    assert np.abs(found.start(sources[0] / 127.5 - 1) - (2 * wanted - 1)).mean() < 0.03
+    found.save(tmp_path / "one.safetensors")
+    colours_of(*domains).save(tmp_path / "two.safetensors")
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
