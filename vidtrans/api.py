@@ -325,7 +325,7 @@ def grade(
     *,
     unpaired: bool = False,
     size: int = requests.CUBE_SIZE,
-    method: str = "",
+    method: str | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""

@@ -395,7 +395,7 @@ class GradeRequest:
     """A grade learned of pictures or clips ``before`` and ``after`` it, as a model or a ``.cube`` table.
 
     ``unpaired``: they show different things. ``size``: nodes a side of the table. ``method``: how colours are matched
-    where they do, of ``UNPAIRED_METHODS``; '' takes the first.
+    where they do, of ``UNPAIRED_METHODS``; None takes the first.
     """
 
     before: Path
@@ -403,12 +403,12 @@ class GradeRequest:
     output: Path | None = None
     unpaired: bool = False
     size: int = CUBE_SIZE
-    method: str = ""
+    method: str | None = None
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
         if self.method and self.method not in UNPAIRED_METHODS:
-            raise unknown_name("--method", self.method, UNPAIRED_METHODS)
+            raise unknown_name("--method", self.method, list(UNPAIRED_METHODS))
         if self.method and not self.unpaired:
             why = "pictures that show the same are compared place by place"
             raise UsageError(f"--method {self.method}", why, "leave it out, or add --unpaired")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     type=click.Choice(UNPAIRED_METHODS),
-    default="",
     help="With --unpaired: tones for a still of another scene, linear or transport for clips that show much the same.  "
     f"[default: {UNPAIRED_METHODS[0]}]",
 )

@@ -43,8 +43,8 @@ def grade(request: GradeRequest, context: Context) -> Table:
 
         before, after = (open_clip(context, p) for p in (request.before, request.after))
         if request.unpaired:
-            sides = (_frames(clip, context) for clip in (before, after))
-            learned = learn_from_colours(*sides, request.size, request.method or UNPAIRED_METHODS[0])
+            method = request.method or UNPAIRED_METHODS[0]
+            learned = learn_from_colours(_frames(before, context), _frames(after, context), request.size, method)
         else:
             learned = learn_from_pairs(_pairs(before, after, context), request.size)
         for text in learned.doubts:
