@@ -1,7 +1,7 @@
 """Scores of a translation between domains, where no output has a picture to be compared with.
 
 Pictures are (H, W, 3) uint8. ``distributions`` says how near outputs are to the other domain as a set; here is what is
-known of each output by itself, and what a trained model did nothing for.
+known of each output by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.clip_scores import NOTICEABLE, mean
-from vidtrans.metrics.distributions import DomainDistance, evenly
+from vidtrans.metrics.distributions import evenly
 from vidtrans.metrics.frame_scores import masked_error
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.metrics.picture_quality import l1
@@ -26,7 +26,7 @@ from vidtrans.video.images.picture import resize
 COARSE_SIDE = 32  # pixels of the short side at which pictures are told apart: finer, noise would count as diversity
 AREAS_SIDE = 16  # likewise at which light and dark are compared
 MAX_PICTURES = 24  # that are compared with each other
-REVERSED = -0.25  # the correlation below which light and dark are said to have changed places
+REVERSED = -0.25  # the correlation of light below which light and dark have changed places, as nothing holds them
 
 Pictures = Sequence[np.ndarray]
 FramePair = tuple[np.ndarray, np.ndarray]  # a frame and the one after it
@@ -87,21 +87,6 @@ def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
     first, second = (np.concatenate(side) for side in sides)
     size = np.sqrt(np.mean(first * first) * np.mean(second * second))
     return float(np.mean(first * second) / size) if size > 1 else None
-
-
-def is_reversed(sources: Pictures, outputs: Pictures) -> bool:
-    """Return whether light and dark have changed places, as they may where nothing holds them."""
-    found = light_correlation(sources, outputs)
-    return found is not None and found < REVERSED
-
-
-def only_colours_move(distance: DomainDistance, outputs: Pictures, coloured: Pictures) -> bool:
-    """Return whether outputs are no nearer to the target than the source in the target's colours is.
-
-    ``coloured`` are the same frames of the source by the colour map, which needs no training.
-    """
-    own, without = distance(outputs), distance(coloured)
-    return own is not None and without is not None and own >= without
 
 
 def _warping_error(pair: FramePair, motion: FlowPair) -> float | None:
