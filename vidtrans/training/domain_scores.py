@@ -25,10 +25,10 @@ def choose(pairs: Sequence[Pair], most: int) -> list[Pair]:
     """Return at most so many frames of either side: of the source's, pairs of neighbours where there are any."""
     sources = [pair for pair in pairs if pair.domain == 0]
     pairs_in_time = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
-    if len(sources) > most and pairs_in_time:
+    if pairs_in_time:
         first = [pairs_in_time[i] for i in segment_centres(len(pairs_in_time), min(most // 2, len(pairs_in_time)))]
         sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
-    return [*sources[:most], *evenly([pair for pair in pairs if pair.domain], most)]
+    return [*evenly(sources, most), *evenly([pair for pair in pairs if pair.domain], most)]
 
 
 def _follows(one: Pair, other: Pair) -> bool:

@@ -55,21 +55,22 @@ class CUT(UnpairedMethod):
         super().__init__(setup, translators, judges)
         own = self.settings.method_settings
         self.count, self.temperature = own["contrastive_patches"], own["contrastive_temperature"]
-        self.eye: Any = None
-        if own["contrastive_features"] != OWN:
-            self.eye = load_measure(own["contrastive_features"]).to(self.device.torch)
+        frozen = _frozen(own["contrastive_features"])
+        self.eye: Any = load_measure(frozen).to(self.device.torch) if frozen else None
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build G, D_Y and H."""
         made = setup.make_generator()
         generator: Any = inner_generator(made)
-        frozen = setup.settings.method_settings["contrastive_features"] != OWN
+        frozen = _frozen(setup.settings.method_settings["contrastive_features"])
         if not frozen and not hasattr(generator, "forward_with_taps"):
             why = "this generator does not show its features"
-            remedy = "use --set generator.name=translator, or training.contrastive_features=auto"
-            raise UsageError("training.contrastive_features = 'own'", why, remedy)
-        eye: Any = load_measure(setup.settings.method_settings["contrastive_features"]) if frozen else None
+            remedy = (
+                "use --set generator.name=translator, or pip install 'vidtrans[looks]' for those of a frozen network"
+            )
+            raise UsageError("training.method=cut", why, remedy)
+        eye: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():
             blank = torch.zeros(1, 3, 64, 64)
             taps = eye.features(blank) if frozen else generator.taps(blank)
@@ -81,8 +82,9 @@ class CUT(UnpairedMethod):
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the frozen network's digest. Raises UsageError where it is not installed."""
-        name = settings.method_settings["contrastive_features"]
-        return "" if name == OWN else MEASURES.load(resolve_measure(name)).identity()
+        frozen = _frozen(settings.method_settings["contrastive_features"])
+        identity: str = MEASURES.load(frozen).identity() if frozen else OWN
+        return identity
 
     def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
@@ -135,6 +137,12 @@ class CUT(UnpairedMethod):
     def _places(self, features: Tensor, random: torch.Generator) -> Tensor:
         """Draw where patches lie, counted row by row."""
         return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
+
+
+def _frozen(name: str) -> str:
+    """Return the frozen network that a setting means; '' where the translator's own features are compared."""
+    found = OWN if name == OWN else resolve_measure(name)
+    return found if found != OWN and hasattr(MEASURES.load(found), "features") else ""
 
 
 def _patches(features: Tensor, places: Tensor) -> Tensor:
