@@ -15,7 +15,16 @@ BENCHMARKS = ROOT / "benchmarks"
 if not BENCHMARKS.is_dir():
     pytest.skip("the benchmarks are not part of this distribution", allow_module_level=True)
 FILES = sorted(path for path in BENCHMARKS.rglob("*.py") if path.name != "__init__.py")
-CHILDREN = {"classic", "growth", "hand", "look", "make", "peers", "pixels"}  # processes that other benchmarks start
+CHILDREN = {
+    "classic",
+    "growth",
+    "hand",
+    "look",
+    "make",
+    "opponent_run",
+    "peers",
+    "pixels",
+}  # processes that other benchmarks start
 PROGRAMS = [p for p in FILES if "__main__" in p.read_text() and p.stem not in CHILDREN]
 
 

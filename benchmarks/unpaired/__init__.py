@@ -1,0 +1,1 @@
+"""Looks that are learned without pairs, on footage whose pairs are known and withheld."""
