@@ -90,7 +90,17 @@ class UnpairedNetworks(Networks):
         return network
 
 
-SETUPS: dict[str, type[Networks]] = {"look": LookNetworks} | {
+class CodedNetworks(Networks):
+    """The same for a generator that takes a code."""
+
+    def make_generator(self, number: int = 0) -> Any:
+        size = METHODS.load(self.settings.method).code_size(self.settings)
+        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1, code_size=size)
+        initialise(network, self.seed + number)
+        return network
+
+
+SETUPS: dict[str, type[Networks]] = {"look": LookNetworks, "bicyclegan": CodedNetworks} | {
     name: UnpairedNetworks for name in METHODS if METHODS.load(name).unpaired
 }
 
@@ -229,7 +239,7 @@ def test_what_runs_a_method_knows_none_by_name() -> None:
     package = Path(vidtrans.__file__).parent
     known = {module.partition(":")[0] for module in (entry.path for entry in METHODS.values())}
     users = {path.name for path in package.rglob("*.py") if known & imported(path)}
-    assert users == {"recyclegan.py"}  # it is CycleGAN with more losses
+    assert users == {"recyclegan.py", "bicyclegan.py"}  # they are CycleGAN and pix2pix with more losses
 
 
 def test_terms_that_have_nothing_in_a_step_are_reported_as_0() -> None:

@@ -11,6 +11,7 @@ import torch
 from vidtrans.models.formats.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks.coded_generator import CodedNorm
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.settings import Table
@@ -44,4 +45,22 @@ def make_grade(path: str, gamma: float = 1.4) -> Path:
     steps = np.linspace(0, 1, 9) ** gamma
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     write_cube(Path(path), np.stack([red, 0.9 * green, blue], axis=3), "dark")
+    return Path(path)
+
+
+def make_coded_model(path: str, pairing: str = "edges", *, size: int = 32, seed: int = 0, codes: int = 4) -> Path:
+    """Write a model of many looks, whose norms listen to the code as after some training."""
+    made = make_pairing(pairing, {})
+    network = build_generator(TINY_UNET["name"], TINY_UNET["settings"], made.in_channels, code_size=codes)
+    initialise(network, seed)
+    random = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, CodedNorm):
+            torch.nn.init.normal_(module.scale, 0.0, 0.3, generator=random)
+            torch.nn.init.normal_(module.shift, 0.0, 0.3, generator=random)
+    table = {"size": codes, "mean": [0.1 * n for n in range(codes)], "spread": [1.0 - 0.1 * n for n in range(codes)]}
+    record = ModelRecord(
+        TINY_UNET, pairing_record(made), made.in_channels, 3, size, NORMALISATION, training={}, card={}, codes=table
+    )
+    save_model(Path(path), network.eval(), record)
     return Path(path)

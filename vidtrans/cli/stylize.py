@@ -67,7 +67,12 @@ if TYPE_CHECKING:
 @cuts_option("nothing is averaged")
 @strength_option
 @setting_option(
-    "--look", "rendering", "look", "Which look of a model with several; keyframes: '0: ink, 120: oil'.", metavar="NAME"
+    "--look",
+    "rendering",
+    "look",
+    "Which look of a model with several: a name; of many: a number, a picture, or shots:N for one in each shot; "
+    "keyframes: '0: ink, 120: oil'.",
+    metavar="LOOK",
 )
 @setting_option(
     "--stroke-size", "rendering", "stroke_size", "Of a look from pictures: 0 fine, 1 broad; keyframes too.", metavar="X"

@@ -25,7 +25,9 @@ class RenderingSettings:
     mix: str | float = setting(0.0, "share of the source laid over the result, 0 to 1; keyframes too")
     keep_colour: str | float = setting(0.0, "share of the source's own colours that is kept, 0 to 1; keyframes too")
     look: str = setting(
-        "", "which look of a model with several; keyframes: '0: ink, 120: oil'; the first one by itself"
+        "",
+        "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
+        "one in each shot; keyframes: '0: ink, 120: oil'; by itself the first one, or the middle of all",
     )
     stroke_size: str | float = setting(0.5, "strokes of a look from pictures: 0 fine, 1 broad; keyframes too")
     mask_feather: float = setting(

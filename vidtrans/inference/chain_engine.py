@@ -9,6 +9,7 @@ import numpy as np
 
 from vidtrans.files import canonical_json
 from vidtrans.inference.engine import Engine
+from vidtrans.networks.codes import with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.chain import chain_channels
 from vidtrans.pairing.look import Look
@@ -22,19 +23,21 @@ PixelSize = tuple[int, int]  # width, height
 class ChainLink:
     """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) at which its ``network`` runs.
 
+    ``has_codes``: it has many looks, and takes the planes of a code beside its input.
     A pairing that finishes gives a picture of the size of the one that it gets; any other one of the network's size.
     """
 
     pairing: Pairing
     engine: Engine
     network: PixelSize
+    has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
         """Return this model's pictures of others.
 
         Args:
             pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, of one size.
-            values: (N, P) uint8, what a painter of looks is told of each picture; P is 0 where it is told nothing.
+            values: (N, P) uint8, what the model with looks is told of each picture; P is 0 where it is told nothing.
             deep: whether the pictures that are made are uint16.
         """
         made = [self._input(*one) for one in zip(pictures, values, strict=True)]
@@ -45,7 +48,8 @@ class ChainLink:
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
         if len(values) and isinstance(self.pairing, Look):
             return self.pairing.with_planes(picture, values)
-        return self.pairing.input([picture])
+        made = self.pairing.input([picture])
+        return with_planes(made, values) if self.has_codes else made
 
     def _finished(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         if not self.pairing.finishes:
@@ -57,8 +61,9 @@ class ChainLink:
 class ChainEngine:
     """Runs the ``links`` in order, on the input of a ``ChainPairing``; its pictures are of one ``size``.
 
-    Further channels of the input, each of one value, are what the painter of looks among the later models is told.
-    Pictures pass from one model to the next as arrays, in 16 bits where the chain is deep.
+    Further channels of the input, each of one value, are what the model with looks is told, unless that is a painter
+    and comes first: its pairing has them. Pictures pass from one model to the next as arrays, in 16 bits where the
+    chain is deep.
     """
 
     def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
@@ -78,13 +83,13 @@ class ChainEngine:
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, of the chain's size."""
         first, channels = self._links[0], chain_channels(self._links[0].pairing)
-        values, inputs = inputs[:, 0, 0, channels:], inputs[..., :channels]
+        values, whole, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
         if values.dtype == np.uint16:
             values = (values >> 8).astype(np.uint8)  # as ``to_uint8``, which does not take an empty array
         if first.pairing.finishes:
             pictures = first(list(inputs), values, deep=deep)
         else:
-            pictures = list(first.engine(inputs, deep=deep))
+            pictures = list(first.engine(whole if first.has_codes else inputs, deep=deep))
         for link in self._links[1:]:
             pictures = link(pictures, values, deep=deep)
         return np.stack([resize(picture, *self._size) for picture in pictures])

@@ -81,6 +81,7 @@ class TorchEngine:
     where this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
     RuntimeErrors): ``errors.out_of_memory`` tells.
 
+    ``encoder`` finds the codes of pictures, for a generator with many looks; None for another one.
     ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
     """
 
@@ -105,6 +106,8 @@ class TorchEngine:
             raise UsageError(f"--engine {self.name}", why, "use --engine torch")
         self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
+        # In the precision and at the place of its weights: a picture's code must not depend on the engine.
+        self.encoder: Any = getattr(generator, "encoder", None)
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())

@@ -14,6 +14,7 @@ from vidtrans.registry import unknown_name
 from vidtrans.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 
 LARGEST_SIZE = 1024
+OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ControlState:
                 raise unknown_name("model", name, list(models))
         if 0 < controls.size < SMALLEST_SIDE:
             raise UsageError(f"size {controls.size}", "too small", f"choose 0, or {SMALLEST_SIDE} and more")
-        looks = [look for model in models.values() for look in looks_of(model.pairing)]
+        looks = [look for model in models.values() for look in looks_of(model)]
         if controls.look and controls.look not in looks:
             raise unknown_name("look", controls.look, looks)
         pairing = {name: dict(table) for name, table in self.pairing.items()}
@@ -88,9 +89,11 @@ class ControlState:
         return dict(self.pairing.get(pairing.name, {}))
 
 
-def looks_of(pairing: Pairing) -> list[str]:
-    """Return the names of the looks that a painter of looks has; none for another pairing."""
-    return list(pairing.settings.looks) if isinstance(pairing, Look) else []
+def looks_of(model: LoadedModel) -> list[str]:
+    """Return the looks to choose from: the names of a painter's, numbers for a model of many; none for another one."""
+    if model.record is not None and model.record.code_size:
+        return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
+    return list(model.pairing.settings.looks) if isinstance(model.pairing, Look) else []
 
 
 def describe_controls() -> Table:

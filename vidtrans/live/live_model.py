@@ -11,15 +11,16 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
-from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState
+from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look import Look
+from vidtrans.rendering.code_conditions import CodeConditions
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import LookConditions
+from vidtrans.rendering.look_conditions import Conditions, LookConditions, has_codes
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.session import Context
 from vidtrans.settings import Time
@@ -100,7 +101,8 @@ class LiveModel:
         self._has_failed = False
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
         picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)
-        return Painting(picture, sample.guide, self.pairing.preview(prepared.input))
+        seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
+        return Painting(picture, sample.guide, self.pairing.preview(seen_by_it))
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size
@@ -120,8 +122,11 @@ class LiveModel:
             self._renderer.inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
             self._choices = choices
 
-    def _conditions(self, pairing: Pairing, controls: Controls) -> LookConditions | None:
-        """Return what a painter of looks is told; one without the look that is asked for paints its first one."""
+    def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
+        """Return what a model with looks is told; one without the look that is asked for paints its first one."""
+        if has_codes(self.model):
+            look = controls.look if controls.look in looks_of(self.model) else ""
+            return CodeConditions(self.model, look, ENDLESS, _no_moment)
         if not isinstance(pairing, Look):
             return None
         look = controls.look if controls.look in pairing.settings.looks else ""

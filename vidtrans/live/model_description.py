@@ -19,7 +19,7 @@ def describe_model(model: LoadedModel) -> Table:
         "size": size,
         "drawing": pairing.drawing_kind,
         "palette": [_hex(c) for c in palette(pairing.settings.levels).colours] if isinstance(pairing, Regions) else [],
-        "looks": looks_of(pairing),
+        "looks": looks_of(model),
         "guides": list(pairing.guides),
         "dreams": predicts_frames(model),
         "needs_dream": pairing.has_clock,

@@ -75,6 +75,6 @@ def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedMode
     fit = {name: value for name, value in values.items() if name in controls | settings}
     fit["model"] = fit.get("model") if fit.get("model") in models else own.model
     fit["second"] = fit.get("second") if fit.get("second") in models else ""
-    if fit.get("look") not in [look for model in models.values() for look in looks_of(model.pairing)]:
+    if fit.get("look") not in [look for model in models.values() for look in looks_of(model)]:
         fit["look"] = ""
     return fit

@@ -12,18 +12,39 @@ from typing import Any
 from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
+from vidtrans.networks.codes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import make_pairing
 from vidtrans.settings import Table, from_table, setting
 
-FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR = 1, 2, 3, 4, 5
+FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
 MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 MAX_CHANNELS = 512  # of an input: label maps have one for each class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-TABLES = ("generator", "pairing", "training", "card", "plate", "dream", "memory", "ports", "origin", "extractor")
-OPTIONAL = ("plate", "dream", "memory", "ports", "origin", "extractor")  # left out of a file where they are empty
+TABLES = (
+    "generator",
+    "pairing",
+    "training",
+    "card",
+    "plate",
+    "dream",
+    "memory",
+    "ports",
+    "origin",
+    "extractor",
+    "codes",
+)
+OPTIONAL = (
+    "plate",
+    "dream",
+    "memory",
+    "ports",
+    "origin",
+    "extractor",
+    "codes",
+)  # left out of a file where they are empty
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,8 @@ class ModelRecord:
     none does. ``ports`` says what a network of another tool takes and gives (``networks.adapted.PortSettings``), and
     ``origin`` of which ``family`` it was, and what its file had that its weights do not show; both are empty for ours.
     ``extractor`` is the record of the network that makes the input, where that is embedded in the file.
+    ``codes`` is of a generator with many looks: the ``size`` of the code that it takes beside its input, and the
+    ``mean`` and the ``spread`` (standard deviation) of the training pictures' codes; it is empty for another one.
     """
 
     generator: Table
@@ -65,6 +88,7 @@ class ModelRecord:
     ports: Table = field(default_factory=dict)
     origin: Table = field(default_factory=dict)
     extractor: Table = field(default_factory=dict)
+    codes: Table = field(default_factory=dict)
 
     def with_extractor(self, extractor: ModelRecord) -> ModelRecord:
         """Return the record of this model with that of its embedded extractor."""
@@ -75,6 +99,11 @@ class ModelRecord:
         return parse_record(canonical_json(self.extractor), path)
 
     @property
+    def code_size(self) -> int:
+        """The numbers of a code, each a plane beside the network's input; 0 of a model with one look."""
+        return self.codes["size"] if self.codes else 0
+
+    @property
     def plate_size(self) -> tuple[int, int] | None:
         """The plate's (width, height); None without a plate."""
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
@@ -83,6 +112,7 @@ class ModelRecord:
         """Return the record as JSON; what is optional and empty is left out, as in the first format."""
         known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}
         levels = (
+            (WITH_CODES, self.codes),
             (WITH_EXTRACTOR, self.extractor),
             (WITH_PORTS, self.ports or self.origin),
             (WITH_MEMORY, self.memory),
@@ -99,7 +129,7 @@ def parse_record(text: str, path: Path) -> ModelRecord:
     try:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR):
+        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES):
             why = f"model format {str(found)[:MAX_QUOTED]} is not known here"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
@@ -170,3 +200,20 @@ def _check(record: ModelRecord) -> None:
         raise ValueError("its network does not take the channels that its pairing makes")
     if record.memory and record.memory["flow"] not in FLOWS:
         raise ValueError(f"flow '{record.memory['flow']}' is not known here")
+    if record.codes:
+        _check_codes(record)
+
+
+def _check_codes(record: ModelRecord) -> None:
+    if record.plate or record.memory or record.ports:
+        raise ValueError("a model of many looks has no plate, no memory and no ports")
+    size, *values = (record.codes[name] for name in ("size", "mean", "spread"))
+    if len(record.codes) != 3 or type(size) is not int or not 1 <= size <= MAX_CODE_SIZE:
+        raise ValueError("its codes are out of bounds")
+    for numbers in values:
+        if not isinstance(numbers, list) or len(numbers) != size:
+            raise ValueError("its codes have another number of values")
+        if not all(type(n) in (int, float) and -CODE_RANGE <= n <= CODE_RANGE for n in numbers):
+            raise ValueError("its codes are out of bounds")
+    if min(values[1]) < 0:
+        raise ValueError("its codes' spread is below 0")

@@ -48,7 +48,9 @@ def build_with_weights(
     channels = record.in_channels, record.out_channels
     try:
         with torch.device("meta"):
-            built = build_generator(generator["name"], generator["settings"], *channels, plate, memory, record.ports)
+            built = build_generator(
+                generator["name"], generator["settings"], *channels, plate, memory, record.ports, record.code_size
+            )
         weights = read(path)
         _check_kinds(weights, built.state_dict())
         built.load_state_dict(weights, assign=True)

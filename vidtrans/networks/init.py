@@ -10,11 +10,14 @@ from torch.nn.utils import parametrize
 
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
+from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.registry import Entry, Registry
 from vidtrans.settings import Table, from_table, record_table
+
+_WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator
 
 
 def initialise(network: nn.Module, seed: int) -> None:
@@ -24,7 +27,14 @@ def initialise(network: nn.Module, seed: int) -> None:
     keeps its size. The gates of attention stay at 0. A network with ``draw_weights(generator)`` draws its own. The
     global generator's state plays no part.
     """
-    generator = torch.Generator().manual_seed(seed)
+    _draw(network, torch.Generator().manual_seed(seed))
+
+
+def _draw(network: nn.Module, generator: torch.Generator) -> None:
+    if isinstance(network, CodedGenerator):
+        _draw(network.painter, generator)
+        network.encoder.draw_weights(generator)
+        return
     if draw_weights := getattr(network, "draw_weights", None):
         draw_weights(generator)
         return
@@ -55,17 +65,20 @@ def build_generator(
     plate: tuple[int, int] | None = None,
     memory: bool = False,
     ports: Table | None = None,
+    code_size: int = 0,
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
     """Return the generator ``name``, on a plate where the (width, height) of one is given, or with a ``memory``.
 
-    With ``ports`` it is a network of another tool, which takes and gives what they say. Raises UsageError on unknown
-    names and settings.
+    With ``ports`` it is a network of another tool, which takes and gives what they say. With a ``code_size`` it has
+    many looks, and takes the planes of a code beside its input. Raises UsageError on unknown names and settings.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
     if ports:
         own = from_table(PortSettings, ports, "ports")
         return AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
+    if code_size:
+        return CodedGenerator(cls(in_channels + code_size, out_channels, settings), in_channels, code_size)
     if plate is not None:
         return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
     if memory and not getattr(cls, "remembers", False):
@@ -74,10 +87,10 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the generator itself, without its plate, memory or ports."""
+    """Return the generator itself, without its plate, memory, ports or codes."""
     if isinstance(generator, AdaptedGenerator):
         return generator.network
-    return generator.painter if isinstance(generator, PlateGenerator | RecurrentGenerator) else generator
+    return generator.painter if isinstance(generator, _WITH_PAINTER) else generator
 
 
 def build_discriminator(name: str, table: Table, channels: int) -> Any:  # noqa: ANN401  (as above)

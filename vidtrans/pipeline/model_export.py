@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.errors import ModelError, UsageError
@@ -11,9 +12,11 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.look import Look, look_conditions
+from vidtrans.rendering.code_conditions import CodeConditions
+from vidtrans.rendering.look_conditions import has_codes
 from vidtrans.requests import ExportRequest
 from vidtrans.session import Context
-from vidtrans.settings import Table
+from vidtrans.settings import Table, Time
 
 VERSION = 1
 STROKE_SIZE = 0.5
@@ -57,12 +60,23 @@ def export_model(request: ExportRequest, context: Context) -> Table:
 
 
 def _conditions(model: LoadedModel, request: ExportRequest) -> tuple[float, ...]:
-    """Return what a whole file tells a painter of looks. Raises UsageError where that does not fit the model."""
+    """Return what a whole file tells a model with looks. Raises UsageError where that does not fit the model."""
     pairing = model.pairing
     if isinstance(pairing, Look):
         stroke = STROKE_SIZE if request.stroke_size is None else request.stroke_size
         return look_conditions(pairing, request.look, stroke) if request.whole else ()
+    if has_codes(model) and request.stroke_size is None:
+        return _code_of(model, request.look) if request.whole else ()
     if request.look or request.stroke_size is not None:
         option = "--look" if request.look else "--stroke-size"
         raise UsageError(option, f"'{model.name}' was not made by 'vidtrans look'", "leave it out")
     return ()
+
+
+def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
+    """Return the values of the planes, 0 to 1, of a number's or a picture's look. Raises UsageError, MediaError."""
+
+    def refuse(moment: Time) -> Fraction:
+        raise UsageError(f"--look '{look}'", "an exported file has one look", "give one number or picture")
+
+    return tuple((CodeConditions(model, look, (0,), refuse).values(0) / 255).tolist())

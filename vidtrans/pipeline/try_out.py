@@ -11,6 +11,8 @@ from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.output.target import produce, refuse_link
+from vidtrans.rendering.code_conditions import look_files
+from vidtrans.rendering.look_conditions import has_codes
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
 from vidtrans.requests import TryRequest
 from vidtrans.session import Context
@@ -33,6 +35,8 @@ def try_out(request: TryRequest, context: Context) -> Table:
     for look in looks:
         look.check_renders()
         check_variations(look, rendering, variations)
+    named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
+    pictures = [file for text in named for file in look_files(text)] if any(map(has_codes, looks)) else []
     key = {
         "command": "try",
         "version": VERSION,
@@ -45,12 +49,15 @@ def try_out(request: TryRequest, context: Context) -> Table:
         "at": [str(t) for t in request.at],
         "device": context.device_kind,
     }
+    if pictures:  # their paths alone are in the settings
+        key["looks"] = [context.cache.digest(file) for file in pictures]
 
     def make(path: Path) -> Table:
         models = [(look, rendering) for look in looks]
         return draw_grid(path, video, models, variations, request.frames, request.at, context, colours)
 
-    return produce(context, output, key, [p for p in (video, *(x.path for x in looks + colours)) if p], make)
+    sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
+    return produce(context, output, key, sources, make)
 
 
 def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidtrans.networks.codes import with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.frame_renderer import ModelInputs
-from vidtrans.rendering.look_conditions import LookConditions
-from vidtrans.video.colour.conversion import to_uint16
+from vidtrans.rendering.look_conditions import Conditions
 from vidtrans.video.io.clip import Frame
 
 
 class ChainInputs(ModelInputs):
     """The input of a chain at its ``size``, (width, height).
 
-    ``conditions``: what the painter of looks is told, which is the first model (``first_is_told``) or a later one: then
+    ``conditions``: what the model with looks is told, which is the first one (``first_is_told``) or a later one: then
     they go along as further channels, each of one value.
     """
 
@@ -26,7 +26,7 @@ class ChainInputs(ModelInputs):
         size: tuple[int, int],
         *,
         drawn: bool = False,
-        conditions: LookConditions | None = None,
+        conditions: Conditions | None = None,
         first_is_told: bool = False,
     ) -> None:
         super().__init__(pairing, drawn=drawn, conditions=conditions if first_is_told else None)
@@ -37,7 +37,4 @@ class ChainInputs(ModelInputs):
         made = super().__call__([frame.resized(*self._size) for frame in frames])
         if self._later is None:
             return made
-        values = self._later.values(frames[-1].index)
-        planes = np.empty((*made.shape[:2], len(values)), made.dtype)
-        planes[...] = values if made.dtype == np.uint8 else to_uint16(values)
-        return np.dstack([made, planes])
+        return with_planes(made, self._later.values(frames[-1].index))

@@ -65,7 +65,7 @@ class DeviceRenderer(FrameRenderer):
         self._transfers, self._is_blended = transfers, blended
         self._is_guided = guided or recurrence is not None
         pairing = inputs.pairing
-        self._makes_input = pairing.has_tensor_form and not inputs.is_drawn
+        self._makes_input = pairing.has_tensor_form and not inputs.is_drawn and not inputs.is_told
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
         self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, deep, self.count)
         self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of

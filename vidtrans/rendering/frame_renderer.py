@@ -12,11 +12,12 @@ import numpy as np
 
 from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
+from vidtrans.networks.codes import with_planes
 from vidtrans.painting.composing import Painter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
-from vidtrans.rendering.look_conditions import LookConditions
+from vidtrans.rendering.look_conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8
@@ -28,8 +29,8 @@ HOST_GUIDE = "host_guide"  # in a sample's extras: its guide as an array, where 
 class ModelInputs:
     """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
 
-    ``mattes``: the mask of each frame at the working size, for pairings that look at it. ``conditions``: what a painter
-    of looks is told of a frame, by its number.
+    ``mattes``: the mask of each frame at the working size, for pairings that look at it. ``conditions``: what a model
+    with looks is told of a frame, by its number.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ModelInputs:
         *,
         drawn: bool = False,
         mattes: MatteReader | None = None,
-        conditions: LookConditions | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self.pairing, self.is_drawn, self._mattes, self._conditions = pairing, drawn, mattes, conditions
 
@@ -48,13 +49,23 @@ class ModelInputs:
         Returns:
             (H, W, in_channels) uint8; uint16 where the frames are and the pairing takes that.
         """
+        made = self._made(frames)
+        return made if self._conditions is None else with_planes(made, self._conditions.values(frames[-1].index))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there are planes beside what the pairing makes."""
+        return self._conditions is not None
+
+    def _made(self, frames: Sequence[Frame]) -> np.ndarray:
+        """Return the input without what the model is told."""
         if self.is_drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
-        if self._conditions is not None:
-            return self._conditions.input(pictures[-1], frames[-1].index)
+        if isinstance(self._conditions, LookConditions):
+            return pictures[-1]  # the pairing's own input has the planes of the first look
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))

@@ -1,4 +1,4 @@
-"""What a painter of looks is told of each frame: the shares of its looks, and how large the strokes are."""
+"""What a model with looks is told of each frame: a code; a painter the shares of its looks and the size of strokes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.look import Look
 from vidtrans.registry import unknown_name
+from vidtrans.rendering.code_conditions import CodeConditions
 from vidtrans.settings import Table, Time
 
 
@@ -38,10 +39,6 @@ class LookConditions:
         check_order(self._keys, f"--look '{settings.look}'")
         self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": str(settings.stroke_curve())}
 
-    def input(self, picture: np.ndarray, frame: int) -> np.ndarray:
-        """Return the network's input for frame ``frame``, of its ``picture`` (H, W, 3) uint8."""
-        return self._pairing.with_planes(picture, self.values(frame))
-
     def values(self, frame: int) -> np.ndarray:
         """Return the values of the planes for frame ``frame``, (P,) uint8."""
         before, after, share = neighbours(self._keys, self._pts[frame])
@@ -53,23 +50,48 @@ class LookConditions:
         return dict(self._for_key)
 
 
-def conditions_of(
-    model: LoadedModel, settings: RenderingSettings, pts: Sequence[int], pts_of: Callable[[Time], Fraction]
-) -> LookConditions | None:
-    """Return the conditions of a model's render, of a chain those of its one painter of looks.
+Conditions = LookConditions | CodeConditions
 
-    None where nothing is told: there is no such model, or there are several. Raises UsageError where they are set then.
+
+def is_told(model: LoadedModel) -> bool:
+    """Return whether a model has looks to choose from: a painter of looks, or one of many looks."""
+    return isinstance(model.pairing, Look) or has_codes(model)
+
+
+def has_codes(model: LoadedModel) -> bool:
+    """Return whether a model has many looks, each of which is a code."""
+    return model.record is not None and model.record.code_size > 0
+
+
+def conditions_of(
+    model: LoadedModel,
+    settings: RenderingSettings,
+    pts: Sequence[int],
+    pts_of: Callable[[Time], Fraction],
+    shots: Sequence[int] = (0,),
+) -> Conditions | None:
+    """Return the conditions of a model's render, of a chain those of its one model with looks to choose from.
+
+    ``shots``: the first frame of each shot. None where nothing is told: there is no such model, or there are several.
+    Raises UsageError where they are set then.
     """
-    painters = [(part.name, part.pairing) for part in model.parts if isinstance(part.pairing, Look)]
-    if len(painters) == 1:
-        return LookConditions(painters[0][1], settings, pts, pts_of)
-    for name, given in (("--look", settings.look), ("--stroke-size", settings.stroke_curve().constant != 0.5)):
-        if given and painters:
-            names = " and ".join(f"'{painter}'" for painter, _ in painters)
-            why = f"{names} are painters of looks, and it is for one of them"
+    told = [part for part in model.parts if is_told(part)]
+    has_stroke = settings.stroke_curve().constant != 0.5
+    if len(told) == 1 and has_codes(told[0]):
+        if has_stroke:
+            raise UsageError("--stroke-size", f"'{told[0].name}' was not made by 'vidtrans look'", "leave it out")
+        return CodeConditions(told[0], settings.look, pts, pts_of, shots)
+    if len(told) == 1:
+        pairing = told[0].pairing
+        assert isinstance(pairing, Look)
+        return LookConditions(pairing, settings, pts, pts_of)
+    for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
+        if given and told:
+            names = " and ".join(f"'{one.name}'" for one in told)
+            why = f"{names} have looks to choose from, and it is for one of them"
             raise UsageError(name, why, "leave it out, or render one of them by itself")
         if given:
-            why = f"'{model.name}' was not made by 'vidtrans look'"
+            why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
             raise UsageError(name, why, "leave it out")
     return None
 

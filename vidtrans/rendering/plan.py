@@ -18,13 +18,12 @@ from vidtrans.models.model_chain import ModelChain
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.look import Look
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.chain_inputs import ChainInputs
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import LookConditions, conditions_of
+from vidtrans.rendering.look_conditions import Conditions, conditions_of, is_told
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
@@ -111,9 +110,9 @@ class RenderPlan:
         return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
-    def conditions(self) -> LookConditions | None:
-        """Return what a painter of looks is told of each frame; None for another model."""
-        return conditions_of(self.model, self.rendering, self.clip.index.pts, self.clip.pts_of)
+    def conditions(self) -> Conditions | None:
+        """Return what a model with looks is told of each frame; None for another model."""
+        return conditions_of(self.model, self.rendering, self.clip.index.pts, self.clip.pts_of, self.clip.shots)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -216,9 +215,9 @@ class RenderPlan:
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
         if isinstance(self.model, ModelChain):
-            is_told = isinstance(self.model.steps[0].pairing, Look)
+            first_is_told = is_told(self.model.steps[0])
             return ChainInputs(
-                self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=is_told
+                self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=first_is_told
             )
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes, conditions=self.conditions)

@@ -25,7 +25,7 @@ from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import LookConditions, conditions_of
+from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_codes
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
@@ -155,11 +155,11 @@ def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Seq
         variation.apply(look, rendering)
 
 
-def _conditions(look: LoadedModel, rendering: RenderingSettings) -> LookConditions | None:
-    """What a painter of looks is told, the same for all frames. Raises UsageError."""
+def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
+    """What a model with looks is told, the same for all frames. Raises UsageError."""
 
     def refuse(moment: Time) -> Fraction:
-        raise UsageError("keyframes for look", "single frames are shown, with one each", "use --vary look=NAME,NAME")
+        raise UsageError("keyframes for look", "single frames are shown, with one each", "use --vary look=ONE,OTHER")
 
     return conditions_of(look, rendering, ENDLESS, refuse)
 
@@ -213,6 +213,8 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
         texts.append("stroke_size=0,1")
+    if has_codes(look):
+        texts.append("look=1,2,3")
     for name in look.pairing.tunable[:1]:
         (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == name)
         value = getattr(look.pairing.settings, name)

@@ -97,7 +97,7 @@ METHODS = Registry(
             "vidtrans.training.methods.pix2pix:Pix2Pix",
             "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
             curves={
-                "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
+                "discriminator": _JUDGED["discriminator"],
                 "temporal_discriminator": Label("D: three frames", "That of three in a row; 0 in steps without any."),
             },
         ),
@@ -171,6 +171,27 @@ METHODS = Registry(
                 "contrastive_patches": setting(192, "patches of a picture that are compared", low=2, high=4096),
                 "contrastive_temperature": setting(
                     0.07, "the paper's τ: lower is more exacting about the nearest places", low=0.001, high=10.0
+                ),
+            },
+        ),
+        "bicyclegan": Method(
+            "vidtrans.training.methods.bicyclegan:BicycleGAN",
+            "pairs, many looks from one input: Zhu et al., NeurIPS 2017",
+            curves={
+                "discriminator": _JUDGED["discriminator"],
+                "drawn_gan": Label("G: drawn looks", "How far G is from fooling D with codes that were drawn."),
+                "latent": Label(
+                    "Codes", "How far the code found in an output is from the one drawn for it.", aim=-math.inf
+                ),
+                "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
+                "mode_seeking": Label("Difference", "Of codes over that of pictures: large where looks are alike."),
+            },
+            settings={
+                "code_size": setting(8, "numbers that say which look it is", low=1, high=64),
+                "lambda_latent": setting(0.5, "weight of finding the drawn code again", low=0.0, high=100.0),
+                "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
+                "lambda_mode_seeking": setting(
+                    0.0, "weight of looks that differ (Mao et al., CVPR 2019); try 0.1 where they are alike", low=0.0
                 ),
             },
         ),

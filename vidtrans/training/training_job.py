@@ -134,10 +134,19 @@ class TrainingJob:
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent)
+        code_size = self._method.code_size(self.settings)
+        self._check_codes(code_size)
+        generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
+
+    def _check_codes(self, size: int) -> None:
+        """Raise UsageError for a recipe whose generator would have a code beside a plate or a memory."""
+        for name in ("background_plate", "recurrent"):
+            if size and getattr(self.settings, name):
+                why = f"training.method = '{self.settings.method}' makes a model of many looks, which has none"
+                raise UsageError(f"training.{name}", why, f"leave it out: --set training.{name}=false")
 
     def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
         """Return the cache stage of the run."""

@@ -6,6 +6,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.codes import code_table
 from vidtrans.training.companions import Companions, companion_file
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.monitor import TrainingMonitor
@@ -192,8 +194,12 @@ class TrainingRun:
     def _save(self, name: str, run: TrainingState) -> Path:
         """Save the current state as a model without scores beside the model."""
         path = self.monitor.folder / name
-        save_model(path, self._finalised(run.model.learned), self._record({}))
+        self._write(path, self._finalised(run.model.learned), self._record({}))
         return path
+
+    def _write(self, path: Path, generator: torch.nn.Module, record: ModelRecord) -> None:
+        """Write a model file, of a generator with many looks with the codes of its training pictures."""
+        save_model(path, generator, replace(record, codes=code_table(generator, self.job.pairs)))
 
     def _score(self) -> None:
         run, settings = self.run, self.settings
@@ -204,7 +210,7 @@ class TrainingRun:
             scores |= self.rollouts.quick_score(engine)
         run.scores.append((run.step, scores))
         if best_of(run.scores, settings.best_metric) == run.step:
-            save_model(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
+            self._write(self.entry.folder / earlier_runs.BEST_FILE, generator, self._record(scores))
             self.companions.save_best(self._record({}))
             with write_atomically(self.monitor.folder / earlier_runs.BEST_FILE) as temporary:
                 shutil.copyfile(self.entry.folder / earlier_runs.BEST_FILE, temporary)
@@ -240,7 +246,7 @@ class TrainingRun:
                 note(remark, "warning")
         rollout = self.rollouts.score(self._engine(generator)) if self.rollouts else None
         more = {"dreamt": rollout.scores} if rollout else {}
-        save_model(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
+        self._write(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
         companions = self.companions.deliver(self._record({}, step), of_best=step != run.step)
         self.monitor.draw(scores, rollout)
         result = self.job.summary(self.output, run.step) | {"history": run.history, "held_out": scores, "best": best}

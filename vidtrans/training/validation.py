@@ -9,8 +9,10 @@ import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import Pair
+from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, l1, psnr, sharpness, ssim
+from vidtrans.networks.codes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
@@ -34,9 +36,22 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
 
 
 def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered."""
+    """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered.
+
+    A model of many looks paints with the code of the target.
+    """
     given, target = pair_input(pairing, pair), read_picture(pair.target)
-    return given, FrameRenderer(ModelInputs(pairing), engine).picture(given, target), target
+    seen = with_planes(given, target_code(engine, target))
+    return given, FrameRenderer(ModelInputs(pairing), engine).picture(seen, target), target
+
+
+def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
+    """Return the values of the planes, (P,) uint8, by which a model of many looks paints like ``target``.
+
+    None (P = 0) of an engine with one look.
+    """
+    encoder = getattr(engine, "encoder", None)
+    return np.empty(0, np.uint8) if encoder is None else plane_values(code_of(encoder, target))
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:

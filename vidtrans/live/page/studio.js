@@ -47,7 +47,7 @@ export class Studio {
     this.isLines = model.drawing === "lines";
     $("free-colour").hidden = this.isLines || model.palette.length > 0;
     $("palette").hidden = model.palette.length === 0;
-    $("start-input").hidden = model.looks.length > 0;
+    $("start-input").hidden = model.looks.length > 0 && model.drawing === "";
     if (this.palette === model.palette.join()) return;
     this.palette = model.palette.join();
     $("palette").replaceChildren(...model.palette.map((colour) => this.swatch(colour)));

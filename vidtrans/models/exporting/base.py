@@ -23,7 +23,7 @@ class ExportSubject:
         record: What its file says of it.
         pairing: How its input comes out of a frame.
         whole: The file is to hold the pairing as well: RGB in, RGB out.
-        conditions: Of a model of looks in a whole file, the values of its planes, 0 to 1.
+        conditions: Of a model with looks in a whole file, the values of its planes, 0 to 1.
     """
 
     name: str
@@ -32,6 +32,11 @@ class ExportSubject:
     pairing: Pairing
     whole: bool = False
     conditions: tuple[float, ...] = ()
+
+    @property
+    def in_channels(self) -> int:
+        """The channels that its network takes: those of the pairing, and the planes of a code."""
+        return self.record.in_channels + self.record.code_size
 
 
 class ExportFormat:
@@ -74,7 +79,7 @@ def description(subject: ExportSubject) -> Table:
         "generator": record.generator,
         "pairing": record.pairing,
         "trained_size": record.size,
-        "in_channels": record.in_channels,
+        "in_channels": subject.in_channels,
         "multiple": int(subject.generator.multiple),
         "whole": subject.whole,
         "card": {key: value for key, value in record.card.items() if value},

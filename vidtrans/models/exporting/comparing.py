@@ -14,6 +14,7 @@ from vidtrans.errors import ModelError
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph
+from vidtrans.networks.codes import with_planes
 from vidtrans.pairing.look import Look
 from vidtrans.pairing.operators.base import PairingOperators
 from vidtrans.settings import Table
@@ -79,7 +80,7 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
 
 
 def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Comparison:
-    count = subject.record.in_channels
+    count = subject.in_channels
     planes = np.concatenate([np.roll(frame, 7 * n, 0) for n in range(-(-count // 3))], axis=2)[..., :count]
     x = np.ascontiguousarray(planes.transpose(2, 0, 1), np.float32) / 127.5 - 1
     return Comparison(np.abs(run(x) - run_model(subject, torch.from_numpy(x)[None])[0].numpy()))
@@ -106,7 +107,10 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
     if isinstance(pairing, Look):
         *shares, stroke = subject.conditions
         return frame, pairing.conditioned(frame, np.array(shares), stroke)
-    return frame, pairing.input([frame])
+    made = pairing.input([frame])
+    if subject.record.code_size:
+        made = with_planes(made, np.rint(255 * np.array(subject.conditions)).astype(np.uint8))
+    return frame, made
 
 
 @torch.no_grad()

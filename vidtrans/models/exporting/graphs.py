@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.exportable_layers import exportable, smallest_side
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.operators.base import PairingOperators, scripted
 
 
@@ -74,16 +75,35 @@ class WholeGraph(nn.Module):
         return torch.round(finished).to(torch.uint8).permute(0, 2, 3, 1)
 
 
+class CodedOperators(PairingOperators):
+    """A pairing's ``inner`` operators, and the planes of a code beside what they make."""
+
+    def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
+        super().__init__(pairing, conditions)
+        self.inner = inner
+        self.smallest = inner.smallest  # type: ignore[misc]
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """(N, 3, H, W) levels → (N, in_channels + size, H, W) levels."""
+        made: Tensor = self.inner(frame)
+        planes = [torch.full_like(made[:, :1], float(round(255 * value))) for value in self.conditions]
+        return torch.cat([made, *planes], 1)
+
+    def finish(self, frame: Tensor, output: Tensor) -> Tensor:
+        """(N, 3, H, W) levels twice → the same, as the pairing finishes."""
+        return self.inner.finish(frame, output)
+
+
 def pairing_operators(subject: ExportSubject) -> PairingOperators:
     """Return a subject's pairing as operators; it has some."""
     module, _, name = subject.pairing.operators.partition(":")
     made: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
-    return made
+    return CodedOperators(made, subject.pairing, subject.conditions) if subject.record.code_size else made
 
 
 def graph_of(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
     """Return what a file of a subject computes; ``eight_bits``: of a whole one."""
-    network = NetworkGraph(subject.generator, subject.record.in_channels)
+    network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()
     return WholeGraph(network, pairing_operators(subject), eight_bits=eight_bits).eval()

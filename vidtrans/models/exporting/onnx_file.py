@@ -62,7 +62,7 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
         example = torch.zeros(1, side, side + 2, 3, dtype=torch.uint8)
         sizes, larger = {0: "N", 1: "H", 2: "W"}, subject.pairing.upscale_factor > 1
     else:
-        example = torch.zeros(1, subject.record.in_channels, side, side + 2)
+        example = torch.zeros(1, subject.in_channels, side, side + 2)
         sizes, larger = {0: "N", 2: "H", 3: "W"}, False
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the older exporter, and of sizes that are compared
@@ -86,7 +86,7 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
     model: Any = onnx.load(str(path))
     factor = subject.pairing.upscale_factor
     larger = f"{factor} times as large, " if factor > 1 else ""
-    words = (WHOLE_WORDS if subject.whole else NETWORK_WORDS).format(factor=larger, channels=subject.record.in_channels)
+    words = (WHOLE_WORDS if subject.whole else NETWORK_WORDS).format(factor=larger, channels=subject.in_channels)
     model.producer_name = "vidtrans"
     model.producer_version = ""
     model.doc_string = f"{subject.name}: {words}"

@@ -26,7 +26,7 @@ class TorchScriptExport(ExportFormat):
         """Write, compare and report; see ``ExportFormat``."""
         graph = graph_of(subject, eight_bits=False)
         network = graph.network if isinstance(graph, WholeGraph) else graph
-        channels = 3 if isinstance(graph, WholeGraph) else subject.record.in_channels
+        channels = 3 if isinstance(graph, WholeGraph) else subject.in_channels
         side = max(2 * network.multiple, network.smallest) + 1
         module: nn.Module = graph if isinstance(graph, WholeGraph) else UnitGraph(graph).eval()
         with warnings.catch_warnings(), torch.no_grad():

@@ -28,6 +28,8 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     name, what = record.generator["name"], "the other tools' .pth files"
     if record.plate or record.memory:
         raise UsageError(what, "they hold no background plate and no memory", "train a model without")
+    if record.codes:
+        raise UsageError(what, "they hold no code of a look", "use --format onnx or torchscript")
     registry = UNTRAINED if name in UNTRAINED else GENERATORS
     settings = complete_settings(registry, name, record.generator["settings"], "generator")
     channels = (record.ports.get("in_channels", record.in_channels), record.ports.get("out_channels", 3))

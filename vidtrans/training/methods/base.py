@@ -94,6 +94,12 @@ class TrainingMethod(Protocol):
         del settings
         return 1
 
+    @staticmethod
+    def code_size(settings: TrainingSettings) -> int:
+        """Return the numbers of the code that its generator takes beside the input, to have many looks; 0 for none."""
+        del settings
+        return 0
+
     @property
     def learned(self) -> nn.Module:
         """The network that becomes the model."""

@@ -1,0 +1,1 @@
+"""Benchmark of models with many looks."""

@@ -1,0 +1,173 @@
+"""Codes of looks: their planes, the generator that takes them, and the encoder that finds them."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from torch import nn
+
+from vidtrans.inference.codes import code_of
+from vidtrans.inference.device import Device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.networks.coded_generator import CodedGenerator, CodedNorm
+from vidtrans.networks.codes import CODE_RANGE, plane_values, with_planes
+from vidtrans.networks.init import build_generator, initialise, inner_generator
+from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes, colour_statistics
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 4
+KINDS = {
+    "batch": ("unet-small", {"channels": 8, "blocks": [1, 1, 1]}),
+    "instance": ("residual", {"channels": 4, "blocks": 1, "norm": "instance"}),
+    "plain-instance": ("residual", {"channels": 4, "blocks": 1, "norm": "plain-instance"}),
+    "none": ("few-shot", {"channels": 8, "blocks": 1}),
+}
+
+
+def coded(kind: str = "batch", seed: int = 0) -> CodedGenerator:
+    """A generator whose norms listen to the code, as after some training."""
+    made: CodedGenerator = build_generator(*KINDS[kind], 1, code_size=SIZE)
+    initialise(made, seed)
+    random = torch.Generator().manual_seed(seed)
+    for module in made.modules():
+        if isinstance(module, CodedNorm):
+            for weight in (module.scale, module.shift):
+                nn.init.normal_(weight, 0.0, 0.3, generator=random)
+    return made.eval()
+
+
+def lines(side: int = 32) -> torch.Tensor:
+    return torch.from_numpy(scene(side, side, 0)[..., 0].copy())[None, None].float() / 127.5 - 1
+
+
+def painted(network: nn.Module, code: list[float], x: torch.Tensor) -> torch.Tensor:
+    planes = code_planes(torch.tensor([code]), *x.shape[2:])
+    with torch.no_grad():
+        made: torch.Tensor = network(torch.cat([x, planes], 1))
+    return made
+
+
+def test_planes_hold_a_code_to_a_sixtieth_of_a_standard_deviation() -> None:
+    code = np.linspace(-CODE_RANGE, CODE_RANGE, 41)
+    levels = plane_values(code)
+    assert levels.dtype == np.uint8
+    assert (levels[0], levels[-1]) == (0, 255)
+    assert np.abs(levels / 127.5 - 1 - code / CODE_RANGE).max() * CODE_RANGE <= 1 / 60
+    assert plane_values([99.0, -99.0]).tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_planes_stand_beside_a_picture_in_its_depth(deep: bool) -> None:
+    picture = scene(8, 6, 0).astype(np.uint16) * 257 if deep else scene(8, 6, 0)
+    made = with_planes(picture, np.array([0, 128, 255], np.uint8))
+    assert (made.shape, made.dtype) == ((6, 8, 6), picture.dtype)
+    assert np.array_equal(made[..., :3], picture)
+    assert [np.unique(made[..., 3 + n]).tolist() for n in range(3)] == (
+        [[0], [32896], [65535]] if deep else [[0], [128], [255]]
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_code_is_another_picture_and_none_is_the_middle(kind: str) -> None:
+    network, x = coded(kind), lines()
+    one, other = (painted(network, code, x) for code in ([1.0, 0, 0, -1], [-1.0, 2, 0, 1]))
+    assert one.shape == (1, 3, 32, 32)
+    assert (one - other).abs().mean() > 1e-4
+    with torch.no_grad():
+        assert torch.equal(network(x), painted(network, [0.0] * SIZE, x))
+
+
+def test_an_instance_norm_hears_a_code_in_spite_of_its_flat_planes() -> None:
+    plain, x = build_generator(*KINDS["instance"], 1 + SIZE), lines()
+    initialise(plain, 0)
+    deaf = (painted(plain.eval(), [1.0, 0, 0, -1], x) - painted(plain, [-1.0, 2, 0, 1], x)).abs()
+    heard = (painted(coded("instance"), [1.0, 0, 0, -1], x) - painted(coded("instance"), [-1.0, 2, 0, 1], x)).abs()
+    middle = slice(12, 20)  # at the border there are other pixels beside the planes
+    assert heard[..., middle, middle].mean() > 20 * deaf[..., middle, middle].mean()
+
+
+def test_every_example_of_a_batch_has_its_own_code() -> None:
+    network, x = coded(), lines()
+    codes = torch.tensor([[1.0, 0, 0, -1], [-1.0, 2, 0, 1]])
+    with torch.no_grad():
+        both = network(torch.cat([x.repeat(2, 1, 1, 1), code_planes(codes, 32, 32)], 1))
+    alone = [painted(network, code, x) for code in codes.tolist()]
+    assert torch.allclose(both, torch.cat(alone), atol=1e-5)
+
+
+def test_before_training_the_norms_are_those_of_the_generator_itself() -> None:
+    made = build_generator(*KINDS["batch"], 1, code_size=SIZE)
+    plain = build_generator(*KINDS["batch"], 1 + SIZE)
+    initialise(made, 3), initialise(plain, 3)
+    x = torch.cat([lines(), code_planes(torch.tensor([[1.0, 2, -1, 0]]), 32, 32)], 1)
+    with torch.no_grad():  # of one picture the statistics of the batch are its own
+        assert torch.allclose(made.train()(x), plain.train()(x), atol=1e-5)
+    assert inner_generator(made) is made.painter
+
+
+def test_a_picture_has_its_own_statistics_in_training_too() -> None:
+    network, x = coded().train(), lines()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    planes = code_planes(torch.tensor([[1.0, -0.5, 0.25, 2], [-1.0, 0, 2, 0]]), 32, 32)
+    with torch.no_grad():
+        both = network(torch.cat([torch.cat([x, 0.2 * x]), planes], 1))
+        alone = network(torch.cat([x, planes[:1]], 1))
+    assert torch.allclose(both[:1], alone, atol=1e-5)
+
+
+def test_a_copy_is_made_between_a_step_and_its_gradients() -> None:
+    network = coded().train()
+    mean = network.encoder(scene_tensor(1))
+    made = network(torch.cat([lines(), code_planes(mean, 32, 32)], 1))
+    other = copy.deepcopy(network)
+    made.mean().backward()
+    first = next(network.encoder.parameters())
+    assert first.grad is not None
+    assert next(other.encoder.parameters()).grad is None
+    assert torch.isfinite(other(lines())).all()
+
+
+def scene_tensor(seed: int, gain: float = 1.0, side: int = 40) -> torch.Tensor:
+    picture = torch.from_numpy(scene(side, side, seed).copy()).permute(2, 0, 1)[None].float() / 255
+    return 2 * (picture * gain) - 1
+
+
+def test_the_encoder_takes_any_size_and_sees_light_and_colour() -> None:
+    encoder = PictureEncoder(SIZE)
+    encoder.draw_weights(torch.Generator().manual_seed(0))
+    assert encoder(torch.zeros(2, 3, 1, 1)).shape == (2, SIZE)
+    with torch.no_grad():
+        code, dark = encoder(scene_tensor(0)), encoder(scene_tensor(0, 0.4))
+        red = encoder(scene_tensor(0) * torch.tensor([1.0, 0.3, 0.3])[:, None, None])
+    assert code.abs().max() <= CODE_RANGE
+    assert min((code - dark).abs().max(), (code - red).abs().max()) > 0.05
+
+
+def test_statistics_are_those_of_the_pixels_wherever_they_lie() -> None:
+    x = scene_tensor(2)
+    mixed = x.flatten(2)[..., torch.randperm(40 * 40, generator=torch.Generator().manual_seed(0))].view_as(x)
+    assert torch.allclose(colour_statistics(x), colour_statistics(mixed), atol=1e-4)
+    assert torch.allclose(colour_statistics(x)[0, :3], x.mean((2, 3))[0], atol=1e-5)
+    # A flat picture has no deviation, and half a unit above the lowest level of each channel's.
+    flat = colour_statistics(torch.full((1, 3, 8, 8), -0.1))[0]
+    assert torch.allclose(flat[9:12], torch.full((3,), 0.5), atol=1e-5)
+
+
+def test_the_divergence_is_that_of_two_normal_distributions() -> None:
+    standard = CodeDistribution(torch.zeros(2, SIZE), torch.zeros(2, SIZE))
+    assert float(standard.divergence()) == 0
+    assert float(CodeDistribution(torch.ones(2, SIZE), torch.zeros(2, SIZE)).divergence()) == SIZE / 2
+    drawn = CodeDistribution(torch.ones(1, SIZE), torch.full((1, SIZE), 2 * np.log(3.0))).draw(torch.ones(1, SIZE))
+    assert torch.allclose(drawn, torch.full((1, SIZE), 4.0))
+
+
+def test_an_engine_knows_the_encoder_in_the_precision_of_its_weights() -> None:
+    network = coded()
+    engine = TorchEngine(network, Device("cpu", "cpu"), "bf16", batch=1)
+    assert next(engine.encoder.parameters()).dtype == torch.float32
+    assert np.array_equal(code_of(engine.encoder, scene(40, 32, 1)), code_of(network.encoder, scene(40, 32, 1)))
+    assert TorchEngine(network.painter, Device("cpu", "cpu"), "fp32", batch=1).encoder is None

@@ -1,0 +1,173 @@
+"""BicycleGAN: what its losses teach, and that looks are learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from torch import Tensor
+
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.device import Device
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.networks.picture_encoder import code_planes
+from vidtrans.pairing.base import make_pairing
+from vidtrans.training.codes import code_table, diversity, mean_distance
+from vidtrans.training.distributed import SINGLE_PROCESS
+from vidtrans.training.methods.bicyclegan import BicycleGAN, frozen
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.images.picture import write_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIDE = 32
+
+
+class Setup:
+    device, precision, in_channels, dist = Device("cpu", "cpu"), "fp32", 1, SINGLE_PROCESS
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings = settings
+
+    generator: tuple[str, dict[str, Any]] = ("unet-small", {"channels": 8, "blocks": [0, 0, 0]})
+
+    def make_generator(self, number: int = 0) -> Any:
+        network = build_generator(*self.generator, 1, code_size=BicycleGAN.code_size(self.settings))
+        initialise(network, number)
+        return network
+
+    def make_discriminator(self, channels: int, number: int) -> Any:
+        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
+        initialise(network, number)
+        return network
+
+    def find_rarity(self) -> None:
+        return None
+
+
+class NormlessSetup(Setup):
+    """In a batch norm all pictures of a step have to do with each other."""
+
+    generator = ("few-shot", {"channels": 8, "blocks": 1})
+
+
+def made(setup: type[Setup] = Setup, **settings: Any) -> BicycleGAN:
+    given = {"batch_size": 4, "lambda_l1": 10.0, "gan_mode": "least-squares", **settings}
+    return BicycleGAN.make(setup(TrainingSettings(method="bicyclegan", **given)))  # type: ignore[arg-type]
+
+
+def batch(step: int, count: int = 4) -> tuple[Tensor, Tensor]:
+    """Drawings, and pictures of them that are dark and blue or light and red, by turns."""
+    x = torch.stack([torch.from_numpy(scene(SIDE, SIDE, 7 * step + n)[..., :1].copy()) for n in range(count)])
+    x = x.permute(0, 3, 1, 2).float() / 127.5 - 1
+    looks = torch.tensor([[-0.6, -0.4, 0.1], [0.6, 0.2, 0.0]]).repeat(count // 2, 1)[..., None, None]
+    return x, 0.3 * x + looks
+
+
+def test_a_code_of_a_target_leads_to_its_look() -> None:
+    method = made(code_size=3)
+    for step in range(80):
+        method.step(*batch(step % 10), lr=3e-3, seed=step, progress=0.5)
+    x, y = batch(11, 2)
+    network = method.generator
+    with torch.no_grad():  # by the statistics of the batch, as in training
+        codes = method.encoder(y)
+        own = network(torch.cat([x, code_planes(codes, SIDE, SIDE)], 1))
+        other = network(torch.cat([x, code_planes(codes.flip(0), SIDE, SIDE)], 1))
+    assert (own - y).abs().mean() < 0.5 * (other - y).abs().mean()
+    assert (own.mean((2, 3)) - y.mean((2, 3))).abs().max() < 0.25
+
+
+def test_the_encoder_learns_nothing_from_codes_that_were_drawn() -> None:
+    gradients = []
+    for weight in (0.0, 50.0):
+        method = made(NormlessSetup, lambda_latent=weight)
+        method.step(*batch(0), lr=0.0, seed=3)
+        gradients.append([p.grad.clone() for p in method.encoder.parameters() if p.grad is not None])
+        assert all(p.requires_grad for p in method.encoder.parameters())
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_frozen_lets_gradients_through_and_weights_go_free_after_a_failure() -> None:
+    layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2, requires_grad=True)
+    layer.bias.requires_grad_(False)
+    with frozen(layer):
+        layer(x).sum().backward()
+    with pytest.raises(ZeroDivisionError), frozen(layer):
+        _ = 1 / 0
+    assert x.grad is not None
+    assert layer.weight.grad is None
+    assert (layer.weight.requires_grad, layer.bias.requires_grad) == (True, False)
+
+
+def test_parts_of_a_batch_add_up_to_a_step() -> None:
+    whole, parts = made(), made(grad_accum_steps=2)
+    losses = [method.step(*batch(0), lr=1e-3, seed=1) for method in (whole, parts)]
+    assert list(losses[0]) == list(losses[1]) == whole.columns
+    assert parts.painted.shape == whole.painted.shape == (4, 3, SIDE, SIDE)
+    assert abs(losses[0]["l1"] - losses[1]["l1"]) < 0.2 * losses[0]["l1"]  # norms see half of the batch
+
+
+def test_before_d_takes_part_it_is_not_asked() -> None:
+    method = made(gan_start=0.5)
+    early, late = (method.step(*batch(0), lr=1e-3, seed=1, progress=progress) for progress in (0.0, 0.6))
+    judged = ("gan", "drawn_gan", "discriminator")
+    assert [early[name] for name in judged] == [0, 0, 0]
+    assert all(late[name] > 0 for name in judged)
+
+
+def test_mode_seeking_pulls_looks_apart() -> None:
+    apart = []
+    for weight in (0.0, 3.0):
+        method = made(lambda_mode_seeking=weight, code_size=3, lambda_gan=0.0)
+        for step in range(30):
+            method.step(*batch(step % 10), lr=3e-3, seed=step)
+        x = batch(3)[0][:1].repeat(6, 1, 1, 1)
+        codes = torch.randn((6, 3), generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            looks = method.generator(torch.cat([x, code_planes(codes, SIDE, SIDE)], 1))
+        apart.append(float(looks.std(0).mean()))
+    assert apart[1] > 1.2 * apart[0]
+
+
+def pairs_of(folder: Path, looks: list[tuple[float, float, float]]) -> list[Pair]:
+    pairs = []
+    for number, gain in enumerate(looks):
+        path = folder / f"{number:04d}.png"
+        write_picture(path, np.rint(scene(SIDE, SIDE, 0) * np.array(gain)).astype(np.uint8))
+        pairs.append(Pair((path,), path, "val"))
+    return pairs
+
+
+def test_diversity_is_that_of_looks_over_that_of_targets(tmp_path: Path) -> None:
+    method, pairing = made(), make_pairing("edges", {})
+    method.generator.eval()
+    engine = TorchEngine(method.generator, Setup.device, "fp32", batch=1)
+    differing = pairs_of(tmp_path / "a", [(1, 1, 1), (0.2, 0.5, 1), (1, 0.4, 0.2)])
+    found = diversity(engine, pairing, differing)
+    assert found is not None
+    assert 0 <= found < 1
+    assert diversity(engine, pairing, pairs_of(tmp_path / "b", [(1, 1, 1)] * 3)) is None
+    assert diversity(engine, pairing, differing[:1]) is None
+    assert diversity(TorchEngine(method.generator.painter, Setup.device, "fp32"), pairing, differing) is None
+    assert method.validate(engine, pairing, differing)["diversity"] == found
+
+
+def test_distances_are_means_over_pixels_and_pairs() -> None:
+    grey = [np.full((2, 2, 3), level, np.uint8) for level in (0, 51, 255)]
+    assert mean_distance(grey) == pytest.approx((0.2 + 1.0 + 0.8) / 3)
+    assert mean_distance(grey[:1]) == 0
+
+
+def test_the_record_says_where_the_codes_of_pictures_lie(tmp_path: Path) -> None:
+    method = made(code_size=5)
+    pairs = pairs_of(tmp_path, [(1, 1, 1), (0.2, 0.5, 1), (1, 0.4, 0.2)])
+    table = code_table(method.generator, pairs)
+    assert (table["size"], len(table["mean"]), len(table["spread"])) == (5, 5, 5)
+    assert max(table["spread"]) > 0
+    assert code_table(method.generator.painter, pairs) == {}

@@ -1,0 +1,20 @@
+"""Find the code of a picture's look by the encoder of a generator with many looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@torch.no_grad()
+def code_of(encoder: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ``PictureEncoder``)
+    """Return the code, (size,) float64, of a picture, (H, W, 3) uint8, at the size at which the model was trained.
+
+    It is computed in float32 on the encoder's device, whatever the precision of an engine.
+    """
+    weight = next(encoder.parameters())
+    planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(weight.device)
+    code: np.ndarray = encoder(planes.to(weight.dtype) / 127.5 - 1)[0].double().cpu().numpy()
+    return code

@@ -1,0 +1,96 @@
+"""Finds the look of a picture as a code of a few numbers: the encoder of BicycleGAN, for pictures of any size.
+
+Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. It sees beside features of convolutions, means
+over the picture, plain statistics of the colours: brightness, contrast and cast make up most of a look, and a code that
+misses them is ignored by the generator. It has no norms, which would remove just these.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.networks.codes import CODE_RANGE
+
+SLOPE = 0.2  # of LeakyReLU
+LEVELS = (-0.6, -0.2, 0.2, 0.6)  # of colours from −1 to 1, above which it is measured how much there is
+# At first codes tell pictures apart, and are little blurred: a generator that learns to ignore them does not turn back.
+FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
+LOG_VARIANCES = (-8.0, 2.0)  # a code's smallest and largest
+
+
+@dataclass(frozen=True)
+class CodeDistribution:
+    """Where the codes of pictures lie: ``mean`` and ``log_variance``, (N, size) float32 each."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Return codes (N, size) for standard normal ``noise`` (N, size)."""
+        return (self.mean + noise * (self.log_variance / 2).exp()).clamp(-CODE_RANGE, CODE_RANGE)
+
+    def divergence(self) -> Tensor:
+        """Return the Kullback–Leibler divergence from a standard normal distribution, a scalar: the mean over N."""
+        each = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
+        return each.sum(1).mean() / 2
+
+
+class PictureEncoder(nn.Module):
+    """(N, 3, H, W) in [−1, 1], H and W from 16 up → where their codes of ``size`` numbers lie."""
+
+    def __init__(self, size: int, channels: int = 16) -> None:
+        super().__init__()
+        self.size = size
+        widths = [3, channels, 2 * channels, 4 * channels, 4 * channels]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
+        found = sum(widths[1:]) + len(colour_statistics(torch.zeros(1, 3, 2, 2))[0])
+        self.hidden = nn.Linear(found, 64)
+        self.head = nn.Linear(64, 2 * size)
+
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Draw weights by He et al. (ICCV 2015): there are no norms to mend their size."""
+        for layer in (*self.layers, self.hidden):
+            assert isinstance(layer, nn.Conv2d | nn.Linear)
+            nn.init.kaiming_normal_(layer.weight, SLOPE, generator=generator)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.normal_(self.head.weight, 0.0, FIRST_GAIN * self.head.in_features**-0.5, generator=generator)
+        nn.init.zeros_(self.head.bias)
+        nn.init.constant_(self.head.bias[self.size :], FIRST_LOG_VARIANCE)
+
+    def distribution(self, pictures: Tensor) -> CodeDistribution:
+        """Return where the codes of pictures (N, 3, H, W) lie."""
+        found, x = [colour_statistics(pictures)], pictures
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), SLOPE)
+            found.append(x.mean((2, 3)))
+        hidden = F.leaky_relu(self.hidden(torch.cat([f.to(x.dtype) for f in found], 1)), SLOPE)
+        mean, log_variance = self.head(hidden).float().chunk(2, 1)
+        return CodeDistribution(CODE_RANGE * torch.tanh(mean / CODE_RANGE), log_variance.clamp(*LOG_VARIANCES))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the codes of pictures, (N, size): the means of their distributions."""
+        return self.distribution(pictures).mean
+
+
+def colour_statistics(pictures: Tensor) -> Tensor:
+    """Return statistics of the colours of (N, 3, H, W): (N, 21) float32.
+
+    The mean and deviation of each channel, how channels go together, and how much of each lies above ``LEVELS``.
+    """
+    flat = pictures.float().flatten(2)
+    mean = flat.mean(2, keepdim=True)
+    apart = flat - mean
+    deviation = (apart.square().mean(2) + 1e-4).sqrt()
+    together = torch.stack([(apart[:, a] * apart[:, b]).mean(1) for a, b in ((0, 1), (0, 2), (1, 2))], 1)
+    above = [F.relu(flat - level).mean(2) for level in LEVELS]
+    return torch.cat([mean[..., 0], deviation, 4 * together, *above], 1)
+
+
+def code_planes(codes: Tensor, height: int, width: int) -> Tensor:
+    """Return codes (N, size) as planes of one value each, (N, size, height, width) in [−1, 1]."""
+    return (codes / CODE_RANGE)[..., None, None].expand(-1, -1, height, width)

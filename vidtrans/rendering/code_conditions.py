@@ -1,0 +1,138 @@
+"""Which look a model of many looks paints in each frame: codes that are drawn, or found in pictures.
+
+A look is constant in a shot, so that it cannot flicker, unless key frames lead from one to another.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidtrans.curves import check_order, neighbours, parse_names
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.networks.codes import plane_values
+from vidtrans.settings import Size, Table, Time
+from vidtrans.video.images.picture import read_picture, resize
+
+EACH_SHOT = "shots:"  # and a number: a look for each shot
+NUMBER = re.compile(r"[0-9]{1,15}")
+MOST = 2.5  # standard deviations that a drawn code may lie from the mean: rare looks are the least learned
+
+
+class CodeConditions:
+    """The codes of a clip's frames, for ``model``, which has many looks.
+
+    Args:
+        model: The model.
+        look: A number, a picture, key frames of both, or ``shots:NUMBER``; '' is the mean of all looks.
+        pts: The clip's timestamps.
+        pts_of: Places a moment among them.
+        shots: The first frame of each shot of the clip.
+
+    Raises:
+        UsageError: It is none of these.
+        MediaError: A picture is damaged.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        look: str,
+        pts: Sequence[int],
+        pts_of: Callable[[Time], Fraction],
+        shots: Sequence[int] = (0,),
+    ) -> None:
+        assert model.record is not None
+        self._model, self._codes, self._pts = model, model.record.codes, pts
+        self._shots: Sequence[int] = ()
+        wanted, moments = _parse(look)
+        self._keys = [pts_of(moment) for moment in moments]
+        check_order(self._keys, f"--look '{look}'")
+        if seed := _seed_of_shots(look):
+            self._shots = shots or (0,)
+            self._looks = [self._drawn(int(seed), number) for number in range(len(self._shots))]
+        else:
+            self._looks = [self._code(name) for name in wanted]
+
+    def values(self, frame: int) -> np.ndarray:
+        """Return the values of the planes for frame ``frame``, (size,) uint8."""
+        if self._shots:
+            return plane_values(self._looks[max(0, bisect_right(self._shots, frame) - 1)])
+        before, after, share = neighbours(self._keys, self._pts[frame])
+        return plane_values(between(self._looks[before], self._looks[after], share))
+
+    def for_key(self) -> Table:
+        """Return what decides them, for cache keys: planes' values, and where they begin."""
+        moments = [str(moment) for moment in self._keys or self._shots]
+        return {"codes": [plane_values(code).tolist() for code in self._looks], "from": moments}
+
+    def _code(self, name: str) -> np.ndarray:
+        """Return the code of a number or a picture. Raises UsageError, MediaError."""
+        if not name:
+            return np.array(self._codes["mean"])
+        if Path(name).is_file():
+            return self._found(Path(name))
+        if NUMBER.fullmatch(name):
+            return self._drawn(int(name))
+        why = f"'{self._model.name}' takes a number or a picture, and there is no such file"
+        raise UsageError(f"--look {name}", why, "give a number from 0 up, or the path of a picture")
+
+    def _found(self, path: Path) -> np.ndarray:
+        """Return the code of a picture, seen at the size at which the model was trained. Raises MediaError."""
+        from vidtrans.inference.codes import code_of  # torch
+
+        assert self._model.record is not None
+        try:
+            picture = read_picture(path)
+        except MediaError as error:
+            raise MediaError(f"--look {path}", error.why, "give another picture, or a number") from None
+        height, width = picture.shape[:2]
+        size = Size(short=self._model.record.size).of(width, height)
+        return code_of(self._encoder, resize(picture, *size))
+
+    @cached_property
+    def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
+        return self._model.load_generator()[0].encoder
+
+    def _drawn(self, *seed: int) -> np.ndarray:
+        """Return a code from where those of the training pictures lie."""
+        mean, spread = (np.array(self._codes[name]) for name in ("mean", "spread"))
+        noise = np.random.default_rng(seed).standard_normal(len(mean))
+        code: np.ndarray = mean + spread * np.clip(noise, -MOST, MOST)
+        return code
+
+
+def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """Return the code at a ``share`` of the way from ``one`` to ``other``, both (size,)."""
+    code: np.ndarray = (1 - share) * one + share * other
+    return code
+
+
+def look_files(look: str) -> list[Path]:
+    """Return the pictures that a ``--look`` names. Raises UsageError where it cannot be read."""
+    return [Path(name) for name in _parse(look)[0] if name and Path(name).is_file()]
+
+
+def _parse(look: str) -> tuple[list[str], list[Time]]:
+    """Return names, and the moment of each; one alone has none. A colon or a comma may be part of a file's name."""
+    if not look or Path(look).is_file() or _seed_of_shots(look):
+        return [look], []
+    return parse_names(look, "--look")
+
+
+def _seed_of_shots(look: str) -> str:
+    """Return the number of a ``shots:NUMBER``; '' where it is something else. Raises UsageError without a number."""
+    if not look.startswith(EACH_SHOT):
+        return ""
+    seed = look.removeprefix(EACH_SHOT).strip()
+    if not NUMBER.fullmatch(seed):
+        raise UsageError(f"--look {look}", "after 'shots:' comes a number", f"as in --look {EACH_SHOT}7")
+    return seed

@@ -1,0 +1,65 @@
+"""Codes of training pictures: for the record of a model of many looks, and for scores of how its looks differ."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.codes import code_of
+from vidtrans.inference.engine import Engine
+from vidtrans.networks.coded_generator import CodedGenerator
+from vidtrans.networks.codes import CODE_RANGE, plane_values, with_planes
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
+from vidtrans.training.validation import evenly, pair_input
+from vidtrans.video.images.picture import read_picture
+
+MAX_PICTURES = 256  # whose codes are looked at
+DIGITS = 6
+LOOKS, INPUTS = 10, 4  # of a score of diversity
+
+
+def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
+    """Return ``ModelRecord.codes`` of a generator that learned the targets of ``pairs``; empty for one look."""
+    if not isinstance(generator, CodedGenerator):
+        return {}
+    codes = _codes(generator.encoder, pairs, MAX_PICTURES)
+    mean, spread = codes.mean(0).round(DIGITS), codes.std(0).round(DIGITS)
+    return {"size": generator.code_size, "mean": mean.tolist(), "spread": spread.tolist()}
+
+
+def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float | None:
+    """Return how much ten looks of one held-out input differ, over how much the targets differ from each other.
+
+    Looks are drawn where the targets' codes lie; differences are means over pixels. Targets show different things as
+    well, so that 1 is not to be expected. None where targets do not differ, or there is one.
+    """
+    encoder = getattr(engine, "encoder", None)
+    targets = [read_picture(pair.target) for pair in evenly(pairs, LOOKS)]
+    between = mean_distance([target for target in targets if target.shape == targets[0].shape])
+    if encoder is None or not between:
+        return None
+    codes = _codes(encoder, pairs, MAX_PICTURES)
+    draws = np.random.default_rng(0).standard_normal((LOOKS, codes.shape[1]))
+    drawn = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
+    found = []
+    for pair in evenly(pairs, INPUTS):
+        given = pair_input(pairing, pair)
+        found.append(mean_distance([engine(with_planes(given, plane_values(code))[None])[0] for code in drawn]))
+    return round(float(np.mean(found)) / between, 4)
+
+
+def mean_distance(pictures: Sequence[np.ndarray]) -> float:
+    """Return the mean absolute difference between any two of some pictures (H, W, 3) uint8, 0 to 1; of one 0."""
+    pairs = itertools.combinations([picture.astype(np.float32) / 255 for picture in pictures], 2)
+    distances = [float(np.abs(a - b).mean()) for a, b in pairs]
+    return float(np.mean(distances)) if distances else 0.0
+
+
+def _codes(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
+    """Return the codes of at most so many targets, (N, size)."""
+    return np.array([code_of(encoder, read_picture(pair.target)) for pair in evenly(pairs, most)])

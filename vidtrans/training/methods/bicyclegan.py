@@ -1,0 +1,155 @@
+"""Many looks from one input: BicycleGAN's step, on pairs.
+
+Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A code says which look. Found in the target it
+leads to the target (cVAE-GAN); drawn at random it has to be found again in what is painted (cLR-GAN). One discriminator
+judges both, as their code does with ``use_same_D``. As an option looks are kept apart: Mao et al., "Mode Seeking
+Generative Adversarial Networks", CVPR 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.engine import Engine
+from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
+from vidtrans.pairing.base import Pairing
+from vidtrans.settings import Table
+from vidtrans.training.codes import diversity
+from vidtrans.training.losses.adversarial import generator_loss
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.methods.parts import Part, Picture
+from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.network_trainer import autocast
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.validation import score
+
+OWN_COLUMNS = ("drawn_gan", "latent", "kl", "mode_seeking")
+LEAST_RATIO = 1e-5  # of pictures' difference over codes'
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Two pictures of each input: ``like`` its target, by the code found in that, and by one that was ``drawn``."""
+
+    found: CodeDistribution
+    like: Tensor
+    drawn: Tensor
+    like_code: Tensor
+    drawn_code: Tensor
+
+    def detach(self) -> Looks:
+        """Return the same pictures, detached."""
+        return Looks(self.found, self.like.detach(), self.drawn.detach(), self.like_code, self.drawn_code)
+
+
+class BicycleGAN(Pix2Pix):
+    """A generator that takes a code and holds the encoder, and D. A step updates D, then generator and encoder."""
+
+    def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
+        super().__init__(*parts, **others)
+        own = self.settings.method_settings
+        self.own_weights = {
+            "drawn_gan": self.settings.weights["gan"],
+            **{name: own[f"lambda_{name}"] for name in OWN_COLUMNS[1:]},
+        }
+        self.columns = [*self.columns, *OWN_COLUMNS]
+
+    @staticmethod
+    def code_size(settings: TrainingSettings) -> int:
+        """Return the numbers of a code."""
+        size: int = settings.method_settings["code_size"]
+        return size
+
+    @property
+    def encoder(self) -> PictureEncoder:
+        """Return what finds the codes of pictures, a part of the generator."""
+        encoder: PictureEncoder = self.generator.encoder
+        return encoder
+
+    def _can_capture(self) -> bool:
+        return False  # its codes are drawn by a generator of their own
+
+    def _step(
+        self, parts: list[Part], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses in the order of the columns, and the pictures that are like their targets."""
+        del earlier
+        self.generator.train()
+        # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
+        once = self._looks(parts[0]) if len(parts) == 1 else None
+        totals = dict.fromkeys(self.columns, torch.zeros((), device=self.device.torch))
+        if judged and self.d is not None:
+            totals["discriminator"] = self.d.update(
+                (self._judged(p, (once or self._looks(p)).detach()) for p in parts), rate
+            )
+        self.g.zero_grad()
+        painted = []
+        for part in parts:
+            looks = once or self._looks(part)
+            losses = self._losses(part, looks, judged)
+            weights = self.loss.weights | self.own_weights
+            self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * part.share)
+            painted.append(looks.like.detach())
+            for name, loss in losses.items():
+                totals[name] = totals[name] + loss.detach() * part.share
+        self.g.optimizer_step(rate)
+        return torch.stack([totals[name] for name in self.columns]), torch.cat(painted)
+
+    def _looks(self, part: Part) -> Looks:
+        """Paint each input by the code of its target and by a drawn one, in one pass."""
+        random = torch.Generator().manual_seed(part.seed or 0)
+        torch.manual_seed(part.seed or 0)  # dropout
+        noise, drawn = (
+            torch.randn((len(part.x), self.encoder.size), generator=random).to(part.x.device) for _ in range(2)
+        )
+        with autocast(self.device, self.precision):
+            found = self.encoder.distribution(part.y)
+            like = found.draw(noise)
+            planes = code_planes(torch.cat([like, drawn]), *part.x.shape[2:])
+            both = self._generate(torch.cat([part.x.repeat(2, 1, 1, 1), planes], 1)).float()
+        return Looks(found, both[: len(part.x)], both[len(part.x) :], like, drawn)
+
+    def _judged(self, part: Part, looks: Looks) -> tuple[Tensor, Tensor, float]:
+        """Return what D is to tell apart: both pictures of an input, and its target."""
+        fake = [self._with_input(part.x, picture) for picture in (looks.like, looks.drawn)]
+        return torch.cat(fake), self._with_input(part.x, part.y), part.share
+
+    def _losses(self, part: Part, looks: Looks, judged: bool) -> dict[str, Tensor]:
+        """Return the losses of generator and encoder, unweighted."""
+        losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
+        if judged:
+            losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn))
+        with frozen(self.encoder), autocast(self.device, self.precision):
+            # The encoder does not learn from it: it would hide the code in the picture.
+            again = self.encoder(looks.drawn)
+        losses["latent"] = (again - looks.drawn_code).abs().mean()
+        losses["kl"] = looks.found.divergence()
+        if self.own_weights["mode_seeking"]:
+            apart = (looks.like - looks.drawn).abs().mean((1, 2, 3))
+            codes_apart = (looks.like_code - looks.drawn_code).detach().abs().mean(1)
+            losses["mode_seeking"] = 1 / ((apart / codes_apart).mean() + LEAST_RATIO)
+        return losses
+
+    def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
+        """Score held-out pairs, each painted with the code of its target, and how looks of one input differ."""
+        return score(engine, pairing, pairs) | {"diversity": diversity(engine, pairing, pairs)}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients go through a network, and not into its weights."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
