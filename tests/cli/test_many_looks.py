@@ -55,8 +55,8 @@ def graded_dataset() -> str:
 
 def test_a_model_of_many_looks_is_trained_shown_and_rendered(capsys: Capsys) -> None:
     dataset = graded_dataset()
-    quick = tiny_flags("generator", "discriminator", "training")
-    table = said_json(capsys, "train", dataset, "--preset", "many-looks", "-o", "looks.safetensors", *quick)
+    quick = {key: TINY[key] for key in ("generator", "discriminator", "training")}
+    table = api.train(dataset, "looks.safetensors", preset="many-looks", settings=quick)
     assert table["held_out"].keys() >= {"psnr", "ssim", "diversity"}
     record = read_record(Path("looks.safetensors"))
     assert (record.code_size, record.in_channels) == (8, 1)
