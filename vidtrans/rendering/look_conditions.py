@@ -88,7 +88,8 @@ def conditions_of(
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
         if given and told:
             names = " and ".join(f"'{one.name}'" for one in told)
-            why = f"{names} have looks to choose from, and it is for one of them"
+            kind = "have many looks" if any(map(has_codes, told)) else "are painters of looks"
+            why = f"{names} {kind}, and it is for one of them"
             raise UsageError(name, why, "leave it out, or render one of them by itself")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
