@@ -13,7 +13,7 @@ import vidtrans as api
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.models.model_file import read_record
-from vidtrans.training import METHODS
+from vidtrans.training import METHODS, unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,9 +35,10 @@ def tables(method: str, **more: Any) -> dict[str, dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(unpaired_colours, "METHOD", "linear")  # a fraction of the time
     write_clip(Path("day.mp4"), moving_frames(30, (64, 48)))
     write_clip(Path("night.mp4"), [255 - f // 2 for f in moving_frames(30, (64, 48), shots=(0, 9))])
-    settings = {"dataset": TINY["dataset"] | KEEP_ALL}
+    settings = {"dataset": TINY["dataset"] | KEEP_ALL | {"val_block_size": 4, "val_gap": 1, "val_fraction": 0.3}}
     api.make_dataset("day.mp4", "d", unpaired=["night.mp4"], settings=settings)
 
 

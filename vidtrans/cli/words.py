@@ -64,9 +64,13 @@ def trained_text(table: Table) -> str:
         score = f", {likeness:.0%} of the way to the picture on held-out frames"
         if likeness < 0:
             score = ", held-out frames are less like the picture than they were: it shows what they show"
+    if (distance := scores.get("patch_distance")) is not None:
+        score = f", {1 - distance:.0%} of the way to the target on held-out frames"
+    companions = [shell_path(path) for path in table.get("companions", {}).values()]
     return (
         f"{table['output']}: {count(table['steps'], 'step')}{score}{timing(table)}\n"
-        f"how it learnt: {shell_path(table['report'])}\n"
+        + (f"beside it: {', '.join(companions)}\n" if companions else "")
+        + f"how it learnt: {shell_path(table['report'])}\n"
         f"next: {next_command(table['output'], dreams='dreamt' in table)}"
     )
 

@@ -93,5 +93,7 @@ class Translator(nn.Module):
 
     def _recoloured(self, x: Tensor) -> Tensor:
         """Return the input's picture in other colours, (N, 3, H, W), in the open interval (−1, 1)."""
-        mapped = torch.einsum("oc,nchw->nohw", self.colours[:, :3], x[:, :3].float())
-        return (mapped + self.colours[:, 3, None, None]).clamp(-LIMIT, LIMIT)
+        colours, picture = self.colours.float()[..., None, None], x[:, :3].float()
+        # Products one by one: of matrices an autocast would round them.
+        mapped = sum((colours[:, c] * picture[:, c : c + 1] for c in range(3)), colours[:, 3])
+        return mapped.clamp(-LIMIT, LIMIT)

@@ -79,6 +79,9 @@ _UNPAIRED = {
     "lambda_identity": setting(
         5.0, "weight of leaving the target's own frames as they are: light and dark do not flip", low=0.0, high=1000.0
     ),
+    "identity_end": setting(
+        1.0, "share of the run after which that is left out: it holds up what has to change much", low=0.0, high=1.0
+    ),
     "lambda_steady": setting(
         0.0,
         "weight of painting a frame like the one before it, along the motion, and like itself moved a little",

@@ -264,18 +264,18 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 def seconds_per_step(run: TrainingState) -> float:
     """Return the mean of the run's seconds per step, by a short trial that changes ``run``, in all processes together.
 
-    Each size of its pictures is tried, with and without the adversarial loss where that comes late.
+    Each size of its pictures is tried, before and after the turning point of its method.
     """
-    gan_start, growth, seconds = run.model.settings.gan_start, run.loader.growth, 0.0
+    turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
     for start, end, run.loader.growth in growth.parts():
-        early = max(0.0, min(end, gan_start) - start)
+        early = max(0.0, min(end, turn) - start)
         seconds += _seconds_at_one_size(run, early, end - start - early)
     run.loader.growth = growth
     return run.model.dist.mean([seconds])[0]
 
 
 def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
-    """Return the seconds of shares of a step without (``early``) and with (``late``) the adversarial loss."""
+    """Return the seconds of shares of a step before (``early``) and after (``late``) its method's turning point."""
     dist = run.model.dist
     batches = enumerate(_batches(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,31 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 
+METHOD = "transport"  # one of ``grading.UNPAIRED_METHODS``
 PICTURES = 24  # of each domain that are looked at
 
 
-@dataclass(frozen=True)
-class DomainColours:
-    """What brings the colours of a domain to those of another.
+class ColourMap:
+    """What brings the colours of one domain's pictures to those of another's. Computed where it is asked for."""
 
-    ``learned`` is the map as a grade; ``start`` maps colours of [−1, 1] likewise, as far as an affine map can: its
-    ``matrix`` (3, 3) and ``shift`` (3,) are where a generator starts.
-    """
+    def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
+        self._sides = sources, targets
 
-    learned: LearnedGrade
-    start: AffineColours
+    @cached_property
+    def _learned(self) -> LearnedGrade:
+        sources, targets = self._sides
+        return learn_from_colours(_pictures(sources), _pictures(targets), SIZE, METHOD)
+
+    @property
+    def start(self) -> AffineColours:
+        """The map of colours in [−1, 1], as far as an affine one can bring them: where a generator starts."""
+        sources, targets = self._sides
+        return affine_colours(_pictures(sources), _pictures(targets)).signed()
 
     @property
     def lattice(self) -> ColourLattice:
         """The map of colours in [0, 1]."""
-        return self.learned.grade.lattice
+        return self._learned.grade.lattice
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """Return a picture, (H, W, 3) uint8, in the other domain's colours."""
@@ -46,32 +54,23 @@ class DomainColours:
 
     def save(self, path: Path) -> None:
         """Write the map as a model."""
-        words = self.learned.words
-        save_grade(path, self.lattice.nodes, ", ".join(words), self.learned.scores | {"words": words})
-
-
-def colours_of(sources: Sequence[Pair], targets: Sequence[Pair], method: str = "transport") -> DomainColours:
-    """Return the colours of one domain's pictures brought to those of another's.
-
-    ``method`` is one of ``grading.UNPAIRED_METHODS``. The same pictures give the same map. Raises MediaError.
-    """
-    learned = learn_from_colours(_pictures(sources), _pictures(targets), SIZE, method)
-    return DomainColours(learned, affine_colours(_pictures(sources), _pictures(targets)).signed())
+        words = self._learned.words
+        save_grade(path, self.lattice.nodes, ", ".join(words), self._learned.scores | {"words": words})
 
 
 @dataclass(frozen=True)
 class ColourMaps:
     """The maps from the source's colours to the targets', and back."""
 
-    forth: DomainColours
-    back: DomainColours
+    forth: ColourMap
+    back: ColourMap
 
 
 def maps_between(dataset: Dataset) -> ColourMaps:
-    """Return the maps between the domains of a dataset, of its training pictures. Raises MediaError."""
+    """Return the maps between the domains of a dataset, of its training pictures."""
     sources = dataset.inputs("train")
     targets = [pair for pair in dataset.role("train") if pair.domain]
-    return ColourMaps(colours_of(sources, targets), colours_of(targets, sources))
+    return ColourMaps(ColourMap(sources, targets), ColourMap(targets, sources))
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:

@@ -112,6 +112,11 @@ class TrainingMethod(Protocol):
         return {}
 
     @property
+    def turning_point(self) -> float:
+        """The share of the run after which steps take another time than before."""
+        return self.settings.gan_start
+
+    @property
     def balance(self) -> float | None:
         """The loss of a discriminator that cannot tell fake from real; None without a discriminator."""
         return None

@@ -7,7 +7,7 @@ network, or by those of a frozen network, which see things from the first step o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -86,7 +86,7 @@ class CUT(UnpairedMethod):
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
         given = torch.cat([x[:, :3], y[:, :3]])
         output, keys = self._painted(given)
@@ -96,9 +96,9 @@ class CUT(UnpairedMethod):
             "gan": self.judged(TARGET, fake),
             "contrastive": self._contrastive(self._features(output), keys, random),
         }
-        if "identity" in self.weights:
+        if "identity" in weights:
             losses["identity"] = (output[count:] - given[count:]).abs().mean()
-        if "steady" in self.weights:
+        if "steady" in weights:
             losses["steady"] = self.steadiness(self.generator, x, fake, random)
         return Translation(losses, {TARGET: fake})
 
@@ -106,7 +106,7 @@ class CUT(UnpairedMethod):
         """Return the outputs, and the inputs' features."""
         with autocast(self.device, self.precision):
             if self.eye is None:
-                network: Any = self.generator
+                network: Any = inner_generator(self.generator)
                 output, taps = network.forward_with_taps(given)
                 return output.float(), [tap.detach() for tap in taps]
             output = self.run(self.generator, given)

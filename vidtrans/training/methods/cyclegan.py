@@ -6,7 +6,7 @@ paper: G maps x to y, F maps y to x; D_Y judges G(x), D_X judges F(y).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -36,17 +36,17 @@ class CycleGAN(UnpairedMethod):
         """Build G and F."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
         """Take min L_GAN(G, D_Y) + L_GAN(F, D_X) + λ·(|F(G(x)) − x| + |G(F(y)) − y|), and what else is weighed."""
         now_x, now_y = x[:, :3], y[:, :3]
         g, f = self.networks["generator"], self.networks["reverse"]
         fake_y, fake_x = self.run(g, now_x), self.run(f, now_y)
         losses = {"gan": self.judged(TARGET, fake_y) + self.judged(SOURCE, fake_x)}
-        if "cycle" in self.weights:
+        if "cycle" in weights:
             losses["cycle"] = apart(self.run(f, fake_y), now_x) + apart(self.run(g, fake_x), now_y)
-        if "identity" in self.weights:
+        if "identity" in weights:
             losses["identity"] = apart(self.run(g, now_y), now_y) + apart(self.run(f, now_x), now_x)
-        if "steady" in self.weights:
+        if "steady" in weights:
             losses["steady"] = self.steadiness(g, x, fake_y, random) + self.steadiness(f, y, fake_x, random)
         return Translation(losses, {TARGET: fake_y, SOURCE: fake_x})
 

@@ -7,7 +7,7 @@ back by F, are x(t) too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import torch
@@ -45,9 +45,9 @@ class RecycleGAN(CycleGAN):
         del settings
         return 3
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
         """Add min |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, and the same from Y."""
-        cycled = super().translate(x, y, random)
+        cycled = super().translate(x, y, random, weights)
         names = ("generator", "reverse", "source_predictor", "predictor")
         g, f, p_x, p_y = (self.networks[name] for name in names)
         prediction = apart(self.run(p_x, x[:, 3:9]), x[:, :3]) + apart(self.run(p_y, y[:, 3:9]), y[:, :3])

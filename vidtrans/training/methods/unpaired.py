@@ -8,7 +8,7 @@ moment, or moved a little, is to be painted alike (``elsewhere``).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -77,6 +77,7 @@ class UnpairedMethod(TrainingMethod):
         self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
+        self._identity_end = own["identity_end"] if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
         self._elsewhere = ElsewhereDrawer()
@@ -108,6 +109,11 @@ class UnpairedMethod(TrainingMethod):
         return network
 
     @property
+    def turning_point(self) -> float:
+        """The share of the run after which the identity loss is left out."""
+        return self._identity_end if self._identity_end < 1 else 0.0
+
+    @property
     def balance(self) -> float | None:
         """Return D's loss where it cannot tell fake from real."""
         return self.objective.balance
@@ -136,7 +142,7 @@ class UnpairedMethod(TrainingMethod):
         torch.manual_seed(seed)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
-            losses, fakes = self._update_translators(x, y, lr, random)
+            losses, fakes = self._update_translators(x, y, lr, random, progress < self._identity_end)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, judge in self.judges.items():
                 shown = self.pools[name].exchange(fakes[name], random)
@@ -150,11 +156,12 @@ class UnpairedMethod(TrainingMethod):
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _update_translators(
-        self, x: Tensor, y: Tensor, lr: float, random: torch.Generator
+        self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, identity: bool
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses of the batch, and the translators' outputs, detached."""
         self.g.network.train()
         self.g.zero_grad()
+        weights = {name: weight for name, weight in self.weights.items() if identity or name != "identity"}
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
         fakes: dict[str, list[Tensor]] = {name: [] for name in self.judges}
         count = self.settings.grad_accum_steps
@@ -162,12 +169,12 @@ class UnpairedMethod(TrainingMethod):
             if not len(a):
                 continue
             share = len(a) / len(x)
-            found = self.translate(a, b, random)
+            found = self.translate(a, b, random, weights)
             if self.settings.recurrent:
                 found = Translation(found.losses | self._memory(a, b, found.fakes), found.fakes)
-            loss = torch.stack([self.weights[name] * found.losses[name] for name in self.weights]).sum()
+            loss = torch.stack([weight * found.losses[name] for name, weight in weights.items()]).sum()
             self.g.backward(loss * share)
-            for name in self.weights:
+            for name in weights:
                 totals[name] += found.losses[name].detach() * share
             for name, made in found.fakes.items():
                 fakes[name].append(made.detach())
@@ -175,8 +182,11 @@ class UnpairedMethod(TrainingMethod):
         return totals, {name: torch.cat(parts) for name, parts in fakes.items()}
 
     @abstractmethod
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator) -> Translation:
-        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and the translators' outputs."""
+    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
+        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and the translators' outputs.
+
+        ``weights``: the losses that count in this step; others are left out.
+        """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
         """Return what a network paints, without a past, in the precision of the run, as float32."""

@@ -34,9 +34,11 @@ SCORE_LABELS = {
     "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
     "patch_distance": Label(
         "Patch distance",
-        "From the other domain, by a network's features: 1 for the source, 0 for the domain's own frames.",
+        "From the target, by a network's features, or random ones: 1 for the source, 0 for the target.",
         aim=-math.inf,
     ),
+    "colours_distance": Label("Colours alone", "The patch distance of the colour map, which needs no training."),
+    "light_correlation": Label("Light", "How far light places stay light; below 0 they became dark.", aim=math.inf),
     "random_distance": Label(
         "Random distance", "The same by random features: colours and fine texture.", aim=-math.inf
     ),
