@@ -30,7 +30,8 @@ from vidtrans.clips.sampling import spread_numbers
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
-from vidtrans.models.colour_grade import colours_path, save_grade
+from vidtrans.models.colour_grade import save_grade
+from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.pipeline import demo
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
@@ -227,15 +228,15 @@ def test_a_grid_shows_the_colour_map_of_the_same_domains(clip: Path, tiny_model:
     """A map that lies beside a model has a column, in which nothing but colours move."""
     model = Path("own.safetensors")
     model.write_bytes(tiny_model.read_bytes())
-    save_grade(colours_path(model), np.zeros((2, 2, 2, 3)), "black", {})
+    save_grade(companion_path(model, COLOURS), np.zeros((2, 2, 2, 3)), "black", {})
     asked = ("try", clip, "--model", model, "--vary", "strength=0", "--frames", 1, "-o", "t.png")
     assert vidtrans_json(*asked)["columns"] == ["source", "own", "--strength 0", "colours alone"]
     grid = read_picture(Path("t.png"))
     top = grid.shape[0] - 48 - GAP - 20
     assert grid[top : top + 48, GAP + 3 * (64 + GAP) :][:, :64].max() == 0
-    save_grade(colours_path(model), np.ones((2, 2, 2, 3)), "white", {})
+    save_grade(companion_path(model, COLOURS), np.ones((2, 2, 2, 3)), "white", {})
     assert not vidtrans_json(*asked, "--overwrite")["cached"]
-    both = ("--model", colours_path(model), "--frames", 1, "-o", "u.png")
+    both = ("--model", companion_path(model, COLOURS), "--frames", 1, "-o", "u.png")
     assert vidtrans_json("try", clip, "--model", model, *both)["columns"].count("colours alone") == 0
 
 

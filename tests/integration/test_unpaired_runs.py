@@ -112,6 +112,19 @@ def test_a_translator_may_remember(capsys: pytest.CaptureFixture[str]) -> None:
     assert said_json(capsys, "stylize", "day.mp4", "--model", "m.safetensors", "-o", "o.mp4")["frames"] == 30
 
 
+@pytest.mark.parametrize("method", ["cyclegan", "recyclegan"])
+def test_a_picture_of_the_target_or_a_number_says_which_look_it_is(method: str) -> None:
+    api.train("d", "m.safetensors", settings=tables(method, look_size=3, lambda_steady=1.0))
+    record = read_record(Path("m.safetensors"))
+    assert record.codes["size"] == 3
+    assert read_record(Path("m.reverse.safetensors")).codes == {}
+    night = next(Path("d/night").glob("*.png"))
+    for look in ("4", str(night), "shots:2"):
+        settings = {"rendering": {"look": look}}
+        done = api.stylize("day.mp4", "m.safetensors", f"{len(look)}.mp4", settings=settings)
+        assert done["frames"] == 30
+
+
 def test_training_goes_on_from_both_directions() -> None:
     api.train("d", "m.safetensors", settings=tables("cyclegan"))
     idle = tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0)

@@ -89,6 +89,20 @@ _UNPAIRED = {
         high=1000.0,
     ),
 }
+_CODES = {
+    "lambda_latent": setting(0.5, "weight of finding an output's code again in it", low=0.0, high=100.0),
+    "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
+}
+_OF_CODES = {
+    "latent": Label("Codes", "How far the code found in an output is from the one it was painted by.", aim=-math.inf),
+    "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
+}
+_UNPAIRED |= _CODES | {
+    "look_size": setting(
+        0, "numbers of a code that says which of the target's looks it is, for --look; 0: one look", low=0, high=64
+    ),
+}
+_JUDGED |= _OF_CODES
 _CYCLE = {
     "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
 }
@@ -183,16 +197,12 @@ METHODS = Registry(
             curves={
                 "discriminator": _JUDGED["discriminator"],
                 "drawn_gan": Label("G: drawn looks", "How far G is from fooling D with codes that were drawn."),
-                "latent": Label(
-                    "Codes", "How far the code found in an output is from the one drawn for it.", aim=-math.inf
-                ),
-                "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
+                **_OF_CODES,
                 "mode_seeking": Label("Difference", "Of codes over that of pictures: large where looks are alike."),
             },
             settings={
                 "code_size": setting(8, "numbers that say which look it is", low=1, high=64),
-                "lambda_latent": setting(0.5, "weight of finding the drawn code again", low=0.0, high=100.0),
-                "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
+                **_CODES,
                 "lambda_mode_seeking": setting(
                     0.0, "weight of looks that differ (Mao et al., CVPR 2019); try 0.1 where they are alike", low=0.0
                 ),

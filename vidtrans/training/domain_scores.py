@@ -44,12 +44,12 @@ class DomainScores:
     def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
         self.sources = [pair for pair in pairs if pair.domain == 0]
         self._inputs = [read_picture(pair.target) for pair in self.sources]
-        self._targets = [read_picture(pair.target) for pair in pairs if pair.domain]
+        self.targets = [read_picture(pair.target) for pair in pairs if pair.domain]
         self._distances: dict[str, DomainDistance] = {}
-        if len(self._inputs) >= MIN_SOURCES and len(self._targets) >= MIN_TARGETS:
+        if len(self._inputs) >= MIN_SOURCES and len(self.targets) >= MIN_TARGETS:
             for name, describe in (("patch_distance", network_patches()), ("random_distance", random_patches())):
                 if describe is not None:
-                    self._distances[name] = DomainDistance.between(describe, self._inputs, self._targets)
+                    self._distances[name] = DomainDistance.between(describe, self._inputs, self.targets)
         self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
 
     def _distance(self, pictures: Pictures) -> float | None:
@@ -64,7 +64,7 @@ class DomainScores:
         found["patch_distance"] = self._distance(outputs)
         found["colours_distance"] = self._of_colours
         found["light_correlation"] = light_correlation(inputs, outputs)
-        found["diversity"] = diversity(outputs, self._targets)
+        found["diversity"] = diversity(outputs, self.targets)
         found["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
         steps = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _follows(a, b)]
         sides = ([(pictures[i], pictures[k]) for i, k in steps] for pictures in (inputs, outputs))

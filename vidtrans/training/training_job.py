@@ -129,12 +129,17 @@ class TrainingJob:
         """Return the model file's table for a recurrent generator; empty for another."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
-    def build(self) -> torch.nn.Module:
-        """Build the generator, before its weights are initialised."""
+    @property
+    def targets(self) -> list[Pair]:
+        """The training pairs whose targets show the looks that are learned: of domains, the frames of the targets."""
+        return [pair for pair in self.dataset.role("train") if pair.domain] or self.pairs
+
+    def build(self, *, reverse: bool = False) -> torch.nn.Module:
+        """Build the generator, before its weights are initialised; one that leads back has no codes."""
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        code_size = self._method.code_size(self.settings)
+        code_size = 0 if reverse else self._method.code_size(self.settings)
         self._check_codes(code_size)
         generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
         if plate:
@@ -221,7 +226,7 @@ class TrainingJob:
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
         """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
-        generator = self.build()
+        generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None:
             start_with_colours(generator, self.colours, reverse=reverse)

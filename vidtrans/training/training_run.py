@@ -199,7 +199,7 @@ class TrainingRun:
 
     def _write(self, path: Path, generator: torch.nn.Module, record: ModelRecord) -> None:
         """Write a model file, of a generator with many looks with the codes of its training pictures."""
-        save_model(path, generator, replace(record, codes=code_table(generator, self.job.pairs)))
+        save_model(path, generator, replace(record, codes=code_table(generator, self.job.targets)))
 
     def _score(self) -> None:
         run, settings = self.run, self.settings

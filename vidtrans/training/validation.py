@@ -35,13 +35,17 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
     return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
 
 
-def apply(engine: Engine, pairing: Pairing, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def apply(
+    engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered.
 
-    A model of many looks paints with the code of the target.
+    A model of many looks paints with the code of the picture ``like``, by default of the target, where there is one.
     """
     given, target = pair_input(pairing, pair), read_picture(pair.target)
-    seen = with_planes(given, target_code(engine, target))
+    if like is None and pairing.has_target:
+        like = target
+    seen = given if like is None else with_planes(given, target_code(engine, like))
     return given, FrameRenderer(ModelInputs(pairing), engine).picture(seen, target), target
 
 

@@ -11,7 +11,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.grading.learning import learn_from_colours
 from vidtrans.grading.transport import STEEPEST, linear_map, transport_colours
-from vidtrans.training.unpaired_colours import colours_of
+from vidtrans.training.unpaired_colours import ColourMap
 from vidtrans.video.images.picture import write_picture
 
 MIX = np.array([[0.7, 0.1, 0.05], [0.1, 0.6, 0.0], [0.05, 0.0, 0.5]])  # symmetric and positive, as the map is
@@ -100,10 +100,10 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(tmp_path: Pat
     sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
     targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
-    found = colours_of(*domains)
+    found = ColourMap(*domains)
     wanted = sources[0] / 255 @ MIX.T + SHIFT
     assert np.abs(found.apply(sources[0]) / 255 - wanted).mean() < 0.02
     assert np.abs(found.start(sources[0] / 127.5 - 1) - (2 * wanted - 1)).mean() < 0.03
     found.save(tmp_path / "one.safetensors")
-    colours_of(*domains).save(tmp_path / "two.safetensors")
+    ColourMap(*domains).save(tmp_path / "two.safetensors")
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()

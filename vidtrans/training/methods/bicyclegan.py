@@ -8,13 +8,12 @@ Generative Adversarial Networks", CVPR 2019.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
@@ -26,7 +25,7 @@ from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.parts import Part, Picture
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import autocast
+from vidtrans.training.network_trainer import autocast, frozen
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
@@ -140,16 +139,3 @@ class BicycleGAN(Pix2Pix):
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Score held-out pairs, each painted with the code of its target, and how looks of one input differ."""
         return score(engine, pairing, pairs) | {"diversity": diversity(engine, pairing, pairs)}
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients go through a network, and not into its weights."""
-    weights = [p for p in network.parameters() if p.requires_grad]
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(True)

@@ -18,7 +18,7 @@ from vidtrans.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired import TARGET, Translation, UnpairedMethod
+from vidtrans.training.methods.unpaired import TARGET, TargetLook, Translation, UnpairedMethod, by_look
 from vidtrans.training.network_trainer import autocast
 from vidtrans.training.settings import TrainingSettings
 
@@ -64,6 +64,9 @@ class CUT(UnpairedMethod):
         made = setup.make_generator()
         generator: Any = inner_generator(made)
         frozen = _frozen(setup.settings.method_settings["contrastive_features"])
+        if not frozen and setup.settings.method_settings["look_size"]:
+            why = "a translator of many looks has other features for each"
+            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network's")
         if not frozen and not hasattr(generator, "forward_with_taps"):
             why = "this generator does not show its features"
             remedy = (
@@ -88,8 +91,8 @@ class CUT(UnpairedMethod):
 
     def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
-        given = torch.cat([x[:, :3], y[:, :3]])
-        output, keys = self._painted(given)
+        given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
+        output, keys = self._painted(given, look and TargetLook(look.found, look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {
@@ -99,17 +102,17 @@ class CUT(UnpairedMethod):
         if "identity" in weights:
             losses["identity"] = (output[count:] - given[count:]).abs().mean()
         if "steady" in weights:
-            losses["steady"] = self.steadiness(self.generator, x, fake, random)
-        return Translation(losses, {TARGET: fake})
+            losses["steady"] = self.steadiness(self.generator, x, fake, random, look)
+        return Translation(losses, {TARGET: fake}, look)
 
-    def _painted(self, given: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs, and the inputs' features."""
         with autocast(self.device, self.precision):
             if self.eye is None:
                 network: Any = inner_generator(self.generator)
                 output, taps = network.forward_with_taps(given)
                 return output.float(), [tap.detach() for tap in taps]
-            output = self.run(self.generator, given)
+            output = self.run(self.generator, by_look(given, look))
             with torch.no_grad():
                 return output, self.eye.features(given)
 

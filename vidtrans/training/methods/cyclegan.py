@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired import SOURCE, TARGET, Translation, UnpairedMethod
+from vidtrans.training.methods.unpaired import SOURCE, TARGET, Translation, UnpairedMethod, by_look
 
 
 class CycleGAN(UnpairedMethod):
@@ -40,15 +40,16 @@ class CycleGAN(UnpairedMethod):
         """Take min L_GAN(G, D_Y) + L_GAN(F, D_X) + λ·(|F(G(x)) − x| + |G(F(y)) − y|), and what else is weighed."""
         now_x, now_y = x[:, :3], y[:, :3]
         g, f = self.networks["generator"], self.networks["reverse"]
-        fake_y, fake_x = self.run(g, now_x), self.run(f, now_y)
+        look = self.look_of(now_y, random)
+        fake_y, fake_x = self.run(g, by_look(now_x, look)), self.run(f, now_y)
         losses = {"gan": self.judged(TARGET, fake_y) + self.judged(SOURCE, fake_x)}
         if "cycle" in weights:
-            losses["cycle"] = apart(self.run(f, fake_y), now_x) + apart(self.run(g, fake_x), now_y)
+            losses["cycle"] = apart(self.run(f, fake_y), now_x) + apart(self.run(g, by_look(fake_x, look)), now_y)
         if "identity" in weights:
-            losses["identity"] = apart(self.run(g, now_y), now_y) + apart(self.run(f, now_x), now_x)
+            losses["identity"] = apart(self.run(g, by_look(now_y, look)), now_y) + apart(self.run(f, now_x), now_x)
         if "steady" in weights:
-            losses["steady"] = self.steadiness(g, x, fake_y, random) + self.steadiness(f, y, fake_x, random)
-        return Translation(losses, {TARGET: fake_y, SOURCE: fake_x})
+            losses["steady"] = self.steadiness(g, x, fake_y, random, look) + self.steadiness(f, y, fake_x, random)
+        return Translation(losses, {TARGET: fake_y, SOURCE: fake_x}, look)
 
 
 def apart(output: Tensor, wanted: Tensor) -> Tensor:

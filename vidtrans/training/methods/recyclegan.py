@@ -7,7 +7,7 @@ back by F, are x(t) too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import ClassVar
 
 import torch
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.cyclegan import CycleGAN, apart
-from vidtrans.training.methods.unpaired import Translation
+from vidtrans.training.methods.unpaired import Translation, by_look
 from vidtrans.training.settings import TrainingSettings
+
+Translate = Callable[[Tensor], Tensor]
 
 
 class RecycleGAN(CycleGAN):
@@ -51,12 +53,13 @@ class RecycleGAN(CycleGAN):
         names = ("generator", "reverse", "source_predictor", "predictor")
         g, f, p_x, p_y = (self.networks[name] for name in names)
         prediction = apart(self.run(p_x, x[:, 3:9]), x[:, :3]) + apart(self.run(p_y, y[:, 3:9]), y[:, :3])
-        recycle = self._recycled(x, g, p_y, f) + self._recycled(y, f, p_x, g)
-        return Translation(cycled.losses | {"recycle": recycle, "prediction": prediction}, cycled.fakes)
+        look = cycled.look
+        paint = lambda frames: self.run(g, by_look(frames, look))  # noqa: E731
+        erase = lambda frames: self.run(f, frames)  # noqa: E731
+        recycle = self._recycled(x, paint, p_y, erase) + self._recycled(y, erase, p_x, paint)
+        return Translation(cycled.losses | {"recycle": recycle, "prediction": prediction}, cycled.fakes, look)
 
-    def _recycled(self, frames: Tensor, there: nn.Module, predict: nn.Module, back: nn.Module) -> Tensor:
+    def _recycled(self, frames: Tensor, there: Translate, predict: nn.Module, back: Translate) -> Tensor:
         """Return how far a frame is from the two before it, translated, predicted there, and brought back."""
-        count = len(frames)
-        both = self.run(there, torch.cat([frames[:, 3:6], frames[:, 6:9]]))
-        predicted = self.run(predict, torch.cat([both[:count], both[count:]], 1))
-        return apart(self.run(back, predicted), frames[:, :3])
+        both = torch.cat([there(frames[:, 3:6]), there(frames[:, 6:9])], 1)
+        return apart(back(self.run(predict, both)), frames[:, :3])

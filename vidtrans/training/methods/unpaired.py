@@ -7,6 +7,7 @@ moment, or moved a little, is to be painted alike (``elsewhere``).
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from vidtrans.inference.device import resolve_precision, tensor_float32, to_devi
 from vidtrans.inference.engine import Engine
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import inner_generator
+from vidtrans.networks.picture_encoder import CodeDistribution, code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
@@ -33,7 +35,7 @@ from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast, frozen
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import MAX_SCORED, apply
 from vidtrans.training.warm_start import freeze
@@ -43,10 +45,21 @@ TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
 
 
 class Translation(NamedTuple):
-    """A part's losses, unweighted, by their columns, and its outputs by the discriminator that judges them."""
+    """A part's losses, unweighted, by their columns, and its outputs by the discriminator that judges them.
+
+    ``look``: the one of the target frames that outputs were painted by, where there are many.
+    """
 
     losses: dict[str, Tensor]
     fakes: dict[str, Tensor]
+    look: TargetLook | None = None
+
+
+class TargetLook(NamedTuple):
+    """The codes of target frames: where they lie, and those that outputs are painted by, (N, size)."""
+
+    found: CodeDistribution
+    code: Tensor
 
 
 class UnpairedMethod(TrainingMethod):
@@ -77,6 +90,8 @@ class UnpairedMethod(TrainingMethod):
         self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
+        if own["look_size"]:
+            self.weights |= {name: own[f"lambda_{name}"] for name in ("latent", "kl")}
         self._identity_end = own["identity_end"] if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
@@ -93,6 +108,12 @@ class UnpairedMethod(TrainingMethod):
     def num_frames(settings: TrainingSettings) -> int:
         """Return 2 where outputs have to do with the frame before, else 1."""
         return 2 if settings.method_settings["lambda_steady"] or settings.recurrent else 1
+
+    @staticmethod
+    def code_size(settings: TrainingSettings) -> int:
+        """Return the numbers of a code of the target's looks."""
+        size: int = settings.method_settings["look_size"]
+        return size
 
     @property
     def learned(self) -> nn.Module:
@@ -170,6 +191,8 @@ class UnpairedMethod(TrainingMethod):
                 continue
             share = len(a) / len(x)
             found = self.translate(a, b, random, weights)
+            if found.look:
+                found.losses.update(self._code_losses(found.look, found.fakes[TARGET]))
             if self.settings.recurrent:
                 found = Translation(found.losses | self._memory(a, b, found.fakes), found.fakes)
             loss = torch.stack([weight * found.losses[name] for name, weight in weights.items()]).sum()
@@ -190,7 +213,7 @@ class UnpairedMethod(TrainingMethod):
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
         """Return what a network paints, without a past, in the precision of the run, as float32."""
-        painter: Any = inner_generator(network)
+        painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with autocast(self.device, self.precision):
             painted: Tensor = painter(x).float()
             return painted
@@ -214,11 +237,37 @@ class UnpairedMethod(TrainingMethod):
             steady = steady + temporal(composed, past)
         return {"memory": memory, "temporal": steady}
 
+    def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
+        """Find the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
+        size = self.code_size(self.settings)
+        if not size:
+            return None
+        encoder: Any = self.generator.encoder
+        noise = torch.randn((len(y), size), generator=random).to(y.device)
+        with autocast(self.device, self.precision):
+            found = encoder.distribution(y)
+        return TargetLook(found, found.draw(noise))
+
+    def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
+        """Return how far the code found in an output is from the one it was painted by, and from normal ones."""
+        encoder: Any = self.generator.encoder
+        with frozen(encoder), autocast(self.device, self.precision):
+            # The encoder does not learn from it: it would hide the code in the picture.
+            again = encoder(painted)
+        return {"latent": (again - look.code.detach()).abs().mean(), "kl": look.found.divergence()}
+
     def judged(self, name: str, fake: Tensor) -> Tensor:
         """Return how far an output is from fooling a discriminator."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
-    def steadiness(self, network: nn.Module, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
+    def steadiness(
+        self,
+        network: nn.Module,
+        frames: Tensor,
+        output: Tensor,
+        random: torch.Generator,
+        look: TargetLook | None = None,
+    ) -> Tensor:
         """Return how far the output at another moment is from this one brought there; a mean absolute difference.
 
         Args:
@@ -226,9 +275,10 @@ class UnpairedMethod(TrainingMethod):
             frames: (N, 6, H, W), a frame and the one before it.
             output: its output of the frame, (N, 3, H, W).
             random: draws the other moment.
+            look: the one that both are painted by, where there are many.
         """
         there = self._elsewhere(frames[:, :3], frames[:, 3:6], random)
-        again = self.run(network, there.frames)
+        again = self.run(network, by_look(there.frames, look))
         return (there.sure * (there.bring(output) - again).abs()).mean()
 
     @property
@@ -262,7 +312,8 @@ class UnpairedMethod(TrainingMethod):
         if self._scores is None or self._scores[0] != names:
             self._scores = names, DomainScores(chosen, self._recolour)
         scores = self._scores[1]
-        outputs = [apply(engine, pairing, pair)[1] for pair in scores.sources]
+        likes = itertools.cycle([*scores.targets, *([] if scores.targets else [None])])
+        outputs = [apply(engine, pairing, pair, next(likes))[1] for pair in scores.sources]
         return scores(outputs, self._back)
 
     def remarks(self, scores: Table) -> list[str]:
@@ -286,3 +337,8 @@ class UnpairedMethod(TrainingMethod):
         at = self.columns.index(TARGET)
         judged = [row[at] for row in rows[-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
+
+
+def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
+    """Return frames (N, 3, H, W) with the planes of the codes that they are painted by."""
+    return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
