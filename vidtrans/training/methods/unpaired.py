@@ -163,7 +163,7 @@ class UnpairedMethod(TrainingMethod):
         torch.manual_seed(seed)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
-            losses, fakes = self._update_translators(x, y, lr, random, progress < self._identity_end)
+            losses, fakes = self._update_translators(x, y, lr, random, progress)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, judge in self.judges.items():
                 shown = self.pools[name].exchange(fakes[name], random)
@@ -177,12 +177,14 @@ class UnpairedMethod(TrainingMethod):
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _update_translators(
-        self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, identity: bool
+        self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses of the batch, and the translators' outputs, detached."""
         self.g.network.train()
         self.g.zero_grad()
-        weights = {name: weight for name, weight in self.weights.items() if identity or name != "identity"}
+        weights = dict(self.weights)
+        if self._identity_end < 1 and progress >= self._identity_end:
+            del weights["identity"]
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
         fakes: dict[str, list[Tensor]] = {name: [] for name in self.judges}
         count = self.settings.grad_accum_steps
