@@ -125,13 +125,20 @@ def test_a_picture_of_the_target_or_a_number_says_which_look_it_is(method: str) 
         assert done["frames"] == 30
 
 
-def test_training_goes_on_from_both_directions() -> None:
-    api.train("d", "m.safetensors", settings=tables("cyclegan"))
-    idle = tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0)
+@pytest.mark.parametrize("looks", [0, 2])
+def test_training_goes_on_from_both_directions(looks: int) -> None:
+    api.train("d", "m.safetensors", settings=tables("cyclegan", look_size=looks))
+    idle = tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0, look_size=looks)
     api.train("d", "n.safetensors", settings=idle, start_from="m.safetensors")
     for name in ("{}.safetensors", "{}.reverse.safetensors"):
         first, second = (read_record(Path(name.format(n))).weights for n in "mn")
         assert first == second
+
+
+def test_a_model_of_one_look_does_not_become_one_of_many() -> None:
+    api.train("d", "m.safetensors", settings=tables("cyclegan", steps=2))
+    with pytest.raises(UsageError, match="the code of its looks has none"):
+        api.train("d", "n.safetensors", settings=tables("cyclegan", look_size=2), start_from="m.safetensors")
 
 
 def test_a_generator_begins_with_the_colours_of_the_target() -> None:

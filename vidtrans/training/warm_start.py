@@ -11,6 +11,7 @@ from torch import nn
 from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS, UNTRAINED
+from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
@@ -23,10 +24,12 @@ def start_with(
 ) -> None:
     """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    Both have a background ``plate`` or none. An hd generator may start with a coarser one, and a recurrent one with one
-    that is not. Raises UsageError where the architecture or the number of input ``channels`` differs, ModelError.
+    Both have a background ``plate`` or none, and codes of one size or none. An hd generator may start with a coarser
+    one, and a recurrent one with one that is not. Raises UsageError where the architecture or the number of input
+    ``channels`` differs, ModelError.
     """
     coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
+    _check_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)
     model = load_generator(start)[0]
     inner: Any = inner_generator(generator)
     weights = inner_generator(model).state_dict()
@@ -36,6 +39,8 @@ def start_with(
         inner.load_state_dict(weights)
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
         generator.keeper.load_state_dict(model.keeper.state_dict())
+    if isinstance(generator, CodedGenerator) and isinstance(model, CodedGenerator):
+        generator.encoder.load_state_dict(model.encoder.state_dict())
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
@@ -62,6 +67,15 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         remedy += f" and --set generator.name={its}" if name != its else ""
         raise UsageError(f"--from {start}", why, remedy)
     return coarser
+
+
+def _check_codes(start: Path, size: int) -> None:
+    """Raise UsageError where one of the models has codes of its looks and the other none, or of another size."""
+    its = read_record(start).code_size
+    if its != size:
+        has = [f"{n} numbers" if n else "none" for n in (its, size)]
+        why = f"the code of its looks has {has[0]}, and that of this run {has[1]}"
+        raise UsageError(f"--from {start}", why, "use a model of the same training.method and size of codes")
 
 
 def freeze(generator: nn.Module, names: Sequence[str]) -> None:
