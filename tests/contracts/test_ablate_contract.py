@@ -41,6 +41,7 @@ BESIDE: dict[str, Table] = {
 }
 # For a dataset of another pairing, a model to start from, weights that have to be installed, minutes of compiling.
 ELSEWHERE = {"rollout_fraction", "freeze", "perceptual_network", "method", "compile"}
+ELSEWHERE |= {"grow_from", "grow_share"}  # of larger pictures
 
 
 def other_value(field: Field[Any]) -> Any:

@@ -50,6 +50,7 @@ ELSEWHERE |= {name for name, loss in LOSSES.items() if "recurrent" in loss.needs
 OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "gan_start"} | {
     *("steps", "val_interval", "best_metric", "final_weights", "patience", "snapshots"),
     *("checkpoint_seconds", "preview_seconds", "lr_schedule", "lr_warmup_steps", "crop_size", "jitter", "flip"),
+    *("grow_from", "grow_share"),
 }
 # Of every case.
 ALWAYS = {"batch_size", "lr", "beta1", "beta2", "precision", "channels_last", "cuda_graph", "compile"}

@@ -155,7 +155,7 @@ METHODS = Registry(
         ),
         "recyclegan": Method(
             "vidtrans.training.methods.recyclegan:RecycleGAN",
-            "CycleGAN whose cycle goes through time, by predicted frames: Bansal et al., ECCV 2018",
+            "CycleGAN whose cycle goes through predicted frames: Bansal et al., ECCV 2018",
             curves={
                 "recycle": Label("Recycle", "How far from the frame, there, predicted and back.", aim=-math.inf),
                 "prediction": Label("Prediction", "How far the predictors are from the next frame.", aim=-math.inf),
@@ -172,7 +172,7 @@ METHODS = Registry(
         ),
         "cut": Method(
             "vidtrans.training.methods.cut:CUT",
-            "two domains without pairs, one translator, patches compared: Park et al., ECCV 2020",
+            "two domains without pairs, one translator, by patches: Park et al., ECCV 2020",
             curves={
                 "contrastive": Label("Patches", "How hard the place of an output's patch is to tell.", aim=-math.inf),
                 **_JUDGED,

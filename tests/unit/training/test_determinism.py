@@ -209,7 +209,7 @@ def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str,
 
 def test_what_is_kept_of_the_past_has_gradients_in_a_fixed_order(on_no_cpu: None) -> None:
     generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3, memory=True)
-    back = steps_back(generator._compose(torch.zeros(1, 3, 64, 64), torch.zeros(1, 7, 64, 64)))
+    back = steps_back(generator.compose(torch.zeros(1, 3, 64, 64), torch.zeros(1, 7, 64, 64)))
     assert "ConvolutionBackward0" in back
     assert not back & NO_FIXED_ORDER
 

@@ -104,6 +104,7 @@ def test_pairings_that_look_around_a_pixel_or_draw_are_augmented_by_the_loader(t
         "model",
         "next-frame",
         "stack",
+        "unpaired",
     }
     plain, later = loaders(tmp_path / "a", "edges")
     assert not later.whole

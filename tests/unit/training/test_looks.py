@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair
 from vidtrans.errors import UsageError
-from vidtrans.flow.history import METHOD, BackwardFlowEstimator
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
@@ -24,6 +23,7 @@ from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measu
 from vidtrans.perception.efficientnet_lite import Trunk
 from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
+from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.methods.look import Look as LookMethod
 from vidtrans.video.images.picture import write_picture
 
@@ -203,32 +203,31 @@ def test_names_of_looks_are_each_once() -> None:
 
 def test_the_frame_before_is_found_along_the_motion() -> None:
     """Painted as they are, frames that move are the same where they are sure: the steadiness is that of the flow."""
-    method = LookMethod.__new__(LookMethod)
-    method._flow = BackwardFlowEstimator(METHOD)
+    draw = ElsewhereDrawer()
     wide = signed(scene(140, 96, 4))
     earlier, frame = wide[..., :96, 10:138], wide[..., :96, 4:132]  # it moves by 6 pixels to the right
     random = torch.Generator().manual_seed(1)  # whose first draw takes the clip's motion
-    found = method._elsewhere(frame, earlier, random)
+    found = draw(frame, earlier, random)
     assert torch.equal(found.frames, earlier)
-    brought = torch.nn.functional.grid_sample(frame, found.grid, align_corners=False)
+    brought = found.bring(frame)
     inside = (slice(None), slice(None), slice(8, -8), slice(12, -12))
     assert float((found.sure * (brought - earlier).abs())[inside].mean()) < 0.03
     assert float((frame - earlier).abs()[inside].mean()) > 0.1
     assert float(found.sure[inside].mean()) > 0.7
-    alone = method._elsewhere(frame, frame, torch.Generator().manual_seed(1))
+    alone = draw(frame, frame, torch.Generator().manual_seed(1))
     assert not torch.equal(alone.frames, frame)
     assert bool((alone.sure == 1).all())
 
 
 def test_frames_that_are_moved_a_little_are_moved_both_ways() -> None:
     """Which of a clip's frames take its own motion says nothing of where the others are moved."""
-    method = LookMethod.__new__(LookMethod)
+    draw = ElsewhereDrawer()
     frame = signed(scene(16, 12, 0))
     still = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], list(frame.shape), align_corners=False)
-    method._back = lambda *_: (still[0], torch.ones_like(frame[0, :1]))  # type: ignore[method-assign]
+    draw._back = lambda *_: (still[0], torch.ones_like(frame[0, :1]))  # type: ignore[method-assign]
     widths = []
     for seed in range(80):
-        found = method._elsewhere(frame, -frame, torch.Generator().manual_seed(seed))
+        found = draw(frame, -frame, torch.Generator().manual_seed(seed))
         if not torch.equal(found.frames, -frame):
             widths.append(
                 float((found.grid[0, 0, -1] - found.grid[0, 0, 0])[0] / (still[0, 0, -1] - still[0, 0, 0])[0])

@@ -305,10 +305,11 @@ def test_l2_alone_is_enough_to_learn_from() -> None:
 
 def test_keys_hold_all_settings_that_change_the_result() -> None:
     found = TrainingSettings(freeze=("down",)).for_key()
-    unrecorded = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}
+    unrecorded, off = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}, {"compile", "grow_from", "grow_share"}
     of_other_methods = {key for name, method in METHODS.items() if name != "pix2pix" for key in method.settings}
-    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | {"compile"} | of_other_methods
+    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | off | of_other_methods
     assert TrainingSettings(compile=True).for_key() == TrainingSettings().for_key() | {"compile": True}
+    assert {"grow_from", "grow_share"} <= TrainingSettings(grow_from=64).for_key().keys()
     assert found["freeze"] == ["down"]
 
 
