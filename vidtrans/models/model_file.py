@@ -55,6 +55,11 @@ def companion_path(model: Path, name: str) -> Path:
     return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
 
 
+def both_ways(model: Path) -> list[Path]:
+    """Return a model's file, and that of the model back, where it lies beside it."""
+    return [model, *(path for path in [companion_path(model, REVERSE)] if path.is_file())]
+
+
 def file_in_folder(path: Path) -> Path:
     """Return the model's file of a folder of another tool; a file itself. Raises ModelError for none, and for two.
 

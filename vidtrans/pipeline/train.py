@@ -17,7 +17,7 @@ from vidtrans.files import digest_of, link_target, write_atomically
 from vidtrans.launcher import is_distributed
 from vidtrans.models.extractors import find_extractor
 from vidtrans.models.loaded_model import LoadedModel, load_extractor
-from vidtrans.models.model_file import SUFFIX, companion_path, embed_extractor, find_model
+from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model
 from vidtrans.output.target import record, recorded, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
 from vidtrans.requests import TrainRequest
@@ -111,7 +111,7 @@ class _RequestedRun:
             "networks": request.recipe.only("generator", "discriminator", "card"),
             "settings": self.settings.on(context.device_kind).for_key(),
             "minutes": [request.minutes, request.at_most],
-            "from": context.cache.digest(self.start) if self.start else "",
+            "from": " ".join(map(context.cache.digest, both_ways(self.start))) if self.start else "",
             "fresh": request.fresh,
             "seed": context.seed,
             "device": context.device_kind,

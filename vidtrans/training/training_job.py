@@ -21,7 +21,7 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.model_file import REVERSE, companion_path
+from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
@@ -168,7 +168,7 @@ class TrainingJob:
             discriminator=_network(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"),
             settings=table,
             seed=self.context.seed,
-            start=self.context.cache.digest(self.start) if self.start else "",
+            start=" ".join(map(self.context.cache.digest, both_ways(self.start))) if self.start else "",
             engine=engine | self._identities(),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
@@ -230,8 +230,8 @@ class TrainingJob:
         self.initialise(generator, number)
         if self.picture_size is None:
             start_with_colours(generator, self.colours, reverse=reverse)
-        start = companion_path(self.start, REVERSE) if reverse and self.start else self.start
-        if start and (start == self.start or start.is_file()):
+        starts = both_ways(self.start) if self.start else []
+        for start in starts[1:] if reverse else starts[:1]:
             name, table, channels = self.generator_name, self.generator_table, self.pairing.in_channels
             start_with(generator, start, name, table, channels, plate=bool(self.plate))
         return generator
