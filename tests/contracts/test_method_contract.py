@@ -13,16 +13,13 @@ import numpy as np
 import pytest
 import torch
 from clips import scene
-from torch import Tensor
+from method_setup import TRANSLATOR, ToySetup
 
 import vidtrans
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training import LOSSES, METHODS
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import GeneratorLoss
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.report import curves
@@ -34,75 +31,22 @@ every_method = pytest.mark.parametrize("name", METHODS)
 SIDE = 32
 
 
-class Networks:
-    """What a run gives to its method, at toy size."""
+class LookSetup(ToySetup):
+    """For a painter of two looks."""
 
-    device = Device("cpu", "cpu")
-    precision = "fp32"
-    in_channels = 1
-
-    def __init__(self, settings: TrainingSettings, seed: int = 0, dist: DistContext = SINGLE_PROCESS) -> None:
-        self.settings, self.seed, self.dist = settings, seed, dist
-
-    def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
-        del reverse
-        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
-        initialise(network, self.seed + number)
-        return network
-
-    def make_discriminator(self, channels: int, number: int) -> Any:
-        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
-        initialise(network, self.seed + number)
-        return network
-
-    def initialise(self, network: Any, number: int) -> None:
-        initialise(network, self.seed + number)
-
-    @property
-    def recolour(self) -> None:
-        return None
-
-    def find_rarity(self) -> Tensor | None:
-        return None
+    generator, channels = ("painter", {"channels": 4, "blocks": 1, "looks": 2}), 6
 
 
-class LookNetworks(Networks):
-    """The same for a painter of two looks."""
+class UnpairedSetup(ToySetup):
+    """For methods without pairs."""
 
-    in_channels = 6
-
-    def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
-        del reverse
-        network = build_generator("painter", {"channels": 4, "blocks": 1, "looks": 2}, self.in_channels)
-        initialise(network, self.seed + number)
-        return network
+    generator, channels = TRANSLATOR, 3
 
 
-class UnpairedNetworks(Networks):
-    """The same for methods without pairs, whose inputs are up to three frames in a row."""
-
-    in_channels = 9
-
-    def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
-        del reverse
-        network = build_generator("translator", {"channels": 4, "blocks": 1}, 3)
-        initialise(network, self.seed + number)
-        return network
-
-
-class CodedNetworks(Networks):
-    """The same for a generator that takes a code."""
-
-    def make_generator(self, number: int = 0) -> Any:
-        size = METHODS.load(self.settings.method).code_size(self.settings)
-        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1, code_size=size)
-        initialise(network, self.seed + number)
-        return network
-
-
-SETUPS: dict[str, type[Networks]] = {"look": LookNetworks, "bicyclegan": CodedNetworks} | {
-    name: UnpairedNetworks for name in METHODS if METHODS.load(name).unpaired
+SETUPS: dict[str, type[ToySetup]] = {"look": LookSetup} | {
+    name: UnpairedSetup for name in METHODS if METHODS.load(name).unpaired
 }
+FRAMES = 3  # in a row, of an example without pairs
 
 
 @cache
@@ -122,17 +66,17 @@ def own_settings(name: str) -> dict[str, Any]:
 
 def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:
     given = TrainingSettings(method=name, batch_size=2, **{**own_settings(name), **settings})
-    method: TrainingMethod = METHODS.load(name).make(SETUPS.get(name, Networks)(given, seed))
+    method: TrainingMethod = METHODS.load(name).make(SETUPS.get(name, ToySetup)(given, seed))
     return method
 
 
 def take(method: TrainingMethod, step: int) -> dict[str, float]:
     random = torch.Generator().manual_seed(step)
-    count = SETUPS.get(method.settings.method, Networks).in_channels
+    count = SETUPS.get(method.settings.method, ToySetup).channels * (FRAMES if method.unpaired else 1)
     x = torch.rand((2, count, SIDE, SIDE), generator=random) * 2 - 1
     targets = torch.cat([x[:, :1], -x[:, :1], x[:, :1].square()], 1)
     if method.unpaired:
-        targets = torch.cat([-x[:, :3]] * 3, 1)
+        targets = torch.cat([-x[:, :3]] * FRAMES, 1)
     return method.step(x, targets, lr=1e-3, seed=step, progress=step / 10)
 
 
@@ -216,7 +160,7 @@ def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
     write_picture(picture, scene(SIDE, SIDE, 0))
     pair = Pair((picture,), picture, "val")
     others = [replace(pair, domain=1)] if method.unpaired else []
-    engine = TorchEngine(method.learned, Networks.device, "fp32", batch=1)
+    engine = TorchEngine(method.learned, ToySetup.device, "fp32", batch=1)
     pairings = {"look": make_pairing("look", {"looks": ["a", "b"]})}
     pairings |= dict.fromkeys([n for n in METHODS if METHODS.load(n).unpaired], make_pairing("unpaired", {}))
     scores = method.validate(engine, pairings.get(name, make_pairing("edges", {})), [pair, *others])

@@ -124,6 +124,10 @@ class Dataset:
         """Return the pairs of a role whose input the network sees: all, or without pairs the source's frames."""
         return [p for p in self.role(role) if p.domain == 0]
 
+    def targets(self, role: Role) -> list[Pair]:
+        """Return the pairs of a role whose targets show what is learned: all, or without pairs the other domains'."""
+        return [p for p in self.role(role) if p.domain or not self.domains]
+
     @property
     def domains(self) -> tuple[str, ...]:
         """Return the names of the domains, the source first; none where there are pairs."""

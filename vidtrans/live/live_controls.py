@@ -91,7 +91,7 @@ class ControlState:
 
 def looks_of(model: LoadedModel) -> list[str]:
     """Return the looks to choose from: the names of a painter's, numbers for a model of many; none for another one."""
-    if model.record is not None and model.record.code_size:
+    if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, Look) else []
 

@@ -20,7 +20,7 @@ from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, LookConditions, has_codes
+from vidtrans.rendering.look_conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.session import Context
 from vidtrans.settings import Time
@@ -124,7 +124,7 @@ class LiveModel:
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
         """Return what a model with looks is told; one without the look that is asked for paints its first one."""
-        if has_codes(self.model):
+        if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, ENDLESS, _no_moment)
         if not isinstance(pairing, Look):

@@ -86,6 +86,11 @@ class LoadedModel:
         return bool(self.record and self.record.memory)
 
     @property
+    def has_codes(self) -> bool:
+        """Whether it has many looks, each of which is a code."""
+        return self.record is not None and self.record.code_size > 0
+
+    @property
     def maps_colours(self) -> bool:
         """Whether its pixels depend on the source's at the same places alone: it cannot flicker by itself."""
         return self.record is None or (self.record.generator["name"] == "colour-map" and self.extractor is None)

@@ -159,7 +159,7 @@ def load_chain_engine(
     """Return the engine that renders a source of that (width, height). Raises ModelError, DeviceError, UsageError."""
     sizes = chain.network_sizes(settings.size, source)
     links = [
-        ChainLink(step.pairing, load_engine(step, settings, context), size, bool(step.record and step.record.code_size))
+        ChainLink(step.pairing, load_engine(step, settings, context), size, step.has_codes)
         for step, size in zip(chain.steps, sizes, strict=True)
     ]
     return ChainEngine(links, chain.working_size(settings.size, source))

@@ -23,28 +23,8 @@ MAX_BYTES = 4 << 20  # of a record's JSON
 MAX_POSITIONS = 10_000_000
 MAX_CHANNELS = 512  # of an input: label maps have one for each class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-TABLES = (
-    "generator",
-    "pairing",
-    "training",
-    "card",
-    "plate",
-    "dream",
-    "memory",
-    "ports",
-    "origin",
-    "extractor",
-    "codes",
-)
-OPTIONAL = (
-    "plate",
-    "dream",
-    "memory",
-    "ports",
-    "origin",
-    "extractor",
-    "codes",
-)  # left out of a file where they are empty
+OPTIONAL = ("plate", "dream", "memory", "ports", "origin", "extractor", "codes")  # not in a file where they are empty
+TABLES = ("generator", "pairing", "training", "card", *OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.pairing.look import Look, look_conditions
 from vidtrans.rendering.code_conditions import CodeConditions
-from vidtrans.rendering.look_conditions import has_codes
 from vidtrans.requests import ExportRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
@@ -65,7 +64,7 @@ def _conditions(model: LoadedModel, request: ExportRequest) -> tuple[float, ...]
     if isinstance(pairing, Look):
         stroke = STROKE_SIZE if request.stroke_size is None else request.stroke_size
         return look_conditions(pairing, request.look, stroke) if request.whole else ()
-    if has_codes(model) and request.stroke_size is None:
+    if model.has_codes and request.stroke_size is None:
         return _code_of(model, request.look) if request.whole else ()
     if request.look or request.stroke_size is not None:
         option = "--look" if request.look else "--stroke-size"

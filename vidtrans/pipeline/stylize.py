@@ -18,7 +18,6 @@ from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pipeline.remaking import describe
 from vidtrans.rendering.code_conditions import look_files
-from vidtrans.rendering.look_conditions import has_codes
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render, with_picture_fps
@@ -101,7 +100,7 @@ class RequestedRender:
     @property
     def _look_files(self) -> list[Path]:
         """Return the pictures whose looks are painted."""
-        return look_files(self.settings.rendering.look) if any(map(has_codes, self.look.parts)) else []
+        return look_files(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
 
     def _digest(self, target: OutputTarget) -> str:
         """Raises UsageError, MediaError where something cannot be read."""

@@ -12,7 +12,6 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.output.target import produce, refuse_link
 from vidtrans.rendering.code_conditions import look_files
-from vidtrans.rendering.look_conditions import has_codes
 from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
 from vidtrans.requests import TryRequest
 from vidtrans.session import Context
@@ -36,7 +35,7 @@ def try_out(request: TryRequest, context: Context) -> Table:
         look.check_renders()
         check_variations(look, rendering, variations)
     named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
-    pictures = [file for text in named for file in look_files(text)] if any(map(has_codes, looks)) else []
+    pictures = [file for text in named for file in look_files(text)] if any(x.has_codes for x in looks) else []
     key = {
         "command": "try",
         "version": VERSION,

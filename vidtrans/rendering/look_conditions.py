@@ -55,12 +55,7 @@ Conditions = LookConditions | CodeConditions
 
 def is_told(model: LoadedModel) -> bool:
     """Return whether a model has looks to choose from: a painter of looks, or one of many looks."""
-    return isinstance(model.pairing, Look) or has_codes(model)
-
-
-def has_codes(model: LoadedModel) -> bool:
-    """Return whether a model has many looks, each of which is a code."""
-    return model.record is not None and model.record.code_size > 0
+    return isinstance(model.pairing, Look) or model.has_codes
 
 
 def conditions_of(
@@ -77,7 +72,7 @@ def conditions_of(
     """
     told = [part for part in model.parts if is_told(part)]
     has_stroke = settings.stroke_curve().constant != 0.5
-    if len(told) == 1 and has_codes(told[0]):
+    if len(told) == 1 and told[0].has_codes:
         if has_stroke:
             raise UsageError("--stroke-size", f"'{told[0].name}' was not made by 'vidtrans look'", "leave it out")
         return CodeConditions(told[0], settings.look, pts, pts_of, shots)
@@ -88,7 +83,7 @@ def conditions_of(
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
         if given and told:
             names = " and ".join(f"'{one.name}'" for one in told)
-            kind = "have many looks" if any(map(has_codes, told)) else "are painters of looks"
+            kind = "have many looks" if any(one.has_codes for one in told) else "are painters of looks"
             why = f"{names} {kind}, and it is for one of them"
             raise UsageError(name, why, "leave it out, or render one of them by itself")
         if given:

@@ -25,7 +25,7 @@ from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_codes
+from vidtrans.rendering.look_conditions import Conditions, conditions_of
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, from_table, parse_value, to_table
@@ -213,7 +213,7 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
         texts.append("stroke_size=0,1")
-    if has_codes(look):
+    if look.has_codes:
         texts.append("look=1,2,3")
     for name in look.pairing.tunable[:1]:
         (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == name)

@@ -67,12 +67,21 @@ def weight_key(loss: str) -> str:
     return f"lambda_{loss}"
 
 
+_CODES = {
+    "lambda_latent": setting(0.5, "weight of finding an output's code again in it", low=0.0, high=100.0),
+    "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
+}
+_OF_CODES = {
+    "latent": Label("Codes", "How far the code found in an output is from the one it was painted by.", aim=-math.inf),
+    "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
+}
 _JUDGED = {
     "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
     "source_discriminator": Label("D of the source", "That of the way back, which judges the source's domain."),
     "identity": Label("Identity", "How far the target's own frames are changed.", aim=-math.inf),
     "memory": Label("Memory", "How far from what is painted anew, and from real, where the past is kept."),
     "steady": Label("Steadiness", "How far from itself at another moment, along the motion.", aim=-math.inf),
+    **_OF_CODES,
 }
 _UNPAIRED = {
     "pool_size": setting(50, "earlier outputs that the discriminators are shown too; 0 for none", low=0, high=1000),
@@ -88,21 +97,11 @@ _UNPAIRED = {
         low=0.0,
         high=1000.0,
     ),
-}
-_CODES = {
-    "lambda_latent": setting(0.5, "weight of finding an output's code again in it", low=0.0, high=100.0),
-    "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
-}
-_OF_CODES = {
-    "latent": Label("Codes", "How far the code found in an output is from the one it was painted by.", aim=-math.inf),
-    "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
-}
-_UNPAIRED |= _CODES | {
+    **_CODES,
     "look_size": setting(
         0, "numbers of a code that says which of the target's looks it is, for --look; 0: one look", low=0, high=64
     ),
 }
-_JUDGED |= _OF_CODES
 _CYCLE = {
     "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
 }

@@ -1,18 +1,20 @@
-"""Codes of training pictures: for the record of a model of many looks, and for scores of how its looks differ."""
+"""Codes of pictures: for the record of a model of many looks, scores of how its looks differ, and their loss."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.codes import CODE_RANGE, plane_values, with_planes
+from vidtrans.networks.picture_encoder import PictureEncoder
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training.validation import evenly, pair_input
@@ -58,6 +60,28 @@ def mean_distance(pictures: Sequence[np.ndarray]) -> float:
     pairs = itertools.combinations([picture.astype(np.float32) / 255 for picture in pictures], 2)
     distances = [float(np.abs(a - b).mean()) for a, b in pairs]
     return float(np.mean(distances)) if distances else 0.0
+
+
+def latent_error(encoder: PictureEncoder, painted: Tensor, codes: Tensor) -> Tensor:
+    """Return how far the codes found in outputs (N, 3, H, W) are from those that they were painted by, (N, size).
+
+    The encoder does not learn from it: it would hide the code in the picture.
+    """
+    with frozen(encoder):
+        return (encoder(painted) - codes).abs().mean()
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients go through a network, and not into its weights."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 def _codes(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:

@@ -56,7 +56,7 @@ class Companions:
         return self.names
 
     def _save(self, record: ModelRecord, prefix: str = "") -> None:
-        others = [pair for pair in self.job.dataset.role("train") if pair.domain]
+        others = self.job.dataset.targets("train")
         for name, network in self.method.learned_more.items():
             path = self.folder / (prefix + companion_file(name))
             save_model(path, self.finalise(network, others), replace(record, pairing=_back(record.pairing)))

@@ -267,7 +267,8 @@ def seconds_per_step(run: TrainingState) -> float:
     Each size of its pictures is tried, before and after the turning point of its method.
     """
     turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
-    for start, end, run.loader.growth in growth.parts():
+    for start, end, alone in growth.parts():
+        run.loader.growth = alone
         early = max(0.0, min(end, turn) - start)
         seconds += _seconds_at_one_size(run, early, end - start - early)
     run.loader.growth = growth

@@ -132,7 +132,7 @@ class TrainingJob:
     @property
     def targets(self) -> list[Pair]:
         """The training pairs whose targets show the looks that are learned: of domains, the frames of the targets."""
-        return [pair for pair in self.dataset.role("train") if pair.domain] or self.pairs
+        return self.dataset.targets("train") if self.dataset.domains else self.pairs
 
     def build(self, *, reverse: bool = False) -> torch.nn.Module:
         """Build the generator, before its weights are initialised; one that leads back has no codes."""

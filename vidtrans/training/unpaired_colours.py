@@ -68,8 +68,7 @@ class ColourMaps:
 
 def maps_between(dataset: Dataset) -> ColourMaps:
     """Return the maps between the domains of a dataset, of its training pictures."""
-    sources = dataset.inputs("train")
-    targets = [pair for pair in dataset.role("train") if pair.domain]
+    sources, targets = dataset.inputs("train"), dataset.targets("train")
     return ColourMaps(ColourMap(sources, targets), ColourMap(targets, sources))
 
 

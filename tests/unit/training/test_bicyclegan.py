@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 import torch
 from clips import scene
+from method_setup import ToySetup
 from torch import Tensor
 
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.pairing.base import make_pairing
-from vidtrans.training.codes import code_table, diversity, mean_distance
-from vidtrans.training.distributed import SINGLE_PROCESS
-from vidtrans.training.methods.bicyclegan import BicycleGAN, frozen
+from vidtrans.training.codes import code_table, diversity, frozen, mean_distance
+from vidtrans.training.methods.bicyclegan import BicycleGAN
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -27,35 +25,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE = 32
 
 
-class Setup:
-    device, precision, in_channels, dist = Device("cpu", "cpu"), "fp32", 1, SINGLE_PROCESS
-
-    def __init__(self, settings: TrainingSettings) -> None:
-        self.settings = settings
-
-    generator: tuple[str, dict[str, Any]] = ("unet-small", {"channels": 8, "blocks": [0, 0, 0]})
-
-    def make_generator(self, number: int = 0) -> Any:
-        network = build_generator(*self.generator, 1, code_size=BicycleGAN.code_size(self.settings))
-        initialise(network, number)
-        return network
-
-    def make_discriminator(self, channels: int, number: int) -> Any:
-        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
-        initialise(network, number)
-        return network
-
-    def find_rarity(self) -> None:
-        return None
-
-
-class NormlessSetup(Setup):
+class NormlessSetup(ToySetup):
     """In a batch norm all pictures of a step have to do with each other."""
 
     generator = ("few-shot", {"channels": 8, "blocks": 1})
 
 
-def made(setup: type[Setup] = Setup, **settings: Any) -> BicycleGAN:
+def made(setup: type[ToySetup] = ToySetup, **settings: Any) -> BicycleGAN:
     given = {"batch_size": 4, "lambda_l1": 10.0, "gan_mode": "least-squares", **settings}
     return BicycleGAN.make(setup(TrainingSettings(method="bicyclegan", **given)))  # type: ignore[arg-type]
 
@@ -147,14 +123,14 @@ def pairs_of(folder: Path, looks: list[tuple[float, float, float]]) -> list[Pair
 def test_diversity_is_that_of_looks_over_that_of_targets(tmp_path: Path) -> None:
     method, pairing = made(), make_pairing("edges", {})
     method.generator.eval()
-    engine = TorchEngine(method.generator, Setup.device, "fp32", batch=1)
+    engine = TorchEngine(method.generator, ToySetup.device, "fp32", batch=1)
     differing = pairs_of(tmp_path / "a", [(1, 1, 1), (0.2, 0.5, 1), (1, 0.4, 0.2)])
     found = diversity(engine, pairing, differing)
     assert found is not None
     assert 0 <= found < 1
     assert diversity(engine, pairing, pairs_of(tmp_path / "b", [(1, 1, 1)] * 3)) is None
     assert diversity(engine, pairing, differing[:1]) is None
-    assert diversity(TorchEngine(method.generator.painter, Setup.device, "fp32"), pairing, differing) is None
+    assert diversity(TorchEngine(method.generator.painter, ToySetup.device, "fp32"), pairing, differing) is None
     assert method.validate(engine, pairing, differing)["diversity"] == found
 
 

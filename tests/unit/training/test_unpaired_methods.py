@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from method_setup import TRANSLATOR, ToySetup
 from torch import Tensor
 
 from vidtrans.errors import UsageError
-from vidtrans.inference.device import Device
-from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
-from vidtrans.training.distributed import SINGLE_PROCESS
 from vidtrans.training.methods.cut import Projection
 from vidtrans.training.methods.unpaired import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
@@ -22,35 +20,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE = 32
 
 
-class Parts:
-    """What a run gives to its method, at toy size."""
+class Translators(ToySetup):
+    generator, channels = TRANSLATOR, 3
 
-    device, precision, dist = Device("cpu", "cpu"), "fp32", SINGLE_PROCESS
-    in_channels, recolour = 3, None
 
-    def __init__(self, settings: TrainingSettings, generator: str = "translator") -> None:
-        self.settings, self.generator = settings, generator
-
-    def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
-        table = {"channels": 8, "blocks": 1} if self.generator == "translator" else {}
-        size = 0 if reverse else self.settings.method_settings["look_size"]
-        network = build_generator(self.generator, table, 3, memory=self.settings.recurrent, code_size=size)
-        initialise(network, number)
-        return network
-
-    def make_discriminator(self, channels: int, number: int) -> Any:
-        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
-        initialise(network, number)
-        return network
-
-    def initialise(self, network: Any, number: int) -> None:
-        initialise(network, number)
+class Others(ToySetup):
+    channels = 3
 
 
 def made(name: str, **settings: Any) -> UnpairedMethod:
     own = {"contrastive_features": "own"} if name == "cut" else {}
     method: UnpairedMethod = METHODS.load(name).make(
-        Parts(TrainingSettings(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
+        Translators(TrainingSettings(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
     )
     return method
 
@@ -131,7 +112,7 @@ def test_codes_of_the_target_reach_the_picture() -> None:
 def test_own_features_need_a_generator_that_shows_them() -> None:
     settings = TrainingSettings(method="cut", contrastive_features="own")
     with pytest.raises(UsageError, match="does not show its features"):
-        METHODS.load("cut").make(Parts(settings, "unet-small"))
+        METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):
         made("cut", look_size=3)
 

@@ -20,12 +20,12 @@ from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
-from vidtrans.training.codes import diversity
+from vidtrans.training.codes import diversity, latent_error
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.parts import Part, Picture
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import autocast, frozen
+from vidtrans.training.network_trainer import autocast
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
@@ -125,10 +125,8 @@ class BicycleGAN(Pix2Pix):
         losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
         if judged:
             losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn))
-        with frozen(self.encoder), autocast(self.device, self.precision):
-            # The encoder does not learn from it: it would hide the code in the picture.
-            again = self.encoder(looks.drawn)
-        losses["latent"] = (again - looks.drawn_code).abs().mean()
+        with autocast(self.device, self.precision):
+            losses["latent"] = latent_error(self.encoder, looks.drawn, looks.drawn_code)
         losses["kl"] = looks.found.divergence()
         if self.own_weights["mode_seeking"]:
             apart = (looks.like - looks.drawn).abs().mean((1, 2, 3))

@@ -51,12 +51,17 @@ class CUT(UnpairedMethod):
         "steady": "lambda_steady",
     }
 
-    def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        translators: dict[str, nn.Module],
+        judges: dict[str, nn.Module],
+        eye: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
+    ) -> None:
         super().__init__(setup, translators, judges)
         own = self.settings.method_settings
         self.count, self.temperature = own["contrastive_patches"], own["contrastive_temperature"]
-        frozen = _frozen(own["contrastive_features"])
-        self.eye: Any = load_measure(frozen).to(self.device.torch) if frozen else None
+        self.eye = eye and eye.to(self.device.torch)
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
@@ -69,9 +74,7 @@ class CUT(UnpairedMethod):
             raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network's")
         if not frozen and not hasattr(generator, "forward_with_taps"):
             why = "this generator does not show its features"
-            remedy = (
-                "use --set generator.name=translator, or pip install 'vidtrans[looks]' for those of a frozen network"
-            )
+            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network's"
             raise UsageError("training.method=cut", why, remedy)
         eye: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():
@@ -80,7 +83,7 @@ class CUT(UnpairedMethod):
         projection = Projection([tap.shape[1] for tap in taps])
         setup.initialise(projection, 1)
         translators = {"generator": made, "projection": projection}
-        return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)})
+        return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, eye)
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
@@ -124,14 +127,11 @@ class CUT(UnpairedMethod):
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
         """Return PatchNCE, the mean over taps: cross-entropy of telling each patch's own place from the others."""
-        chosen = [
-            (_patches(q, places), _patches(k, places))
-            for q, k in zip(queries, keys, strict=True)
-            for places in [self._places(q, random)]
-        ]
+        places = [self._places(query, random) for query in queries]
         project = self.networks["projection"]
+        sides = (project(list(map(_patches, side, places))) for side in (queries, keys))
         losses = []
-        for query, key in zip(project([q for q, _ in chosen]), project([k for _, k in chosen]), strict=True):
+        for query, key in zip(*sides, strict=True):
             alike = F.normalize(query, dim=-1) @ F.normalize(key.detach(), dim=-1).transpose(1, 2) / self.temperature
             own = torch.arange(alike.shape[1], device=alike.device).expand(len(alike), -1)
             losses.append(F.cross_entropy(alike.flatten(0, 1), own.flatten()))

@@ -27,6 +27,7 @@ from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
 from vidtrans.training import ADVERSARIAL, health
+from vidtrans.training.codes import latent_error
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.elsewhere import ElsewhereDrawer
@@ -35,7 +36,7 @@ from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast, frozen
+from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import MAX_SCORED, apply
 from vidtrans.training.warm_start import freeze
@@ -253,10 +254,9 @@ class UnpairedMethod(TrainingMethod):
     def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
         """Return how far the code found in an output is from the one it was painted by, and from normal ones."""
         encoder: Any = self.generator.encoder
-        with frozen(encoder), autocast(self.device, self.precision):
-            # The encoder does not learn from it: it would hide the code in the picture.
-            again = encoder(painted)
-        return {"latent": (again - look.code.detach()).abs().mean(), "kl": look.found.divergence()}
+        with autocast(self.device, self.precision):
+            latent = latent_error(encoder, painted, look.code.detach())
+        return {"latent": latent, "kl": look.found.divergence()}
 
     def judged(self, name: str, fake: Tensor) -> Tensor:
         """Return how far an output is from fooling a discriminator."""

@@ -1,0 +1,46 @@
+"""What a run gives to its training method, at toy size."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from vidtrans.inference.device import Device
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.training import METHODS
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.settings import TrainingSettings
+
+TRANSLATOR = ("translator", {"channels": 8, "blocks": 1})
+
+
+class ToySetup:
+    """``generator``: its name and settings; ``channels``: of its input. A way back has no code."""
+
+    device, precision, recolour = Device("cpu", "cpu"), "fp32", None
+    generator: ClassVar[tuple[str, dict[str, Any]]] = ("unet-small", {"channels": 8, "blocks": [0, 0, 0]})
+    channels: ClassVar[int] = 1
+
+    def __init__(self, settings: TrainingSettings, seed: int = 0, dist: DistContext = SINGLE_PROCESS) -> None:
+        self.settings, self.seed, self.dist = settings, seed, dist
+
+    @property
+    def in_channels(self) -> int:
+        return self.channels
+
+    def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
+        codes = 0 if reverse else METHODS.load(self.settings.method).code_size(self.settings)
+        memory = self.settings.recurrent
+        network = build_generator(*self.generator, self.channels, memory=memory, code_size=codes)
+        self.initialise(network, number)
+        return network
+
+    def make_discriminator(self, channels: int, number: int) -> Any:
+        network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, channels)
+        self.initialise(network, number)
+        return network
+
+    def initialise(self, network: Any, number: int) -> None:
+        initialise(network, self.seed + number)
+
+    def find_rarity(self) -> None:
+        return None
