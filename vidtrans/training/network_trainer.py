@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vidtrans.inference.cuda_graphs import is_recording
 from vidtrans.inference.device import Device, Precision, resolve_precision
+from vidtrans.inference.picture_norms import use_quick_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
@@ -50,6 +51,8 @@ class NetworkTrainer:
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
         self.network, self.settings, self.device, self.precision, self.dist = network, settings, device, precision, dist
+        if device.kind == "cpu" and settings.channels_last:
+            use_quick_norms(network, training=True)
         trained = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = torch.optim.Adam(trained, lr=settings.lr, betas=betas, fused=True)
