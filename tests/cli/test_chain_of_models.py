@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from directed_clip import EXACT, FLAGS, PICTURES, lossless, same
 from made_models import make_grade, make_model
+from processes import Started
 
 from vidtrans import api
 from vidtrans.cli.main import run
@@ -302,10 +301,7 @@ def test_one_that_was_killed_goes_on_to_the_same_bytes(source: Path) -> None:
     settings: dict[str, Any] = {**EXACT, "temporal": {"name": "window", "radius": 3}}
     names = ["lines", "looks", "dark"]
     api.stylize(source, names, "whole.mkv", settings=settings)
-    script = [sys.executable, "-c", KILLED.format(settings=repr(settings)), str(source), *names]
-    paths = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(script, env=os.environ | {"PYTHONPATH": paths}, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert Started("-c", KILLED.format(settings=repr(settings)), source, *names).wait() == -signal.SIGKILL
     table = api.stylize(source, names, "k.mkv", settings=settings, cache_dir=Path("killed"))
     assert 0 < table["frames_encoded"] < COUNT
     assert Path("k.mkv").read_bytes() == Path("whole.mkv").read_bytes()

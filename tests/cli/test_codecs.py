@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -32,6 +30,7 @@ from oddities import (
     write_grey,
 )
 from PIL import Image, ImageSequence
+from processes import Started
 from streams import stream_of, timecode_track
 
 from vidtrans.video.io.codecs import CODECS
@@ -185,9 +184,8 @@ def test_killed_half_way_it_goes_on_and_ends_the_same(
     arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o")
     said(capsys, 0, *arguments, f"clean-{made}", "--cache-dir", "clean")
     for step, frame in (("rendering", 11), ("joining", 0)):
-        command = [sys.executable, "-c", KILLED, str(sources["aac"]), codec, made, step, str(frame)]
-        killed = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        killed = Started("-c", KILLED, sources["aac"], codec, made, step, frame)
+        assert killed.wait(60) == -signal.SIGKILL, killed.said()
         assert not Path(made).exists()
     table = said_json(capsys, *arguments, made)
     assert table["frames_encoded"] == 0
@@ -201,8 +199,7 @@ def contents(path: Path) -> list[bytes]:
 
 
 def test_a_chunk_that_was_done_is_not_made_again(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-c", KILLED, str(sources["aac"]), "h264", "out.mp4", "rendering", "11"]
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert Started("-c", KILLED, sources["aac"], "h264", "out.mp4", "rendering", 11).wait(60) == -signal.SIGKILL
     table = said_json(capsys, "stylize", sources["aac"], *IDENTITY, "--codec", "h264", "-o", "out.mp4")
     assert table["frames_encoded"] == 13
 

@@ -18,7 +18,7 @@ import batch_jobs
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from directed_clip import three_clips
-from processes import states, workers
+from processes import Started, states, workers
 from under_test import put_first
 
 from vidtrans import machine
@@ -221,12 +221,9 @@ def test_a_plan_that_fails_says_why_and_points_to_nothing(clips: Path) -> None:
 def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
     arguments = ["stylize", str(clips), "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=3"]
     for after in (0.5, 1.5):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vidtrans", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = Started.vidtrans(*arguments)
         time.sleep(after)
         process.kill()
-        process.wait()
         deadline = time.monotonic() + 10
         while workers() and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from clips import moving_frames
 from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import workers
+from processes import Started, workers
 from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
@@ -88,15 +86,15 @@ def test_two_processes_make_one_clip_as_one_does(short: Path, tiny_model: Path, 
 def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     vidtrans(*arguments(long, "identity", "--temporal", "window", "-o", "one.mp4", "--cache-dir", "one"))
     command = arguments(long, "identity", "--temporal", "window", "-o", "two.mp4", "--jobs", "2")
-    process = subprocess.Popen([sys.executable, "-m", "vidtrans", *command], stderr=subprocess.PIPE, text=True)
+    process = Started.vidtrans(*command)
     lost, deadline = False, time.monotonic() + 60  # a quick machine may be done before anything can be lost
     while process.poll() is None and time.monotonic() < deadline:
         if not lost and list(Path(".vidtrans/render").rglob("chunk-*.json")) and len(workers()) == 2:
             os.kill(workers()[0], signal.SIGKILL)
             lost = True
         time.sleep(0.01)
-    told = process.communicate()[1]
-    assert process.returncode == 0, told
+    assert process.wait() == 0, process.said()
+    told = process.said()[1]
     assert ("started again" in told) == lost
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert not workers()
@@ -152,12 +150,12 @@ def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_
 
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
     command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
-    first = subprocess.Popen([sys.executable, "-m", "vidtrans", *command, "-o", "a.mp4"], stderr=subprocess.DEVNULL)
+    first = Started.vidtrans(*command, "-o", "a.mp4")
     deadline = time.monotonic() + 60
     while not list(Path(".vidtrans/render").rglob("chunk-*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    second = subprocess.run([sys.executable, "-m", "vidtrans", *command, "-o", "b.mp4"], capture_output=True, text=True)
+    second = Started.vidtrans(*command, "-o", "b.mp4")
+    assert second.wait() == 0 or "in use by another run" in second.said()[1]
     assert first.wait() == 0
-    assert second.returncode == 0 or "in use by another run" in second.stderr
     vidtrans(*command, "-o", "b.mp4")
     assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()

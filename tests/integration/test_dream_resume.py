@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from contextlib import closing
 from functools import partial
@@ -14,7 +12,7 @@ import pytest
 from chain import said_json
 from clips import moving_frames, write_clip
 from dreams import make_dreamer, toy, toys
-from processes import run_and_kill
+from processes import Started, run_and_kill
 
 import vidtrans as api
 from vidtrans.concurrency.threads import BackgroundQueue
@@ -238,7 +236,7 @@ def test_kill_9_at_any_moment_costs_nothing_but_time(material: tuple[Path, Path]
 
 def kill_after(arguments: list[str], chunks: int, delay_s: float) -> None:
     """Start the command and kill it a moment after it has written so many chunks."""
-    process = subprocess.Popen([sys.executable, "-m", "vidtrans", *arguments], stderr=subprocess.DEVNULL)
+    process = Started.vidtrans(*arguments)
     try:
         while len(list(Path(".vidtrans/dream").glob("*/*.nut"))) < chunks:
             assert process.poll() is None, "it ended before"
@@ -246,4 +244,3 @@ def kill_after(arguments: list[str], chunks: int, delay_s: float) -> None:
         time.sleep(delay_s)
     finally:
         process.kill()
-        process.wait(60)

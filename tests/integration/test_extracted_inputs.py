@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from chain import TINY, refuse, snapshot, tiny_flags, vidtrans_json, vidtrans_process
+from chain import TINY, refuse, snapshot, tiny_flags, vidtrans_json
 from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
+from processes import Started
 
 import vidtrans as api
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -298,27 +297,26 @@ def test_a_killed_extraction_goes_on_and_ends_byte_identical() -> None:
         *LOSSLESS,
         "--set=rendering.chunk_frames=9",
     ]
-    wanted = json.loads(vidtrans_process(*command, "--json").stdout)
+    wanted = vidtrans_json(*command)
     clean = Path("out.mkv").read_bytes()
     shutil.rmtree(".vidtrans")
     Path("out.mkv").unlink()
     for count in (3, 8):
         kill_at(command, count)
-    table = json.loads(vidtrans_process(*command, "--json").stdout)
+    table = vidtrans_json(*command)
     assert table["frames_extracted"] <= wanted["frames_extracted"] - 8 * 9
     assert Path("out.mkv").read_bytes() == clean
 
 
 def kill_at(command: list[str], count: int) -> None:
     """Start a command and kill it when so many chunks of raw outputs are stored."""
-    process = subprocess.Popen([sys.executable, "-m", "vidtrans", *command, "-q"])
+    process = Started.vidtrans(*command, "-q")
     deadline = time.monotonic() + 60
     while len(list(Path(".vidtrans/infer").glob("*/chunk-*.json"))) < count:
         assert process.poll() is None, "it ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
-    process.wait(60)
 
 
 def test_a_dry_run_counts_the_extraction_and_touches_nothing(shot: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from chain import TINY, refuse, said, snapshot, tiny_flags
 from clips import moving_frames, write_clip
+from processes import Started, ranks
 
 import vidtrans as api
 from vidtrans.errors import Interrupted
@@ -226,36 +228,38 @@ def test_a_stopped_run_of_an_older_version_is_not_gone_on_with_and_that_is_told(
     assert "another version of vidtrans" in told
 
 
-def launched(count: int, *arguments: object) -> subprocess.Popen[str]:
-    """``train`` in several processes, as PyTorch's launcher starts them."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--log-dir", "logs"]
+def launch(*arguments: object, expect: int = 0) -> tuple[str, str]:
+    """All that two processes say that PyTorch's launcher starts to ``train``."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--log-dir", "logs"]
     command = [sys.executable, *launcher, "-m", "vidtrans", "train", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == expect, done.stderr
+    return done.stdout, done.stderr
 
 
-def launch(count: int, *arguments: object, expect: int = 0) -> tuple[str, str]:
-    """All that several processes say, to the end."""
-    with launched(count, *arguments) as process:
-        out, err = process.communicate(timeout=300)
-    assert process.returncode == expect, err
-    return out, err
+def trained_by_two(*arguments: object) -> str:
+    """What two processes print."""
+    processes = ranks(2, "-m", "vidtrans", "train", *arguments)
+    assert [process.wait() for process in processes] == [0, 0], [process.said() for process in processes]
+    return "".join(process.said()[0] for process in processes)
 
 
 def test_two_processes_train_one_model_and_another_number_goes_on_with_it(dataset: str) -> None:
     recipe = [*tiny_flags("generator", "discriminator", "training"), "-o", "a.safetensors"]
-    out, _ = launch(2, dataset, *recipe, "--json")
+    out, _ = launch(dataset, *recipe, "--json")
     [line] = out.splitlines()  # one of them speaks
     assert json.loads(line)["steps"] == 12
     assert read_record(Path("a.safetensors")).training["engine"]["world_size"] == 2
-    assert json.loads(launch(2, dataset, *recipe, "--json")[0])["cached"] is True
+    assert json.loads(trained_by_two(dataset, *recipe, "--json"))["cached"] is True
     # Once more, longer: two processes that are stopped, and one that goes on.
-    with launched(2, dataset, *recipe, "--set=training.steps=200", "--overwrite") as process:
-        try:
-            wait_for_checkpoint(process, least=20)
-        finally:
-            process.terminate()
-            process.communicate(timeout=60)
+    processes = ranks(2, "-m", "vidtrans", "train", dataset, *recipe, "--set=training.steps=200", "--overwrite")
+    try:
+        wait_for_checkpoint(processes[0], least=20)
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(60) for process in processes] == [143, 143]
     heard: list[str] = []
     options: dict[str, Any] = {"overwrite": True, "report": lambda event: heard.append(str(event))}
     alone = api.train(dataset, "a.safetensors", settings=tables(steps=200), **options)
@@ -264,7 +268,7 @@ def test_two_processes_train_one_model_and_another_number_goes_on_with_it(datase
     assert any("going on from step" in text for text in heard)
 
 
-def wait_for_checkpoint(process: subprocess.Popen[str], least: int) -> None:
+def wait_for_checkpoint(process: Started, least: int) -> None:
     """Until the run has saved step ``least`` or a later one."""
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
@@ -277,14 +281,12 @@ def wait_for_checkpoint(process: subprocess.Popen[str], least: int) -> None:
 
 def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
     recipe = tiny_flags("generator", "discriminator", "training")
-    out, _ = launch(2, dataset, "-o", "a.safetensors", *recipe, "--minutes", "0.01", "--json")
+    out = trained_by_two(dataset, "-o", "a.safetensors", *recipe, "--minutes", "0.01", "--json")
     assert json.loads(out)["steps"] > 0
 
 
 def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
-    _, err = launch(
-        2, dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch_size=3", expect=1
-    )
+    _, err = launch(dataset, "-o", "a.safetensors", *tiny_flags("generator"), "--set=training.batch_size=3", expect=1)
     assert err.count("error: 2 processes: a batch of 3") == 1
 
 

@@ -2,15 +2,96 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import runpy
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.summary import Outcome
+
+# A process that has imported what takes longest, and done nothing else: those that tests start are its forks.
+_BEGUN = multiprocessing.get_context("forkserver")
+_BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
+
+
+class Started:
+    """``python`` with these words, ``-m MODULE …`` or ``-c CODE …``, in a process of its own that starts at once.
+
+    For what is killed, or is several processes. What is tested of the start itself takes ``subprocess``.
+    """
+
+    def __init__(self, *words: object, folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+        self._said = [os.memfd_create(name) for name in ("out", "err")]
+        for handle in self._said:
+            weakref.finalize(self, os.close, handle)
+        names = [f"/proc/{os.getpid()}/fd/{handle}" for handle in self._said]
+        place = str((folder or Path()).resolve())
+        self.process = _BEGUN.Process(
+            target=_become, args=([*map(str, words)], place, {**os.environ, **(env or {})}, names)
+        )
+        self.process.start()
+
+    @classmethod
+    def vidtrans(cls, *arguments: object, **options: Any) -> Started:
+        return cls("-m", "vidtrans", *arguments, **options)
+
+    def poll(self) -> int | None:
+        """The exit status, of what was killed minus the signal's number; None while it runs."""
+        return self.process.exitcode
+
+    def wait(self, seconds: float = 300.0) -> int | None:
+        """The exit status, or None where it still runs after so long."""
+        self.process.join(seconds)
+        return self.process.exitcode
+
+    def kill(self, number: int = signal.SIGKILL) -> int | None:
+        """Send a signal and wait for the end."""
+        self.send_signal(number)
+        return self.wait(60)
+
+    def send_signal(self, number: int) -> None:
+        if self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, number)
+
+    def said(self) -> tuple[str, str]:
+        """What is on standard output and standard error."""
+        out, err = (os.pread(handle, os.fstat(handle).st_size, 0).decode() for handle in self._said)
+        return out, err
+
+
+def ranks(count: int, *words: object, **options: Any) -> list[Started]:
+    """As many processes as PyTorch's launcher starts, with the variables that it gives them."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    each = [{k: str(v) for k, v in {**common, "RANK": i, "LOCAL_RANK": i}.items()} for i in range(count)]
+    return [Started(*words, env=variables, **options) for variables in each]
+
+
+def _become(words: Sequence[str], folder: str, env: Mapping[str, str], names: Sequence[str]) -> None:
+    """Be that process, from its working folder and variables to its standard output and standard error."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    for number, name in enumerate(names, start=1):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    kind, what, *arguments = words
+    sys.argv = [what, *arguments]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[0] = kind
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
 
 
 @contextmanager
@@ -42,19 +123,10 @@ def workers() -> list[int]:
 
 def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int = signal.SIGKILL) -> bool:
     """Start the command and send it a signal; says whether it was still running."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vidtrans", *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        process.wait(delay_s)
+    process = Started.vidtrans(*arguments, folder=folder)
+    if process.wait(delay_s) is not None:
         return False
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal_number)
-        process.wait(60)
-        return process.returncode not in (0,)
+    return process.kill(signal_number) != 0
 
 
 def states(outcomes: list[Outcome]) -> list[str]:

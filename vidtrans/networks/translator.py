@@ -25,6 +25,12 @@ class TranslatorSettings:
 
     channels: int = setting(32, "channels at half of the size; twice as many at a quarter", low=4, high=256)
     blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)
+    deep_blocks: int = setting(
+        0,
+        "residual blocks at an eighth, four times as wide: they see twice as far, where lines have to tell what is what",
+        low=0,
+        high=18,
+    )
     norm: str = norm_setting("instance")
     head: str = setting(
         "resize",
@@ -39,12 +45,12 @@ class TranslatorSettings:
 class Translator(nn.Module):
     """Space to depth, c3-32, d64, R64×4, u32 beside the skip, c3-32, and the full size.
 
+    With deep blocks d128, R128×…, u64 is added before R64.
+
     ``colours`` (3, 4), of a network that begins with a map of colours: output = matrix · input + shift, in [−1, 1].
     """
 
     Settings = TranslatorSettings
-    multiple = 8  # an instance norm over a single value would give zero
-    smallest = 16
     colours: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, settings: TranslatorSettings) -> None:
@@ -55,6 +61,16 @@ class Translator(nn.Module):
             self.register_buffer("colours", torch.eye(out_channels, 4))
         self.entrance = nn.Sequential(*convolution(4 * in_channels, width, norm=norm, mirror=True))
         self.down = nn.Sequential(*convolution(width, 2 * width, norm=norm, stride=2))
+        self.multiple = 16 if settings.deep_blocks else 8  # an instance norm over a single value would give zero
+        self.smallest = 2 * self.multiple
+        self.deep: nn.Sequential | None = None
+        if settings.deep_blocks:
+            self.deep = nn.Sequential(
+                *convolution(2 * width, 4 * width, norm=norm, stride=2),
+                *(ResidualBlock(4 * width, norm=norm) for _ in range(settings.deep_blocks)),
+                nn.Upsample(scale_factor=2.0),
+                *convolution(4 * width, 2 * width, norm=norm, mirror=True),
+            )
         self.blocks = nn.ModuleList(ResidualBlock(2 * width, norm=norm) for _ in range(settings.blocks))
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), *convolution(2 * width, width, norm=norm, mirror=True))
         self.fuse = nn.Sequential(*convolution(2 * width, width, norm=norm, mirror=True))
@@ -86,7 +102,8 @@ class Translator(nn.Module):
     def taps(self, x: Tensor) -> list[Tensor]:
         """Return the features that a contrastive loss compares, (N, C, h, w) each, from the outermost inwards."""
         y = self.entrance(F.pixel_unshuffle(x, 2))
-        taps = [y, self.down(y)]
+        z = self.down(y)
+        taps = [y, z if self.deep is None else z + self.deep(z)]
         for block in self.blocks:
             taps.append(block(taps[-1]))
         return taps

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +19,7 @@ from chain import said, said_json, tiny_flags
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import Started
 
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
@@ -454,15 +453,12 @@ def test_a_late_gan_begins_when_it_is_told_to(capsys: pytest.CaptureFixture[str]
 
 def killed_under_way(command: list[str], step: int, seconds: float) -> Table:
     """Start the command, kill it so long after the checkpoint of that step or a later one; the state it left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vidtrans", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = Started.vidtrans(*command)
     until = time.monotonic() + 120
     while process.poll() is None and saved() < step and time.monotonic() < until:
         time.sleep(0.005)
     time.sleep(seconds)
     process.kill()
-    process.wait(60)
     [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
     state = load_checkpoint(pointer.parent, silent)
     assert state is not None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from chain import TINY, quick_training, said
 from clips import moving_frames
 from directed_clip import lossless
+from processes import ranks
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
@@ -304,11 +303,9 @@ with distributed_context() as dist:
 
 
 def test_two_processes_learn_what_one_does() -> None:
-    Path("program.py").write_text(PROGRAM)
     made = {}
     for count in (1, 2):
-        run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
-        subprocess.run([sys.executable, *run, "program.py", "made"], check=True, capture_output=True, timeout=120)
+        assert [process.wait(120) for process in ranks(count, "-c", PROGRAM, "made")] == [0] * count
         made[count] = [torch.load(f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
     [alone], (first, second) = made[1], made[2]
     assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
