@@ -73,7 +73,7 @@ for name, page in pages.items():
     os.chdir(folder)
 os.chdir(tree)
 files = sorted({file for page in pages.values() for file in page["tests"]})
-pytest.main(["-n0", "-q", "-p", "no:cacheprovider", *files], plugins=[Tests()])
+pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "--assert=plain", *files], plugins=[Tests()])
 Path(folder, "pages.json").write_text(json.dumps(pages))
 """
 

@@ -12,7 +12,13 @@ from vidtrans.settings import Table
 
 LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
 # Whole numbers that change how a network is built.
-NUMBERS = {"enhancers": (0, 1, 2), "dilation": (1, 2), "num_layers": (3, 2, 1, 0), "num_scales": (2, 1)}
+NUMBERS = {
+    "enhancers": (0, 1, 2),
+    "dilation": (1, 2),
+    "deep_blocks": (0, 1),
+    "num_layers": (3, 2, 1, 0),
+    "num_scales": (2, 1),
+}
 
 
 def least_of(field: Field[Any]) -> int:

@@ -35,7 +35,7 @@ def _normed(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
     return normed[0] if len(normed) == 1 else torch.cat(normed)
 
 
-QUICK: dict[type[nn.Module], type[nn.Module]] = {
+QUICK: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
     nn.InstanceNorm2d: EachPictureNorm,
     PictureNorm: EachPictureBatchNorm,
 }

@@ -27,7 +27,7 @@ class TranslatorSettings:
     blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)
     deep_blocks: int = setting(
         0,
-        "residual blocks at an eighth, four times as wide: they see twice as far, where lines have to tell what is what",
+        "residual blocks at an eighth, four times as wide: they see twice as far, so that lines tell what is what",
         low=0,
         high=18,
     )

@@ -25,6 +25,19 @@ def test_a_picture_becomes_one_of_its_size(head: str) -> None:
     assert output.abs().max() <= 1
 
 
+def test_deep_blocks_see_further() -> None:
+    """A pixel of the output depends on pixels of the input that it does not see without them."""
+    reach = []
+    for count in (0, 2):
+        network = made(TranslatorSettings(channels=4, blocks=1, deep_blocks=count, norm="none"))
+        x = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        network(x)[0, :, 64, 64].sum().backward()
+        assert x.grad is not None
+        reach.append(int((x.grad.abs().sum((0, 1, 3)) > 0).sum()))
+        assert network.multiple == (16 if count else 8)
+    assert reach[1] > 2 * reach[0]
+
+
 def test_taps_are_the_features_inside_of_the_same_pass() -> None:
     network, x = made(), torch.rand(1, 3, 32, 32) * 2 - 1
     output, taps = network.forward_with_taps(x)

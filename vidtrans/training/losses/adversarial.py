@@ -28,7 +28,10 @@ class CrossEntropy:
 
 
 class LeastSquares:
-    """Mao et al., "Least Squares Generative Adversarial Networks" (ICCV 2017), equation 9."""
+    """Mao et al., "Least Squares Generative Adversarial Networks" (ICCV 2017), equation 9.
+
+    G's loss is without its half, as CycleGAN, CUT and pix2pixHD have it: their other weights are chosen beside that.
+    """
 
     balance: ClassVar[float] = 0.25
 
@@ -39,8 +42,8 @@ class LeastSquares:
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """½ (D(G) − 1)²."""
-        return 0.5 * (on_fake - 1).square().mean()
+        """(D(G) − 1)²."""
+        return (on_fake - 1).square().mean()
 
 
 class Hinge:
