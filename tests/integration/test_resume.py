@@ -59,6 +59,11 @@ def command(step: str) -> list[str]:
     return commands[step]
 
 
+def run(step: str, folder: Path) -> None:
+    process = Started.vidtrans(*command(step), folder=folder)
+    assert process.wait() == 0, process.said()
+
+
 class Clean:
     """A folder in which steps run without an interruption, each with those that it needs, when one is asked for."""
 
@@ -77,7 +82,7 @@ class Clean:
             self.seconds(before)
         if step not in self._seconds:
             began = time.monotonic()
-            assert Started.vidtrans(*command(step), folder=self.folder).wait() == 0
+            run(step, self.folder)
             self._seconds[step] = time.monotonic() - began
         return self._seconds[step]
 
@@ -110,7 +115,7 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
         if killed == 2 or (killed and (tmp_path / outputs[0]).exists()):
             break
     assert killed, "nothing was killed: the run was too short to test anything"
-    assert Started.vidtrans(*command(step)).wait() == 0
+    run(step, Path())
     made = snapshot(tmp_path)
     names = [name for name in wanted if name.split("/")[0] in outputs]
     assert {name.split("/")[0] for name in names} == set(outputs)

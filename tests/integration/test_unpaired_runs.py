@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,28 @@ OWN = {"cut": {"contrastive_features": "own"}, "recyclegan": {"predictor_channel
 
 def tables(method: str, **more: Any) -> dict[str, dict[str, Any]]:
     training = {"method": method, "gan_mode": "least-squares", "pool_size": 3, "crop_size": None, "jitter": 1.0}
-    hasty = {**TINY["training"], "steps": 6, "ema_decay": 0.9, "val_interval": 3}
+    hasty = {**TINY["training"], "steps": 6, "ema_decay": 0.9, "val_interval": 1000}
     return NETWORKS | {"training": hasty | training | OWN.get(method, {}) | more}
 
 
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips and their dataset."""
+    folder = tmp_path_factory.mktemp("footage")
+    with contextlib.chdir(folder):
+        write_clip(Path("day.mp4"), moving_frames(30, (64, 48)))
+        write_clip(Path("night.mp4"), [255 - f // 2 for f in moving_frames(30, (64, 48), shots=(0, 9))])
+        settings = {"dataset": TINY["dataset"] | KEEP_ALL | {"val_block_size": 4, "val_gap": 1, "val_fraction": 0.3}}
+        api.make_dataset("day.mp4", "d", unpaired=["night.mp4"], settings=settings, cache_dir="cache")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _beside_the_footage(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpaired_colours, "METHOD", "linear")  # a fraction of the time
-    write_clip(Path("day.mp4"), moving_frames(30, (64, 48)))
-    write_clip(Path("night.mp4"), [255 - f // 2 for f in moving_frames(30, (64, 48), shots=(0, 9))])
-    settings = {"dataset": TINY["dataset"] | KEEP_ALL | {"val_block_size": 4, "val_gap": 1, "val_fraction": 0.3}}
-    api.make_dataset("day.mp4", "d", unpaired=["night.mp4"], settings=settings)
+    for name in ("day.mp4", "night.mp4"):
+        shutil.copy2(footage / name, tmp_path)
+    shutil.copytree(footage / "d", tmp_path / "d")
 
 
 def stopped_at(step: int, output: str, settings: dict[str, dict[str, Any]]) -> None:
@@ -96,9 +108,10 @@ def test_what_came_beside_the_model_is_brought_back_and_nobodys_file_is_replaced
 
 
 def test_the_best_state_is_that_of_the_smallest_distance_in_both_directions() -> None:
-    settings = tables("cyclegan", final_weights="best", best_metric="patch_distance", lr=0.3, lr_warmup_steps=0)
+    rates = {"lr": 0.3, "lr_warmup_steps": 0, "val_interval": 3}
+    settings = tables("cyclegan", final_weights="best", best_metric="patch_distance", **rates)
     made = api.train("d", "best.safetensors", settings=settings)
-    last = api.train("d", "last.safetensors", settings=tables("cyclegan", lr=0.3, lr_warmup_steps=0))
+    last = api.train("d", "last.safetensors", settings=tables("cyclegan", **rates))
     assert made["best"] in (3, 6)
     same = Path(made["companions"]["reverse"]).read_bytes() == Path(last["companions"]["reverse"]).read_bytes()
     records = [read_record(Path(f"{n}.reverse.safetensors")).weights for n in ("best", "last")]
