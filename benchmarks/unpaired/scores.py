@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.consistency.methods import run_filter
 from benchmarks.training.measures import gabor_distance
 from benchmarks.unpaired.scenes import Scene, Stretch
+from vidtrans.errors import VidtransError
 from vidtrans.grading.learning import learn_from_pairs
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer
@@ -67,19 +68,25 @@ def flicker(scene: Scene, pictures: Sequence[np.ndarray]) -> Table:
     calm = warping_error([(stretch, smooth) for stretch, smooth in zip(scene.tests, filtered, strict=True)])
     if scene.kind == "edges":
         floor = warping_error([(stretch, stretch.truths) for stretch in scene.tests])
-    elif scene.kind == "look":
-        floor = warping_error([(stretch, smooth_colours(stretch.inputs, shown)) for stretch, shown in made])
-    else:  # no map of colours leads from the input to such pictures
-        floor = warping_error([(stretch, stretch.inputs) for stretch in scene.tests])
+    else:
+        floor = warping_error([(stretch, steady(scene, stretch.inputs, shown)) for stretch, shown in made])
     sharp = np.mean([sharpness(a) / sharpness(b) for s, (_, shown) in zip(filtered, made, strict=True)
                      for a, b in zip(s, shown, strict=True)])  # fmt: skip
     table = {"warp": error, "window": calm, "floor": floor, "window_sharp": float(sharp)}
     return table | ({"removed": min(1.0, (error - calm) / (error - floor))} if error > floor else {})
 
 
-def smooth_colours(inputs: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the inputs in the colours that one smooth map gives them, fitted to the pictures."""
-    lattice = learn_from_pairs(zip(inputs, pictures, strict=True), CUBE).grade.lattice
+def steady(scene: Scene, inputs: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """Return the inputs in the colours that one smooth map gives them, fitted to the pictures.
+
+    They are returned as they are where no map of colours leads to such pictures.
+    """
+    if scene.kind != "look":
+        return inputs
+    try:
+        lattice = learn_from_pairs(zip(inputs, pictures, strict=True), CUBE).grade.lattice
+    except VidtransError:  # the pictures show something else, as a mean picture may
+        return inputs
     return [np.rint(255 * np.clip(lattice(frame / 255), 0, 1)).astype(np.uint8) for frame in inputs]
 
 
