@@ -66,28 +66,24 @@ def flicker(scene: Scene, pictures: Sequence[np.ndarray]) -> Table:
     filtered = [run_filter("window", stretch.inputs, shown) for stretch, shown in made]
     error = warping_error(made)
     calm = warping_error([(stretch, smooth) for stretch, smooth in zip(scene.tests, filtered, strict=True)])
-    if scene.kind == "edges":
-        floor = warping_error([(stretch, stretch.truths) for stretch in scene.tests])
-    else:
-        floor = warping_error([(stretch, steady(scene, stretch.inputs, shown)) for stretch, shown in made])
+    floor = warping_error([(stretch, steady(scene.kind, stretch, shown)) for stretch, shown in made])
     sharp = np.mean([sharpness(a) / sharpness(b) for s, (_, shown) in zip(filtered, made, strict=True)
                      for a, b in zip(s, shown, strict=True)])  # fmt: skip
     table = {"warp": error, "window": calm, "floor": floor, "window_sharp": float(sharp)}
     return table | ({"removed": min(1.0, (error - calm) / (error - floor))} if error > floor else {})
 
 
-def steady(scene: Scene, inputs: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    """Return the inputs in the colours that one smooth map gives them, fitted to the pictures.
-
-    They are returned as they are where no map of colours leads to such pictures.
-    """
-    if scene.kind != "look":
-        return inputs
+def steady(kind: str, stretch: Stretch, pictures: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """Return frames without flicker: the truths, the inputs in smooth colours fitted to the pictures, or the inputs."""
+    if kind == "edges":
+        return stretch.truths
+    if kind != "look":  # no map of colours leads from the input to such pictures
+        return stretch.inputs
     try:
-        lattice = learn_from_pairs(zip(inputs, pictures, strict=True), CUBE).grade.lattice
-    except VidtransError:  # the pictures show something else, as a mean picture may
-        return inputs
-    return [np.rint(255 * np.clip(lattice(frame / 255), 0, 1)).astype(np.uint8) for frame in inputs]
+        lattice = learn_from_pairs(zip(stretch.inputs, pictures, strict=True), CUBE).grade.lattice
+    except VidtransError:  # nor to those that show something else, as a mean picture may
+        return stretch.inputs
+    return [np.rint(255 * np.clip(lattice(frame / 255), 0, 1)).astype(np.uint8) for frame in stretch.inputs]
 
 
 def warping_error(made: Sequence[tuple[Stretch, Sequence[np.ndarray]]]) -> float:

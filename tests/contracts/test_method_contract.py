@@ -34,13 +34,13 @@ SIDE = 32
 class LookSetup(ToySetup):
     """For a painter of two looks."""
 
-    generator, channels = ("painter", {"channels": 4, "blocks": 1, "looks": 2}), 6
+    generator, in_channels = ("painter", {"channels": 4, "blocks": 1, "looks": 2}), 6
 
 
 class UnpairedSetup(ToySetup):
     """For methods without pairs."""
 
-    generator, channels = TRANSLATOR, 3
+    generator, in_channels = TRANSLATOR, 3
 
 
 SETUPS: dict[str, type[ToySetup]] = {"look": LookSetup} | {
@@ -72,7 +72,7 @@ def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:
 
 def take(method: TrainingMethod, step: int) -> dict[str, float]:
     random = torch.Generator().manual_seed(step)
-    count = SETUPS.get(method.settings.method, ToySetup).channels * (FRAMES if method.unpaired else 1)
+    count = SETUPS.get(method.settings.method, ToySetup).in_channels * (FRAMES if method.unpaired else 1)
     x = torch.rand((2, count, SIDE, SIDE), generator=random) * 2 - 1
     targets = torch.cat([x[:, :1], -x[:, :1], x[:, :1].square()], 1)
     if method.unpaired:

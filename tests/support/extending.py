@@ -22,7 +22,8 @@ PAGES = ROOT / "docs" / "extend"
 BLOCK = r".*?\n\n```{}\n(.*?)```$"
 
 # One process for all pages, as it takes longest to start: their commands, each page's in its folder, the reference, and
-# the tests of their entries. What went wrong with a page is its own: "error" is a traceback, "failed" are tests.
+# the tests of their entries, without rewriting assertions, which takes ten seconds in a new tree. What went wrong with
+# a page is its own: "error" is a traceback, "failed" are tests.
 PROGRAM = """
 import contextlib, io, json, os, sys, traceback
 from pathlib import Path

@@ -14,23 +14,19 @@ TRANSLATOR = ("translator", {"channels": 8, "blocks": 1})
 
 
 class ToySetup:
-    """``generator``: its name and settings; ``channels``: of its input. A way back has no code."""
+    """``generator``: its name and settings; ``in_channels``: of its input. A way back has no code."""
 
     device, precision, recolour = Device("cpu", "cpu"), "fp32", None
     generator: ClassVar[tuple[str, dict[str, Any]]] = ("unet-small", {"channels": 8, "blocks": [0, 0, 0]})
-    channels: ClassVar[int] = 1
+    in_channels: ClassVar[int] = 1
 
     def __init__(self, settings: TrainingSettings, seed: int = 0, dist: DistContext = SINGLE_PROCESS) -> None:
         self.settings, self.seed, self.dist = settings, seed, dist
 
-    @property
-    def in_channels(self) -> int:
-        return self.channels
-
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
         codes = 0 if reverse else METHODS.load(self.settings.method).code_size(self.settings)
         memory = self.settings.recurrent
-        network = build_generator(*self.generator, self.channels, memory=memory, code_size=codes)
+        network = build_generator(*self.generator, self.in_channels, memory=memory, code_size=codes)
         self.initialise(network, number)
         return network
 

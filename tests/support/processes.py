@@ -34,9 +34,8 @@ class Started:
             weakref.finalize(self, os.close, handle)
         names = [f"/proc/{os.getpid()}/fd/{handle}" for handle in self._said]
         place = str((folder or Path()).resolve())
-        self.process = _BEGUN.Process(
-            target=_become, args=([*map(str, words)], place, {**os.environ, **(env or {})}, names)
-        )
+        given = [*map(str, words)], place, {**os.environ, **(env or {})}, names
+        self.process = _BEGUN.Process(target=_become, args=given, daemon=True)  # it ends where a test fails before it
         self.process.start()
 
     @classmethod
@@ -52,10 +51,12 @@ class Started:
         self.process.join(seconds)
         return self.process.exitcode
 
-    def kill(self, number: int = signal.SIGKILL) -> int | None:
-        """Send a signal and wait for the end."""
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """Send a signal and return the exit status."""
         self.send_signal(number)
-        return self.wait(60)
+        status = self.wait(60)
+        assert status is not None, f"signal {number} did not end it"
+        return status
 
     def send_signal(self, number: int) -> None:
         if self.process.is_alive() and self.process.pid:
@@ -67,14 +68,18 @@ class Started:
         return out, err
 
 
-def ranks(count: int, *words: object, **options: Any) -> list[Started]:
-    """As many processes as PyTorch's launcher starts, with the variables that it gives them."""
+def ranks(count: int, *words: object) -> list[Started]:
+    """As many processes as PyTorch's launcher starts."""
+    return [Started(*words, env=variables) for variables in rank_variables(count)]
+
+
+def rank_variables(count: int) -> list[dict[str, str]]:
+    """The variables that PyTorch's launcher gives to each of its processes."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    each = [{k: str(v) for k, v in {**common, "RANK": i, "LOCAL_RANK": i}.items()} for i in range(count)]
-    return [Started(*words, env=variables, **options) for variables in each]
+    common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [common | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(count)]
 
 
 def _become(words: Sequence[str], folder: str, env: Mapping[str, str], names: Sequence[str]) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +18,7 @@ from chain import TINY
 from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import rank_variables
 from torch import nn
 
 import vidtrans as api
@@ -83,18 +82,14 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert alone["any"] == [False, False]
 
 
-def together(work: Callable[[DistContext], Any], monkeypatch: pytest.MonkeyPatch, count: int = 2) -> list[Any]:
+def together(work: Callable[[DistContext], Any], count: int = 2) -> list[Any]:
     """What ``work`` returns in each of several processes, copies of this one."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    monkeypatch.setenv("WORLD_SIZE", str(count))
+    variables = rank_variables(count)
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
 
     def one(rank: int) -> None:
-        os.environ["RANK"] = str(rank)
+        os.environ.update(variables[rank])
         with distributed_context() as dist:
             results.put((rank, work(dist)))
             dist.barrier()
@@ -110,7 +105,7 @@ def together(work: Callable[[DistContext], Any], monkeypatch: pytest.MonkeyPatch
     return [value for _, value in sorted(results.get() for _ in processes)]
 
 
-def test_processes_exchange_means_flags_and_what_the_first_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_exchange_means_flags_and_what_the_first_says() -> None:
     def work(dist: DistContext) -> Any:
         flags = [dist.any(dist.rank == 1), dist.any(False), dist.any(True)]
         return (
@@ -123,11 +118,11 @@ def test_processes_exchange_means_flags_and_what_the_first_says(monkeypatch: pyt
         )
 
     exact = [(0.1 + 1.1) / 2, 7.0]
-    found = together(work, monkeypatch)
+    found = together(work)
     assert found == [(rank, 2, rank == 0, exact, [True, False, True], "of 0") for rank in (0, 1)]
 
 
-def test_gradients_become_their_mean_and_none_counts_as_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_become_their_mean_and_none_counts_as_zero() -> None:
     network = nn.ModuleList([nn.Linear(2, 3, bias=False), nn.Linear(1, 2), nn.Linear(1, 1)])
     network[2].requires_grad_(False)
 
@@ -139,7 +134,7 @@ def test_gradients_become_their_mean_and_none_counts_as_zero(monkeypatch: pytest
         return [None if p.grad is None else p.grad.tolist() for p in network.parameters()]
 
     wanted = [(torch.arange(6.0).reshape(3, 2) * 2).tolist(), [[0.0], [0.0]], [1.5, -0.5], None, None]
-    assert together(work, monkeypatch) == [wanted, wanted]
+    assert together(work) == [wanted, wanted]
 
 
 def test_whoever_waits_goes_on_when_all_have_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +145,7 @@ def test_whoever_waits_goes_on_when_all_have_come(tmp_path: Path, monkeypatch: p
         dist.barrier()
         return (tmp_path / "come").exists()
 
-    assert together(work, monkeypatch) == [True, True]
+    assert together(work) == [True, True]
 
 
 @pytest.mark.parametrize(

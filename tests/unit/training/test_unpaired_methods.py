@@ -21,11 +21,11 @@ SIDE = 32
 
 
 class Translators(ToySetup):
-    generator, channels = TRANSLATOR, 3
+    generator, in_channels = TRANSLATOR, 3
 
 
 class Others(ToySetup):
-    channels = 3
+    in_channels = 3
 
 
 def made(name: str, **settings: Any) -> UnpairedMethod:
