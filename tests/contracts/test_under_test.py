@@ -39,7 +39,9 @@ def copied_checkout(folder: Path) -> Path:
 def pytest_in(folder: Path, *, module: bool, path: Path | None) -> subprocess.CompletedProcess[str]:
     """Run the copy's tests: ``module``: with the folder itself on the path, as ``python -m pytest`` does."""
     safe = [] if module else ["-P"]
-    command = [sys.executable, *safe, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    # Among the folders of all runs it would, at its end, delete those of earlier ones: tens of thousands of files.
+    own = f"--basetemp={folder.parent / 'tests'}"
+    command = [sys.executable, *safe, "-m", "pytest", "-q", "-p", "no:cacheprovider", own]
     names = ("PYTHONPATH", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS")
     environment = {k: v for k, v in os.environ.items() if k not in names} | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     if path:

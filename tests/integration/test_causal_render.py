@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from chain import said_json
 from clips import moving_frames
 from directed_clip import lossless
 from flicker import flickering, look
+from processes import Started
 
 import vidtrans as api
 from vidtrans.errors import Interrupted
@@ -154,8 +153,7 @@ api.deflicker(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 
 def test_killed_at_a_frame_it_goes_on(pair: tuple[Path, Path, bytes], capsys: pytest.CaptureFixture[str]) -> None:
     script = KILLED.format(settings=repr(CAUSAL))
-    done = subprocess.run([sys.executable, "-c", script, *map(str, pair[:2])], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert Started("-c", script, *pair[:2]).wait() == -signal.SIGKILL
     assert [p.name for p in states()] == ["state-000004.npz"]
     flags = ("--source", pair[1], "--temporal", "causal", "--codec", "ffv1", "--set=rendering.chunk_frames=5")
     table = said_json(capsys, "deflicker", pair[0], "-o", "o.mkv", *flags)

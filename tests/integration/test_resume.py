@@ -30,7 +30,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "stylize": ("train",),
     "propagate": (),
 }
-LONG = ("--set=training.steps=60", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
+LONG = ("--set=training.steps=40", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
 
 
 def command(step: str) -> list[str]:
@@ -52,7 +52,7 @@ def command(step: str) -> list[str]:
             "60",
             *map(str, QUICK),
             "--steps",
-            "40",
+            "30",
             *LONG[1:2],
         ],
     }
