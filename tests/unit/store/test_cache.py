@@ -115,7 +115,7 @@ GOLDEN = {
     "carry": "494d0ade56b2fb4a",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "05dc7da8405bd694",
+    "train": "8ac53fc4acf2dedc",
     "infer": "52201c350e9cee2a",
     "render": "69fa1245cfbc93ac",
     "dream": "58dac500dcd73b27",

@@ -58,6 +58,14 @@ def test_the_identity_loss_ends_where_it_is_said(name: str) -> None:
     assert whole.turning_point == 0
 
 
+@pytest.mark.parametrize(("name", "updates"), [("cyclegan", 2), ("recyclegan", 2), ("cut", 1)])
+def test_each_direction_has_an_update_of_its_own(name: str, updates: int) -> None:
+    method = made(name)
+    take(method)
+    taken = [int(method.g.optimizer.state[p]["step"]) for p in method.generator.parameters()]
+    assert set(taken) == {updates}
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "cut"])
 def test_a_translator_learns_that_the_other_domain_is_a_negative(name: str) -> None:
     method = made(name, lambda_identity=0.0, pool_size=0, lambda_contrastive=0.1, lambda_cycle=2.0)

@@ -92,21 +92,24 @@ class CUT(UnpairedMethod):
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
+    def translate(
+        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+    ) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
         output, keys = self._painted(given, look and TargetLook(look.found, look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {
-            "gan": self.judged(TARGET, fake),
+            "gan": self.judged(judge, fake),
             "contrastive": self._contrastive(self._features(output), keys, random),
         }
         if "identity" in weights:
             losses["identity"] = (output[count:] - given[count:]).abs().mean()
         if "steady" in weights:
-            losses["steady"] = self.steadiness(self.generator, x, fake, random, look)
-        return Translation(losses, {TARGET: fake}, look)
+            paint = lambda frames: self.run(self.generator, by_look(frames, look))  # noqa: E731
+            losses["steady"] = self.steadiness(paint, x, fake, random)
+        return Translation(losses, fake, look)
 
     def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs, and the inputs' features."""

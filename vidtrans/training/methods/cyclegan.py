@@ -7,13 +7,22 @@ paper: G maps x to y, F maps y to x; D_Y judges G(x), D_X judges F(y).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired import SOURCE, TARGET, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
+
+
+class Way(NamedTuple):
+    """The translators there and back, and the frames of both domains, (N, 3·frames, H, W)."""
+
+    there: Paint
+    back: Paint
+    given: Tensor
+    wanted: Tensor
 
 
 class CycleGAN(UnpairedMethod):
@@ -36,20 +45,31 @@ class CycleGAN(UnpairedMethod):
         """Build G and F."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
-        """Take min L_GAN(G, D_Y) + L_GAN(F, D_X) + λ·(|F(G(x)) − x| + |G(F(y)) − y|), and what else is weighed."""
-        now_x, now_y = x[:, :3], y[:, :3]
+    def translate(
+        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+    ) -> Translation:
+        """Take the losses of the way from A to B, or of that from B to A."""
         g, f = self.networks["generator"], self.networks["reverse"]
-        look = self.look_of(now_y, random)
-        fake_y, fake_x = self.run(g, by_look(now_x, look)), self.run(f, now_y)
-        losses = {"gan": self.judged(TARGET, fake_y) + self.judged(SOURCE, fake_x)}
+        look = self.look_of(y[:, :3], random)
+        way = Way(lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y)
+        if judge == SOURCE:
+            way, look = Way(way.back, way.there, y, x), None
+        fake = way.there(way.given[:, :3])
+        return Translation(self.losses(judge, way, fake, random, weights), fake, look)
+
+    def losses(
+        self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Return L_GAN(G, D_Y), |F(G(x)) − x|, and what else is weighed, or that of F with all exchanged."""
+        now, wanted = way.given[:, :3], way.wanted[:, :3]
+        found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:
-            losses["cycle"] = apart(self.run(f, fake_y), now_x) + apart(self.run(g, by_look(fake_x, look)), now_y)
+            found["cycle"] = apart(way.back(fake), now)
         if "identity" in weights:
-            losses["identity"] = apart(self.run(g, by_look(now_y, look)), now_y) + apart(self.run(f, now_x), now_x)
+            found["identity"] = apart(way.there(wanted), wanted)
         if "steady" in weights:
-            losses["steady"] = self.steadiness(g, x, fake_y, random, look) + self.steadiness(f, y, fake_x, random)
-        return Translation(losses, {TARGET: fake_y, SOURCE: fake_x}, look)
+            found["steady"] = self.steadiness(way.there, way.given, fake, random)
+        return found
 
 
 def apart(output: Tensor, wanted: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ back by F, are x(t) too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import torch
@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.cyclegan import CycleGAN, apart
-from vidtrans.training.methods.unpaired import Translation, by_look
+from vidtrans.training.methods.cyclegan import CycleGAN, Way, apart
+from vidtrans.training.methods.unpaired import TARGET
 from vidtrans.training.settings import TrainingSettings
-
-Translate = Callable[[Tensor], Tensor]
 
 
 class RecycleGAN(CycleGAN):
@@ -47,19 +45,15 @@ class RecycleGAN(CycleGAN):
         del settings
         return 3
 
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
-        """Add min |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, and the same from Y."""
-        cycled = super().translate(x, y, random, weights)
-        names = ("generator", "reverse", "source_predictor", "predictor")
-        g, f, p_x, p_y = (self.networks[name] for name in names)
-        prediction = apart(self.run(p_x, x[:, 3:9]), x[:, :3]) + apart(self.run(p_y, y[:, 3:9]), y[:, :3])
-        look = cycled.look
-        paint = lambda frames: self.run(g, by_look(frames, look))  # noqa: E731
-        erase = lambda frames: self.run(f, frames)  # noqa: E731
-        recycle = self._recycled(x, paint, p_y, erase) + self._recycled(y, erase, p_x, paint)
-        return Translation(cycled.losses | {"recycle": recycle, "prediction": prediction}, cycled.fakes, look)
-
-    def _recycled(self, frames: Tensor, there: Translate, predict: nn.Module, back: Translate) -> Tensor:
-        """Return how far a frame is from the two before it, translated, predicted there, and brought back."""
-        both = torch.cat([there(frames[:, 3:6]), there(frames[:, 6:9])], 1)
-        return apart(back(self.run(predict, both)), frames[:, :3])
+    def losses(
+        self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Add |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, or those from Y."""
+        found = super().losses(judge, way, fake, random, weights)
+        names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
+        here, there = (self.networks[name] for name in names)
+        now, earlier = way.given[:, :3], way.given[:, 3:9]
+        translated = torch.cat([way.there(frame) for frame in earlier.split(3, 1)], 1)
+        found["prediction"] = apart(self.run(here, earlier), now)
+        found["recycle"] = apart(way.back(self.run(there, translated)), now)
+        return found

@@ -1,8 +1,9 @@
 """What the methods without pairs share: a translator from domain A to domain B, judged by what B looks like.
 
-x and y are pictures of A and B that show different things. A step updates the translators, then each discriminator,
-which sees some earlier outputs too. Beside the paper's losses every method may have a steady one: a frame at another
-moment, or moved a little, is to be painted alike (``elsewhere``).
+x and y are pictures of A and B that show different things. A step updates the translators, with an update of its own
+for each direction: two small ones learn more than their sum. Then each discriminator, which sees some earlier outputs
+too. Beside the paper's losses every method may have a steady one: a frame at another moment, or moved a little, is to
+be painted alike (``elsewhere``).
 """
 
 from __future__ import annotations
@@ -43,16 +44,17 @@ from vidtrans.training.warm_start import freeze
 from vidtrans.training.weight_average import WeightAverage
 
 TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
+Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
 
 
 class Translation(NamedTuple):
-    """A part's losses, unweighted, by their columns, and its outputs by the discriminator that judges them.
+    """A part's losses in one direction, unweighted, by their columns, and its outputs, (N, 3, H, W).
 
     ``look``: the one of the target frames that outputs were painted by, where there are many.
     """
 
     losses: dict[str, Tensor]
-    fakes: dict[str, Tensor]
+    fake: Tensor
     look: TargetLook | None = None
 
 
@@ -182,36 +184,40 @@ class UnpairedMethod(TrainingMethod):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses of the batch, and the translators' outputs, detached."""
         self.g.network.train()
-        self.g.zero_grad()
         weights = dict(self.weights)
         if self._identity_end < 1 and progress >= self._identity_end:
             del weights["identity"]
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
-        fakes: dict[str, list[Tensor]] = {name: [] for name in self.judges}
+        fakes: dict[str, Tensor] = {}
         count = self.settings.grad_accum_steps
-        for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
-            if not len(a):
-                continue
-            share = len(a) / len(x)
-            found = self.translate(a, b, random, weights)
-            if found.look:
-                found.losses.update(self._code_losses(found.look, found.fakes[TARGET]))
-            if self.settings.recurrent:
-                found = Translation(found.losses | self._memory(a, b, found.fakes), found.fakes)
-            loss = torch.stack([weight * found.losses[name] for name, weight in weights.items()]).sum()
-            self.g.backward(loss * share)
-            for name in weights:
-                totals[name] += found.losses[name].detach() * share
-            for name, made in found.fakes.items():
-                fakes[name].append(made.detach())
-        self.g.optimizer_step(lr)
-        return totals, {name: torch.cat(parts) for name, parts in fakes.items()}
+        for judge in self.judges:
+            self.g.zero_grad()
+            made = []
+            for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
+                if not len(a):
+                    continue
+                share = len(a) / len(x)
+                losses, fake, look = self.translate(judge, a, b, random, weights)
+                if look:
+                    losses |= self._code_losses(look, fake)
+                if self.settings.recurrent:
+                    losses |= self._memory(judge, a if judge == TARGET else b, fake.detach())
+                self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
+                for name, loss in losses.items():
+                    totals[name] += loss.detach() * share
+                made.append(fake.detach())
+            self.g.optimizer_step(lr)
+            fakes[judge] = torch.cat(made)
+        return totals, fakes
 
     @abstractmethod
-    def translate(self, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]) -> Translation:
-        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and the translators' outputs.
+    def translate(
+        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+    ) -> Translation:
+        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and outputs in one direction.
 
-        ``weights``: the losses that count in this step; others are left out.
+        ``judge``: the discriminator that judges the outputs. ``weights``: the losses that count in this step; others
+        are left out.
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
@@ -221,24 +227,19 @@ class UnpairedMethod(TrainingMethod):
             painted: Tensor = painter(x).float()
             return painted
 
-    def _memory(self, x: Tensor, y: Tensor, fakes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
         """Return how a recurrent translator is taught to keep its past: like what it paints, real, and steady."""
-        ways = [("generator", TARGET, x), ("reverse", SOURCE, y)]
-        zero = torch.zeros((), device=self.device.torch)
-        memory, steady = zero, zero
-        for name, judge, frames in ways:
-            network = self.networks.get(name)
-            if not isinstance(network, RecurrentGenerator):
-                continue
-            now, earlier, anew = frames[:, :3], frames[:, 3:6], fakes[judge].detach()
-            with torch.no_grad():
-                before = self.run(network, earlier)
-            past = self._elsewhere.history(now, earlier, before)
-            with autocast(self.device, self.precision):
-                composed = network.compose(anew, torch.cat([now, past], 1)).float()
-            memory = memory + (composed - anew).abs().mean() + self.judged(judge, composed)
-            steady = steady + temporal(composed, past)
-        return {"memory": memory, "temporal": steady}
+        network = self.networks["generator" if judge == TARGET else "reverse"]
+        if not isinstance(network, RecurrentGenerator):
+            return {}
+        now, earlier = frames[:, :3], frames[:, 3:6]
+        with torch.no_grad():
+            before = self.run(network, earlier)
+        past = self._elsewhere.history(now, earlier, before)
+        with autocast(self.device, self.precision):
+            composed = network.compose(anew, torch.cat([now, past], 1)).float()
+        memory = (composed - anew).abs().mean() + self.judged(judge, composed)
+        return {"memory": memory, "temporal": temporal(composed, past)}
 
     def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
         """Find the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
@@ -262,26 +263,17 @@ class UnpairedMethod(TrainingMethod):
         """Return how far an output is from fooling a discriminator."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
-    def steadiness(
-        self,
-        network: nn.Module,
-        frames: Tensor,
-        output: Tensor,
-        random: torch.Generator,
-        look: TargetLook | None = None,
-    ) -> Tensor:
+    def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
         """Return how far the output at another moment is from this one brought there; a mean absolute difference.
 
         Args:
-            network: the translator.
+            paint: the translator.
             frames: (N, 6, H, W), a frame and the one before it.
             output: its output of the frame, (N, 3, H, W).
             random: draws the other moment.
-            look: the one that both are painted by, where there are many.
         """
         there = self._elsewhere(frames[:, :3], frames[:, 3:6], random)
-        again = self.run(network, by_look(there.frames, look))
-        return (there.sure * (there.bring(output) - again).abs()).mean()
+        return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
 
     @property
     def _parts(self) -> dict[str, Any]:
