@@ -55,7 +55,7 @@ DESIGN_SCENES = {
     "looks": ("oil-juggle", "print-flower", "ink-asl_walk"),
     "recycle": ("edges-carphone",),
 }
-METHODS, PLAIN, RECYCLE = "unpaired,cyclegan,cut", "cyclegan", "recyclegan"
+METHODS, PAIRED, PLAIN, RECYCLE = "unpaired,cyclegan,cut,paired", "paired", "cyclegan", "recyclegan"
 THEIRS = "their-cyclegan,their-cyclegan-small,their-cut,their-pix2pix"
 PARTS = (*SCENES, "speed")
 
@@ -65,7 +65,7 @@ def contenders(part: str, options: argparse.Namespace) -> list[str]:
     if part == "recycle":
         return [PLAIN, RECYCLE]
     theirs = [name for name in options.theirs if part == "facades" or name != "their-pix2pix"]
-    return [*UNTRAINED, *options.methods, *(["paired"] if part != "far" else []), *theirs]
+    return [*UNTRAINED, *options.methods, *([PAIRED] if options.paired and part != "far" else []), *theirs]
 
 
 def measure(bench: Bench, scene: Scene, names: Sequence[str], seeds: int, steps: int | None) -> Found:
@@ -114,7 +114,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--opponent", type=Path, action="append", default=[], help="a checkout of another program")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--scenes", default="", help="other scenes than those of the part")
-    parser.add_argument("--methods", default=METHODS, help="presets: PRESET or NAME:PRESET+TABLE.KEY=VALUE+…")
+    parser.add_argument(
+        "--methods", default=METHODS, help="paired, and presets: PRESET or NAME:PRESET+TABLE.KEY=VALUE+…"
+    )
     parser.add_argument("--theirs", default=THEIRS)
     parser.add_argument("--minutes", type=float, default=10, help="CPU time of each training")
     parser.add_argument("--steps", type=int, default=1000, help="of trainings that are compared at equal steps")
@@ -135,7 +137,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     lab = Lab(Store(options.cache), 60 * options.minutes)
     checkouts = [folder.resolve() for folder in options.opponent]
-    methods = {ours.name: ours for ours in map(Ours.parse, options.methods)}
+    options.paired = PAIRED in options.methods
+    methods = {ours.name: ours for ours in map(Ours.parse, options.methods) if ours.name != PAIRED}
     options.methods = list(methods)
     bench = Bench(lab, options.threads, checkouts, methods)
     others: dict[str, Callable[[Bench, argparse.Namespace], Iterator[str]]] = {"speed": compare_speed}

@@ -27,7 +27,7 @@ class TranslatorSettings:
     blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)
     deep_blocks: int = setting(
         0,
-        "residual blocks at an eighth, four times as wide: they see twice as far, so that lines tell what is what",
+        "residual blocks at an eighth: they see twice as far, so that lines tell what is what",
         low=0,
         high=18,
     )
@@ -45,7 +45,7 @@ class TranslatorSettings:
 class Translator(nn.Module):
     """Space to depth, c3-32, d64, R64×4, u32 beside the skip, c3-32, and the full size.
 
-    With deep blocks d128, R128×…, u64 is added before R64.
+    With deep blocks d64, R64×…, u64 is added before R64: twice as wide they would be slower, and no better in minutes.
 
     ``colours`` (3, 4), of a network that begins with a map of colours: output = matrix · input + shift, in [−1, 1].
     """
@@ -66,10 +66,10 @@ class Translator(nn.Module):
         self.deep: nn.Sequential | None = None
         if settings.deep_blocks:
             self.deep = nn.Sequential(
-                *convolution(2 * width, 4 * width, norm=norm, stride=2),
-                *(ResidualBlock(4 * width, norm=norm) for _ in range(settings.deep_blocks)),
+                *convolution(2 * width, 2 * width, norm=norm, stride=2),
+                *(ResidualBlock(2 * width, norm=norm) for _ in range(settings.deep_blocks)),
                 nn.Upsample(scale_factor=2.0),
-                *convolution(4 * width, 2 * width, norm=norm, mirror=True),
+                *convolution(2 * width, 2 * width, norm=norm, mirror=True),
             )
         self.blocks = nn.ModuleList(ResidualBlock(2 * width, norm=norm) for _ in range(settings.blocks))
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), *convolution(2 * width, width, norm=norm, mirror=True))
