@@ -7,14 +7,14 @@
 No constant was chosen on these clips; ``--design`` takes those on which they were. Parts:
 
 edges: lines on paper → photo. looks: photo → a look that ships, and a published style network. facades: label → photo,
-40 pairs shuffled. Rows: the target's mean picture, the colour map alone, our presets (``--methods``), training with
-pairs, and the programs of others (``--theirs``), from checkouts of pytorch-CycleGAN-and-pix2pix and
-contrastive-unpaired-translation. Columns: PSNR, SSIM and sharpness (1 is the truth's) of frames that nobody learned
-from; gfd, the distance of texture and colour; warp, the warping error of the frames one by one, and window, of the
-filtered ones (both × 1000); floor, that of a result that does not flicker, and the share of the flicker above it that
-the filter removes. far: a dog's clip and a wolf's; ``light`` is how the result's light follows the source's, and what
-training said is printed. recycle: ``recyclegan`` beside ``cyclegan`` at equal steps. speed: seconds of a step of
-``cut`` and ``cyclegan``, in turns in one process.
+40 pairs shuffled. Rows: the target's mean picture, the colour map alone, our presets (``--methods``), training with all
+pairs, and with those of the target's frames alone (``--paired``), and the programs of others (``--theirs``), from
+checkouts of pytorch-CycleGAN-and-pix2pix and contrastive-unpaired-translation. Columns: PSNR, SSIM and sharpness (1 is
+the truth's) of frames that nobody learned from; gfd, the distance of texture and colour; warp, the warping error of the
+frames one by one, and window, of the filtered ones (both × 1000); floor, that of a result that does not flicker, and
+the share of the flicker above it that the filter removes. far: a dog's clip and a wolf's; ``light`` is how the result's
+light follows the source's, and what training said is printed. recycle: ``recyclegan`` beside ``cyclegan`` at equal
+steps. speed: seconds of a step of ``cut`` and ``cyclegan``, in turns in one process.
 
 All that is done is stored in DIR: stop it, and the same command goes on; two runs may go side by side. After a change
 of the code take another DIR. Sheets of pictures lie there, too. What is not there is skipped, in a line.
@@ -55,7 +55,7 @@ DESIGN_SCENES = {
     "looks": ("oil-juggle", "print-flower", "ink-asl_walk"),
     "recycle": ("edges-carphone",),
 }
-METHODS, PAIRED, PLAIN, RECYCLE = "unpaired,cyclegan,cut,paired", "paired", "cyclegan", "recyclegan"
+METHODS, PAIRED, PLAIN, RECYCLE = "unpaired,cyclegan,cut", "paired,paired-half", "cyclegan", "recyclegan"
 THEIRS = "their-cyclegan,their-cyclegan-small,their-cut,their-pix2pix"
 PARTS = (*SCENES, "speed")
 
@@ -65,7 +65,7 @@ def contenders(part: str, options: argparse.Namespace) -> list[str]:
     if part == "recycle":
         return [PLAIN, RECYCLE]
     theirs = [name for name in options.theirs if part == "facades" or name != "their-pix2pix"]
-    return [*UNTRAINED, *options.methods, *([PAIRED] if options.paired and part != "far" else []), *theirs]
+    return [*UNTRAINED, *options.methods, *(options.paired if part != "far" else []), *theirs]
 
 
 def measure(bench: Bench, scene: Scene, names: Sequence[str], seeds: int, steps: int | None) -> Found:
@@ -114,9 +114,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--opponent", type=Path, action="append", default=[], help="a checkout of another program")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--scenes", default="", help="other scenes than those of the part")
-    parser.add_argument(
-        "--methods", default=METHODS, help="paired, and presets: PRESET or NAME:PRESET+TABLE.KEY=VALUE+…"
-    )
+    parser.add_argument("--methods", default=METHODS, help="presets: PRESET or NAME:PRESET+TABLE.KEY=VALUE+…")
+    parser.add_argument("--paired", default=PAIRED, help="trainings with pairs")
     parser.add_argument("--theirs", default=THEIRS)
     parser.add_argument("--minutes", type=float, default=10, help="CPU time of each training")
     parser.add_argument("--steps", type=int, default=1000, help="of trainings that are compared at equal steps")
@@ -124,7 +123,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="of torch, of every program")
     parser.add_argument("--design", action="store_true", help="the clips that constants were chosen on")
     options = parser.parse_args()
-    for name in ("parts", "scenes", "methods", "theirs"):
+    for name in ("parts", "scenes", "methods", "paired", "theirs"):
         setattr(options, name, [word for word in getattr(options, name).split(",") if word])
     options.cache = options.cache.resolve()
     return options
@@ -137,8 +136,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     lab = Lab(Store(options.cache), 60 * options.minutes)
     checkouts = [folder.resolve() for folder in options.opponent]
-    options.paired = PAIRED in options.methods
-    methods = {ours.name: ours for ours in map(Ours.parse, options.methods) if ours.name != PAIRED}
+    methods = {ours.name: ours for ours in map(Ours.parse, options.methods)}
     options.methods = list(methods)
     bench = Bench(lab, options.threads, checkouts, methods)
     others: dict[str, Callable[[Bench, argparse.Namespace], Iterator[str]]] = {"speed": compare_speed}

@@ -1,7 +1,8 @@
 """Who is compared on a scene: what needs no training, our presets, training with pairs, and programs of others.
 
 ``mean``: the target domain's mean picture. ``colours``: a map of colours alone, by both methods of ``vidtrans grade``.
-``paired``: our training with the pairs that all others do without. ``their-…``: ``opponent``. Any other name is a
+``paired``: our training with the pairs that all others do without; ``paired-half``: with those of
+the target's frames. ``their-…``: ``opponent``. Any other name is a
 preset, with settings: ``cut+training.lr=2e-4``.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from benchmarks.consistency.store import digest
 from benchmarks.unpaired.opponent import OPPONENTS, find_checkout, run_opponent
-from benchmarks.unpaired.ours import Lab, Ours, paired, plain_name
+from benchmarks.unpaired.ours import PAIRED, Lab, Ours, paired, plain_name
 from benchmarks.unpaired.scenes import Scene
 from benchmarks.unpaired.scores import score
 from vidtrans.settings import Table
@@ -59,7 +60,7 @@ class Bench:
 
     def ours(self, name: str, scene: Scene) -> Ours:
         """Return one of our trainings by its name. Raises UsageError."""
-        return paired(scene) if name == "paired" else self.methods.get(name) or Ours.parse(name)
+        return paired(scene, name) if name in PAIRED else self.methods.get(name) or Ours.parse(name)
 
     def _paint(self, name: str, scene: Scene, seed: int, steps: int | None) -> tuple[list[np.ndarray], Table]:
         inputs = [picture for stretch in scene.tests for picture in stretch.inputs]

@@ -29,17 +29,19 @@ TRIAL, WARM = 14, 4  # steps of a trial, and those of them that are not timed
 QUIET = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "val_interval": 10**9}
 WHOLE = {"size": str(SIDE), "val_fraction": 0.0}
 UNPAIRED = "unpaired"
+# All pairs that there are, and those of the target's frames: as much of it as is shown to others.
+PAIRED = {"paired": "all", "paired-half": "target"}
 LOSSLESS = {"codec": "png"}
 
 
 @dataclass(frozen=True)
 class Ours:
-    """A preset, and what is set otherwise. ``paired``: it is given the pairs that the others do without."""
+    """A preset, and what is set otherwise. ``pairs``: it is given those that the others do without, see ``PAIRED``."""
 
     name: str
     preset: str
     tables: dict[str, Table] = field(default_factory=dict)
-    paired: bool = False
+    pairs: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Ours:
@@ -75,11 +77,11 @@ class Ours:
         return {**others, "training": {**self.tables.get("training", {}), **QUIET}}
 
 
-def paired(scene: Scene) -> Ours:
+def paired(scene: Scene, name: str) -> Ours:
     """Return what is trained with pairs, at equal time: the quick recipe for a clip, the paper's for photos."""
     if scene.is_video:
-        return Ours("paired", "fast", {"training": {"motion_weight": 0.0}}, paired=True)
-    return Ours("paired", "aligned", {"training": {"crop_size": SIDE}}, paired=True)
+        return Ours(name, "fast", {"training": {"motion_weight": 0.0}}, PAIRED[name])
+    return Ours(name, "aligned", {"training": {"crop_size": SIDE}}, PAIRED[name])
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,17 @@ class Lab:
 
     def dataset(self, scene: Scene, ours: Ours) -> Path:
         """Return the folder of a scene's dataset, made if it is not there. Raises Missing."""
-        unpaired = {"source": scene.source, "target": scene.target}
-        inputs = self._folders(
-            scene, {"A": scene.paired_inputs, "B": scene.paired_targets} if ours.paired else unpaired
-        )
+        if ours.pairs:
+            first = len(scene.source) if ours.pairs == "target" else 0
+            inputs = self._folders(
+                scene, ours.pairs, {"A": scene.paired_inputs[first:], "B": scene.paired_targets[first:]}
+            )
+        else:
+            inputs = self._folders(scene, UNPAIRED, {"source": scene.source, "target": scene.target})
         settings = {"dataset": {**WHOLE, **ours.tables.get("dataset", {})}}
-        folder = inputs.parent / f"{ours.preset}{'-paired' if ours.paired else ''}.dataset"
+        folder = inputs.parent / f"{ours.preset}-{inputs.name}.dataset"
         try:
-            if ours.paired:
+            if ours.pairs:
                 pairing = {"name": "aligned"}
                 vidtrans.make_dataset(
                     inputs, folder, preset=ours.preset, settings={**settings, "pairing": pairing}, **self.options
@@ -121,9 +126,9 @@ class Lab:
             raise Missing(f"{ours.name}: {error}") from None
         return folder
 
-    def _folders(self, scene: Scene, domains: dict[str, list[np.ndarray]]) -> Path:
+    def _folders(self, scene: Scene, kind: str, domains: dict[str, list[np.ndarray]]) -> Path:
         """Return a folder with a folder of pictures for each domain."""
-        place = self.store.folder / "scenes" / f"{scene.name}-{scene.digest}" / "-".join(domains)
+        place = self.store.folder / "scenes" / f"{scene.name}-{scene.digest}" / kind
         for name, frames in domains.items():
             _write(place / name, frames)
         return place
@@ -188,7 +193,7 @@ class Lab:
 
     def colours(self, scene: Scene, method: str) -> Path:
         """Return a map of the source's colours to the target's, which needs no training. Raises Missing."""
-        inputs = self._folders(scene, {"source": scene.source, "target": scene.target})
+        inputs = self._folders(scene, UNPAIRED, {"source": scene.source, "target": scene.target})
         model = self.store.folder / "models" / f"{scene.name}-{method}-{scene.digest}.safetensors"
         model.parent.mkdir(parents=True, exist_ok=True)
         try:
