@@ -81,6 +81,7 @@ _JUDGED = {
     "identity": Label("Identity", "How far the target's own frames are changed.", aim=-math.inf),
     "memory": Label("Memory", "How far from what is painted anew, and from real, where the past is kept."),
     "steady": Label("Steadiness", "How far from itself at another moment, along the motion.", aim=-math.inf),
+    "structure": Label("Structure", "How far edges are from where the input has them: 0 to 2.", aim=-math.inf),
     **_OF_CODES,
 }
 _UNPAIRED = {
@@ -97,6 +98,9 @@ _UNPAIRED = {
         low=0.0,
         high=1000.0,
     ),
+    "lambda_structure": setting(
+        0.0, "weight of edges where the input has edges: things stay in their places; try 3", low=0.0, high=1000.0
+    ),
     **_CODES,
     "look_size": setting(
         0, "numbers of a code that says which of the target's looks it is, for --look; 0: one look", low=0, high=64
@@ -104,6 +108,12 @@ _UNPAIRED = {
 }
 _CYCLE = {
     "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
+    "cycle_gradient": setting(
+        1.0,
+        "share of that loss's gradient for the way there; with the paper's 1 it hides the input in faint marks",
+        low=0.0,
+        high=1.0,
+    ),
 }
 
 METHODS = Registry(

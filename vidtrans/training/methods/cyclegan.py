@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from vidtrans.training.losses.structure import structure
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
 
@@ -26,12 +27,13 @@ class Way(NamedTuple):
 
 
 class CycleGAN(UnpairedMethod):
-    """The columns: gan, cycle, identity, steady, and both discriminators."""
+    """The columns: gan, cycle, identity, steady, structure, and both discriminators."""
 
     weight_settings: ClassVar[Mapping[str, str]] = {
         "cycle": "lambda_cycle",
         "identity": "lambda_identity",
         "steady": "lambda_steady",
+        "structure": "lambda_structure",
     }
 
     @classmethod
@@ -64,12 +66,25 @@ class CycleGAN(UnpairedMethod):
         now, wanted = way.given[:, :3], way.wanted[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:
-            found["cycle"] = apart(way.back(fake), now)
+            found["cycle"] = apart(way.back(self.held_back(fake)), now)
         if "identity" in weights:
             found["identity"] = apart(way.there(wanted), wanted)
         if "steady" in weights:
             found["steady"] = self.steadiness(way.there, way.given, fake, random)
+        if "structure" in weights:
+            found["structure"] = structure(fake, now)
         return found
+
+    def held_back(self, fake: Tensor) -> Tensor:
+        """Return an output that passes on the share ``cycle_gradient`` of its gradient.
+
+        With 0 the way back learns from outputs as they are, as back-translation does (Sennrich et al., ACL 2016), and
+        the way there gains nothing by hiding the input in them (Chu et al., "CycleGAN, a Master of Steganography").
+        """
+        share: float = self.settings.method_settings["cycle_gradient"]
+        if share in (0, 1):
+            return fake if share else fake.detach()
+        return torch.lerp(fake.detach(), fake, share)
 
 
 def apart(output: Tensor, wanted: Tensor) -> Tensor:
