@@ -81,7 +81,9 @@ _JUDGED = {
     "identity": Label("Identity", "How far the target's own frames are changed.", aim=-math.inf),
     "memory": Label("Memory", "How far from what is painted anew, and from real, where the past is kept."),
     "steady": Label("Steadiness", "How far from itself at another moment, along the motion.", aim=-math.inf),
-    "structure": Label("Structure", "How far edges are from where the input has them: 0 to 2.", aim=-math.inf),
+    "structure": Label(
+        "Structure", "How far edges are from where the input has them: 0 where they are clear.", aim=-math.inf
+    ),
     **_OF_CODES,
 }
 _UNPAIRED = {
@@ -108,12 +110,6 @@ _UNPAIRED = {
 }
 _CYCLE = {
     "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
-    "cycle_gradient": setting(
-        1.0,
-        "share of that loss's gradient for the way there; with the paper's 1 it hides the input in faint marks",
-        low=0.0,
-        high=1.0,
-    ),
 }
 
 METHODS = Registry(

@@ -13,7 +13,6 @@ from vidtrans.errors import UsageError
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
 from vidtrans.training.methods.cut import Projection
-from vidtrans.training.methods.cyclegan import CycleGAN
 from vidtrans.training.methods.unpaired import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
 
@@ -109,19 +108,6 @@ def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
 def test_structure_is_asked_for_in_each_direction(name: str) -> None:
     assert "structure" not in made(name).columns
     assert 0 < take(made(name, lambda_structure=3.0))["structure"] < 2 * len(made(name).judges)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_the_cycle_passes_on_its_share_of_the_gradient(share: float) -> None:
-    method = made("cyclegan", cycle_gradient=share)
-    assert isinstance(method, CycleGAN)
-    fake = frames(1, 3).requires_grad_()
-    passed = method.held_back(fake)
-    assert torch.equal(passed, fake)
-    weights = frames(2, 3)
-    (weights * passed + 0 * fake).sum().backward()
-    assert fake.grad is not None
-    assert torch.allclose(fake.grad, share * weights)
 
 
 def test_codes_of_the_target_reach_the_picture() -> None:

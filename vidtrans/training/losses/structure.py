@@ -14,10 +14,13 @@ from torch.nn import functional as F
 SIGMA, RADIUS = 1.5, 3  # pixels; of the blur of edges: a line has two, the end of a surface one
 FLAT = 1e-3  # squared difference of neighbours, of colours from −1 to 1, below which there is no edge
 NONE = 1e-8  # variance of pictures without edges
+# Photographs and their lines have a correlation of .81, and of .79 with drawings in ink: where all was asked for,
+# drawings lost their own texture.
+ENOUGH = 0.9
 
 
 def structure(output: Tensor, given: Tensor) -> Tensor:
-    """Return 1 − r, the mean over pictures, a scalar; r is the correlation of edge strengths.
+    """Return how far the correlation of edge strengths is below ``ENOUGH``, the mean over pictures, a scalar.
 
     Args:
         output: (N, 3, H, W) in [−1, 1], H and W of 8 pixels at least.
@@ -26,7 +29,7 @@ def structure(output: Tensor, given: Tensor) -> Tensor:
     ours, theirs = (_centred(edge_strength(picture)) for picture in (output, given))
     both = (ours * theirs).mean((1, 2, 3))
     scale = ((ours * ours).mean((1, 2, 3)) * (theirs * theirs).mean((1, 2, 3)) + NONE).sqrt()
-    return (1 - both / scale).mean()
+    return (ENOUGH - both / scale).clamp(min=0).mean()
 
 
 def edge_strength(pictures: Tensor) -> Tensor:

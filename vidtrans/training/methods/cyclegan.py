@@ -66,7 +66,7 @@ class CycleGAN(UnpairedMethod):
         now, wanted = way.given[:, :3], way.wanted[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:
-            found["cycle"] = apart(way.back(self.held_back(fake)), now)
+            found["cycle"] = apart(way.back(fake), now)
         if "identity" in weights:
             found["identity"] = apart(way.there(wanted), wanted)
         if "steady" in weights:
@@ -74,17 +74,6 @@ class CycleGAN(UnpairedMethod):
         if "structure" in weights:
             found["structure"] = structure(fake, now)
         return found
-
-    def held_back(self, fake: Tensor) -> Tensor:
-        """Return an output that passes on the share ``cycle_gradient`` of its gradient.
-
-        With 0 the way back learns from outputs as they are, as back-translation does (Sennrich et al., ACL 2016), and
-        the way there gains nothing by hiding the input in them (Chu et al., "CycleGAN, a Master of Steganography").
-        """
-        share: float = self.settings.method_settings["cycle_gradient"]
-        if share in (0, 1):
-            return fake if share else fake.detach()
-        return torch.lerp(fake.detach(), fake, share)
 
 
 def apart(output: Tensor, wanted: Tensor) -> Tensor:

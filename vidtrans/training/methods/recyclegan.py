@@ -53,7 +53,7 @@ class RecycleGAN(CycleGAN):
         names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
         here, there = (self.networks[name] for name in names)
         now, earlier = way.given[:, :3], way.given[:, 3:9]
-        translated = self.held_back(torch.cat([way.there(frame) for frame in earlier.split(3, 1)], 1))
+        translated = torch.cat([way.there(frame) for frame in earlier.split(3, 1)], 1)
         found["prediction"] = apart(self.run(here, earlier), now)
         found["recycle"] = apart(way.back(self.run(there, translated)), now)
         return found
