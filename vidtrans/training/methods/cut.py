@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from vidtrans.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
-from vidtrans.training.losses.structure import structure
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired import TARGET, TargetLook, Translation, UnpairedMethod, by_look
 from vidtrans.training.network_trainer import autocast
@@ -50,7 +49,6 @@ class CUT(UnpairedMethod):
         "contrastive": "lambda_contrastive",
         "identity": "lambda_identity",
         "steady": "lambda_steady",
-        "structure": "lambda_structure",
     }
 
     def __init__(
@@ -111,8 +109,6 @@ class CUT(UnpairedMethod):
         if "steady" in weights:
             paint = lambda frames: self.run(self.generator, by_look(frames, look))  # noqa: E731
             losses["steady"] = self.steadiness(paint, x, fake, random)
-        if "structure" in weights:
-            losses["structure"] = structure(fake, x[:, :3])
         return Translation(losses, fake, look)
 
     def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:

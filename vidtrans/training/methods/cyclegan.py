@@ -12,7 +12,6 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vidtrans.training.losses.structure import structure
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
 
@@ -33,7 +32,6 @@ class CycleGAN(UnpairedMethod):
         "cycle": "lambda_cycle",
         "identity": "lambda_identity",
         "steady": "lambda_steady",
-        "structure": "lambda_structure",
     }
 
     @classmethod
@@ -71,8 +69,6 @@ class CycleGAN(UnpairedMethod):
             found["identity"] = apart(way.there(wanted), wanted)
         if "steady" in weights:
             found["steady"] = self.steadiness(way.there, way.given, fake, random)
-        if "structure" in weights:
-            found["structure"] = structure(fake, now)
         return found
 
 

@@ -35,6 +35,7 @@ from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.image_pool import ImagePool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
@@ -91,6 +92,8 @@ class UnpairedMethod(TrainingMethod):
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
         self.nondeterministic, self.painted = set(), torch.empty(0)
         self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
+        if own["lambda_structure"]:
+            self.weights["structure"] = own["lambda_structure"]
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
         if own["look_size"]:
@@ -198,10 +201,13 @@ class UnpairedMethod(TrainingMethod):
                     continue
                 share = len(a) / len(x)
                 losses, fake, look = self.translate(judge, a, b, random, weights)
+                given = a if judge == TARGET else b
+                if "structure" in weights:
+                    losses["structure"] = structure(fake, given[:, :3])
                 if look:
                     losses |= self._code_losses(look, fake)
                 if self.settings.recurrent:
-                    losses |= self._memory(judge, a if judge == TARGET else b, fake.detach())
+                    losses |= self._memory(judge, given, fake.detach())
                 self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
                 for name, loss in losses.items():
                     totals[name] += loss.detach() * share
