@@ -28,7 +28,7 @@ TRIAL, WARM = 14, 4  # steps of a trial, and those of them that are not timed
 # What is timed is training, and all frames that others learn from are learned from.
 QUIET = {"checkpoint_seconds": 1e9, "preview_seconds": 1e9, "val_interval": 10**9}
 WHOLE = {"size": str(SIDE), "val_fraction": 0.0}
-UNPAIRED = "unpaired"
+UNPAIRED, MATCHED = "unpaired", "matched"
 # All pairs that there are, and those of the target's frames: as much of it as is shown to others.
 PAIRED = {"paired": "all", "paired-half": "target"}
 LOSSLESS = {"codec": "png"}
@@ -112,6 +112,15 @@ class Lab:
                 pairing = {"name": "aligned"}
                 vidtrans.make_dataset(
                     inputs, folder, preset=ours.preset, settings={**settings, "pairing": pairing}, **self.options
+                )
+            elif ours.preset == MATCHED:
+                vidtrans.make_dataset(
+                    inputs / "source",
+                    folder,
+                    target=inputs / "target",
+                    preset=MATCHED,
+                    settings=settings,
+                    **self.options,
                 )
             else:
                 vidtrans.make_dataset(

@@ -70,7 +70,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         return
     for shot, inside in enumerate(source.shots()):
         # A separate target may move while the source rests, so nothing is dropped then.
-        dropped = _dropped(source.survey, inside, settings) if may_drop else set()
+        dropped = _dropped(source.survey, inside, settings) if may_drop else source.left_out
         stored = [n for n in inside if n not in dropped]
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
         by_number = dict(zip(stored, roles, strict=True))

@@ -23,12 +23,14 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
+from vidtrans.data.matched_source import MatchedSource, find_matches
 from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
 from vidtrans.data.stack_guides import with_guides
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.matched import Matched
 from vidtrans.pairing.stack import Stack
 from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.session import Context
@@ -127,9 +129,9 @@ class DatasetSpec:
         check_domains(self._named_pairing, self.domains, self.target)
         pairing, target = self._named_pairing, self.target
         has_clips = any(not v.is_dir() for v in self.videos)
-        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack)):
+        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched)):
             remedy = "add --target VIDEO, or give a folder of pairs"
-            if not has_clips:
+            if not has_clips or isinstance(pairing, Matched):
                 remedy = "add --target VIDEO or a folder of pictures"
             raise UsageError(f"pairing '{pairing.name}'", "it needs a second clip", remedy)
         if target is not None and not pairing.needs_target:
@@ -213,12 +215,9 @@ class DatasetSpec:
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
-        settings = self.settings
-        clip = open_clip(context, video, self.pairing.guides)
-        if settings.cuts != AUTO and not clip.index.same_size:
-            why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
-            raise UsageError(f"--cuts {settings.cuts}", why, "leave it out, or bring them to one size")
-        clip = with_cuts(clip, settings.cuts)
+        if isinstance(self.pairing, Matched):
+            return self._open_matched(self.pairing, video, context)
+        clip = self._cut(open_clip(context, video, self.pairing.guides))
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
         if other is not None:
@@ -229,20 +228,45 @@ class DatasetSpec:
             clip.survey,
             first,
             stop,
-            settings.frame_step,
+            self.settings.frame_step,
             self.target,
             other.index if other else None,
             self.pairing.guides,
             self.extractor,
         )
-        return source, {
-            "name": video.name,
+        return source, self._describe(clip, other, source, clip)
+
+    def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
+        """Return the frames of the target with those of the video that show the same, and their table."""
+        assert self.target is not None  # _check_inputs has seen to it
+        clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
+        if clip.index.same_size and other.index.same_size:
+            check_shapes(clip.path, _shape(clip.index), _shape(other.index))
+        given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
+        span = (*other.trim(self.start, self.end), self.settings.frame_step)
+        target = ClipSource(self.target, other.index, other.survey, *span)
+        matches = find_matches(given, target, pairing.settings.min_found, context)
+        source = MatchedSource(self.target, other.index, other.survey, *span, given=given, matches=matches)
+        return source, self._describe(clip, other, source, other)
+
+    def _cut(self, clip: Clip) -> Clip:
+        """Return a clip with its shots as [dataset] has them. Raises UsageError."""
+        cuts = self.settings.cuts
+        if cuts != AUTO and not clip.index.same_size:
+            why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
+            raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
+        return with_cuts(clip, cuts)
+
+    def _describe(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
+        """Return a source's table in the dataset's index. ``timed``: the clip that its frames are numbered by."""
+        return {
+            "name": clip.path.name,
             "digest": clip.digest,
-            "first": first,
-            "stop": stop,
+            "first": source.first,
+            "stop": source.stop,
             "target": other.digest if other else None,
-            "rate": str(clip.index.rate / settings.frame_step),
-            **({} if settings.cuts == AUTO else {"cuts": [s for s in clip.shots if s > 0]}),
+            "rate": str(timed.index.rate / self.settings.frame_step),
+            **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
         }
 
 

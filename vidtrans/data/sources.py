@@ -74,6 +74,11 @@ class ClipSource:
         shots = self.shots() if self.index.names else []
         return 2 * sum(len(shot) == 1 for shot in shots) > len(shots)
 
+    @property
+    def left_out(self) -> frozenset[int]:
+        """Return the numbers of frames from which nothing can be learned."""
+        return frozenset()
+
     def shots(self) -> list[list[int]]:
         """Return the numbers of each shot's frames."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})

@@ -20,6 +20,9 @@ PAIRINGS = Registry(
         "inpaint": Entry("vidtrans.pairing.inpaint:Inpaint", "a frame with holes → the whole frame"),
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
         "aligned": Entry("vidtrans.pairing.aligned:Aligned", "a picture → its counterpart in a second clip or folder"),
+        "matched": Entry(
+            "vidtrans.pairing.matched:Matched", "a picture → what shows the same in a clip that is not in step"
+        ),
         "grade": Entry("vidtrans.pairing.grade:Grade", "as aligned, for colours: at full size and 16 bits"),
         "unpaired": Entry("vidtrans.pairing.unpaired:Unpaired", "a frame → the same in another domain's manner"),
         "look": Entry("vidtrans.pairing.look:Look", "a frame for a painter of looks; what it paints has no target"),

@@ -1,0 +1,91 @@
+"""Pairs of two clips that are not in step: each frame of the target with a frame that shows the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidtrans.clips.sampling import spread_numbers
+from vidtrans.data.sources import ClipSource
+from vidtrans.errors import MediaError
+from vidtrans.events import Progress
+from vidtrans.files import base_name
+from vidtrans.flow.matching import SHORT_SIDE, Matcher, bring, outlines
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.video.images.picture import resize
+
+MOST = 4000  # frames in which others are looked for; of a longer clip as many, spread evenly
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedSource(ClipSource):
+    """The frames of a target. ``matches``: for the number of each that has an input, that of a frame of ``given``."""
+
+    given: ClipSource
+    matches: Mapping[int, int]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the clip that is given."""
+        return base_name(self.given.path)
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """Return the frames that show nothing of what is given."""
+        return frozenset(range(self.first, self.stop)) - self.matches.keys()
+
+    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each frame of ``numbers`` (increasing): the input, brought to its target; the target.
+
+        Both are (H, W, 3) uint8, of the target's size. All the inputs are read first, as they lie anywhere.
+        """
+        if self.index.same_size:
+            size = Size(exact=size.of(self.index.width, self.index.height))
+        wanted = sorted({self.matches[number] for number in numbers})
+        inputs = dict(zip(wanted, (rows[0] for rows in self.given.pictures(wanted, size)), strict=True))
+        for number, (target,) in zip(numbers, super().pictures(numbers, size), strict=True):
+            given = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
+            yield bring(given, target), target
+
+
+def find_matches(given: ClipSource, target: ClipSource, min_found: float, context: Context) -> dict[int, int]:
+    """Return, for the frames of ``target``, those of ``given`` in which ``min_found`` of what they show is found.
+
+    Raises MediaError where no frame has one, or a clip cannot be read.
+    """
+    size = Size(short=SHORT_SIDE).of(target.index.width, target.index.height)
+    places = [given.first + n for n in spread_numbers(given.stop - given.first, MOST)]
+    seen = []
+    for number, picture in enumerate(_small(given, places, size)):
+        seen.append(outlines(picture, size))
+        _go_on(context, number + 1, len(places), f"looking at {given.path.name}")
+    match = Matcher(seen)
+    numbers = list(range(target.first, target.stop, target.every))
+    found: dict[int, int] = {}
+    for done, (number, picture) in enumerate(zip(numbers, _small(target, numbers, size), strict=True)):
+        best = match(outlines(picture, size))
+        if best.share >= min_found:
+            found[number] = places[best.number]
+        _go_on(context, done + 1, len(numbers), "finding pairs")
+    if not found:
+        why = f"none of its frames shows what {given.path.name} shows"
+        remedy = "learn without pairs: make-dataset A --unpaired B"
+        raise MediaError(str(target.path), why, remedy)
+    if rest := len(numbers) - len(found):
+        context.note(
+            f"{len(found)} of {len(numbers)} frames of {target.path.name} show what {given.path.name} shows; "
+            f"{rest} are left out"
+        )
+    return found
+
+
+def _small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    return (row[0] for row in source.pictures(numbers, Size(exact=size)))
+
+
+def _go_on(context: Context, done: int, total: int, task: str) -> None:
+    context.stop.check()
+    context.report(Progress(task, done, total))
