@@ -159,7 +159,9 @@ pairing_option = setting_option(
     type=RegistryName("vidtrans.pairing:PAIRINGS", "pairing"),
 )
 target_option = click.option(
-    "--target", type=FILE, help="A second clip (or folder) in step, for --pairing aligned and stack."
+    "--target",
+    type=FILE,
+    help="A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
 )
 
 

@@ -20,10 +20,12 @@ from vidtrans.settings import Size
 SHORT_SIDE = 128  # pixels, at which frames are compared
 SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
 FLAT = 1e-3  # squared steps of grey below which nothing is an edge, of a range of 2
+ROUNDING = 1e-5
 NEAREST = 4  # frames that are looked at closely
 NEAR = 1.0  # pixels, from which a way there and back comes back
-# Of a picture, where flow comes back: .04 to .21 in frames of different clips, .28 to 1 in frames of one clip.
-ENOUGH = 0.25
+# Of a picture, where flow comes back: .04 to .21 in frames of different clips (in dense random blocks, up to .33), .28
+# to .93 in frames of one clip of which one has another look.
+ENOUGH = 0.3
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
     strength = blur(np.sqrt(right**2 + down**2 + np.float32(FLAT)), SPREAD)
     small = cv2.resize(strength, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA).ravel()
     pattern = small - small.mean()
-    pattern /= max(float(np.linalg.norm(pattern)), np.finfo(np.float32).tiny)
+    # In a flat frame nothing but rounding is left, which is not to be enlarged.
+    pattern /= np.float32(max(float(np.linalg.norm(pattern)), ROUNDING * pattern.size**0.5))
     return Outlines(_equalised(blur(strength, 1.0)), pattern)
 
 

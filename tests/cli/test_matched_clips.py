@@ -1,0 +1,95 @@
+"""``make-dataset A --target B --preset matched``: pairs of two clips that are not in step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json, tiny_flags, vidtrans
+from clips import decode, scene, write_clip, write_folder
+
+from vidtrans.data.dataset import open_dataset
+from vidtrans.models.model_file import read_record
+from vidtrans.video.images.picture import read_picture
+
+SIDE = (128, 96)  # what is seen of the world, width and height
+WORLD = cv2.resize(scene(320, 48, seed=5), (640, 96), interpolation=cv2.INTER_NEAREST)
+MAKE = ("make-dataset", "day.mp4", "--preset", "matched", "-o", "d", "--set=dataset.val_fraction=0")
+
+
+def pan(places: range, world: np.ndarray = WORLD) -> list[np.ndarray]:
+    return [np.ascontiguousarray(world[:, at : at + SIDE[0]]) for at in places]
+
+
+@pytest.fixture(autouse=True)
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pan, and the negative of the same pan, later, in other steps, and going on where the first has ended."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(Path("day.mp4"), pan(range(0, 240, 8)))
+    write_clip(Path("night.mp4"), [255 - frame for frame in pan(range(43, 480, 14))])
+    write_clip(Path("else.mp4"), pan(range(0, 100, 10), np.full_like(WORLD, 90)))
+
+
+def test_frames_that_show_the_same_become_pairs_and_the_others_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = said(capsys, 0, *MAKE, "--target", "night.mp4")
+    dataset = open_dataset(Path("d"))
+    kept = [record.index for record in dataset.records if record.role == "train"]
+    assert kept == list(range(len(kept)))  # the pan of the first clip ends at 232, and flow finds no more than a part
+    assert 14 <= len(kept) <= 22
+    assert f"{len(kept)} of 32 frames of night.mp4 show what day.mp4 shows; {32 - len(kept)} are left out" in words
+    for pair in dataset.pairs[:14]:
+        given, target = (read_picture(path).astype(float) for path in (*pair.inputs, pair.target))
+        inner = np.s_[12:-12, 12:-12]
+        assert np.abs(given - (255 - target))[inner].mean() < 18
+        assert np.abs(given - target)[inner].mean() > 40
+    assert dataset.records[0].target == "day.target/000000.png"
+
+
+def test_a_model_of_such_pairs_renders_frames_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*MAKE, "--target", "night.mp4", "--size", "32")
+    vidtrans("train", "d", *tiny_flags("generator", "discriminator", "training"), "-o", "m.safetensors", "--steps", "2")
+    vidtrans("stylize", "day.mp4", "--model", "m.safetensors", "-o", "out.mkv")
+    assert len(decode(Path("out.mkv"))[2]) == 30
+    assert read_record(Path("m.safetensors")).pairing["name"] == "matched"
+
+
+def test_a_build_that_is_made_again_has_the_same_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*MAKE, "--target", "night.mp4")
+    first = {path.name: path.read_bytes() for path in Path("d").rglob("*.png")}
+    vidtrans(*MAKE, "--target", "night.mp4", "--overwrite", "--cache-dir", "other")
+    assert first == {path.name: path.read_bytes() for path in Path("d").rglob("*.png")}
+    assert said_json(capsys, *MAKE, "--target", "night.mp4")["cached"]
+    vidtrans(*MAKE, "--target", "night.mp4", "--set=pairing.min_found=0.9", expect=2)  # other pairs: not that dataset
+
+
+def test_folders_steps_cuts_and_times_are_those_of_the_target(capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(Path("nights"), [255 - frame for frame in pan(range(43, 150, 14))])
+    table = said_json(capsys, *MAKE, "--target", "nights")
+    assert (table["pairs"], table["shots"], table["pairing"]) == (8, 1, "matched")
+    Path("cuts.txt").write_text("4\n")
+    table = said_json(capsys, *MAKE, "--target", "nights", "--overwrite", "--cuts", "cuts.txt", "--every", "2")
+    assert (table["pairs"], table["shots"]) == (4, 2)
+    both = said_json(capsys, *MAKE, "--target", "nights", "--overwrite", "--start", "1", "--end", "6")
+    assert both["pairs"] <= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why", "status"),
+    [
+        ((), "it needs a second clip", 2),
+        (("--target", "else.mp4"), "none of its frames shows what day.mp4 shows", 3),
+        (("--target", "tall.mp4"), "one of them would be stretched", 3),
+        (("--target", "night.mp4", "--set", "pairing.min_found=2"), "min_found", 2),
+        (("--unpaired", "night.mp4"), "pairing 'matched' makes pairs", 2),
+    ],
+)
+def test_what_has_no_pairs_is_refused_and_nothing_is_made(
+    arguments: tuple[str, ...], why: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(Path("tall.mp4"), [np.ascontiguousarray(f[:, :64]) for f in pan(range(0, 20, 10))])
+    assert why in refuse(capsys, status, *MAKE, *arguments)
+    assert not Path("d").exists()

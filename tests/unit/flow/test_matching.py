@@ -1,0 +1,79 @@
+"""What shows the same is found by edges, whatever its light, its colours and its texture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.flow.matching import ENOUGH, SHORT_SIDE, Matcher, bring, outlines
+
+SIZE = (160, 128)
+
+
+def world(seed: int) -> np.ndarray:
+    """Blocks of grey on a wide picture, (128, 640, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((SIZE[1], 640, 3), 128, np.uint8)
+    for _ in range(150):
+        x, y, w, h = rng.integers((0, 0, 10, 10), (620, 120, 50, 40))
+        cv2.rectangle(picture, (int(x), int(y)), (int(x + w), int(y + h)), [int(rng.integers(256))] * 3, -1)
+    return picture
+
+
+def seen(picture: np.ndarray, at: int) -> np.ndarray:
+    return np.ascontiguousarray(picture[:, at : at + SIZE[0]])
+
+
+def other_manner(frame: np.ndarray) -> np.ndarray:
+    """The negative, with less contrast, warm, and with grain."""
+    grain = np.random.default_rng(0).normal(0, 6, frame.shape)
+    return np.clip((255 - frame) * np.array([0.9, 0.7, 0.4]) + 20 + grain, 0, 255).astype(np.uint8)
+
+
+def test_the_frame_that_shows_the_same_is_found_in_another_manner() -> None:
+    picture = world(0)
+    match = Matcher([outlines(seen(picture, at)) for at in range(0, 480, 12)])
+    for at in (3, 100, 250, 413):
+        found = match(outlines(other_manner(seen(picture, at))))
+        assert abs(12 * found.number - at) <= 12
+        assert found.share > 0.7
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_little_is_found_of_what_shows_something_else(seed: int) -> None:
+    match = Matcher([outlines(seen(world(0), at)) for at in range(0, 480, 12)])
+    places = range(6, 480, 60)
+    shares = [match(outlines(other_manner(seen(world(seed), at)))).share for at in places]
+    assert float(np.mean(shares)) < ENOUGH
+
+
+def test_a_frame_is_brought_to_where_the_other_shows_the_same() -> None:
+    picture = world(0)
+    there = seen(picture, 106)
+    brought = bring(seen(picture, 100), other_manner(there))
+
+    def apart(frame: np.ndarray) -> float:
+        return float(np.abs(frame.astype(float) - there)[8:-8, 8:-8].mean())
+
+    assert apart(brought) < 0.35 * apart(seen(picture, 100))
+
+
+@given(st.floats(0.3, 1.0), st.integers(0, 60), st.booleans())
+def test_outlines_do_not_depend_on_light_and_contrast(gain: float, light: int, negative: bool) -> None:
+    frame = seen(world(0), 0)
+    changed = np.clip(frame * (gain * 0.7) + light, 0, 255).astype(np.uint8)
+    one, other = outlines(frame), outlines(255 - changed if negative else changed)
+    assert one.pattern @ other.pattern > 0.98
+    strong = one.ranks > 180
+    assert np.abs(one.ranks[strong].astype(int) - other.ranks[strong]).mean() < 6
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
+def test_outlines_of_any_size_are_of_one_and_a_flat_frame_has_none(width: int, height: int, grey: int) -> None:
+    found = outlines(np.full((height, width, 3), grey, np.uint8))
+    assert min(found.ranks.shape) == min(SHORT_SIDE, width, height)
+    assert np.all(np.isfinite(found.pattern))
+    assert abs(float(found.pattern @ outlines(seen(world(0), 0), found.ranks.shape[::-1]).pattern)) < 0.1
