@@ -93,3 +93,11 @@ def test_what_has_no_pairs_is_refused_and_nothing_is_made(
     write_clip(Path("tall.mp4"), [np.ascontiguousarray(f[:, :64]) for f in pan(range(0, 20, 10))])
     assert why in refuse(capsys, status, *MAKE, *arguments)
     assert not Path("d").exists()
+
+
+def test_it_is_said_where_domains_without_pairs_show_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = "make-dataset day.mp4 --target {} --preset matched"
+    for name, shows_it in (("night.mp4", False), ("dusk.mp4", True), ("else.mp4", False)):
+        write_clip(Path("dusk.mp4"), [255 - frame for frame in pan(range(3, 240, 14))])
+        words = said(capsys, 0, "make-dataset", "day.mp4", "--unpaired", name, "-o", "u", "--overwrite")
+        assert (wanted.format(name) in words) is shows_it

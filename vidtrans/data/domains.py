@@ -15,6 +15,7 @@ from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name
 from vidtrans.flow.bars import NO_BARS, Bars, black_bars
+from vidtrans.flow.matching import ENOUGH, Matcher, Outlines, outlines
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.session import Context
@@ -26,6 +27,7 @@ ALIKE = 3.0  # grey levels, mean difference of two thumbnails: what codecs and a
 SMALLER = 1.5  # times: sides of two domains of which one is looked at more closely than the other
 NARROWER = 0.6  # of a picture's area, that a training crop shows at once
 FEWER = 10  # times
+SEEN_AT = (128, 128)  # width and height at which edges are compared
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class DomainClip:
     """A clip of domain number ``domain``.
 
     ``bars``: black borders of its frames, and ``cut`` those that the dataset leaves out. ``thumbnails`` (n, 32, 32, 3)
-    float32, grey levels: of frames spread over it, within their bars. ``size``: (width, height) of what is stored of
-    its frames, before they are resized.
+    float32, grey levels: of frames spread over it, within their bars; ``outlines``: of the same. ``size``: (width,
+    height) of what is stored of its frames, before they are resized.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class DomainClip:
     bars: Bars
     cut: Bars
     thumbnails: np.ndarray
+    outlines: tuple[Outlines, ...]
     size: tuple[int, int]
 
 
@@ -113,8 +116,10 @@ def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -
     bars = black_bars(brightest) if source.index.same_size else NO_BARS
     cut = bars if crop else NO_BARS
     height, width = brightest.shape
-    thumbnails = np.stack([_thumbnail(bars.edge.crop(picture)) for picture in pictures])
-    return DomainClip(source.path, domain, bars, cut, thumbnails, cut.size(width, height))
+    pictures = [bars.edge.crop(picture) for picture in pictures]
+    thumbnails = np.stack([_thumbnail(picture) for picture in pictures])
+    edges = tuple(outlines(picture, SEEN_AT) for picture in pictures)
+    return DomainClip(source.path, domain, bars, cut, thumbnails, edges, cut.size(width, height))
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
@@ -125,10 +130,17 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
     """Say what makes the clips hard to learn from; ``size`` is that of the stored pictures."""
     _note_bars(clips, context)
     for one, other in itertools.combinations(clips, 2):
-        if one.domain != other.domain and _are_alike(one, other):
+        if one.domain == other.domain:
+            continue
+        if _are_alike(one, other):
             why = "shows the same pictures as" if other.bars == one.bars else "shows, within its bars, what is in"
             text = f"{other.path.name} {why} {one.path.name}: from equal domains a network learns to copy its input"
             context.note(text, "warning")
+        elif one.domain == 0 and _show_the_same(one, other):
+            context.note(
+                f"{other.path.name} seems to show what {one.path.name} shows: pairs that are found teach much more, "
+                f"make-dataset {one.path.name} --target {other.path.name} --preset matched"
+            )
     _note_sizes(clips, names, size, context)
 
 
@@ -148,6 +160,15 @@ def _are_alike(one: DomainClip, other: DomainClip) -> bool:
     few, many = sorted((one.thumbnails, other.thumbnails), key=len)
     nearest = [float(np.abs(many - picture).mean((1, 2, 3)).min()) for picture in few]
     return float(np.median(nearest)) < ALIKE
+
+
+def _show_the_same(one: DomainClip, other: DomainClip) -> bool:
+    """Return whether most of the other clip's frames are found in the one, in whatever manner."""
+    (width, height), (other_width, other_height) = one.size, other.size
+    if abs(width * other_height / (height * other_width) - 1) > SHAPE_TOLERANCE:
+        return False
+    match = Matcher(one.outlines)
+    return float(np.median([match(edges).share for edges in other.outlines])) >= ENOUGH
 
 
 def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:

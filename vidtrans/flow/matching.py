@@ -26,6 +26,10 @@ NEAR = 1.0  # pixels, from which a way there and back comes back
 # Of a picture, where flow comes back: .04 to .21 in frames of different clips (in dense random blocks, up to .33), .28
 # to .93 in frames of one clip of which one has another look.
 ENOUGH = 0.3
+# On three sets of a photo and a look the source lies 23.0, 26.2 and 16.7 dB from where it belongs if all flow moves it,
+# 22.8, 27.1 and 21.4 if nothing does, and 23.8, 28.0 and 18.4 with this.
+WORTH_MOVING = 0.3  # of correlation
+AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part that moves passes into one that stays
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,22 @@ class Matcher:
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Return ``other`` as what it shows lies in ``frame``; both are (H, W, 3) uint8 of one size."""
-    there, _ = FlowEstimator().estimate_both(outlines(frame).ranks, outlines(other).ranks)
-    return warp(other, resize_flow(there, frame.shape[1], frame.shape[0]))
+    """Return ``other`` as what it shows lies in ``frame``; both are (H, W, 3) uint8 of one size.
+
+    A part is moved only where that makes its edges much more alike: edges of two manners never lie exactly alike, and
+    flow would follow that.
+    """
+    here, there = outlines(frame).ranks, outlines(other).ranks
+    flow, _ = FlowEstimator().estimate_both(here, there)
+    gained = _likeness(here, warp(there, flow)) - _likeness(here, there)
+    flow *= blur((gained > WORTH_MOVING).astype(np.float32), SOFT)[..., None]
+    return warp(other, resize_flow(flow, frame.shape[1], frame.shape[0]))
+
+
+def _likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the correlation of two pictures (h, w) around each pixel: (h, w) float32, −1 to 1."""
+    one, other = first.astype(np.float32), second.astype(np.float32)
+    mean, other_mean = blur(one, AROUND), blur(other, AROUND)
+    together = blur(one * other, AROUND) - mean * other_mean
+    spread = (blur(one * one, AROUND) - mean**2) * (blur(other * other, AROUND) - other_mean**2)
+    return together / np.sqrt(np.maximum(spread, 1))
