@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json, vidtrans_process
+from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
 from clips import decode
 
 from vidtrans.inference import ENGINES
@@ -20,9 +21,16 @@ STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 
 
 @pytest.fixture
-def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part is timed once: for tests in which it does not matter how much its times differ."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is timed once, on a small clip: for tests in which it does not matter how much its times differ."""
     monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
+    monkeypatch.setattr("vidtrans.pipeline.bench.SHORT_SIDE", 72)
+
+
+@pytest.fixture
+def two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is timed twice, which is enough for times to differ."""
+    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 2)
 
 
 def check(table: dict[str, Any]) -> None:
@@ -37,6 +45,7 @@ def check(table: dict[str, Any]) -> None:
     assert table["steps"][table["bottleneck"]] == slowest
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_every_step_has_a_rate_and_the_slowest_is_named(tiny_model: Path) -> None:
     table = vidtrans_json("bench", "--model", tiny_model, *FLAGS)
     check(table)
@@ -50,13 +59,15 @@ def test_every_step_has_a_rate_and_the_slowest_is_named(tiny_model: Path) -> Non
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
-    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
-    done = vidtrans_process("bench", "--model", tiny_model, *FLAGS, env={"TMPDIR": str(temporary), "COLUMNS": "80"})
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    done = vidtrans("bench", "--model", tiny_model, *FLAGS, env={"COLUMNS": "80"})
     lines = done.stdout.splitlines()
-    for label in ("decode 1280x720", "engine torch (auto)", "flow, both ways", "stylize --temporal off"):
+    for label in ("decode 128x72", "engine torch (auto)", "flow, both ways", "stylize --temporal off"):
         (row,) = [line for line in lines if line.strip().startswith(label)]
         assert len(row) <= 80
         assert "…" not in row
@@ -67,15 +78,15 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.usefixtures("one_round")
+@pytest.mark.usefixtures("quick")
 def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "bench", "--model", "identity", "--size", 724, "--frames", 2)
+    table = said_json(capsys, "bench", "--model", "identity", "--size", 76, "--frames", 2)
     check(table)
     assert list(table["engines"]) == ["identity"]
-    assert table["source_size"] == table["working_size"] == [1288, 724]
+    assert table["source_size"] == table["working_size"] == [136, 76]
 
 
-@pytest.mark.usefixtures("one_round")
+@pytest.mark.usefixtures("quick")
 def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
     before = snapshot(Path())
@@ -84,7 +95,7 @@ def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.Captu
     assert snapshot(Path()) == before
 
 
-@pytest.mark.usefixtures("one_round")
+@pytest.mark.usefixtures("quick")
 def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,7 @@ from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.pipeline import demo
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
+from vidtrans.self_test import run as self_test_run
 from vidtrans.self_test.findings import Verdict
 from vidtrans.self_test.subject import Scale, Subject
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -366,7 +368,27 @@ def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(ENGINES._entries, "compile")
 
 
-@pytest.mark.usefixtures("quick_self_test", "one_thread")
+@pytest.fixture
+def checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that is run again finds what it found: for what is told of it, to a person and as JSON."""
+    found: dict[str, Verdict] = {}
+
+    def remembered(name: str, check: Callable[[], Verdict]) -> Verdict:
+        if name not in found:
+            found[name] = check()
+        return found[name]
+
+    def remembering(load: Callable[[], Callable[[Subject], dict[str, Callable[[], Verdict]]]]) -> SimpleNamespace:
+        def checks(subject: Subject) -> dict[str, Callable[[], Verdict]]:
+            return {name: partial(remembered, name, check) for name, check in load()(subject).items()}
+
+        return SimpleNamespace(load=lambda: checks)
+
+    entries = {kind: remembering(CHECKS[kind].load) for kind in CHECKS}
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", entries)
+
+
+@pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
 def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
     told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
     for name in ("engine torch", "filter window", "flow dis-torch", "memory engine", "resume", "rates 64x64"):
@@ -380,12 +402,12 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.usefixtures("quick_self_test", "one_thread")
+@pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
 def test_the_self_test_fails_where_a_check_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
-    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": CHECKS["engine"]})
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": self_test_run.CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
     assert "WRONG engine torch" in told.out
