@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from chain import TINY, quick_training, refuse, said_json, vidtrans_process
+from chain import TINY, quick_training, refuse, said_json, vidtrans
 from clips import moving_frames, write_clip
 from directed_clip import three_clips
 from dreams import make_dreamer
@@ -29,32 +29,33 @@ def clips(tmp_path: Path) -> Path:
     return three_clips(tmp_path / "clips")
 
 
-# A batch, in processes of its own
+# A batch, whose processes are its own
 
 
-def test_a_batch_over_two_gpus_runs_again_and_again_and_one_clip_of_it_alone(clips: Path, tiny_model: Path) -> None:
+def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(
+    two_gpus: None, clips: Path, tiny_model: Path
+) -> None:
     log = Path("devices.log")
     env = pretend.environment(log.absolute())
     batch = ("stylize", clips, "--model", tiny_model, "-o", "out", "--size", "32")
-    first = vidtrans_process(*batch, env=env)
+    first = vidtrans(*batch, env=env)
     assert set(log.read_text().split()) == set(NAMES)  # both took part
     assert "up to date" not in first.stderr
     made = {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")}
     assert len(made) == 3
-    for _ in range(2):
-        assert vidtrans_process(*batch, env=env).stderr.count("up to date") == 3
+    assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
     for name in ("auto", *NAMES):
         alone = ("stylize", clips / "1.mov", "--model", tiny_model, "-o", "out/1.tiny.mp4", "--size", "32")
-        assert "up to date" in vidtrans_process(*alone, "--device", name, env=env).stdout
+        assert "up to date" in vidtrans(*alone, "--device", name, env=env).stdout
     assert {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")} == made
 
 
-def test_what_one_gpu_painted_is_not_painted_again_by_another(clips: Path, tiny_model: Path) -> None:
+def test_what_one_gpu_painted_is_not_painted_again_by_another(two_gpus: None, clips: Path, tiny_model: Path) -> None:
     env = pretend.environment(Path("devices.log").absolute())
     command = ("stylize", clips / "0.mov", "--model", tiny_model, "--size", "32", "--json")
     counts = []
     for name, codec in (("cuda:0", "h264"), ("cuda:1", "ffv1")):
-        vidtrans_process(*command, "--device", name, "--codec", codec, "-o", f"{codec}.mkv", env=env)
+        vidtrans(*command, "--device", name, "--codec", codec, "-o", f"{codec}.mkv", env=env)
         counts.append(sum(1 for _ in Path(".vidtrans/infer").iterdir()))
     assert counts == [1, 1]
 
