@@ -65,8 +65,7 @@ def assert_equal(guides: Frames, outputs: Frames, cuts: tuple[int, ...] = (0,), 
 # Equal to numpy's
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("radius", [0, 1, 3, 7, 15, 31])
+@pytest.mark.parametrize(("radius", "bits"), [(0, 8), (0, 16), (1, 16), (3, 8), (7, 16), (15, 8), (31, 16)])
 def test_both_filters_make_the_same_at_every_radius_and_across_cuts(radius: int, bits: int) -> None:
     guides, outputs = busy(COUNT, (64, 48))
     assert_equal(guides, outputs if bits == 8 else deep(outputs), (0, 14), radius=radius)
@@ -111,7 +110,7 @@ def test_both_filters_make_the_same_of_a_large_picture() -> None:
     Flow at full size: where pictures are shrunk for it, 0.02 % of their levels are rounded the other way, and OpenCV's
     flow of that is another one.
     """
-    guides, outputs = busy(5, (770, 613))
+    guides, outputs = busy(3, (770, 613))
     assert_equal(guides, outputs, radius=3, flow_size=0)
 
 
@@ -120,11 +119,15 @@ def test_both_filters_make_the_same_where_the_source_stands_still() -> None:
     assert_equal([guides[0]] * 8, outputs, radius=7)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+SETTINGS = ({}, {"history": 1}, {"history": 3, "strength": 0.5}, {"texture_strength": 0.3})
+SIZES = ((64, 48), (65, 33), (1, 9))
+
+
 @pytest.mark.parametrize(
-    "settings", [{}, {"history": 1}, {"history": 3, "strength": 0.5}, {"texture_strength": 0.3}], ids=str
+    ("size", "settings", "bits"),
+    [(size, settings, (8, 16)[(i + k) % 2]) for i, size in enumerate(SIZES) for k, settings in enumerate(SETTINGS)],
+    ids=str,
 )
-@pytest.mark.parametrize("size", [(64, 48), (65, 33), (1, 9)], ids=str)
 def test_both_causal_filters_make_the_same(size: tuple[int, int], settings: dict[str, Any], bits: int) -> None:
     guides, outputs = busy(COUNT, size)
     shown, cuts = outputs if bits == 8 else deep(outputs), (0, 15)
@@ -160,7 +163,7 @@ def test_the_causal_filter_goes_on_exactly_from_a_state(frame: int) -> None:
 # Cut anywhere, in batches of any size: bit by bit
 
 
-@hypothesis_settings(max_examples=8)
+@hypothesis_settings(max_examples=6)
 @given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(64, 48), (37, 29), (5, 66)]))
 def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size: int, size: tuple[int, int]) -> None:
     guides, outputs = busy(COUNT, size)
@@ -168,7 +171,7 @@ def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size:
     assert alike(made, run(batched(BATCH, radius=radius), samples(guides, deep(outputs), (0, 16))))
 
 
-@hypothesis_settings(max_examples=8)
+@hypothesis_settings(max_examples=6)
 @given(st.sampled_from([1, 3, 7]), st.integers(1, 15), st.integers(1, 9), st.data())
 def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch: int, data: st.DataObject) -> None:
     guides, outputs = busy(COUNT, (37, 29))
@@ -246,7 +249,7 @@ def test_a_batch_of_sixteen_takes_few_launches_and_bytes() -> None:
     assert sum(last.moved.values()) / frames / 128**2 <= BYTES
 
 
-@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (7, 16), (15, 1), (15, 4), (15, 16), (31, 8)])
+@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (7, 16), (15, 1), (15, 16), (31, 8)])
 def test_memory_stays_within_what_is_reckoned(radius: int, batch_size: int) -> None:
     _, _, before = counted(batch_size, (128, 128), radius)
     reckoned = needed_bytes(128, 128, radius, batch_size)

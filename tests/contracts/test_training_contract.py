@@ -1,4 +1,4 @@
-"""Every generator, discriminator and loss trains: five steps, finite, and what is minimised falls on one batch.
+"""Every generator, discriminator and loss trains: three steps, finite, and what is minimised falls on one batch.
 
 A new entry of a registry, and a new setting of a loss, is in here by being there.
 """
@@ -26,7 +26,7 @@ from vidtrans.training.settings import TrainingSettings
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = Device("cpu", "cpu")
-STEPS, OVERFITTED = 5, 8
+STEPS, OVERFITTED = 3, 8
 # What can be put beside the adversarial loss and the L1, each by itself.
 EXTRAS: dict[str, Table] = {
     "nothing": {},
@@ -66,6 +66,17 @@ CASES = list(
         }
     )
 )
+
+
+def covering(cases: list[Table]) -> list[Table]:
+    """The first cases in which every network and every loss meets every adversarial loss."""
+    found, met = [], set[tuple[str, str, str]]()
+    for case in cases:
+        new = {(name, value, case["adversarial"]) for name, value in case.items()}
+        if not new <= met:
+            found.append(case)
+            met |= new
+    return found
 
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -125,7 +136,7 @@ def test_every_loss_is_here() -> None:
 
 
 @pytest.mark.parametrize("names", CASES, ids=label)
-def test_five_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both(names: Table) -> None:
+def test_three_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both(names: Table) -> None:
     case = Case(names)
     model = case.model
     before = [copy.deepcopy(n.state_dict()) for n in (model.generator, model.discriminator) if n is not None]
@@ -142,7 +153,7 @@ def test_five_steps_of_any_two_networks_with_any_loss_are_finite_and_change_both
     assert (model.learned is model.generator) == (names["extra"] != "ema_decay")
 
 
-@pytest.mark.parametrize("names", CASES, ids=label)
+@pytest.mark.parametrize("names", covering(CASES), ids=label)
 def test_what_g_minimises_falls_on_one_batch_before_a_d_that_stays_as_it_is(names: Table) -> None:
     case = Case(names)
     assert case.model.discriminator is not None
