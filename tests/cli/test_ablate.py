@@ -108,7 +108,7 @@ def test_a_variant_is_the_ordinary_training_that_its_settings_say(dataset: Path)
 
 
 def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path) -> None:
-    api.ablate(dataset, "loss", "whole", steps=4, settings=SETTINGS, cache_dir="other")
+    api.ablate(dataset, "discriminator", "whole", steps=4, settings=SETTINGS, cache_dir="other")
     stop, heard = Stop(), 0
 
     def report(event: object) -> None:
@@ -118,11 +118,11 @@ def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path) -> None:
             stop.request(130)
 
     with pytest.raises(Interrupted):
-        api.ablate(dataset, "loss", "parts", steps=4, settings=SETTINGS, report=report, stop=stop)
-    assert [p.name for p in Path("parts").glob("*.safetensors")] == ["l1.safetensors"]
+        api.ablate(dataset, "discriminator", "parts", steps=4, settings=SETTINGS, report=report, stop=stop)
+    assert [p.name for p in Path("parts").glob("*.safetensors")] == ["patch-1.safetensors"]
     assert not Path("parts/table.png").exists()
-    table = api.ablate(dataset, "loss", "parts", steps=4, settings=SETTINGS)
-    assert [row["cached"] for row in table["rows"]] == [True, False, False, False, False]
+    table = api.ablate(dataset, "discriminator", "parts", steps=4, settings=SETTINGS)
+    assert [row["cached"] for row in table["rows"]] == [True, False, False]
     for path in Path("whole").glob("*.safetensors"):
         assert path.read_bytes() == (Path("parts") / path.name).read_bytes()
     assert np.array_equal(read_picture(Path("whole/table.png"))[40:], read_picture(Path("parts/table.png"))[40:])
@@ -131,7 +131,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path) -> None:
 def test_minutes_are_measured_once_and_all_take_as_many_steps(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("train", dataset, "--ablate", "skips", "--minutes", 0.003, *FLAGS)
+    command = ("train", dataset, "--ablate", "discriminator", "--minutes", 0.003, *FLAGS)
     first = said_json(capsys, *command)
     assert {tuple(settings_of(row)["steps"]) for row in first["rows"]} == {(first["steps"],)}
     assert said_json(capsys, *command)["cached"] is True
@@ -173,13 +173,13 @@ def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture
 
 
 def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", str(dataset), "--ablate", "skips", *FLAGS]
+    command = ["train", str(dataset), "--ablate", "discriminator", *FLAGS]
     said(capsys, 0, *command, "--steps", 1)
     assert run([*command, "--steps", "2"]) == 2
     assert "made with other inputs or options" in capsys.readouterr().err
     assert said_json(capsys, *command, "--steps", 2, "--overwrite")["cached"] is False
     # A picture that was deleted is drawn again from the models that are there.
-    Path("clip.ablate-skips/table.png").unlink()
+    Path("clip.ablate-discriminator/table.png").unlink()
     table = said_json(capsys, *command, "--steps", 2)
     assert all(row["cached"] for row in table["rows"])
     assert Path(table["picture"]).is_file()
@@ -190,9 +190,9 @@ def test_a_pairing_that_can_read_its_map_back_scores_that_too(
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(20))
     api.make_dataset(clip, pairing="regions", settings=TINY)
-    told = said(capsys, 0, "train", "clip.dataset", "--ablate", "skips", "--steps", 2, *FLAGS)
+    told = said(capsys, 0, "train", "clip.dataset", "--ablate", "discriminator", "--steps", 2, *FLAGS)
     assert "Re-segmentation" in told
-    held_out = read_record(Path("clip.ablate-skips/skips-l1.safetensors")).training["held_out"]
+    held_out = read_record(Path("clip.ablate-discriminator/patch-1.safetensors")).training["held_out"]
     assert 0 <= held_out["segmentation"] <= 1
 
 
