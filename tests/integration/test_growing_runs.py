@@ -63,28 +63,30 @@ def stopped_after(step: int, *arguments: Any, **options: Any) -> None:
         api.train(*arguments, report=hear, stop=stop, **options)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(clip: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("recurrent", (4,)), ("cyclegan", (4,))])
+def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(
+    clip: Path, name: str, stops: tuple[int, ...]
+) -> None:
+    """What a batch is made of is the same for all methods: one of them is stopped at every side of the change."""
     other = ["other.mp4"] if METHODS[name].get("method") else []
     for path in other:
         write_clip(Path(path), moving_frames(12, shots=(0, 6)))
     api.make_dataset(clip, "clip.dataset", settings=TINY, **({"unpaired": other} if other else {}))
     settings = tables(**GROWING | METHODS[name])
     api.train("clip.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
-    for step in (3, 4, 5):
+    for step in stops:
         stopped_after(step, "clip.dataset", "parts.safetensors", settings=settings)
     api.train("clip.dataset", "parts.safetensors", settings=settings)
     assert Path("parts.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
-    at_once = tables(**GROWING | METHODS[name] | {"grow_from": 0})
-    api.train("clip.dataset", "full.safetensors", settings=at_once)
-    weights = [read_record(Path(f"{n}.safetensors")).weights for n in ("whole", "full")]
-    assert weights[0] != weights[1]
 
 
 def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_again(
     paired: str, sizes: dict[int, tuple[int, ...]]
 ) -> None:
+    api.train(paired, "full.safetensors", settings=tables(**GROWING | {"grow_from": 0}))
+    sizes.clear()
     api.train(paired, "a.safetensors", settings=tables(**GROWING))
+    assert read_record(Path("a.safetensors")).weights != read_record(Path("full.safetensors")).weights
     assert [sizes[step] for step in range(8)] == [(32, 32)] * 4 + [(48, 64)] * 4
     sizes.clear()
     api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 24}))
