@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -515,8 +516,7 @@ def test_digests_that_say_nothing_any_more_are_dropped(tmp_path: Path, monkeypat
     assert len((tmp_path / digests.NAME).read_text().splitlines()) <= 6
 
 
-@pytest.mark.parametrize("stage", ["index", "infer", "render", "train"])
-def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(stage: str, clip: Path) -> None:
+def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(clip: Path) -> None:
     """That stage alone runs again; the output equals the undamaged one."""
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
     rendering = {"rendering": TINY["rendering"]}
@@ -524,21 +524,29 @@ def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(stage: st
     api.train("clip.dataset", settings=tables)
     api.stylize(clip, "clip", settings=rendering)
     wanted = {n: Path(n).read_bytes() for n in ("clip.safetensors", "clip.clip.mp4")}
-    files = [f for f in Path(".vidtrans", stage).rglob("*") if f.is_file() and f.stat().st_size > 0]
+    shutil.copytree(".vidtrans", "whole")
+    for stage in ("index", "infer", "render", "train"):
+        shutil.rmtree(".vidtrans")
+        shutil.copytree("whole", ".vidtrans")
+        flip_a_byte_of_each_file(Path(".vidtrans", stage))
+        for name in wanted:
+            Path(name).unlink()
+        heard: list[Any] = []
+        trained = api.train("clip.dataset", settings=tables, report=heard.append)
+        table = api.stylize(clip, "clip", settings=rendering, report=heard.append)
+        assert {n: Path(n).read_bytes() for n in wanted} == wanted, stage
+        warned = [e.text for e in heard if isinstance(e, Note) and e.level == "warning"]
+        # Raw outputs are not even looked at while the segments are whole.
+        assert any("damaged" in w for w in warned) == (stage != "infer"), stage
+        assert trained["steps"] == 12, stage
+        assert table["frames_inferred"] == 0, stage
+        assert table["frames_encoded"] == (40 if stage == "render" else 0), stage
+
+
+def flip_a_byte_of_each_file(folder: Path) -> None:
+    files = [f for f in folder.rglob("*") if f.is_file() and f.stat().st_size > 0]
     assert files
     for file in files:
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 0x10
         file.write_bytes(data)
-    for name in wanted:
-        Path(name).unlink()
-    heard: list[Any] = []
-    trained = api.train("clip.dataset", settings=tables, report=heard.append)
-    table = api.stylize(clip, "clip", settings=rendering, report=heard.append)
-    assert {n: Path(n).read_bytes() for n in wanted} == wanted
-    warned = [e.text for e in heard if isinstance(e, Note) and e.level == "warning"]
-    # Raw outputs are not even looked at while the segments are whole.
-    assert any("damaged" in w for w in warned) == (stage != "infer")
-    assert trained["steps"] == 12
-    assert table["frames_inferred"] == 0
-    assert table["frames_encoded"] == (40 if stage == "render" else 0)
