@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,7 @@ from chain import TINY
 from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import rank_variables
+from processes import Started, rank_variables, ranks
 from torch import nn
 
 import vidtrans as api
@@ -61,19 +59,17 @@ if sys.platform == "linux":  # threads that outlive the group may abort the proc
 """
 
 
-def launched(folder: Path, count: int) -> list[dict[str, object]]:
+def taught(folder: Path, count: int) -> list[dict[str, object]]:
     """What each of the processes has in the end."""
-    program = folder / "program.py"
-    program.write_text(PROGRAM)
-    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--log-dir", folder / "logs"]
-    launcher = [sys.executable, *map(str, run if count > 1 else ())]
-    subprocess.run([*launcher, str(program), str(folder / "made")], check=True, capture_output=True, timeout=120)
+    words = ("-c", PROGRAM, folder / "made")
+    processes = ranks(count, *words) if count > 1 else [Started(*words)]
+    assert [process.wait(120) for process in processes] == [0] * count, [process.said() for process in processes]
     return [torch.load(folder / f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    first, second = launched(tmp_path, 2)
-    (alone,) = launched(tmp_path, 1)
+    first, second = taught(tmp_path, 2)
+    (alone,) = taught(tmp_path, 1)
     for name, weight in alone["weights"].items():  # type: ignore[attr-defined]
         torch.testing.assert_close(first["weights"][name], weight, atol=1e-5, rtol=1e-4)  # type: ignore[index]
         assert torch.equal(first["weights"][name], second["weights"][name])  # type: ignore[index]
