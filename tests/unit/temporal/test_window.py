@@ -21,7 +21,7 @@ from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import WindowFilter, filter_samples
 
-repeatable = hypothesis_settings(max_examples=12)
+repeatable = hypothesis_settings(max_examples=8)
 radii = st.sampled_from(WIDTHS)
 COUNT = 40
 
@@ -120,7 +120,7 @@ def test_a_radius_that_there_is_not_is_the_next_lower_one(asked: int, acts: int)
 # What is let go of
 
 
-@hypothesis_settings(repeatable, max_examples=6)
+@hypothesis_settings(repeatable, max_examples=4)
 @given(radii, st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=12, unique=True))
 def test_windows_may_come_in_any_order_and_with_gaps(radius: int, frames: list[int]) -> None:
     guides, outputs = shown(COUNT, set(), seed=2)
