@@ -30,8 +30,8 @@ def generator() -> Any:
     return network.eval()
 
 
-def pictures(size: tuple[int, int], count: int = 5) -> np.ndarray:
-    """(count, H, W, 3) uint8."""
+def pictures(size: tuple[int, int], count: int = 4) -> np.ndarray:
+    """(count, H, W, 3) uint8; by default a batch of three, and one of one, which is prepared anyway."""
     return np.stack([scene(*size, seed=seed) for seed in range(count)])
 
 
