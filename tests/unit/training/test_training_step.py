@@ -127,7 +127,12 @@ EXTRAS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "extra"), list(itertools.product(ADVERSARIAL, EXTRAS)), ids=str)
+# Each adversarial loss by itself, and each of the others beside one of them, in turns.
+PLAIN, *BESIDE = EXTRAS
+TRAINED = [(name, PLAIN) for name in ADVERSARIAL] + list(zip(itertools.cycle(ADVERSARIAL), BESIDE, strict=False))
+
+
+@pytest.mark.parametrize(("name", "extra"), TRAINED, ids=str)
 def test_every_loss_trains_and_falls_on_one_batch(name: str, extra: dict[str, Any]) -> None:
     learner = model(gan_mode=name, batch_size=2, **extra)
     rows = np.array(steps(learner, 60, only=0))
@@ -246,8 +251,10 @@ def states(value: Any) -> list[Any]:
     return [x for v in value for x in states(v)] if isinstance(value, list | tuple) else [value]
 
 
-@pytest.mark.parametrize("name", list(ADVERSARIAL))
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "fp32") for name in ADVERSARIAL), *zip(ADVERSARIAL, ("bf16", "fp16"), strict=False)],
+)
 def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precision: Precision, tmp_path: Path) -> None:
     total, at = 9, random.Random(f"{name} {precision}").randrange(1, 9)
     options = ALL | {"gan_mode": name, "precision": precision}
