@@ -30,7 +30,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "stylize": ("train",),
     "propagate": (),
 }
-LONG = ("--set=training.steps=40", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
+LONG = ("--set=training.steps=24", "--set=rendering.chunk_frames=8", "--set=temporal.radius=3")
 
 
 def command(step: str) -> list[str]:
@@ -49,10 +49,10 @@ def command(step: str) -> list[str]:
             "--keyframes",
             "keys",
             "--end",
-            "60",
+            "40",
             *map(str, QUICK),
             "--steps",
-            "30",
+            "16",
             *LONG[1:2],
         ],
     }
@@ -71,9 +71,9 @@ class Clean:
         self.folder = folder
         self._seconds: dict[str, float] = {}
         Started.vidtrans("--version").wait()  # what comes next starts at once
-        frames = moving_frames(120, size=(160, 120), shots=(0, 50))
+        frames = moving_frames(80, size=(160, 120), shots=(0, 30))
         write_clip(folder / "clip.mp4", frames, sound=True)
-        for key in (10, 55):
+        for key in (10, 35):
             write(folder / "keys" / f"{key}.png", painted(frames[key]))
 
     def seconds(self, step: str) -> float:
@@ -104,7 +104,7 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
     killed = 0
     for _ in range(6):
-        if run_and_kill(command(step), tmp_path, rng.uniform(0.3, 0.95) * span):
+        if run_and_kill(command(step), tmp_path, rng.uniform(0.4, 0.95) * span):
             killed += 1
         elif killed:
             break
