@@ -17,6 +17,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize
 
+FEW = 0.25  # of the target's frames: pairs that show too little of it
 MOST = 4000  # frames in which others are looked for; of a longer clip as many, spread evenly
 
 
@@ -75,10 +76,11 @@ def find_matches(given: ClipSource, target: ClipSource, min_found: float, contex
         remedy = "learn without pairs: make-dataset A --unpaired B"
         raise MediaError(str(target.path), why, remedy)
     if rest := len(numbers) - len(found):
-        context.note(
-            f"{len(found)} of {len(numbers)} frames of {target.path.name} show what {given.path.name} shows; "
-            f"{rest} are left out"
-        )
+        text = f"{len(found)} of {len(numbers)} frames of {target.path.name} show what {given.path.name} shows"
+        if len(found) < FEW * len(numbers):
+            context.note(f"{text}: a model learns no more than these; --unpaired learns from all", "warning")
+        else:
+            context.note(f"{text}; {rest} are left out")
     return found
 
 

@@ -13,19 +13,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
 from vidtrans.settings import Size
 
 SHORT_SIDE = 128  # pixels, at which frames are compared
 SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
+COARSE = 5.0  # pixels, σ: edges that flow begins with
 FLAT = 1e-3  # squared steps of grey below which nothing is an edge, of a range of 2
 ROUNDING = 1e-5
 NEAREST = 4  # frames that are looked at closely
 NEAR = 1.0  # pixels, from which a way there and back comes back
-# Of a picture, where flow comes back: .04 to .21 in frames of different clips (in dense random blocks, up to .33), .28
-# to .93 in frames of one clip of which one has another look.
-ENOUGH = 0.3
+# Of a picture, where flow comes back that begins with flow between blurred edges: at most .1 in a photo and lines of
+# different clips, .29 to .7 in those of one clip that are up to 40 frames apart, .2 and more in a photo and a look.
+# Without that beginning .19, .29 and .28.
+ENOUGH = 0.15
 # On three sets of a photo and a look the source lies 23.0, 26.2 and 16.7 dB from where it belongs if all flow moves it,
 # 22.8, 27.1 and 21.4 if nothing does, and 23.8, 28.0 and 18.4 with this.
 WORTH_MOVING = 0.3  # of correlation
@@ -34,9 +36,10 @@ AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part tha
 
 @dataclass(frozen=True)
 class Outlines:
-    """A frame's edges: ``ranks`` (h, w) uint8, equal shares of all levels, and ``pattern`` (n,) float32 of length 1."""
+    """A frame's edges: equal shares of all levels, (h, w) uint8, and the same blurred; ``pattern`` (n,) float32, of length 1."""
 
     ranks: np.ndarray
+    coarse: np.ndarray
     pattern: np.ndarray
 
 
@@ -60,7 +63,7 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
     pattern = small - small.mean()
     # In a flat frame nothing but rounding is left, which is not to be enlarged.
     pattern /= np.float32(max(float(np.linalg.norm(pattern)), ROUNDING * pattern.size**0.5))
-    return Outlines(_equalised(blur(strength, 1.0)), pattern)
+    return Outlines(_equalised(blur(strength, 1.0)), _equalised(blur(strength, COARSE)), pattern)
 
 
 def _equalised(strength: np.ndarray) -> np.ndarray:
@@ -76,7 +79,7 @@ class Matcher:
     def __init__(self, frames: Sequence[Outlines]) -> None:
         self._frames = frames
         self._patterns = np.stack([frame.pattern for frame in frames])
-        self._flow = FlowEstimator()
+        self._method = DISMedium()
 
     def __call__(self, frame: Outlines) -> Match:
         """Return the frame most of which is found in ``frame``, among those whose edges are most like its edges."""
@@ -87,19 +90,22 @@ class Matcher:
 
     def _share(self, frame: Outlines, other: Outlines) -> float:
         """Return how much of a frame is found in another, 0 to 1."""
-        there, back = self._flow.estimate_both(frame.ranks, other.ranks)
+        there, back = self._flow(frame, other), self._flow(other, frame)
         returns = squared_length(there + warp(back, there)) < NEAR**2
         return float((returns & inside(there, 0.5)).mean())
+
+    def _flow(self, first: Outlines, second: Outlines) -> np.ndarray:
+        return self._method(first.ranks, second.ranks, self._method(first.coarse, second.coarse))
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return ``other`` as what it shows lies in ``frame``; both are (H, W, 3) uint8 of one size.
 
     A part is moved only where that makes its edges much more alike: edges of two manners never lie exactly alike, and
-    flow would follow that.
+    flow would follow that. A frame that matches is near, so that flow begins with none, which is more exact.
     """
     here, there = outlines(frame).ranks, outlines(other).ranks
-    flow, _ = FlowEstimator().estimate_both(here, there)
+    flow = DISMedium()(here, there)
     gained = _likeness(here, warp(there, flow)) - _likeness(here, there)
     flow *= blur((gained > WORTH_MOVING).astype(np.float32), SOFT)[..., None]
     return warp(other, resize_flow(flow, frame.shape[1], frame.shape[0]))
