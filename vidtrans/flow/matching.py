@@ -36,7 +36,11 @@ AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part tha
 
 @dataclass(frozen=True)
 class Outlines:
-    """A frame's edges: equal shares of all levels, (h, w) uint8, and the same blurred; ``pattern`` (n,) float32, of length 1."""
+    """A frame's edges.
+
+    ``ranks``: equal shares of all levels, (h, w) uint8; ``coarse``: those of blurred ones; ``pattern`` (n,) float32, of
+    length 1, or less in a flat frame.
+    """
 
     ranks: np.ndarray
     coarse: np.ndarray
