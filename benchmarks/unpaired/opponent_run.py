@@ -10,6 +10,7 @@ them where it is not installed. The schedule of its 200 (CUT: 400) epochs is kep
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import random
 import sys
@@ -51,8 +52,10 @@ def train(order: dict[str, Any]) -> tuple[Any, dict[str, float]]:
         dataset.set_epoch(1)
     batches, steps, epoch = forever(dataset), 0, 0
     began = time.process_time()
-    if hasattr(model, "data_dependent_initialize"):
-        model.data_dependent_initialize(next(batches))
+    # Of cut, whose networks take their sizes from the first pictures. Its checkout has a CycleGAN too, where it takes none.
+    initialise = getattr(model, "data_dependent_initialize", None)
+    if initialise is not None and inspect.signature(initialise).parameters:
+        initialise(next(batches))
     model.setup(options)
     while (share := (time.process_time() - began) / order["seconds"]) < 1:
         while epoch < int(share * epochs):
