@@ -52,7 +52,7 @@ def train(order: dict[str, Any]) -> tuple[Any, dict[str, float]]:
         dataset.set_epoch(1)
     batches, steps, epoch = forever(dataset), 0, 0
     began = time.process_time()
-    # Of cut, whose networks take their sizes from the first pictures. Its checkout has a CycleGAN too, where it takes none.
+    # CUT makes its networks by the first pictures. The CycleGAN in its checkout takes none.
     initialise = getattr(model, "data_dependent_initialize", None)
     if initialise is not None and inspect.signature(initialise).parameters:
         initialise(next(batches))
