@@ -39,6 +39,7 @@ def prepare(order: dict[str, Any]) -> tuple[Any, Any, Any]:
     sys.argv = ["train.py", *order["arguments"]]
     install()
     options = importlib.import_module("options.train_options").TrainOptions().parse()
+    options.amp = False  # the CycleGAN in a checkout of CUT asks for it, and no option of that one sets it
     dataset = importlib.import_module("data").create_dataset(options)
     model = importlib.import_module("models").create_model(options)
     return options, dataset, model

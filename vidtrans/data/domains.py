@@ -137,10 +137,11 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
             text = f"{other.path.name} {why} {one.path.name}: from equal domains a network learns to copy its input"
             context.note(text, "warning")
         elif one.domain == 0 and _show_the_same(one, other):
-            context.note(
-                f"{other.path.name} seems to show what {one.path.name} shows: pairs that are found teach much more, "
-                f"make-dataset {one.path.name} --target {other.path.name} --preset matched"
+            command = f"make-dataset {one.path.name} --target {other.path.name} --preset matched"
+            text = (
+                f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines or labels, pairs"
             )
+            context.note(f"{text} that are found teach much more, {command}")
     _note_sizes(clips, names, size, context)
 
 
