@@ -10,7 +10,12 @@ from chain import refuse, said, said_json, tiny_flags, vidtrans
 from clips import decode, write_clip, write_folder
 from panorama import panorama
 
+import vidtrans as api
+from vidtrans.data import building
 from vidtrans.data.dataset import open_dataset
+from vidtrans.data.matched_source import keep_apart
+from vidtrans.errors import Interrupted
+from vidtrans.events import Progress, Stop
 from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import read_picture
 
@@ -96,8 +101,38 @@ def test_what_has_no_pairs_is_refused_and_nothing_is_made(
 
 
 def test_it_is_said_where_domains_without_pairs_show_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = "make-dataset day.mp4 --target {} --preset matched"
+    wanted = "vidtrans make-dataset day.mp4 --target {} --preset matched"
     for name, shows_it in (("night.mp4", False), ("dusk.mp4", True), ("else.mp4", False)):
         write_clip(Path("dusk.mp4"), [255 - frame for frame in pan(range(3, 240, 14))])
         words = said(capsys, 0, "make-dataset", "day.mp4", "--unpaired", name, "-o", "u", "--overwrite")
         assert (wanted.format(name) in words) is shows_it
+
+
+def test_what_is_gone_on_with_has_the_pairs_of_this_span_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames of the target are the same ones, and those of the first clip, which are looked through, are not."""
+    write_folder(Path("nights"), [255 - frame for frame in pan(range(4, 30, 10))])
+    stops = Stop()
+
+    def stop_at_two(event: object) -> None:
+        if isinstance(event, Progress) and event.task == "frames" and event.done == 2:
+            stops.request(130)
+
+    monkeypatch.setattr(building, "CHUNK_PICTURES", 1)
+    options = {"target": "nights", "preset": "matched", "settings": {"dataset": {"val_fraction": 0.0}}}
+    with pytest.raises(Interrupted):
+        api.make_dataset("day.mp4", "d", end="3", report=stop_at_two, stop=stops, **options)
+    api.make_dataset("day.mp4", "d", **options)
+    api.make_dataset("day.mp4", "e", cache_dir="other", **options)
+    made = [{path.name: path.read_bytes() for path in sorted(Path(f"{d}/day").glob("*.png"))} for d in "de"]
+    assert made[0] == made[1]
+    assert len(made[0]) == 3
+
+
+def test_no_frame_is_learned_from_whose_input_lies_near_one_that_is_held_out() -> None:
+    vidtrans(
+        *MAKE, "--target", "night.mp4", "--set=dataset.val_fraction=0.2", "--set=dataset.val_block_size=2"
+    )  # its frames lie 14 pixels apart, those of the first clip 8, so that a gap of 4 there reaches less far here
+    records = open_dataset(Path("d")).records
+    roles = [record.role for record in records if record.role != "dropped"]
+    assert {"train", "val", "gap"} <= set(roles)
+    assert keep_apart({0: "val", 1: "train", 2: "train"}, {0: 5, 1: 8, 2: 5}, 2) == {0: "val", 1: "train", 2: "gap"}

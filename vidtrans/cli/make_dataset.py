@@ -94,9 +94,10 @@ def _dataset_text(table: Table) -> str:
     whole = f"{count(table['pairs'] - table['held_out'], 'pair')} to train on and {table['held_out']} held out, from "
     if "domains" in table:
         whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
+    left_out = "without a counterpart" if table["pairing"] == "matched" else "blurred or repeated ones"
     return (
         f"{table['output']}: {whole}{frames}"
-        + (f" ({table['left_out']} blurred or repeated ones left out)" if table["left_out"] else "")
+        + (f" ({table['left_out']} {left_out} left out)" if table["left_out"] else "")
         + f"{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
         f"\n      vidtrans train {shell_path(table['output'])}"
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.data.dataset import DatasetSettings, FrameRecord, Role
+from vidtrans.data.matched_source import MatchedSource, keep_apart
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder
@@ -74,6 +75,8 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         stored = [n for n in inside if n not in dropped]
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
         by_number = dict(zip(stored, roles, strict=True))
+        if isinstance(source, MatchedSource):
+            by_number = keep_apart(by_number, source.matches, settings.val_gap)
         for n in inside:
             yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
 

@@ -240,14 +240,19 @@ class DatasetSpec:
         """Return the frames of the target with those of the video that show the same, and their table."""
         assert self.target is not None  # _check_inputs has seen to it
         clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
-        if clip.index.same_size and other.index.same_size:
-            check_shapes(clip.path, _shape(clip.index), _shape(other.index))
+        for each in (clip, other):
+            if not each.index.same_size:
+                remedy = "bring them to one size, or learn without pairs: --unpaired"
+                raise MediaError(
+                    str(each.path), "its pictures are of several sizes, and matches are sought in one", remedy
+                )
+        check_shapes(clip.path, _shape(clip.index), _shape(other.index))
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
         target = ClipSource(self.target, other.index, other.survey, *span)
         matches = find_matches(given, target, pairing.settings.min_found, context)
         source = MatchedSource(self.target, other.index, other.survey, *span, given=given, matches=matches)
-        return source, self._describe(clip, other, source, other)
+        return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
     def _cut(self, clip: Clip) -> Clip:
         """Return a clip with its shots as [dataset] has them. Raises UsageError."""

@@ -136,8 +136,8 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
             why = "shows the same pictures as" if other.bars == one.bars else "shows, within its bars, what is in"
             text = f"{other.path.name} {why} {one.path.name}: from equal domains a network learns to copy its input"
             context.note(text, "warning")
-        elif one.domain == 0 and _show_the_same(one, other):
-            command = f"make-dataset {one.path.name} --target {other.path.name} --preset matched"
+        elif len(clips) == 2 and _show_the_same(one, other):
+            command = f"vidtrans make-dataset {one.path} --target {other.path} --preset matched"
             text = (
                 f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines or labels, pairs"
             )

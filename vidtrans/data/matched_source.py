@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.clips.sampling import spread_numbers
+from vidtrans.clips.sampling import MAX_SKIPPED, spread_numbers
+from vidtrans.data.dataset import Role
 from vidtrans.data.sources import ClipSource
 from vidtrans.errors import MediaError
 from vidtrans.events import Progress
@@ -45,11 +46,30 @@ class MatchedSource(ClipSource):
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        wanted = sorted({self.matches[number] for number in numbers})
-        inputs = dict(zip(wanted, (rows[0] for rows in self.given.pictures(wanted, size)), strict=True))
+        inputs: dict[int, np.ndarray] = {}
+        for near in _stretches(sorted({self.matches[number] for number in numbers})):
+            inputs |= dict(zip(near, (rows[0] for rows in self.given.pictures(near, size)), strict=True))
         for number, (target,) in zip(numbers, super().pictures(numbers, size), strict=True):
             given = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
             yield bring(given, target), target
+
+
+def keep_apart(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
+    """Return the roles of frames, where none learns from an input that lies within ``gap`` of a held-out one's."""
+    held_out = {matches[n] for n, role in roles.items() if role == "val"}
+    near = {n + k for n in held_out for k in range(-gap, gap + 1)}
+    return {n: "gap" if role == "train" and matches[n] in near else role for n, role in roles.items()}
+
+
+def _stretches(numbers: list[int]) -> list[list[int]]:
+    """Split increasing numbers where more frames lie between two than are decoded sooner than sought."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number - groups[-1][-1] <= MAX_SKIPPED:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def find_matches(given: ClipSource, target: ClipSource, min_found: float, context: Context) -> dict[int, int]:
@@ -66,19 +86,21 @@ def find_matches(given: ClipSource, target: ClipSource, min_found: float, contex
     match = Matcher(seen)
     numbers = list(range(target.first, target.stop, target.every))
     found: dict[int, int] = {}
+    most = 0.0
     for done, (number, picture) in enumerate(zip(numbers, _small(target, numbers, size), strict=True)):
         best = match(outlines(picture, size))
+        most = max(most, best.share)
         if best.share >= min_found:
             found[number] = places[best.number]
         _go_on(context, done + 1, len(numbers), "finding pairs")
     if not found:
-        why = f"none of its frames shows what {given.path.name} shows"
-        remedy = "learn without pairs: make-dataset A --unpaired B"
+        why = f"none of its frames shows what {given.path.name} shows: at most {most:.2f} of one is found there"
+        remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
         raise MediaError(str(target.path), why, remedy)
     if rest := len(numbers) - len(found):
         text = f"{len(found)} of {len(numbers)} frames of {target.path.name} show what {given.path.name} shows"
         if len(found) < FEW * len(numbers):
-            context.note(f"{text}: a model learns no more than these; --unpaired learns from all", "warning")
+            context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
         else:
             context.note(f"{text}; {rest} are left out")
     return found

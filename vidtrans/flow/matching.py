@@ -22,15 +22,18 @@ SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
 COARSE = 5.0  # pixels, σ: edges that flow begins with
 FLAT = 1e-3  # squared steps of grey below which nothing is an edge, of a range of 2
 ROUNDING = 1e-5
+STEPS = 4096  # of strength: what differs by less is equally strong
 NEAREST = 4  # frames that are looked at closely
 NEAR = 1.0  # pixels, from which a way there and back comes back
-# Of a picture, where flow comes back that begins with flow between blurred edges: at most .1 in a photo and lines of
-# different clips, .29 to .7 in those of one clip that are up to 40 frames apart, .2 and more in a photo and a look.
-# Without that beginning .19, .29 and .28.
+# Of what a frame has of edges: at most .08 in frames of different clips, photos or lines, .38 and more in a photo and lines
+# of one clip that are up to 40 frames apart, .19 and more in a photo and a look. Plain pictures of few shapes: up to .23.
 ENOUGH = 0.15
 # On three sets of a photo and a look the source lies 23.0, 26.2 and 16.7 dB from where it belongs if all flow moves it,
 # 22.8, 27.1 and 21.4 if nothing does, and 23.8, 28.0 and 18.4 with this.
 WORTH_MOVING = 0.3  # of correlation
+WORTH_REACHING = 0.05  # of its mean, by which flow that begins coarse is to be better
+ALIKE = 0.5  # correlation from which a part is the same
+STRUCTURE = 10.0  # ranks, standard deviation: less is flat
 AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part that moves passes into one that stays
 
 
@@ -71,10 +74,11 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
 
 
 def _equalised(strength: np.ndarray) -> np.ndarray:
-    """Return the rank of each pixel, 0 to 255. Equal ones have ranks in the order of their places."""
-    ranks = np.empty(strength.size, np.int64)
-    ranks[np.argsort(strength, axis=None, kind="stable")] = np.arange(strength.size)
-    return (ranks * 256 // strength.size).astype(np.uint8).reshape(strength.shape)
+    """Return the rank of each pixel, 0 to 255: equal ones, as in flat areas, have the same."""
+    steps = np.rint(strength * STEPS).astype(np.int64)
+    below = np.cumsum(np.bincount(steps.ravel()))
+    ranks = np.concatenate(([0], below))[steps] * 256 // strength.size
+    return ranks.astype(np.uint8)
 
 
 class Matcher:
@@ -93,10 +97,12 @@ class Matcher:
         return max(matches, key=lambda match: match.share)
 
     def _share(self, frame: Outlines, other: Outlines) -> float:
-        """Return how much of a frame is found in another, 0 to 1."""
+        """Return how much of the edges of a frame is found in another, and looks like there: 0 to 1."""
         there, back = self._flow(frame, other), self._flow(other, frame)
         returns = squared_length(there + warp(back, there)) < NEAR**2
-        return float((returns & inside(there, 0.5)).mean())
+        alike, structure = _likeness(frame.ranks, warp(other.ranks, there))
+        found = returns & inside(there, 0.5) & (alike > ALIKE) & structure
+        return float(found.sum() / max(1, structure.sum()))
 
     def _flow(self, first: Outlines, second: Outlines) -> np.ndarray:
         return self._method(first.ranks, second.ranks, self._method(first.coarse, second.coarse))
@@ -106,19 +112,26 @@ def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return ``other`` as what it shows lies in ``frame``; both are (H, W, 3) uint8 of one size.
 
     A part is moved only where that makes its edges much more alike: edges of two manners never lie exactly alike, and
-    flow would follow that. A frame that matches is near, so that flow begins with none, which is more exact.
+    flow would follow that. Flow that begins with none is more exact, and one that begins coarse reaches further: what
+    fits better is taken.
     """
-    here, there = outlines(frame).ranks, outlines(other).ranks
-    flow = DISMedium()(here, there)
-    gained = _likeness(here, warp(there, flow)) - _likeness(here, there)
-    flow *= blur((gained > WORTH_MOVING).astype(np.float32), SOFT)[..., None]
+    here, there = outlines(frame), outlines(other)
+    method = DISMedium()
+    near = method(here.ranks, there.ranks)
+    far = method(here.ranks, there.ranks, method(here.coarse, there.coarse))
+    still, structure = _likeness(here.ranks, there.ranks)
+    moved = [_likeness(here.ranks, warp(there.ranks, flow))[0] for flow in (near, far)]
+    means = [float(np.maximum(likeness, still)[structure].mean()) if structure.any() else 0.0 for likeness in moved]
+    flow, likeness = (far, moved[1]) if means[1] > means[0] + WORTH_REACHING else (near, moved[0])
+    flow *= blur((likeness - still > WORTH_MOVING).astype(np.float32), SOFT)[..., None]
     return warp(other, resize_flow(flow, frame.shape[1], frame.shape[0]))
 
 
-def _likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the correlation of two pictures (h, w) around each pixel: (h, w) float32, −1 to 1."""
+def _likeness(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the correlation of two pictures around each pixel, −1 to 1, and where the first has anything: (h, w) each."""
     one, other = first.astype(np.float32), second.astype(np.float32)
     mean, other_mean = blur(one, AROUND), blur(other, AROUND)
     together = blur(one * other, AROUND) - mean * other_mean
-    spread = (blur(one * one, AROUND) - mean**2) * (blur(other * other, AROUND) - other_mean**2)
-    return together / np.sqrt(np.maximum(spread, 1))
+    spread = blur(one * one, AROUND) - mean**2
+    both = spread * (blur(other * other, AROUND) - other_mean**2)
+    return together / np.sqrt(np.maximum(both, 1)), spread > STRUCTURE**2
