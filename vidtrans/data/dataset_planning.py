@@ -242,10 +242,8 @@ class DatasetSpec:
         clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
         for each in (clip, other):
             if not each.index.same_size:
-                remedy = "bring them to one size, or learn without pairs: --unpaired"
-                raise MediaError(
-                    str(each.path), "its pictures are of several sizes, and matches are sought in one", remedy
-                )
+                why = "its pictures are of several sizes, and matches are sought in one"
+                raise MediaError(str(each.path), why, "bring them to one size, or learn without pairs: --unpaired")
         check_shapes(clip.path, _shape(clip.index), _shape(other.index))
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)

@@ -25,8 +25,9 @@ ROUNDING = 1e-5
 STEPS = 4096  # of strength: what differs by less is equally strong
 NEAREST = 4  # frames that are looked at closely
 NEAR = 1.0  # pixels, from which a way there and back comes back
-# Of what a frame has of edges: at most .08 in frames of different clips, photos or lines, .38 and more in a photo and lines
-# of one clip that are up to 40 frames apart, .19 and more in a photo and a look. Plain pictures of few shapes: up to .23.
+# Of what a frame has of edges: at most .08 in frames of different clips, photos or lines, .38 and more in a photo and
+# lines of one clip that are up to 40 frames apart, .19 and more in a photo and a look. Plain pictures of few shapes,
+# which are easily mistaken for each other: up to .23.
 ENOUGH = 0.15
 # On three sets of a photo and a look the source lies 23.0, 26.2 and 16.7 dB from where it belongs if all flow moves it,
 # 22.8, 27.1 and 21.4 if nothing does, and 23.8, 28.0 and 18.4 with this.
@@ -128,7 +129,7 @@ def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _likeness(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the correlation of two pictures around each pixel, −1 to 1, and where the first has anything: (h, w) each."""
+    """Return the correlation of two pictures around each pixel, −1 to 1, and where the first is not flat: (h, w)."""
     one, other = first.astype(np.float32), second.astype(np.float32)
     mean, other_mean = blur(one, AROUND), blur(other, AROUND)
     together = blur(one * other, AROUND) - mean * other_mean
