@@ -138,9 +138,7 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
             context.note(text, "warning")
         elif len(clips) == 2 and _show_the_same(one, other):
             command = f"vidtrans make-dataset {one.path} --target {other.path} --preset matched"
-            text = (
-                f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines or labels, pairs"
-            )
+            text = f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines, pairs"
             context.note(f"{text} that are found teach much more, {command}")
     _note_sizes(clips, names, size, context)
 
