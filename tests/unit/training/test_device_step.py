@@ -101,6 +101,7 @@ def test_pairings_that_look_around_a_pixel_or_draw_are_augmented_by_the_loader(t
         "aligned",
         "colorize",
         "grade",
+        "matched",
         "model",
         "next-frame",
         "stack",
