@@ -73,7 +73,7 @@ def _stretches(numbers: list[int]) -> list[list[int]]:
 
 
 def find_matches(given: ClipSource, target: ClipSource, min_found: float, context: Context) -> dict[int, int]:
-    """Return, for the frames of ``target``, those of ``given`` in which ``min_found`` of what they show is found.
+    """Return, for the frames of ``target``, those of ``given`` in which ``min_found`` of their edges is found.
 
     Raises MediaError where no frame has one, or a clip cannot be read.
     """
@@ -94,7 +94,7 @@ def find_matches(given: ClipSource, target: ClipSource, min_found: float, contex
             found[number] = places[best.number]
         _go_on(context, done + 1, len(numbers), "finding pairs")
     if not found:
-        why = f"none of its frames shows what {given.path.name} shows: at most {most:.2f} of one is found there"
+        why = f"none of its frames shows what {given.path.name} shows: at most {most:.2f} of the edges of one are there"
         remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
         raise MediaError(str(target.path), why, remedy)
     if rest := len(numbers) - len(found):

@@ -2,7 +2,7 @@
 
 The edges of a frame are compared with those of every frame of the other clip, which tells which may show the same. The
 flow between the two edge pictures, each brought to equal shares of all levels, tells where each part of one is in the
-other, and how much of the picture is found there and back.
+other, and how much of the edges is found there and back.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Outlines:
 
 @dataclass(frozen=True)
 class Match:
-    """Frame ``number`` of the other clip shows the same. ``share``: of the picture that is found, 0 to 1."""
+    """Frame ``number`` of the other clip shows the same. ``share`` of the frame's edges found there, 0 to 1."""
 
     number: int
     share: float

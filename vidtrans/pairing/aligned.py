@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 from vidtrans.settings import setting
@@ -27,4 +28,4 @@ class Aligned(Pairing):
     deep = True
     has_tensor_form = True
     operators = PLAIN_OPERATORS
-    Settings = AlignedSettings
+    Settings: ClassVar[type] = AlignedSettings
