@@ -11,11 +11,12 @@ from clips import decode, write_clip, write_folder
 from panorama import panorama
 
 import vidtrans as api
-from vidtrans.data import building
+from vidtrans.data import building, match_search
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.matched_source import keep_apart
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
+from vidtrans.flow.matching import Match, Matcher, Outlines
 from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import read_picture
 
@@ -69,6 +70,39 @@ def test_a_build_that_is_made_again_has_the_same_pictures(capsys: pytest.Capture
     assert first == {path.name: path.read_bytes() for path in Path("d").rglob("*.png")}
     assert said_json(capsys, *MAKE, "--target", "night.mp4")["cached"]
     vidtrans(*MAKE, "--target", "night.mp4", "--set=pairing.min_found=0.9", expect=2)  # other pairs: not that dataset
+
+
+def test_a_search_that_was_stopped_goes_on_and_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+
+    class CountingMatcher(Matcher):
+        def __call__(self, frame: Outlines) -> Match:
+            searched.append(1)
+            return super().__call__(frame)
+
+    monkeypatch.setattr(match_search, "Matcher", CountingMatcher)
+    monkeypatch.setattr(match_search, "BLOCK", 5)
+    write_folder(Path("nights"), [255 - frame for frame in pan(range(4, 100, 10))])
+    stops = Stop()
+
+    def stop_at_seven(event: object) -> None:
+        if isinstance(event, Progress) and event.task == "finding pairs" and event.done == 7:
+            stops.request(130)
+
+    options = {"target": "nights", "preset": "matched", "settings": {"dataset": {"val_fraction": 0.0}}}
+    with pytest.raises(Interrupted):
+        api.make_dataset("day.mp4", "d", report=stop_at_seven, stop=stops, **options)
+    first = len(searched)
+    assert first in (7, 8)  # one may be under way
+    api.make_dataset("day.mp4", "d", **options)
+    assert len(searched) == first + 5  # of the second block; the first was saved
+    stricter = options | {"settings": {"dataset": {"val_fraction": 0.0}, "pairing": {"min_found": 0.2}}}
+    api.make_dataset("day.mp4", "e", **stricter)
+    assert len(searched) == first + 5
+    api.make_dataset("day.mp4", "f", cache_dir="other", **options)
+    names = ("d", "f")
+    made = [{path.name: path.read_bytes() for path in sorted(Path(f"{d}/day").glob("*.png"))} for d in names]
+    assert made[0] == made[1]
 
 
 def test_folders_steps_cuts_and_times_are_those_of_the_target(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,8 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
-from vidtrans.data.matched_source import MatchedSource, find_matches
+from vidtrans.data.match_search import MatchSearch
+from vidtrans.data.matched_source import MatchedSource
 from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
 from vidtrans.data.stack_guides import with_guides
 from vidtrans.errors import MediaError, UsageError
@@ -248,7 +249,8 @@ class DatasetSpec:
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
         target = ClipSource(self.target, other.index, other.survey, *span)
-        matches = find_matches(given, target, pairing.settings.min_found, context)
+        search = MatchSearch(given, target, (clip.digest, other.digest), context)
+        matches = search.find(pairing.settings.min_found)
         source = MatchedSource(self.target, other.index, other.survey, *span, given=given, matches=matches)
         return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.clips.sampling import MAX_SKIPPED, spread_numbers
+from vidtrans.clips.sampling import MAX_SKIPPED
 from vidtrans.data.dataset import Role
 from vidtrans.data.sources import ClipSource
-from vidtrans.errors import MediaError
-from vidtrans.events import Progress
 from vidtrans.files import base_name
-from vidtrans.flow.matching import SHORT_SIDE, Matcher, bring, outlines
-from vidtrans.session import Context
+from vidtrans.flow.matching import bring
 from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize
-
-FEW = 0.25  # of the target's frames: pairs that show too little of it
-MOST = 4000  # frames in which others are looked for; of a longer clip as many, spread evenly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,46 +64,3 @@ def _stretches(numbers: list[int]) -> list[list[int]]:
         else:
             groups.append([number])
     return groups
-
-
-def find_matches(given: ClipSource, target: ClipSource, min_found: float, context: Context) -> dict[int, int]:
-    """Return, for the frames of ``target``, those of ``given`` in which ``min_found`` of their edges is found.
-
-    Raises MediaError where no frame has one, or a clip cannot be read.
-    """
-    size = Size(short=SHORT_SIDE).of(target.index.width, target.index.height)
-    places = [given.first + n for n in spread_numbers(given.stop - given.first, MOST)]
-    seen = []
-    for number, picture in enumerate(_small(given, places, size)):
-        seen.append(outlines(picture, size))
-        _go_on(context, number + 1, len(places), f"looking at {given.path.name}")
-    match = Matcher(seen)
-    numbers = list(range(target.first, target.stop, target.every))
-    found: dict[int, int] = {}
-    most = 0.0
-    for done, (number, picture) in enumerate(zip(numbers, _small(target, numbers, size), strict=True)):
-        best = match(outlines(picture, size))
-        most = max(most, best.share)
-        if best.share >= min_found:
-            found[number] = places[best.number]
-        _go_on(context, done + 1, len(numbers), "finding pairs")
-    if not found:
-        why = f"none of its frames shows what {given.path.name} shows: at most {most:.2f} of the edges of one are there"
-        remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
-        raise MediaError(str(target.path), why, remedy)
-    if rest := len(numbers) - len(found):
-        text = f"{len(found)} of {len(numbers)} frames of {target.path.name} show what {given.path.name} shows"
-        if len(found) < FEW * len(numbers):
-            context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
-        else:
-            context.note(f"{text}; {rest} are left out")
-    return found
-
-
-def _small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
-    return (row[0] for row in source.pictures(numbers, Size(exact=size)))
-
-
-def _go_on(context: Context, done: int, total: int, task: str) -> None:
-    context.stop.check()
-    context.report(Progress(task, done, total))

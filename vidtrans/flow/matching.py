@@ -17,6 +17,7 @@ from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
 from vidtrans.settings import Size
 
+VERSION = 1  # of what is found, which is cached
 SHORT_SIDE = 128  # pixels, at which frames are compared
 SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
 COARSE = 5.0  # pixels, σ: edges that flow begins with

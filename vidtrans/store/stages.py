@@ -24,6 +24,7 @@ STAGES = Registry(
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
         "carry": Entry("vidtrans.store.stages:CarryStage", "where a clip's frames are in a painted key frame"),
+        "match": Entry("vidtrans.store.stages:MatchStage", "which frames of two clips show the same"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
@@ -118,6 +119,20 @@ class CarryStage(Stage):
     shot: list[int]  # first, stop
     key_frame: int
     onward: bool
+    method: int  # version
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class MatchStage(Stage):
+    """For each frame of a target the one of another clip that shows the same, and how much of it."""
+
+    name: ClassVar[str] = "match"
+    given: str  # content digest
+    target: str
+    given_span: list[int]  # first, stop
+    target_span: list[int]  # first, stop, step
+    size: list[int]  # width, height
     method: int  # version
     libraries: Table
 

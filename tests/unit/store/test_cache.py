@@ -35,6 +35,7 @@ from vidtrans.store.stages import (
     FilterStage,
     IndexStage,
     InferStage,
+    MatchStage,
     RenderStage,
     Stage,
     TrainStage,
@@ -66,6 +67,15 @@ EXAMPLES: dict[str, Stage] = {
     ),
     "carry": CarryStage(
         source="00", size=[960, 540], shot=[0, 90], key_frame=30, onward=True, method=1, libraries=LIBRARIES
+    ),
+    "match": MatchStage(
+        given="00",
+        target="11",
+        given_span=[0, 90],
+        target_span=[0, 60, 2],
+        size=[228, 128],
+        method=1,
+        libraries=LIBRARIES,
     ),
     "filter": FilterStage(source="00", graph="hflip", program="7.1", libraries=LIBRARIES),
     "infer": InferStage(
@@ -114,6 +124,7 @@ EXAMPLES: dict[str, Stage] = {
 GOLDEN = {
     "index": "0e8a83c04176f2c5",
     "carry": "494d0ade56b2fb4a",
+    "match": "e136c3fae1aac934",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
     "train": "8ac53fc4acf2dedc",

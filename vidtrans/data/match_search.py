@@ -1,0 +1,114 @@
+"""Search a clip for the frames that show what those of a target show, in blocks that are cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from vidtrans.clips.sampling import spread_numbers
+from vidtrans.data.sources import ClipSource
+from vidtrans.errors import MediaError
+from vidtrans.events import Progress
+from vidtrans.files import read_small_json, write_json
+from vidtrans.flow.matching import SHORT_SIDE, VERSION, Match, Matcher, Outlines, outlines
+from vidtrans.session import Context
+from vidtrans.settings import Size
+from vidtrans.store.chunks import ChunkStore
+from vidtrans.store.stages import MatchStage, media_libraries
+
+FEW = 0.25  # of the target's frames: pairs that show too little of it
+MOST = 4000  # frames in which others are looked for; of a longer clip as many, spread evenly
+BLOCK = 50  # frames of a target whose matches are stored at once: some seconds' work
+
+
+@dataclass(frozen=True)
+class MatchSearch:
+    """A search of ``given`` for what the frames of ``target`` show. ``digests``: of the content of both."""
+
+    given: ClipSource
+    target: ClipSource
+    digests: tuple[str, str]
+    context: Context = field(repr=False)
+
+    def find(self, min_found: float) -> dict[int, int]:
+        """Return, for the frames of the target, those of the other clip in which ``min_found`` of their edges is found.
+
+        Raises MediaError where no frame has one, or a clip cannot be read; Interrupted.
+        """
+        matches = dict(zip(self._numbers, self._matches(), strict=True))
+        found = {number: match.number for number, match in matches.items() if match.share >= min_found}
+        given, target = self.given.path.name, self.target.path.name
+        if not found:
+            most = max(match.share for match in matches.values())
+            why = f"none of its frames shows what {given} shows: at most {most:.2f} of the edges of one are there"
+            remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
+            raise MediaError(str(self.target.path), why, remedy)
+        if rest := len(matches) - len(found):
+            text = f"{len(found)} of {len(matches)} frames of {target} show what {given} shows"
+            if len(found) < FEW * len(matches):
+                self.context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
+            else:
+                self.context.note(f"{text}; {rest} are left out")
+        return found
+
+    def _matches(self) -> list[Match]:
+        """Return the best match of each frame of the target; what another run has found is read from the cache."""
+        blocks = [self._numbers[at : at + BLOCK] for at in range(0, len(self._numbers), BLOCK)]
+        if self.context.dry_run:
+            return [match for block in blocks for match in self._search(block)]
+        spans = [self.given.first, self.given.stop], [self.target.first, self.target.stop, self.target.every]
+        stage = MatchStage(*self.digests, *spans, list(self._size), VERSION, media_libraries())
+        entry = self.context.cache.entry(stage.name, stage.key)
+        found: list[Match] = []
+        with entry.locked(wait_for=f"another run that finds pairs in {self.target.path.name}"):
+            store = ChunkStore(entry, ".matches.json")
+            for number, block in enumerate(blocks):
+                if not store.is_done(number):
+                    table = {"matches": [[match.number, match.share] for match in self._search(block)]}
+                    with store.writing(number) as path:
+                        write_json(path, table)
+                found += [Match(n, share) for n, share in read_small_json(store.path(number))["matches"]]
+            entry.finish({"frames": len(found)})
+        return found
+
+    def _search(self, block: list[int]) -> Iterator[Match]:
+        for number, picture in zip(block, _small(self.target, block, self._size), strict=True):
+            match = self._matcher(outlines(picture, self._size))
+            yield Match(self._places[match.number], match.share)
+            done = (number - self.target.first) // self.target.every + 1
+            self._go_on("finding pairs", done, len(self._numbers))
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        """Return the (width, height) at which frames are compared."""
+        return Size(short=SHORT_SIDE).of(self.target.index.width, self.target.index.height)
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        """Return the frames of the target."""
+        return list(range(self.target.first, self.target.stop, self.target.every))
+
+    @cached_property
+    def _places(self) -> list[int]:
+        """Return the frames that are searched."""
+        return [self.given.first + n for n in spread_numbers(self.given.stop - self.given.first, MOST)]
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        """Read the clip that is searched: needed only where a match is not in the cache."""
+        seen: list[Outlines] = []
+        for number, picture in enumerate(_small(self.given, self._places, self._size)):
+            seen.append(outlines(picture, self._size))
+            self._go_on(f"looking at {self.given.path.name}", number + 1, len(self._places))
+        return Matcher(seen)
+
+    def _go_on(self, task: str, done: int, total: int) -> None:
+        self.context.stop.check()
+        self.context.report(Progress(task, done, total))
+
+
+def _small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    return (row[0] for row in source.pictures(numbers, Size(exact=size)))
