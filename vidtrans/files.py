@@ -8,7 +8,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +20,12 @@ from vidtrans.errors import MediaError, VidtransError
 
 PACKAGE = Path(__file__).parent  # what ships lies in it
 PARTIAL = ".partial"
-_PID_DIGITS = 10
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
+PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
+_MARK_LENGTH = 8 + 1 + 10
+_ABANDONED_S = (
+    86_400.0  # from when on what another host left half-written is nobody's: whether its process lives, only it knows
+)
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20
 _TOO_DEEP = "it is nested too deeply"
@@ -162,28 +169,41 @@ def _hidden_name(target: Path, stem: str, ending: str) -> str:
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return what stands before and after the number of a process in the name of ``partial_path``."""
+    """Return what stands before and after the mark of a process in the name of ``partial_path``."""
     suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]
-    return _hidden_name(target, stem, f".{'0' * _PID_DIGITS}{after}") + ".", after
+    return _hidden_name(target, stem, f".{'0' * _MARK_LENGTH}{after}") + ".", after
+
+
+def process_mark() -> str:
+    """Return what tells this process from all others that may write in the same folder, on other hosts too."""
+    return f"{HOST}-{os.getpid()}"
 
 
 def partial_path(target: Path) -> Path:
     """Return the hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
     before, after = _partial_name(target)
-    return target.with_name(f"{before}{os.getpid()}{after}")
+    return target.with_name(f"{before}{process_mark()}{after}")
 
 
 def remove_stale_partials(target: Path) -> None:
     """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
     before, after = _partial_name(target)
     for name in os.listdir(target.parent):
-        number = name[len(before) : -len(after)]
-        if name != f"{before}{number}{after}" or not number.isdecimal():
-            continue
-        if int(number) == os.getpid() or not _is_alive(int(number)):
+        mark = name[len(before) : -len(after)]
+        if name == f"{before}{mark}{after}" and re.fullmatch(PROCESS, mark) and _is_stale(target.with_name(name), mark):
             remove(target.with_name(name))
+
+
+def _is_stale(partial: Path, mark: str) -> bool:
+    """Return whether the process that writes a file is gone, or is this one."""
+    host, _, number = mark.partition("-")
+    if host == HOST:
+        return int(number) == os.getpid() or not _is_alive(int(number))
+    with suppress(OSError):
+        return time.time() - partial.stat().st_mtime > _ABANDONED_S
+    return False
 
 
 def _is_alive(pid: int) -> bool:

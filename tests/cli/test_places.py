@@ -87,7 +87,7 @@ def test_files_of_two_names_never_share_a_hidden_one(one: str, other: str) -> No
 def test_what_killed_runs_left_of_a_long_name_is_cleared_away(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     dead = 2**22 + 1  # no process has such a number on Linux
-    left = partial_path(target).name.replace(f".{os.getpid()}{files.PARTIAL}", f".{dead}{files.PARTIAL}")
+    left = partial_path(target).name.replace(f"-{os.getpid()}{files.PARTIAL}", f"-{dead}{files.PARTIAL}")
     (tmp_path / left).write_bytes(b"half")
     files.write_bytes(target, b"whole")
     assert [p.name for p in tmp_path.iterdir()] == [name]

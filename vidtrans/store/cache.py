@@ -19,7 +19,16 @@ from filelock import FileLock, Timeout
 
 from vidtrans.errors import VidtransError
 from vidtrans.events import NEVER, Note, Report, Stop
-from vidtrans.files import digest_file, digest_of, folder_bytes, read_small_json, remove, write_bytes, write_json
+from vidtrans.files import (
+    digest_file,
+    digest_of,
+    folder_bytes,
+    process_mark,
+    read_small_json,
+    remove,
+    write_bytes,
+    write_json,
+)
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.stages import STAGES
@@ -187,7 +196,7 @@ class CacheEntry:
         """
         for path in self._pins():
             _is_free(path)  # else they would pile up
-        lock = FileLock(self.folder / f"{PIN_PREFIX}{os.getpid()}-{time.monotonic_ns()}")
+        lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
         lock.acquire()
         return CachePin(self, lock)
 
@@ -247,7 +256,7 @@ class CacheEntry:
 
     def delete(self) -> bool:
         """Delete the entry unless a run uses it; return whether it was deleted."""
-        doomed = self.folder.with_name(f".{self.key}.{os.getpid()}.deleted")
+        doomed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
         try:
             with self.locked(wait_s=0):
                 if not all(map(_is_free, self._pins())):

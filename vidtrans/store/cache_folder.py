@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from vidtrans.errors import UsageError
+from vidtrans.files import PROCESS
 from vidtrans.store.digests import NAME as DIGESTS
 from vidtrans.store.stages import STAGES
 
@@ -15,7 +16,7 @@ KEY = re.compile("[0-9a-f]{64}")
 # What a cache holds beside the folders of its stages: files, and folders of JSON files.
 FILES = (TAG_FILE, DIGESTS)
 RECORDS = ("outputs", "resolved")
-PARTIAL_FILE = re.compile(r"\.(CACHEDIR|digests)\.[0-9]+\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
 KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
 
 

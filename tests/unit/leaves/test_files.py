@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,7 +103,8 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
 
 def partials(target: Path, *pids: object) -> None:
     for pid in pids:
-        target.with_name(f".{target.stem}.{pid}{files.PARTIAL}{target.suffix}").touch()
+        mark = pid if isinstance(pid, str) else f"{files.HOST}-{pid}"
+        target.with_name(f".{target.stem}.{mark}{files.PARTIAL}{target.suffix}").touch()
 
 
 def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
@@ -116,13 +118,13 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
     (tmp_path / f"mine.{files.PARTIAL}.mp4").touch()
     before = set(names(tmp_path))
     files.remove_stale_partials(target)
-    gone = {f".out.{pid}.partial.mp4" for pid in (dead.pid, os.getpid())}
+    gone = {f".out.{files.HOST}-{pid}.partial.mp4" for pid in (dead.pid, os.getpid())}
     assert before - set(names(tmp_path)) == gone
     assert living.poll() is None
     living.communicate(b"\n")
     assert living.returncode == 0
     files.remove_stale_partials(target)
-    assert f".out.{living.pid}.partial.mp4" not in names(tmp_path)
+    assert f".out.{files.HOST}-{living.pid}.partial.mp4" not in names(tmp_path)
 
 
 def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +135,19 @@ def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, mo
     monkeypatch.setattr(os, "kill", refused)
     partials(tmp_path / "out.mp4", 4_000_000)
     files.remove_stale_partials(tmp_path / "out.mp4")
-    assert names(tmp_path) == [".out.4000000.partial.mp4"]
+    assert names(tmp_path) == [f".out.{files.HOST}-4000000.partial.mp4"]
+
+
+def test_what_another_host_writes_is_left_alone_for_a_day(tmp_path: Path) -> None:
+    """Whether a process lives, only its own host knows, and numbers of dead ones here may be of living ones there."""
+    target, mark = tmp_path / "out.mp4", "0123abcd-4000000"
+    partials(target, mark)
+    files.remove_stale_partials(target)
+    assert names(tmp_path) == [f".out.{mark}.partial.mp4"]
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(tmp_path / f".out.{mark}.partial.mp4", (two_days_ago, two_days_ago))
+    files.remove_stale_partials(target)
+    assert names(tmp_path) == []
 
 
 # Folders

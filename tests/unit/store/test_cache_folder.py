@@ -68,7 +68,7 @@ def test_a_folder_with_nothing_but_what_vidtrans_writes_is_a_cache(
     assert said_json(capsys, "cache", "list", *common)["entries"] == []
     said(capsys, 0, "stylize", clip, *IDENTITY, "-o", "o.mp4", *common)
     tag = Path(name, "CACHEDIR.TAG")
-    tag.rename(tag.with_name(".CACHEDIR.0000000001.partial.TAG"))
+    tag.rename(tag.with_name(".CACHEDIR.00000000-1.partial.TAG"))
     Path(name, "render", f".{KEY}.1.deleted").mkdir()
     Path(name, "digests.jsonl").touch()
     assert said_json(capsys, "stylize", clip, *IDENTITY, "-o", "o.mp4", *common)["cached"] is True
