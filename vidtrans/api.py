@@ -42,9 +42,11 @@ from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import propagate as _propagate
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
+from vidtrans.pipeline import stylize_parts as _stylize_parts
 from vidtrans.pipeline import train as _train
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time
+from vidtrans.store.chunking import Part
 
 PathLike = str | Path
 Paths = PathLike | Sequence[PathLike]
@@ -149,18 +151,23 @@ def stylize(
     end: str | None = None,
     mask: PathLike | None = None,
     score: bool = False,
+    chunk: str | None = None,
+    join: bool = False,
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans stylize``: one video (picture, folder) and a model → the stylised video, with its sound.
 
     Of several models each paints what the one before it has painted.
-    ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``.
+    ``settings`` may say ``{"rendering": {"strength": "0: 0, 120: 1"}}``, and change the model's ``pairing``. ``chunk``:
+    of the clip only the part "3/8", into the cache; ``join``: the result of the parts, if none is missing.
     """
     recipe, models = render_recipe(preset, settings or {}), tuple(str(path) for path in _paths(model))
     request = requests.StylizeRequest(
         Path(video), models, _path(output), recipe, _time(start), _time(end), _path(mask), score
     )
+    if chunk or join:
+        return _stylize_parts.stylize_part(request, Part.parse(chunk) if chunk else None, Context(**options), join=join)
     return _stylize.stylize(request, Context(**options))
 
 

@@ -12,6 +12,7 @@ import torch
 from clips import scene
 
 from vidtrans.batch.executors import EXECUTORS
+from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.dataset import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
@@ -38,7 +39,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, FORMATS, EXPORTS)
+ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, JOB_FORMATS, FORMATS, EXPORTS)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [

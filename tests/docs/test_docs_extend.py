@@ -223,6 +223,12 @@ def test_an_export_format(do: Do) -> None:
     assert all((again[name] == tensor).all() for name, tensor in first.items())
 
 
+def test_a_job_format(do: Do) -> None:
+    [printed] = do("job-format")
+    assert printed["format"] == "make"
+    assert "clip-1:" in printed["job"]
+
+
 def test_a_codec(do: Do) -> None:
     [rendered] = do("codec")
     assert (rendered["codec"], rendered["depth"]) == ("prores-lt", 10)

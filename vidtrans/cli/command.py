@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vidtrans.session import Context
 
 Arguments = dict[str, Any]
+_ARGUMENTS = "vidtrans.arguments"  # in a click context's ``meta``
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,34 @@ def _recipe(function: str, flags: Flags, command: str | None, reads: str) -> Rec
     limits = (command, getattr(rendering_settings, reads)) if reads else ()
     merged: Recipe = getattr(recipe, function)(flags.preset, flags.tables, *limits)
     return merged
+
+
+class KeepsArguments(click.Command):
+    """A command that knows what it was called with, to print commands like itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments, and keep them."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def options_given(context: click.Context, *without: str) -> list[str]:
+    """Return the options of a ``KeepsArguments`` as they were written, ``without`` those of these parameters."""
+    by_flag = {flag: parameter for parameter in context.command.params for flag in parameter.opts}
+    found: list[str] = []
+    words = iter(context.meta[_ARGUMENTS])
+    for word in words:
+        flag, given, _ = word.partition("=") if word.startswith("--") else (word[:2], word[2:], "")
+        parameter = by_flag.get(flag)
+        if word == "--":
+            break
+        if not word.startswith("-") or parameter is None:
+            continue
+        takes_value = not (isinstance(parameter, click.Option) and parameter.is_flag)
+        whole = [word] if given or "=" in word or not takes_value else [word, next(words)]
+        if parameter.name not in without:
+            found += whole
+    return found
 
 
 def _take_flags(context: click.Context, arguments: Arguments, tables: Sequence[str]) -> Flags:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vidtrans.cli.command import Flags, command_options
+from vidtrans.cli.command import Flags, KeepsArguments, command_options, options_given
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import (
     CACHING,
@@ -28,8 +29,8 @@ from vidtrans.cli.options import (
     temporal_option,
     videos_argument,
 )
-from vidtrans.cli.types import FILE, FOLDERS, RegistryName
-from vidtrans.cli.words import render_text, show_batch
+from vidtrans.cli.types import FILE, FOLDERS, PART, RegistryName
+from vidtrans.cli.words import part_text, render_text, show_batch
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from vidtrans.requests import StylizeRequest
     from vidtrans.session import Context
     from vidtrans.settings import Time
+    from vidtrans.store.chunking import Part
 
 
-@click.command("stylize")
+@click.command("stylize", cls=KeepsArguments)
 @videos_argument
 @models_option(
     "A model file or name; 'identity' returns its input. Repeated, each paints what the one before it has painted. "
@@ -107,6 +109,23 @@ if TYPE_CHECKING:
 @end_option()
 @click.option("--score", is_flag=True, help="Measure flicker and save a plot next to the output: see 'evaluate'.")
 @batch_options
+@click.option(
+    "--chunk",
+    type=PART,
+    metavar="I/N",
+    help="Render one of N parts of the clip into the cache, or some, as 3-5/8: for job arrays.",
+)
+@click.option(
+    "--join",
+    is_flag=True,
+    help="Make the result of the parts. With --chunk: if that was the last one that was missing.",
+)
+@click.option(
+    "--print-jobs",
+    type=RegistryName("vidtrans.batch.farm:JOB_FORMATS", "job format"),
+    metavar="FORMAT",
+    help="Print the commands that do this on a farm, in parts (--jobs: at most so many of a clip), and do no more.",
+)
 @command_options(*CACHING, "device", "decoder", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
     videos: tuple[Path, ...],
@@ -116,6 +135,9 @@ def stylize(
     start: Time | None,
     end: Time | None,
     score: bool,
+    chunk: Part | None,
+    join: bool,
+    print_jobs: str | None,
     batch: BatchOptions,
     flags: Flags,
     context: Context,
@@ -132,6 +154,7 @@ def stylize(
     from vidtrans.config.recipe import render_recipe
     from vidtrans.pipeline import clip_list
     from vidtrans.pipeline.stylize_batch import requests_for, stylize_batch, stylize_one
+    from vidtrans.pipeline.stylize_parts import stylize_part
     from vidtrans.requests import StylizeRequest
 
     folder, is_list = output or Path(), videos[0].suffix.lower() == clip_list.SUFFIX
@@ -146,11 +169,62 @@ def stylize(
     else:
         requests = requests_for(videos, template, context, folder)
         if len(requests) == 1 and not batch.is_partial:
-            table = stylize_one(replace(requests[0], output=_output_of(requests[0], output)), batch, context)
-            console.result(table, render_text(table))
-            return 0
+            requests = [replace(requests[0], output=_output_of(requests[0], output))]
+    if print_jobs:
+        return _print_jobs(requests, folder, print_jobs, batch, context, console)
+    if chunk or join:
+        table = stylize_part(_only_one(requests, batch), chunk, context, join=join)
+        console.result(table, part_text(table))
+        return 0
+    if len(requests) == 1 and not (is_list or batch.is_partial):
+        table = stylize_one(requests[0], batch, context)
+        console.result(table, render_text(table))
+        return 0
     outcomes, summary = stylize_batch(requests, folder, batch, context)
     return show_batch(console, outcomes, summary, {"output": str(folder)})
+
+
+def _only_one(requests: Sequence[StylizeRequest], batch: BatchOptions) -> StylizeRequest:
+    """Return the request whose parts are rendered. Raises UsageError."""
+    if len(requests) != 1 or batch.is_partial:
+        raise UsageError("--chunk, --join", "they are for one clip", "name one, or divide several with --shard I/N")
+    if batch.jobs or batch.executor != "auto":
+        raise UsageError("--chunk, --join", "this process renders a part", "leave --jobs and --executor out")
+    return requests[0]
+
+
+def _print_jobs(
+    requests: Sequence[StylizeRequest],
+    folder: Path,
+    job_format: str,
+    batch: BatchOptions,
+    context: Context,
+    console: Console,
+) -> int:
+    """Print the commands that render clips on a farm."""
+    from vidtrans.batch.inputs import parse_shard
+    from vidtrans.pipeline.print_jobs import print_jobs
+    from vidtrans.pipeline.stylize_batch import default_output_of, place_results
+
+    click_context = click.get_current_context()
+    if click_context.params["videos"][0].suffix.lower() == ".toml":
+        why = "the clips of a list have options of their own"
+        raise UsageError("--print-jobs", why, "name the clips whose options are the same, and print a job for these")
+    if len(requests) == 1 and not batch.is_partial:
+        placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
+    else:
+        placed = place_results(requests, folder)
+    if batch.shard:
+        number, count = parse_shard(batch.shard)
+        placed = placed[number - 1 :: count]
+    own = ("videos", "output", "print_jobs", "chunk", "join", "jobs", "executor", "shard", "retry", "halt", "as_json")
+    command = ("vidtrans", "stylize", *options_given(click_context, *own))
+    table = print_jobs(placed, job_format, command, batch.jobs, context)
+    if console.as_json:
+        console.result(table, "")
+    else:
+        console.text(table["job"])
+    return 0
 
 
 def _output_of(request: StylizeRequest, output: Path | None) -> Path | None:

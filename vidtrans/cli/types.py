@@ -32,6 +32,17 @@ class _AnyPath(click.Path):
         return path
 
 
+class _PartOfClip(click.ParamType):
+    """A part of a clip, as in 3/8 or 3-5/8; "" is none."""
+
+    name = "part"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        from vidtrans.store.chunking import Part
+
+        return (Part.parse(value) if value else None) if isinstance(value, str) else value
+
+
 class _TimeOnClip(click.ParamType):
     """A time on a clip; "" is none."""
 
@@ -103,5 +114,5 @@ def _preset_names() -> list[str]:
     return preset_names()
 
 
-FILE, TIME = _AnyPath(), _TimeOnClip()
+FILE, TIME, PART = _AnyPath(), _TimeOnClip(), _PartOfClip()
 MODEL, PRESET = FileOrName("model", _model_names), FileOrName("preset", _preset_names)

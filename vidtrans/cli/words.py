@@ -31,6 +31,15 @@ def render_text(table: Table) -> str:
     return text
 
 
+def part_text(table: Table) -> str:
+    """Return what is said of a part of a clip, or of the parts that were joined."""
+    if "part" not in table or "chunks_missing" not in table or table.get("dry_run"):
+        return render_text(table)
+    left = table["chunks_missing"]
+    missing = f"{count(left, 'chunk')} of the clip {'is' if left == 1 else 'are'} missing" if left else "join them"
+    return f"{table['output']}, part {table['part']}: {count(table['frames'], 'frame')}{timing(table)}; {missing}"
+
+
 def sheet_text(table: Table) -> str:
     """Return what is said of a sheet, a grid or a comparison."""
     if table.get("dry_run"):

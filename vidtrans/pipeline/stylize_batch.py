@@ -69,6 +69,15 @@ def default_output_of(request: StylizeRequest) -> Path:
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
+    items = []
+    for request in place_results(requests, folder):
+        assert request.output is not None
+        items.append(_item(replace(request, in_batch=True), request.output))
+    return items
+
+
+def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
+    """Return the requests with a place for each result in ``folder`` that no other has. Raises UsageError."""
     check_folder(folder)
     endings = [default_ending(r.video, r.models, _encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
@@ -76,7 +85,6 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
     sources = [request.video for request in requests]
     taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
-    items: list[Item] = []
     seen: set[Path] = set()
     for request, place in zip(requests, places, strict=True):
         if place.resolve() in taken:  # no clip's result may be another's source
@@ -84,8 +92,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
         if place in seen:
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
         seen.add(place)
-        items.append(_item(replace(request, output=place, in_batch=True), place))
-    return items
+    return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 
 def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:

@@ -105,8 +105,8 @@ def _rank(entry: CacheEntry) -> int:
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
         return 4 if unfinished else 3  # a stopped run goes on from it, and a finished one with more steps
-    if entry.stage == "index":
-        return 2  # small, and it costs the reading of a clip
+    if entry.stage in ("index", "parts"):
+        return 2  # small, and it costs the reading of a clip, or others go by it
     return 1 if unfinished else 0
 
 

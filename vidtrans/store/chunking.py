@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from vidtrans.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,43 @@ def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) ->
         for at in range(a, b, length):
             chunks.append(Chunk(len(chunks), at, min(at + length, b), a, b))
     return chunks
+
+
+@dataclass(frozen=True)
+class Part:
+    """The parts ``first`` … ``last`` of ``count`` in which a clip is rendered, numbered from 1. Raises UsageError."""
+
+    first: int
+    last: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last <= self.count:
+            raise UsageError(f"--chunk {self}", "no part of a whole", "write 1/8, 2/8 … 8/8, or 3-5/8 for several")
+
+    def __str__(self) -> str:
+        return f"{self.first}{'' if self.first == self.last else f'-{self.last}'}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Return the part that ``3/8`` or ``3-5/8`` names."""
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([0-9]{1,6})", text.strip())
+        first, last, count = (int(match[1]), int(match[2] or match[1]), int(match[3])) if match else (0, 0, 0)
+        try:
+            return cls(first, last, count)
+        except UsageError as error:
+            error.what = f"--chunk {text}"
+            raise
+
+    def of(self, chunks: Sequence[Chunk], *, whole_shots: bool) -> list[Chunk]:
+        """Return its chunks, neighbours, of all those of a clip: about as many frames as each other part has.
+
+        Each chunk is in one part, whichever are rendered already. ``whole_shots``: a shot is in one part.
+        """
+        base, total = chunks[0].first, chunks[-1].stop - chunks[0].first
+        begins = (chunk.shot_first if whole_shots else chunk.first for chunk in chunks)
+        numbers = ((begin - base) * self.count // total + 1 for begin in begins)
+        return [chunk for chunk, number in zip(chunks, numbers, strict=True) if self.first <= number <= self.last]
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:

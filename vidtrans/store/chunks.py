@@ -34,6 +34,10 @@ class ChunkStore:
             self._checked[number] = self._verify(number)
         return self._checked[number]
 
+    def is_written(self, number: int) -> bool:
+        """Return whether the chunk is there; whether it is undamaged, ``is_done`` says."""
+        return self._digest_path(number).is_file()
+
     def _verify(self, number: int) -> bool:
         try:
             wanted = read_small_json(self._digest_path(number))["sha256"]

@@ -28,6 +28,7 @@ STAGES = Registry(
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
+        "parts": Entry("vidtrans.store.stages:PartsStage", "what all who render parts of a result have in common"),
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and where to go on"),
     },
 )
@@ -207,6 +208,14 @@ class RenderStage(Stage):
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate, depth, alpha
     libraries: Table
+
+
+@dataclass(frozen=True)
+class PartsStage(Stage):
+    """The terms on which hosts render parts of one result."""
+
+    name: ClassVar[str] = "parts"
+    output: str  # relative to the folder that the cache lies in
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from vidtrans.store.stages import (
     IndexStage,
     InferStage,
     MatchStage,
+    PartsStage,
     RenderStage,
     Stage,
     TrainStage,
@@ -103,6 +104,7 @@ EXAMPLES: dict[str, Stage] = {
         picture={"width": "456"},
         libraries=LIBRARIES,
     ),
+    "parts": PartsStage(output="renders/a.mp4"),
     "dream": DreamStage(
         seed={"source": "00", "frames": [0, 1]},
         models=[{"digest": "11", "pairing": {"name": "next-frame"}}],
@@ -130,6 +132,7 @@ GOLDEN = {
     "train": "8ac53fc4acf2dedc",
     "infer": "52201c350e9cee2a",
     "render": "69fa1245cfbc93ac",
+    "parts": "8a25ab19fef34ced",
     "dream": "58dac500dcd73b27",
 }
 

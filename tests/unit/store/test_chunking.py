@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.store.chunking import Chunk, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.errors import UsageError
+from vidtrans.store.chunking import Chunk, Part, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=150)
 
@@ -117,3 +118,37 @@ def test_a_clip_of_two_shots_by_hand() -> None:
 @pytest.mark.parametrize("length", [1, 1000])
 def test_nothing_to_render_is_no_chunks(length: int) -> None:
     assert cut_into_chunks(7, 7, [0], length) == []
+
+
+@repeatable
+@given(clips(), st.integers(1, 12), st.booleans())
+def test_each_chunk_is_in_one_part_and_parts_are_about_as_long(
+    clip: tuple[int, int, list[int], int], count: int, whole_shots: bool
+) -> None:
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length)
+    parts = [Part(n, n, count).of(chunks, whole_shots=whole_shots) for n in range(1, count + 1)]
+    assert [chunk for part in parts for chunk in part] == chunks
+    assert Part(1, count, count).of(chunks, whole_shots=whole_shots) == chunks
+    if count > 2:
+        assert Part(2, count - 1, count).of(chunks, whole_shots=whole_shots) == [*chain(*parts[1:-1])]
+    if whole_shots:
+        ends = [part[-1] for part in parts if part]
+        assert all(chunk.stop == chunk.shot_stop for chunk in ends)
+    else:
+        longest = max(chunk.stop - chunk.first for chunk in chunks)
+        assert all(abs(sum(c.stop - c.first for c in part) - (stop - first) / count) < longest + 1 for part in parts)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "0/8", "9/8", "3-2/8", "3-9/8", "-3/8", "a/8", "3/0", "1-1-1/8", "1/9999999"]
+)
+def test_what_is_no_part_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no part of a whole"):
+        Part.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1/1", "3/8", "3-5/8"])
+def test_a_part_is_written_as_it_is_read(text: str) -> None:
+    assert str(Part.parse(text)) == text
+    assert Part.parse("4-4/8") == Part.parse(" 4/8 ")

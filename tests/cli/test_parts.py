@@ -1,0 +1,201 @@
+"""``stylize --chunk`` and ``--join``: parts of a clip by processes that share nothing but a cache."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import refuse, said, said_json, vidtrans
+from clips import moving_frames, write_clip
+from directed_clip import lossless
+
+import vidtrans as api
+from vidtrans.errors import UsageError, VidtransError
+from vidtrans.rendering import agreement
+
+CLIP, FRAMES = Path("clip.mp4"), 40
+IDENTITY = ("--model", "identity")
+SMALL = ("--set", "rendering.chunk_frames=6")
+RENDER = ("stylize", CLIP, *IDENTITY, "-o", "out.mp4", *SMALL)
+
+
+@pytest.fixture(autouse=True)
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(CLIP, moving_frames(FRAMES))
+
+
+def whole(*options: object) -> bytes:
+    vidtrans(*RENDER[:4], "-o", "whole.mp4", *SMALL, "--cache-dir", "elsewhere", *options)
+    return Path("whole.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("temporal", ["window", "causal", "off"])
+def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(
+    temporal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lossless(Path("cut.mkv"), [*moving_frames(14), *[255 - frame for frame in moving_frames(23)]])
+    render = ("stylize", "cut.mkv", *IDENTITY, "-o", "out.mp4", "--temporal", temporal, *SMALL)
+    tables = [said_json(capsys, *render, "--chunk", f"{n}/3") for n in (3, 1, 2)]
+    assert sum(table["frames"] for table in tables) == said_json(capsys, "probe", "cut.mkv")["frames"]
+    assert [table["chunks_missing"] for table in tables][-1] == 0
+    joined = said_json(capsys, *render, "--join")
+    assert (joined["frames_inferred"], joined["frames_encoded"]) == (0, 0)
+    vidtrans(*render[:4], "-o", "whole.mp4", "--temporal", temporal, *SMALL, "--cache-dir", "elsewhere")
+    assert Path("out.mp4").read_bytes() == Path("whole.mp4").read_bytes()
+    assert said_json(capsys, *render, "--join")["cached"]
+    assert said_json(capsys, *render, "--chunk", "2/3")["cached"]
+
+
+def test_what_is_missing_is_said_and_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*RENDER, "--chunk", "2/3")
+    error = refuse(capsys, 1, *RENDER, "--join")
+    assert "frames 0–17, 30–39 of 40 are not rendered" in error
+    assert "--chunk" in error
+    assert not Path("out.mp4").exists()
+
+
+def test_the_part_that_ends_last_joins_all(capsys: pytest.CaptureFixture[str]) -> None:
+    words = said(capsys, 0, *RENDER, "--chunk", "2-3/3", "--join")
+    assert "part 2-3/3: 22 frames" in words
+    assert "3 chunks of the clip are missing" in words
+    assert not Path("out.mp4").exists()
+    table = said_json(capsys, *RENDER, "--chunk", "1/3", "--join")
+    assert (table["frames"], table["frames_encoded"], table["part"]) == (40, 18, "1/3")
+    assert Path("out.mp4").read_bytes() == whole()
+
+
+def test_a_part_that_was_rendered_is_not_rendered_again(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    again = said_json(capsys, *RENDER, "--chunk", "1/2")
+    assert (again["cached"], again["frames_encoded"]) == (True, 0)
+    some = said_json(capsys, *RENDER, "--chunk", "1/4")  # another division goes on from it
+    assert (some["cached"], some["frames"]) == (True, 12)
+
+
+def test_a_damaged_part_is_found_when_the_parts_are_joined(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*RENDER, "--chunk", "1-2/2")
+    chunk = next(Path(".vidtrans/render").rglob("chunk-000001.*[!n]"))
+    chunk.write_bytes(b"damaged")
+    assert "frames 6–11 of 40 are not rendered" in said(capsys, 1, *RENDER, "--join")
+    vidtrans(*RENDER, "--chunk", "1/2", "--join")
+    assert Path("out.mp4").read_bytes() == whole()
+
+
+def test_more_parts_than_chunks_leave_some_without_work(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = [said_json(capsys, *RENDER, "--chunk", f"{n}/20") for n in range(1, 21)]
+    assert sum(table["frames"] for table in tables) == FRAMES
+    assert 0 in [table["frames"] for table in tables]
+    vidtrans(*RENDER, "--join")
+
+
+def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.CaptureFixture[str]) -> None:
+    def start(*options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "vidtrans", *map(str, RENDER), *options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    for both in (("--chunk", "1/2", "--join"), ("--chunk", "2/2", "--join")), (("--join",), ("--join",)):
+        running = [start(*options) for options in both]
+        assert [process.wait() for process in running] == [0, 0]
+    assert Path("out.mp4").read_bytes() == whole()
+    left = [p.name for p in Path().rglob("*") if ".partial" in p.name or ".replaced" in p.name]
+    assert left == []
+
+
+CHANGES: dict[str, Any] = {
+    "threads": {"threads": "64"},
+    "av": {"av": "1.0"},
+    "processor": {"processor": "ABACUS"},
+    "device": {"device": "cuda"},
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_worker_that_differs_is_refused_by_name(
+    key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    terms = agreement.Agreement.terms
+    monkeypatch.setattr(agreement.Agreement, "terms", lambda self: terms(self) | CHANGES[key])
+    error = refuse(capsys, 2, *RENDER, "--chunk", "2/2")
+    assert f"with {key} " in error
+    assert f"here it is {CHANGES[key][key]}" in error
+    assert "--overwrite" in error
+    vidtrans(*RENDER, "--chunk", "2/2", "--overwrite")
+
+
+def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    assert "with other options" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--strength", "0.5")
+    write_clip(CLIP, moving_frames(FRAMES)[::-1])
+    assert "with another source" in refuse(capsys, 2, *RENDER, "--chunk", "2/2")
+    vidtrans(*RENDER, "--chunk", "1-2/2", "--join", "--overwrite")
+    write_clip(CLIP, moving_frames(FRAMES))
+    vidtrans(*RENDER, "--chunk", "1-2/2", "--join", "--overwrite")  # a joined result binds nobody
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--chunk", "4/3"), "no part of a whole"),
+        (("--chunk", "1/2", "--jobs", "2"), "this process renders a part"),
+        (("--chunk", "1/2", "--draft", "2"), "measured over the whole clip"),
+        (("--chunk", "1/2", "--score"), "measured over the whole clip"),
+        (("--join", "--shard", "1/2"), "they are for one clip"),
+    ],
+)
+def test_what_has_no_parts_is_refused(options: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert why in refuse(capsys, 2, *RENDER, *options)
+
+
+def test_a_dry_run_of_a_part_tells_its_share(capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, *RENDER, "--chunk", "2/3", "--dry-run")
+    assert (table["frames"], table["dry_run"], table["part"]) == (12, True, "2/3")
+    assert "would render" in said(capsys, 0, *RENDER, "--chunk", "2/3", "--dry-run")
+    assert not Path(".vidtrans").exists()
+
+
+def test_the_python_api_renders_parts() -> None:
+    settings = {"rendering": {"chunk_frames": 6}}
+    with pytest.raises(VidtransError, match="are not rendered"):
+        api.stylize(CLIP, "identity", "out.mp4", join=True, settings=settings)
+    with pytest.raises(UsageError, match="no part"):
+        api.stylize(CLIP, "identity", "out.mp4", chunk="2", settings=settings)
+    api.stylize(CLIP, "identity", "out.mp4", chunk="1/2", settings=settings)
+    assert api.stylize(CLIP, "identity", "out.mp4", chunk="2/2", join=True, settings=settings)["frames"] == FRAMES
+
+
+def test_printed_commands_render_clips_with_the_options_that_were_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("clips").mkdir()
+    for name in ("a b.mp4", "c.mp4"):
+        write_clip(Path("clips", name), moving_frames(14))
+    monkeypatch.setenv("VIDTRANS_STYLIZE_STRENGTH", "0.5")
+    options = ("--model=identity", *SMALL, "--codec", "ffv1", "--jobs", "2", "-q")
+    capsys.readouterr()
+    vidtrans("stylize", "clips", *options, "-o", "renders/", "--print-jobs", "commands")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert not Path("renders").exists()
+    for line in lines:
+        assert "VIDTRANS_STYLIZE_STRENGTH=0.5" in line
+        assert "--print-jobs" not in line
+        assert "--jobs" not in line
+        _, _, command = line.partition(" vidtrans ")
+        vidtrans(*shlex.split(command))
+    assert sorted(path.name for path in Path("renders").iterdir()) == ["a b.identity.mkv", "c.identity.mkv"]
+    assert said_json(capsys, "stylize", "clips/c.mp4", *options[:-3], "-o", "renders/c.identity.mkv")["cached"]
+
+
+def test_a_printed_job_is_one_object_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    table = said_json(capsys, *RENDER, "--print-jobs", "openjd", "--jobs", "3")
+    assert (table["format"], table["clips"], table["parts"]) == ("openjd", 1, 3)
+    assert "specificationVersion" in table["job"]
+    Path("list.toml").write_text('[[clips]]\nsource = "clip.mp4"\nmodel = "identity"\n')
+    assert "--print-jobs" in refuse(capsys, 2, "stylize", "list.toml", "--print-jobs", "json")
+    assert "did you mean 'slurm'" in refuse(capsys, 2, *RENDER, "--print-jobs", "slrum")

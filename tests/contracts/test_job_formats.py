@@ -1,0 +1,114 @@
+"""What every job format keeps: whatever names are called, what a queue runs is what was meant."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from openjd.model import decode_job_template
+
+from vidtrans.batch.farm import JOB_FORMATS
+from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.farm.openjd import MAX_CLIPS
+from vidtrans.errors import UsageError
+
+HOSTILE = 'it\'s $HOME `x` "q" & café; #1.mp4'
+COMMAND = ("vidtrans", "stylize", "--model", "a b", HOSTILE, "-o", "out.mp4")
+DIVIDED, WHOLE = ClipTasks(HOSTILE, "out.mp4", 3, COMMAND), ClipTasks("b.mp4", "b.x.mp4", 1, ("vidtrans", "b.mp4"))
+JOB = FarmJob("night", Path("/a folder/ü"), {"OMP_NUM_THREADS": "2", "VIDTRANS_SEED": "it's 3"}, [DIVIDED, WHOLE])
+LINE = "cd '/a folder/ü' && OMP_NUM_THREADS=2 "
+
+
+def written(name: str, job: FarmJob = JOB) -> str:
+    text: str = JOB_FORMATS.load(name)(job)
+    return text
+
+
+@pytest.mark.parametrize("name", JOB_FORMATS)
+def test_hostile_names_folder_and_environment_are_in_the_text(name: str) -> None:
+    text = written(name)
+    plain = text if name in ("slurm", "commands") else text.encode().decode("unicode_escape", "ignore")
+    assert "OMP_NUM_THREADS" in plain
+    assert "--join" in plain
+    assert text == written(name)
+    assert text.strip() == text
+
+
+@pytest.mark.parametrize("name", JOB_FORMATS)
+def test_a_clip_of_one_part_has_nothing_to_join(name: str) -> None:
+    text = written(name, FarmJob("night", Path("/x"), {}, [WHOLE]))
+    assert "--join" not in text
+    assert "--chunk" not in text
+
+
+def arguments(line: str) -> list[str]:
+    """What a shell makes of a line, but for variables."""
+    assert line.startswith(LINE), line
+    words = shlex.split(line.removeprefix(LINE))
+    assert words[0] == "VIDTRANS_SEED=it's 3"
+    return words[1:]
+
+
+def test_commands_are_lines_for_a_shell_each_of_which_may_be_the_last() -> None:
+    lines = written("commands").splitlines()
+    parts = [[*COMMAND, "--chunk", f"{n}/3", "--join"] for n in (1, 2, 3)]
+    assert [arguments(line) for line in lines] == [*parts, ["vidtrans", "b.mp4"]]
+
+
+def test_slurm_submits_an_array_and_a_join_that_depends_on_it() -> None:
+    text = written("slurm")
+    lines = [line for line in text.splitlines() if line.startswith("cd ")]
+    wanted = [[*COMMAND, "--chunk", "$SLURM_ARRAY_TASK_ID/3"], [*COMMAND, "--join"], ["vidtrans", "b.mp4"]]
+    assert list(map(arguments, lines)) == wanted
+    submissions = [shlex.split(line.split("<<")[0]) for line in text.splitlines() if "sbatch " in line and "<<" in line]
+    assert [("--array=1-3" in words, "--dependency=afterok:$parts" in words) for words in submissions] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert all("--chdir=/a folder/ü" in words for words in submissions)
+    title = FarmJob("night", Path("/x"), {}, [ClipTasks("a\nrm -rf x", "o", 1, ("vidtrans",))])
+    assert "\nrm" not in written("slurm", title)
+
+
+def test_an_openjd_template_is_valid_and_joins_when_all_parts_are_done() -> None:
+    template = json.loads(written("openjd"))
+    job = decode_job_template(template=template, supported_extensions=["TASK_CHUNKING"])
+    render, join, whole = job.steps
+    assert render.parameterSpace is not None
+    assert join.dependencies is not None
+    assert [d.dependsOn for d in join.dependencies] == [render.name]
+    assert whole.parameterSpace is None
+    scripts = [step["script"]["embeddedFiles"][0]["data"].strip() for step in template["steps"]]
+    wanted = [[*COMMAND, "--chunk", "{{Task.Param.Part}}/3"], [*COMMAND, "--join"], ["vidtrans", "b.mp4"]]
+    assert list(map(arguments, scripts)) == wanted
+
+
+def test_what_an_openjd_template_cannot_say_is_refused() -> None:
+    with pytest.raises(UsageError, match="is a variable there"):
+        written("openjd", FarmJob("n", Path("/x"), {}, [ClipTasks("{{a}}", "o", 1, ("vidtrans", "{{a}}"))]))
+    with pytest.raises(UsageError, match="--shard"):
+        written("openjd", FarmJob("n", Path("/x"), {}, [WHOLE] * (MAX_CLIPS + 1)))
+    many = json.loads(written("openjd", FarmJob("n" * 200, Path("/x"), {}, [ClipTasks("a", "o" * 90, 2, ("v",))] * 50)))
+    decode_job_template(template=many, supported_extensions=["TASK_CHUNKING"])
+
+
+def test_json_has_commands_as_lists() -> None:
+    table = json.loads(written("json"))
+    first, second = table["clips"]
+    assert first["part"] == [*COMMAND, "--chunk", "{part}/3"]
+    assert first["join"] == [*COMMAND, "--join"]
+    assert (second["command"], second["part"], second["join"]) == (["vidtrans", "b.mp4"], None, None)
+    assert table["environment"] == dict(JOB.environment)
+    assert table["folder"] == str(JOB.folder)
+
+
+def test_a_flamenco_job_type_has_each_clip_with_its_lines() -> None:
+    text = written("flamenco")
+    clips = json.loads(text.split("const CLIPS = ")[1].split(";\n\nfunction")[0])
+    assert list(map(arguments, clips[0]["parts"])) == [[*COMMAND, "--chunk", f"{n}/3"] for n in (1, 2, 3)]
+    assert arguments(clips[0]["join"]) == [*COMMAND, "--join"]
+    assert clips[1]["join"] is None
+    assert text.count("{") == text.count("}")

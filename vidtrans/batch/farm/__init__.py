@@ -1,0 +1,19 @@
+"""Jobs for the queues of a farm: the commands that render clips in parts, written as each queue reads them.
+
+A format is a function that takes a ``FarmJob`` and returns the text of a file.
+"""
+
+from __future__ import annotations
+
+from vidtrans.registry import Entry, Registry
+
+JOB_FORMATS = Registry(
+    "job format",
+    {
+        "commands": Entry("vidtrans.batch.farm.commands:write_commands", "a command a line: xargs, OpenCue's cuecmd"),
+        "json": Entry("vidtrans.batch.farm.json_job:write_json_job", "clips, parts and commands, for a program"),
+        "openjd": Entry("vidtrans.batch.farm.openjd:write_openjd", "an Open Job Description template: Deadline Cloud"),
+        "slurm": Entry("vidtrans.batch.farm.slurm:write_slurm", "a script that submits a job array for each clip"),
+        "flamenco": Entry("vidtrans.batch.farm.flamenco:write_flamenco", "a job type of Flamenco 3"),
+    },
+)

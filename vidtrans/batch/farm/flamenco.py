@@ -1,0 +1,57 @@
+"""A job type for Flamenco 3: a script that the manager finds in its ``scripts`` folder, and compiles to tasks.
+
+Its clips and commands are part of it: submit it once, without settings.
+"""
+
+from __future__ import annotations
+
+import json
+
+from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.settings import Table
+
+SCRIPT = """\
+// Save it as scripts/NAME.js beside the Flamenco Manager, and submit a job of this type.
+const JOB_TYPE = {
+  label: %(label)s,
+  description: "Clips that vidtrans renders in parts and joins",
+  settings: [],
+};
+
+const CLIPS = %(clips)s;
+
+function compileJob(job) {
+  for (const clip of CLIPS) {
+    const parts = clip.parts.map((line, at) => addTask(job, `${clip.name} ${at + 1}/${clip.parts.length}`, line, []));
+    if (clip.join !== null) {
+      addTask(job, `${clip.name} join`, clip.join, parts);
+    }
+  }
+}
+
+function addTask(job, name, line, after) {
+  const task = author.Task(name, "misc");
+  task.addCommand(author.Command("exec", { exe: "bash", args: ["-c", line] }));
+  for (const other of after) {
+    task.addDependency(other);
+  }
+  job.addTask(task);
+  return task;
+}"""
+
+
+def write_flamenco(job: FarmJob) -> str:
+    """Return the script."""
+    clips = json.dumps([_clip(job, clip) for clip in job.clips], indent=2)
+    return SCRIPT % {"label": json.dumps(job.name), "clips": clips}
+
+
+def _clip(job: FarmJob, clip: ClipTasks) -> Table:
+    if not clip.is_divided:
+        return {"name": clip.output, "parts": [job.shell_line(clip.command)], "join": None}
+    commands = [clip.part_command(str(part)) for part in range(1, clip.parts + 1)]
+    return {
+        "name": clip.output,
+        "parts": list(map(job.shell_line, commands)),
+        "join": job.shell_line(clip.join_command),
+    }

@@ -1,0 +1,50 @@
+"""What is to be rendered on a farm: of each clip its parts, and the commands that render and join them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ClipTasks:
+    """A clip in so many ``parts``. ``command`` renders it whole; 1 part: that is all that there is to do."""
+
+    source: str
+    output: str
+    parts: int
+    command: tuple[str, ...]
+
+    @property
+    def is_divided(self) -> bool:
+        """Return whether it has parts that are to be joined."""
+        return self.parts > 1
+
+    def part_command(self, part: str, *, join: bool = False) -> list[str]:
+        """Return the command that renders a part: ``3``, ``3-5``, or a variable of the queue's that stands for one.
+
+        ``join``: whichever part ends last joins them.
+        """
+        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join"] if join else [])]
+
+    @property
+    def join_command(self) -> list[str]:
+        """Return the command that joins the parts, and fails where one is missing."""
+        return [*self.command, "--join"]
+
+
+@dataclass(frozen=True)
+class FarmJob:
+    """Clips to be rendered, by commands that run in a ``folder`` with the variables of ``environment``."""
+
+    name: str
+    folder: Path
+    environment: Mapping[str, str]
+    clips: Sequence[ClipTasks]
+
+    def shell_line(self, command: Sequence[str]) -> str:
+        """Return a command as a line for a shell, in the folder and with the environment."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"

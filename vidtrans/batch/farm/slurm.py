@@ -1,0 +1,35 @@
+"""A script that submits to Slurm: for each clip an array of its parts, and a job that joins them when all are done."""
+
+from __future__ import annotations
+
+import shlex
+
+from vidtrans.batch.farm.job import ClipTasks, FarmJob
+
+HEAD = """\
+#!/bin/bash
+# Run it where sbatch is. Options for sbatch may follow: bash THIS --partition=render --mem=8G
+set -euo pipefail
+"""
+
+
+def write_slurm(job: FarmJob) -> str:
+    """Return the script. It prints the number of each job that it submits."""
+    return "\n".join([HEAD, *(_submit(job, clip, number) for number, clip in enumerate(job.clips, 1))]).rstrip()
+
+
+def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
+    name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
+    if not clip.is_divided:
+        return f"{title}\n{_sbatch(job, name, job.shell_line(clip.command))}\n"
+    part = f'{job.shell_line(clip.command)} --chunk "$SLURM_ARRAY_TASK_ID/{clip.parts}"'
+    parts = _sbatch(job, name, part, f"--array=1-{clip.parts}")
+    after = "--dependency=afterok:$parts --kill-on-invalid-dep=yes"
+    join = _sbatch(job, f"{name}-join", job.shell_line(clip.join_command), after)
+    return f'{title}\nparts=$({parts}\n)\necho "$parts"\n{join}\n'
+
+
+def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
+    """Return what submits a line for a shell, in a here-document that this shell leaves as it is."""
+    flags = f"--parsable --job-name={shlex.quote(name)} --chdir={shlex.quote(str(job.folder))} {options}".rstrip()
+    return f"sbatch \"$@\" {flags} <<'VIDTRANS'\n#!/bin/bash\n{line}\nVIDTRANS"

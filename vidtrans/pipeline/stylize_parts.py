@@ -1,0 +1,58 @@
+"""``vidtrans stylize --chunk`` and ``--join``: a clip in parts, which any number of hosts render into one cache."""
+
+from __future__ import annotations
+
+import time
+
+from vidtrans.errors import UsageError, VidtransError
+from vidtrans.pipeline.stylize import RequestedRender, stylize
+from vidtrans.rendering.agreement import Agreement
+from vidtrans.rendering.parts import DividedRender, spans
+from vidtrans.rendering.requested_output import is_one_picture
+from vidtrans.requests import StylizeRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.chunking import Part
+
+
+def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
+    """Render a part of a clip into the cache, or none; ``join``: make the result where nothing is missing then.
+
+    Without a part, what is missing is an error. Raises as ``stylize`` does, UsageError where this worker differs from
+    others that render the clip, VidtransError.
+    """
+    render = RequestedRender(request, context, time.monotonic())
+    requested = render.requested
+    requested.check()
+    if request.score and not join:
+        raise UsageError("--score", "flicker is measured over the whole clip", "give it with --join")
+    if is_one_picture(request.video):
+        raise UsageError(f"--chunk: {request.video}", "one picture has no parts", "leave it out")
+    clip = render.open()
+    if not clip.index.same_size:
+        raise UsageError(
+            f"--chunk: {request.video}", "pictures of several sizes are rendered one by one", "leave it out"
+        )
+    existing = requested.existing()
+    named: Table = {} if part is None else {"part": str(part)}
+    if existing is not None and not (request.score and join):
+        return requested.report(existing | named, cached=True)
+    divided = DividedRender(render.job(clip))
+    agreement = Agreement(divided.job, divided.job.engine(), requested.request, str(requested.target.output))
+    if context.dry_run:
+        return divided.job.summary(requested.target.output) | ({} if part is None else named | divided.forecast(part))
+    agreement.join()
+    table: Table = {}
+    if part is not None:
+        table = named | divided.render(part)
+        left = divided.missing(verify=False)
+        table["chunks_missing"] = len(left)
+        if left or not join:
+            return requested.report(table, cached=table["frames_encoded"] == 0)
+    elif missing := divided.missing(verify=True):
+        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
+        raise VidtransError(str(requested.target.output), why, "render these parts with --chunk, then --join again")
+    result = stylize(request, context)
+    agreement.end()
+    counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
+    return requested.report(result | named | counts, cached=result["cached"])
