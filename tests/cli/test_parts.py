@@ -177,9 +177,7 @@ def test_printed_commands_render_clips_with_the_options_that_were_given(
         write_clip(Path("clips", name), moving_frames(14))
     monkeypatch.setenv("VIDTRANS_STYLIZE_STRENGTH", "0.5")
     options = ("--model=identity", *SMALL, "--codec", "ffv1", "--jobs", "2", "-q")
-    capsys.readouterr()
-    vidtrans("stylize", "clips", *options, "-o", "renders/", "--print-jobs", "commands")
-    lines = capsys.readouterr().out.splitlines()
+    lines = said(capsys, 0, "stylize", "clips", *options, "-o", "renders/", "--print-jobs", "commands").splitlines()
     assert len(lines) == 4
     assert not Path("renders").exists()
     for line in lines:
