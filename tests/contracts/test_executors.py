@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,13 +32,43 @@ from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A cluster of this machine for all tests of this process: to start one takes ten seconds."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+    folder = tempfile.mkdtemp(prefix="ray-")
+    with pytest.MonkeyPatch.context() as patch:
+        put_first(patch, SUPPORT)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
+        quiet |= {"_system_config": {"worker_niceness": 0}}
+        ray.init(num_cpus=8, object_store_memory=80 << 20, _temp_dir=folder, **quiet)
+    yield
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepared(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the workers of an executor find the modules of these tests."""
+    put_first(monkeypatch, SUPPORT)
+    if name == "ray":
+        request.getfixturevalue("ray_cluster")
+    return name
 
 
 @pytest.fixture(params=[*EXECUTORS])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of each executor; its workers find the modules of these tests."""
-    put_first(monkeypatch, Path(__file__).parents[1] / "support")
-    return str(request.param)
+    """Return the name of each executor."""
+    return prepared(request.param, request, monkeypatch)
+
+
+@pytest.fixture(params=OUT_OF_PROCESS)
+def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of each executor whose tasks run in other processes."""
+    return prepared(request.param, request, monkeypatch)
 
 
 def items(*whats: str, dividing: bool = False) -> list[Item]:
@@ -68,12 +101,8 @@ def test_results_and_their_order_are_those_of_this_process(executor: str, tmp_pa
     assert run(tmp_path, executor) == []
 
 
-@pytest.mark.parametrize("name", OUT_OF_PROCESS)
-def test_an_item_that_kills_its_worker_does_not_end_the_others(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_first(monkeypatch, Path(__file__).parents[1] / "support")
-    outcomes = run(tmp_path, name, "crashes", "good", "crashes once")
+def test_an_item_that_kills_its_worker_does_not_end_the_others(outside: str, tmp_path: Path) -> None:
+    outcomes = run(tmp_path, outside, "crashes", "good", "crashes once")
     assert states(outcomes) == ["failed", "done", "done"]
     assert "SIGKILL" in outcomes[0].error
 
@@ -88,7 +117,7 @@ def test_a_request_to_stop_is_heard_and_nothing_more_is_begun(executor: str, tmp
             stop.request(143)
 
     with pytest.raises(Interrupted) as raised:
-        run(tmp_path, executor, "slow", "slow", "slow", "slow", report=stop_soon, stop=stop)
+        run(tmp_path, executor, "slow", "slow", "slow", "slow", jobs=1, report=stop_soon, stop=stop)
     assert raised.value.exit_status == 143
     assert "0 slow" in running or "1 slow" in running
     assert not any(name.startswith(("2", "3")) for name in running)
@@ -165,6 +194,8 @@ def test_a_full_disk_and_a_bug_are_told_apart(tmp_path: Path, monkeypatch: pytes
     [
         (("--executor", "loca"), "did you mean 'local'"),
         (("--executor", "local://host"), "takes no address"),
+        (("--executor", "ray://nowhere"), "no HOST:PORT"),
+        (("--executor", "ray://127.0.0.1:1"), "nobody answers there"),
         (("--executor", "inline", "--jobs", "2"), "one clip at a time"),
     ],
 )

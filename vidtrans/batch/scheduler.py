@@ -178,7 +178,7 @@ class Scheduler:
         elif result.state == "stopped":
             self._waiting.appendleft(task)
         elif result.state == "lost":
-            self._retry(task, result.error)
+            self._retry(task, result)
         else:
             if result.traceback:
                 self.context.note(result.traceback, "warning")
@@ -201,11 +201,15 @@ class Scheduler:
             table = self.divided.with_counts(number, value)
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
-    def _retry(self, task: Task, fate: str) -> None:
-        """Begin the task of a lost worker again, once."""
+    def _retry(self, task: Task, result: TaskResult) -> None:
+        """Begin the task of a lost worker again; once, where it may have been the reason."""
         if self._stopping:
             return
-        if task.tries + 1 < MAX_TRIES:
+        fate = result.error
+        if result.is_blameless:
+            self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
+            self._waiting.appendleft(task)
+        elif task.tries + 1 < MAX_TRIES:
             self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
             self._waiting.appendleft(replace(task, tries=task.tries + 1))
         else:

@@ -20,6 +20,7 @@ EXECUTORS = Registry(
     {
         "inline": Entry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
         "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
+        "ray": Entry("vidtrans.batch.executors.ray:RayExecutor", "a Ray cluster, or ray://HOST:PORT"),
     },
 )
 AUTO = "auto"  # one clip on one device: inline; else local

@@ -39,7 +39,8 @@ class TaskResult:
 
     "done" with the ``value`` that its work returned; "stopped" as requested, with everything saved; "failed" with
     an ``error`` in words and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
-    then ``error`` says how that one ended. ``disk_full``: all tasks that follow would fail as well.
+    then ``error`` says how that one ended, and ``is_blameless`` that the task cannot have been the reason.
+    ``disk_full``: all tasks that follow would fail as well.
     """
 
     state: Literal["done", "stopped", "failed", "lost"]
@@ -48,6 +49,7 @@ class TaskResult:
     exit_status: int = 0
     traceback: str = ""
     disk_full: bool = False
+    is_blameless: bool = False
 
 
 class Executor(Protocol):

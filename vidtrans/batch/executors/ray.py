@@ -1,0 +1,256 @@
+"""Run tasks on a Ray cluster: the one this machine belongs to, one at an address, or else one of this machine alone.
+
+Ray places the tasks, notices what is lost, and ends with the process that started it; the scheduler submits again what
+was lost. All machines see the folders of sources, results and cache at the same paths.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.batch.executors.base import Task, TaskResult, shared_options
+from vidtrans.batch.executors.ray_worker import Board, check_node, examine, run_on_ray, versions
+from vidtrans.errors import DeviceError, UsageError, VidtransError, first_line
+from vidtrans.events import Report
+from vidtrans.files import process_mark, remove
+from vidtrans.machine import cores
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+ANSWER_S = 5.0  # in which an address has to answer
+EXAMINE_S = 120.0  # in which every node has to answer; the first task of a node starts Python there
+LOOK_S = 10.0  # how often it is looked how large the cluster is
+STORE_BYTES = 128 << 20  # of a cluster of this machine alone: what tasks exchange is small
+CLIENT = "ray://"
+SPINNING = ("GOMP_SPINCOUNT",)  # variables that the command has set, and that torch reads when it is imported
+
+
+class RayExecutor:
+    """Runs tasks on a cluster, each with as many CPUs as it has threads, or with a GPU.
+
+    Raises UsageError where nobody answers, or a node would not make the same bytes; DeviceError where no node can run a
+    task.
+    """
+
+    takes_address = True
+
+    def __init__(self, context: Context, jobs: int | None, address: str) -> None:
+        if address:
+            _knock(address)
+        self._ray = _import_ray()
+        self._folder = os.getcwd()
+        self._temporary = "" if self._ray.is_initialized() else self._connect(address)
+        self._owns = self._connected
+        try:
+            self._begin(context, jobs)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, context: Context, jobs: int | None) -> None:
+        kind = self._kind(context.device)
+        threads = _threads()
+        self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
+        self._jobs, self._looked = jobs, 0.0
+        self.slots = 0
+        self._running: dict[Any, tuple[Task, Report]] = {}
+        self._numbers: dict[int, Any] = {}
+        self._count = 0
+        self._alone: set[int] = set()  # items that took more memory than there was: they get a node to themselves
+        self._options = shared_options(context) | {"device": kind}
+        variables = {"OMP_NUM_THREADS": str(threads)} | {n: os.environ[n] for n in SPINNING if n in os.environ}
+        self._environment = {"env_vars": variables}
+        self._look()
+        self._examine(context)
+        self._board = self._ray.remote(Board).options(num_cpus=0).remote()
+        self._run = self._ray.remote(run_on_ray)
+
+    # Connecting
+
+    def _connect(self, address: str) -> str:
+        """Connect; return the temporary folder of a cluster that was started for this process, or ''."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
+        self._connected = True
+        if address:
+            try:
+                self._ray.init(address=f"{CLIENT}{address}", **quiet)
+            except (ConnectionError, RuntimeError, TimeoutError) as error:
+                raise UsageError(f"--executor ray://{address}", first_line(error), "see 'ray status' there") from error
+            return ""
+        with suppress(ConnectionError):
+            self._ray.init(address="auto", **quiet)
+            return ""
+        folder = tempfile.mkdtemp(prefix="ray-")
+        own: Table = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "_temp_dir": folder}
+        polite: Table = {"worker_niceness": 0}  # as the workers of ``local`` are
+        self._ray.init(include_dashboard=False, _system_config=polite, **own, **quiet)
+        return folder
+
+    _connected = False
+
+    def _kind(self, device: str) -> str:
+        """Return the kind of device that every task runs on: one clip never mixes them. Raises DeviceError."""
+        num_gpus = int(self._ray.cluster_resources().get("GPU", 0))
+        kind = device.partition(":")[0]
+        if kind == "auto":
+            return "cuda" if num_gpus else "cpu"
+        if kind == "cuda" and not num_gpus:
+            raise DeviceError(f"--device {device}", "no machine of the cluster has a GPU", "use --device cpu")
+        return kind
+
+    def _examine(self, context: Context) -> None:
+        """Check every node. Raises UsageError, VidtransError."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        asked = []
+        with _marker(context) as marker:
+            for node in self._nodes():
+                where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                options: Table = {"num_cpus": 0, "scheduling_strategy": where, "runtime_env": self._environment}
+                asked.append(self._ray.remote(examine).options(**options).remote(self._folder, marker))
+            try:
+                answers = self._ray.get(asked, timeout=EXAMINE_S)
+            except self._ray.exceptions.RayError as error:
+                why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
+                raise VidtransError("--executor ray", why, "install vidtrans there") from error
+        for answer in answers:
+            check_node(answer, versions(), self._folder)
+
+    def _nodes(self) -> list[Table]:
+        """Return the nodes that can run a task."""
+        return [
+            node
+            for node in self._ray.nodes()
+            if node["Alive"]
+            and node["Resources"].get("CPU", 0) >= self._cpus
+            and node["Resources"].get("GPU", 0) >= self._gpus
+        ]
+
+    def _look(self) -> None:
+        """Count the slots anew now and then: machines come and go."""
+        now = time.monotonic()
+        if self._looked and now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        nodes = [node["Resources"] for node in self._nodes()]
+        per_node = [min(n.get("CPU", 0) // self._cpus, n.get("GPU", 0) if self._gpus else 1e9) for n in nodes]
+        if not self.slots and not nodes:
+            needed = "a GPU" if self._gpus else f"{self._cpus} CPUs, as many as a task has threads (OMP_NUM_THREADS)"
+            raise DeviceError("--executor ray", f"no machine of the cluster has {needed}", "see 'ray status'")
+        self._most_cpus = max((n.get("CPU", 0) for n in nodes), default=self._cpus)
+        self.slots = self._jobs or max(1, int(sum(per_node)))
+
+    # What the scheduler calls
+
+    def submit(self, task: Task, report: Report) -> None:
+        """Hand the task to Ray. One that was lost for want of memory gets a whole node."""
+        cpus = self._most_cpus if task.number in self._alone else self._cpus
+        self._count += 1
+        remote = self._run.options(
+            num_cpus=cpus,
+            num_gpus=self._gpus,
+            max_retries=0,  # the scheduler counts them, and tells
+            runtime_env=self._environment,
+        )
+        reference = remote.remote(self._count, task, self._options, self._folder, self._board)
+        self._running[reference], self._numbers[self._count] = (task, report), reference
+
+    def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
+        """Hand on what tasks have reported; return one that has ended."""
+        self._look()
+        if not self._running:
+            time.sleep(timeout_s)
+            return None
+        ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+        for number, event in self._ray.get(self._board.take.remote()):
+            if (reference := self._numbers.get(number)) in self._running:
+                self._running[reference][1](event)
+        if not ended:
+            return None
+        task, _ = self._running.pop(ended[0])
+        self._numbers = {number: ref for number, ref in self._numbers.items() if ref in self._running}
+        return task, self._result(ended[0], task)
+
+    def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
+        errors = self._ray.exceptions
+        try:
+            result: TaskResult = self._ray.get(reference)
+            return result
+        except errors.OutOfMemoryError:
+            self._alone.add(task.number)
+            return TaskResult("lost", error="its machine ran out of memory: it gets one to itself")
+        except errors.NodeDiedError:
+            return TaskResult("lost", error="its machine was lost", is_blameless=True)
+        except (errors.WorkerCrashedError, errors.ObjectLostError) as error:
+            return TaskResult("lost", error=f"its process was ended ({type(error).__name__}), by SIGKILL as a rule")
+        except errors.RayTaskError as error:
+            why = f"a worker of Ray could not run it: {first_line(error.cause)}"
+            return TaskResult("failed", error=why, exit_status=1)
+
+    def stop(self, exit_status: int) -> None:
+        """Put the request on the board, where tasks look."""
+        self._board.stop.remote(exit_status)
+
+    def close(self) -> None:
+        """End what runs, and leave the cluster; one that was started for this process ends."""
+        for reference in getattr(self, "_running", {}):
+            with suppress(Exception):
+                self._ray.cancel(reference, force=True)
+        if getattr(self, "_board", None) is not None:
+            with suppress(Exception):
+                self._ray.kill(self._board)
+            self._board = None
+        if self._owns:
+            self._ray.shutdown()
+        if self._temporary:
+            remove(Path(self._temporary))
+
+
+def _import_ray() -> Any:  # noqa: ANN401  (a module without types)
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--executor ray", "Ray is not installed", "pip install 'vidtrans[cluster]'") from None
+    return ray
+
+
+def _threads() -> int:
+    """Return as many threads as torch takes here, so that results are those of a render without a cluster."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _knock(address: str) -> None:
+    """Raise UsageError where nobody answers at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except OSError as error:
+        why, remedy = f"nobody answers there ({error.strerror or error})", "start it: ray start --head"
+        raise UsageError(f"--executor ray://{address}", why, remedy) from None
+
+
+@contextmanager
+def _marker(context: Context) -> Iterator[str]:
+    """Yield a file in the cache that every node has to see; none in a dry run, which writes nothing."""
+    if context.dry_run:
+        yield ""
+        return
+    context.cache.prepare()
+    path = context.cache.root / f".seen.{process_mark()}"
+    path.touch()
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)

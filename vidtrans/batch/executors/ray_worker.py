@@ -1,0 +1,127 @@
+"""What runs in the processes of a Ray cluster: tasks, a check of each node, and the board that all report to.
+
+Nothing here imports Ray: its workers are handed these functions.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vidtrans.batch.executors.base import Task, TaskResult, run_task
+from vidtrans.errors import UsageError
+from vidtrans.events import Event, Progress, Stop
+from vidtrans.machine import set_up_heap
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+EXCHANGE_S = 0.25  # between two messages of a task to the board
+DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that decide bytes
+_ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
+
+
+class Board:
+    """An actor that holds what tasks report until it is taken, and the request to stop until they have heard it."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[int, Event]] = []
+        self._exit_status: int | None = None
+
+    def exchange(self, number: int, events: list[Event]) -> int | None:
+        """Add the events of a task; return the exit status with which it is asked to stop."""
+        self._events += [(number, event) for event in events]
+        return self._exit_status
+
+    def take(self) -> list[tuple[int, Event]]:
+        """Return the events since the last time."""
+        events, self._events = self._events, []
+        return events
+
+    def stop(self, exit_status: int) -> None:
+        """Ask all tasks to stop."""
+        self._exit_status = exit_status
+
+
+class _Link:
+    """Sends a task's events to the board, in a thread, and hears there that it is to stop."""
+
+    def __init__(self, board: Any, number: int, stop: Stop) -> None:  # noqa: ANN401  (a handle of Ray's)
+        self._board, self._number, self._stop = board, number, stop
+        self._lock, self._notes, self._ended = threading.Lock(), list[Event](), threading.Event()
+        self._progress: Progress | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def report(self, event: Event) -> None:
+        """Keep every note, and the last progress."""
+        with self._lock:
+            if isinstance(event, Progress):
+                self._progress = event
+            else:
+                self._notes.append(event)
+
+    def close(self) -> None:
+        """Send the rest."""
+        self._ended.set()
+        self._thread.join()
+        self._exchange()
+
+    def _run(self) -> None:
+        while not self._ended.wait(EXCHANGE_S):
+            self._exchange()
+
+    def _exchange(self) -> None:
+        import ray
+
+        with self._lock:
+            events = [*self._notes, *([self._progress] if self._progress else [])]
+            self._notes, self._progress = [], None
+        status = ray.get(self._board.exchange.remote(self._number, events))
+        if status is not None:
+            self._stop.request(status)
+
+
+def run_on_ray(number: int, task: Task, options: Table, folder: str, board: Any) -> TaskResult:  # noqa: ANN401
+    """Run a task in a ``folder``, with a context of ``options``; ``number`` is that of its submission."""
+    set_up_heap()
+    os.chdir(folder)
+    stop = Stop()
+    link = _Link(board, number, stop)
+    try:
+        return run_task(task, Context(report=link.report, stop=stop, engines=_ENGINES, **options))
+    finally:
+        link.close()
+
+
+def examine(folder: str, marker: str) -> Table:
+    """Return the ``host`` and ``versions`` of this node, and whether it ``sees`` a folder, and a file."""
+    sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
+    return {"host": socket.gethostname(), "versions": versions(), "sees": sees}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides bytes, without importing it."""
+    found = {}
+    for name in DECISIVE:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def check_node(node: Table, wanted: Mapping[str, str], folder: str) -> None:
+    """Raise UsageError where a node could not do what this machine does, or not the same."""
+    what = f"--executor ray: {node['host']}"
+    for name, here in wanted.items():
+        if (there := node["versions"].get(name, "none")) != here:
+            why = f"it has {name} {there}, and here it is {here}: results would differ"
+            raise UsageError(what, why, f"install {name} {here} there, or leave that machine out of the cluster")
+    if not node["sees"]:
+        why = f"it does not see '{folder}', or not the cache of this command"
+        raise UsageError(what, why, "share the folder with all machines, at the same path")
