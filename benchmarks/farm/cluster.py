@@ -1,0 +1,149 @@
+"""Two nodes of Ray on this machine stand in for two: kill what can be killed, and measure what a cluster costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchmarks.farm.work import Row, Work, environment, vidtrans
+
+FRAMES = 12  # of each clip
+BROKEN = (3, 11, 26)
+THREADS = "1"
+
+
+class Cluster:
+    """Nodes of one CPU each, which are started and killed."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
+        self.address = "127.0.0.1:6399"
+
+    def add(self) -> None:
+        """Start a node, the first one as the head, in a process group of its own."""
+        head = ("--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={self.folder}")
+        joins = (f"--address={self.address}",)
+        small = ("--num-cpus=1", f"--object-store-memory={80 << 20}", "--block", "--disable-usage-stats")
+        variables = environment(OMP_NUM_THREADS=THREADS, RAY_worker_niceness="0", RAY_health_check_period_ms="1000")
+        ray = str(Path(sys.executable).parent / "ray")
+        command = [ray, "start", *(joins if self.nodes else head), *small]
+        null = subprocess.DEVNULL
+        self.nodes.append(subprocess.Popen(command, env=variables, start_new_session=True, stdout=null, stderr=null))
+        time.sleep(15 if len(self.nodes) == 1 else 8)
+
+    def kill_last(self) -> None:
+        """Kill a node with all of its processes, as if its plug was pulled."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.nodes.pop().pid, signal.SIGKILL)
+
+    def workers(self) -> list[int]:
+        """Return the processes that run a task."""
+        found = subprocess.run(["pgrep", "-f", "ray::run_on_ray"], capture_output=True, text=True, check=False).stdout
+        return [int(word) for word in found.split()]
+
+
+@contextmanager
+def cluster(count: int) -> Iterator[Cluster]:
+    """Start so many nodes; end them."""
+    folder = tempfile.mkdtemp(prefix="ray-")
+    made = Cluster(folder)
+    try:
+        for _ in range(count):
+            made.add()
+        yield made
+    finally:
+        while made.nodes:
+            made.kill_last()
+        time.sleep(1)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(work: Work, executor: str) -> list[str]:
+    where = ("--executor", executor) if executor else ()
+    return ["stylize", "clips", "--model", work.model, "-o", "renders", "--json", *where]
+
+
+def _start(work: Work, place: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vidtrans", *_command(work, "ray")]
+    variables = environment(OMP_NUM_THREADS=THREADS, RAY_ADDRESS="127.0.0.1:6399")
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=place, env=variables, stdout=pipe, stderr=pipe, text=True)
+
+
+def _made(place: Path) -> int:
+    return len(list((place / "renders").glob("*.mp4")))
+
+
+def _wait_for(what: str, is_so: Callable[[], bool], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.1)
+
+
+def kill_everything(work: Work) -> Iterator[Row]:
+    """Yield a row for each thing that is killed, and one for the results."""
+    place = work.fresh("killed")
+    work.write_clips(place / "clips", FRAMES, BROKEN)
+    began = time.monotonic()
+    alone = work.fresh("alone")
+    shutil.copytree(place / "clips", alone / "clips")
+    vidtrans(*_command(work, "inline"), folder=alone, OMP_NUM_THREADS=THREADS)
+    yield Row("one process", f"{_made(alone)} of {work.num_clips}", time.monotonic() - began)
+    with cluster(2) as nodes:
+        process = _start(work, place)
+        _wait_for("results", lambda: _made(place) >= 3)
+        _wait_for("a worker", lambda: bool(nodes.workers()))
+        os.kill(nodes.workers()[0], signal.SIGKILL)
+        yield Row("a worker killed", f"after {_made(place)} results")
+        _wait_for("results", lambda: _made(place) >= 10)
+        nodes.kill_last()
+        yield Row("a node killed", f"after {_made(place)} results")
+        _wait_for("results", lambda: _made(place) >= 18)
+        process.kill()
+        process.communicate()
+        yield Row("the command killed", f"after {_made(place)} results")
+        _wait_for("workers to end", lambda: not nodes.workers(), 120)
+        began = time.monotonic()
+        again = _start(work, place)
+        out, _ = again.communicate()
+        table = json.loads(out)
+    rows = table["items"]
+    failed = [Path(row["source"]).stem for row in rows if row["state"] == "failed"]
+    yield Row("run again", f"exit {again.returncode}, failed: {', '.join(failed)}", time.monotonic() - began)
+    results = sorted((alone / "renders").glob("*.mp4"))
+    equal = sum((place / "renders" / p.name).read_bytes() == p.read_bytes() for p in results)
+    left = [p.name for p in place.rglob("*") if ".partial" in p.name or ".seen" in p.name]
+    yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left)} files left")
+
+
+def measure_cost(work: Work) -> Iterator[Row]:
+    """Yield the seconds of clips in one process, and on one and two workers of a cluster that runs already."""
+    seconds: dict[str, float] = {}
+    for name, count in (("one process", 0), ("one worker", 1), ("two workers", 2)):
+        place = work.fresh("cost")
+        work.write_clips(place / "clips", FRAMES)
+        if not count:
+            began = time.monotonic()
+            vidtrans(*_command(work, "inline"), folder=place, OMP_NUM_THREADS=THREADS)
+            seconds[name] = time.monotonic() - began
+        else:
+            with cluster(count):
+                began = time.monotonic()
+                _start(work, place).communicate()
+                seconds[name] = time.monotonic() - began
+        rows = json.loads((place / "renders" / "vidtrans-batch.json").read_text())["items"]
+        chunks = sum(row.get("seconds", 0) for row in rows)
+        yield Row(name, f"{_made(place)} results; their own seconds add up to {chunks:.0f}", seconds[name])
+    yield Row("one worker / one process", f"{seconds['one worker'] / seconds['one process']:.2f}")
+    yield Row("one worker / two workers", f"{seconds['one worker'] / seconds['two workers']:.2f}")
