@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -45,10 +47,7 @@ class Work:
 
     def write_clip(self, path: Path, frames: int, first: int = 0) -> None:
         """Write a part of the clip, 128 lines high, which is gone through again where it is too short."""
-        with closing(av.open(str(self.clip))) as container:
-            shown = [
-                f.reformat(height=128, width=f.width * 128 // f.height // 2 * 2) for f in container.decode(video=0)
-            ]
+        shown = self._shown
         with closing(av.open(str(path), "w")) as out:
             stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
             stream.width, stream.height, stream.pix_fmt = shown[0].width, shown[0].height, "yuv420p"
@@ -57,6 +56,13 @@ class Work:
                 frame.pts, frame.time_base = number, Fraction(1, 25)
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
+
+    @cached_property
+    def _shown(self) -> list[av.VideoFrame]:
+        """Return the clip's first frames, small."""
+        with closing(av.open(str(self.clip))) as container:
+            frames = islice(container.decode(video=0), self.num_frames)
+            return [f.reformat(height=128, width=f.width * 128 // f.height // 2 * 2) for f in frames]
 
     def write_clips(self, folder: Path, frames: int, broken: Sequence[int] = ()) -> None:
         """Write so many clips; those of the numbers in ``broken`` are none."""

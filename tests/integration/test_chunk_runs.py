@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,23 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
     longest = max((c.stop - c.first for c in missing), default=0)
     least = MIN_PART_FRAMES - longest if len(parts) > 1 else 0
     assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
+
+
+@settings(max_examples=200)
+@given(LENGTHS, st.integers(1, 9), st.integers(1, 5))
+def test_parts_of_what_goes_on_from_frame_to_frame_have_whole_shots(
+    chunks: list[tuple[int, bool]], count: int, chunks_of_a_shot: int
+) -> None:
+    at, made = 0, []
+    for number, (length, _) in enumerate(chunks):
+        made.append(Chunk(number, at, at + length, number // chunks_of_a_shot, 10**6))  # its shot's number will do
+        at += length
+    missing = [chunk for chunk, (_, is_missing) in zip(made, chunks, strict=True) if is_missing]
+    parts = cut(missing, count, whole_shots=True)
+    own = [[c for c in missing if first <= c.number < stop] for first, stop in parts]
+    assert [c for part in own for c in part] == missing
+    assert all(a[-1].shot_first < b[0].shot_first for a, b in pairwise(own))
+    assert len(parts) <= count
 
 
 FRAMES = 2 * MIN_PART_FRAMES  # what is divided in two

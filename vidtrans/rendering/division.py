@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.settings import Table
@@ -34,28 +35,38 @@ class Division:
 def divide_render(job: RenderJob, count: int) -> Division | None:
     """Divide the missing chunks of a render into up to ``count`` parts; None where there is nothing to gain.
 
-    A recursive filter or a recurrent model has no parts; the loss of a draft is measured over the whole.
+    The loss of a draft is measured over the whole.
     """
     plan = job.plan
-    if plan.draft or plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter):
+    if plan.draft:
         return None
     entries = job.entries(job.engine())
-    parts = cut([plan.chunks[n] for n in entries.missing()], count)
+    parts = cut([plan.chunks[n] for n in entries.missing()], count, whole_shots=keeps_shots_whole(plan))
     shared = [(e.stage, e.key) for e in (entries.segments, *([entries.raw] if entries.raw_store else []))]
     shared += [(job.extraction.entry.stage, job.extraction.entry.key)] if job.extraction else []
     sources = [(pin.entry.stage, pin.entry.key)] if (pin := plan.clip.pin) else []
     return Division(parts, shared, sources) if len(parts) > 1 else None
 
 
-def cut(missing: Sequence[Chunk], count: int) -> list[tuple[int, int]]:
-    """Split chunks into at most ``count`` runs [first, stop) of about equal length, of ``MIN_PART_FRAMES`` or more."""
+def keeps_shots_whole(plan: RenderPlan) -> bool:
+    """Return whether each frame of a shot needs the one before it: a model with a memory, or a recursive filter."""
+    return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
+
+
+def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
+    """Split chunks into at most ``count`` runs [first, stop) of about equal length, of ``MIN_PART_FRAMES`` or more.
+
+    ``whole_shots``: what is missing of a shot is in one of them, whatever their lengths.
+    """
     total = sum(c.stop - c.first for c in missing)
     count = max(1, min(count, total // MIN_PART_FRAMES))
     parts: list[tuple[int, int]] = []
     first, done = 0, 0
     for number, chunk in enumerate(missing, 1):
         done += chunk.stop - chunk.first
-        if number == len(missing) or done * count >= total * (len(parts) + 1):
+        is_last = number == len(missing)
+        may_end = is_last or not whole_shots or missing[number].shot_first != chunk.shot_first
+        if is_last or (may_end and done * count >= total * (len(parts) + 1)):
             parts.append((missing[first].number, chunk.number + 1))
             first = number
     return parts
@@ -68,5 +79,7 @@ def render_part(job: RenderJob, first: int, stop: int) -> Table:
     missing = [n for n in entries.missing() if first <= n < stop]
     chunks = ChunkRenderer(job.plan, engine, entries.raw_outputs(), job.context, job.extraction)
     chunks.extract(missing)
-    chunks.render(entries.store, StateStore(entries.segments), missing)
+    # The states of other parts are no older ones of this.
+    states = StateStore(entries.segments, is_permanent=lambda number: not first <= number < stop)
+    chunks.render(entries.store, states, missing)
     return chunks.counts(missing)

@@ -13,12 +13,12 @@ from functools import cached_property, partial
 from vidtrans.errors import UsageError
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.cost import estimate_render
+from vidtrans.rendering.division import keeps_shots_whole
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk, Part
 from vidtrans.store.chunks import StateStore
-from vidtrans.temporal.stream import RecursiveFilter
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,9 @@ class DividedRender:
             why = "how much a draft loses is measured over the whole clip"
             raise UsageError(f"--draft {self.job.plan.rendering.draft_step}", why, "leave it out")
 
-    @property
-    def keeps_shots_whole(self) -> bool:
-        """Return whether each frame of a shot needs the one before it: a model with a memory, or a causal filter."""
-        plan = self.job.plan
-        return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
-
     def chunks_of(self, part: Part) -> list[Chunk]:
         """Return the chunks of a part."""
-        return part.of(self.job.plan.chunks, whole_shots=self.keeps_shots_whole)
+        return part.of(self.job.plan.chunks, whole_shots=keeps_shots_whole(self.job.plan))
 
     def render(self, part: Part) -> Table:
         """Render what is missing of a part; return its counts of frames."""
