@@ -79,11 +79,12 @@ class RayExecutor:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
         self._connected = True
-        if address:
+        named = f"{CLIENT}{address}" if address else os.environ.get("RAY_ADDRESS", "")
+        if named:
             try:
-                self._ray.init(address=f"{CLIENT}{address}", **quiet)
+                self._ray.init(address=named, **quiet)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
-                raise UsageError(f"--executor ray://{address}", first_line(error), "see 'ray status' there") from error
+                raise UsageError(f"--executor ray: {named}", first_line(error), "see 'ray status' there") from error
             return ""
         with suppress(ConnectionError):
             self._ray.init(address="auto", **quiet)
