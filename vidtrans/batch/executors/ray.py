@@ -216,6 +216,10 @@ class RayExecutor:
 
 
 def _import_ray() -> Any:  # noqa: ANN401  (a module without types)
+    token = Path.home() / ".ray" / "auth_token"
+    if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
+        # `ray start` asks for a token by default, and a program that connects shows none by default.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError:
