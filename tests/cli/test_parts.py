@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -109,7 +110,6 @@ def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.Captur
 CHANGES: dict[str, Any] = {
     "threads": {"threads": "64"},
     "av": {"av": "1.0"},
-    "processor": {"processor": "ABACUS"},
     "device": {"device": "cuda"},
 }
 
@@ -126,6 +126,15 @@ def test_a_worker_that_differs_is_refused_by_name(
     assert f"here it is {CHANGES[key][key]}" in error
     assert "--overwrite" in error
     vidtrans(*RENDER, "--chunk", "2/2", "--overwrite")
+
+
+def test_chunks_of_another_kind_of_processor_are_never_joined(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    monkeypatch.setattr(agreement, "processor", lambda device: "ABACUS")
+    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2")
+    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite")
 
 
 def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,3 +206,34 @@ def test_a_printed_job_is_one_object_with_json(capsys: pytest.CaptureFixture[str
     Path("list.toml").write_text('[[clips]]\nsource = "clip.mp4"\nmodel = "identity"\n')
     assert "--print-jobs" in refuse(capsys, 2, "stylize", "list.toml", "--print-jobs", "json")
     assert "did you mean 'slurm'" in refuse(capsys, 2, *RENDER, "--print-jobs", "slrum")
+
+
+def test_what_is_for_the_printing_command_alone_is_not_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDTRANS_STYLIZE_JOBS", "3")
+    monkeypatch.setenv("VIDTRANS_STYLIZE_STRENGTH", "0.5")
+    write_clip(Path("-x.mp4"), moving_frames(12))
+    options = (*IDENTITY, *SMALL, "--score", "--dry-run", "-qo", "-y.mp4", "--print-jobs")
+    job = json.loads(said(capsys, 0, "stylize", *options, "json", "--", "-x.mp4"))
+    [clip] = job["clips"]
+    assert clip["part"][2:] == [*IDENTITY, *SMALL, "-q", "./-x.mp4", "-o", "./-y.mp4", "--chunk", "{part}/2"]
+    assert clip["join"][-2:] == ["--join", "--score"]
+    assert set(job["environment"]) == {"VIDTRANS_STYLIZE_STRENGTH", "OMP_NUM_THREADS"}
+    assert not Path(".vidtrans").exists()
+    assert "whole clips" in refuse(capsys, 2, *RENDER, "--print-jobs", "json", "--chunk", "1/2")
+    sharded = ("stylize", CLIP, *IDENTITY, "-o", "renders", "--shard", "2/2")
+    assert "no clip in it" in refuse(capsys, 2, *sharded, "--print-jobs", "json")
+
+
+def test_a_result_that_is_made_binds_nobody_to_what_its_parts_were_rendered_with() -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    vidtrans(*RENDER)
+    Path("out.mp4").unlink()
+    vidtrans(*RENDER, "--strength", "0.5", "--chunk", "1/2")
+
+
+def test_a_joined_result_is_scored_when_its_chunks_are_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans(*RENDER, "--chunk", "1-2/2", "--join")
+    vidtrans("cache", "clean", "--stage", "render")
+    assert "score" in said_json(capsys, *RENDER, "--join", "--score")

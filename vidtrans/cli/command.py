@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -118,7 +118,7 @@ def options_given(context: click.Context, *without: str) -> list[str]:
     """Return the options of a ``KeepsArguments`` as they were written, ``without`` those of these parameters."""
     by_flag = {flag: parameter for parameter in context.command.params for flag in parameter.opts}
     found: list[str] = []
-    words = iter(context.meta[_ARGUMENTS])
+    words = iter(list(_apart(context.meta[_ARGUMENTS], by_flag)))
     for word in words:
         flag, given, _ = word.partition("=") if word.startswith("--") else (word[:2], word[2:], "")
         parameter = by_flag.get(flag)
@@ -131,6 +131,19 @@ def options_given(context: click.Context, *without: str) -> list[str]:
         if parameter.name not in without:
             found += whole
     return found
+
+
+def _apart(words: Sequence[str], by_flag: Mapping[str, click.Parameter]) -> Iterator[str]:
+    """Yield the words of a command line, where flags of one letter that were written together are apart: -qo x."""
+    for word in words:
+        rest = word
+        while rest[:1] == "-" and rest[1:2] not in ("", "-") and len(rest) > 2:
+            parameter = by_flag.get(rest[:2])
+            if not isinstance(parameter, click.Option) or not parameter.is_flag:
+                break
+            yield rest[:2]
+            rest = f"-{rest[2:]}"
+        yield rest
 
 
 def _take_flags(context: click.Context, arguments: Arguments, tables: Sequence[str]) -> Flags:

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from vidtrans.store.chunking import Part
 
 
+# Parameters that are of the command that prints jobs, not of those that it prints.
+NOT_PRINTED = (
+    *("videos", "output", "print_jobs", "chunk", "join", "score", "dry_run", "as_json"),
+    *("jobs", "executor", "shard", "retry", "halt"),
+)
+
+
 @click.command("stylize", cls=KeepsArguments)
 @videos_argument
 @models_option(
@@ -173,6 +180,8 @@ def stylize(
     if print_jobs:
         return _print_jobs(requests, folder, print_jobs, batch, context, console)
     if chunk or join:
+        if is_list:
+            raise UsageError("--chunk, --join", "the clips of a list have places of their own", "name one clip")
         table = stylize_part(_only_one(requests, batch), chunk, context, join=join)
         console.result(table, part_text(table))
         return 0
@@ -217,9 +226,16 @@ def _print_jobs(
     if batch.shard:
         number, count = parse_shard(batch.shard)
         placed = placed[number - 1 :: count]
-    own = ("videos", "output", "print_jobs", "chunk", "join", "jobs", "executor", "shard", "retry", "halt", "as_json")
-    command = ("vidtrans", "stylize", *options_given(click_context, *own))
-    table = print_jobs(placed, job_format, command, batch.jobs, context)
+    if not placed:
+        raise UsageError(f"--shard {batch.shard}", "there is no clip in it", "make fewer parts")
+    if batch.retry or click_context.params["chunk"] or click_context.params["join"]:
+        raise UsageError(
+            "--print-jobs", "it prints a job for whole clips", "leave out --chunk, --join and --retry-failed"
+        )
+    command = ("vidtrans", "stylize", *options_given(click_context, *NOT_PRINTED))
+    flags = [flag for p in click_context.command.params if p.name in NOT_PRINTED for flag in p.opts]
+    own = {f"{click_context.auto_envvar_prefix}_{flag.lstrip('-').replace('-', '_').upper()}" for flag in flags}
+    table = print_jobs(placed, job_format, command, batch.jobs, context, own)
     if console.as_json:
         console.result(table, "")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vidtrans.batch.farm import JOB_FORMATS
@@ -20,37 +20,56 @@ THREADS = "OMP_NUM_THREADS"
 
 
 def print_jobs(
-    requests: Sequence[StylizeRequest], name: str, command: Sequence[str], most: int | None, context: Context
+    requests: Sequence[StylizeRequest],
+    name: str,
+    command: Sequence[str],
+    most: int | None,
+    context: Context,
+    ignored: Collection[str] = (),
 ) -> Table:
     """Return the text of a job that renders clips, in ``format`` NAME; each has a place for its result.
 
     ``command``: what all clips' commands have in common, up to the source. ``most``: parts of a clip; None: as many as
-    are long enough. Every clip is read to its end once. Raises as ``stylize`` does.
+    are long enough. ``ignored``: variables that are for this command alone. Every clip is read to its end once. Raises
+    as ``stylize`` does.
     """
     write = JOB_FORMATS.load(name)
     clips: list[ClipTasks] = []
-    variables = {key: value for key, value in os.environ.items() if key.startswith("VIDTRANS_")}
+    variables = {key: os.environ[key] for key in os.environ if key.startswith("VIDTRANS_") and key not in ignored}
+    if threads := _threads(context):
+        variables[THREADS] = threads
     for request in requests:
-        parts, threads = _divided(request, most, context)
-        if threads:
-            variables[THREADS] = threads
-        places = (str(request.video), "-o", str(request.output))
-        clips.append(ClipTasks(places[0], places[2], parts, (*command, *places)))
+        source, output = (_path(path) for path in (request.video, request.output) if path is not None)
+        own = (*command, source, "-o", output)
+        clips.append(ClipTasks(source, output, _parts(request, most, context), own, ("--score",) * request.score))
     job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), dict(sorted(variables.items())), clips)
     return {"format": name, "clips": len(clips), "parts": sum(clip.parts for clip in clips), "job": write(job)}
 
 
-def _divided(request: StylizeRequest, most: int | None, context: Context) -> tuple[int, str]:
-    """Return in how many parts a clip is rendered, and by how many threads each, where that decides its bytes."""
+def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
+    """Return in how many parts a clip is rendered. Raises as ``stylize`` does."""
     render = RequestedRender(request, context, time.monotonic())
     render.requested.check()
     if is_one_picture(request.video):
-        return 1, ""
+        return 1
     clip = render.open()
     if not clip.index.same_size:
-        return 1, ""
-    job = render.job(clip)
-    threads = str(job.engine().identity.get("threads", ""))
-    if job.plan.draft:
-        return 1, threads
-    return max(1, min(most or job.plan.num_frames // MIN_PART_FRAMES, len(job.plan.chunks))), threads
+        return 1
+    plan = render.job(clip).plan
+    if plan.draft:
+        return 1
+    return max(1, min(most or plan.num_frames // MIN_PART_FRAMES, len(plan.chunks)))
+
+
+def _threads(context: Context) -> str:
+    """Return by how many threads workers are to render, where that decides bytes."""
+    if context.device_kind != "cpu":
+        return ""
+    import torch
+
+    return str(torch.get_num_threads())
+
+
+def _path(path: Path) -> str:
+    """Return a path that no command takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

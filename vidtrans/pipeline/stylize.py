@@ -17,6 +17,7 @@ from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pipeline.remaking import describe
+from vidtrans.rendering.agreement import forget_terms
 from vidtrans.rendering.code_conditions import look_files
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
@@ -59,6 +60,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if context.dry_run:
         return requested.forecast(job)
     table = existing or job.render(output, requested.request)
+    forget_terms(context, str(output))
     if request.score:
         table |= {"score": score_render(job, output, requested.request, context)}
     if not request.in_batch:

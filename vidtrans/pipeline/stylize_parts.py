@@ -35,7 +35,9 @@ def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *
         )
     existing = requested.existing()
     named: Table = {} if part is None else {"part": str(part)}
-    if existing is not None and not (request.score and join):
+    if existing is not None:
+        if request.score and join:
+            return stylize(request, context)
         return requested.report(existing | named, cached=True)
     divided = DividedRender(render.job(clip))
     agreement = Agreement(divided.job, divided.job.engine(), requested.request, str(requested.target.output))
@@ -53,6 +55,5 @@ def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *
         why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(requested.target.output), why, "render these parts with --chunk, then --join again")
     result = stylize(request, context)
-    agreement.end()
     counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
     return requested.report(result | named | counts, cached=result["cached"])

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from vidtrans.errors import UsageError
+from vidtrans.files import read_small_json
+from vidtrans.inference.device import Device
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.render_job import RenderJob
+from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import PartsStage, media_libraries
 
+PROCESSOR_FILE = "processor.json"
 REMEDIES = {
     "threads": "give all workers as many: OMP_NUM_THREADS={there}",
     "source": "give all workers the same file",
     "model": "give all workers the same file",
     "options": "give all workers the same options",
     "device": "render one clip on one kind of device",
-    "processor": "render one clip on one kind of processor",
 }
 
 
@@ -39,7 +44,6 @@ class Agreement:
             "vidtrans": version("vidtrans"),
             **media_libraries(),
             **identity,
-            "processor": _processor(identity.get("device", "cpu")),
             "source": plan.clip.digest,
             "model": str(plan.model.for_key()),
             "options": self.request,
@@ -52,7 +56,8 @@ class Agreement:
             UsageError: where they differ: with --overwrite these replace them.
         """
         context, own = self.job.context, self.terms()
-        entry = context.cache.entry(self._stage.name, self._stage.key)
+        stage = _stage(context, self.output)
+        entry = context.cache.entry(stage.name, stage.key)
         with entry.locked(wait_for=f"another run that begins to render {self.output}"):
             known: Table | None = entry.read()
             if known is None or context.overwrite:
@@ -64,7 +69,7 @@ class Agreement:
 
     def end(self) -> None:
         """Forget the terms: the result is made."""
-        self.job.context.cache.entry(self._stage.name, self._stage.key).delete()
+        forget_terms(self.job.context, self.output)
 
     def _refusal(self, key: str, own: dict[str, str], known: Table) -> UsageError:
         here, there = own.get(key, "none"), known["terms"].get(key, "none")
@@ -74,20 +79,55 @@ class Agreement:
             why = (
                 f"{known['host']} began to render it with {key} {there}, and here it is {here}: the parts would differ"
             )
-        remedy = REMEDIES.get(key, f"install {key} {there}").format(there=there)
+        remedy = f"give all workers the same {key}"
+        if key in (*media_libraries(), "vidtrans", "torch"):
+            remedy = f"install {key} {there}"
+        elif key in REMEDIES:
+            remedy = REMEDIES[key].format(there=there)
         return UsageError(self.output, why, f"{remedy}, or begin anew with --overwrite")
 
-    @property
-    def _stage(self) -> PartsStage:
-        # Relative to the cache's folder: hosts may have it in different places.
-        place = os.path.relpath(os.path.realpath(self.output), self.job.context.cache.root.resolve().parent)
-        return PartsStage(place)
+
+def forget_terms(context: Context, output: str) -> None:
+    """Forget on what terms parts of a result were rendered: it is made."""
+    entry = context.cache.entry(_stage(context, output).name, _stage(context, output).key)
+    if entry.folder.exists():
+        entry.delete()
 
 
-def _processor(device: str) -> str:
+def _stage(context: Context, output: str) -> PartsStage:
+    # Relative to the cache's folder: hosts may have it in different places.
+    return PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
+
+
+def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
+    """Leave with the chunks of a clip on what kind of processor they are rendered.
+
+    No key has it in it: a clip that was rendered on another one is up to date. But one clip is not to be of two.
+
+    Raises:
+        UsageError: where chunks are from another kind of processor.
+    """
+    path, here = segments.folder / PROCESSOR_FILE, processor(device)
+    try:
+        with path.open("x") as file:
+            json.dump({"processor": here, "host": socket.gethostname()}, file)
+        return
+    except FileExistsError:
+        pass
+    try:
+        known = read_small_json(path)
+        there, host = str(known["processor"]), str(known["host"])
+    except (OSError, ValueError, KeyError, TypeError):  # just begun by another worker, or by one that was killed
+        return
+    if there != here:
+        why = f"{host} began to render it on {there}, and this is {here}: the parts would differ"
+        raise UsageError(output, why, "render one clip on one kind of processor, or clean the cache: --stage render")
+
+
+def processor(device: Device) -> str:
     """Return what of the hardware decides how sums are rounded."""
     import torch
 
-    if device == "cuda":
-        return str(torch.cuda.get_device_name())
-    return str(torch.backends.cpu.get_cpu_capability()) if device == "cpu" else device
+    if device.kind == "cuda":
+        return str(torch.cuda.get_device_name(device.torch))
+    return str(torch.backends.cpu.get_cpu_capability()) if device.kind == "cpu" else device.kind

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from vidtrans.errors import UsageError
+from vidtrans.inference.device import resolve_device
+from vidtrans.rendering.agreement import check_processor
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.division import keeps_shots_whole
@@ -42,6 +44,8 @@ class DividedRender:
         own = self.chunks_of(part)
         with self._pinned():
             wanted = {chunk.number for chunk in own}
+            device = resolve_device(job.context.device)
+            check_processor(entries.segments, device, str(job.plan.clip.name))
             missing = [number for number in self._written(own) if not entries.store.is_done(number)]
             chunks = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
             chunks.extract(missing)

@@ -83,10 +83,11 @@ class StateStore:
         path, digest_path = self._paths(number)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        write_json(digest_path, {"sha256": digest_file(path)})
+        with suppress(FileNotFoundError):  # another worker has joined the parts meanwhile
+            write_json(digest_path, {"sha256": digest_file(path)})
         for old in self.entry.folder.glob("state-*"):
             if old.stem < path.stem and not self.is_permanent(_number(old)):
-                old.unlink()
+                old.unlink(missing_ok=True)  # another worker may have the same part
 
     def load(self, number: int) -> Mapping[str, np.ndarray] | None:
         """Return the state after chunk ``number``; None where it is missing or damaged."""
@@ -107,7 +108,7 @@ class StateStore:
     def clear(self) -> None:
         """Delete all states."""
         for path in self.entry.folder.glob("state-*"):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _number(state: Path) -> int:

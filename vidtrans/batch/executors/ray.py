@@ -55,6 +55,8 @@ class RayExecutor:
             raise
 
     def _begin(self, context: Context, jobs: int | None) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
         kind = self._kind(context.device)
         threads = _threads()
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
@@ -69,7 +71,9 @@ class RayExecutor:
         self._environment = {"env_vars": variables}
         self._look()
         self._examine(context)
-        self._board = self._ray.remote(Board).options(num_cpus=0).remote()
+        # On this machine, or the one that this is a client of: without it nothing goes on.
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
+        self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
         self._run = self._ray.remote(run_on_ray)
 
     # Connecting
@@ -86,9 +90,13 @@ class RayExecutor:
             except (ConnectionError, RuntimeError, TimeoutError) as error:
                 raise UsageError(f"--executor ray: {named}", first_line(error), "see 'ray status' there") from error
             return ""
-        with suppress(ConnectionError):
+        try:
             self._ray.init(address="auto", **quiet)
             return ""
+        except ConnectionError:  # there is none
+            pass
+        except RuntimeError as error:
+            raise UsageError("--executor ray", first_line(error), "see 'ray status'") from error
         folder = tempfile.mkdtemp(prefix="ray-")
         own: Table = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "_temp_dir": folder}
         polite: Table = {"worker_niceness": 0}  # as the workers of ``local`` are
@@ -116,14 +124,19 @@ class RayExecutor:
             for node in self._nodes():
                 where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 options: Table = {"num_cpus": 0, "scheduling_strategy": where, "runtime_env": self._environment}
-                asked.append(self._ray.remote(examine).options(**options).remote(self._folder, marker))
+                asked.append(
+                    self._ray.remote(examine).options(**options).remote(self._folder, marker, self._options["device"])
+                )
             try:
                 answers = self._ray.get(asked, timeout=EXAMINE_S)
             except self._ray.exceptions.RayError as error:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
+        first = answers[0]
+        self._node = first | {"versions": versions(), "host": socket.gethostname(), "folder": self._folder}
         for answer in answers:
-            check_node(answer, versions(), self._folder)
+            check_node(answer, self._node, self._folder)
+        self._node["host"] = first["host"]
 
     def _nodes(self) -> list[Table]:
         """Return the nodes that can run a task."""
@@ -161,7 +174,7 @@ class RayExecutor:
             max_retries=0,  # the scheduler counts them, and tells
             runtime_env=self._environment,
         )
-        reference = remote.remote(self._count, task, self._options, self._folder, self._board)
+        reference = remote.remote(self._count, task, self._options, self._node, self._board)
         self._running[reference], self._numbers[self._count] = (task, report), reference
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
@@ -171,7 +184,13 @@ class RayExecutor:
             time.sleep(timeout_s)
             return None
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-        for number, event in self._ray.get(self._board.take.remote()):
+        try:
+            events = self._ray.get(self._board.take.remote())
+        except self._ray.exceptions.RayError as error:
+            raise VidtransError(
+                "--executor ray", f"the cluster is lost: {first_line(error)}", "run the command again"
+            ) from error
+        for number, event in events:
             if (reference := self._numbers.get(number)) in self._running:
                 self._running[reference][1](event)
         if not ended:
@@ -195,6 +214,8 @@ class RayExecutor:
         except errors.RayTaskError as error:
             why = f"a worker of Ray could not run it: {first_line(error.cause)}"
             return TaskResult("failed", error=why, exit_status=1)
+        except errors.RayError as error:
+            return TaskResult("lost", error=f"Ray could not run it: {first_line(error)}")
 
     def stop(self, exit_status: int) -> None:
         """Put the request on the board, where tasks look."""

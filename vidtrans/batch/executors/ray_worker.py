@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -81,15 +81,30 @@ class _Link:
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        status = ray.get(self._board.exchange.remote(self._number, events))
-        if status is not None:
-            self._stop.request(status)
+        with suppress(ray.exceptions.RayError):  # progress is not worth a result; a lost board ends the command
+            status = ray.get(self._board.exchange.remote(self._number, events))
+            if status is not None:
+                self._stop.request(status)
 
 
-def run_on_ray(number: int, task: Task, options: Table, folder: str, board: Any) -> TaskResult:  # noqa: ANN401
-    """Run a task in a ``folder``, with a context of ``options``; ``number`` is that of its submission."""
+def run_on_ray(
+    number: int,
+    task: Task,
+    options: Table,
+    node: Table,
+    board: Any,  # noqa: ANN401  (a handle of Ray's)
+) -> TaskResult:
+    """Run a task with a context of ``options``; ``number`` is that of its submission.
+
+    ``node``: the ``folder`` to run in, and what all machines have in common, as ``examine`` returns it: one that came
+    later may differ.
+    """
     set_up_heap()
-    os.chdir(folder)
+    try:
+        check_node(examine(node["folder"], "", options["device"]), node, node["folder"])
+    except UsageError as error:
+        return TaskResult("failed", error=str(error), exit_status=error.exit_status)
+    os.chdir(node["folder"])
     stop = Stop()
     link = _Link(board, number, stop)
     try:
@@ -98,10 +113,14 @@ def run_on_ray(number: int, task: Task, options: Table, folder: str, board: Any)
         link.close()
 
 
-def examine(folder: str, marker: str) -> Table:
-    """Return the ``host`` and ``versions`` of this node, and whether it ``sees`` a folder, and a file."""
+def examine(folder: str, marker: str, device: str) -> Table:
+    """Return the ``host``, ``versions`` and ``processor`` of this node; whether it ``sees`` a folder and a file."""
+    from vidtrans.inference.device import resolve_device
+    from vidtrans.rendering.agreement import processor
+
     sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
-    return {"host": socket.gethostname(), "versions": versions(), "sees": sees}
+    named = processor(resolve_device(device))
+    return {"host": socket.gethostname(), "versions": versions(), "processor": named, "sees": sees}
 
 
 def versions() -> dict[str, str]:
@@ -115,13 +134,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def check_node(node: Table, wanted: Mapping[str, str], folder: str) -> None:
-    """Raise UsageError where a node could not do what this machine does, or not the same."""
+def check_node(node: Table, wanted: Table, folder: str) -> None:
+    """Raise UsageError where a node could not do what the ``wanted`` one does, or not the same."""
     what = f"--executor ray: {node['host']}"
-    for name, here in wanted.items():
+    for name, here in wanted["versions"].items():
         if (there := node["versions"].get(name, "none")) != here:
-            why = f"it has {name} {there}, and here it is {here}: results would differ"
+            why = f"it has {name} {there}, and {wanted['host']} {here}: results would differ"
             raise UsageError(what, why, f"install {name} {here} there, or leave that machine out of the cluster")
+    if node["processor"] != wanted["processor"]:
+        why = f"it renders on {node['processor']}, and {wanted['host']} on {wanted['processor']}: results would differ"
+        raise UsageError(what, why, "make a cluster of machines of one kind")
     if not node["sees"]:
         why = f"it does not see '{folder}', or not the cache of this command"
         raise UsageError(what, why, "share the folder with all machines, at the same path")

@@ -15,6 +15,6 @@ def write_commands(job: FarmJob) -> str:
         if clip.is_divided:
             commands = [clip.part_command(str(part), join=True) for part in range(1, clip.parts + 1)]
         else:
-            commands = [list(clip.command)]
+            commands = [clip.whole_command]
         lines += map(job.shell_line, commands)
     return "\n".join(lines)

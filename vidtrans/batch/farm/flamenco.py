@@ -48,7 +48,7 @@ def write_flamenco(job: FarmJob) -> str:
 
 def _clip(job: FarmJob, clip: ClipTasks) -> Table:
     if not clip.is_divided:
-        return {"name": clip.output, "parts": [job.shell_line(clip.command)], "join": None}
+        return {"name": clip.output, "parts": [job.shell_line(clip.whole_command)], "join": None}
     commands = [clip.part_command(str(part)) for part in range(1, clip.parts + 1)]
     return {
         "name": clip.output,

@@ -10,12 +10,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """A clip in so many ``parts``. ``command`` renders it whole; 1 part: that is all that there is to do."""
+    """A clip in so many ``parts``. ``command`` renders it; ``at_end``: options for whoever makes the result."""
 
     source: str
     output: str
     parts: int
     command: tuple[str, ...]
+    at_end: tuple[str, ...] = ()
 
     @property
     def is_divided(self) -> bool:
@@ -27,12 +28,17 @@ class ClipTasks:
 
         ``join``: whichever part ends last joins them.
         """
-        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join"] if join else [])]
+        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.at_end] if join else [])]
 
     @property
     def join_command(self) -> list[str]:
         """Return the command that joins the parts, and fails where one is missing."""
-        return [*self.command, "--join"]
+        return [*self.command, "--join", *self.at_end]
+
+    @property
+    def whole_command(self) -> list[str]:
+        """Return the command that renders a clip of one part."""
+        return [*self.command, *self.at_end]
 
 
 @dataclass(frozen=True)

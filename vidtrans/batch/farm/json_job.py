@@ -16,7 +16,7 @@ def write_json_job(job: FarmJob) -> str:
             "source": clip.source,
             "output": clip.output,
             "parts": clip.parts,
-            "command": list(clip.command),
+            "command": clip.whole_command,
             "part": clip.part_command(PART) if clip.is_divided else None,
             "join": clip.join_command if clip.is_divided else None,
         }

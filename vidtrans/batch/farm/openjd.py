@@ -24,7 +24,7 @@ def write_openjd(job: FarmJob) -> str:
     template = {
         "specificationVersion": "jobtemplate-2023-09",
         "extensions": ["TASK_CHUNKING"],
-        "name": job.name[:128],
+        "name": _plain(_literal(job.name))[:128],
         "steps": [step for number, clip in enumerate(job.clips, 1) for step in _steps(job, clip, number)],
     }
     return json.dumps(template, indent=2)
@@ -33,7 +33,7 @@ def write_openjd(job: FarmJob) -> str:
 def _steps(job: FarmJob, clip: ClipTasks, number: int) -> list[Table]:
     name = f"{number} {_plain(clip.output)}"[: MAX_NAME - 7]
     if not clip.is_divided:
-        return [{"name": name, "script": _script(_literal(job.shell_line(clip.command)))}]
+        return [{"name": name, "script": _script(_literal(job.shell_line(clip.whole_command)))}]
     chunks = {"defaultTaskCount": 1, "targetRuntimeSeconds": GROUP_SECONDS, "rangeConstraint": "CONTIGUOUS"}
     part = {"name": "Part", "type": "CHUNK[INT]", "range": f"1-{clip.parts}", "chunks": chunks}
     line = _literal(job.shell_line(clip.command)) + f' --chunk "{{{{Task.Param.Part}}}}/{clip.parts}"'

@@ -21,12 +21,14 @@ def write_slurm(job: FarmJob) -> str:
 def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
     name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
     if not clip.is_divided:
-        return f"{title}\n{_sbatch(job, name, job.shell_line(clip.command))}\n"
+        return f"{title}\n{_sbatch(job, name, job.shell_line(clip.whole_command))}\n"
     part = f'{job.shell_line(clip.command)} --chunk "$SLURM_ARRAY_TASK_ID/{clip.parts}"'
     parts = _sbatch(job, name, part, f"--array=1-{clip.parts}")
     after = "--dependency=afterok:$parts --kill-on-invalid-dep=yes"
     join = _sbatch(job, f"{name}-join", job.shell_line(clip.join_command), after)
-    return f'{title}\nparts=$({parts}\n)\necho "$parts"\n{join}\n'
+    return (
+        f'{title}\nparts=$({parts}\n)\nparts=${{parts%%;*}} # without the name of the cluster\necho "$parts"\n{join}\n'
+    )
 
 
 def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
