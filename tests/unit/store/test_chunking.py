@@ -121,23 +121,34 @@ def test_nothing_to_render_is_no_chunks(length: int) -> None:
 
 
 @repeatable
-@given(clips(), st.integers(1, 12), st.booleans())
-def test_each_chunk_is_in_one_part_and_parts_are_about_as_long(
-    clip: tuple[int, int, list[int], int], count: int, whole_shots: bool
+@given(clips(), st.integers(1, 12), st.integers(1, 12), st.booleans())
+def test_each_chunk_is_in_one_part(
+    clip: tuple[int, int, list[int], int], count: int, some: int, whole_shots: bool
 ) -> None:
-    first, stop, shots, length = clip
-    chunks = cut_into_chunks(first, stop, shots, length)
+    chunks = cut_into_chunks(*clip)
     parts = [Part(n, n, count).of(chunks, whole_shots=whole_shots) for n in range(1, count + 1)]
     assert [chunk for part in parts for chunk in part] == chunks
-    assert Part(1, count, count).of(chunks, whole_shots=whole_shots) == chunks
-    if count > 2:
-        assert Part(2, count - 1, count).of(chunks, whole_shots=whole_shots) == [*chain(*parts[1:-1])]
-    if whole_shots:
-        ends = [part[-1] for part in parts if part]
-        assert all(chunk.stop == chunk.shot_stop for chunk in ends)
-    else:
-        longest = max(chunk.stop - chunk.first for chunk in chunks)
-        assert all(abs(sum(c.stop - c.first for c in part) - (stop - first) / count) < longest + 1 for part in parts)
+    first = min(some, count)
+    assert Part(first, count, count).of(chunks, whole_shots=whole_shots) == [*chain(*parts[first - 1 :])]
+    assert Part(1, first, count).of(chunks, whole_shots=whole_shots) == [*chain(*parts[:first])]
+
+
+@repeatable
+@given(clips(), st.integers(1, 12))
+def test_parts_are_about_as_long_as_each_other(clip: tuple[int, int, list[int], int], count: int) -> None:
+    chunks = cut_into_chunks(*clip)
+    longest = max(chunk.stop - chunk.first for chunk in chunks)
+    parts = [Part(n, n, count).of(chunks, whole_shots=False) for n in range(1, count + 1)]
+    lengths = [sum(chunk.stop - chunk.first for chunk in part) for part in parts]
+    assert all(abs(length - sum(lengths) / count) < longest + 1 for length in lengths)
+
+
+@repeatable
+@given(clips(), st.integers(1, 12))
+def test_a_shot_may_be_kept_in_one_part(clip: tuple[int, int, list[int], int], count: int) -> None:
+    chunks = cut_into_chunks(*clip)
+    parts = [Part(n, n, count).of(chunks, whole_shots=True) for n in range(1, count + 1)]
+    assert all(part[-1].stop == part[-1].shot_stop for part in parts if part)
 
 
 @pytest.mark.parametrize(
