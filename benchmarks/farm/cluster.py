@@ -35,6 +35,8 @@ class Cluster:
         joins = (f"--address={self.address}",)
         small = ("--num-cpus=1", f"--object-store-memory={80 << 20}", "--block", "--disable-usage-stats")
         variables = environment(OMP_NUM_THREADS=THREADS, RAY_worker_niceness="0", RAY_health_check_period_ms="1000")
+        if self.nodes:  # a head makes a token, which those that join have to show
+            variables["RAY_AUTH_MODE"] = "token"
         ray = str(Path(sys.executable).parent / "ray")
         command = [ray, "start", *(joins if self.nodes else head), *small]
         null = subprocess.DEVNULL

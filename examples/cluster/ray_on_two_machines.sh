@@ -6,7 +6,8 @@ head)
 	ray start --head --port=6379 --disable-usage-stats
 	;;
 worker)
-	ray start --address="$2:6379" --disable-usage-stats # the head's address
+	# The head's address; ~/.ray/auth_token has to be that of the head.
+	RAY_AUTH_MODE=token ray start --address="$2:6379" --disable-usage-stats
 	;;
 render)
 	cd /shared
