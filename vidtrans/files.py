@@ -23,9 +23,7 @@ PARTIAL = ".partial"
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
 PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
 _MARK_LENGTH = 8 + 1 + 10
-_ABANDONED_S = (
-    86_400.0  # from when on what another host left half-written is nobody's: whether its process lives, only it knows
-)
+_ABANDONED_S = 86_400.0  # age from which another host's half-written file is deleted, whose process is not known here
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20
 _TOO_DEEP = "it is nested too deeply"

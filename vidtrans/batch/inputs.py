@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vidtrans.session import Context
     from vidtrans.settings import Table
 
+T = TypeVar("T")
 MAGIC = re.compile(r"[*?\[]")
 
 
@@ -203,6 +204,6 @@ def parse_shard(text: str) -> tuple[int, int]:
     return number, count
 
 
-def shard_of(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
+def shard_of(items: Sequence[T], shard: tuple[int, int] | None) -> list[T]:
     """Return the items of one run of several: every n-th, so that each has short and long ones."""
     return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])

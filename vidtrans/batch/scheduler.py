@@ -205,13 +205,10 @@ class Scheduler:
         """Begin the task of a lost worker again; once, where it may have been the reason."""
         if self._stopping:
             return
-        fate = result.error
-        if result.is_blameless:
+        fate, tries = result.error, task.tries + (not result.is_blameless)
+        if tries < MAX_TRIES:
             self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
-            self._waiting.appendleft(task)
-        elif task.tries + 1 < MAX_TRIES:
-            self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
-            self._waiting.appendleft(replace(task, tries=task.tries + 1))
+            self._waiting.appendleft(replace(task, tries=tries))
         else:
             why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or a smaller --size"
             self._fail(task, why, VidtransError.exit_status)

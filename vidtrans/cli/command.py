@@ -118,7 +118,7 @@ def options_given(context: click.Context, *without: str) -> list[str]:
     """Return the options of a ``KeepsArguments`` as they were written, ``without`` those of these parameters."""
     by_flag = {flag: parameter for parameter in context.command.params for flag in parameter.opts}
     found: list[str] = []
-    words = iter(list(_apart(context.meta[_ARGUMENTS], by_flag)))
+    words = _apart(context.meta[_ARGUMENTS], by_flag)
     for word in words:
         flag, given, _ = word.partition("=") if word.startswith("--") else (word[:2], word[2:], "")
         parameter = by_flag.get(flag)

@@ -177,6 +177,9 @@ def stylize(
         requests = requests_for(videos, template, context, folder)
         if len(requests) == 1 and not batch.is_partial:
             requests = [replace(requests[0], output=_output_of(requests[0], output))]
+    if print_jobs and is_list:
+        why = "the clips of a list have options of their own"
+        raise UsageError("--print-jobs", why, "name the clips whose options are the same, and print a job for these")
     if print_jobs:
         return _print_jobs(requests, folder, print_jobs, batch, context, console)
     if chunk or join:
@@ -211,21 +214,17 @@ def _print_jobs(
     console: Console,
 ) -> int:
     """Print the commands that render clips on a farm."""
-    from vidtrans.batch.inputs import parse_shard
+    from vidtrans.batch.inputs import parse_shard, shard_of
     from vidtrans.pipeline.print_jobs import print_jobs
     from vidtrans.pipeline.stylize_batch import default_output_of, place_results
 
     click_context = click.get_current_context()
-    if click_context.params["videos"][0].suffix.lower() == ".toml":
-        why = "the clips of a list have options of their own"
-        raise UsageError("--print-jobs", why, "name the clips whose options are the same, and print a job for these")
     if len(requests) == 1 and not batch.is_partial:
         placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
     else:
         placed = place_results(requests, folder)
     if batch.shard:
-        number, count = parse_shard(batch.shard)
-        placed = placed[number - 1 :: count]
+        placed = shard_of(placed, parse_shard(batch.shard))
     if not placed:
         raise UsageError(f"--shard {batch.shard}", "there is no clip in it", "make fewer parts")
     if batch.retry or click_context.params["chunk"] or click_context.params["join"]:

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from vidtrans.errors import UsageError
 from vidtrans.files import read_small_json
@@ -16,7 +15,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
-from vidtrans.store.stages import PartsStage, media_libraries
+from vidtrans.store.stages import PartsStage, libraries, media_libraries
 
 PROCESSOR_FILE = "processor.json"
 REMEDIES = {
@@ -41,7 +40,7 @@ class Agreement:
         """Return what decides each byte of a part."""
         plan, identity = self.job.plan, {key: str(value) for key, value in self.engine.identity.items()}
         return {
-            "vidtrans": version("vidtrans"),
+            **libraries("vidtrans"),
             **media_libraries(),
             **identity,
             "source": plan.clip.digest,
@@ -67,10 +66,6 @@ class Agreement:
         if differing:
             raise self._refusal(differing[0], own, known)
 
-    def end(self) -> None:
-        """Forget the terms: the result is made."""
-        forget_terms(self.job.context, self.output)
-
     def _refusal(self, key: str, own: dict[str, str], known: Table) -> UsageError:
         here, there = own.get(key, "none"), known["terms"].get(key, "none")
         if key in ("source", "model", "options"):
@@ -89,7 +84,8 @@ class Agreement:
 
 def forget_terms(context: Context, output: str) -> None:
     """Forget on what terms parts of a result were rendered: it is made."""
-    entry = context.cache.entry(_stage(context, output).name, _stage(context, output).key)
+    stage = _stage(context, output)
+    entry = context.cache.entry(stage.name, stage.key)
     if entry.folder.exists():
         entry.delete()
 

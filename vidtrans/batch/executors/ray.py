@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
-from vidtrans.batch.executors.ray_worker import Board, check_node, examine, run_on_ray, versions
+from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
 from vidtrans.errors import DeviceError, UsageError, VidtransError, first_line
 from vidtrans.events import Report
 from vidtrans.files import process_mark, remove
 from vidtrans.machine import cores
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.stages import libraries
 
 ANSWER_S = 5.0  # in which an address has to answer
 EXAMINE_S = 120.0  # in which every node has to answer; the first task of a node starts Python there
@@ -46,8 +47,10 @@ class RayExecutor:
             _knock(address)
         self._ray = _import_ray()
         self._folder = os.getcwd()
-        self._temporary = "" if self._ray.is_initialized() else self._connect(address)
-        self._owns = self._connected
+        self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray's references; numbers are of submissions
+        self._board: Any = None
+        self._owns = not self._ray.is_initialized()  # else this process leaves the cluster itself
+        self._temporary = self._connect(address) if self._owns else ""
         try:
             self._begin(context, jobs)
         except BaseException:
@@ -55,15 +58,11 @@ class RayExecutor:
             raise
 
     def _begin(self, context: Context, jobs: int | None) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         kind = self._kind(context.device)
         threads = _threads()
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
         self._jobs, self._looked = jobs, 0.0
         self.slots = 0
-        self._running: dict[Any, tuple[Task, Report]] = {}
-        self._numbers: dict[int, Any] = {}
         self._count = 0
         self._alone: set[int] = set()  # items that took more memory than there was: they get a node to themselves
         self._options = shared_options(context) | {"device": kind}
@@ -72,7 +71,7 @@ class RayExecutor:
         self._look()
         self._examine(context)
         # On this machine, or the one that this is a client of: without it nothing goes on.
-        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
+        here = self._on(self._ray.get_runtime_context().get_node_id(), soft=True)
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
         self._run = self._ray.remote(run_on_ray)
 
@@ -82,7 +81,6 @@ class RayExecutor:
         """Connect; return the temporary folder of a cluster that was started for this process, or ''."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
-        self._connected = True
         named = f"{CLIENT}{address}" if address else os.environ.get("RAY_ADDRESS", "")
         if named:
             try:
@@ -103,8 +101,6 @@ class RayExecutor:
         self._ray.init(include_dashboard=False, _system_config=polite, **own, **quiet)
         return folder
 
-    _connected = False
-
     def _kind(self, device: str) -> str:
         """Return the kind of device that every task runs on: one clip never mixes them. Raises DeviceError."""
         num_gpus = int(self._ray.cluster_resources().get("GPU", 0))
@@ -117,26 +113,31 @@ class RayExecutor:
 
     def _examine(self, context: Context) -> None:
         """Check every node. Raises UsageError, VidtransError."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        # Without a part of a GPU a process sees none.
+        options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
         asked = []
         with _marker(context) as marker:
             for node in self._nodes():
-                where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                options: Table = {"num_cpus": 0, "scheduling_strategy": where, "runtime_env": self._environment}
-                asked.append(
-                    self._ray.remote(examine).options(**options).remote(self._folder, marker, self._options["device"])
-                )
+                where = self._on(node["NodeID"], soft=False)
+                remote = self._ray.remote(examine).options(scheduling_strategy=where, **options)
+                asked.append(remote.remote(self._folder, marker, self._options["device"]))
             try:
                 answers = self._ray.get(asked, timeout=EXAMINE_S)
             except self._ray.exceptions.RayError as error:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
         first = answers[0]
-        self._node = first | {"versions": versions(), "host": socket.gethostname(), "folder": self._folder}
+        # The processor of this machine does not matter: it renders nothing.
+        check_node(first, first | {"versions": libraries(*DECISIVE), "host": socket.gethostname()}, self._folder)
         for answer in answers:
-            check_node(answer, self._node, self._folder)
-        self._node["host"] = first["host"]
+            check_node(answer, first, self._folder)
+        self._node = first | {"folder": self._folder}
+
+    def _on(self, node: str, *, soft: bool) -> Any:  # noqa: ANN401  (a strategy of Ray's)
+        """Return what places a task on a node; ``soft``: or on another one, where that is gone."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(node, soft=soft)
 
     def _nodes(self) -> list[Table]:
         """Return the nodes that can run a task."""
@@ -175,7 +176,7 @@ class RayExecutor:
             runtime_env=self._environment,
         )
         reference = remote.remote(self._count, task, self._options, self._node, self._board)
-        self._running[reference], self._numbers[self._count] = (task, report), reference
+        self._running[reference] = self._count, task, report
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
         """Hand on what tasks have reported; return one that has ended."""
@@ -190,13 +191,13 @@ class RayExecutor:
             raise VidtransError(
                 "--executor ray", f"the cluster is lost: {first_line(error)}", "run the command again"
             ) from error
+        reports = {number: report for number, _, report in self._running.values()}
         for number, event in events:
-            if (reference := self._numbers.get(number)) in self._running:
-                self._running[reference][1](event)
+            if number in reports:  # else a late note of a task before
+                reports[number](event)
         if not ended:
             return None
-        task, _ = self._running.pop(ended[0])
-        self._numbers = {number: ref for number, ref in self._numbers.items() if ref in self._running}
+        _, task, _ = self._running.pop(ended[0])
         return task, self._result(ended[0], task)
 
     def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
@@ -223,10 +224,10 @@ class RayExecutor:
 
     def close(self) -> None:
         """End what runs, and leave the cluster; one that was started for this process ends."""
-        for reference in getattr(self, "_running", {}):
+        for reference in self._running:
             with suppress(Exception):
                 self._ray.cancel(reference, force=True)
-        if getattr(self, "_board", None) is not None:
+        if self._board is not None:
             with suppress(Exception):
                 self._ray.kill(self._board)
             self._board = None

@@ -9,7 +9,6 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from vidtrans.events import Event, Progress, Stop
 from vidtrans.machine import set_up_heap
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.stages import libraries
 
 EXCHANGE_S = 0.25  # between two messages of a task to the board
 DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that decide bytes
@@ -120,18 +120,7 @@ def examine(folder: str, marker: str, device: str) -> Table:
 
     sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
     named = processor(resolve_device(device))
-    return {"host": socket.gethostname(), "versions": versions(), "processor": named, "sees": sees}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides bytes, without importing it."""
-    found = {}
-    for name in DECISIVE:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found
+    return {"host": socket.gethostname(), "versions": libraries(*DECISIVE), "processor": named, "sees": sees}
 
 
 def check_node(node: Table, wanted: Table, folder: str) -> None:
