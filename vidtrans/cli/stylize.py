@@ -161,7 +161,6 @@ def stylize(
     from vidtrans.config.recipe import render_recipe
     from vidtrans.pipeline import clip_list
     from vidtrans.pipeline.stylize_batch import requests_for, stylize_batch, stylize_one
-    from vidtrans.pipeline.stylize_parts import stylize_part
     from vidtrans.requests import StylizeRequest
 
     folder, is_list = output or Path(), videos[0].suffix.lower() == clip_list.SUFFIX
@@ -185,6 +184,8 @@ def stylize(
     if chunk or join:
         if is_list:
             raise UsageError("--chunk, --join", "the clips of a list have places of their own", "name one clip")
+        from vidtrans.pipeline.stylize_parts import stylize_part  # it imports torch
+
         table = stylize_part(_only_one(requests, batch), chunk, context, join=join)
         console.result(table, part_text(table))
         return 0

@@ -6,16 +6,19 @@ import json
 import os
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
 from vidtrans.files import read_small_json
-from vidtrans.inference.device import Device
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import PartsStage, libraries, media_libraries
+
+if TYPE_CHECKING:
+    from vidtrans.inference.device import Device
 
 PROCESSOR_FILE = "processor.json"
 REMEDIES = {
