@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "ablate",
+    "batch_report",
     "deflicker",
     "dream",
     "evaluate",

@@ -27,6 +27,7 @@ from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.pipeline import ablate as _ablate
+from vidtrans.pipeline import batch_report as _batch_report
 from vidtrans.pipeline import deflicker as _deflicker
 from vidtrans.pipeline import dream as _dream
 from vidtrans.pipeline import evaluate as _evaluate
@@ -169,6 +170,18 @@ def stylize(
     if chunk or join:
         return _stylize_parts.stylize_part(request, Part.parse(chunk) if chunk else None, Context(**options), join=join)
     return _stylize.stylize(request, Context(**options))
+
+
+def batch_report(
+    folder: PathLike = ".",
+    output: PathLike | None = None,
+    *,
+    hours: float = requests.HOURS,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans batch report``: a page of what was rendered in the last ``hours`` into ``folder``, and by whom."""
+    request = requests.BatchReportRequest(Path(folder), _path(output), hours)
+    return _batch_report.report_batch(request, Context(**options))
 
 
 def deflicker(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MODEL_SUFFIX = ".safetensors"
 CUBE_SUFFIX = ".cube"
 CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
+HOURS = 24.0  # of a report of a batch: a night
 SCORE_SUFFIXES = (".png", ".json")
 
 
@@ -151,6 +152,20 @@ class StylizeRequest:
     mask: Path | None = None
     score: bool = False
     in_batch: bool = False
+
+
+@dataclass(frozen=True)
+class BatchReportRequest:
+    """A page of what was rendered in the last ``hours``; of the batch with its results in ``folder``, if there is one."""
+
+    folder: Path
+    output: Path | None = None
+    hours: float = HOURS
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "the page", ".html")
+        if not 0 < self.hours < float("inf"):
+            raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
 
 
 @dataclass(frozen=True)

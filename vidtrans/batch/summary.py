@@ -38,6 +38,20 @@ class Outcome:
         return row | ({"error": self.error, "exit_status": self.exit_status} if self.state == "failed" else {})
 
 
+def read_summaries(folder: Path) -> list[Table]:
+    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` where it failed."""
+    rows: list[Table] = []
+    for path in sorted(folder.glob(f"{NAME}*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = read_small_json(path)["items"]
+            rows += [
+                row
+                for row in found
+                if {"source", "state"} <= row.keys() and ("error" in row or row["state"] != "failed")
+            ]
+    return rows
+
+
 class Summary:
     """The file that says of each item how it went: ``vidtrans-batch.json``, of a part vidtrans-batch.2-of-8.json."""
 

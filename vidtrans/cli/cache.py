@@ -68,6 +68,8 @@ def cache_clean(stage: tuple[str, ...], cache_dir: Path | None, console: Console
         STAGES[name]  # an unknown stage is an error
     store = _open_cache(cache_dir, console)
     freed = deleted = in_use = 0
+    if not stage:
+        store.log.clear()
     for entry in store.entries():
         if stage and entry.stage not in stage:
             continue

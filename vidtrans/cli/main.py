@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": ("compare", "Clips side by side, labelled."),
     "sheet": ("sheet", "Frames of a clip, or pairs of a dataset, on one page."),
     "probe": ("probe", "What a video holds."),
+    "batch": ("batch", "A page of a night: who rendered what, and what failed."),
     "model": ("model", "List and show models."),
     "preset": ("preset", "List and show presets."),
     "cache": ("cache", "List and clean what is kept between runs."),

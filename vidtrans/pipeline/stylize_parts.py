@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from vidtrans.errors import UsageError, VidtransError
+from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.agreement import Agreement
+from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.parts import DividedRender, spans
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.requests import StylizeRequest
@@ -18,9 +19,18 @@ from vidtrans.store.chunking import Part
 def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
     """Render a part of a clip into the cache, or none; ``join``: make the result where nothing is missing then.
 
-    Without a part, what is missing is an error. Raises as ``stylize`` does, UsageError where this worker differs from
-    others that render the clip, VidtransError.
+    Without a part, what is missing is an error. One that fails is in the log of the cache. Raises as ``stylize`` does,
+    UsageError where this worker differs from others that render the clip, VidtransError.
     """
+    try:
+        return _stylize_part(request, part, context, join=join)
+    except (VidtransError, OSError) as error:
+        if not context.dry_run and not isinstance(error, Interrupted):
+            log_failure(context, request.video, str(part or "join"), error)
+        raise
+
+
+def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
     render = RequestedRender(request, context, time.monotonic())
     requested = render.requested
     requested.check()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from vidtrans.concurrency.step_clock import WAITING, StepClock
 from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.batching import RenderCount
+from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
@@ -77,7 +79,7 @@ class ChunkRenderer:
         on_host: bool = False,
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
-        self._extraction = extraction
+        self._extraction, self._clock = extraction, StepClock()
         self._kind = engine.identity.get("device", "cpu")
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
@@ -151,6 +153,7 @@ class ChunkRenderer:
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
             ahead = 0 if "tf32" in self.engine.identity.get("precision", "") else self._capacity
             samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
+            log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             blend = self._device.blend() if self._device else None
             if blend is not None:
                 stack.enter_context(closing(blend))
@@ -160,18 +163,21 @@ class ChunkRenderer:
             correct = None
             if plan.corrections is not None:
                 correct = plan.corrections.corrector((plan.picture.width, plan.picture.height))
-            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment)))
+            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
+            @partial(self._clock.timed, ENCODE)
             def encode(sample: Sample, picture: Any) -> None:  # noqa: ANN401  (an array, or a download)
                 picture = picture if self._device is None else picture.wait()
                 result = picture if compose is None else compose(sample, picture)
                 result = result if correct is None else correct(sample.index, result)
                 writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
-            for sample, picture in self._filtered(samples, method, wanted):
+            waited_for = self._clock.each(WAITING, samples)
+            for sample, picture in self._clock.each(FILTER, self._filtered(waited_for, method, wanted)):
                 if self._device is not None:
-                    picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
+                    with self._clock.step(FILTER):
+                        picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
                 queue.put(partial(encode, sample, picture))
                 if isinstance(method, RecursiveFilter):
                     self._save_state(method, states, sample.index, queue)
@@ -212,14 +218,17 @@ class ChunkRenderer:
             stack.enter_context(closing(renderer))
             prepared = self._prepared(renderer, begin, first, stop)
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames")))
-            for sample in stack.enter_context(closing(renderer.stream(prefetched))):
+            painted = stack.enter_context(closing(renderer.stream(self._clock.each(WAITING, prefetched))))
+            write = self._clock.timed(ENCODE, self.raw.write)
+            for sample in self._clock.each(NETWORK, painted):
                 if self._device is None:
-                    queue.put(partial(self.raw.write, sample.index, sample.output))
+                    queue.put(partial(write, sample.index, sample.output))
                 elif self._is_to_store(sample.index):
                     queue.put(partial(self._write_fetched, sample.index, self._device.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
                     continue
-                guide = next(guides)
+                with self._clock.step(READ):
+                    guide = next(guides)
                 yield sample if guide is None else replace(sample, guide=guide)
             queue.finish()
 
@@ -234,6 +243,11 @@ class ChunkRenderer:
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
     ) -> Generator[PreparedFrame, None, None]:
+        """Yield what ``_read`` does, as a step that is timed."""
+        with closing(self._read(renderer, begin, first, stop)) as frames:
+            yield from self._clock.each(READ, frames)
+
+    def _read(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         extracted = self._extraction.pictures() if self._extraction else None

@@ -31,6 +31,7 @@ from vidtrans.files import (
 )
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
+from vidtrans.store.render_log import RenderLog
 from vidtrans.store.stages import STAGES
 
 META = "meta.json"
@@ -53,6 +54,7 @@ class Cache:
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
         check_cache_folder(root)
         self.root, self.report, self.stop = root, report, stop
+        self.log = RenderLog(root)
         self._digests = Digests(root, stop)
         self._warned: set[str] = set()
 
@@ -90,6 +92,7 @@ class Cache:
 
         Of those that cost the same, the least recently used is deleted first.
         """
+        self.log.trim()
         entries = sorted(self.entries(), key=_rank)
         sizes = {e.folder: e.size for e in entries}
         excess = sum(sizes.values()) - limit_bytes

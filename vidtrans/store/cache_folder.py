@@ -16,7 +16,9 @@ KEY = re.compile("[0-9a-f]{64}")
 # What a cache holds beside the folders of its stages: files, and folders of JSON files.
 FILES = (TAG_FILE, DIGESTS)
 RECORDS = ("outputs", "resolved")
+LOG = "log"  # and a folder of files of lines, one of each process
 PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")
 KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
 
 
@@ -41,4 +43,5 @@ def _is_of_cache(path: Path) -> bool:
     """Return whether a child of a cache's folder has the name and the content that vidtrans gives it."""
     if path.is_symlink() or not path.is_dir():
         return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
-    return path.name in (*STAGES, *RECORDS) and all(KEYED.fullmatch(child.name) for child in path.iterdir())
+    form = LOG_FILE if path.name == LOG else KEYED
+    return path.name in (*STAGES, *RECORDS, LOG) and all(form.fullmatch(child.name) for child in path.iterdir())

@@ -132,12 +132,17 @@ class ChunkWriter:
     """Writes frames, given in order, into the chunk that each belongs to.
 
     A chunk is stored when all of its frames were written; one whose first frames were not given is not stored.
+    ``on_stored`` is called with each that is.
     """
 
     def __init__(
-        self, store: ChunkStore, chunks: Sequence[Chunk], start: Callable[[Path], SegmentWriter | LosslessWriter]
+        self,
+        store: ChunkStore,
+        chunks: Sequence[Chunk],
+        start: Callable[[Path], SegmentWriter | LosslessWriter],
+        on_stored: Callable[[Chunk], None] = lambda chunk: None,
     ) -> None:
-        self.store, self.start, self._chunk_of = store, start, ChunkFinder(chunks)
+        self.store, self.start, self._on_stored, self._chunk_of = store, start, on_stored, ChunkFinder(chunks)
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
@@ -160,6 +165,7 @@ class ChunkWriter:
         if frame == chunk.stop - 1:
             stack.close()
             self._open = None
+            self._on_stored(chunk)
 
     def close(self) -> None:
         """Drop a chunk that was not finished; may be called more than once."""

@@ -1,0 +1,221 @@
+"""A night: the chunks that hosts have rendered, side by side and one after another, and what failed."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from vidtrans.batch.report.schedule import Farm, finish_s
+from vidtrans.settings import Table
+
+SLOWEST = 12  # chunks that are named
+ROUNDED_S = 2e-3  # by which times may overlap: they are rounded
+
+
+@dataclass(frozen=True)
+class ChunkLine:
+    """A line of the log: frames [first, stop) of a ``clip``, of which each step took so many ``seconds``."""
+
+    clip: str
+    chunk: int
+    first: int
+    stop: int
+    host: str
+    process: int
+    device: str
+    began: float
+    ended: float
+    seconds: Table
+    bytes: int
+
+    @classmethod
+    def of(cls, line: Table) -> ChunkLine:
+        """Raises KeyError, TypeError, ValueError where the line is none."""
+        first, stop = map(int, line["frames"])
+        device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
+        began, ended = float(line["began"]), float(line["ended"])
+        seconds = {str(step): float(value) for step, value in line["seconds"].items()}
+        if not (
+            stop > first and math.isfinite(ended) and 0 <= began <= ended and all(map(math.isfinite, seconds.values()))
+        ):
+            raise ValueError(line)
+        names = str(line["clip"]), int(line["chunk"])
+        return cls(
+            *names,
+            first,
+            stop,
+            str(line["host"]),
+            int(line["process"]),
+            device,
+            began,
+            ended,
+            seconds,
+            int(line["bytes"]),
+        )
+
+    @property
+    def duration_s(self) -> float:
+        """Return how long it took."""
+        return self.ended - self.began
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames it has."""
+        return self.stop - self.first
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A clip, or a ``part`` of it, that failed, and why. ``at``: seconds since the epoch, where they are known."""
+
+    clip: str
+    why: str
+    part: str = ""
+    host: str = ""
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class HostShare:
+    """What one host did, in so many ``lanes``: at most so many chunks at a time. ``lines``: its chunks, by lane."""
+
+    host: str
+    lanes: Sequence[Sequence[ChunkLine]]
+
+    @cached_property
+    def chunks(self) -> list[ChunkLine]:
+        """Return all of its chunks."""
+        return [chunk for lane in self.lanes for chunk in lane]
+
+    @property
+    def devices(self) -> list[str]:
+        """Return what it rendered on."""
+        return sorted({chunk.device for chunk in self.chunks})
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames it rendered."""
+        return sum(chunk.frames for chunk in self.chunks)
+
+    @property
+    def busy_s(self) -> float:
+        """Return for how many seconds its lanes rendered, added up."""
+        return sum(chunk.duration_s for chunk in self.chunks)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each step."""
+        return _by_step(self.chunks)
+
+
+@dataclass(frozen=True)
+class Night:
+    """The chunks of one or more batches, in the order in which they began, and what failed."""
+
+    chunks: Sequence[ChunkLine]
+    failures: Sequence[Failure] = ()
+    clips: Sequence[str] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> Night:
+        """Return the night that lines of a log tell of; ``clips``: the names of those that count, all where empty."""
+        wanted, chunks, failed = set(clips), list[ChunkLine](), list(failures)
+        for line in lines:
+            try:
+                if wanted and line["clip"] not in wanted:
+                    continue
+                if "failed" in line:
+                    names = str(line["clip"]), str(line["failed"]), str(line["part"]), str(line["host"])
+                    failed.append(Failure(*names, float(line["ended"])))
+                else:
+                    chunks.append(ChunkLine.of(line))
+            except (KeyError, TypeError, ValueError, AttributeError):  # not a line of this log
+                continue
+        chunks.sort(key=lambda chunk: (chunk.began, chunk.host, chunk.clip, chunk.chunk))
+        return cls(chunks, failed, tuple(clips) or tuple(dict.fromkeys(chunk.clip for chunk in chunks)))
+
+    @cached_property
+    def began(self) -> float:
+        """Return when the first chunk began."""
+        return min((chunk.began for chunk in self.chunks), default=0.0)
+
+    @cached_property
+    def ended(self) -> float:
+        """Return when the last chunk ended."""
+        return max((chunk.ended for chunk in self.chunks), default=0.0)
+
+    @property
+    def duration_s(self) -> float:
+        """Return how long it took from the first chunk to the last."""
+        return self.ended - self.began
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames were rendered."""
+        return sum(chunk.frames for chunk in self.chunks)
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds of all chunks, added up."""
+        return sum(chunk.duration_s for chunk in self.chunks)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each step, added up."""
+        return _by_step(self.chunks)
+
+    @cached_property
+    def hosts(self) -> list[HostShare]:
+        """Return the share of each host, by its name."""
+        by_host = defaultdict[str, list[ChunkLine]](list)
+        for chunk in self.chunks:
+            by_host[chunk.host].append(chunk)
+        return [HostShare(host, _lanes(by_host[host])) for host in sorted(by_host)]
+
+    @property
+    def num_lanes(self) -> int:
+        """Return how many chunks were rendered at a time, at most on each host, added up."""
+        return sum(len(host.lanes) for host in self.hosts)
+
+    @property
+    def slowest(self) -> list[ChunkLine]:
+        """Return the chunks that took longest for each of their frames."""
+        return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:SLOWEST]
+
+    def with_another(self) -> tuple[float, float]:
+        """Return in how many seconds these machines make these chunks, and with one more like the largest of them.
+
+        Both are simulated, with the seconds that the chunks took: nothing waits for anything but a free worker.
+        """
+        tasks = [chunk.duration_s for chunk in self.chunks]
+        more = max((len(host.lanes) for host in self.hosts), default=0)
+        if not tasks:
+            return 0.0, 0.0
+        return finish_s(tasks, Farm(self.num_lanes)), finish_s(tasks, Farm(self.num_lanes + more))
+
+
+def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
+    """Divide the chunks of a host, in the order in which they began, into as few rows as there were at a time.
+
+    A process stays in its row.
+    """
+    lanes: list[list[ChunkLine]] = []
+    for chunk in chunks:
+        free = [lane for lane in lanes if lane[-1].ended <= chunk.began + ROUNDED_S]
+        own = next((lane for lane in free if lane[-1].process == chunk.process), None)
+        lane = own or (free[0] if free else [])
+        if not lane:
+            lanes.append(lane)
+        lane.append(chunk)
+    return lanes
+
+
+def _by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
+    total = defaultdict[str, float](float)
+    for chunk in chunks:
+        for step, seconds in chunk.seconds.items():
+            total[step] += seconds
+    return dict(total)

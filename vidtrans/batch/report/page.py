@@ -1,0 +1,111 @@
+"""The page of a night: one self-contained HTML file. ``page.html`` is its Jinja template, filled in here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from vidtrans.batch.report.night import ChunkLine, Night
+from vidtrans.files import write_bytes
+
+WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
+AXIS = 26
+MOST_BARS = 5000  # beyond, neighbours of a lane are drawn as one
+TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Chunks of one clip in a lane, one after another; in pixels."""
+
+    x: float
+    width: float
+    y: float
+    hue: int
+    title: str
+
+
+def write_page(path: Path, night: Night, title: str) -> None:
+    """Write the page, atomically. The same night gives the same bytes."""
+    write_bytes(path, render(night, title).encode("utf-8", "replace"))
+
+
+def render(night: Night, title: str) -> str:
+    """Return the page as text. All text is escaped."""
+    place, rows = AXIS, list[tuple[str, float]]()
+    bars = list[Bar]()
+    for share in night.hosts:
+        rows.append((share.host, place + ROW * len(share.lanes) / 2))
+        for lane in share.lanes:
+            bars += _bars(night, lane, place, merge=len(night.chunks) > MOST_BARS)
+            place += ROW
+        place += GAP
+    now, then = night.with_another()
+    return _template().render(
+        night=night, title=title, bars=bars, rows=rows, height=place, width=WIDTH, row=ROW, ticks=_ticks(night), axis=AXIS,
+        label=LABEL, now=now, then=then,
+    )  # fmt: skip
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"px": "{:.1f}".format, "count": "{:,}".format, "clock": clock, "span": span}
+    return environment.from_string(Path(__file__).with_suffix(".html").read_text("utf-8"))
+
+
+def _x(night: Night, moment: float) -> float:
+    return LABEL + (WIDTH - LABEL - 8) * (moment - night.began) / max(night.duration_s, 1e-3)
+
+
+def _bars(night: Night, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
+    runs: list[list[ChunkLine]] = []
+    for chunk in lane:
+        if merge and runs and runs[-1][-1].clip == chunk.clip and chunk.chunk == runs[-1][-1].chunk + 1:
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    for run in runs:
+        left, right = _x(night, run[0].began), _x(night, run[-1].ended)
+        yield Bar(left, max(right - left - 0.6, 0.6), y, _hue(run[0].clip), _title(run))
+
+
+def _title(run: Sequence[ChunkLine]) -> str:
+    first, last, seconds = run[0], run[-1], dict[str, float]()
+    for chunk in run:
+        for step, value in chunk.seconds.items():
+            seconds[step] = seconds.get(step, 0.0) + value
+    steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
+    return f"{first.clip}, frames {first.first} to {last.stop - 1}: {span(last.ended - first.began)} ({steps})"
+
+
+def _hue(clip: str) -> int:
+    """Return a colour for a clip, the same on each page."""
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
+
+
+def _ticks(night: Night) -> list[tuple[float, str]]:
+    step = next((s for s in TICKS if night.duration_s / s <= 12), TICKS[-1])
+    first = -(-night.began // step) * step
+    count = int(max(0.0, night.ended - first) // step) + 1
+    moments = [first + step * number for number in range(min(count, 60))]
+    return [(_x(night, moment), clock(moment, seconds=step < 60)) for moment in moments if moment <= night.ended]
+
+
+def clock(moment: float, *, seconds: bool = False) -> str:
+    """Return the time of day of a moment in seconds since the epoch, where this is read."""
+    return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(moment))
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in words: ``42.0 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,67 @@
+"""What the log of a cache says of each chunk that is rendered."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from vidtrans.concurrency.step_clock import StepClock
+from vidtrans.errors import first_line
+from vidtrans.machine import processor
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.session import Context
+from vidtrans.store.chunking import Chunk
+from vidtrans.store.chunks import ChunkStore
+
+READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
+
+
+class ChunkLog:
+    """Writes a line for each chunk of a run of neighbours, rendered one after another on a device of a ``kind``.
+
+    A chunk begins where the one before it ends: reading, the network, the filter and encoding work side by side.
+    """
+
+    def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
+        self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
+        name = processor() if kind == "cpu" else _gpu(context.device)
+        self._maker = {"host": socket.gethostname(), "process": os.getpid(), "device": kind, "processor": name}
+        self._began = time.time()
+        clock.take()
+
+    def add(self, chunk: Chunk) -> None:
+        """Write the line of a chunk that is stored now."""
+        began, self._began = self._began, time.time()
+        seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
+        self._log.add(
+            {
+                "clip": self._plan.clip.name,
+                "chunk": chunk.number,
+                "frames": [chunk.first, chunk.stop],
+                "began": round(began, 3),
+                "ended": round(self._began, 3),
+                "seconds": seconds,
+                "bytes": self._store.path(chunk.number).stat().st_size,
+                "render": self._store.entry.key[:12],
+                **self._maker,
+            }
+        )
+
+
+def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
+    """Write a line for a ``part`` of a clip that failed."""
+    if context.cache.root.is_dir():  # else nothing was begun
+        maker = {"host": socket.gethostname(), "process": os.getpid()}
+        line = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
+        context.cache.log.add(line | maker)
+
+
+def _gpu(device: str) -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return device
+    number = device.partition(":")[2]
+    return str(torch.cuda.get_device_name(int(number) if number else None))

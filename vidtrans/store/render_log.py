@@ -1,0 +1,69 @@
+"""A log of what was rendered, one line of JSON for each chunk, in the cache: who made it, when, and what took how long.
+
+Each process has a file of its own, as hosts that share a folder cannot append to one. A line that cannot be written, or
+read, is missing: nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from vidtrans.files import process_mark
+from vidtrans.settings import Table
+from vidtrans.store.cache_folder import LOG
+
+KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for so long
+MOST_BYTES = 1 << 28  # of a file that is read: half a million chunks
+
+
+class RenderLog:
+    """The log of a cache."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / LOG
+
+    @property
+    def own_file(self) -> Path:
+        """Return the file of this process."""
+        return self.folder / f"{process_mark()}.jsonl"
+
+    def add(self, line: Table) -> None:
+        """Add a line to the file of this process."""
+        self.append(self.own_file.name, json.dumps(line) + "\n")
+
+    def append(self, name: str, lines: str) -> None:
+        """Add lines to the file of a process."""
+        with suppress(OSError):
+            self.folder.mkdir(exist_ok=True)
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(lines)
+
+    def lines(self, since: float = 0.0) -> Iterator[Table]:
+        """Yield the lines of all processes that ended at ``since`` (seconds since the epoch) or later."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            with suppress(OSError):
+                if path.is_symlink() or path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
+                    continue
+                for text in path.read_text("utf-8", "replace").splitlines():
+                    with suppress(ValueError, KeyError, TypeError):  # cut short by a kill
+                        line = json.loads(text)
+                        if float(line["ended"]) >= since:
+                            yield line
+
+    def trim(self) -> None:
+        """Delete old files."""
+        self._delete(time.time() - KEPT_S)
+
+    def clear(self) -> None:
+        """Delete all files."""
+        self._delete(float("inf"))
+
+    def _delete(self, before: float) -> None:
+        for path in self.folder.glob("*.jsonl"):
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
