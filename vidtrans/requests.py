@@ -156,7 +156,7 @@ class StylizeRequest:
 
 @dataclass(frozen=True)
 class BatchReportRequest:
-    """A page of what was rendered in the last ``hours``; of the batch with its results in ``folder``, if there is one."""
+    """What was rendered in the last ``hours``, on a page; of the batch with results in ``folder``, if there is one."""
 
     folder: Path
     output: Path | None = None

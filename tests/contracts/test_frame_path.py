@@ -51,7 +51,7 @@ print(json.dumps([sorted({file for _, file in steady}), both_ways]))
 """
 
 
-@pytest.mark.parametrize(("temporal", "most"), [("off", 14), ("window", 18)])
+@pytest.mark.parametrize(("temporal", "most"), [("off", 15), ("window", 19)])
 def test_a_frame_passes_few_files_and_no_two_rooms_call_each_other(temporal: str, most: int, tmp_path: Path) -> None:
     lossless(tmp_path / "clip.mp4", moving_frames(75))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

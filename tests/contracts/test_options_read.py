@@ -56,6 +56,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "live": ("--model", "next", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
+    "batch report": ("-o", "night.html"),
     "model import": (
         *("net_G.pth", "--pairing", "model", "--set=pairing.model=flower"),
         *("--calibrate", "clip.mp4", "-o", "i.safetensors"),
@@ -105,6 +106,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_clip(folder / f"{name}.mp4", moving_frames(12))
     write(folder / "keys" / "2.png", painted(moving_frames(3)[2]))
     api.stylize(folder / "clip.mp4", "identity", folder / "n.mp4", cache_dir=folder / "cache-fix")
+    api.stylize(folder / "clip.mp4", "identity", folder / "b.mp4", cache_dir=folder / "cache-batch-report")
     write(folder / "corrections" / "3.png", painted(moving_frames(4)[3]))
     options: dict[str, Any] = {"settings": TINY, "cache_dir": folder / ".vidtrans"}
     api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **options)

@@ -19,6 +19,7 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.requests import (
     AblateRequest,
+    BatchReportRequest,
     BenchRequest,
     CompareRequest,
     DeflickerRequest,
@@ -79,6 +80,7 @@ REQUESTS = [
     ExportRequest("flower", "onnx", Path("f.onnx"), True, "ink", 0.25),
     ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "", B, True, False, "0..1", "nchw", True, True),
     ProbeRequest(A),
+    BatchReportRequest(A, Path("page.html"), 8.0),
     BenchRequest("flower", 128, 4, True),
     DemoRequest(Path("demo"), 1.0),
 ]

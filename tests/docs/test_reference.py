@@ -82,7 +82,7 @@ def test_every_json_key_is_there_and_is_made_somewhere_in_the_code() -> None:
     """The reverse, that every key is described, is checked by all tests that read a JSON result (``documented``)."""
     table = described()
     names = set(re.findall(r"^##+ vidtrans (.*)$", page("commands"), re.MULTILINE))
-    assert set(table["commands"]) == names - {"model", "preset", "cache"}
+    assert set(table["commands"]) == names - {"batch", "model", "preset", "cache"}
     assert {group for groups in table["commands"].values() for group in groups} == set(table["groups"])
     code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     for name, group in table["groups"].items():

@@ -5,12 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
 
-T = TypeVar("T")
-P = ParamSpec("P")
 WAITING = ""  # a step that is not counted
 
 
@@ -30,26 +27,6 @@ class StepClock:
             yield
         finally:
             self._switch(outer)
-
-    def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items; what it takes to get one is counted, what is done with it is not."""
-        iterator = iter(items)
-        while True:
-            with self.step(name):
-                try:
-                    item = next(iterator)
-                except StopIteration:
-                    return
-            yield item
-
-    def timed(self, name: str, function: Callable[P, T]) -> Callable[P, T]:
-        """Return the function as a step."""
-
-        def run(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self.step(name):
-                return function(*args, **kwargs)
-
-        return run
 
     def take(self) -> dict[str, float]:
         """Return the seconds of each step since the last time, of all threads; of a step that goes on, none yet."""

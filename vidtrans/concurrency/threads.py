@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import cv2
 
+from vidtrans.concurrency.step_clock import WAITING, StepClock
 from vidtrans.machine import cores
 
 T = TypeVar("T")
@@ -71,11 +72,13 @@ class Prefetcher(Iterator[T], Generic[T]):
 
     With a capacity of 0 there is no thread: an item is made when it is asked for. Order and errors are the generator's,
     which starts with the first item taken. Close it in any case: the generator is then closed in its own thread, after
-    the item that it is at.
+    the item that it is at. ``clock``: does not count the time for which its user waits.
     """
 
-    def __init__(self, source: Generator[T, None, None], capacity: int, name: str) -> None:
-        self._source, self._capacity = source, capacity
+    def __init__(
+        self, source: Generator[T, None, None], capacity: int, name: str, clock: StepClock | None = None
+    ) -> None:
+        self._source, self._capacity, self._clock = source, capacity, clock or StepClock()
         self._pending: deque[Future[T]] = deque()
         self._pool = ThreadPoolExecutor(1, f"vidtrans-{name}") if capacity else None
 
@@ -84,7 +87,8 @@ class Prefetcher(Iterator[T], Generic[T]):
             return next(self._source)
         while len(self._pending) < self._capacity:
             self._pending.append(self._pool.submit(next, self._source))
-        item = self._pending.popleft().result()
+        with self._clock.step(WAITING):
+            item = self._pending.popleft().result()
         self._pending.append(self._pool.submit(next, self._source))
         return item
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.concurrency.step_clock import WAITING, StepClock
+from vidtrans.concurrency.step_clock import StepClock
 from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
 from vidtrans.events import Progress
 from vidtrans.inference.engine import Engine
@@ -33,6 +33,8 @@ from vidtrans.video.images.picture import resize
 if TYPE_CHECKING:  # torch is imported where it is used
     from vidtrans.concurrency.transfers import Download
     from vidtrans.rendering.device_renderer import DeviceWay
+
+T = TypeVar("T")
 
 # Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
 FORECAST_FRAMES = 200
@@ -152,7 +154,7 @@ class ChunkRenderer:
             stack.enter_context(limit_opencv_threads(self._kind))
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
             ahead = 0 if "tf32" in self.engine.identity.get("precision", "") else self._capacity
-            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network")))
+            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             blend = self._device.blend() if self._device else None
             if blend is not None:
@@ -166,15 +168,14 @@ class ChunkRenderer:
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
-            @partial(self._clock.timed, ENCODE)
             def encode(sample: Sample, picture: Any) -> None:  # noqa: ANN401  (an array, or a download)
-                picture = picture if self._device is None else picture.wait()
-                result = picture if compose is None else compose(sample, picture)
-                result = result if correct is None else correct(sample.index, result)
-                writer.write(sample.index, result, *stamps[sample.index - wanted.start])
+                with self._clock.step(ENCODE):
+                    picture = picture if self._device is None else picture.wait()
+                    result = picture if compose is None else compose(sample, picture)
+                    result = result if correct is None else correct(sample.index, result)
+                    writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
-            waited_for = self._clock.each(WAITING, samples)
-            for sample, picture in self._clock.each(FILTER, self._filtered(waited_for, method, wanted)):
+            for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 if self._device is not None:
                     with self._clock.step(FILTER):
                         picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
@@ -217,12 +218,10 @@ class ChunkRenderer:
             renderer = plan.renderer(self.engine, self.count) if self._device is None else self._device.renderer()
             stack.enter_context(closing(renderer))
             prepared = self._prepared(renderer, begin, first, stop)
-            prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames")))
-            painted = stack.enter_context(closing(renderer.stream(self._clock.each(WAITING, prefetched))))
-            write = self._clock.timed(ENCODE, self.raw.write)
-            for sample in self._clock.each(NETWORK, painted):
+            prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames", self._clock)))
+            for sample in self._each(NETWORK, stack.enter_context(closing(renderer.stream(prefetched)))):
                 if self._device is None:
-                    queue.put(partial(write, sample.index, sample.output))
+                    queue.put(partial(self._write_raw, sample.index, sample.output))
                 elif self._is_to_store(sample.index):
                     queue.put(partial(self._write_fetched, sample.index, self._device.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
@@ -238,14 +237,28 @@ class ChunkRenderer:
         return store is not None and not store.is_done(self._written_chunk(frame).number)
 
     def _write_fetched(self, frame: int, output: Download) -> None:
-        self.raw.write(frame, output.wait())
+        self._write_raw(frame, output.wait())
+
+    def _write_raw(self, frame: int, output: np.ndarray) -> None:
+        with self._clock.step(ENCODE):
+            self.raw.write(frame, output)
+
+    def _each(self, step: str, items: Iterator[T]) -> Generator[T, None, None]:
+        """Yield the items; to make one is counted as a step, what is done with it is not."""
+        while True:
+            with self._clock.step(step):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
 
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
     ) -> Generator[PreparedFrame, None, None]:
         """Yield what ``_read`` does, as a step that is timed."""
         with closing(self._read(renderer, begin, first, stop)) as frames:
-            yield from self._clock.each(READ, frames)
+            yield from self._each(READ, frames)
 
     def _read(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop); of those before ``first`` only inputs are made."""

@@ -48,9 +48,18 @@ def render(night: Night, title: str) -> str:
         place += GAP
     now, then = night.with_another()
     return _template().render(
-        night=night, title=title, bars=bars, rows=rows, height=place, width=WIDTH, row=ROW, ticks=_ticks(night), axis=AXIS,
-        label=LABEL, now=now, then=then,
-    )  # fmt: skip
+        night=night,
+        title=title,
+        bars=bars,
+        rows=rows,
+        ticks=_ticks(night),
+        height=place,
+        width=WIDTH,
+        row=ROW,
+        axis=AXIS,
+        now=now,
+        then=then,
+    )
 
 
 @cache

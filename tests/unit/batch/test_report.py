@@ -1,0 +1,82 @@
+"""The report of a night: lanes, schedules, and the page."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.batch.report.night import Failure, Night
+from vidtrans.batch.report.page import MOST_BARS, render, span
+from vidtrans.batch.report.schedule import Farm, finish_s
+from vidtrans.settings import Table
+
+DURATIONS = st.lists(st.floats(0.01, 1000), min_size=1, max_size=60)
+
+
+def line(began: float, ended: float, host: str = "n1", process: int = 1, clip: str = "a.mp4", chunk: int = 0) -> Table:
+    steps = {"read": 0.25, "network": 0.5}
+    maker = {"host": host, "process": process, "device": "cpu", "processor": "P"}
+    place = {"clip": clip, "chunk": chunk, "frames": [10 * chunk, 10 * chunk + 10]}
+    return {**place, "began": began, "ended": ended, "seconds": steps, "bytes": 9000, "render": "ab", **maker}
+
+
+@given(DURATIONS, st.integers(1, 80))
+def test_a_schedule_lies_between_the_bounds_of_any(tasks: list[float], workers: int) -> None:
+    least = max(*tasks, 0.0, sum(tasks) / workers)
+    assert least - 1e-6 <= finish_s(tasks, Farm(workers)) <= sum(tasks) / workers + max(tasks) + 1e-6
+
+
+@given(DURATIONS)
+def test_one_worker_takes_the_sum_and_what_each_task_costs(tasks: list[float]) -> None:
+    expected = 5 + sum(tasks) + len(tasks) * (0.5 + 0.25)
+    assert finish_s(tasks, Farm(1, start_s=5, task_s=0.5, dispatch_s=0.25)) == pytest.approx(expected)
+
+
+def test_who_gives_tasks_out_is_the_limit_of_many_workers() -> None:
+    assert finish_s([1.0] * 1000, Farm(1000, dispatch_s=0.1)) == pytest.approx(101)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0.01, 50)), max_size=50))
+def test_chunks_of_a_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[float, float]]) -> None:
+    night = Night.of([line(began, began + length, process=n) for n, (began, length) in enumerate(spans)])
+    lanes = [lane for host in night.hosts for lane in host.lanes]
+    assert sum(map(len, lanes)) == len(spans)
+    for lane in lanes:
+        assert all(a.ended <= b.began + 0.01 for a, b in pairwise(lane))
+
+
+def test_a_process_stays_in_its_lane() -> None:
+    night = Night.of([line(t, t + 1, process=p, chunk=t) for t in range(4) for p in (1, 2)])
+    assert [{c.process for c in lane} for lane in night.hosts[0].lanes] == [{1}, {2}]
+
+
+def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> None:
+    odd: list[Table] = [{}, {"clip": "a.mp4"}, line(2, 1), line(0, float("nan")), line(0, 1) | {"frames": 3}]
+    failed = {"clip": "a.mp4", "part": "2/3", "failed": "no disk", "host": "n2", "ended": 5.0}
+    night = Night.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed], clips=["a.mp4"])
+    assert [chunk.clip for chunk in night.chunks] == ["a.mp4"]
+    assert night.failures == [Failure("a.mp4", "no disk", "2/3", "n2", 5.0)]
+
+
+def test_another_machine_halves_what_can_be_halved() -> None:
+    night = Night.of([line(t, t + 1, chunk=t) for t in range(10)])
+    assert night.with_another() == pytest.approx((10, 5))
+    alone = Night.of([line(0, 10)])
+    assert alone.with_another() == pytest.approx((10, 10))
+
+
+def test_the_page_escapes_what_it_shows_and_merges_many_bars() -> None:
+    night = Night.of([line(0, 1, clip="<b>.mp4", host="<i>")], [Failure("<u>", "<s>why")])
+    text = render(night, "<title>")
+    assert not [tag for tag in ("<b>", "<i>", "<u>", "<s>", "<title><") if tag in text]
+    many = Night.of([line(t, t + 1, chunk=t) for t in range(MOST_BARS + 1)])
+    assert render(many, "many").count("<rect") == 1
+    assert "What failed" in render(Night.of([], [Failure("a", "b")]), "only failures")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(42, "42.0 s"), (720, "12 min"), (11100, "3 h 05 min")])
+def test_lengths_of_time(seconds: float, words: str) -> None:
+    assert span(seconds) == words

@@ -1,0 +1,56 @@
+"""The log of what was rendered: a file for each process, of which nothing depends."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from vidtrans.events import silent
+from vidtrans.store.cache import Cache
+from vidtrans.store.cache_folder import check_cache_folder
+from vidtrans.store.render_log import KEPT_S, RenderLog
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    made = Cache(tmp_path / "c", silent)
+    made.prepare()
+    return made
+
+
+def test_lines_of_all_processes_are_read_and_damaged_ones_are_not(cache: Cache) -> None:
+    cache.log.add({"clip": "a", "ended": 10.0})
+    cache.log.add({"clip": "b", "ended": 20.0})
+    cache.log.append("0123abcd-7.jsonl", '{"clip": "c", "ended": 30.0}\n{"no": 1}\n[]\n"x"\n{"clip": "cut", "end')
+    assert sorted(line["clip"] for line in cache.log.lines()) == ["a", "b", "c"]
+    assert sorted(line["clip"] for line in cache.log.lines(15.0)) == ["b", "c"]
+
+
+def test_a_link_is_not_read(cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text('{"clip": "secret", "ended": 1}\n')
+    cache.log.folder.mkdir()
+    (cache.log.folder / "0123abcd-8.jsonl").symlink_to(tmp_path / "other")
+    assert list(cache.log.lines()) == []
+
+
+def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
+    cache.log.add({"ended": 1.0})
+    cache.log.append("0123abcd-7.jsonl", "{}\n")
+    old = time.time() - KEPT_S - 60
+    os.utime(cache.log.folder / "0123abcd-7.jsonl", (old, old))
+    cache.trim(10**9)
+    assert [path.name for path in cache.log.folder.iterdir()] == [cache.log.own_file.name]
+
+
+def test_a_cache_without_its_tag_is_known_by_its_log_too(tmp_path: Path) -> None:
+    RenderLog(tmp_path).add({"ended": 1.0})
+    check_cache_folder(tmp_path)
+
+
+def test_a_log_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file")
+    RenderLog(tmp_path).add({"ended": 1.0})
+    assert list(RenderLog(tmp_path).lines()) == []
