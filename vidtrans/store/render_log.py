@@ -1,12 +1,13 @@
 """A log of what was rendered, one line of JSON for each chunk, in the cache: who made it, when, and what took how long.
 
 Each process has a file of its own, as hosts that share a folder cannot append to one. A line that cannot be written, or
-read, is missing: nothing depends on it.
+read, is missing: nothing depends on it. Links are not followed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -37,16 +38,18 @@ class RenderLog:
 
     def append(self, name: str, lines: str) -> None:
         """Add lines to the file of a process."""
+        if self.folder.is_symlink():
+            return
         with suppress(OSError):
             self.folder.mkdir(exist_ok=True)
-            with (self.folder / name).open("a", encoding="utf-8") as file:
+            with open(self.folder / name, "a", encoding="utf-8", opener=_open_no_link) as file:
                 file.write(lines)
 
     def lines(self, since: float = 0.0) -> Iterator[Table]:
         """Yield the lines of all processes that ended at ``since`` (seconds since the epoch) or later."""
-        for path in sorted(self.folder.glob("*.jsonl")):
+        for path in self._files():
             with suppress(OSError):
-                if path.is_symlink() or path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
+                if path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
                     continue
                 for text in path.read_text("utf-8", "replace").splitlines():
                     with suppress(ValueError, KeyError, TypeError):  # cut short by a kill
@@ -63,7 +66,16 @@ class RenderLog:
         self._delete(float("inf"))
 
     def _delete(self, before: float) -> None:
-        for path in self.folder.glob("*.jsonl"):
+        for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+    def _files(self) -> list[Path]:
+        if self.folder.is_symlink():
+            return []
+        return sorted(path for path in self.folder.glob("*.jsonl") if not path.is_symlink())
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

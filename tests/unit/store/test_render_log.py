@@ -29,11 +29,25 @@ def test_lines_of_all_processes_are_read_and_damaged_ones_are_not(cache: Cache) 
     assert sorted(line["clip"] for line in cache.log.lines(15.0)) == ["b", "c"]
 
 
-def test_a_link_is_not_read(cache: Cache, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text('{"clip": "secret", "ended": 1}\n')
+def test_links_are_neither_read_nor_written_nor_deleted(cache: Cache, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"clip": "secret", "ended": 1}\n')
     cache.log.folder.mkdir()
-    (cache.log.folder / "0123abcd-8.jsonl").symlink_to(tmp_path / "other")
+    cache.log.own_file.symlink_to(other)
+    cache.log.add({"ended": 2.0})
     assert list(cache.log.lines()) == []
+    assert other.read_text().count("\n") == 1
+
+
+def test_a_linked_folder_is_left_alone(cache: Cache, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "notes.jsonl").write_text('{"ended": 1}\n')
+    cache.log.folder.symlink_to(theirs)
+    cache.log.add({"ended": 2.0})
+    assert list(cache.log.lines()) == []
+    cache.log.clear()
+    assert [path.name for path in theirs.iterdir()] == ["notes.jsonl"]
 
 
 def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
