@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
 from vidtrans.batch.farm.openjd import MAX_CLIPS
 from vidtrans.errors import UsageError
+from vidtrans.store.chunking import Part
 
 HOSTILE = 'it\'s $HOME `x` "q" & café; #1.mp4'
 COMMAND = ("vidtrans", "stylize", "--model", "a b", HOSTILE, "-o", "out.mp4")
@@ -51,6 +53,20 @@ def arguments(line: str) -> list[str]:
     return words[1:]
 
 
+@pytest.mark.parametrize("count", [1000, 1001, 2999, 3000])
+def test_no_array_of_slurm_is_too_long_and_each_part_is_rendered_once(count: int) -> None:
+    text = written(
+        "slurm", FarmJob("night", Path("/x"), {}, [ClipTasks("a.mp4", "o.mp4", count, ("vidtrans", "a.mp4"))])
+    )
+    [line] = [line for line in text.splitlines() if line.startswith("part=")]
+    last = int(text.partition("--array=1-")[2].split()[0])
+    loop = f"for SLURM_ARRAY_TASK_ID in $(seq {last}); do {line}; echo $part; done"
+    done = subprocess.run(["bash", "-euc", loop], capture_output=True, text=True, check=True)
+    parts = [Part.parse(f"{part}/{count}") for part in done.stdout.split()]
+    assert last <= 1000
+    assert [number for part in parts for number in range(part.first, part.last + 1)] == list(range(1, count + 1))
+
+
 def test_commands_are_lines_for_a_shell_each_of_which_may_be_the_last() -> None:
     lines = written("commands").splitlines()
     parts = [[*COMMAND, "--chunk", f"{n}/3", "--join"] for n in (1, 2, 3)]
@@ -60,7 +76,7 @@ def test_commands_are_lines_for_a_shell_each_of_which_may_be_the_last() -> None:
 def test_slurm_submits_an_array_and_a_join_that_depends_on_it() -> None:
     text = written("slurm")
     lines = [line for line in text.splitlines() if line.startswith("cd ")]
-    wanted = [[*COMMAND, "--chunk", "$SLURM_ARRAY_TASK_ID/3"], [*COMMAND, "--join"], ["vidtrans", "b.mp4"]]
+    wanted = [[*COMMAND, "--chunk", "$part/3"], [*COMMAND, "--join"], ["vidtrans", "b.mp4"]]
     assert list(map(arguments, lines)) == wanted
     submissions = [shlex.split(line.split("<<")[0]) for line in text.splitlines() if "sbatch " in line and "<<" in line]
     assert [("--array=1-3" in words, "--dependency=afterok:$parts" in words) for words in submissions] == [
@@ -69,6 +85,7 @@ def test_slurm_submits_an_array_and_a_join_that_depends_on_it() -> None:
         (False, False),
     ]
     assert all("--chdir=/a folder/ü" in words for words in submissions)
+    assert "\npart=$SLURM_ARRAY_TASK_ID\n" in text
     title = FarmJob("night", Path("/x"), {}, [ClipTasks("a\nrm -rf x", "o", 1, ("vidtrans",))])
     assert "\nrm" not in written("slurm", title)
 

@@ -6,6 +6,8 @@ import shlex
 
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
 
+MOST_TASKS = 1000  # of an array, where a site has not set MaxArraySize: a task of a longer one renders several parts
+
 HEAD = """\
 #!/bin/bash
 # Run it where sbatch is. Options for sbatch may follow: bash THIS --partition=render --mem=8G
@@ -22,13 +24,22 @@ def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
     name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
     if not clip.is_divided:
         return f"{title}\n{_sbatch(job, name, job.shell_line(clip.whole_command))}\n"
-    part = f'{job.shell_line(clip.command)} --chunk "$SLURM_ARRAY_TASK_ID/{clip.parts}"'
-    parts = _sbatch(job, name, part, f"--array=1-{clip.parts}")
+    share = -(-clip.parts // MOST_TASKS)
+    part = f'{_range(clip.parts, share)}{job.shell_line(clip.command)} --chunk "$part/{clip.parts}"'
+    parts = _sbatch(job, name, part, f"--array=1-{-(-clip.parts // share)}")
     after = "--dependency=afterok:$parts --kill-on-invalid-dep=yes"
     join = _sbatch(job, f"{name}-join", job.shell_line(clip.join_command), after)
     return (
         f'{title}\nparts=$({parts}\n)\nparts=${{parts%%;*}} # without the name of the cluster\necho "$parts"\n{join}\n'
     )
+
+
+def _range(count: int, share: int) -> str:
+    """Return lines that say which ``part`` of ``count`` a task of an array renders: one, or ``share`` neighbours."""
+    if share == 1:
+        return "part=$SLURM_ARRAY_TASK_ID\n"
+    last = f"SLURM_ARRAY_TASK_ID * {share}"
+    return f"part=$(({last} - {share - 1}))-$(({last} < {count} ? {last} : {count}))\n"
 
 
 def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
