@@ -206,6 +206,8 @@ def test_a_printed_job_is_one_object_with_json(capsys: pytest.CaptureFixture[str
     Path("list.toml").write_text('[[clips]]\nsource = "clip.mp4"\nmodel = "identity"\n')
     assert "--print-jobs" in refuse(capsys, 2, "stylize", "list.toml", "--print-jobs", "json")
     assert "did you mean 'slurm'" in refuse(capsys, 2, *RENDER, "--print-jobs", "slrum")
+    Path("out.mp4").write_bytes(b"something else")
+    assert "it exists" in refuse(capsys, 2, *RENDER, "--print-jobs", "slurm")
 
 
 def test_what_is_for_the_printing_command_alone_is_not_printed(
