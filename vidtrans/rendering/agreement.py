@@ -15,6 +15,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
+from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import PartsStage, libraries, media_libraries
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ class Agreement:
         }
 
     def join(self) -> None:
-        """Agree to the terms on record; where there are none, put these there.
+        """Agree to the terms on record; where there are none, put these there. Warn where locks hold on one host alone.
 
         Raises:
             UsageError: where they differ: with --overwrite these replace them.
         """
         context, own = self.job.context, self.terms()
+        if warning := warning_about_locks(context.cache.root):
+            context.warn_once(warning)
         stage = _stage(context, self.output)
         entry = context.cache.entry(stage.name, stage.key)
         with entry.locked(wait_for=f"another run that begins to render {self.output}"):

@@ -23,6 +23,7 @@ from vidtrans.files import process_mark, remove
 from vidtrans.machine import cores
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import libraries
 
 ANSWER_S = 5.0  # in which an address has to answer
@@ -70,6 +71,8 @@ class RayExecutor:
         self._environment = {"env_vars": variables}
         self._look()
         self._examine(context)
+        if len(self._nodes()) > 1 and (warning := warning_about_locks(context.cache.root)):
+            context.warn_once(warning)
         # On this machine, or the one that this is a client of: without it nothing goes on.
         here = self._on(self._ray.get_runtime_context().get_node_id(), soft=True)
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()

@@ -1,0 +1,77 @@
+"""Whether locks in a folder hold between hosts, as far as the system's table of mounts says it.
+
+Locks of flock(2) on NFS are kept by the server (Linux 2.6.12 and newer), on SMB and Lustre too, unless a mount says
+otherwise; on file systems in user space they are kept by this host alone, as a rule. See mount options in nfs(5),
+mount.cifs(8), mount.lustre(8).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
+
+
+@dataclass(frozen=True)
+class _Mount:
+    point: str
+    kind: str
+    options: frozenset[str]
+
+    @property
+    def flaw(self) -> str:
+        """Return why locks are those of this host alone; '' where they are not, or nobody knows."""
+        if self.kind in ("nfs", "nfs4"):
+            named = sorted(self.options & {"nolock", "local_lock=all", "local_lock=flock"})
+            return f"mounted with {named[0]}" if named else ""
+        if self.kind in ("cifs", "smb3"):
+            return "mounted with nobrl" if "nobrl" in self.options else ""
+        if self.kind == "lustre":
+            return "" if "flock" in self.options else "mounted without flock"
+        return "a file system in user space" if self.kind.startswith("fuse.") else ""
+
+    @property
+    def remedy(self) -> str:
+        """Return what to do about it."""
+        kinds = {"nfs": "mount it without that option", "nfs4": "mount it without that option"}
+        kinds |= {"cifs": kinds["nfs"], "smb3": kinds["nfs"], "lustre": "mount it with flock"}
+        return kinds.get(self.kind, "use NFS or SMB, if other hosts use this cache, too")
+
+
+def warning_about_locks(folder: Path, mounts: Path = MOUNTS) -> str:
+    """Return a warning where locks in a folder hold on this host alone; '' where they hold, or nothing says so."""
+    mount = _mount_of(os.path.realpath(folder), mounts)
+    if mount is None or not mount.flaw:
+        return ""
+    return (
+        f"the cache lies on '{mount.point}' ({mount.kind}), {mount.flaw}: what one host uses, another one may delete — "
+        f"{mount.remedy}; until then let no host clean or trim the cache while others render"
+    )
+
+
+def _mount_of(folder: str, mounts: Path) -> _Mount | None:
+    """Return the mount that a folder lies on: the innermost, and of several at one place the last."""
+    found: _Mount | None = None
+    with suppress(OSError):
+        for line in mounts.read_text("utf-8", "replace").splitlines():
+            mount = _parse(line)
+            if mount and _holds(mount.point, folder) and (found is None or len(mount.point) >= len(found.point)):
+                found = mount
+    return found
+
+
+def _holds(point: str, folder: str) -> bool:
+    return folder == point or folder.startswith(point.rstrip("/") + "/")
+
+
+def _parse(line: str) -> _Mount | None:
+    before, dash, after = line.partition(" - ")
+    fields, rest = before.split(" "), after.split(" ")
+    if not dash or len(fields) < 6 or len(rest) < 3:
+        return None
+    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
+    return _Mount(point, rest[0], frozenset([*fields[5].split(","), *rest[2].split(",")]))
