@@ -176,7 +176,7 @@ def batch_report(
     folder: PathLike = ".",
     output: PathLike | None = None,
     *,
-    hours: float = requests.HOURS,
+    hours: float = requests.REPORT_HOURS,
     **options: Unpack[ContextOptions],
 ) -> Table:
     """``vidtrans batch report``: a page of what was rendered in the last ``hours`` into ``folder``, and by whom."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MODEL_SUFFIX = ".safetensors"
 CUBE_SUFFIX = ".cube"
 CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
-HOURS = 24.0  # of a report of a batch: a night
+REPORT_HOURS = 24.0  # how far `batch report` looks back: a night
 SCORE_SUFFIXES = (".png", ".json")
 
 
@@ -160,7 +160,7 @@ class BatchReportRequest:
 
     folder: Path
     output: Path | None = None
-    hours: float = HOURS
+    hours: float = REPORT_HOURS
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")

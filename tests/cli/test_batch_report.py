@@ -25,7 +25,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_batch_with_a_broken_clip(capsys: pytest.CaptureFixture[str]) -> None:
     Path("clips/broken.mp4").write_bytes(b"nothing")
-    assert run([*map(str, RENDER)]) == 5
+    assert run(list(RENDER)) == 5
     capsys.readouterr()
     vidtrans("stylize", "clips/c0.mp4", "--model", "identity", "-o", "aside.mp4", "--temporal", "off")
     table = said_json(capsys, "batch", "report", "out")

@@ -17,6 +17,7 @@ from vidtrans.settings import Table
 State = Literal["done", "failed", "pending"]
 NAME = "vidtrans-batch"
 SAVE_S = 2.0  # how often it is written while a batch runs
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # where there is no whole summary
 PLAIN = (int, float, str, bool, type(None))
 
 
@@ -42,13 +43,16 @@ def read_summaries(folder: Path) -> list[Table]:
     """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` where it failed."""
     rows: list[Table] = []
     for path in sorted(folder.glob(f"{NAME}*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            found = read_small_json(path)["items"]
-            rows += [
-                row
-                for row in found
-                if {"source", "state"} <= row.keys() and ("error" in row or row["state"] != "failed")
-            ]
+        with suppress(*UNREADABLE):
+            for row in _read_rows(path):
+                needed = {"source", "state", *(["error"] if row["state"] == "failed" else [])}
+                rows += [row] if needed <= row.keys() else []
+    return rows
+
+
+def _read_rows(path: Path) -> list[Table]:
+    """Raises one of ``UNREADABLE``."""
+    rows: list[Table] = read_small_json(path)["items"]
     return rows
 
 
@@ -63,9 +67,9 @@ class Summary:
     def failed(self) -> set[Path]:
         """Return the sources that failed the last time. Raises UsageError where there was none."""
         try:
-            rows = read_small_json(self.path)["items"]
+            rows = _read_rows(self.path)
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
-        except (OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 

@@ -11,7 +11,7 @@ from vidtrans.cli.console import Console
 from vidtrans.cli.options import output_option
 from vidtrans.cli.types import FILE
 from vidtrans.cli.words import count
-from vidtrans.requests import HOURS
+from vidtrans.requests import REPORT_HOURS
 
 if TYPE_CHECKING:
     from vidtrans.requests import BatchReportRequest
@@ -27,7 +27,11 @@ def batch() -> None:
 @click.argument("folder", type=FILE, default=".")
 @output_option("The page.  [default: FOLDER/vidtrans-batch.html]")
 @click.option(
-    "--hours", type=float, default=HOURS, show_default=True, help="How far to look back: what was rendered since then."
+    "--hours",
+    type=float,
+    default=REPORT_HOURS,
+    show_default=True,
+    help="How far to look back: what was rendered since then.",
 )
 @command_options("cache_dir", "overwrite", "dry_run", request="BatchReportRequest")
 def batch_report(request: BatchReportRequest, context: Context, console: Console) -> None:

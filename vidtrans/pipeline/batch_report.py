@@ -41,11 +41,11 @@ def report_batch(request: BatchReportRequest, context: Context) -> Table:
         with write_atomically(link_target(output)) as temporary:
             write_page(temporary, night, f"Renders of {output.resolve().parent.name}")
             record(context.cache, output, temporary, digest_of({"command": "batch report"}), table)
-    return table | {"seconds": round(time.monotonic() - began, 3), "cached": False} | _dry(context)
-
-
-def _dry(context: Context) -> Table:
-    return {"dry_run": True} if context.dry_run else {}
+    return (
+        table
+        | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+        | ({"dry_run": True} if context.dry_run else {})
+    )
 
 
 def _table(night: Night, output: Path) -> Table:

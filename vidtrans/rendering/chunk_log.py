@@ -12,6 +12,7 @@ from vidtrans.errors import first_line
 from vidtrans.machine import processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
+from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore
 
@@ -27,7 +28,7 @@ class ChunkLog:
     def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
         self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
         name = processor() if kind == "cpu" else _gpu(context.device)
-        self._maker = {"host": socket.gethostname(), "process": os.getpid(), "device": kind, "processor": name}
+        self._maker = _here() | {"device": kind, "processor": name}
         self._began = time.time()
         clock.take()
 
@@ -53,9 +54,12 @@ class ChunkLog:
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
     """Write a line for a ``part`` of a clip that failed."""
     if context.cache.root.is_dir():  # else nothing was begun
-        maker = {"host": socket.gethostname(), "process": os.getpid()}
-        line = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
-        context.cache.log.add(line | maker)
+        line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
+        context.cache.log.add(line | _here())
+
+
+def _here() -> Table:
+    return {"host": socket.gethostname(), "process": os.getpid()}
 
 
 def _gpu(device: str) -> str:

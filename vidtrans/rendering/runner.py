@@ -187,7 +187,7 @@ class ChunkRenderer:
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
-    ) -> Iterator[tuple[Sample, Any]]:
+    ) -> Generator[tuple[Sample, Any], None, None]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
         return filter_samples(samples, method, wanted)
@@ -217,9 +217,9 @@ class ChunkRenderer:
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
             renderer = plan.renderer(self.engine, self.count) if self._device is None else self._device.renderer()
             stack.enter_context(closing(renderer))
-            prepared = self._prepared(renderer, begin, first, stop)
+            prepared = self._each(READ, self._prepared(renderer, begin, first, stop))
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames", self._clock)))
-            for sample in self._each(NETWORK, stack.enter_context(closing(renderer.stream(prefetched)))):
+            for sample in stack.enter_context(closing(self._each(NETWORK, renderer.stream(prefetched)))):
                 if self._device is None:
                     queue.put(partial(self._write_raw, sample.index, sample.output))
                 elif self._is_to_store(sample.index):
@@ -243,24 +243,20 @@ class ChunkRenderer:
         with self._clock.step(ENCODE):
             self.raw.write(frame, output)
 
-    def _each(self, step: str, items: Iterator[T]) -> Generator[T, None, None]:
+    def _each(self, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
         """Yield the items; to make one is counted as a step, what is done with it is not."""
-        while True:
-            with self._clock.step(step):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
+        with closing(items):
+            while True:
+                with self._clock.step(step):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
 
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
     ) -> Generator[PreparedFrame, None, None]:
-        """Yield what ``_read`` does, as a step that is timed."""
-        with closing(self._read(renderer, begin, first, stop)) as frames:
-            yield from self._each(READ, frames)
-
-    def _read(self, renderer: FrameRenderer, begin: int, first: int, stop: int) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         extracted = self._extraction.pictures() if self._extraction else None

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
+_NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
+LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
 
 
 @dataclass(frozen=True)
@@ -23,33 +25,26 @@ class _Mount:
     options: frozenset[str]
 
     @property
-    def flaw(self) -> str:
-        """Return why locks are those of this host alone; '' where they are not, or nobody knows."""
-        if self.kind in ("nfs", "nfs4"):
-            named = sorted(self.options & {"nolock", "local_lock=all", "local_lock=flock"})
-            return f"mounted with {named[0]}" if named else ""
-        if self.kind in ("cifs", "smb3"):
-            return "mounted with nobrl" if "nobrl" in self.options else ""
-        if self.kind == "lustre":
-            return "" if "flock" in self.options else "mounted without flock"
-        return "a file system in user space" if self.kind.startswith("fuse.") else ""
-
-    @property
-    def remedy(self) -> str:
-        """Return what to do about it."""
-        kinds = {"nfs": "mount it without that option", "nfs4": "mount it without that option"}
-        kinds |= {"cifs": kinds["nfs"], "smb3": kinds["nfs"], "lustre": "mount it with flock"}
-        return kinds.get(self.kind, "use NFS or SMB, if other hosts use this cache, too")
+    def flaw(self) -> tuple[str, str] | None:
+        """Return why locks are those of this host alone, and what to do; None where they are not, or nobody knows."""
+        if named := sorted(self.options & LOCAL_LOCKS.get(self.kind, frozenset())):
+            return f"mounted with {named[0]}", "mount it without that option"
+        if self.kind == "lustre" and "flock" not in self.options:
+            return "mounted without flock", "mount it with flock"
+        if self.kind.startswith("fuse."):
+            return "a file system in user space", "use NFS or SMB, if other hosts use this cache, too"
+        return None
 
 
 def warning_about_locks(folder: Path, mounts: Path = MOUNTS) -> str:
     """Return a warning where locks in a folder hold on this host alone; '' where they hold, or nothing says so."""
     mount = _mount_of(os.path.realpath(folder), mounts)
-    if mount is None or not mount.flaw:
+    if mount is None or mount.flaw is None:
         return ""
+    why, remedy = mount.flaw
     return (
-        f"the cache lies on '{mount.point}' ({mount.kind}), {mount.flaw}: what one host uses, another one may delete — "
-        f"{mount.remedy}; until then let no host clean or trim the cache while others render"
+        f"the cache lies on '{mount.point}' ({mount.kind}), {why}: what one host uses, another one may delete — "
+        f"{remedy}; until then let no host clean or trim the cache while others render"
     )
 
 

@@ -20,7 +20,7 @@ A frame depends on ``radius`` neighbours on each side and on no more: a clip may
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -251,7 +251,7 @@ def apply_correction(
 
 def filter_samples(
     samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None = None
-) -> Iterator[tuple[Sample, np.ndarray]]:
+) -> Generator[tuple[Sample, np.ndarray], None, None]:
     """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
 
     At a cut all history is dropped. ``wanted``: the numbers of the frames that are asked for; the others are only

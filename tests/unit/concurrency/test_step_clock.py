@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -13,7 +12,7 @@ from vidtrans.concurrency.step_clock import WAITING, StepClock
 
 
 @pytest.fixture
-def pass_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(step_clock.time, "perf_counter", lambda: now[0])
     return now

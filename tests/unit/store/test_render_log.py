@@ -36,6 +36,8 @@ def test_links_are_neither_read_nor_written_nor_deleted(cache: Cache, tmp_path: 
     cache.log.own_file.symlink_to(other)
     cache.log.add({"ended": 2.0})
     assert list(cache.log.lines()) == []
+    cache.log.clear()
+    assert cache.log.own_file.is_symlink()
     assert other.read_text().count("\n") == 1
 
 

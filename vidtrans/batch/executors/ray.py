@@ -71,8 +71,6 @@ class RayExecutor:
         self._environment = {"env_vars": variables}
         self._look()
         self._examine(context)
-        if len(self._nodes()) > 1 and (warning := warning_about_locks(context.cache.root)):
-            context.warn_once(warning)
         # On this machine, or the one that this is a client of: without it nothing goes on.
         here = self._on(self._ray.get_runtime_context().get_node_id(), soft=True)
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
@@ -115,7 +113,7 @@ class RayExecutor:
         return kind
 
     def _examine(self, context: Context) -> None:
-        """Check every node. Raises UsageError, VidtransError."""
+        """Check every node, and what they share. Raises UsageError, VidtransError."""
         # Without a part of a GPU a process sees none.
         options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
         asked = []
@@ -135,6 +133,8 @@ class RayExecutor:
         for answer in answers:
             check_node(answer, first, self._folder)
         self._node = first | {"folder": self._folder}
+        if len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
+            context.warn_once(warning)
 
     def _on(self, node: str, *, soft: bool) -> Any:  # noqa: ANN401  (a strategy of Ray's)
         """Return what places a task on a node; ``soft``: or on another one, where that is gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from vidtrans.batch.report.schedule import Farm, finish_s
@@ -78,46 +78,52 @@ class Failure:
     at: float | None = None
 
 
+class _Rendered:
+    """What is added up over ``chunks``."""
+
+    chunks: Sequence[ChunkLine]
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames were rendered."""
+        return sum(chunk.frames for chunk in self.chunks)
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds of all chunks, added up."""
+        return sum(chunk.duration_s for chunk in self.chunks)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each step, added up."""
+        return seconds_by_step(self.chunks)
+
+
 @dataclass(frozen=True)
-class HostShare:
-    """What one host did, in so many ``lanes``: at most so many chunks at a time. ``lines``: its chunks, by lane."""
+class HostShare(_Rendered):
+    """The ``chunks`` that one host rendered, and the same by ``lanes``: so many at a time, at most."""
 
     host: str
-    lanes: Sequence[Sequence[ChunkLine]]
+    chunks: Sequence[ChunkLine]
 
     @cached_property
-    def chunks(self) -> list[ChunkLine]:
-        """Return all of its chunks."""
-        return [chunk for lane in self.lanes for chunk in lane]
+    def lanes(self) -> list[list[ChunkLine]]:
+        """Return the chunks by lane."""
+        return _lanes(self.chunks)
 
     @property
     def devices(self) -> list[str]:
         """Return what it rendered on."""
         return sorted({chunk.device for chunk in self.chunks})
 
-    @property
-    def frames(self) -> int:
-        """Return how many frames it rendered."""
-        return sum(chunk.frames for chunk in self.chunks)
-
-    @property
-    def busy_s(self) -> float:
-        """Return for how many seconds its lanes rendered, added up."""
-        return sum(chunk.duration_s for chunk in self.chunks)
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds of each step."""
-        return _by_step(self.chunks)
-
 
 @dataclass(frozen=True)
-class Night:
+class Night(_Rendered):
     """The chunks of one or more batches, in the order in which they began, and what failed."""
 
     chunks: Sequence[ChunkLine]
     failures: Sequence[Failure] = ()
-    clips: Sequence[str] = field(default_factory=tuple)
+    clips: Sequence[str] = ()
 
     @classmethod
     def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> Night:
@@ -152,28 +158,13 @@ class Night:
         """Return how long it took from the first chunk to the last."""
         return self.ended - self.began
 
-    @property
-    def frames(self) -> int:
-        """Return how many frames were rendered."""
-        return sum(chunk.frames for chunk in self.chunks)
-
-    @property
-    def busy_s(self) -> float:
-        """Return the seconds of all chunks, added up."""
-        return sum(chunk.duration_s for chunk in self.chunks)
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds of each step, added up."""
-        return _by_step(self.chunks)
-
     @cached_property
     def hosts(self) -> list[HostShare]:
         """Return the share of each host, by its name."""
         by_host = defaultdict[str, list[ChunkLine]](list)
         for chunk in self.chunks:
             by_host[chunk.host].append(chunk)
-        return [HostShare(host, _lanes(by_host[host])) for host in sorted(by_host)]
+        return [HostShare(host, by_host[host]) for host in sorted(by_host)]
 
     @property
     def num_lanes(self) -> int:
@@ -213,7 +204,8 @@ def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
     return lanes
 
 
-def _by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
+def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
+    """Return the seconds of each step, added up over chunks."""
     total = defaultdict[str, float](float)
     for chunk in chunks:
         for step, seconds in chunk.seconds.items():

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 
-from vidtrans.batch.report.night import ChunkLine, Night
+from vidtrans.batch.report.night import ChunkLine, Night, seconds_by_step
 from vidtrans.files import write_bytes
+from vidtrans.video.plots.page import Filter, load_page
 
 WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
 AXIS = 26
@@ -64,9 +65,8 @@ def render(night: Night, title: str) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"px": "{:.1f}".format, "count": "{:,}".format, "clock": clock, "span": span}
-    return environment.from_string(Path(__file__).with_suffix(".html").read_text("utf-8"))
+    filters: dict[str, Filter] = {"px": "{:.1f}".format, "count": "{:,}".format, "clock": clock, "span": span}
+    return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
 def _x(night: Night, moment: float) -> float:
@@ -86,10 +86,7 @@ def _bars(night: Night, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> 
 
 
 def _title(run: Sequence[ChunkLine]) -> str:
-    first, last, seconds = run[0], run[-1], dict[str, float]()
-    for chunk in run:
-        for step, value in chunk.seconds.items():
-            seconds[step] = seconds.get(step, 0.0) + value
+    first, last, seconds = run[0], run[-1], seconds_by_step(run)
     steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
     return f"{first.clip}, frames {first.first} to {last.stop - 1}: {span(last.ended - first.began)} ({steps})"
 

@@ -12,7 +12,7 @@ from typing import TypeGuard, TypeVar
 
 import cv2
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 
 from vidtrans.files import write_bytes
 from vidtrans.settings import Table
@@ -21,6 +21,7 @@ from vidtrans.training.report import curves
 from vidtrans.training.report.curves import LOSS_LABELS, SCORE_LABELS, LossCurve, LossPanel, StepMarks
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
+from vidtrans.video.plots.page import load_page
 
 # Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES = 1_500_000, 1_500_000, 200_000
@@ -91,9 +92,8 @@ def write_report(path: Path, report: TrainingReport) -> None:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": _figure, "short": curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
-    return environment.from_string(Path(__file__).with_suffix(".html").read_text("utf-8"))
+    filters = {"figure": _figure, "short": curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
+    return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
 def render(report: TrainingReport) -> str:
