@@ -29,6 +29,11 @@ class Device:
         """The device for torch's functions."""
         return torch.device(self.name)
 
+    @property
+    def card(self) -> str:
+        """What its maker calls a CUDA device; '' for any other."""
+        return str(torch.cuda.get_device_name(self.torch)) if self.torch.type == "cuda" else ""
+
 
 CPU = Device("cpu", "cpu")
 

@@ -130,6 +130,6 @@ def processor(device: Device) -> str:
     """Return what of the hardware decides how sums are rounded."""
     import torch
 
-    if device.kind == "cuda":
-        return str(torch.cuda.get_device_name(device.torch))
-    return str(torch.backends.cpu.get_cpu_capability()) if device.kind == "cpu" else device.kind
+    if device.kind == "cpu":
+        return str(torch.backends.cpu.get_cpu_capability())
+    return device.card or device.kind

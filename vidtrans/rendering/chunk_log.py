@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vidtrans.concurrency.step_clock import StepClock
 from vidtrans.errors import first_line
+from vidtrans.inference.device import resolve_device
 from vidtrans.machine import processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
@@ -27,7 +28,7 @@ class ChunkLog:
 
     def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
         self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
-        name = processor() if kind == "cpu" else _gpu(context.device)
+        name = processor() if kind == "cpu" else resolve_device(context.device).card
         self._maker = _here() | {"device": kind, "processor": name}
         self._began = time.time()
         clock.take()
@@ -60,12 +61,3 @@ def log_failure(context: Context, clip: Path, part: str, error: Exception) -> No
 
 def _here() -> Table:
     return {"host": socket.gethostname(), "process": os.getpid()}
-
-
-def _gpu(device: str) -> str:
-    import torch
-
-    if not torch.cuda.is_available():
-        return device
-    number = device.partition(":")[2]
-    return str(torch.cuda.get_device_name(int(number) if number else None))

@@ -235,6 +235,11 @@ def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
 
 def machine(device: Device) -> Table:
     """Return the processor, ``cores`` of this process, ``device``, ``precision`` there, and the ``gpu`` (else None)."""
-    gpu = torch.cuda.get_device_properties(device.torch).name if device.kind == "cuda" else None
     precision = resolve_precision("auto", device)
-    return {"cpu": processor(), "cores": cores(), "device": device.name, "precision": precision, "gpu": gpu}
+    return {
+        "cpu": processor(),
+        "cores": cores(),
+        "device": device.name,
+        "precision": precision,
+        "gpu": device.card or None,
+    }
