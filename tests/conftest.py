@@ -5,6 +5,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Before anything imports OpenCV, whose threads wait in loops for their next work: that took a quarter of some tests.
+for _waiting in ("WORKER", "MAIN"):
+    os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{_waiting}", "0")
+
 import pytest
 import under_test
 
