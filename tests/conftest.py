@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,10 +119,15 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(owner, name, value)
 
 
+@pytest.fixture(scope="session")
+def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)
+
+
 @pytest.fixture
-def clip(tmp_path: Path) -> Path:
+def clip(_clip: Path, tmp_path: Path) -> Path:
     """40 frames of 64×48 with sound, in two shots (the second begins at frame 25)."""
-    return write_clip(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)
+    return Path(shutil.copyfile(_clip, tmp_path / "clip.mp4"))
 
 
 @pytest.fixture(scope="session")
