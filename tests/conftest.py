@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+# Before anything imports OpenCV, whose threads wait in loops for their next work: that took a quarter of some tests.
+for _waiting in ("WORKER", "MAIN"):
+    os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{_waiting}", "0")
 
 import pytest
 import under_test
@@ -114,10 +119,15 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(owner, name, value)
 
 
+@pytest.fixture(scope="session")
+def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)
+
+
 @pytest.fixture
-def clip(tmp_path: Path) -> Path:
+def clip(_clip: Path, tmp_path: Path) -> Path:
     """40 frames of 64×48 with sound, in two shots (the second begins at frame 25)."""
-    return write_clip(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)), sound=True)
+    return Path(shutil.copyfile(_clip, tmp_path / "clip.mp4"))
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ SETTINGS = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    api.make_dataset(write_clip(tmp_path / "clip.mp4", moving_frames(20)), settings=TINY)
+    api.make_dataset(write_clip(tmp_path / "clip.mp4", moving_frames(12)), settings=TINY)
     return tmp_path / "clip.dataset"
 
 
@@ -89,11 +89,11 @@ def test_every_variant_is_a_model_and_all_are_in_one_picture(
     digests = {Path(row["model"]).read_bytes() for row in table["rows"]}
     assert len(digests) == len(table["rows"])
     made = said_json(capsys, "stylize", "clip.mp4", "--model", table["rows"][0]["model"], "--temporal", "off")
-    assert made["frames"] == 20
+    assert made["frames"] == 12
 
 
 def test_variants_of_a_model_that_predicts_frames_dream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", moving_frames(20))
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, tmp_path / "next.dataset", pairing="next-frame", settings=TINY)
     command = ("train", "next.dataset", "--ablate", "skips", "--steps", 2, *FLAGS)
     assert "next: vidtrans dream" in said(capsys, 0, *command)
@@ -188,7 +188,7 @@ def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: py
 def test_a_pairing_that_can_read_its_map_back_scores_that_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", moving_frames(20))
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, pairing="regions", settings=TINY)
     told = said(capsys, 0, "train", "clip.dataset", "--ablate", "discriminator", "--steps", 2, *FLAGS)
     assert "Re-segmentation" in told

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from chain import TINY, refuse, said_json, tiny_flags
+from chain import TINY, refuse, said_json, tiny_flags, vidtrans
+from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.models.model_file import load_generator, read_record
@@ -29,10 +32,19 @@ def weights(path: str) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip, its dataset and a coarse model."""
+    folder = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(folder):
+        api.make_dataset(write_clip(Path("clip.mp4"), moving_frames(12)), settings=TINY)
+        vidtrans(*training("coarse.safetensors"))
+    return folder
+
+
 @pytest.fixture
-def coarse(clip: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    api.make_dataset(clip, settings=TINY)
-    said_json(capsys, *training("coarse.safetensors"))
+def coarse(trained: Path) -> str:
+    shutil.copytree(trained, Path(), dirs_exist_ok=True, ignore=shutil.ignore_patterns(".vidtrans"))
     return "coarse.safetensors"
 
 
@@ -52,7 +64,7 @@ def test_the_enhancer_is_trained_alone_and_then_all_of_it(coarse: str, capsys: p
     # … and it goes on to the next size.
     said_json(capsys, *training("finest.safetensors", enhancers=2, enhancer_blocks=1), "--from", "all")
     made = said_json(capsys, "stylize", "clip.mp4", "--model", "finest", "--temporal", "off")
-    assert made["frames"] == 40
+    assert made["frames"] == 12
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,14 @@ BLOCK = r".*?\n\n```{}\n(.*?)```$"
 
 # One process for all pages, as it takes longest to start: their commands, each page's in its folder, the reference, and
 # the tests of their entries, without rewriting assertions, which takes ten seconds in a new tree. What went wrong with
-# a page is its own: "error" is a traceback, "failed" are tests.
-PROGRAM = """
+# a page is its own: "error" is a traceback, "failed" are tests. Of a test with many cases of an entry, as of all that
+# it can be trained with, a few are run: that the entry is in all of them is the registries' doing.
+PROGRAM = '''
 import contextlib, io, json, os, sys, traceback
+from collections import Counter
 from pathlib import Path
 import pytest
+MOST = 3
 tree, pages = json.loads(Path("pages.json").read_text())
 sys.path[:0] = [f"{tree}/tests/support", f"{tree}/docs"]
 from documented import check_described
@@ -44,13 +47,27 @@ def use(page):
     entry = page["entry"]
     assert f"| `{entry}` | " in generate.registries_page()
 
+def keys(item, entry):
+    """Where an entry is among the parameters of a case."""
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    named = [pair for k, v in given.items() for pair in (v.items() if isinstance(v, dict) else [(k, v)])]
+    return [k for k, v in named if entry in str(v)] or [""]
+
 class Tests:
+    met = Counter()
+
     def of(self, nodeid):
         file, _, name = nodeid.partition("::")
         return [p for p in pages.values() if file in p["tests"] and p["entry"] in name]
 
     def pytest_collection_modifyitems(self, items):
-        items[:] = [item for item in items if self.of(item.nodeid)]
+        items[:] = [item for item in items if self.is_new(item)]
+
+    def is_new(self, item):
+        entries = [page["entry"] for page in self.of(item.nodeid)]
+        met = {(entry, item.originalname, key) for entry in entries for key in keys(item, entry)}
+        self.met.update(met)
+        return any(self.met[place] <= MOST for place in met)
 
     def pytest_collectreport(self, report):
         for page in pages.values() if report.failed else ():
@@ -76,7 +93,7 @@ os.chdir(tree)
 files = sorted({file for page in pages.values() for file in page["tests"]})
 pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "--assert=plain", *files], plugins=[Tests()])
 Path(folder, "pages.json").write_text(json.dumps(pages))
-"""
+'''
 
 
 @dataclass(frozen=True)

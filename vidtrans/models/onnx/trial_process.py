@@ -68,6 +68,7 @@ class Trial:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
         options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait take no core
         try:
             with open(request["path"], "rb") as file:
                 self.session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
