@@ -35,6 +35,7 @@ __all__ = [
     "run",
     "serve_live",
     "stylize",
+    "sweep",
     "train",
 ]
 
