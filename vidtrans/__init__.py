@@ -36,6 +36,7 @@ __all__ = [
     "run",
     "serve_live",
     "stylize",
+    "sweep",
     "train",
 ]
 

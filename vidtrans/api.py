@@ -8,10 +8,13 @@ fields of the ``Context``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from vidtrans import requests
+from vidtrans.batch.executors import AUTO
+from vidtrans.batch.jobs import BatchOptions
 from vidtrans.config.recipe import (
     dataset_recipe,
     import_recipe,
@@ -48,6 +51,7 @@ from vidtrans.pipeline import train as _train
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time
 from vidtrans.store.chunking import Part
+from vidtrans.training.sweeps import Sweep, sweep_variants
 
 PathLike = str | Path
 Paths = PathLike | Sequence[PathLike]
@@ -133,13 +137,52 @@ def ablate(
     preset: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
+    jobs: int | None = None,
+    executor: str = AUTO,
     settings: Settings | None = None,
     **options: Unpack[ContextOptions],
 ) -> Table:
-    """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores."""
+    """``vidtrans train --ablate KIND``: a dataset → a folder of models, a picture of them, and their scores.
+
+    Raises BatchError where some trainings failed, when all others are done and the picture shows them.
+    """
     recipe = train_recipe(Path(dataset), preset, _with_steps(settings, steps, minutes))
-    request = requests.AblateRequest(Path(dataset), kind, _path(output), recipe, minutes)
-    return _ablate.ablate(request, Context(**options))
+    batch = BatchOptions(jobs, executor=executor)
+    request = requests.AblateRequest(Path(dataset), kind, _path(output), recipe, minutes, batch=batch)
+    return _ablation(request, Context(**options))
+
+
+def sweep(
+    dataset: PathLike,
+    values: Sweep,
+    output: PathLike | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    jobs: int | None = None,
+    executor: str = AUTO,
+    settings: Settings | None = None,
+    **options: Unpack[ContextOptions],
+) -> Table:
+    """``vidtrans train --sweep``: as ``ablate``, with a training for each combination of settings' values.
+
+    ``values`` may be ``{"training.lambda_l1": [50, 100], "seed": [0, 1]}``. Raises BatchError as ``ablate`` does.
+    """
+    tables, batch = _with_steps(settings, steps, minutes), BatchOptions(jobs, executor=executor)
+    make_recipe = partial(train_recipe, Path(dataset), preset)
+    variants = sweep_variants(values, tables, make_recipe)
+    request = requests.AblateRequest(Path(dataset), "", _path(output), make_recipe(tables), minutes, variants, batch)
+    return _ablation(request, Context(**options))
+
+
+def _ablation(request: requests.AblateRequest, context: Context) -> Table:
+    table = _ablate.ablate(request, context)
+    if failed := table["failed"]:
+        trained = len(failed) + len(table["rows"])
+        errors = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise BatchError(f"{len(failed)} of {trained} trainings failed", errors)
+    return table
 
 
 def stylize(

@@ -12,7 +12,7 @@ from vidtrans.errors import Interrupted
 class Progress:
     """``done`` of ``total`` units of ``task`` are finished; ``total`` is None where it is not known.
 
-    ``renders``: the units are frames of a render, from which a batch estimates its rate.
+    ``counted``: the units are what a batch counts, frames of a render or steps of a training.
     """
 
     task: str
@@ -20,7 +20,7 @@ class Progress:
     total: int | None
     unit: str = "frames"
     detail: str = ""
-    renders: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,18 @@ class Note:
 class BatchStatus:
     """Progress of a batch: ``done`` items of ``total``, of which ``failed`` did, and what each process does.
 
-    ``frames`` rendered so far, at ``rate`` a second; ``left_s`` is the estimated rest in seconds, None where unknown.
+    ``units`` made so far, at ``rate`` a second; ``left_s`` is the estimated rest in seconds, None where unknown.
+    ``nouns``: what items and units are called.
     """
 
     done: int
     failed: int
     total: int
-    frames: int
+    units: int
     rate: float
     left_s: float | None
     workers: tuple[tuple[str, Progress | None], ...]
+    nouns: tuple[str, str] = ("clips", "frames")
 
 
 Event = Progress | Note | BatchStatus

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vidtrans.batch.jobs import BatchOptions
     from vidtrans.config.recipe import Recipe
     from vidtrans.settings import Time
+    from vidtrans.training.ablations import Variant
 
 MODEL_SUFFIX = ".safetensors"
 CUBE_SUFFIX = ".cube"
@@ -97,19 +98,35 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class AblateRequest:
-    """A training of each variant of ``kind``; ``minutes`` are for each."""
+    """A training of each variant of ``kind``, or of those of a ``sweep``, one of which is given.
+
+    ``minutes`` are for each. ``batch``: how several are trained.
+    """
 
     dataset: Path
     kind: str
     output: Path | None
     recipe: Recipe
     minutes: float | None = None
+    sweep: tuple[Variant, ...] = ()
+    batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
         _check_minutes(self.minutes)
+        if self.kind and self.sweep:
+            raise UsageError("--sweep and --ablate", "each says what is varied", "give one of them")
+        if not self.kind and not self.sweep:
+            raise UsageError("--sweep", "there is nothing to vary", "give settings with their values")
+        if self.minutes and any("training.steps" in variant.settings for variant in self.sweep):
+            raise UsageError("--sweep training.steps and --minutes", "both say when to stop", "give one of them")
         if self.output and self.output.suffix == MODEL_SUFFIX:
             remedy = f"use -o {self.output.with_suffix('')}"
-            raise UsageError(str(self.output), "--ablate makes several models, in a folder", remedy)
+            raise UsageError(str(self.output), f"{self.option} makes several models, in a folder", remedy)
+
+    @property
+    def option(self) -> str:
+        """Return the option that asks for it."""
+        return f"--ablate {self.kind}" if self.kind else "--sweep"
 
 
 @dataclass(frozen=True)

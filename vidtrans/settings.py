@@ -122,11 +122,17 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
 
     The value is read as TOML, else as text.
     """
-    match = re.fullmatch(r"\s*(?:([a-z_]+)\.)?([a-z0-9_]+)\s*=\s*(.*?)\s*", text, re.DOTALL)
-    if not match:
+    key, equals, value = text.partition("=")
+    found = parse_key(key)
+    if not equals or found is None:
         raise UsageError(f"--set {text}", "it is not of the form table.key=value", "as in training.lr=0.0004")
-    table, key, raw = match.groups()
-    return table or "", key, parse_value(raw)
+    return *found, parse_value(value.strip())
+
+
+def parse_key(text: str) -> tuple[str, str] | None:
+    """``'training.lr'`` → ``('training', 'lr')``, ``'lr'`` → ``('', 'lr')``; None for what is no key."""
+    match = re.fullmatch(r"(?:([a-z_]+)\.)?([a-z0-9_]+)", text.strip())
+    return (match[1] or "", match[2]) if match else None
 
 
 def read_toml(path: Path) -> Table:

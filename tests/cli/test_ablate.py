@@ -11,9 +11,10 @@ from chain import TINY, refuse, said, said_json, tiny_flags
 from clips import moving_frames, write_clip
 
 import vidtrans as api
+from vidtrans.batch import scheduler
 from vidtrans.cli.main import run
 from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
+from vidtrans.events import BatchStatus, Stop
 from vidtrans.models.model_file import read_record
 from vidtrans.training.ablations import ABLATIONS
 from vidtrans.video.images.picture import read_picture
@@ -21,6 +22,7 @@ from vidtrans.video.plots.layout import GAP
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
 
+INLINE = ("--executor", "inline")  # to start a worker process takes seconds
 FLAGS = [f for f in tiny_flags("generator", "discriminator", "training") if "training.steps" not in f]
 SETTINGS = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 
@@ -67,7 +69,7 @@ WANTED: dict[str, dict[str, dict[str, Any]]] = {
 def test_every_variant_is_a_model_and_all_are_in_one_picture(
     kind: str, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("train", dataset, "--ablate", kind, "--steps", 4, *FLAGS)
+    command = ("train", dataset, "--ablate", kind, "--steps", 4, *FLAGS, *INLINE)
     told = said(capsys, 0, *command)
     assert "\n" in told
     table = said_json(capsys, *command)
@@ -95,33 +97,34 @@ def test_every_variant_is_a_model_and_all_are_in_one_picture(
 def test_variants_of_a_model_that_predicts_frames_dream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, tmp_path / "next.dataset", pairing="next-frame", settings=TINY)
-    command = ("train", "next.dataset", "--ablate", "skips", "--steps", 2, *FLAGS)
+    command = ("train", "next.dataset", "--ablate", "skips", "--steps", 2, *FLAGS, *INLINE)
     assert "next: vidtrans dream" in said(capsys, 0, *command)
     assert all(row["dreamt"] for row in said_json(capsys, *command)["rows"])
 
 
 def test_a_variant_is_the_ordinary_training_that_its_settings_say(dataset: Path) -> None:
-    table = api.ablate(dataset, "loss", steps=3, settings=SETTINGS)
+    table = api.ablate(dataset, "loss", steps=3, settings=SETTINGS, executor="inline")
     alone = SETTINGS | {"training": SETTINGS["training"] | {"lambda_gan": 0.0}}
     api.train(dataset, "alone.safetensors", steps=3, settings=alone, fresh=True)
     assert Path("alone.safetensors").read_bytes() == Path(table["rows"][0]["model"]).read_bytes()
 
 
-def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path) -> None:
-    api.ablate(dataset, "discriminator", "whole", steps=4, settings=SETTINGS, cache_dir="other")
-    stop, heard = Stop(), 0
+def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"steps": 4, "settings": SETTINGS, "executor": "inline"}
+    api.ablate(dataset, "discriminator", "whole", cache_dir="other", **options)
+    monkeypatch.setattr(scheduler, "REPORT_S", 0.0)  # every step is reported
+    stop = Stop()
 
     def report(event: object) -> None:
-        nonlocal heard
-        heard += isinstance(event, Progress) and event.task == "training"
-        if heard == 6:  # amid the second one
+        steps = [p.done for _, p in event.workers if p and p.counted] if isinstance(event, BatchStatus) else []
+        if steps == [2] and event.done == 1:  # amid the second one
             stop.request(130)
 
     with pytest.raises(Interrupted):
-        api.ablate(dataset, "discriminator", "parts", steps=4, settings=SETTINGS, report=report, stop=stop)
+        api.ablate(dataset, "discriminator", "parts", report=report, stop=stop, **options)
     assert [p.name for p in Path("parts").glob("*.safetensors")] == ["patch-1.safetensors"]
     assert not Path("parts/table.png").exists()
-    table = api.ablate(dataset, "discriminator", "parts", steps=4, settings=SETTINGS)
+    table = api.ablate(dataset, "discriminator", "parts", **options)
     assert [row["cached"] for row in table["rows"]] == [True, False, False]
     for path in Path("whole").glob("*.safetensors"):
         assert path.read_bytes() == (Path("parts") / path.name).read_bytes()
@@ -131,7 +134,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path) -> None:
 def test_minutes_are_measured_once_and_all_take_as_many_steps(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("train", dataset, "--ablate", "discriminator", "--minutes", 0.003, *FLAGS)
+    command = ("train", dataset, "--ablate", "discriminator", "--minutes", 0.003, *FLAGS, *INLINE)
     first = said_json(capsys, *command)
     assert {tuple(settings_of(row)["steps"]) for row in first["rows"]} == {(first["steps"],)}
     assert said_json(capsys, *command)["cached"] is True
@@ -161,6 +164,7 @@ def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture
     assert "discriminator.name=patchgan" in line("discriminator", "--set", "discriminator.name=multi-scale")
     assert "training.lambda_gan=1" in line("discriminator", "--set", "training.lambda_gan=0")
     assert "every variant starts from nothing" in line("loss", "--from", "flower")
+    assert "leave --fresh out" in line("loss", "--fresh")
     assert "use -o x" in line("loss", "-o", "x.safetensors")
     assert "holds one of the inputs" in line("loss", "-o", "clip.dataset")
     assert "did you mean 'loss'" in line("los")
@@ -173,7 +177,7 @@ def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture
 
 
 def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", str(dataset), "--ablate", "discriminator", *FLAGS]
+    command = ["train", str(dataset), "--ablate", "discriminator", *FLAGS, *INLINE]
     said(capsys, 0, *command, "--steps", 1)
     assert run([*command, "--steps", "2"]) == 2
     assert "made with other inputs or options" in capsys.readouterr().err
@@ -190,7 +194,7 @@ def test_a_pairing_that_can_read_its_map_back_scores_that_too(
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, pairing="regions", settings=TINY)
-    told = said(capsys, 0, "train", "clip.dataset", "--ablate", "discriminator", "--steps", 2, *FLAGS)
+    told = said(capsys, 0, "train", "clip.dataset", "--ablate", "discriminator", "--steps", 2, *FLAGS, *INLINE)
     assert "Re-segmentation" in told
     held_out = read_record(Path("clip.ablate-discriminator/patch-1.safetensors")).training["held_out"]
     assert 0 <= held_out["segmentation"] <= 1
@@ -200,7 +204,7 @@ def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ("--set", "training.lambda_feature_matching=10", "--set", "training.lambda_l2=1")
-    told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more)
+    told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more, *INLINE)
     assert "besides L1 and GAN is left out: lambda_l2, lambda_feature_matching" in told
 
 

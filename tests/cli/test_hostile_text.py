@@ -31,6 +31,7 @@ from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
+from vidtrans.training.sweeps import parse_sweep, sweep_variants
 from vidtrans.video.io.encoding import EncodingSettings
 
 MANY, DEEP = 5000, 3000
@@ -70,6 +71,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "expression": lambda text: parse_animation(text, "--zoom"),
     "keyframed expression": lambda text: parse_animation(f"0: 1, {text}: 2", "--zoom"),
     "shard": parse_shard,
+    "sweep": lambda text: parse_sweep([f"training.lr={text}"]),
+    "swept key": lambda text: sweep_variants({text: [1, 2]}, {}, lambda tables: Recipe("", tables)),
     "variations": lambda text: parse_variations(f"strength={text}"),
     "fps": lambda text: EncodingSettings(fps=text).rate,
     "device": resolve_device,

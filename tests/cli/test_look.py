@@ -232,7 +232,7 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     stop = Stop()
 
     def stop_after_two(event: Event) -> None:
-        if isinstance(event, Progress) and event.renders and event.done >= 2:
+        if isinstance(event, Progress) and event.unit == "frames" and event.counted and event.done >= 2:
             stop.request(130)
 
     settings = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}}

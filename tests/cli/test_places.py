@@ -232,6 +232,7 @@ def test_a_model_goes_through_a_link_too(source: Path) -> None:
 
 
 TINY_TRAINING = ("--steps", "1", *tiny_flags("generator", "discriminator"))
+TINY_SWEEP = ("train", "taught.dataset", "--sweep", "training.lr=0.1,0.2", *TINY_TRAINING)
 TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply")
 
 
@@ -284,6 +285,9 @@ DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
     "train": ("taught.safetensors", ("train", "taught.dataset", *TINY_TRAINING)),
     "the pages of a training": ("named.train", ("train", "taught.dataset", "-o", "named.safetensors", *TINY_TRAINING)),
     "an ablation": ("taught.ablate-loss", ("train", "taught.dataset", "--ablate", "loss", *TINY_TRAINING)),
+    "a sweep": ("taught.sweep-lr", ("train", "taught.dataset", "--sweep", "training.lr=1,2", *TINY_TRAINING)),
+    "a model of a sweep": ("out/lr-0.1.safetensors", (*TINY_SWEEP, "-o", "out")),
+    "the table of a sweep": ("out/table.png", (*TINY_SWEEP, "-o", "out")),
     "dream": ("noise.next.dream.mp4", ("dream", "noise", "--model", "next", "--frames", "2")),
     "run's dataset": ("out/clip.dataset", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),
     "run's model": ("out/clip.safetensors", (*TINY_RUN, "clips/a.mkv", "-o", "out/named.mp4")),

@@ -87,7 +87,7 @@ def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Trainin
 
 
 def check_row(variant: Variant, dataset: Dataset, recipe: Any, context: Context) -> None:
-    run, losses, plain = first_step(dataset, recipe.under(variant.tables), context)
+    run, losses, plain = first_step(dataset, variant.recipe, context)
     assert isinstance(run.model, Pix2Pix)
     minimised = {name for name, weight in run.model.loss.weights.items() if weight}
     assert minimised == TERMS[variant.label.rpartition(", ")[2]], variant.label

@@ -196,7 +196,7 @@ def test_a_full_disk_and_a_bug_are_told_apart(tmp_path: Path, monkeypatch: pytes
         (("--executor", "local://host"), "takes no address"),
         (("--executor", "ray://nowhere"), "no HOST:PORT"),
         (("--executor", "ray://127.0.0.1:1"), "nobody answers there"),
-        (("--executor", "inline", "--jobs", "2"), "one clip at a time"),
+        (("--executor", "inline", "--jobs", "2"), "one job at a time"),
     ],
 )
 def test_slips_are_told(flags: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,7 @@ from vidtrans.requests import (
     TryRequest,
 )
 from vidtrans.settings import Time
+from vidtrans.training.ablations import Variant
 
 PACKAGE = Path(vidtrans.__file__).parent
 HEAVY = {"torch", "cv2", "av", "skimage"}
@@ -56,11 +57,14 @@ TABLES: dict[str, dict[str, Any]] = {
     "encoding": {"codec": "ffv1"},
 }
 RECIPE = make_recipe("edges", None, TABLES)
+VARIANT = Variant("lr-1", "lr=1", RECIPE, {"training.lr": 1.0}, 3)
+STEPS = Variant("steps-1", "steps=1", RECIPE, {"training.steps": 1})
 START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
 REQUESTS = [
     MakeDatasetRequest([A], Path("d"), RECIPE, B, START, END, True),
     TrainRequest(Path("d"), Path("m.safetensors"), RECIPE, 2.0, 100, "flower"),
-    AblateRequest(Path("d"), "loss", Path("out"), RECIPE, 2.0),
+    AblateRequest(Path("d"), "loss", Path("out"), RECIPE, 2.0, batch=BatchOptions(jobs=2)),
+    AblateRequest(Path("d"), "", Path("out"), RECIPE, 2.0, (VARIANT,)),
     StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
     DeflickerRequest(A, B, Path("o.mp4"), RECIPE, START),
     DreamRequest(A, ["m"], B, 30, RECIPE, START, Path("blend.mp4"), Path("sound.wav")),
@@ -107,6 +111,9 @@ def test_a_request_that_was_pickled_is_equal_and_frozen(request_: Any) -> None:
         (lambda: TrainRequest(A, None, RECIPE, minutes=float("nan")), "must be greater than 0"),
         (lambda: TrainRequest(A, None, RECIPE, start_from="m", fresh=True), "--from and --fresh"),
         (lambda: AblateRequest(A, "loss", Path("m.safetensors"), RECIPE), "in a folder — use -o m"),
+        (lambda: AblateRequest(A, "loss", None, RECIPE, None, (VARIANT,)), "--sweep and --ablate: each says"),
+        (lambda: AblateRequest(A, "", None, RECIPE), "--sweep: there is nothing to vary"),
+        (lambda: AblateRequest(A, "", None, RECIPE, 1.0, (STEPS,)), "training.steps and --minutes: both say"),
         (lambda: DeflickerRequest(A, None, None, RECIPE, START), "--start 3: there is no source"),
         (lambda: DreamRequest(A, ["m"], None, 0, RECIPE), "--frames 0: it must be at least 1"),
         (lambda: TryRequest(A, ["m"], Path("t.jpg"), RECIPE), "use -o t.png"),

@@ -111,8 +111,8 @@ def test_several_at_a_time_and_how_far_it_is(batch: Callable[..., list[Outcome]]
     assert states(outcomes) == ["done"] * 12
     assert len({o.table["pid"] for o in outcomes}) in (2, 3)  # the first may be quicker than the last begins
     shown = [e for e in events if isinstance(e, BatchStatus)]
-    assert all(e.done <= e.total == 12 and 0 <= e.frames <= 36 and e.rate >= 0 for e in shown)
-    assert [e.frames for e in shown] == sorted(e.frames for e in shown)
+    assert all(e.done <= e.total == 12 and 0 <= e.units <= 36 and e.rate >= 0 for e in shown)
+    assert [e.units for e in shown] == sorted(e.units for e in shown)
     assert not workers()
 
 

@@ -31,7 +31,7 @@ def job(source: Path, what: str, context: Any) -> dict[str, Any]:
     if what == "slow":
         for n in range(600):
             time.sleep(0.05)
-            context.report(Progress(f"rendering {source.name}", n, 600, renders=True))
+            context.report(Progress(f"rendering {source.name}", n, 600, counted=True))
             context.stop.check()
     return {"output": str(source), "frames": 3, "seconds": 0.1, "cached": False, "pid": os.getpid()}
 

@@ -41,8 +41,9 @@ class Divider:
 class Item:
     """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``work`` that makes it.
 
-    ``work`` is picklable: as a rule a command's function with its request. ``size``: bytes of the source, by which the
-    remaining time is estimated.
+    ``work`` is picklable: as a rule a command's function with its request. ``size``: how large the job is beside
+    others, by which the remaining time is estimated: bytes of the source, steps of a training. ``name``: what messages
+    call it where its source does not distinguish it; each message begins with it.
     """
 
     source: Path
@@ -50,6 +51,16 @@ class Item:
     work: Callable[[Context], Table] = field(repr=False)
     size: int = 0
     dividing: Divider | None = field(default=None, repr=False)
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name or str(self.source)
+
+    def message(self, text: str) -> str:
+        """Return a text about it that says so."""
+        return text if not self.name and self.source.name in text else f"{self.title}: {text}"
 
 
 def is_batch(paths: Sequence[Path]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from vidtrans.batch.executors import AUTO, make_executor, parse_executor
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.scheduler import Scheduler
+from vidtrans.batch.scheduler import CLIPS, Scheduler
 from vidtrans.batch.summary import Outcome, Summary
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.session import Context
@@ -41,7 +41,7 @@ class BatchOptions:
         if self.executor != AUTO:
             parse_executor(self.executor)
         if self.executor == "inline" and self.jobs not in (None, 1):
-            why = "this process makes one clip at a time"
+            why = "this process does one job at a time"
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
 
     @property
@@ -87,11 +87,23 @@ def run_batch(
     return outcomes, summary.path
 
 
+def run_jobs(
+    items: Sequence[Item], options: BatchOptions, context: Context, nouns: tuple[str, str] = CLIPS
+) -> list[Outcome]:
+    """Run jobs, and return the outcomes; no summary is written.
+
+    ``nouns``: what a job is called, and the units that it takes, which are a key of its table. Raises UsageError;
+    Interrupted when asked to stop, after all that were running have saved.
+    """
+    outcomes = [Outcome(item) for item in items]
+    with closing(make_executor(options.executor, context, options.jobs)) as executor:
+        Scheduler(outcomes, context, executor, nouns=nouns).run()
+    return outcomes
+
+
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     """Run one job, divided between workers, and return its table. Raises JobFailedError with the error's text."""
-    outcomes = [Outcome(item)]
-    with closing(make_executor(options.executor, context, options.jobs)) as executor:
-        Scheduler(outcomes, context, executor).run()
+    outcomes = run_jobs([item], options, context)
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()

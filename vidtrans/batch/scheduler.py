@@ -25,60 +25,87 @@ if TYPE_CHECKING:
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
 REPORT_S = 0.2  # between two reports of progress
 MAX_TRIES = 2  # of a task whose worker was lost
+CLIPS = "clips", "frames"  # what items are called, and what each is counted in: a key of its table
 
 
 @dataclass
 class _TaskProgress:
-    """The last progress of a running task, and the first and last of its rendering."""
+    """The last progress of a running task, and the first and last of what is counted."""
 
     last: Progress | None = None
-    rendered: tuple[Progress, Progress] | None = None
+    counted: tuple[Progress, Progress] | None = None
 
     def update(self, progress: Progress) -> None:
         self.last = progress
-        if progress.renders:
-            self.rendered = self.rendered[0] if self.rendered else progress, progress
+        if progress.counted:
+            self.counted = self.counted[0] if self.counted else progress, progress
 
     @property
-    def frames(self) -> int:
-        return self.rendered[1].done - self.rendered[0].done if self.rendered else 0
+    def units(self) -> int:
+        return self.counted[1].done - self.counted[0].done if self.counted else 0
 
     @property
     def share(self) -> float:
-        """How much of the item this task has rendered, 0 to 1."""
-        total = self.rendered[1].total if self.rendered else None
-        return min(1.0, self.frames / total) if total else 0.0
+        """How much of the item this task has made, 0 to 1."""
+        return self._share_of(self.units)
+
+    @property
+    def earlier(self) -> float:
+        """How much of the item an earlier run had made, 0 to 1; of a task of the whole item."""
+        return self._share_of(self.counted[0].done - 1) if self.counted else 0.0
+
+    def _share_of(self, units: int) -> float:
+        total = self.counted[1].total if self.counted else None
+        return min(1.0, units / total) if total else 0.0
 
 
 class _BatchProgress:
-    """Adds up what tasks report. Time is estimated by bytes of sources: frames are not counted before they are read."""
+    """Adds up what tasks report. Time is estimated by sizes of items: frames are not counted before they are read."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
-        self.ended = self.failed = self.frames = 0
+    def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
+        self.items, self.nouns = items, nouns
+        self.ended = self.failed = self.units = 0
         self.running: dict[Task, _TaskProgress] = {}
         self._began = time.monotonic()
-        self._bytes = {"all": sum(item.size for item in items), "done": 0, "skipped": 0}
+        self._earlier = [0.0] * len(items)  # shares that were there before this run, which took it no time
+        self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
 
-    def end_item(self, outcome: Outcome) -> None:
+    def end_task(self, task: Task) -> None:
+        progress = self.running.pop(task)
+        if task.kind == "whole":
+            self._earlier[task.number] = progress.earlier
+
+    def add(self, number: int, table: Table) -> None:
+        """Count the units of an item that was made in this run."""
+        if "frames_encoded" in table:
+            self.units += table["frames_encoded"]
+        else:
+            self.units += round(table[self.nouns[1]] * (1 - self._earlier[number]))
+
+    def end_item(self, number: int, outcome: Outcome) -> None:
         self.ended += 1
         self.failed += outcome.state == "failed"
         is_new = outcome.state == "done" and not outcome.table.get("cached")
-        self._bytes["done" if is_new else "skipped"] += outcome.item.size
+        share = 1 - self._earlier[number] if is_new else 0.0
+        self._sizes["done"] += outcome.item.size * share
+        self._sizes["skipped"] += outcome.item.size * (1 - share)
 
     def event(self) -> BatchStatus:
         elapsed, running = time.monotonic() - self._began, dict(self.running)
-        done = self._bytes["done"] + sum(p.share * self.items[task.number].size for task, p in running.items())
-        total = self._bytes["all"] - self._bytes["skipped"]
-        frames = self.frames + sum(p.frames for p in running.values())
+        sizes = {task: self.items[task.number].size for task in running}
+        done = self._sizes["done"] + sum(p.share * sizes[task] for task, p in running.items())
+        earlier = sum(p.earlier * sizes[task] for task, p in running.items() if task.kind == "whole")
+        total = self._sizes["all"] - self._sizes["skipped"] - earlier
+        units = self.units + sum(p.units for p in running.values())
         return BatchStatus(
             self.ended,
             self.failed,
             len(self.items),
-            frames,
-            frames / elapsed if elapsed > 0 else 0.0,
+            units,
+            units / elapsed if elapsed > 0 else 0.0,
             elapsed * (total - done) / done if done > 0 else None,
-            tuple((str(self.items[task.number].source), p.last) for task, p in running.items()),
+            tuple((self.items[task.number].title, p.last) for task, p in running.items()),
+            self.nouns,
         )
 
 
@@ -86,7 +113,8 @@ class Scheduler:
     """Submits the items of ``outcomes`` to an executor, and records there how each went.
 
     ``halt``: begin nothing more after a failure. ``save``, where given, is called with the outcomes now and then. Where
-    there are more slots than items, an item that has a ``dividing`` is divided: its parts come first.
+    there are more slots than items, an item that has a ``dividing`` is divided: its parts come first. ``nouns``: what
+    items and their units are called; the latter is a key of an item's table.
     """
 
     def __init__(
@@ -97,10 +125,11 @@ class Scheduler:
         *,
         halt: bool = False,
         save: Callable[[Sequence[Outcome]], None] | None = None,
+        nouns: tuple[str, str] = CLIPS,
     ) -> None:
         self.outcomes, self.context, self.executor = outcomes, context, executor
         self.divided = DividedItems(context.cache)
-        self.progress = _BatchProgress([outcome.item for outcome in outcomes])
+        self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
         self._halt, self._save = halt, save
         self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
@@ -145,7 +174,7 @@ class Scheduler:
         elif isinstance(event, Note) and event.general:
             self.context.warn_once(event.text)
         elif isinstance(event, Note):
-            self.context.note(_about(self.outcomes[task.number].item, event.text), event.level)
+            self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
         """Stop where that was requested; every ``REPORT_S`` report progress, and save. In one thread at a time."""
@@ -172,7 +201,7 @@ class Scheduler:
     # When a task ends
 
     def _end_task(self, task: Task, result: TaskResult) -> None:
-        del self.progress.running[task]
+        self.progress.end_task(task)
         if result.state == "done":
             self._end_work(task, result.value)
         elif result.state == "stopped":
@@ -192,12 +221,12 @@ class Scheduler:
             tasks = [Task(number, "part", partial(dividing.make_part, part=part)) for part in parts if dividing]
             self._waiting.extendleft(reversed(tasks or [self._whole(number)]))
         elif task.kind == "part":
-            self.progress.frames += value["frames_encoded"]
+            self.progress.units += value["frames_encoded"]
             if self.divided.end_part(number, value) and self.outcomes[number].state == "pending":
                 self._waiting.appendleft(self._whole(number))
         else:
             if not value.get("cached"):
-                self.progress.frames += value["frames_encoded"] if "frames_encoded" in value else value["frames"]
+                self.progress.add(number, value)
             table = self.divided.with_counts(number, value)
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
@@ -207,10 +236,10 @@ class Scheduler:
             return
         fate, tries = result.error, task.tries + (not result.is_blameless)
         if tries < MAX_TRIES:
-            self.context.note(f"{self.outcomes[task.number].item.source}: {fate}; it is started again", "warning")
+            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; it is started again", "warning")
             self._waiting.appendleft(replace(task, tries=tries))
         else:
-            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or a smaller --size"
+            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or smaller pictures"
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
@@ -225,17 +254,13 @@ class Scheduler:
 
     def _end_item(self, number: int, outcome: Outcome) -> None:
         self.divided.end_item(number)
+        self.progress.end_item(number, outcome)
         self.outcomes[number] = outcome
-        self.progress.end_item(outcome)
         place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
         if outcome.state == "failed":
-            self.context.note(f"{place} failed: {_about(item, outcome.error)}", "warning")
+            self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
             self._halted = self._halted or self._halt
         elif not self.context.dry_run:
             timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
-            self.context.note(f"{place} {item.output or item.source}: {table.get('frames', 0)} frames, {timing}")
-
-
-def _about(item: Item, text: str) -> str:
-    """A text about an item, with its name."""
-    return text if item.source.name in text else f"{item.source}: {text}"
+            unit = self.progress.nouns[1]
+            self.context.note(f"{place} {item.output or item.source}: {table.get(unit, 0)} {unit}, {timing}")

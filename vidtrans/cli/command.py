@@ -184,6 +184,12 @@ def refuse_both(one: str, other: str) -> None:
         raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
 
 
+def refuse_given(name: str, what: str, why: str) -> None:
+    """Raise UsageError where the option was given."""
+    if click.get_current_context().params[name] is not None:
+        raise UsageError(what, why, f"leave --{name} out")
+
+
 def console_options(function: Function) -> Function:
     """Add ``--json``, ``-q`` and ``-v``; the command gets ``console``."""
 

@@ -13,7 +13,7 @@ from vidtrans.events import BatchStatus, Event, Note, Progress
 from vidtrans.launcher import is_secondary_rank
 
 PLAIN_INTERVAL_S = 5.0
-BATCH_INTERVAL_S = 60.0  # each clip of a batch has a line of its own
+BATCH_INTERVAL_S = 60.0  # each item of a batch has a line of its own
 
 
 class Console:
@@ -117,7 +117,8 @@ class Console:
         """Show the state of a batch on one line, and on a terminal below it what each process does."""
         failed = f", {event.failed} failed" if event.failed else ""
         left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
-        whole = f"{event.done}/{event.total} clips{failed}  {event.frames} frames  {event.rate:.1f} frames/s{left}"
+        items, units = event.nouns
+        whole = f"{event.done}/{event.total} {items}{failed}  {event.units} {units}  {event.rate:.1f} {units}/s{left}"
         now = time.monotonic()
         if self._live is None and not sys.stderr.isatty():
             if self._is_due(now, BATCH_INTERVAL_S):
@@ -135,8 +136,8 @@ class Console:
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=48)
         for _ in range(3):
             table.add_column(no_wrap=True)
-        clips, *rest = whole.split("  ", 2)
-        table.add_row(clips, ProgressBar(max(1, event.total), event.done, 24), *rest)
+        first, *rest = whole.split("  ", 2)
+        table.add_row(first, ProgressBar(max(1, event.total), event.done, 24), *rest)
         for name, progress in event.workers:
             if progress is None:
                 table.add_row(f"  {name}", "", "", "begins")

@@ -217,17 +217,40 @@ def filter_choice(recipe: str | None = None) -> Decorator:
 temporal_option = filter_choice()
 
 
+def _jobs_options(jobs: str, executor: str) -> Decorator:
+    """Return ``--jobs`` and ``--executor``, with their help."""
+
+    def add(function: Function) -> Function:
+        kind = RegistryName("vidtrans.batch.executors:EXECUTORS", "executor", "auto", has_address=True)
+        function = click.option("--executor", type=kind, default="auto", help=executor)(function)
+        return click.option("--jobs", type=click.IntRange(1, 1024), help=jobs)(function)
+
+    return add
+
+
+def trainings_options(function: Function) -> Function:
+    """Add the options of a batch of trainings; the command gets ``batch``, its ``BatchOptions``."""
+
+    @_jobs_options(
+        "Trainings at a time, of --sweep and --ablate.  [default: one on each device]",
+        "Where those are trained: in this process, in worker processes, or on a cluster.  [default: auto, which is "
+        "local]",
+    )
+    @wraps(function)
+    def wrapped(*, jobs: int | None, executor: str, **arguments: object) -> object:
+        from vidtrans.batch.jobs import BatchOptions
+
+        return function(**arguments, batch=BatchOptions(jobs, executor=executor))
+
+    return wrapped
+
+
 def batch_options(function: Function) -> Function:
     """Add the options of a batch; the command gets ``batch``, its ``BatchOptions``."""
 
-    @click.option(
-        "--jobs", type=click.IntRange(1, 1024), help="Clips at a time, of several.  [default: one on each device]"
-    )
-    @click.option(
-        "--executor",
-        type=RegistryName("vidtrans.batch.executors:EXECUTORS", "executor", "auto", has_address=True),
-        default="auto",
-        help="Where clips are made: in this process, or in worker processes.  [default: auto, one clip on one device "
+    @_jobs_options(
+        "Clips at a time, of several.  [default: one on each device]",
+        "Where clips are made: in this process, or in worker processes.  [default: auto, one clip on one device "
         "inline, else local]",
     )
     @click.option("--shard", metavar="I/N", default="", help="Only the I-th of N parts of the clips, for job arrays.")

@@ -153,7 +153,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
     found = [table for table in among if key in known[table]]
     if len(found) > 1:
         remedy = f"use {' or '.join(f'{table}.{key}' for table in found)}"
-        raise UsageError(f"--set {key}", f"{len(found)} tables have it", remedy)
+        raise UsageError(f"setting '{key}'", f"{len(found)} tables have it", remedy)
     if not found:
         raise unknown_name("setting", key, sorted(set().union(*known.values())))
     return found[0]

@@ -224,17 +224,19 @@ def produce(
     make: Callable[[Path], Table],
     *,
     folder: bool = False,
+    lineage: str = "",
 ) -> Table:
     """Make a small result in one go, unless it is there: ``make`` writes it to the path that it is given.
 
-    ``request`` says all that decides the result, which is a file, or a ``folder``. Returns what is reported of it.
-    Raises UsageError.
+    ``request`` says all that decides the result, which is a file, or a ``folder``; a result of the same ``lineage`` is
+    replaced. Returns what is reported of it. Raises UsageError.
     """
     began = time.monotonic()
     if split_pattern(output)[1]:
         raise UsageError(str(output), f"this is one {'folder' if folder else 'picture'}", "leave the number out")
     digest = digest_of(request)
-    table = up_to_date(context.cache, output, digest, sources, context.overwrite, folder=folder)
+    overwrite = context.overwrite or replaces_own(context.cache, output, lineage)
+    table = up_to_date(context.cache, output, digest, sources, overwrite, folder=folder)
     cached = table is not None
     if table is None:
         if context.dry_run:
@@ -242,7 +244,7 @@ def produce(
         try:
             with write_atomically(link_target(output)) as temporary:
                 table = make(temporary)
-                record(context.cache, output, temporary, digest, table)
+                record(context.cache, output, temporary, digest, table, lineage)
         except Interrupted as error:
             error.why = "nothing was written"  # it takes seconds, and begins anew
             raise

@@ -1,12 +1,15 @@
-"""``vidtrans train --ablate``: several trainings with one thing varied, in a table with pictures."""
+"""``vidtrans train --ablate`` and ``--sweep``: several trainings with something varied, in a table with pictures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import SEQUENTIAL, run_jobs
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
@@ -16,90 +19,182 @@ from vidtrans.events import silent
 from vidtrans.files import digest_of
 from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
-from vidtrans.output.target import check_foreign, check_place, produce, refuse_link
-from vidtrans.pipeline.train import train
+from vidtrans.output.target import check_foreign, check_place, produce, refuse_link, replaces_own
+from vidtrans.pipeline.train import finished_model, train
 from vidtrans.rendering.cost import add_up
 from vidtrans.requests import AblateRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
-from vidtrans.training.ablations import ABLATIONS, Variants
+from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.sweeps import check_networks, check_variants, sweep_name
 
 PICTURE = "table.png"
 SHEET_VERSION = 1
+TRAININGS = "trainings", "steps"
 
 
 def ablate(request: AblateRequest, context: Context) -> Table:
-    """Train every variant of a kind on a dataset, and return what is reported of all of them.
+    """Train every variant of a kind, or of a sweep, on a dataset, and return what is reported of all of them.
 
-    Each is an ordinary training from nothing, with the same pictures, seed and number of steps: the recipe's, or, with
-    ``minutes``, what fits for the slowest. The models go to the output folder, with a picture of what they paint of
-    held-out frames, and their scores. Raises what ``train`` does.
+    Each is an ordinary training from nothing, with the same pictures, seed and number of steps where these are not
+    varied: the recipe's, or, with ``minutes``, what fits for the slowest. The models go to the output folder, with a
+    picture of what they paint of held-out frames, and their scores. One that fails does not end the others: ``failed``
+    names it, and ``rows`` has the others. Raises UsageError, MediaError and Interrupted.
     """
     began = time.monotonic()
-    folder, kind, recipe, minutes = request.dataset, request.kind, request.recipe, request.minutes
     if is_distributed():
-        why = "it trains its variants one after the other, in one process"
-        raise UsageError(f"--ablate {kind}", why, "start it without torchrun")
-    dataset = open_dataset(folder)
-    find: Variants = ABLATIONS.load(kind)
-    default_output = Path(f"{folder.resolve().name.removesuffix(DATASET_SUFFIX)}.ablate-{kind}")
-    output = request.output or refuse_link(default_output)
+        why = "it trains its variants in processes of its own"
+        raise UsageError(request.option, why, "start it without torchrun")
+    dataset, output = open_dataset(request.dataset), _output_of(request)
     if output.exists() and not output.is_dir():
         raise UsageError(str(output), "it is a file, and the models go to a folder", "choose another with -o")
-    check_place(output, [folder / INDEX], folder=True)
-    variants = find(recipe, dataset, context)
-    recipes = [recipe.under(v.tables) for v in variants]
-    models = [output / f"{v.name}{SUFFIX}" for v in variants]
-    for path in (*models, output / PICTURE):
-        check_foreign(context.cache, refuse_link(path), context.overwrite)
-    if minutes:
-        steps = _steps(dataset, recipes, minutes, context)
-        recipes = [r.under({"training": {"steps": steps}}) for r in recipes]
-    trained = []
-    for at, (variant, own, path) in enumerate(zip(variants, recipes, models, strict=True), start=1):
-        if not context.dry_run:
-            context.note(f"{at} of {len(variants)}: {variant.label}")
-        trained.append(train(TrainRequest(folder, path, own, fresh=True), context))
-    rows = [
-        {"name": v.name, "label": v.label, "model": str(p)}
-        | {k: t.get(k) for k in ("held_out", "cached", "seconds")}
-        | ({"dreamt": t["dreamt"]} if "dreamt" in t else {})
-        for v, p, t in zip(variants, models, trained, strict=True)
-    ]
-    table: Table = {"ablation": kind, "frames": trained[0]["frames"], "steps": trained[0]["steps"], "rows": rows}
-    estimates = [t for t in trained if "estimate" in t]
-    picture = {"dry_run": True} if estimates else _draw(output, rows, table, dataset, context)
-    if "dry_run" in picture:
+    check_place(output, [request.dataset / INDEX], folder=True)
+    variants = request.sweep or tuple(ABLATIONS.load(request.kind)(request.recipe, dataset, context))
+    check_variants(request.sweep, context)
+    _check_picture(output / PICTURE, _lineage(request), context)
+    for variant in variants:
+        check_foreign(context.cache, refuse_link(_model_of(variant, output)), context.overwrite)
+    if request.minutes:
+        steps = _steps(dataset, [v.recipe for v in variants], request.minutes, context)
+        variants = tuple(replace(v, recipe=v.recipe.under({"training": {"steps": steps}})) for v in variants)
+    trained, failed = _train_all(request, dataset, variants, output, context)
+    rows = [_row(v, output, trained[v.name]) for v in variants if v.name in trained]
+    all_steps = {t["steps"] for t in trained.values()}
+    table: Table = {
+        "ablation": request.kind or None,
+        "sweep": list(variants[0].settings),
+        "frames": len(dataset.files()),
+        "steps": all_steps.pop() if len(all_steps) == 1 else None,
+        "rows": rows,
+        "failed": failed,
+    }
+    estimates = [t for t in trained.values() if "estimate" in t]
+    picture: Table = {"output": None, "cached": False}
+    if rows and not estimates:
+        picture = _draw(output, table, dataset, _lineage(request), context)
+    if estimates or "dry_run" in picture:
         return {"output": str(output), **table, "cached": False, "dry_run": True} | add_up(estimates)
     return {
         "output": str(output),
         **table,
         "picture": picture["output"],
         "seconds": round(time.monotonic() - began, 3),
-        "cached": picture["cached"] and all(t["cached"] for t in trained),
+        "cached": picture["cached"] and not failed and all(row["cached"] for row in rows),
     }
 
 
-def _draw(output: Path, rows: Sequence[Table], table: Table, dataset: Dataset, context: Context) -> Table:
+def _output_of(request: AblateRequest) -> Path:
+    """Return the folder of the models."""
+    if request.output:
+        return request.output
+    stem = request.dataset.resolve().name.removesuffix(DATASET_SUFFIX)
+    varied = f"ablate-{request.kind}" if request.kind else f"sweep-{sweep_name(_keys(request))}"
+    return refuse_link(Path(f"{stem}.{varied}"))
+
+
+def _keys(request: AblateRequest) -> list[str]:
+    """Return the keys that a sweep varies; none of an ablation."""
+    return list(request.sweep[0].settings) if request.sweep else []
+
+
+def _lineage(request: AblateRequest) -> str:
+    """Return a digest that is the same for tables of one kind, or of sweeps of the same keys: more values go on."""
+    return digest_of(["ablate", request.kind, sorted(_keys(request))])
+
+
+def _model_of(variant: Variant, output: Path) -> Path:
+    return output / f"{variant.name}{SUFFIX}"
+
+
+def _row(variant: Variant, output: Path, table: Table) -> Table:
+    """Return what is reported of a variant that was trained, or would be."""
+    row: Table = {"name": variant.name, "label": variant.label, "settings": variant.settings}
+    row |= {"model": str(_model_of(variant, output))}
+    row |= {key: table.get(key) for key in ("steps", "held_out", "cached", "seconds")}
+    return row | ({"dreamt": table["dreamt"]} if "dreamt" in table else {})
+
+
+def _check_picture(path: Path, lineage: str, context: Context) -> None:
+    """Raise UsageError where the picture would replace something else, before the first training."""
+    check_foreign(context.cache, refuse_link(path), context.overwrite)
+    if path.exists() and not context.overwrite and not replaces_own(context.cache, path, lineage):
+        why = "it is the table of another ablation or sweep"
+        raise UsageError(str(path), why, "use --overwrite, or another folder with -o")
+
+
+def _train_all(
+    request: AblateRequest, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
+) -> tuple[dict[str, Table], dict[str, str]]:
+    """Train what is missing; return the tables of the variants that are done, and the errors of others, by name."""
+    pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
+    requests = {v.name: TrainRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
+    for variant in variants:
+        existing = finished_model(requests[variant.name], dataset, pictures, _seeded(context, variant.seed))
+        if existing is None:
+            missing.append(variant)
+        else:
+            trained[variant.name] = existing | {"seconds": 0.0}
+    if not missing:
+        return trained, {}
+    check_networks(missing)
+    works = {v.name: partial(_train_one, requests[v.name], v.seed) for v in missing}
+    if context.dry_run:
+        return trained | {name: work(context) for name, work in works.items()}, {}
+    if trained:
+        context.note(f"{len(trained)} of {len(variants)} models are up to date")
+    items = [
+        Item(
+            request.dataset,
+            _model_of(variant, output),
+            works[variant.name],
+            variant.recipe.settings("training", TrainingSettings).steps,
+            name=variant.label,
+        )
+        for variant in missing
+    ]
+    # What is up to date has been decided for this machine's kind of device: on a cluster, too, that one trains.
+    outcomes = run_jobs(items, request.batch or SEQUENTIAL, replace(context, device=_device(context)), TRAININGS)
+    for variant, outcome in zip(missing, outcomes, strict=True):
+        if outcome.state == "done":
+            trained[variant.name] = outcome.table
+    failed = {v.name: o.error for v, o in zip(missing, outcomes, strict=True) if o.state == "failed"}
+    return trained, failed
+
+
+def _device(context: Context) -> str:
+    return context.device_kind if context.device == "auto" else context.device
+
+
+def _train_one(request: TrainRequest, seed: int | None, context: Context) -> Table:
+    """Train a variant, in whatever process."""
+    return train(request, _seeded(context, seed))
+
+
+def _seeded(context: Context, seed: int | None) -> Context:
+    return context if seed is None else replace(context, seed=seed)
+
+
+def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
     """Draw the picture, unless it is there."""
+    rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {
         "command": "ablate",
         "version": SHEET_VERSION,
         "dataset": dataset_digest(context, dataset),
-        "models": [context.cache.digest(m) for m in models] if all(m.is_file() for m in models) else [],  # a dry run
+        "models": [context.cache.digest(m) for m in models],
         "rows": [[row["label"], row["held_out"]] for row in rows],
     }
 
     def make(path: Path) -> Table:
         from vidtrans.training.report.ablation_sheet import draw_sheet  # torch, only when there is something to draw
 
-        title = f"{output.name}: {table['steps']} steps each"
+        title = output.name if table["steps"] is None else f"{output.name}: {table['steps']} steps each"
         draw_sheet(path, title, rows, dataset, context)
         return {}
 
-    return produce(context, output / PICTURE, request, models, make)
+    return produce(context, output / PICTURE, request, models, make, lineage=lineage)
 
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:

@@ -60,6 +60,16 @@ def train(request: TrainRequest, context: Context, preview: Callable[[Path], Non
         return {}
 
 
+def finished_model(request: TrainRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
+    """Return what is reported of the model that a request asks for, if it is there; None if it has to be trained.
+
+    ``pictures``: the digest of the ``dataset``. Nothing is written, and torch is not imported. Raises UsageError where
+    something else is in the place of the model or of its previews.
+    """
+    assert request.output is not None
+    return _RequestedRun(request, dataset, request.output, None).finished(context, pictures)
+
+
 @dataclass(frozen=True)
 class _RequestedRun:
     """A request, its dataset, and where the model goes."""
@@ -103,6 +113,31 @@ class _RequestedRun:
         made = None if self.request.minutes or self.request.fresh else recorded(context.cache, self.output)
         return made is not None and made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
 
+    def may_replace(self, context: Context, pictures: str) -> bool:
+        """Return whether what is in the place of the model may be replaced."""
+        return context.overwrite or self.goes_on(context, self.lineage(context, pictures))
+
+    @property
+    def sources(self) -> list[Path]:
+        """Return the files, beside the dataset, that are read."""
+        return [self.start] if self.start else []
+
+    def previews(self) -> Path:
+        """Return the folder of the previews. Raises UsageError where something else is there."""
+        previews = refuse_link(self.output.with_suffix(".train"))
+        if previews.exists() and not previews.is_dir():
+            raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
+        return previews
+
+    def finished(self, context: Context, pictures: str) -> Table | None:
+        """Return what is reported of the model, if it is there with its companions; else None. Raises UsageError."""
+        digest, overwrite = self.digest(context, pictures), self.may_replace(context, pictures)
+        existing = up_to_date(context.cache, self.output, digest, self.sources, overwrite)
+        if existing is not None and all(recorded(context.cache, Path(p)) for p in existing["companions"].values()):
+            return existing | {"output": str(self.output), "cached": True}
+        self.previews()
+        return None
+
     def _parameters(self, context: Context, pictures: str) -> Table:
         request = self.request
         return {
@@ -141,17 +176,12 @@ def _train(
     began = time.monotonic()
     request, output = run.request, run.output
     pictures = dataset_digest(context, run.dataset)
-    digest, lineage = run.digest(context, pictures), run.lineage(context, pictures)
-    sources, overwrite = [run.start] if run.start else [], context.overwrite or run.goes_on(context, lineage)
-    if (existing := up_to_date(context.cache, output, digest, sources, overwrite)) is not None and all(
-        recorded(context.cache, Path(companion)) for companion in existing["companions"].values()
-    ):
+    if (existing := run.finished(context, pictures)) is not None:
         if dist:
             dist.broadcast(None)
-        return existing | {"output": str(output), "seconds": round(time.monotonic() - began, 3), "cached": True}
-    previews = refuse_link(output.with_suffix(".train"))
-    if previews.exists() and not previews.is_dir():
-        raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
+        return existing | {"seconds": round(time.monotonic() - began, 3)}
+    digest, lineage = run.digest(context, pictures), run.lineage(context, pictures)
+    sources, overwrite = run.sources, run.may_replace(context, pictures)
     from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trial import estimate_training, find_steps
 
@@ -168,7 +198,7 @@ def _train(
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainingRun(job, entry, stage, output, previews, preview)()
+            meta = TrainingRun(job, entry, stage, output, run.previews(), preview)()
         else:
             job.dist.broadcast(None)
         companions = {name: companion_path(output, name) for name in meta["companions"]}

@@ -129,7 +129,7 @@ class ChunkRenderer:
             with closing(self._render_run(store, states, method, run, lo, hi)) as frames:
                 for _ in frames:
                     done += 1
-                    context.report(Progress(task, done, total, renders=True))
+                    context.report(Progress(task, done, total, counted=True))
                     if done - begun_at == FORECAST_FRAMES and (shortfall := forecast.shortfall(FORECAST_FRAMES)):
                         text = f"the disk will be full before {plan.clip.name} is done: {shortfall}"
                         context.note(f"{text} — free some space, or stop and give another --cache-dir", "warning")

@@ -6,7 +6,7 @@ These are the tables of Isola et al. (CVPR 2017): losses (table 1), skips of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
@@ -26,11 +26,16 @@ SKIPS = "skip_connections"  # the setting of generators that have them
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the trainings: ``tables`` lie over the recipe. ``name`` is its model's, ``label`` is for people."""
+    """One of the trainings. ``name`` is its model's, ``label`` is for people.
+
+    ``settings``: what a sweep varies, by its keys. ``seed``: its own, or None.
+    """
 
     name: str
     label: str
-    tables: dict[str, Table]
+    recipe: Recipe
+    settings: Table = field(default_factory=dict)
+    seed: int | None = None
 
 
 Variants = Callable[[Recipe, Dataset, Context], list[Variant]]
@@ -49,11 +54,11 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     del dataset
     _note_left_out(recipe, context)
     return [
-        Variant("l1", "L1", _terms(recipe, l1=True, gan=False)),
-        Variant("gan", "GAN", _terms(recipe, l1=False, gan=True, conditional=False)),
-        Variant("cgan", "cGAN", _terms(recipe, l1=False, gan=True)),
-        Variant("l1-gan", "L1 + GAN", _terms(recipe, l1=True, gan=True, conditional=False)),
-        Variant("l1-cgan", "L1 + cGAN", _terms(recipe, l1=True, gan=True)),
+        Variant("l1", "L1", recipe.under(_terms(recipe, l1=True, gan=False))),
+        Variant("gan", "GAN", recipe.under(_terms(recipe, l1=False, gan=True, conditional=False))),
+        Variant("cgan", "cGAN", recipe.under(_terms(recipe, l1=False, gan=True))),
+        Variant("l1-gan", "L1 + GAN", recipe.under(_terms(recipe, l1=True, gan=True, conditional=False))),
+        Variant("l1-cgan", "L1 + cGAN", recipe.under(_terms(recipe, l1=True, gan=True))),
     ]
 
 
@@ -73,7 +78,8 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
-            found.append(Variant(f"patch-{patch}", label, {"discriminator": {**table, "num_layers": layers}}))
+            tables = {"discriminator": {**table, "num_layers": layers}}
+            found.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
         else:
             context.note(f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, here are {side}")
     return found
@@ -92,7 +98,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
         Variant(
             f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
             f"{'skips' if joined else 'no skips'}, {'L1 + cGAN' if gan else 'L1'}",
-            _terms(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}},
+            recipe.under(_terms(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}}),
         )
         for joined in (False, True)
         for gan in (False, True)

@@ -141,7 +141,7 @@ def train(
             raise Diverged(saved_step, run.step + 1)
         run.rows.append(row)
         run.step += 1
-        report(Progress("training", run.step, run.total, "steps", _detail(run)))
+        report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
         if run.step % health.EVERY == 0:
             _check_health(run, report)
         if milestones and run.step in milestones:

@@ -1,4 +1,4 @@
-"""The sheet of an ablation: outputs of each variant for held-out frames, and its scores below."""
+"""The sheet of an ablation or a sweep: outputs of each variant for held-out frames, and its scores below."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from vidtrans.settings import Table
 from vidtrans.training.report.curves import SCORE_LABELS, figure
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import FAINT, INK, Sheet, cell_size, join_row, text_band
+from vidtrans.video.plots.layout import FAINT, INK, Sheet, cell_size, join_row, text_band, text_width
 
 ROWS = 4
-CELL, NARROWEST = 280, 200  # pixels: of a picture's long side; and of a column, for the words over it
+CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of a column, for the words over it
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Draw a column for each of ``rows`` (``label``, ``model``, ``held_out``), between input and target."""
+    """Draw a column for each of ``rows``, between input and target.
+
+    A row has a ``label``, the ``settings`` that a sweep varies, a ``model`` and its ``held_out`` scores.
+    """
     pairing = dataset.pairing
     held_out = dataset.role("val")
     pairs = evenly(held_out or dataset.role("train"), ROWS)
@@ -34,19 +37,23 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
         context.stop.check()
     if pairing.has_target:
         columns.append([read_picture(pair.target) for pair in pairs])
-    cell = _cell(columns[-1][0])
+    cell = _cell(columns[-1][0], [row["label"] for row in rows])
     headings = ("input", *(row["label"] for row in rows), "target")[: len(columns)]
     note = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
-    foot = f"{note}. One run each, with one seed: small differences may be chance."
+    chance = (
+        "" if any("seed" in row["settings"] for row in rows) else ", with one seed: small differences may be chance"
+    )
+    foot = f"{note}. One run each{chance}."
     pictures = Sheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
     scored = [_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _names(rows)]
     write_picture(path, np.vstack([pictures, *scored, text_band(foot, pictures.shape[1], colour=FAINT)]))
 
 
-def _cell(picture: np.ndarray) -> tuple[int, int]:
+def _cell(picture: np.ndarray, labels: Sequence[str]) -> tuple[int, int]:
     """Return the (width, height) of cells; small pictures are enlarged, so that text fits."""
     width, height = cell_size(picture, CELL)
-    scale = max(1.0, NARROWEST / width)
+    longest = max(text_width(label) for label in labels)
+    scale = max(1.0, max(NARROWEST, min(longest, WIDEST)) / width)
     return round(width * scale), round(height * scale)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,12 +81,16 @@ def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
     """Return a strip with one line of text; what is too long ends in an ellipsis."""
-    face = font(size)
-    while text and face.getlength(text) > width - 2 * margin:
+    while text and text_width(text, size=size, margin=margin) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
-    ImageDraw.Draw(band).text((margin, 2), text, fill=colour, font=face)
+    ImageDraw.Draw(band).text((margin, 2), text, fill=colour, font=font(size))
     return np.asarray(band)
+
+
+def text_width(text: str, *, size: int = TEXT_PX, margin: int = 4) -> int:
+    """Return how many pixels wide a strip has to be for a line of text."""
+    return math.ceil(font(size).getlength(text)) + 2 * margin
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,229 @@
+"""Sweeps: a training for each combination of several settings' values.
+
+A combination is what the same command with ``--set KEY=VALUE`` for each of its values would train.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from vidtrans.config.recipe import Recipe, table_of
+from vidtrans.errors import UsageError
+from vidtrans.files import digest_of
+from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.registry import unknown_name
+from vidtrans.session import Context
+from vidtrans.settings import LARGEST_INT, Table, parse_key, parse_value
+from vidtrans.training import weight_key
+from vidtrans.training.ablations import Variant
+from vidtrans.training.settings import TrainingSettings
+
+SWEPT_TABLES = ("generator", "discriminator", "training")
+SEED = "seed"  # an option of the command, and no setting of a table
+MAX_VARIANTS = 64
+MAX_VALUE_LENGTH = 40  # characters of a value in a file name
+_FORM = "as in --sweep training.lr=0.0001,0.0002"
+_QUOTES = "\"'"
+_PAIRS = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
+
+Sweep = Mapping[str, Sequence[Any]]  # values by key, with or without its table
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A key with its values; ``table`` is '' for the seed."""
+
+    table: str
+    key: str
+    values: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}.{self.key}" if self.table else self.key
+
+
+def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Read several ``KEY=V,V``; values are as in TOML, or else text, and a list keeps its commas. Raises UsageError."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        key, equals, values = (part.strip() for part in text.partition("="))
+        if not equals or not key:
+            raise UsageError(f"--sweep {text}", "it is not of the form KEY=VALUE,VALUE", _FORM)
+        if key in found:
+            raise UsageError(f"--sweep {key}", "it is there twice", "give all of its values in one --sweep")
+        parts = [part.strip() for part in _split(values, text)]
+        if not all(parts):
+            raise UsageError(f"--sweep {text}", "a value is missing", f'{_FORM}; write "" for an empty text')
+        found[key] = [parse_value(part) for part in parts]
+    return found
+
+
+def _split(text: str, whole: str) -> list[str]:
+    """Split at the commas that are in no brackets and no quotes. Raises UsageError."""
+    parts, begin, open_ends = list[str](), 0, list[str]()
+    for at, sign in enumerate(text):
+        if open_ends and sign == open_ends[-1]:
+            open_ends.pop()
+        elif open_ends and open_ends[-1] in _QUOTES:
+            continue
+        elif sign in _PAIRS:
+            open_ends.append(_PAIRS[sign])
+        elif sign == "," and not open_ends:
+            parts.append(text[begin:at])
+            begin = at + 1
+    if open_ends:
+        raise UsageError(f"--sweep {whole}", f"a {open_ends[-1]} is missing", 'write lists as [1,2] and text as "a,b"')
+    return [*parts, text[begin:]]
+
+
+def sweep_variants(
+    sweep: Sweep, flags: Mapping[str, Table], make_recipe: Callable[[dict[str, Table]], Recipe]
+) -> tuple[Variant, ...]:
+    """Return a variant for each combination of values, the last key's changing fastest; none without keys.
+
+    ``make_recipe`` returns the recipe for tables of flags, of which ``flags`` are those of all variants. Raises
+    UsageError on a key or a value that cannot be, and on more than ``MAX_VARIANTS`` of them.
+    """
+    if not sweep:
+        return ()
+    count = math.prod(map(len, sweep.values()))
+    if count > MAX_VARIANTS:
+        sizes = " × ".join(str(len(values)) for values in sweep.values())
+        why = f"{sizes} values are {count} trainings, and {MAX_VARIANTS} are the most"
+        raise UsageError("--sweep", why, "give fewer values, or make several sweeps")
+    axes = [_axis(key, values) for key, values in sweep.items()]
+    for name, times in Counter(axis.name for axis in axes).items():
+        if times > 1:
+            raise UsageError(f"--sweep {name}", "it is there twice", "give all of its values in one --sweep")
+    for axis in axes:
+        if axis.key in flags.get(axis.table, {}):
+            remedy = f"leave out the other ({'--steps or ' if axis.key == 'steps' else ''}--set {axis.name})"
+            raise UsageError(f"--sweep {axis.name}", "it is also given one value for all", remedy)
+    combinations = product(*(axis.values for axis in axes))
+    found = [_variant(list(zip(axes, values, strict=True)), flags, make_recipe) for values in combinations]
+    taken: Counter[str] = Counter()
+    for at, variant in enumerate(found):
+        taken[name := variant.name.casefold()] += 1  # as some file systems compare names
+        if taken[name] > 1:
+            found[at] = replace(variant, name=f"{variant.name}-{taken[name]}")
+    return tuple(found)
+
+
+def _axis(key: str, values: Sequence[Any]) -> _Axis:
+    """Raises UsageError."""
+    axis = _Axis(*_place(key), tuple(values))
+    for value in values if not axis.table else ():
+        if type(value) is not int or not 0 <= value <= LARGEST_INT:
+            raise UsageError(f"--sweep seed={_text(value)}", "a seed is a whole number from 0 on", "choose another")
+    texts = [_text(value) for value in values]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise UsageError(f"--sweep {axis.name}", f"the value {text} is there twice", "leave one of them out")
+    if len(values) < 2:
+        why = f"one value ({texts[0]}) is no sweep" if values else "it has no values"
+        raise UsageError(f"--sweep {axis.name}", why, f"give several, or use --set {axis.name}=VALUE")
+    return axis
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Return the table and the key of a setting; ``("", "seed")`` for the seed. Raises UsageError."""
+    if key == SEED:
+        return "", SEED
+    found = parse_key(key)
+    if found is None:
+        raise UsageError(f"--sweep {key}", "it is not of the form KEY=VALUE,VALUE", _FORM)
+    table, name = found
+    table = table or table_of(name, SWEPT_TABLES)
+    if table not in SWEPT_TABLES:
+        raise unknown_name("table to sweep", table, list(SWEPT_TABLES))
+    return table, name
+
+
+def _variant(
+    chosen: Sequence[tuple[_Axis, Any]],
+    flags: Mapping[str, Table],
+    make_recipe: Callable[[dict[str, Table]], Recipe],
+) -> Variant:
+    """Raises UsageError, which names the combination where there are several keys."""
+    tables = {name: dict(table) for name, table in flags.items()}
+    seed = None
+    for axis, value in chosen:
+        if axis.table:
+            tables.setdefault(axis.table, {})[axis.key] = value
+        else:
+            seed = value
+    words = _short_keys([axis.name for axis, _ in chosen])
+    texts = [_text(value) for _, value in chosen]
+    label = ", ".join(f"{word}={text}" for word, text in zip(words, texts, strict=True))
+    name = "_".join(f"{_file_word(word)}-{_plain(text)}" for word, text in zip(words, texts, strict=True))
+    try:
+        recipe = make_recipe(tables)
+    except UsageError as error:
+        if len(chosen) > 1:
+            error = UsageError(f"--sweep, with {label}: {error.what}", error.why, error.remedy)
+        raise error from None
+    settings = {axis.name: value for axis, value in chosen}
+    return Variant(name, label, recipe, settings, seed)
+
+
+def check_variants(variants: Sequence[Variant], context: Context) -> None:
+    """Raise UsageError where two variants would be the same training, as they differ in what changes no result."""
+    labels: dict[str, str] = {}
+    for variant in variants:
+        recipe = variant.recipe
+        settings = recipe.settings("training", TrainingSettings).on(context.device_kind)
+        seed = context.seed if variant.seed is None else variant.seed
+        key = digest_of([recipe.choice("generator"), recipe.choice("discriminator"), settings.for_key(), seed])
+        if (other := labels.setdefault(key, variant.label)) != variant.label:
+            why = f"{other} and {variant.label} are the same training"
+            raise UsageError("--sweep", why, "leave one of them out, or sweep what changes the model")
+
+
+def check_networks(variants: Sequence[Variant]) -> None:
+    """Raise UsageError, which names the variant, on a network's name or setting that is unknown. It imports torch."""
+    from vidtrans.networks.init import complete_settings
+
+    for variant in variants:
+        for kind, registry in (("generator", GENERATORS), ("discriminator", DISCRIMINATORS)):
+            try:
+                complete_settings(registry, *variant.recipe.choice(kind), kind)
+            except UsageError as error:
+                raise UsageError(f"{variant.label}: {error.what}", error.why, error.remedy) from None
+
+
+def sweep_name(names: Sequence[str]) -> str:
+    """Return what a sweep of these keys is called in the name of a folder."""
+    return "_".join(map(_file_word, _short_keys(names)))
+
+
+def _short_keys(names: Sequence[str]) -> list[str]:
+    """Return keys without their tables, a choice as its table; those that would be the same have their tables."""
+    short = [table if key == "name" else key for table, _, key in (name.rpartition(".") for name in names)]
+    return [name if short.count(word) > 1 else word for name, word in zip(names, short, strict=True)]
+
+
+def _file_word(word: str) -> str:
+    """Return what a key is called in names of files: a loss's weight as the loss."""
+    return _plain(word.removeprefix(weight_key("")))
+
+
+def _text(value: object) -> str:
+    """Return a value as it is written in labels and names, the same for 1e-4 and 0.0001."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0*", lambda m: f"e{m[1].strip('+')}", f"{value:.12g}")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value)
+
+
+def _plain(text: str) -> str:
+    """Return a part of a file name, of letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:MAX_VALUE_LENGTH].strip("-.") or "empty"
