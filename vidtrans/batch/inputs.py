@@ -26,22 +26,12 @@ MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class Divider:
-    """How an item is divided, in two picklable functions.
-
-    ``divide(context, count=…)`` plans so many parts, or None to leave it whole; ``make_part(context, part=…)`` makes
-    one of the division's parts.
-    """
-
-    divide: Callable[..., Division | None]
-    make_part: Callable[..., Table]
-
-
-@dataclass(frozen=True)
 class Item:
     """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``work`` that makes it.
 
-    ``work`` is picklable: as a rule a command's function with its request. ``size``: how large the job is beside
+    ``work`` is picklable: as a rule a command's function with its request. So is ``divide``: called with a context, a
+    ``count`` of parts and whether these are made ``apart``, on machines that do not see our files, it returns a
+    ``Division``, or None to leave the item whole. ``size``: how large the job is beside
     others, by which the remaining time is estimated: bytes of the source, steps of a training. ``name``: what messages
     call it where its source does not distinguish it; each message begins with it.
     """
@@ -50,7 +40,7 @@ class Item:
     output: Path | None
     work: Callable[[Context], Table] = field(repr=False)
     size: int = 0
-    dividing: Divider | None = field(default=None, repr=False)
+    divide: Callable[..., Division | None] | None = field(default=None, repr=False)
     name: str = ""
 
     @property

@@ -11,7 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.batch.executors import AUTO, make_executor, parse_executor
+from vidtrans.batch.executors import AUTO, check_apart, make_executor, parse_executor
+from vidtrans.batch.executors.base import Executor
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
 from vidtrans.batch.scheduler import CLIPS, Scheduler
@@ -26,7 +27,8 @@ class BatchOptions:
     """How a batch is run. Raises UsageError.
 
     ``executor``: where, as NAME[://ADDRESS]. ``jobs``: how many at a time, None for one on each device. ``shard``:
-    "2/8", this run's part. ``halt``: at the first failure. ``retry``: only what failed the last time.
+    "2/8", this run's part. ``halt``: at the first failure. ``retry``: only what failed the last time. ``shared_disk``:
+    whether the machines see our files, else parts of clips go there and back through the executor.
     """
 
     jobs: int | None = None
@@ -34,6 +36,7 @@ class BatchOptions:
     halt: bool = False
     retry: bool = False
     executor: str = AUTO
+    shared_disk: bool = True
 
     def __post_init__(self) -> None:
         if self.shard:
@@ -43,6 +46,8 @@ class BatchOptions:
         if self.executor == "inline" and self.jobs not in (None, 1):
             why = "this process does one job at a time"
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
+        if not self.shared_disk:
+            check_apart(self.executor)
 
     @property
     def is_partial(self) -> bool:
@@ -77,7 +82,7 @@ def run_batch(
         summary.save(outcomes)  # raises before the work where it cannot be written
     save = None if context.dry_run else summary.refresh
     try:
-        with closing(make_executor(options.executor, context, options.jobs)) as executor:
+        with closing(_executor(options, context)) as executor:
             Scheduler(outcomes, context, executor, halt=options.halt, save=save).run()
     finally:
         if not context.dry_run:
@@ -85,6 +90,10 @@ def run_batch(
     if not context.dry_run:
         context.trim_cache()
     return outcomes, summary.path
+
+
+def _executor(options: BatchOptions, context: Context) -> Executor:
+    return make_executor(options.executor, context, options.jobs, shared_disk=options.shared_disk)
 
 
 def run_jobs(
@@ -96,7 +105,7 @@ def run_jobs(
     Interrupted when asked to stop, after all that were running have saved.
     """
     outcomes = [Outcome(item) for item in items]
-    with closing(make_executor(options.executor, context, options.jobs)) as executor:
+    with closing(_executor(options, context)) as executor:
         Scheduler(outcomes, context, executor, nouns=nouns).run()
     return outcomes
 

@@ -113,7 +113,7 @@ class Scheduler:
     """Submits the items of ``outcomes`` to an executor, and records there how each went.
 
     ``halt``: begin nothing more after a failure. ``save``, where given, is called with the outcomes now and then. Where
-    there are more slots than items, an item that has a ``dividing`` is divided: its parts come first. ``nouns``: what
+    there are more slots than items, an item that has a ``divide`` is divided: its parts come first. ``nouns``: what
     items and their units are called; the latter is a key of an item's table.
     """
 
@@ -158,9 +158,9 @@ class Scheduler:
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            dividing = self.outcomes[task.number].item.dividing
-            if dividing and spare > 0 and task.kind == "whole" and task.number not in self.divided:
-                task = Task(task.number, "divide", partial(dividing.divide, count=spare + 1))
+            divide, apart = self.outcomes[task.number].item.divide, self.executor.divides_all
+            if divide and (spare > 0 or apart) and task.kind == "whole" and task.number not in self.divided:
+                task = Task(task.number, "divide", partial(divide, count=max(0, spare) + 1, apart=apart))
             self.progress.running[task] = _TaskProgress()
             self.executor.submit(task, partial(self._receive_event, task))
 
@@ -215,11 +215,13 @@ class Scheduler:
             self._fail(task, result.error, result.exit_status)
 
     def _end_work(self, task: Task, value: Table | Division | None) -> None:
-        number, dividing = task.number, self.outcomes[task.number].item.dividing
+        number = task.number
         if not isinstance(value, dict):
-            parts = value.parts if self.divided.begin(number, value) and value else []
-            tasks = [Task(number, "part", partial(dividing.make_part, part=part)) for part in parts if dividing]
-            self._waiting.extendleft(reversed(tasks or [self._whole(number)]))
+            tasks = [self._whole(number)]
+            if self.divided.begin(number, value) and value:
+                works = [(partial(value.make_part, part=part), part) for part in value.parts]
+                tasks = [Task(number, "part", work, part=part, division=value) for work, part in works]
+            self._waiting.extendleft(reversed(tasks))
         elif task.kind == "part":
             self.progress.units += value["frames_encoded"]
             if self.divided.end_part(number, value) and self.outcomes[number].state == "pending":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from vidtrans.cli.types import FILE, MODEL, PRESET, TIME, RegistryName
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 if TYPE_CHECKING:
+    from vidtrans.batch.jobs import BatchOptions
     from vidtrans.config.recipe import Recipe
 
 Function = Callable[..., Any]  # of a command: its arguments are its parameters
@@ -261,5 +263,20 @@ def batch_options(function: Function) -> Function:
         from vidtrans.batch.jobs import BatchOptions
 
         return function(**arguments, batch=BatchOptions(jobs, shard, halt, retry, executor))
+
+    return wrapped
+
+
+def no_shared_disk_option(function: Function) -> Function:
+    """Add ``--no-shared-disk`` to a command with ``batch_options`` whose clips can be divided."""
+
+    @click.option(
+        "--no-shared-disk",
+        is_flag=True,
+        help="The machines of --executor do not see these folders: files go there, and parts of clips come back.",
+    )
+    @wraps(function)
+    def wrapped(*, no_shared_disk: bool, batch: BatchOptions, **arguments: object) -> object:
+        return function(**arguments, batch=replace(batch, shared_disk=not no_shared_disk))
 
     return wrapped

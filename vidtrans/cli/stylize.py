@@ -21,6 +21,7 @@ from vidtrans.cli.options import (
     filter_option,
     mix_option,
     models_option,
+    no_shared_disk_option,
     output_option,
     setting_option,
     size_option,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 # Parameters that are of the command that prints jobs, not of those that it prints.
 NOT_PRINTED = (
     *("videos", "output", "print_jobs", "chunk", "join", "score", "dry_run", "as_json"),
-    *("jobs", "executor", "shard", "retry", "halt"),
+    *("jobs", "executor", "no_shared_disk", "shard", "retry", "halt"),
 )
 
 
@@ -116,6 +117,7 @@ NOT_PRINTED = (
 @end_option()
 @click.option("--score", is_flag=True, help="Measure flicker and save a plot next to the output: see 'evaluate'.")
 @batch_options
+@no_shared_disk_option
 @click.option(
     "--chunk",
     type=PART,

@@ -17,7 +17,7 @@ from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
 from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
 from vidtrans.settings import Size, Table, Time, to_table
-from vidtrans.store.cache import CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
@@ -171,11 +171,16 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
+def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
+    """Return the cache entry of the index of a source with that content."""
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+    return context.cache.entry(stage.name, stage.key)
+
+
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
     digest = content_digest(context, path, guides)
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
-    entry = context.cache.entry(stage.name, stage.key)
+    entry = index_entry(context, digest, guides)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # what is no clip gets no cache entry

@@ -18,7 +18,7 @@ from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
 from vidtrans.pipeline.remaking import describe
 from vidtrans.rendering.agreement import forget_terms
-from vidtrans.rendering.code_conditions import look_files
+from vidtrans.rendering.code_conditions import look_files as named_looks
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render, with_picture_fps
@@ -95,14 +95,14 @@ class RequestedRender:
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.models, encoding))
         target = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
-        files = (request.video, *(part.path for part in self.look.parts), request.mask, *self._look_files)
+        files = (request.video, *(part.path for part in self.look.parts), request.mask, *self.look_files)
         sources = [path for path in files if path]
         return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
 
     @property
-    def _look_files(self) -> list[Path]:
+    def look_files(self) -> list[Path]:
         """Return the pictures whose looks are painted."""
-        return look_files(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
+        return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
 
     def _digest(self, target: OutputTarget) -> str:
         """Raises UsageError, MediaError where something cannot be read."""
@@ -115,7 +115,7 @@ class RequestedRender:
             "span": [str(request.start), str(request.end)],
             "device": "" if look.is_identity else context.device_kind,
         }
-        if pictures := self._look_files:  # their paths alone are in the settings
+        if pictures := self.look_files:  # their paths alone are in the settings
             own["looks"] = [context.cache.digest(path) for path in pictures]
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, target, stills=stills, masked=masked)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vidtrans.batch.inputs import Divider, Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
+from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_place, refuse_link
+from vidtrans.pipeline.mirroring import files_of, for_mirror
 from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.render_planning import makes_folder
@@ -95,10 +96,11 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 
-def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:
+def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool = False) -> Division | None:
     """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
 
-    Raises as ``stylize`` does.
+    ``apart``: these do not see our files. What cannot be divided is rendered here then, and that is said. Raises as
+    ``stylize`` does.
     """
     render = RequestedRender(request, context, time.monotonic())
     render.requested.check()
@@ -107,7 +109,13 @@ def divide(request: StylizeRequest, context: Context, count: int) -> Division | 
     clip = render.open()
     if not clip.index.same_size or render.requested.existing() is not None:
         return None
-    return divide_render(render.job(clip), count)
+    job = render.job(clip)
+    if not apart:
+        return divide_render(job, partial(make_part, request), count)
+    if job.plan.draft:
+        context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
+    division = divide_render(job, partial(make_part, for_mirror(render)), count, apart=True)
+    return division and replace(division, files=files_of(render, job))
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
@@ -117,5 +125,4 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) 
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:
-    dividing = Divider(partial(divide, request), partial(make_part, request))
-    return Item(request.video, place, partial(stylize, request), bytes_of(request.video), dividing)
+    return Item(request.video, place, partial(stylize, request), bytes_of(request.video), partial(divide, request))

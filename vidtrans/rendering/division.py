@@ -6,8 +6,9 @@ render has joined the parts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
@@ -22,30 +23,46 @@ MIN_PART_FRAMES = 240  # each part loads the model, and filters frames beyond it
 
 @dataclass(frozen=True)
 class Division:
-    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share.
+    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share. Picklable.
 
-    They write in ``entries``, and only read ``sources``.
+    They write in ``entries``, their chunks in the first, and only read ``sources``. ``make_part(context, part=…)``
+    makes one of them. ``files``, absolute, are what it reads, where it is made on a machine that does not see them.
     """
 
     parts: Sequence[tuple[int, int]]
+    make_part: Callable[..., Table]
     entries: Sequence[tuple[str, str]]
     sources: Sequence[tuple[str, str]] = ()
+    files: Sequence[Path] = ()
 
 
-def divide_render(job: RenderJob, count: int) -> Division | None:
+def divide_render(
+    job: RenderJob, make_part: Callable[..., Table], count: int, *, apart: bool = False
+) -> Division | None:
     """Divide the missing chunks of a render into up to ``count`` parts; None where there is nothing to gain.
 
-    The loss of a draft is measured over the whole.
+    ``apart``: they are made by machines that see nothing of what is made already. Then a part is one run of missing
+    chunks, and a single one is worth it. The loss of a draft is measured over the whole.
     """
     plan = job.plan
     if plan.draft:
         return None
     entries = job.entries(job.engine())
-    parts = cut([plan.chunks[n] for n in entries.missing()], count, whole_shots=keeps_shots_whole(plan))
+    missing = entries.missing()
+    parts = cut([plan.chunks[n] for n in missing], count, whole_shots=keeps_shots_whole(plan))
+    if apart:
+        parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
     shared = [(e.stage, e.key) for e in (entries.segments, *([entries.raw] if entries.raw_store else []))]
     shared += [(job.extraction.entry.stage, job.extraction.entry.key)] if job.extraction else []
     sources = [(pin.entry.stage, pin.entry.key)] if (pin := plan.clip.pin) else []
-    return Division(parts, shared, sources) if len(parts) > 1 else None
+    return Division(parts, make_part, shared, sources) if len(parts) > (0 if apart else 1) else None
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs [first, stop) of neighbours."""
+    firsts = [n for n, before in zip(numbers, (None, *numbers), strict=False) if n - 1 != before]
+    lasts = [n for n, after in zip(numbers, (*numbers[1:], None), strict=True) if n + 1 != after]
+    return [(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def keeps_shots_whole(plan: RenderPlan) -> bool:

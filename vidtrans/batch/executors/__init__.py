@@ -6,6 +6,7 @@ and an executor shares nothing with its workers but the files that a task names 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
@@ -15,14 +16,27 @@ if TYPE_CHECKING:
     from vidtrans.batch.executors.base import Executor
     from vidtrans.session import Context
 
-EXECUTORS = Registry(
+
+@dataclass(frozen=True)
+class ExecutorEntry(Entry):
+    """An executor. ``apart``: the class that does the same on machines that share no disk with this one."""
+
+    apart: str = ""
+
+
+EXECUTORS: Registry[ExecutorEntry] = Registry(
     "executor",
     {
-        "inline": Entry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
-        "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
-        "ray": Entry("vidtrans.batch.executors.ray:RayExecutor", "a Ray cluster, or ray://HOST:PORT"),
+        "inline": ExecutorEntry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
+        "local": ExecutorEntry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
+        "ray": ExecutorEntry(
+            "vidtrans.batch.executors.ray:RayExecutor",
+            "a Ray cluster, or ray://HOST:PORT",
+            apart="vidtrans.batch.executors.ray_apart:ApartRayExecutor",
+        ),
     },
 )
+LOCAL = "local"
 AUTO = "auto"  # one clip on one device: inline; else local
 
 
@@ -35,8 +49,18 @@ def parse_executor(text: str) -> tuple[str, str]:
     return name, address
 
 
-def make_executor(text: str, context: Context, jobs: int | None) -> Executor:
+def check_apart(text: str) -> None:
+    """Raise UsageError where an ``--executor`` cannot do without a shared disk."""
+    name = LOCAL if text == AUTO else parse_executor(text)[0]
+    if not EXECUTORS[name].apart:
+        remedy = "choose --executor ray, or leave it out"
+        raise UsageError("--no-shared-disk", f"the executor '{name}' works on this machine", remedy)
+
+
+def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk: bool = True) -> Executor:
     """Return the executor that ``--executor`` and ``--jobs`` ask for. Close it after use. Raises UsageError."""
-    name, address = parse_executor("local" if text == AUTO else text)
-    executor: Executor = EXECUTORS.load(name)(context, jobs, address)
+    name, address = parse_executor(LOCAL if text == AUTO else text)
+    entry = EXECUTORS[name]
+    chosen = entry if shared_disk else Entry(entry.apart, entry.summary)
+    executor: Executor = chosen.load()(context, jobs, address)
     return executor

@@ -23,14 +23,16 @@ SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_
 class Task:
     """Work on the item ``number`` of a batch: ``work`` is called with a context.
 
-    ``kind``: the whole item, finding out how to divide it, or a part of it. ``tries``: how many workers were lost with
-    it before. Picklable.
+    ``kind``: the whole item, finding out how to divide it, or a part of it, the ``part`` of its ``division``.
+    ``tries``: how many workers were lost with it before. Picklable.
     """
 
     number: int
     kind: Literal["whole", "divide", "part"]
     work: Callable[[Context], Table | Division | None]
     tries: int = 0
+    part: tuple[int, int] = (0, 0)
+    division: Division | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ class Executor(Protocol):
 
     Made of the context that the tasks share, the ``--jobs`` that were asked for (None: as many as make sense), and the
     address in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError
-    where it cannot run anything at all.
+    where it cannot run anything at all. ``divides_all``: every item is to be divided, be it into one part.
     """
 
     takes_address: ClassVar[bool]
+    divides_all: ClassVar[bool]
     slots: int
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, run_task
 from vidtrans.events import Report
@@ -12,7 +13,8 @@ from vidtrans.session import Context
 class InlineExecutor:
     """Runs one task at a time, when it is received. A task that ends its process ends the batch."""
 
-    takes_address = False
+    divides_all: ClassVar[bool] = False
+    takes_address: ClassVar[bool] = False
     slots = 1
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
 from vidtrans.errors import VidtransError
@@ -26,7 +26,8 @@ ENDING_S = 5.0  # how long a process that was told to end may take
 class LocalExecutor:
     """Runs tasks in worker processes, one on each device. A lost one costs the task that it had."""
 
-    takes_address = False
+    divides_all: ClassVar[bool] = False
+    takes_address: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         self._devices = devices_for(context.device, jobs)  # of workers that are yet to be started

@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
 from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
@@ -41,7 +42,10 @@ class RayExecutor:
     task.
     """
 
-    takes_address = True
+    divides_all: ClassVar[bool] = False
+    takes_address: ClassVar[bool] = True
+
+    shares_disk: ClassVar[bool] = True
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         if address:
@@ -59,7 +63,7 @@ class RayExecutor:
             raise
 
     def _begin(self, context: Context, jobs: int | None) -> None:
-        kind = self._kind(context.device)
+        self.kind = kind = self._kind(context.device)
         threads = _threads()
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
         self._jobs, self._looked = jobs, 0.0
@@ -74,7 +78,6 @@ class RayExecutor:
         # On this machine, or the one that this is a client of: without it nothing goes on.
         here = self._on(self._ray.get_runtime_context().get_node_id(), soft=True)
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._run = self._ray.remote(run_on_ray)
 
     # Connecting
 
@@ -117,11 +120,12 @@ class RayExecutor:
         # Without a part of a GPU a process sees none.
         options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
         asked = []
-        with _marker(context) as marker:
+        folder = self._folder if self.shares_disk else "/"
+        with _marker(context, is_needed=self.shares_disk) as marker:
             for node in self._nodes():
                 where = self._on(node["NodeID"], soft=False)
                 remote = self._ray.remote(examine).options(scheduling_strategy=where, **options)
-                asked.append(remote.remote(self._folder, marker, self._options["device"]))
+                asked.append(remote.remote(folder, marker, self._options["device"]))
             try:
                 answers = self._ray.get(asked, timeout=EXAMINE_S)
             except self._ray.exceptions.RayError as error:
@@ -133,7 +137,7 @@ class RayExecutor:
         for answer in answers:
             check_node(answer, first, self._folder)
         self._node = first | {"folder": self._folder}
-        if len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
+        if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
             context.warn_once(warning)
 
     def _on(self, node: str, *, soft: bool) -> Any:  # noqa: ANN401  (a strategy of Ray's)
@@ -170,16 +174,19 @@ class RayExecutor:
 
     def submit(self, task: Task, report: Report) -> None:
         """Hand the task to Ray. One that was lost for want of memory gets a whole node."""
-        cpus = self._most_cpus if task.number in self._alone else self._cpus
         self._count += 1
-        remote = self._run.options(
-            num_cpus=cpus,
-            num_gpus=self._gpus,
-            max_retries=0,  # the scheduler counts them, and tells
-            runtime_env=self._environment,
-        )
-        reference = remote.remote(self._count, task, self._options, self._node, self._board)
-        self._running[reference] = self._count, task, report
+        options: Table = {
+            "num_cpus": self._most_cpus if task.number in self._alone else self._cpus,
+            "num_gpus": self._gpus,
+            "max_retries": 0,  # the scheduler counts them, and tells
+            "runtime_env": self._environment,
+        }
+        self._running[self._start(task, options)] = self._count, task, report
+
+    def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
+        """Hand a task to Ray, with the ``options`` of Ray's; its submission has the number ``_count``."""
+        run = self._ray.remote(run_on_ray).options(**options)
+        return run.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
         """Hand on what tasks have reported; return one that has ended."""
@@ -197,11 +204,18 @@ class RayExecutor:
         reports = {number: report for number, _, report in self._running.values()}
         for number, event in events:
             if number in reports:  # else a late note of a task before
-                reports[number](event)
+                self._hear(number, event, reports[number])
         if not ended:
             return None
-        _, task, _ = self._running.pop(ended[0])
-        return task, self._result(ended[0], task)
+        number, task, _ = self._running.pop(ended[0])
+        return task, self._end(number, self._result(ended[0], task))
+
+    def _hear(self, number: int, event: Any, report: Report) -> None:  # noqa: ANN401  (what a task put on the board)
+        report(event)
+
+    def _end(self, number: int, result: TaskResult) -> TaskResult:
+        """Return what becomes of a submission that has ended."""
+        return result
 
     def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
         errors = self._ray.exceptions
@@ -272,9 +286,9 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def _marker(context: Context) -> Iterator[str]:
+def _marker(context: Context, *, is_needed: bool) -> Iterator[str]:
     """Yield a file in the cache that every node has to see; none in a dry run, which writes nothing."""
-    if context.dry_run:
+    if context.dry_run or not is_needed:
         yield ""
         return
     context.cache.prepare()

@@ -47,7 +47,7 @@ class Board:
         self._exit_status = exit_status
 
 
-class _Link:
+class Link:
     """Sends a task's events to the board, in a thread, and hears there that it is to stop."""
 
     def __init__(self, board: Any, number: int, stop: Stop) -> None:  # noqa: ANN401  (a handle of Ray's)
@@ -106,7 +106,7 @@ def run_on_ray(
         return TaskResult("failed", error=str(error), exit_status=error.exit_status)
     os.chdir(node["folder"])
     stop = Stop()
-    link = _Link(board, number, stop)
+    link = Link(board, number, stop)
     try:
         return run_task(task, Context(report=link.report, stop=stop, engines=_ENGINES, **options))
     finally:

@@ -1,0 +1,264 @@
+"""What runs on a machine of a Ray cluster that does not see the folders of the command: a part, in a folder of its own.
+
+In that folder files lie below the paths that they have on the command's machine; a command's paths are relative there,
+so that a part is made as it would be beside it. Nothing here imports Ray before it runs: its workers are handed these
+functions.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vidtrans.batch.executors.base import Task, TaskResult, run_task
+from vidtrans.batch.executors.ray_worker import Link, check_node, examine
+from vidtrans.errors import UsageError, VidtransError, first_line
+from vidtrans.events import Progress, Stop
+from vidtrans.files import process_mark, remove
+from vidtrans.machine import set_up_heap
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache import CacheEntry
+
+LOOK_S = 1.0  # how often it is looked for chunks that are done
+PIECE_BYTES = 32 << 20  # of a chunk that is sent
+PREFIX = "vidtrans-mirror-"  # begins the names of folders in the system's one for temporary files
+_ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
+_MIRRORS: dict[str, Mirror] = {}  # of this process, by commands
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file in the object store: where it lies below a mirror, its size and time, and its content in ``pieces``."""
+
+    place: Path
+    mark: tuple[int, int]
+    pieces: list[Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a chunk's file, in order. The file that describes a chunk comes after it."""
+
+    name: str
+    data: bytes = field(repr=False)
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class LogLines:
+    """Lines of the log of chunks."""
+
+    name: str
+    lines: str
+
+
+def place_of(path: Path) -> Path:
+    """Return where an absolute path is below a mirror."""
+    return Path(*path.parts[1:])
+
+
+class Mirror:
+    """The folder of a process. Its lock tells the mirrors of living processes from what others have left."""
+
+    def __init__(self, command: str) -> None:
+        base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
+        base.mkdir(mode=0o700, exist_ok=True)
+        if base.is_symlink() or base.stat().st_uid != os.getuid():
+            raise UsageError(str(base), "it is another user's", "give this machine another folder with TMPDIR")
+        self.root = base / process_mark()
+        self._lock = FileLock(base / f"{process_mark()}.lock")
+        self._lock.acquire()
+        self.root.mkdir(exist_ok=True)
+        self._held: dict[Path, tuple[int, int]] = {}
+
+    @classmethod
+    def of(cls, command: str) -> Mirror:
+        """Return that of this process; the first one of a command removes what killed processes of others left."""
+        if command not in _MIRRORS:
+            _remove_abandoned(command)
+            _MIRRORS[command] = cls(command)
+        return _MIRRORS[command]
+
+    def fetch(self, files: list[SentFile], context: Context) -> None:
+        """Place files where they are not yet, and remove all others. Raises OSError, Interrupted, and Ray's errors."""
+        import ray
+
+        for place in self._held.keys() - {file.place for file in files}:
+            remove(self.root / place)
+            del self._held[place]
+        for done, file in enumerate(files):
+            if self._held.get(file.place) == file.mark:
+                continue
+            target = self.root / file.place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._held[file.place] = -1, -1
+            with target.open("wb") as opened:
+                for piece in file.pieces:
+                    opened.write(ray.get(piece))
+                    context.stop.check()
+                    context.report(Progress("fetching files", done, len(files), "files"))
+            self._held[file.place] = file.mark
+
+
+class _Sender(threading.Thread):
+    """Sends each chunk of an entry to the board when it is done: then the file that describes it is there."""
+
+    def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
+        super().__init__(daemon=True)
+        self._folder, self._board, self._number = folder, board, number
+        self._sent: set[str] = set()
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Look for chunks until it is closed; an error is kept until then."""
+        try:
+            while not self._ended.wait(LOOK_S):
+                self._send()
+        except Exception as error:
+            self._error = error
+
+    def close(self) -> None:
+        """Send the rest. Raises OSError and Ray's errors."""
+        self._ended.set()
+        self.join()
+        if self._error is not None:
+            raise self._error
+        self._send()
+
+    def _send(self) -> None:
+        for description in sorted(self._folder.glob("chunk-*.json")):
+            if description.name not in self._sent:
+                for path in self._folder.glob(f"{description.stem}.*"):
+                    if path != description:
+                        self._send_file(path)
+                self._send_file(description)
+                self._sent.add(description.name)
+
+    def _send_file(self, path: Path) -> None:
+        with path.open("rb") as file:
+            data = file.read(PIECE_BYTES)
+            while True:
+                following = file.read(PIECE_BYTES)
+                send(self._board, self._number, Piece(path.name, data, is_last=not following))
+                if not following:
+                    return
+                data = following
+
+
+def send(board: Any, number: int, event: Piece | LogLines) -> None:  # noqa: ANN401  (a handle of Ray's)
+    """Put something on the board, and wait until it is there. Raises Ray's errors."""
+    import ray
+
+    ray.get(board.exchange.remote(number, [event]))
+
+
+def run_part_on_ray(
+    number: int,
+    task: Task,
+    options: Table,
+    node: Table,
+    board: Any,  # noqa: ANN401  (a handle of Ray's)
+    files: list[SentFile],
+    wanted: tuple[str, str],
+) -> tuple[TaskResult, str]:
+    """Make a part of an item; return how it ended, and the node's name for Ray. ``number`` is that of its submission.
+
+    ``files``: what it reads. ``wanted``: the entry of the cache, (stage, key), whose chunks go back. ``node``: the
+    ``folder`` of the command, below the mirror, its ``mark``, and what all machines have in common.
+    """
+    import ray
+
+    set_up_heap()
+    here = str(ray.get_runtime_context().get_node_id())
+    os.chdir("/")  # the mirror of an earlier command may be gone
+    stop = Stop()
+    link = Link(board, number, stop)
+    lost: list[str] = []
+
+    def work(context: Context) -> Table:
+        check_node(examine("/", "", options["device"]), node, "/")
+        mirror.fetch(files, context)
+        folder = mirror.root / node["folder"]
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        entry = context.cache.entry(*wanted)
+        sender = _Sender(entry.folder, board, number)
+        sender.start()
+        try:
+            return _made(task, context, entry)
+        finally:
+            sender.close()
+
+    def careful(context: Context) -> Table:
+        try:
+            return work(context)
+        except ray.exceptions.RayError as error:
+            lost.append(f"what it needs, or has made, was lost on the way ({first_line(error)})")
+            raise VidtransError(lost[0]) from error
+
+    try:
+        mirror = Mirror.of(node["mark"])
+        own = options | {"cache_dir": mirror.root / options["cache_dir"]}
+        context = Context(report=link.report, stop=stop, engines=_ENGINES, **own)
+        context.cache.log.clear()
+        result = run_task(replace(task, work=careful), context)
+        _clean(context, wanted)
+        with suppress(OSError):
+            log = context.cache.log.own_file
+            send(board, number, LogLines(log.name, log.read_text("utf-8")))
+    except OSError as error:
+        result = TaskResult("failed", error=str(error), exit_status=1)
+    except UsageError as error:
+        result = TaskResult("failed", error=str(error), exit_status=error.exit_status)
+    finally:
+        os.chdir("/")
+        link.close()
+    return (TaskResult("lost", error=lost[0]) if lost else result), here
+
+
+def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
+    """Raises VidtransError where another entry was filled."""
+    table = task.work(context)
+    assert isinstance(table, dict)
+    if not entry.folder.is_dir():
+        why = f"a machine of the cluster would render something else: its {entry.stage} has another key"
+        raise VidtransError("--no-shared-disk", why, "name files relative to the folder, and install the same programs")
+    return table
+
+
+def _clean(context: Context, wanted: tuple[str, str]) -> None:
+    """Remove the chunks that were sent, and of the rest what is too much."""
+    with suppress(OSError, VidtransError):
+        context.cache.entry(*wanted).delete()
+        context.trim_cache()
+
+
+def remove_mirrors(command: str) -> None:
+    """Remove all that processes of this machine were sent for a command, which ends."""
+    remove(Path(tempfile.gettempdir()) / f"{PREFIX}{command}")
+
+
+def _remove_abandoned(command: str) -> None:
+    """Remove what killed processes of other commands of this user have left on this machine."""
+    for base in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if base.name != f"{PREFIX}{command}" and base.stat().st_uid == os.getuid() and _is_abandoned(base):
+                remove(base)
+
+
+def _is_abandoned(base: Path) -> bool:
+    for path in base.glob("*.lock"):
+        try:
+            FileLock(path).acquire(timeout=0).lock.release()
+        except Timeout:
+            return False
+    return True
