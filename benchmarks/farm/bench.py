@@ -1,12 +1,13 @@
 """Is a clip the same to the byte from every queue and from a cluster, whatever is killed, and what does a cluster cost?
 
-    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,cost] [--frames 240] [--clips 40]
+    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,apart,cost] [--frames 240] [--clips 40]
 
 queues: each job of ``--print-jobs`` is run on this machine: the list of commands by ``xargs -P 2``; the OpenJD template
 by ``openjd run``; the Slurm script by a Slurm of one node that is set up for it (Debian's slurm-wlm and munge); the
 Flamenco job type by node, with a stand-in for Flamenco's ``author``, and its tasks in the order of their dependencies.
 ray: two nodes of Ray on this machine stand in for two machines. 40 clips, 3 of them broken; a worker is killed, then a
 node, then the command itself, which is run again: results are compared with a run in one process.
+apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
 cost: seconds of clips one after another in one process beside those on one and on two workers of a cluster that
 runs already, single-threaded.
 
@@ -20,13 +21,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.farm.cluster import kill_everything, measure_cost
+from benchmarks.farm.cluster import kill_everything, kill_everything_apart, measure_cost
 from benchmarks.farm.queues import run_queues
 from benchmarks.farm.work import Row, Work
 
 PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
     "queues": run_queues,
     "ray": kill_everything,
+    "apart": kill_everything_apart,
     "cost": measure_cost,
 }
 

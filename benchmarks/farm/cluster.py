@@ -23,10 +23,10 @@ THREADS = "1"
 
 
 class Cluster:
-    """Nodes of one CPU each, which are started and killed."""
+    """Nodes of one CPU each, which are started and killed. A ``hidden`` folder is empty for all of their processes."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
+    def __init__(self, folder: str, hidden: Path | None) -> None:
+        self.folder, self.nodes, self.hidden = folder, list[subprocess.Popen[bytes]](), hidden
         self.address = "127.0.0.1:6399"
 
     def add(self) -> None:
@@ -39,6 +39,9 @@ class Cluster:
             variables["RAY_AUTH_MODE"] = "token"
         ray = str(Path(sys.executable).parent / "ray")
         command = [ray, "start", *(joins if self.nodes else head), *small]
+        if self.hidden:
+            hide = ("sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(self.hidden))
+            command = ["unshare", "--mount", *hide, *command]
         null = subprocess.DEVNULL
         self.nodes.append(subprocess.Popen(command, env=variables, start_new_session=True, stdout=null, stderr=null))
         time.sleep(15 if len(self.nodes) == 1 else 8)
@@ -50,15 +53,15 @@ class Cluster:
 
     def workers(self) -> list[int]:
         """Return the processes that run a task."""
-        found = subprocess.run(["pgrep", "-f", "ray::run_on_ray"], capture_output=True, text=True, check=False).stdout
+        found = subprocess.run(["pgrep", "-f", "ray::run_"], capture_output=True, text=True, check=False).stdout
         return [int(word) for word in found.split()]
 
 
 @contextmanager
-def cluster(count: int) -> Iterator[Cluster]:
+def cluster(count: int, hidden: Path | None = None) -> Iterator[Cluster]:
     """Start so many nodes; end them."""
     folder = tempfile.mkdtemp(prefix="ray-")
-    made = Cluster(folder)
+    made = Cluster(folder, hidden)
     try:
         for _ in range(count):
             made.add()
@@ -75,8 +78,8 @@ def _command(work: Work, executor: str) -> list[str]:
     return ["stylize", "clips", "--model", work.model, "-o", "renders", "--json", *where]
 
 
-def _start(work: Work, place: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vidtrans", *_command(work, "ray")]
+def _start(work: Work, place: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vidtrans", *_command(work, "ray"), *more]
     variables = environment(OMP_NUM_THREADS=THREADS, RAY_ADDRESS="127.0.0.1:6399")
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=place, env=variables, stdout=pipe, stderr=pipe, text=True)
@@ -94,17 +97,20 @@ def _wait_for(what: str, is_so: Callable[[], bool], seconds: float = 600) -> Non
         time.sleep(0.1)
 
 
-def kill_everything(work: Work) -> Iterator[Row]:
-    """Yield a row for each thing that is killed, and one for the results."""
-    place = work.fresh("killed")
+def kill_everything(work: Work, *, apart: bool = False) -> Iterator[Row]:
+    """Yield a row for each thing that is killed, and one for the results.
+
+    ``apart``: the nodes do not see the folder of the command.
+    """
+    place, flags = work.fresh("killed"), ("--no-shared-disk",) if apart else ()
     work.write_clips(place / "clips", FRAMES, BROKEN)
     began = time.monotonic()
     alone = work.fresh("alone")
     shutil.copytree(place / "clips", alone / "clips")
     vidtrans(*_command(work, "inline"), folder=alone, OMP_NUM_THREADS=THREADS)
     yield Row("one process", f"{_made(alone)} of {work.num_clips}", time.monotonic() - began)
-    with cluster(2) as nodes:
-        process = _start(work, place)
+    with cluster(2, work.folder if apart else None) as nodes:
+        process = _start(work, place, *flags)
         _wait_for("results", lambda: _made(place) >= 3)
         _wait_for("a worker", lambda: bool(nodes.workers()))
         os.kill(nodes.workers()[0], signal.SIGKILL)
@@ -118,15 +124,24 @@ def kill_everything(work: Work) -> Iterator[Row]:
         yield Row("the command killed", f"after {_made(place)} results")
         _wait_for("workers to end", lambda: not nodes.workers(), 120)
         began = time.monotonic()
-        again = _start(work, place)
+        again = _start(work, place, *flags)
         again.communicate()
+        sent = list(Path(tempfile.gettempdir()).glob("vidtrans-mirror-*"))
     rows = json.loads((place / "renders" / "vidtrans-batch.json").read_text())["items"]
     failed = [Path(row["source"]).stem for row in rows if row["state"] == "failed"]
     yield Row("run again", f"exit {again.returncode}, failed: {', '.join(failed)}", time.monotonic() - began)
     results = sorted((alone / "renders").glob("*.mp4"))
     equal = sum((place / "renders" / p.name).read_bytes() == p.read_bytes() for p in results)
     left = [p.name for p in place.rglob("*") if ".partial" in p.name or ".seen" in p.name]
-    yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left)} files left")
+    yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left) + len(sent)} files left")
+
+
+def kill_everything_apart(work: Work) -> Iterator[Row]:
+    """Yield the same for nodes that share no disk with the command."""
+    if os.getuid():
+        yield Row("left out", "to hide a folder from the nodes takes root")
+        return
+    yield from kill_everything(work, apart=True)
 
 
 def measure_cost(work: Work) -> Iterator[Row]:

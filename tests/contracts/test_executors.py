@@ -21,7 +21,7 @@ from under_test import put_first
 
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import SHARED, Task, TaskResult, run_task, shared_options
-from vidtrans.batch.inputs import Divider, Item
+from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
@@ -75,8 +75,8 @@ def items(*whats: str, dividing: bool = False) -> list[Item]:
     found = []
     for n, what in enumerate(whats):
         source = Path(f"{n} {what}")
-        given = Divider(*(partial(f, source, what) for f in (batch_jobs.divide, batch_jobs.make_part)))
-        found.append(Item(source, None, partial(batch_jobs.job, source, what), 1, given if dividing else None))
+        divide = partial(batch_jobs.divide, source, what) if dividing else None
+        found.append(Item(source, None, partial(batch_jobs.job, source, what), 1, divide))
     return found
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def job(source: Path, what: str, context: Any) -> dict[str, Any]:
 SHARED = ("infer", "0" * 64)  # the cache entry that the parts of all items share
 
 
-def divide(source: Path, what: str, context: Any, *, count: int) -> Division:
+def divide(source: Path, what: str, context: Any, *, count: int, apart: bool) -> Division:
     """As many parts as there are slots."""
-    return Division([(n, n + 1) for n in range(count)], [SHARED])
+    return Division([(n, n + 1) for n in range(count)], partial(make_part, source, what), [SHARED])
 
 
 def make_part(source: Path, what: str, context: Any, *, part: tuple[int, int]) -> dict[str, Any]:

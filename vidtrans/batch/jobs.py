@@ -112,7 +112,9 @@ def run_jobs(
 
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     """Run one job, divided between workers, and return its table. Raises JobFailedError with the error's text."""
-    outcomes = run_jobs([item], options, context)
+    outcomes = [Outcome(item)]
+    with closing(_executor(options, context)) as executor:
+        Scheduler(outcomes, context, executor, tells_ends=False).run()  # the caller does
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()

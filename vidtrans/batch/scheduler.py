@@ -114,7 +114,7 @@ class Scheduler:
 
     ``halt``: begin nothing more after a failure. ``save``, where given, is called with the outcomes now and then. Where
     there are more slots than items, an item that has a ``divide`` is divided: its parts come first. ``nouns``: what
-    items and their units are called; the latter is a key of an item's table.
+    items and their units are called; the latter is a key of an item's table. ``tells_ends``: report each item's end.
     """
 
     def __init__(
@@ -126,11 +126,12 @@ class Scheduler:
         halt: bool = False,
         save: Callable[[Sequence[Outcome]], None] | None = None,
         nouns: tuple[str, str] = CLIPS,
+        tells_ends: bool = True,
     ) -> None:
         self.outcomes, self.context, self.executor = outcomes, context, executor
         self.divided = DividedItems(context.cache)
         self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
-        self._halt, self._save = halt, save
+        self._halt, self._save, self._tells_ends = halt, save, tells_ends
         self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
         self._reported, self._trimmed = 0.0, time.monotonic()
@@ -259,9 +260,11 @@ class Scheduler:
         self.progress.end_item(number, outcome)
         self.outcomes[number] = outcome
         place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
+        self._halted = self._halted or (self._halt and outcome.state == "failed")
+        if not self._tells_ends:
+            return
         if outcome.state == "failed":
             self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
-            self._halted = self._halted or self._halt
         elif not self.context.dry_run:
             timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
             unit = self.progress.nouns[1]

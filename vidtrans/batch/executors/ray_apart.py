@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.executors.local import LocalExecutor
@@ -113,12 +114,13 @@ class PartsOnRay(RayExecutor):
         self._full: set[str] = set()  # nodes whose disks are
         self._done: deque[tuple[Task, TaskResult]] = deque()  # of which nothing was missing
         self._inbox = _Inbox(context.cache)
+        self._mark = f"{process_mark()}-{uuid4().hex[:8]}"
         super().__init__(context, jobs, address)
         self._outbox = _Outbox(self._ray)
 
     def _begin(self, context: Context, jobs: int | None) -> None:
         super()._begin(context, jobs)
-        self._node |= {"mark": process_mark(), "folder": str(place_of(Path(self._folder)))}
+        self._node |= {"mark": self._mark, "folder": str(place_of(Path(self._folder)))}
         self._options["cache_dir"] = place_of(context.cache_dir)
 
     def submit(self, task: Task, report: Report) -> None:
@@ -184,7 +186,7 @@ class PartsOnRay(RayExecutor):
             remote = self._ray.remote(remove_mirrors)
             nodes = [node for node in self._ray.nodes() if node["Alive"]]
             where = [self._on(node["NodeID"], soft=False) for node in nodes]
-            asked = [remote.options(num_cpus=0, scheduling_strategy=w).remote(process_mark()) for w in where]
+            asked = [remote.options(num_cpus=0, scheduling_strategy=w).remote(self._mark) for w in where]
             self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
         super().close()
 

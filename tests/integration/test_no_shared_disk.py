@@ -1,0 +1,280 @@
+"""Clips on machines that share no disk: what is sent, what comes back, and what is done when one of them fails."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pretended_ray
+import pytest
+from chain import refuse, said, said_json, snapshot
+from clips import moving_frames, write_clip
+from paintings import painted, write
+from pretended_ray import PretendedRay
+
+from vidtrans.batch.executors import ray_apart, ray_mirror
+from vidtrans.batch.executors.inline import InlineExecutor
+from vidtrans.config.recipe import render_recipe
+from vidtrans.errors import VidtransError
+from vidtrans.pipeline.stylize_batch import divide
+from vidtrans.requests import StylizeRequest
+from vidtrans.session import Context
+
+APART = ("--executor", "ray", "--no-shared-disk", "--device", "cpu")
+CHUNKS = ("--set", "rendering.chunk_frames=5")
+PART = "run_part_on_ray"
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PretendedRay:
+    """A pretended Ray, whose machines have a folder for temporary files of their own."""
+    monkeypatch.setattr(ray_apart, "LocalExecutor", InlineExecutor)
+    monkeypatch.setattr(ray_mirror, "LOOK_S", 0.01)
+    monkeypatch.setattr(ray_mirror, "_MIRRORS", {})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
+    (tmp_path / "there").mkdir()
+    return pretended_ray.pretend(monkeypatch)
+
+
+def parts(ray: PretendedRay) -> list[str]:
+    """The nodes that rendered parts, in order."""
+    return [node for name, node in ray.ran if name == PART]
+
+
+def outcomes(folder: str) -> list[dict[str, Any]]:
+    """The rows of the summary of a batch."""
+    rows: list[dict[str, Any]] = json.loads((Path(folder) / "vidtrans-batch.json").read_text())["items"]
+    return rows
+
+
+def short(folder: Path, count: int = 1) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    return [write_clip(folder / f"{n}.mp4", moving_frames(12 + n), sound=True) for n in range(count)]
+
+
+def same(one: str, other: str) -> bool:
+    return Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def alone(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Render in this process, with a cache of its own."""
+    said_json(capsys, "stylize", *arguments, *CHUNKS, "-o", "alone.mp4", "--cache-dir", "own", "--device", "cpu")
+    return "alone.mp4"
+
+
+def test_clips_have_the_same_bytes_and_nothing_stays_there(
+    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short(tmp_path / "clips", 3)
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"no video")
+    said(capsys, 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
+    rows = outcomes("out")
+    assert [row["state"] for row in rows].count("failed") == 1
+    assert len(parts(ray)) == 3
+    assert sum(row.get("frames_inferred", 0) for row in rows) == 12 + 13 + 14
+    for name in ("0", "1", "2"):
+        own = ("stylize", f"clips/{name}.mp4", "--model", "oil", "-o", f"{name}.mp4", "--cache-dir", "own", *CHUNKS)
+        said_json(capsys, *own, "--device", "cpu")
+        assert same(f"out/{name}.oil.mp4", f"{name}.mp4")
+    assert not list((tmp_path / "there").iterdir())
+    assert not [p for p in (tmp_path / ".vidtrans").rglob("*") if ".partial" in p.name]
+    # … and the log has a line for each chunk.
+    assert said_json(capsys, "batch", "report", "out")["chunks"] == 9
+    again = said_json(capsys, "stylize", "clips/0.mp4", "--model", "oil", "-o", "out/0.oil.mp4", *APART, *CHUNKS)
+    assert again["cached"]
+    assert len(parts(ray)) == 3
+
+
+def test_files_are_sent_wherever_they_lie(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outside of the working folder, behind links, by absolute names; a mask and a folder of pictures."""
+    far = tmp_path / "far"
+    short(far)
+    write(far / "mask.png", moving_frames(1)[0])
+    (tmp_path / "linked").symlink_to(far)
+    (tmp_path / "work" / "pictures").mkdir(parents=True)
+    for number, frame in enumerate(moving_frames(6)):
+        write(tmp_path / "work" / "pictures" / f"{number}.png", painted(frame))
+    monkeypatch.chdir(tmp_path / "work")
+    given = ("../linked/0.mp4", "--model", "print", "--mask", far / "mask.png", "--start", "0.2s")
+    said_json(capsys, "stylize", *given, "-o", "apart.mp4", *APART, *CHUNKS)
+    assert same(alone(capsys, *given), "apart.mp4")
+    for where, flags in (("apart", APART), ("alone", ("--device", "cpu", "--cache-dir", "own"))):
+        said_json(capsys, "stylize", "pictures", "--model", "oil", "-o", where, *flags, *CHUNKS)
+    assert len(parts(ray)) == 2
+    assert [p.read_bytes() for p in sorted(Path("apart").iterdir())] == [
+        p.read_bytes() for p in sorted(Path("alone").iterdir())
+    ]
+
+
+def test_what_came_back_from_a_lost_machine_is_not_made_again(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short(tmp_path)
+    made: list[tuple[int, int]] = []
+    send_file = ray_mirror._Sender._send_file
+    missing = ray_apart._Inbox.missing
+
+    def send_one_chunk(self: Any, path: Path) -> None:
+        """The machine is lost after the first chunk."""
+        if len(parts(ray)) > 1 or "000000" in path.name:
+            send_file(self, path)
+
+    def note(self: Any, *arguments: Any) -> Any:
+        found = missing(self, *arguments)
+        made.append(found)
+        return found
+
+    monkeypatch.setattr(ray_mirror._Sender, "_send_file", send_one_chunk)
+    monkeypatch.setattr(ray_apart._Inbox, "missing", note)
+    ray.crash = lambda name, node: name == PART and len(parts(ray)) == 1
+    told = said(capsys, 0, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
+    assert "it is started again" in told
+    assert len(parts(ray)) == 2
+    assert made[0] == (0, 3)
+    assert made[-1] == (1, 3)
+    assert same(alone(capsys, "0.mp4", "--model", "oil"), "apart.mp4")
+
+
+def test_one_that_has_all_chunks_back_is_not_run_again(
+    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short(tmp_path)
+    ray.crash = lambda name, node: name == PART
+    said_json(capsys, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
+    assert len(parts(ray)) == 1
+
+
+@pytest.mark.parametrize("full", [("a",), ("a", "b")])
+def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
+    full: tuple[str, ...],
+    ray: PretendedRay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    short(tmp_path / "clips", 2)
+    fetch = ray_mirror.Mirror.fetch
+
+    def fill(self: Any, files: Any, context: Context) -> None:
+        if ray.node in full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+        fetch(self, files, context)
+
+    monkeypatch.setattr(ray_mirror.Mirror, "fetch", fill)
+    said(capsys, 0 if len(full) == 1 else 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
+    assert parts(ray) == ["a", "a", "b", "b"]  # both were on their way
+    assert [row["state"] for row in outcomes("out")] == [["done"] * 2, ["failed"] * 2][len(full) - 1]
+
+
+def test_one_clip_with_another_key_there_is_refused(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a file that a setting names is not there, or a program has another version."""
+    short(tmp_path)
+    fetch = ray_mirror.Mirror.fetch
+
+    def alter(self: Any, files: Any, context: Context) -> None:
+        fetch(self, files, context)
+        write_clip(self.root / ray_mirror.place_of(tmp_path / "0.mp4"), moving_frames(9), sound=True)
+
+    monkeypatch.setattr(ray_mirror.Mirror, "fetch", alter)
+    told = said(capsys, 1, "stylize", "0.mp4", "--model", "oil", *APART, *CHUNKS)
+    assert "has another key" in told
+    assert "\n" not in told.strip()
+
+
+def test_a_part_is_a_run_of_chunks_that_are_missing(tmp_path: Path) -> None:
+    clip = short(tmp_path)[0]
+    recipe = render_recipe(None, {"rendering": {"chunk_frames": 2}})
+    request, context = StylizeRequest(clip, ("oil",), None, recipe), Context(device="cpu")
+    whole = divide(request, context, 1, apart=True)
+    assert whole is not None
+    assert whole.parts == [(0, 6)]
+    whole.make_part(context, part=(0, 2))
+    whole.make_part(context, part=(4, 5))
+    rest = divide(request, context, 1, apart=True)
+    assert rest is not None
+    assert rest.parts == [(2, 4), (5, 6)]
+    assert divide(request, context, 4) is None
+    assert {path.is_absolute() for path in rest.files} == {True}
+
+
+def test_a_draft_is_rendered_here_and_that_is_said(
+    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short(tmp_path)
+    told = said(capsys, 0, "stylize", "0.mp4", "--model", "oil", "--draft", 2, *APART)
+    assert "rendered on this machine" in told
+    assert not parts(ray)
+
+
+def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
+    ray: PretendedRay, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    left = there / f"{ray_mirror.PREFIX}gone"
+    (left / "x").mkdir(parents=True)
+    (left / "x.lock").touch()
+    living = ray_mirror.Mirror("living")
+    ray_mirror.Mirror.of("new")
+    assert sorted(p.name for p in there.iterdir()) == sorted(f"{ray_mirror.PREFIX}{name}" for name in ("living", "new"))
+    living._lock.release()
+
+
+def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_path: Path) -> None:
+    outbox = ray_apart._Outbox(ray)
+    clip, model = tmp_path / "clip", tmp_path / "model"
+    clip.write_bytes(b"1" * 10)
+    model.write_bytes(b"2" * 10)
+    sent = outbox.send(0, [clip, model])
+    outbox.send(1, [model])
+    assert b"".join(ray.get(sent[0].pieces)) == clip.read_bytes()
+    outbox.forget(0)
+    assert list(outbox._files) == [model]
+    model.write_bytes(b"3" * 11)
+    assert ray.get(outbox.send(1, [model])[0].pieces) == [b"3" * 11]
+    outbox.forget(1)
+    assert not outbox._files
+    with pytest.raises(VidtransError, match="cannot be sent"):
+        outbox.send(2, [tmp_path / "none"])
+
+
+def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path) -> None:
+    cache = Context(cache_dir=tmp_path / "cache").cache
+    entry = cache.entry("render", "0" * 64)
+    division = pretended_division(entry.stage, entry.key)
+    entry.folder.mkdir(parents=True)
+    inbox = ray_apart._Inbox(cache)
+    inbox.expect(1, division)
+    inbox.take(1, ray_mirror.Piece("../chunk-000000.mp4", b"ab", is_last=False))
+    assert not (entry.folder / "chunk-000000.mp4").exists()
+    inbox.take(1, ray_mirror.Piece("chunk-000000.mp4", b"cd", is_last=True))
+    assert (entry.folder / "chunk-000000.mp4").read_bytes() == b"abcd"
+    inbox.take(1, ray_mirror.Piece("chunk-000001.mp4", b"ab", is_last=False))
+    inbox.end(1)  # its machine is lost
+    assert [p.name for p in entry.folder.iterdir()] == ["chunk-000000.mp4"]
+
+
+def pretended_division(*entry: str) -> Any:
+    return ray_apart.Division([(0, 1)], lambda context, part: {}, [entry])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("executor", ["local", "inline", "auto"])
+def test_an_executor_of_this_machine_needs_no_such_thing(executor: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refuse(capsys, 2, "stylize", "a.mp4", "--model", "oil", "--no-shared-disk", "--executor", executor)
+    assert "works on this machine" in told
+
+
+def test_a_wrong_clip_leaves_the_cache_as_it_was(
+    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.mp4").write_bytes(b"no video")
+    before = snapshot(tmp_path)
+    refuse(capsys, 3, "stylize", "none.mp4", "--model", "oil", *APART)
+    assert snapshot(tmp_path) == before
