@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vidtrans.concurrency.step_clock import StepClock
 from vidtrans.errors import first_line
-from vidtrans.inference.device import resolve_device
 from vidtrans.machine import processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
@@ -28,7 +27,7 @@ class ChunkLog:
 
     def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
         self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
-        name = processor() if kind == "cpu" else resolve_device(context.device).card
+        name = processor() if kind == "cpu" else _card(context)
         self._maker = _here() | {"device": kind, "processor": name}
         self._began = time.time()
         clock.take()
@@ -61,3 +60,9 @@ def log_failure(context: Context, clip: Path, part: str, error: Exception) -> No
 
 def _here() -> Table:
     return {"host": socket.gethostname(), "process": os.getpid()}
+
+
+def _card(context: Context) -> str:
+    from vidtrans.inference.device import resolve_device  # it imports torch, which a failure may do without
+
+    return resolve_device(context.device).card
