@@ -32,7 +32,8 @@ class Cluster:
     def add(self) -> None:
         """Start a node, the first one as the head, in a process group of its own."""
         head = ("--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={self.folder}")
-        joins = (f"--address={self.address}",)
+        # An address of its own: a command that is started here belongs to the node that has the machine's.
+        joins = (f"--address={self.address}", f"--node-ip-address=127.0.0.{len(self.nodes) + 2}")
         small = ("--num-cpus=1", f"--object-store-memory={80 << 20}", "--block", "--disable-usage-stats")
         variables = environment(OMP_NUM_THREADS=THREADS, RAY_worker_niceness="0", RAY_health_check_period_ms="1000")
         if self.nodes:  # a head makes a token, which those that join have to show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ class DividedItems:
         self._cache = cache
         self._parts: Counter[int] = Counter()  # of an item, those that have not ended
         self._counts: dict[int, Counter[str]] = {}
+        self._began: dict[int, float] = {}  # of items with parts
         self._locks: dict[int, ExitStack] = {}
         self._pins: dict[int, ExitStack] = {}
 
@@ -54,7 +56,7 @@ class DividedItems:
             except VidtransError:
                 return False
             self._locks[number], self._pins[number] = locks.pop_all(), pins.pop_all()
-        self._parts[number] = len(division.parts)
+        self._parts[number], self._began[number] = len(division.parts), time.monotonic()
         return True
 
     def end_part(self, number: int, counts: Mapping[str, int]) -> bool:
@@ -72,9 +74,11 @@ class DividedItems:
             pins.close()
 
     def with_counts(self, number: int, table: Table) -> Table:
-        """Return an item's table with the counts of its parts added."""
+        """Return an item's table with the counts of its parts added, and the seconds since they began."""
         counts = self._counts.get(number, Counter())
-        return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]}
+        began = self._began.get(number)
+        seconds = {} if began is None else {"seconds": round(time.monotonic() - began, 3)}
+        return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]} | seconds
 
     def close(self) -> None:
         """Unlock and release everything."""

@@ -252,7 +252,7 @@ def test_after_an_error_of_the_device_models_are_loaded_again() -> None:
         for number in (1, 2, 3):
             worker.submit(job(number))
             until(lambda n=number: len(heard.lost) + len(heard.pictures) == n)
-    assert heard.levels == [13]
+    assert heard.levels[-1] == 13  # it may have tried an earlier one again by itself
     assert easel.opened == 3
     assert "RuntimeError" in heard.problems[0][0]
     assert "device lost" in heard.problems[0][1]

@@ -76,7 +76,7 @@ class RayExecutor:
         self._look()
         self._examine(context)
         # On this machine, or the one that this is a client of: without it nothing goes on.
-        here = self._on(self._ray.get_runtime_context().get_node_id(), soft=True)
+        here = self._on(self._ray.get_runtime_context().get_node_id())
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
 
     # Connecting
@@ -123,7 +123,7 @@ class RayExecutor:
         folder = self._folder if self.shares_disk else "/"
         with _marker(context, is_needed=self.shares_disk) as marker:
             for node in self._nodes():
-                where = self._on(node["NodeID"], soft=False)
+                where = self._on(node["NodeID"])
                 remote = self._ray.remote(examine).options(scheduling_strategy=where, **options)
                 asked.append(remote.remote(folder, marker, self._options["device"]))
             try:
@@ -140,11 +140,11 @@ class RayExecutor:
         if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
             context.warn_once(warning)
 
-    def _on(self, node: str, *, soft: bool) -> Any:  # noqa: ANN401  (a strategy of Ray's)
-        """Return what places a task on a node; ``soft``: or on another one, where that is gone."""
+    def _on(self, node: str) -> Any:  # noqa: ANN401  (a strategy of Ray's)
+        """Return what places a task or an actor on a node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return NodeAffinitySchedulingStrategy(node, soft=soft)
+        return NodeAffinitySchedulingStrategy(node, soft=False)  # a soft one is not heeded for actors
 
     def _nodes(self) -> list[Table]:
         """Return the nodes that can run a task."""

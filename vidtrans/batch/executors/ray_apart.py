@@ -136,7 +136,7 @@ class PartsOnRay(RayExecutor):
         assert division is not None
         if self._full and (nodes := self._nodes()):
             node = nodes[self._count % len(nodes)]["NodeID"]
-            options = options | {"scheduling_strategy": self._on(node, soft=True)}
+            options = options | {"scheduling_strategy": self._on(node)}
         sent = self._outbox.send(task.number, division.files)
         self._inbox.expect(self._count, division)
         part = self._inbox.missing(division, task.part)
@@ -185,7 +185,7 @@ class PartsOnRay(RayExecutor):
         with suppress(Exception):  # a machine that is lost has lost it all
             remote = self._ray.remote(remove_mirrors)
             nodes = [node for node in self._ray.nodes() if node["Alive"]]
-            where = [self._on(node["NodeID"], soft=False) for node in nodes]
+            where = [self._on(node["NodeID"]) for node in nodes]
             asked = [remote.options(num_cpus=0, scheduling_strategy=w).remote(self._mark) for w in where]
             self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
         super().close()
