@@ -1,6 +1,6 @@
 """Is a clip the same to the byte from every queue and from a cluster, whatever is killed, and what does a cluster cost?
 
-    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,apart,cost] [--frames 240] [--clips 40]
+    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,apart,cost,driver,curve] [--frames 240] [--clips 40]
 
 queues: each job of ``--print-jobs`` is run on this machine: the list of commands by ``xargs -P 2``; the OpenJD template
 by ``openjd run``; the Slurm script by a Slurm of one node that is set up for it (Debian's slurm-wlm and munge); the
@@ -10,6 +10,8 @@ node, then the command itself, which is run again: results are compared with a r
 apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
 cost: seconds of clips one after another in one process beside those on one and on two workers of a cluster that
 runs already, single-threaded.
+driver: ten thousand clips that take no time, on a cluster of this machine: seconds and memory of the command.
+curve: chunks of the clip, at its own size, a night of which is simulated for up to 512 workers.
 
 What is not installed is skipped, and said.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.farm.cluster import kill_everything, kill_everything_apart, measure_cost
 from benchmarks.farm.queues import run_queues
+from benchmarks.farm.scaling import draw_curve, measure_driver
 from benchmarks.farm.work import Row, Work
 
 PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
@@ -30,6 +33,8 @@ PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
     "ray": kill_everything,
     "apart": kill_everything_apart,
     "cost": measure_cost,
+    "driver": measure_driver,
+    "curve": draw_curve,
 }
 
 
