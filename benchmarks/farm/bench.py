@@ -1,6 +1,6 @@
 """Is a clip the same to the byte from every queue and from a cluster, whatever is killed, and what does a cluster cost?
 
-    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,apart,cost,driver,curve] [--frames 240] [--clips 40]
+    python -m benchmarks.farm.bench CLIP [--cache DIR] [--parts queues,ray,…] [--frames 240] [--clips 40]
 
 queues: each job of ``--print-jobs`` is run on this machine: the list of commands by ``xargs -P 2``; the OpenJD template
 by ``openjd run``; the Slurm script by a Slurm of one node that is set up for it (Debian's slurm-wlm and munge); the
@@ -8,8 +8,8 @@ Flamenco job type by node, with a stand-in for Flamenco's ``author``, and its ta
 ray: two nodes of Ray on this machine stand in for two machines. 40 clips, 3 of them broken; a worker is killed, then a
 node, then the command itself, which is run again: results are compared with a run in one process.
 apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
-cost: seconds of clips one after another in one process beside those on one and on two workers of a cluster that
-runs already, single-threaded.
+cost: seconds of clips in one process, in two, and on one and two workers of a cluster that runs already, all of them
+single-threaded.
 driver: ten thousand clips that take no time, on a cluster of this machine: seconds and memory of the command.
 curve: chunks of the clip, at its own size, a night of which is simulated for up to 512 workers.
 
@@ -45,7 +45,9 @@ def main() -> None:
         "--cache", type=Path, default=None, help="a folder for all that is made; by default one that is removed"
     )
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--frames", type=int, default=240, help="of the clip of the queues")
+    parser.add_argument(
+        "--frames", type=int, default=240, help="of the clip of the queues, and of those whose cost is measured"
+    )
     parser.add_argument("--clips", type=int, default=40, help="of the cluster")
     parser.add_argument("--model", default="oil")
     options = parser.parse_args()

@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.farm.work import Row, Work, environment, vidtrans
+from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.render_log import RenderLog
 
 FRAMES = 12  # of each clip that is rendered while things are killed
-LONG_FRAMES = 120  # of each whose cost is measured: to start a worker takes seconds
 BROKEN = (3, 11, 26)
 THREADS = "1"
 
@@ -79,8 +80,8 @@ def _command(work: Work, executor: str) -> list[str]:
     return ["stylize", "clips", "--model", work.model, "-o", "renders", "--json", *where]
 
 
-def _start(work: Work, place: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vidtrans", *_command(work, "ray"), *more]
+def _start(work: Work, place: Path, *more: str, executor: str = "ray") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vidtrans", *_command(work, executor), *more]
     variables = environment(OMP_NUM_THREADS=THREADS, RAY_ADDRESS="127.0.0.1:6399")
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=place, env=variables, stdout=pipe, stderr=pipe, text=True)
@@ -146,22 +147,37 @@ def kill_everything_apart(work: Work) -> Iterator[Row]:
 
 
 def measure_cost(work: Work) -> Iterator[Row]:
-    """Yield the seconds of clips in one process, and on one and two workers of a cluster that runs already."""
+    """Yield the seconds of clips on one and on two workers of a cluster that runs already, beside those without one.
+
+    What two processes gain that know nothing of each other is what this machine has to give: its two cores may be one.
+    """
     seconds: dict[str, float] = {}
-    for name, count in (("one process", 0), ("one worker", 1), ("two workers", 2)):
+    for name, count in (("one process", 0), ("two processes", 0), ("one worker", 1), ("two workers", 2)):
         place = work.fresh("cost")
-        work.write_clips(place / "clips", LONG_FRAMES)
-        if not count:
-            began = time.monotonic()
-            vidtrans(*_command(work, "inline"), folder=place, OMP_NUM_THREADS=THREADS)
-            seconds[name] = time.monotonic() - began
-        else:
+        work.write_clips(place / "clips", work.num_frames)
+        if count:
             with cluster(count):
-                began = time.monotonic()
-                _start(work, place).communicate()
-                seconds[name] = time.monotonic() - began
-        rows = json.loads((place / "renders" / "vidtrans-batch.json").read_text())["items"]
-        chunks = sum(row.get("seconds", 0) for row in rows)
-        yield Row(name, f"{_made(place)} results; their own seconds add up to {chunks:.0f}", seconds[name])
+                seconds[name] = _timed(_start(work, place))
+        else:
+            shards = ("1/2", "2/2") if name == "two processes" else ("1/1",)
+            seconds[name] = _timed(*(_start(work, place, "--shard", shard, executor="inline") for shard in shards))
+        lines = list(RenderLog(place / FOLDER).lines())
+        chunks = sum(line["ended"] - line["began"] for line in lines)
+        busy = max(line["ended"] for line in lines) - min(line["began"] for line in lines)
+        words = f"{_made(place)} results; chunks add up to {chunks:.0f} s, from the first to the last in {busy:.0f} s"
+        yield Row(name, words, seconds[name])
+        if name == "one worker":
+            yield Row(
+                "one worker / its chunks", f"{seconds[name] / chunks:.3f}; without start and end {busy / chunks:.3f}"
+            )
     yield Row("one worker / one process", f"{seconds['one worker'] / seconds['one process']:.2f}")
     yield Row("one worker / two workers", f"{seconds['one worker'] / seconds['two workers']:.2f}")
+    yield Row("one process / two processes", f"{seconds['one process'] / seconds['two processes']:.2f}")
+
+
+def _timed(*processes: subprocess.Popen[str]) -> float:
+    """Return the seconds until all of them have ended."""
+    began = time.monotonic()
+    for process in processes:
+        process.communicate()
+    return time.monotonic() - began

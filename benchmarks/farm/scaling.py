@@ -127,15 +127,7 @@ def _parts(chunks: Sequence[float], workers: int) -> list[float]:
 def _measure_chunks(work: Work) -> tuple[list[float], float, float]:
     """Render the clip at its own size; return seconds of its chunks, of what is beside them, and of a start."""
     place = work.fresh("chunks")
-    flags = (
-        "--set",
-        f"rendering.chunk_frames={CHUNK_FRAMES}",
-        "--end",
-        SOURCE_FRAMES,
-        "--json",
-        "--executor",
-        "inline",
-    )
+    flags = ("--set", f"rendering.chunk_frames={CHUNK_FRAMES}", "--end", SOURCE_FRAMES, "--json")
     began = time.monotonic()
     done = vidtrans(
         *("stylize", work.clip, "--model", work.model, "-o", "made.mp4", *flags), folder=place, OMP_NUM_THREADS=THREADS
