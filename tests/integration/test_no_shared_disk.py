@@ -14,7 +14,7 @@ import pytest
 from chain import refuse, said, said_json, snapshot
 from clips import moving_frames, write_clip
 from paintings import painted, write
-from pretended_ray import PretendedRay
+from pretended_ray import PretendedRay, WorkerCrashedError
 
 from vidtrans.batch.executors import ray_apart, ray_mirror
 from vidtrans.batch.executors.inline import InlineExecutor
@@ -132,7 +132,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
 
     monkeypatch.setattr(ray_mirror._Sender, "_send_file", send_one_chunk)
     monkeypatch.setattr(ray_apart._Inbox, "missing", note)
-    ray.crash = lambda name, node: name == PART and len(parts(ray)) == 1
+    ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = said(capsys, 0, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
     assert "it is started again" in told
     assert len(parts(ray)) == 2
@@ -145,7 +145,7 @@ def test_one_that_has_all_chunks_back_is_not_run_again(
     ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short(tmp_path)
-    ray.crash = lambda name, node: name == PART
+    ray.lose = lambda name, node: WorkerCrashedError if name == PART else None
     said_json(capsys, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
     assert len(parts(ray)) == 1
 

@@ -63,18 +63,20 @@ class _Handle:
 
 
 class PretendedRay:
-    """``ran``: (name, node) of each task. ``crash(name, node)`` is asked after each if its worker was killed then."""
+    """``ran``: (name, node) of each task. ``lose(name, node)``, asked after each, returns the error of a lost one."""
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, str]] = []
+        self._asked: list[tuple[str, float]] = []
         self.node = NODES[0]
-        self.crash: Callable[[str, str], bool] = lambda name, node: False
+        self.lose: Callable[[str, str], type[Exception] | None] = lambda name, node: None
         self.exceptions = SimpleNamespace(RayError=RayError, WorkerCrashedError=WorkerCrashedError)
         for name in ("OutOfMemoryError", "NodeDiedError", "ObjectLostError", "RayTaskError"):
             setattr(self.exceptions, name, type(name, (RayError,), {}))
 
     def remote(self, what: Any) -> Any:
-        def options(scheduling_strategy: Any = None, **more: Any) -> Any:
+        def options(scheduling_strategy: Any = None, num_cpus: float = 1, **more: Any) -> Any:
+            self._asked.append((what.__name__, num_cpus))
             node = NODES[0] if scheduling_strategy is None else scheduling_strategy.node
             if isinstance(what, type):
                 return SimpleNamespace(remote=lambda *a: _Handle(what(*a)))
@@ -88,9 +90,13 @@ class PretendedRay:
         plain = [a if isinstance(a, _Handle | list) else pickle.loads(pickle.dumps(a)) for a in arguments]
         with chdir(os.getcwd()):
             value = function(*plain)
-        if self.crash(function.__name__, node):
-            raise WorkerCrashedError
+        if error := self.lose(function.__name__, node):
+            raise error
         return value
+
+    def asked_cpus(self, name: str) -> list[float]:
+        """How many CPUs each task of a name was to have."""
+        return [cpus for asked, cpus in self._asked if asked == name]
 
     def put(self, value: Any) -> _Reference:
         return _Reference(lambda: value)

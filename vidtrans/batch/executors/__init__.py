@@ -24,7 +24,7 @@ class ExecutorEntry(Entry):
     apart: str = ""
 
 
-EXECUTORS: Registry[ExecutorEntry] = Registry(
+EXECUTORS = Registry(
     "executor",
     {
         "inline": ExecutorEntry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),

@@ -1,0 +1,126 @@
+"""What the executor ``ray`` makes of a cluster: which machines it takes, and what it does when one is lost."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import batch_jobs
+import pretended_ray
+import pytest
+from pretended_ray import NODES, PretendedRay
+from processes import states
+
+from vidtrans.batch.executors import ray_worker
+from vidtrans.batch.executors.ray import RayExecutor
+from vidtrans.batch.inputs import Item
+from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.errors import DeviceError, UsageError
+from vidtrans.events import Event
+from vidtrans.session import Context
+
+RUN = "run_on_ray"
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
+    return pretended_ray.pretend(monkeypatch)
+
+
+def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcome]:
+    """A batch of ``batch_jobs.job``."""
+    sources = [Path(f"{n} {what}") for n, what in enumerate(whats)]
+    items = [Item(s, None, partial(batch_jobs.job, s, what)) for s, what in zip(sources, whats, strict=True)]
+
+    def report(event: Event) -> None:
+        if told is not None:
+            told.append(str(event))
+
+    context = Context(cache_dir=folder / "cache", device="cpu", report=report)
+    return run_batch(items, "job", folder, BatchOptions(executor="ray"), context)[0]
+
+
+def test_all_machines_are_asked_and_tasks_run(ray: PretendedRay, tmp_path: Path) -> None:
+    assert states(run(tmp_path, "good", "bad", "good")) == ["done", "failed", "done"]
+    assert [node for name, node in ray.ran if name == "examine"] == list(NODES)
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("versions", r"it has torch 1\.0, and .* results would differ — install torch .* there"),
+        ("processor", "it renders on ABACUS.*make a cluster of machines of one kind"),
+        ("sees", "it does not see .*share the folder with all machines"),
+    ],
+)
+def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
+    what: str, why: str, ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = ray_worker.examine
+    other = {"versions": {"torch": "1.0"}, "processor": "ABACUS", "sees": False}[what]
+
+    def odd(*arguments: Any) -> dict[str, Any]:
+        found = examine(*arguments)
+        if ray.node == NODES[1]:
+            found |= {"host": "oddity", what: found[what] | other if isinstance(other, dict) else other}
+        return found
+
+    monkeypatch.setattr("vidtrans.batch.executors.ray.examine", odd)
+    with pytest.raises(UsageError, match=f"oddity: {why}"):
+        run(tmp_path, "good")
+    assert not [name for name, _ in ray.ran if name == RUN]
+
+
+def test_one_that_comes_later_is_refused_as_well(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = ray_worker.examine
+    monkeypatch.setattr(ray_worker, "examine", lambda *a: examine(*a) | {"processor": "ABACUS"})
+    outcome = run(tmp_path, "good")[0]
+    assert (outcome.state, outcome.exit_status) == ("failed", 2)
+    assert "ABACUS" in outcome.error
+
+
+def test_a_task_that_took_too_much_memory_gets_a_machine_to_itself(ray: PretendedRay, tmp_path: Path) -> None:
+    told: list[str] = []
+    ray.lose = lambda name, node: (
+        ray.exceptions.OutOfMemoryError if name == RUN and len(ray.asked_cpus(RUN)) == 1 else None
+    )
+    assert states(run(tmp_path, "good", told=told)) == ["done"]
+    assert any("ran out of memory: it gets one to itself" in text for text in told)
+    assert ray.asked_cpus(RUN)[1] == 64.0 > ray.asked_cpus(RUN)[0]
+
+
+def test_one_that_always_takes_too_much_is_named(ray: PretendedRay, tmp_path: Path) -> None:
+    ray.lose = lambda name, node: ray.exceptions.OutOfMemoryError if name == RUN else None
+    outcome = run(tmp_path, "good")[0]
+    assert outcome.state == "failed"
+    assert "perhaps out of memory" in outcome.error
+
+
+def test_a_machine_that_is_lost_costs_no_try(ray: PretendedRay, tmp_path: Path) -> None:
+    ray.lose = lambda name, node: ray.exceptions.NodeDiedError if name == RUN and len(ray.asked_cpus(RUN)) < 5 else None
+    assert states(run(tmp_path, "good")) == ["done"]
+    assert len(ray.asked_cpus(RUN)) == 5
+
+
+def test_one_kind_of_device_is_chosen_for_all(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU node among CPU nodes: tasks ask for a GPU, or for none."""
+    with pytest.raises(DeviceError, match="no machine of the cluster has a GPU"):
+        RayExecutor(Context(cache_dir=tmp_path, device="cuda"), None, "")
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 128.0, "GPU": 1.0})
+    monkeypatch.setattr(
+        ray,
+        "nodes",
+        lambda: [
+            {"NodeID": name, "Alive": True, "Resources": {"CPU": 64.0, "GPU": float(n)}} for n, name in enumerate(NODES)
+        ],
+    )
+    executor = RayExecutor(Context(cache_dir=tmp_path, device="cpu"), None, "")
+    assert executor.kind == "cpu"
+    assert [node["NodeID"] for node in executor._nodes()] == list(NODES)
+    assert executor._kind("auto") == "cuda"
