@@ -90,7 +90,8 @@ class RayExecutor:
             try:
                 self._ray.init(address=named, **quiet)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
-                raise UsageError(f"--executor ray: {named}", first_line(error), "see 'ray status' there") from error
+                remedy = "see 'ray status' there; for ray://, start its head with RAY_AUTH_MODE=token"
+                raise UsageError(f"--executor ray: {named}", first_line(error).rstrip(" :"), remedy) from error
             return ""
         try:
             self._ray.init(address="auto", **quiet)
