@@ -169,6 +169,8 @@ def sweep(
 
     ``values`` may be ``{"training.lambda_l1": [50, 100], "seed": [0, 1]}``. Raises BatchError as ``ablate`` does.
     """
+    if "seed" in values and "seed" in options:
+        raise UsageError("sweep: seed", "it is also given one value for all", "leave the other out")
     tables, batch = _with_steps(settings, steps, minutes), BatchOptions(jobs, executor=executor)
     make_recipe = partial(train_recipe, Path(dataset), preset)
     variants = sweep_variants(values, tables, make_recipe)

@@ -118,7 +118,7 @@ def test_what_is_there_is_not_trained_and_what_else_is_there_not_replaced(
     assert "previews would go" in refuse(capsys, 2, *command("--sweep", "lr=0.001,0.004", "-o", "out"))
 
 
-def _make_inline(text: str, context: Any, number: int | None) -> Any:
+def _make_inline(text: str, context: Any, number: int | None, **more: Any) -> Any:
     from vidtrans.batch.executors.inline import InlineExecutor
 
     return InlineExecutor(context, number, "")

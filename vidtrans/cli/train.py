@@ -119,7 +119,7 @@ def _show_ablation(request: AblateRequest, context: Context, console: Console) -
     if table.get("dry_run"):
         console.result(table, f"would train {models} into {table['output']}{cost_text(table)}")
         return 0
-    if names := [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]:
+    if names := [n for n in SCORE_LABELS if rows and all(row["held_out"].get(n) is not None for row in rows)]:
         headings = ["", *(f"{SCORE_LABELS[n].name}\n{SCORE_LABELS[n].unit}".rstrip() for n in names)]
         console.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
     if failed := table["failed"]:

@@ -99,8 +99,8 @@ def _keys(request: AblateRequest) -> list[str]:
 
 
 def _lineage(request: AblateRequest) -> str:
-    """Return a digest that is the same for tables of one kind, or of sweeps of the same keys: more values go on."""
-    return digest_of(["ablate", request.kind, sorted(_keys(request))])
+    """Return a digest that is the same for a dataset's tables of one kind, or of the same keys: more values go on."""
+    return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_keys(request))])
 
 
 def _model_of(variant: Variant, output: Path) -> Path:
@@ -158,7 +158,7 @@ def _train_all(
     for variant, outcome in zip(missing, outcomes, strict=True):
         if outcome.state == "done":
             trained[variant.name] = outcome.table
-    failed = {v.name: o.error for v, o in zip(missing, outcomes, strict=True) if o.state == "failed"}
+    failed = {v.name: o.error or "not begun" for v, o in zip(missing, outcomes, strict=True) if o.state != "done"}
     return trained, failed
 
 

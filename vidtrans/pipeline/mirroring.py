@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, index_entry
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
@@ -35,7 +36,8 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
     yield (_absolute(path) for _, path in media_files(request.video, look.pairing.guides))
     if request.mask:
         yield (_absolute(path) for _, path in media_files(request.mask))
-    yield map(_absolute, render.look_files)
+    named = [*render.look_files, *([Path(cuts)] if (cuts := _cuts_file(render)) else [])]
+    yield map(_absolute, named)
     for part in (*look.parts, *([look.extractor] if look.extractor else [])):
         if part.path is not None:
             yield map(_absolute, load_format(format_of(part.path)).files(part.path))
@@ -60,12 +62,25 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
     mask = request.mask and _relative(request.mask)
     output = _relative(render.requested.target.output / render.requested.target.pattern)
-    return replace(request, video=_relative(request.video), mask=mask, models=models, output=output)
+    recipe, extractor = request.recipe, render.look.extractor
+    if cuts := _cuts_file(render):
+        recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
+    if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
+        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
+    return replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
+
+
+def _cuts_file(render: RequestedRender) -> str:
+    """Return the file that says where shots begin; '' where there is none."""
+    cuts = render.settings.rendering.cuts
+    return "" if cuts in (AUTO, OFF) else cuts
 
 
 def _absolute(path: Path) -> Path:
-    """Return the path without links in its folders: these are not sent. Its own name may say what it is."""
-    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+    """Return the path as it is written, where that can be: what a link leads to is sent by the link's name."""
+    if ".." in path.parts:  # after a link that is not the folder before it
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    return path.absolute()
 
 
 def _relative(path: Path) -> Path:

@@ -104,10 +104,14 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
     """
     render = RequestedRender(request, context, time.monotonic())
     render.requested.check()
-    if context.dry_run or is_one_picture(request.video):
+    if context.dry_run:
         return None
-    clip = render.open()
-    if not clip.index.same_size or render.requested.existing() is not None:
+    clip = None if is_one_picture(request.video) else render.open()
+    if clip is None or not clip.index.same_size:
+        if apart:
+            context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
+        return None
+    if render.requested.existing() is not None:
         return None
     job = render.job(clip)
     if not apart:

@@ -52,8 +52,10 @@ def divide_render(
     parts = cut([plan.chunks[n] for n in missing], count, whole_shots=keeps_shots_whole(plan))
     if apart:
         parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
-    shared = [(e.stage, e.key) for e in (entries.segments, *([entries.raw] if entries.raw_store else []))]
-    shared += [(job.extraction.entry.stage, job.extraction.entry.key)] if job.extraction else []
+    shared = [(entries.segments.stage, entries.segments.key)]
+    if not apart:  # else all but the chunks stays where it is made
+        shared += [(entries.raw.stage, entries.raw.key)] if entries.raw_store else []
+        shared += [(job.extraction.entry.stage, job.extraction.entry.key)] if job.extraction else []
     sources = [(pin.entry.stage, pin.entry.key)] if (pin := plan.clip.pin) else []
     return Division(parts, make_part, shared, sources) if len(parts) > (0 if apart else 1) else None
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -107,11 +107,6 @@ def sweep_variants(
             raise UsageError(f"--sweep {axis.name}", "it is also given one value for all", remedy)
     combinations = product(*(axis.values for axis in axes))
     found = [_variant(list(zip(axes, values, strict=True)), flags, make_recipe) for values in combinations]
-    taken: Counter[str] = Counter()
-    for at, variant in enumerate(found):
-        taken[name := variant.name.casefold()] += 1  # as some file systems compare names
-        if taken[name] > 1:
-            found[at] = replace(variant, name=f"{variant.name}-{taken[name]}")
     return tuple(found)
 
 
@@ -161,7 +156,7 @@ def _variant(
     words = _short_keys([axis.name for axis, _ in chosen])
     texts = [_text(value) for _, value in chosen]
     label = ", ".join(f"{word}={text}" for word, text in zip(words, texts, strict=True))
-    name = "_".join(f"{_file_word(word)}-{_plain(text)}" for word, text in zip(words, texts, strict=True))
+    name = "_".join(f"{_file_word(word)}-{_named(text)}" for word, text in zip(words, texts, strict=True))
     try:
         recipe = make_recipe(tables)
     except UsageError as error:
@@ -222,6 +217,12 @@ def _text(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_text, value))}]"
     return str(value)
+
+
+def _named(text: str) -> str:
+    """Return a value in a file name: with a mark of it where that would leave something out, capitals included."""
+    plain = _plain(text)
+    return plain if plain == text.lower() else f"{plain}-{digest_of(text)[:6]}"
 
 
 def _plain(text: str) -> str:

@@ -59,11 +59,12 @@ class Executor(Protocol):
 
     Made of the context that the tasks share, the ``--jobs`` that were asked for (None: as many as make sense), and the
     address in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError
-    where it cannot run anything at all. ``divides_all``: every item is to be divided, be it into one part.
+    where it cannot run anything at all. ``ahead``: so many of the slots are for dividing and joining items on this
+    machine; where there are any, every item is to be divided, be it into one part.
     """
 
     takes_address: ClassVar[bool]
-    divides_all: ClassVar[bool]
+    ahead: ClassVar[int]
     slots: int
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
@@ -93,10 +94,14 @@ def run_task(task: Task, context: Context) -> TaskResult:
         if words is None:
             what = f"a bug in vidtrans: {type(error).__name__}: {error}"
             return TaskResult("failed", error=what, exit_status=1, traceback=traceback.format_exc().rstrip())
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return TaskResult("failed", error=words[0], exit_status=words[1], disk_full=full)
+        return TaskResult("failed", error=words[0], exit_status=words[1], disk_full=is_disk_full(error))
     finally:
         context.cache.save_digests()
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Return whether it is an error of a full disk."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def shared_options(context: Context) -> Table:

@@ -13,7 +13,7 @@ from vidtrans.session import Context
 class InlineExecutor:
     """Runs one task at a time, when it is received. A task that ends its process ends the batch."""
 
-    divides_all: ClassVar[bool] = False
+    ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
     slots = 1
 

@@ -26,7 +26,7 @@ ENDING_S = 5.0  # how long a process that was told to end may take
 class LocalExecutor:
     """Runs tasks in worker processes, one on each device. A lost one costs the task that it had."""
 
-    divides_all: ClassVar[bool] = False
+    ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:

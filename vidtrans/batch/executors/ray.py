@@ -42,7 +42,7 @@ class RayExecutor:
     task.
     """
 
-    divides_all: ClassVar[bool] = False
+    ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = True
 
     shares_disk: ClassVar[bool] = True
@@ -226,7 +226,7 @@ class RayExecutor:
         except errors.OutOfMemoryError:
             self._alone.add(task.number)
             return TaskResult("lost", error="its machine ran out of memory: it gets one to itself")
-        except errors.NodeDiedError:
+        except (errors.NodeDiedError, errors.TaskUnschedulableError):
             return TaskResult("lost", error="its machine was lost", is_blameless=True)
         except (errors.WorkerCrashedError, errors.ObjectLostError) as error:
             return TaskResult("lost", error=f"its process was ended ({type(error).__name__}), by SIGKILL as a rule")
@@ -249,6 +249,9 @@ class RayExecutor:
             with suppress(Exception):
                 self._ray.kill(self._board)
             self._board = None
+        self._leave()
+
+    def _leave(self) -> None:
         if self._owns:
             self._ray.shutdown()
         if self._temporary:

@@ -6,6 +6,7 @@ and each chunk comes back as soon as it is made: what is lost with a machine is 
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,84 +19,98 @@ from uuid import uuid4
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.executors.local import LocalExecutor
 from vidtrans.batch.executors.ray import RayExecutor
-from vidtrans.batch.executors.ray_mirror import LogLines, Piece, SentFile, place_of, remove_mirrors, run_part_on_ray
-from vidtrans.errors import VidtransError
+from vidtrans.batch.executors.ray_mirror import (
+    PIECE_BYTES,
+    LogLines,
+    Piece,
+    SentFile,
+    place_of,
+    remove_mirrors,
+    run_part_on_ray,
+)
+from vidtrans.batch.executors.ray_worker import check_node, examine
+from vidtrans.errors import DeviceError, first_line
 from vidtrans.events import Report
-from vidtrans.files import move_into_place, partial_path, process_mark, remove, sync_file
-from vidtrans.inference.device import resolve_device
+from vidtrans.files import (
+    move_into_place,
+    naming_disk_errors,
+    partial_path,
+    process_mark,
+    remove,
+    remove_stale_partials,
+    sync_file,
+)
 from vidtrans.rendering.division import Division
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 
-PIECE_BYTES = 32 << 20  # of a file that is sent
-AHEAD = 2  # items that are divided, or joined, while all machines are at work
+MESSAGES = 64  # of the process of this machine, which are read before the cluster's
 CLEAN_S = 10.0  # in which all machines have to remove what they were sent
 
 
 class ApartRayExecutor:
     """Divides and joins items in one process of this machine, and has a cluster make their parts.
 
-    Raises what ``RayExecutor`` does; DeviceError where this machine lacks the kind of device that the cluster has: it
-    decides keys of the cache.
+    Raises what ``RayExecutor`` does; DeviceError, UsageError where this machine is of another kind than the cluster's:
+    that decides keys of the cache, and this machine may go on with a clip that the cluster began.
     """
 
-    divides_all: ClassVar[bool] = True
+    ahead: ClassVar[int] = 2  # to divide and to join, while all machines are at work
     takes_address: ClassVar[bool] = True
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         self._away = PartsOnRay(context, jobs, address)
         try:
-            kind = self._away.kind
-            resolve_device(kind)
-            self._here = LocalExecutor(replace(context, device=kind), 1, "")
+            self._away.check_this_machine()
+            self._here = LocalExecutor(replace(context, device=self._away.kind), 1, "")
         except BaseException:
             self._away.close()
             raise
-        self._waiting: deque[tuple[Task, Report]] = deque()
+        self._waiting: dict[Executor, deque[tuple[Task, Report]]] = {self._here: deque(), self._away: deque()}
         self._running: dict[Executor, int] = {self._here: 0, self._away: 0}
         self._stopped: deque[Task] = deque()
 
     @property
     def slots(self) -> int:
         """Return how many tasks may be handed over: more than the cluster takes, so that it never waits for a clip."""
-        return self._away.slots + AHEAD
+        return self._away.slots + self.ahead
 
     def submit(self, task: Task, report: Report) -> None:
-        """Give a part to the cluster; anything else is done here, in turn."""
-        if task.kind == "part":
-            self._begin(self._away, task, report)
-        elif self._running[self._here]:
-            self._waiting.append((task, report))
-        else:
-            self._begin(self._here, task, report)
+        """Give a part to the cluster; anything else is done here. More than there are slots wait their turn."""
+        where = self._away if task.kind == "part" else self._here
+        self._waiting[where].append((task, report))
+        self._begin(where)
 
-    def _begin(self, executor: Executor, task: Task, report: Report) -> None:
-        executor.submit(task, report)
-        self._running[executor] += 1
+    def _begin(self, executor: Executor) -> None:
+        while self._waiting[executor] and self._running[executor] < executor.slots:
+            executor.submit(*self._waiting[executor].popleft())
+            self._running[executor] += 1
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
         """Return a task that has ended, here or on the cluster."""
         if self._stopped:
             return self._stopped.popleft(), TaskResult("stopped")
-        if ended := self._here.receive(0 if self._running[self._away] else timeout_s):
-            self._running[self._here] -= 1
-            if self._waiting:
-                self._begin(self._here, *self._waiting.popleft())
-            if ended[0].kind == "whole":
-                self._away.forget(ended[0].number)
-            return ended
-        if self._running[self._away] and (ended := self._away.receive(timeout_s)):
-            self._running[self._away] -= 1
-            return ended
+        order: list[Executor] = [*[self._here] * MESSAGES, self._away]
+        for executor in order:
+            is_last = executor is self._away or not self._running[self._away]
+            if self._running[executor] and (ended := executor.receive(timeout_s if is_last else 0)):
+                self._running[executor] -= 1
+                self._begin(executor)
+                task, result = ended
+                if task.kind == "whole" or result.state == "failed":
+                    self._away.forget(task.number)
+                return ended
+            if is_last:
+                break
         return None
 
     def stop(self, exit_status: int) -> None:
-        """Ask all that runs; what waits here is not begun."""
-        self._here.stop(exit_status)
-        self._away.stop(exit_status)
-        self._stopped += [task for task, _ in self._waiting]
-        self._waiting.clear()
+        """Ask all that runs; what waits is not begun."""
+        for executor, waiting in self._waiting.items():
+            executor.stop(exit_status)
+            self._stopped += [task for task, _ in waiting]
+            waiting.clear()
 
     def close(self) -> None:
         """End what runs here and there; nothing of it stays on the cluster."""
@@ -123,18 +138,32 @@ class PartsOnRay(RayExecutor):
         self._node |= {"mark": self._mark, "folder": str(place_of(Path(self._folder)))}
         self._options["cache_dir"] = place_of(context.cache_dir)
 
+    def check_this_machine(self) -> None:
+        """Raise DeviceError, UsageError where this machine is not of the cluster's kind."""
+        try:
+            check_node(examine("/", "", self.kind), self._node, "/")
+        except DeviceError:
+            why = f"the cluster renders on {self.kind}, and this machine, which divides and joins clips, has none"
+            remedy = "start it on a machine of the cluster's kind, or render on CPUs: --device cpu"
+            raise DeviceError("--no-shared-disk", why, remedy) from None
+
     def submit(self, task: Task, report: Report) -> None:
         """Hand the task to Ray, without the chunks at its beginning that another try has made."""
         assert task.division is not None
         if self._inbox.missing(task.division, task.part) is None:
             self._done.append((task, TaskResult("done", {"frames_inferred": 0, "frames_encoded": 0})))
-        else:
+            return
+        try:
             super().submit(task, report)
+        except (OSError, self._ray.exceptions.RayError) as error:  # a file is gone, or there is no room for it
+            words = getattr(error, "strerror", None) or first_line(error)
+            what = f"it cannot be sent to the cluster: {getattr(error, 'filename', None) or ''} {words}"
+            self._done.append((task, TaskResult("failed", error=" ".join(what.split()), exit_status=1)))
 
     def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
         division = task.division
         assert division is not None
-        if self._full and (nodes := self._nodes()):
+        if self._full and task.number not in self._alone and (nodes := self._nodes()):
             node = nodes[self._count % len(nodes)]["NodeID"]
             options = options | {"scheduling_strategy": self._on(node)}
         sent = self._outbox.send(task.number, division.files)
@@ -177,18 +206,17 @@ class PartsOnRay(RayExecutor):
         """Let go of what was sent for an item."""
         self._outbox.forget(number)
 
-    def close(self) -> None:
-        """End what runs, remove what the cluster was sent, and leave it."""
-        for reference in self._running:
-            with suppress(Exception):
-                self._ray.cancel(reference, force=True)
+    def _leave(self) -> None:
+        self._inbox.close()
         with suppress(Exception):  # a machine that is lost has lost it all
-            remote = self._ray.remote(remove_mirrors)
-            nodes = [node for node in self._ray.nodes() if node["Alive"]]
-            where = [self._on(node["NodeID"]) for node in nodes]
-            asked = [remote.options(num_cpus=0, scheduling_strategy=w).remote(self._mark) for w in where]
-            self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
-        super().close()
+            if self._count:
+                remote = self._ray.remote(remove_mirrors)
+                nodes = [node for node in self._ray.nodes() if node["Alive"]]
+                options: Table = {"num_cpus": 0, "runtime_env": self._environment}
+                where = [options | {"scheduling_strategy": self._on(node["NodeID"])} for node in nodes]
+                asked = [remote.options(**given).remote(self._mark) for given in where]
+                self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
+        super()._leave()
 
 
 class _Outbox:
@@ -200,20 +228,17 @@ class _Outbox:
         self._needed: dict[int, set[Path]] = {}  # by the numbers of items
 
     def send(self, number: int, files: Sequence[Path]) -> list[SentFile]:
-        """Return the files of an item. Raises VidtransError where one is gone."""
+        """Return the files of an item. Raises OSError, and Ray's errors where there is no room."""
         self._needed.setdefault(number, set()).update(files)
         return [self._sent(path) for path in files]
 
     def _sent(self, path: Path) -> SentFile:
-        try:
-            stat = path.stat()
-            mark = (stat.st_size, stat.st_mtime_ns)
-            if path not in self._files or self._files[path].mark != mark:
-                with path.open("rb") as file:
-                    pieces = iter(lambda: file.read(PIECE_BYTES), b"")
-                    self._files[path] = SentFile(place_of(path), mark, [self._ray.put(piece) for piece in pieces])
-        except OSError as error:
-            raise VidtransError(str(path), f"it cannot be sent: {error.strerror}", "run the command again") from error
+        if path not in self._files:
+            with path.open("rb") as file:
+                pieces = iter(lambda: file.read(PIECE_BYTES), b"")
+                refs = [self._ray.put(piece) for piece in pieces]
+                stat = os.fstat(file.fileno())
+                self._files[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
         return self._files[path]
 
     def forget(self, number: int) -> None:
@@ -250,16 +275,25 @@ class _Inbox:
             self._cache.log.append(Path(sent.name).name, sent.lines)
             return
         target = self._folders[number] / Path(sent.name).name
+        is_first = number not in self._open
         temporary = self._open.setdefault(number, partial_path(target))
-        with temporary.open("ab") as file:
-            file.write(sent.data)
-        if sent.is_last:
-            sync_file(temporary)
-            move_into_place(temporary, target)
-            del self._open[number]
+        with naming_disk_errors(target):
+            if is_first:
+                remove_stale_partials(target)
+            with temporary.open("wb" if is_first else "ab") as file:
+                file.write(sent.data)
+            if sent.is_last:
+                sync_file(temporary)
+                move_into_place(temporary, target)
+                del self._open[number]
 
     def end(self, number: int) -> None:
         """Forget a submission, with what it has sent in part."""
         self._folders.pop(number, None)
         if temporary := self._open.pop(number, None):
             remove(temporary)
+
+    def close(self) -> None:
+        """Forget all submissions."""
+        for number in [*self._folders]:
+            self.end(number)

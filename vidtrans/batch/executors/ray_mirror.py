@@ -8,8 +8,11 @@ functions.
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,20 +20,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vidtrans.batch.executors.base import Task, TaskResult, run_task
-from vidtrans.batch.executors.ray_worker import Link, check_node, examine
-from vidtrans.errors import UsageError, VidtransError, first_line
+from vidtrans.batch.executors.base import Task, TaskResult, is_disk_full, run_task
+from vidtrans.batch.executors.ray_worker import ENGINES, Link, check_node, examine
+from vidtrans.errors import UsageError, VidtransError, describe_error, first_line
 from vidtrans.events import Progress, Stop
 from vidtrans.files import process_mark, remove
 from vidtrans.machine import set_up_heap
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
+from vidtrans.store.stages import InferStage, RenderStage
 
 LOOK_S = 1.0  # how often it is looked for chunks that are done
 PIECE_BYTES = 32 << 20  # of a chunk that is sent
 PREFIX = "vidtrans-mirror-"  # begins the names of folders in the system's one for temporary files
-_ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
+BEGINNING_S = 60.0  # in which a mirror may have no lock yet
 _MIRRORS: dict[str, Mirror] = {}  # of this process, by commands
 
 
@@ -71,11 +75,12 @@ class Mirror:
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
         base.mkdir(mode=0o700, exist_ok=True)
-        if base.is_symlink() or base.stat().st_uid != os.getuid():
-            raise UsageError(str(base), "it is another user's", "give this machine another folder with TMPDIR")
-        self.root = base / process_mark()
+        if not _is_own(base):
+            what = f"{socket.gethostname()}: {base}"
+            raise UsageError(what, "it is another user's", "give this machine another folder with TMPDIR")
         self._lock = FileLock(base / f"{process_mark()}.lock")
         self._lock.acquire()
+        self.root = base / process_mark()
         self.root.mkdir(exist_ok=True)
         self._held: dict[Path, tuple[int, int]] = {}
 
@@ -208,17 +213,16 @@ def run_part_on_ray(
     try:
         mirror = Mirror.of(node["mark"])
         own = options | {"cache_dir": mirror.root / options["cache_dir"]}
-        context = Context(report=link.report, stop=stop, engines=_ENGINES, **own)
+        context = Context(report=link.report, stop=stop, engines=ENGINES, **own)
         context.cache.log.clear()
         result = run_task(replace(task, work=careful), context)
-        _clean(context, wanted)
+        _clean(context)
         with suppress(OSError):
             log = context.cache.log.own_file
             send(board, number, LogLines(log.name, log.read_text("utf-8")))
-    except OSError as error:
-        result = TaskResult("failed", error=str(error), exit_status=1)
-    except UsageError as error:
-        result = TaskResult("failed", error=str(error), exit_status=error.exit_status)
+    except (OSError, UsageError) as error:  # of the mirror
+        words, status = describe_error(error) or (str(error), 1)
+        result = TaskResult("failed", error=words, exit_status=status, disk_full=is_disk_full(error))
     finally:
         os.chdir("/")
         link.close()
@@ -235,11 +239,12 @@ def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
     return table
 
 
-def _clean(context: Context, wanted: tuple[str, str]) -> None:
-    """Remove the chunks that were sent, and of the rest what is too much."""
+def _clean(context: Context) -> None:
+    """Remove all that was rendered: it was sent, and the next part of this process is of another clip as a rule."""
     with suppress(OSError, VidtransError):
-        context.cache.entry(*wanted).delete()
-        context.trim_cache()
+        for entry in context.cache.entries():
+            if entry.stage in (RenderStage.name, InferStage.name):
+                entry.delete()
 
 
 def remove_mirrors(command: str) -> None:
@@ -251,11 +256,19 @@ def _remove_abandoned(command: str) -> None:
     """Remove what killed processes of other commands of this user have left on this machine."""
     for base in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if base.name != f"{PREFIX}{command}" and base.stat().st_uid == os.getuid() and _is_abandoned(base):
+            if base.name != f"{PREFIX}{command}" and _is_own(base) and _is_abandoned(base):
                 remove(base)
 
 
+def _is_own(base: Path) -> bool:
+    """Whether it is a folder, and no link, of this user."""
+    found = base.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
 def _is_abandoned(base: Path) -> bool:
+    if time.time() - base.stat().st_mtime < BEGINNING_S:
+        return False
     for path in base.glob("*.lock"):
         try:
             FileLock(path).acquire(timeout=0).lock.release()

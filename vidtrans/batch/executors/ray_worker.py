@@ -22,7 +22,7 @@ from vidtrans.store.stages import libraries
 
 EXCHANGE_S = 0.25  # between two messages of a task to the board
 DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that decide bytes
-_ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
+ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
 
 
 class Board:
@@ -108,7 +108,7 @@ def run_on_ray(
     stop = Stop()
     link = Link(board, number, stop)
     try:
-        return run_task(task, Context(report=link.report, stop=stop, engines=_ENGINES, **options))
+        return run_task(task, Context(report=link.report, stop=stop, engines=ENGINES, **options))
     finally:
         link.close()
 
