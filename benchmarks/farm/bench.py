@@ -8,6 +8,8 @@ Flamenco job type by node, with a stand-in for Flamenco's ``author``, and its ta
 ray: two nodes of Ray on this machine stand in for two machines. 40 clips, 3 of them broken; a worker is killed, then a
 node, then the command itself, which is run again: results are compared with a run in one process.
 apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
+nfs: two mounts of Debian's NFS server on this machine stand in for two hosts, which render parts into one cache and
+join them at once (takes root, nfs-kernel-server and a kernel with both).
 cost: seconds of clips in one process, in two, and on one and two workers of a cluster that runs already, all of them
 single-threaded.
 driver: ten thousand clips that take no time, on a cluster of this machine: seconds and memory of the command.
@@ -24,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.farm.cluster import kill_everything, kill_everything_apart, measure_cost
+from benchmarks.farm.network import render_over_nfs
 from benchmarks.farm.queues import run_queues
 from benchmarks.farm.scaling import draw_curve, measure_driver
 from benchmarks.farm.work import Row, Work
@@ -32,6 +35,7 @@ PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
     "queues": run_queues,
     "ray": kill_everything,
     "apart": kill_everything_apart,
+    "nfs": render_over_nfs,
     "cost": measure_cost,
     "driver": measure_driver,
     "curve": draw_curve,
