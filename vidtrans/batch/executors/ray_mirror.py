@@ -34,7 +34,7 @@ from vidtrans.store.stages import InferStage, RenderStage
 LOOK_S = 1.0  # how often it is looked for chunks that are done
 PIECE_BYTES = 32 << 20  # of a chunk that is sent
 PREFIX = "vidtrans-mirror-"  # begins the names of folders in the system's one for temporary files
-BEGINNING_S = 60.0  # in which a mirror may have no lock yet
+BEGINNING_S = 60.0  # in which a mirror that has no lock yet may get one
 _MIRRORS: dict[str, Mirror] = {}  # of this process, by commands
 
 
@@ -267,9 +267,10 @@ def _is_own(base: Path) -> bool:
 
 
 def _is_abandoned(base: Path) -> bool:
-    if time.time() - base.stat().st_mtime < BEGINNING_S:
-        return False
-    for path in base.glob("*.lock"):
+    locks = sorted(base.glob("*.lock"))
+    if not locks:
+        return time.time() - base.stat().st_mtime > BEGINNING_S
+    for path in locks:
         try:
             FileLock(path).acquire(timeout=0).lock.release()
         except Timeout:
