@@ -285,7 +285,7 @@ DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
     "train": ("taught.safetensors", ("train", "taught.dataset", *TINY_TRAINING)),
     "the pages of a training": ("named.train", ("train", "taught.dataset", "-o", "named.safetensors", *TINY_TRAINING)),
     "an ablation": ("taught.ablate-loss", ("train", "taught.dataset", "--ablate", "loss", *TINY_TRAINING)),
-    "a sweep": ("taught.sweep-lr", ("train", "taught.dataset", "--sweep", "training.lr=1,2", *TINY_TRAINING)),
+    "a sweep": ("taught.sweep-lr", ("train", "taught.dataset", "--sweep", "training.lr=0.1,0.2", *TINY_TRAINING)),
     "a model of a sweep": ("out/lr-0.1.safetensors", (*TINY_SWEEP, "-o", "out")),
     "the table of a sweep": ("out/table.png", (*TINY_SWEEP, "-o", "out")),
     "dream": ("noise.next.dream.mp4", ("dream", "noise", "--model", "next", "--frames", "2")),

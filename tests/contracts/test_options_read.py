@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "warned", "decode_threads"}
 # What wrappers take, and hand over as one: the console, a batch's options.
-WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "shard", "retry", "halt"}
+WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "no_shared_disk", "shard", "retry", "halt"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))
 LOOKED = ("--set=dataset.size=32", "--set=generator.channels=4", "--set=training.look_measure=patches")
 # A run of each command in which all that it has of a Context is read.
