@@ -71,7 +71,14 @@ class PretendedRay:
         self.node = NODES[0]
         self.lose: Callable[[str, str], type[Exception] | None] = lambda name, node: None
         self.exceptions = SimpleNamespace(RayError=RayError, WorkerCrashedError=WorkerCrashedError)
-        for name in ("OutOfMemoryError", "NodeDiedError", "ObjectLostError", "RayTaskError", "TaskUnschedulableError"):
+        for name in (
+            "OutOfMemoryError",
+            "NodeDiedError",
+            "ObjectLostError",
+            "RayTaskError",
+            "TaskUnschedulableError",
+            "GetTimeoutError",
+        ):
             setattr(self.exceptions, name, type(name, (RayError,), {}))
 
     def remote(self, what: Any) -> Any:

@@ -13,11 +13,13 @@ from pretended_ray import NODES, PretendedRay
 from processes import states
 
 from vidtrans.batch.executors import ray_worker
+from vidtrans.batch.executors.base import Task
 from vidtrans.batch.executors.ray import RayExecutor
+from vidtrans.batch.executors.ray_worker import Board
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import BatchOptions, run_batch
 from vidtrans.batch.summary import Outcome
-from vidtrans.errors import DeviceError, UsageError
+from vidtrans.errors import DeviceError, UsageError, VidtransError
 from vidtrans.events import Event
 from vidtrans.session import Context
 
@@ -104,6 +106,26 @@ def test_a_machine_that_is_lost_costs_no_try(ray: PretendedRay, tmp_path: Path) 
     ray.lose = lambda name, node: ray.exceptions.NodeDiedError if name == RUN and len(ray.asked_cpus(RUN)) < 5 else None
     assert states(run(tmp_path, "good")) == ["done"]
     assert len(ray.asked_cpus(RUN)) == 5
+
+
+def test_a_board_that_was_lost_hears_again_that_all_are_to_stop(ray: PretendedRay, tmp_path: Path) -> None:
+    executor = RayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), None, "")
+    executor.submit(Task(0, "whole", partial(batch_jobs.job, Path("0 good"), "good")), lambda event: None)
+    executor.stop(130)
+    executor._board._actor = Board()
+    assert executor.receive(0) is not None
+    assert executor._board._actor.exchange(1, []) == 130
+
+
+def test_a_machine_that_does_not_answer_is_told(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait_in_vain(*arguments: Any, timeout: float) -> Any:
+        raise ray.exceptions.GetTimeoutError
+
+    monkeypatch.setattr(ray, "get", wait_in_vain)
+    with pytest.raises(VidtransError, match="did not answer in 120 s"):
+        RayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), None, "")
 
 
 def test_one_kind_of_device_is_chosen_for_all(

@@ -54,6 +54,7 @@ class RayExecutor:
         self._folder = os.getcwd()
         self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray's references; numbers are of submissions
         self._board: Any = None
+        self._exit_status: int | None = None  # with which tasks are asked to stop
         self._owns = not self._ray.is_initialized()  # else this process leaves the cluster itself
         self._temporary = self._connect(address) if self._owns else ""
         try:
@@ -77,7 +78,9 @@ class RayExecutor:
         self._examine(context)
         # On this machine, or the one that this is a client of: without it nothing goes on.
         here = self._on(self._ray.get_runtime_context().get_node_id())
-        self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        # Ray may end it as well where memory runs out: what it held is lost then, and tasks go on with a new one.
+        lives: Table = {"max_restarts": -1, "max_task_retries": -1}
+        self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, **lives).remote()
 
     # Connecting
 
@@ -129,6 +132,9 @@ class RayExecutor:
                 asked.append(remote.remote(folder, marker, self._options["device"]))
             try:
                 answers = self._ray.get(asked, timeout=EXAMINE_S)
+            except self._ray.exceptions.GetTimeoutError as error:
+                why = f"a machine of the cluster did not answer in {EXAMINE_S:.0f} s"
+                raise VidtransError("--executor ray", why, "see 'ray status' and its memory") from error
             except self._ray.exceptions.RayError as error:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
@@ -197,6 +203,8 @@ class RayExecutor:
             return None
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
         try:
+            if self._exit_status is not None:  # a new board does not know of it
+                self._board.stop.remote(self._exit_status)
             events = self._ray.get(self._board.take.remote())
         except self._ray.exceptions.RayError as error:
             raise VidtransError(
@@ -238,6 +246,7 @@ class RayExecutor:
 
     def stop(self, exit_status: int) -> None:
         """Put the request on the board, where tasks look."""
+        self._exit_status = exit_status
         self._board.stop.remote(exit_status)
 
     def close(self) -> None:
