@@ -103,11 +103,10 @@ def draw_curve(work: Work) -> Iterator[Row]:
     drawn = random.Random(0)
     clips = [sum(drawn.choices(chunks, k=NIGHT_CHUNKS)) for _ in range(NIGHT_CLIPS)]
     long = drawn.choices(chunks, k=LONG_CHUNKS)
-    for what, tasks_of in (
-        (f"{NIGHT_CLIPS} clips of {NIGHT_CHUNKS} chunks", lambda workers: clips),
-        (f"one clip of {LONG_CHUNKS} chunks", partial(_parts, long)),
+    for what, ideal, tasks_of in (
+        (f"{NIGHT_CLIPS} clips of {NIGHT_CHUNKS} chunks", sum(clips), lambda workers: clips),
+        (f"one clip of {LONG_CHUNKS} chunks", sum(long), partial(_parts, long)),
     ):
-        ideal = sum(clips if tasks_of(1) is clips else long)
         speeds = {
             n: ideal / finish_s(tasks_of(n), Farm(n, start_s=start_s, task_s=task_s, dispatch_s=dispatch_s))
             for n in WORKERS

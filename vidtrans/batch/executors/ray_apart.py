@@ -1,7 +1,7 @@
 """A Ray cluster whose machines do not see the folders of this one: they make parts of items, and this one the rest.
 
 Items are divided and joined in a process of this machine. What a part reads goes through Ray's object store, in pieces,
-and each chunk comes back as soon as it is made: what is lost with a machine is the chunk that it was at.
+and each chunk comes back as soon as it is made, so that those are not lost with a machine.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from vidtrans.rendering.division import Division
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
+from vidtrans.store.chunks import ChunkStore
 
 MESSAGES = 64  # of the process of this machine, which are read before the cluster's
 CLEAN_S = 10.0  # in which all machines have to remove what they were sent
@@ -259,9 +260,9 @@ class _Inbox:
 
     def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
         """Return a part without the chunks at its beginning that are there; None where all are."""
-        folder = self._cache.entry(*division.entries[0]).folder
+        store = ChunkStore(self._cache.entry(*division.entries[0]), "")
         first, stop = part
-        while first < stop and (folder / f"chunk-{first:06d}.json").is_file():
+        while first < stop and store.is_written(first):
             first += 1
         return (first, stop) if first < stop else None
 
