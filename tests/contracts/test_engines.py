@@ -12,7 +12,7 @@ from clips import scene
 from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine
 from vidtrans.networks.init import build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -73,6 +73,11 @@ def test_a_picture_is_the_same_every_time_and_whatever_is_beside_it(engine: Any)
     made = engine(shown)
     assert np.array_equal(engine(shown), made)
     assert np.array_equal(np.concatenate([engine(picture[None]) for picture in shown]), made)
+
+
+def test_large_pictures_go_through_a_cpu_one_at_a_time_and_the_limit_is_in_keys(engine: Any) -> None:
+    assert [engine.batch_for(*size) for size in (SIZES[0], (300, 300), (512, 512), (2160, 3840))] == [3, 2, 1, 1]
+    assert engine.identity["pixels"] == str(MAX_PIXELS["cpu"])
 
 
 def test_what_a_dream_predicts_are_the_same_pictures_as_floats(engine: Any) -> None:

@@ -36,8 +36,9 @@ from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-MAX_PACKED_PIXELS = 1 << 18  # pixels that packed layers take at once: with more a U-Net's do not stay in the cache
-MAX_CUDA_PIXELS = 1 << 22  # that a GPU takes at once, two pictures of 1080p; it is in keys
+# That go through the network at once, by the kind of device; in keys. More than a CPU's are no quicker there, as a
+# U-Net's layers do not stay in its cache, and take a third more memory at 1080p. A GPU's are two pictures of 1080p.
+MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
@@ -116,7 +117,8 @@ class TorchEngine:
         network = network.to(self._place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
-        self._max_pixels: int | None = None  # that go through the network at once
+        # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
+        self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
         self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
@@ -130,14 +132,12 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
+        if self._max_pixels is not None:
+            self.identity["pixels"] = str(self._max_pixels)
         if self._needs_gradients or self._runs_itself:
             own: Any = inner_generator(generator)
             self.identity |= own.identity
         self._network = self._prepare(network)
-        if device.kind == "cuda":
-            # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
-            self._max_pixels = MAX_CUDA_PIXELS
-            self.identity["pixels"] = str(MAX_CUDA_PIXELS)
         self._recorded = RecordedNetwork(self._run_network, self._place) if self._can_record() else None
         if self._whole and self._network is not network:
             self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
@@ -152,8 +152,7 @@ class TorchEngine:
             return network
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
-        self._max_pixels = MAX_PACKED_PIXELS
-        self.identity |= {"engine": "torch-packed", "pixels": str(MAX_PACKED_PIXELS)}
+        self.identity["engine"] = "torch-packed"
         return pack(network)
 
     def _can_record(self) -> bool:

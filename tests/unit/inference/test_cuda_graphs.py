@@ -15,7 +15,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES, cuda_graphs
 from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
-from vidtrans.inference.torch_engine import BATCH, MAX_CUDA_PIXELS, MAX_PACKED_PIXELS, TorchEngine
+from vidtrans.inference.torch_engine import BATCH, MAX_PIXELS, TorchEngine
 from vidtrans.networks.init import build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
@@ -140,9 +140,7 @@ def test_how_many_go_through_at_once_follows_from_their_size_and_is_in_the_key(
     engine = TorchEngine(generator(), CUDA, "fp32")
     assert engine.batch_for(*size) == count
     assert engine.batch == BATCH["cuda"]
-    assert engine.identity["pixels"] == str(MAX_CUDA_PIXELS)
-    packed = TorchEngine(generator(), CPU, "bf16")
-    assert packed.identity.get("pixels") == (str(MAX_PACKED_PIXELS) if "packed" in packed.identity["engine"] else None)
+    assert engine.identity["pixels"] == str(MAX_PIXELS["cuda"])
 
 
 # Precisions

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
-from vidtrans.inference.torch_engine import MAX_PACKED_PIXELS, TorchEngine
+from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 
@@ -111,7 +111,7 @@ def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
     generator = generator_of("unet-small")
     engine = TorchEngine(generator, CPU)
     side = 272
-    assert side * side * 4 > MAX_PACKED_PIXELS  # four at once are more than go through together
+    assert side * side * 4 > MAX_PIXELS["cpu"]  # four at once are more than go through together
     frames = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
     alone = np.concatenate([TorchEngine(generator, CPU)(frame[None]) for frame in frames])
     assert np.array_equal(engine(frames), alone)
