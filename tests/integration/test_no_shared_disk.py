@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
 
 from vidtrans.batch.executors import ray_apart, ray_mirror
-from vidtrans.batch.executors.base import Task
+from vidtrans.batch.executors.base import Task, TaskResult
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import DeviceError, UsageError
+from vidtrans.events import Event, Progress
 from vidtrans.pipeline.stylize_batch import divide
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
@@ -229,9 +231,9 @@ def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
     clips = short(tmp_path / "clips", 2)
     send = ray_apart._Outbox.send
 
-    def send_late(self: Any, number: int, files: Any) -> Any:
+    def send_late(*arguments: Any) -> None:
         clips[0].unlink(missing_ok=True)
-        return send(self, number, files)
+        send(*arguments)
 
     monkeypatch.setattr(ray_apart._Outbox, "send", send_late)
     told = said(capsys, 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
@@ -298,19 +300,48 @@ def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
 
 
 def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_path: Path) -> None:
-    outbox = ray_apart._Outbox(ray)
+    outbox, told = ray_apart._Outbox(ray), list[tuple[int, int]]()
     clip, model = tmp_path / "clip", tmp_path / "model"
     clip.write_bytes(b"1" * 10)
     model.write_bytes(b"2" * 10)
-    sent = outbox.send(0, [clip, model])
-    outbox.send(1, [model])
-    assert b"".join(ray.get(sent[0].pieces)) == clip.read_bytes()
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    outbox.send(0, [clip, model], tell)
+    outbox.send(1, [model], tell)
+    assert told == [(10, 20), (20, 20)]
+    assert b"".join(ray.get(outbox.sent[clip].pieces)) == clip.read_bytes()
     outbox.forget(0)
-    assert list(outbox._files) == [model]
+    assert list(outbox.sent) == [model]
     outbox.forget(1)
-    assert not outbox._files
+    assert not outbox.sent
     with pytest.raises(FileNotFoundError):
-        outbox.send(2, [tmp_path / "none"])
+        outbox.send(2, [tmp_path / "none"], tell)
+
+
+def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_apart, "PIECE_BYTES", 1 << 20)
+    clip = tmp_path / "clip"
+    clip.write_bytes(bytes(3 << 20))
+    context = Context(cache_dir=tmp_path / "cache", device="cpu")
+    executor = ray_apart.PartsOnRay(context, None, "")
+    seen: list[Event] = []
+
+    def report(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            context.stop.request(130)
+
+    division = replace(pretended_division("render", "0" * 64), files=[clip])
+    task = Task(0, "part", lambda context: {}, part=(0, 1), division=division)
+    executor.submit(task, report)
+    assert seen == [Progress("sending files", done, 3, "MB") for done in (1, 2)]
+    assert executor.receive(0) == (task, TaskResult("stopped"))
+    assert not parts(ray)
+    executor.close()
 
 
 def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -29,8 +29,8 @@ from vidtrans.batch.executors.ray_mirror import (
     run_part_on_ray,
 )
 from vidtrans.batch.executors.ray_worker import check_node, examine
-from vidtrans.errors import DeviceError, first_line
-from vidtrans.events import Report
+from vidtrans.errors import DeviceError, Interrupted, first_line
+from vidtrans.events import Progress, Report
 from vidtrans.files import (
     move_into_place,
     naming_disk_errors,
@@ -130,7 +130,7 @@ class PartsOnRay(RayExecutor):
         self._full: set[str] = set()  # nodes whose disks are
         self._done: deque[tuple[Task, TaskResult]] = deque()  # of which nothing was missing
         self._inbox = _Inbox(context.cache)
-        self._mark = f"{process_mark()}-{uuid4().hex[:8]}"
+        self._mark, self._stop = f"{process_mark()}-{uuid4().hex[:8]}", context.stop
         super().__init__(context, jobs, address)
         self._outbox = _Outbox(self._ray)
 
@@ -149,13 +149,22 @@ class PartsOnRay(RayExecutor):
             raise DeviceError("--no-shared-disk", why, remedy) from None
 
     def submit(self, task: Task, report: Report) -> None:
-        """Hand the task to Ray, without the chunks at its beginning that another try has made."""
-        assert task.division is not None
-        if self._inbox.missing(task.division, task.part) is None:
+        """Send what the task reads, and hand it to Ray without the chunks at its beginning that another try made."""
+        division = task.division
+        assert division is not None
+
+        def tell(done: int, total: int) -> None:
+            report(Progress("sending files", done >> 20, total >> 20, "MB"))
+            self._stop.check()
+
+        if self._inbox.missing(division, task.part) is None:
             self._done.append((task, TaskResult("done", {"frames_inferred": 0, "frames_encoded": 0})))
             return
         try:
+            self._outbox.send(task.number, division.files, tell)
             super().submit(task, report)
+        except Interrupted:
+            self._done.append((task, TaskResult("stopped")))
         except (OSError, self._ray.exceptions.RayError) as error:  # a file is gone, or there is no room for it
             words = getattr(error, "strerror", None) or first_line(error)
             what = f"it cannot be sent to the cluster: {getattr(error, 'filename', None) or ''} {words}"
@@ -167,7 +176,7 @@ class PartsOnRay(RayExecutor):
         if self._full and task.number not in self._alone and (nodes := self._nodes()):
             node = nodes[self._count % len(nodes)]["NodeID"]
             options = options | {"scheduling_strategy": self._on(node)}
-        sent = self._outbox.send(task.number, division.files)
+        sent = [self._outbox.sent[path] for path in division.files]
         self._inbox.expect(self._count, division)
         part = self._inbox.missing(division, task.part)
         own = replace(task, work=partial(division.make_part, part=part), division=None)
@@ -225,29 +234,33 @@ class _Outbox:
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401  (a module without types)
         self._ray = ray
-        self._files: dict[Path, SentFile] = {}
+        self.sent: dict[Path, SentFile] = {}
         self._needed: dict[int, set[Path]] = {}  # by the numbers of items
 
-    def send(self, number: int, files: Sequence[Path]) -> list[SentFile]:
-        """Return the files of an item. Raises OSError, and Ray's errors where there is no room."""
-        self._needed.setdefault(number, set()).update(files)
-        return [self._sent(path) for path in files]
+    def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
+        """Send the files of an item that are not there yet; ``tell`` how many bytes are, and how many will be.
 
-    def _sent(self, path: Path) -> SentFile:
-        if path not in self._files:
+        Raises OSError, Ray's errors where there is no room, and what ``tell`` raises.
+        """
+        self._needed.setdefault(number, set()).update(files)
+        new = [path for path in files if path not in self.sent]
+        done, total = 0, sum(path.stat().st_size for path in new)
+        for path in new:
+            refs = []
             with path.open("rb") as file:
-                pieces = iter(lambda: file.read(PIECE_BYTES), b"")
-                refs = [self._ray.put(piece) for piece in pieces]
+                while piece := file.read(PIECE_BYTES):
+                    refs.append(self._ray.put(piece))
+                    done += len(piece)
+                    tell(done, total)
                 stat = os.fstat(file.fileno())
-                self._files[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
-        return self._files[path]
+            self.sent[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
 
     def forget(self, number: int) -> None:
         """Drop the files that no other item needs."""
         gone = self._needed.pop(number, set())
         needed = set().union(*self._needed.values())
         for path in gone - needed:
-            self._files.pop(path, None)
+            self.sent.pop(path, None)
 
 
 class _Inbox:
