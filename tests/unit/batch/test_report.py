@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.batch.report.night import Failure, Night
-from vidtrans.batch.report.page import MOST_BARS, render, span
+from vidtrans.batch.report.page import MOST_BARS, clock, render, span
 from vidtrans.batch.report.schedule import Farm, finish_s
 from vidtrans.settings import Table
 
@@ -54,8 +54,16 @@ def test_a_process_stays_in_its_lane() -> None:
 
 
 def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> None:
-    odd: list[Table] = [{}, {"clip": "a.mp4"}, line(2, 1), line(0, float("nan")), line(0, 1) | {"frames": 3}]
+    odd: list[Table] = [
+        {},
+        {"clip": "a.mp4"},
+        line(2, 1),
+        line(0, float("nan")),
+        line(0, 1e300),
+        line(0, 1) | {"frames": 3},
+    ]
     failed = {"clip": "a.mp4", "part": "2/3", "failed": "no disk", "host": "n2", "ended": 5.0}
+    odd += [failed | {"ended": ended} for ended in (float("inf"), -1.0, 1e300, "late")]
     night = Night.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed], clips=["a.mp4"])
     assert [chunk.clip for chunk in night.chunks] == ["a.mp4"]
     assert night.failures == [Failure("a.mp4", "no disk", "2/3", "n2", 5.0)]
@@ -74,7 +82,13 @@ def test_the_page_escapes_what_it_shows_and_merges_many_bars() -> None:
     assert not [tag for tag in ("<b>", "<i>", "<u>", "<s>", "<title><") if tag in text]
     many = Night.of([line(t, t + 1, chunk=t) for t in range(MOST_BARS + 1)])
     assert render(many, "many").count("<rect") == 1
-    assert "What failed" in render(Night.of([], [Failure("a", "b")]), "only failures")
+
+
+def test_the_page_says_when_a_part_failed() -> None:
+    failed = [Failure("a.mp4", "in words"), Failure("b.mp4", "no disk", "2/3", "n2", 5.0)]
+    text = render(Night.of([], failed), "only failures")
+    assert "What failed" in text
+    assert text.count(f">{clock(5.0)}<") == 1
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(42, "42.0 s"), (720, "12 min"), (11100, "3 h 05 min")])

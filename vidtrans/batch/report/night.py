@@ -13,6 +13,7 @@ from vidtrans.settings import Table
 
 SLOWEST = 12  # chunks that are named
 ROUNDED_S = 2e-3  # by which times may overlap: they are rounded
+LATEST = 253_402_300_799.0  # seconds since the epoch: the end of the year 9999, up to which there are dates
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class ChunkLine:
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
         began, ended = float(line["began"]), float(line["ended"])
         seconds = {str(step): float(value) for step, value in line["seconds"].items()}
-        if not (
-            stop > first and math.isfinite(ended) and 0 <= began <= ended and all(map(math.isfinite, seconds.values()))
-        ):
+        if not (stop > first and 0 <= began <= ended <= LATEST and all(map(math.isfinite, seconds.values()))):
             raise ValueError(line)
         names = str(line["clip"]), int(line["chunk"])
         return cls(
@@ -135,7 +134,8 @@ class Night(_Rendered):
                     continue
                 if "failed" in line:
                     names = str(line["clip"]), str(line["failed"]), str(line["part"]), str(line["host"])
-                    failed.append(Failure(*names, float(line["ended"])))
+                    if 0 <= (ended := float(line["ended"])) <= LATEST:
+                        failed.append(Failure(*names, ended))
                 else:
                     chunks.append(ChunkLine.of(line))
             except (KeyError, TypeError, ValueError, AttributeError):  # not a line of this log
