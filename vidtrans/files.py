@@ -217,6 +217,21 @@ def _replaced(target: Path) -> Path:
     return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
 
 
+def look_anew(folder: Path) -> None:
+    """Have the names in a folder be asked of its server, where it is on NFS.
+
+    There a name that was absent stays absent for half a minute, whatever other hosts do (``acdirmin`` in nfs(5)), until
+    the folder is opened. One that was absent itself is found in the same way.
+    """
+    with suppress(OSError):
+        try:
+            os.scandir(folder).close()
+        except FileNotFoundError:
+            if folder.parent != folder:
+                look_anew(folder.parent)
+                os.scandir(folder).close()
+
+
 def move_into_place(made: Path, target: Path) -> None:
     """Give a finished file or folder its final name, in place of what has it."""
     finish_replacing(target)

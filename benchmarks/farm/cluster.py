@@ -20,6 +20,7 @@ from vidtrans.store.render_log import RenderLog
 
 FRAMES = 12  # of each clip that is rendered while things are killed
 BROKEN = (3, 11, 26)
+COST_CLIPS = 12
 THREADS = "1"
 
 
@@ -105,7 +106,7 @@ def kill_everything(work: Work, *, apart: bool = False) -> Iterator[Row]:
     ``apart``: the nodes do not see the folder of the command.
     """
     place, flags = work.fresh("killed"), ("--no-shared-disk",) if apart else ()
-    work.write_clips(place / "clips", FRAMES, BROKEN)
+    work.write_clips(place / "clips", work.num_clips, FRAMES, BROKEN)
     began = time.monotonic()
     alone = work.fresh("alone")
     shutil.copytree(place / "clips", alone / "clips")
@@ -154,7 +155,7 @@ def measure_cost(work: Work) -> Iterator[Row]:
     seconds: dict[str, float] = {}
     for name, count in (("one process", 0), ("two processes", 0), ("one worker", 1), ("two workers", 2)):
         place = work.fresh("cost")
-        work.write_clips(place / "clips", work.num_frames)
+        work.write_clips(place / "clips", COST_CLIPS, work.num_frames)
         if count:
             with cluster(count):
                 seconds[name] = _timed(_start(work, place))

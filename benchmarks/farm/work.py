@@ -64,10 +64,10 @@ class Work:
             frames = islice(container.decode(video=0), self.num_frames)
             return [f.reformat(height=128, width=f.width * 128 // f.height // 2 * 2) for f in frames]
 
-    def write_clips(self, folder: Path, frames: int, broken: Sequence[int] = ()) -> None:
-        """Write so many clips; those of the numbers in ``broken`` are none."""
+    def write_clips(self, folder: Path, count: int, frames: int, broken: Sequence[int] = ()) -> None:
+        """Write ``count`` clips; those of the numbers in ``broken`` are none."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(self.num_clips):
+        for number in range(count):
             path = folder / f"{number:03d}.mp4"
             if number in broken:
                 path.write_bytes(b"no video")

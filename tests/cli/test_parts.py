@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pretended_nfs
 import pytest
 from chain import refuse, said, said_json, vidtrans
 from clips import moving_frames, write_clip
@@ -105,6 +106,19 @@ def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.Captur
     assert Path("out.mp4").read_bytes() == whole()
     left = [p.name for p in Path().rglob("*") if ".partial" in p.name or ".replaced" in p.name]
     assert left == []
+
+
+def test_a_part_that_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = whole()
+    vidtrans(*RENDER, "--chunk", "1/2")
+    pretended_nfs.pretend(monkeypatch, "chunk-*")
+    assert "are not rendered" in said(capsys, 1, *RENDER, "--join")
+    elsewhere = subprocess.run([sys.executable, "-m", "vidtrans", *map(str, RENDER), "--chunk", "2/2"], check=False)
+    assert elsewhere.returncode == 0
+    assert said_json(capsys, *RENDER, "--join")["frames_encoded"] == 0
+    assert Path("out.mp4").read_bytes() == wanted
 
 
 CHANGES: dict[str, Any] = {

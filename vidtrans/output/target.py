@@ -16,6 +16,7 @@ from vidtrans.files import (
     digest_file,
     digest_of,
     link_target,
+    look_anew,
     name_length,
     name_limit,
     read_small_json,
@@ -40,7 +41,9 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 def _read(cache: Cache, output: Path) -> Table:
     """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
-    value: Table = read_small_json(_record_path(cache, output))
+    path = _record_path(cache, output)
+    look_anew(path.parent)  # another host may have written it
+    value: Table = read_small_json(path)
     if value.pop("sha256") != digest_of(value):
         raise ValueError("the record changed")
     return value
@@ -202,6 +205,7 @@ def up_to_date(
     ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
     kind, or is something else that exists and ``overwrite`` was not asked for.
     """
+    look_anew(output.parent)  # another host may have made it
     check_place(output, sources, folder=folder)
     if not output.exists() or (folder and not any(output.iterdir())):
         return None

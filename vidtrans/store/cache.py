@@ -23,6 +23,7 @@ from vidtrans.files import (
     digest_file,
     digest_of,
     folder_bytes,
+    look_anew,
     process_mark,
     read_small_json,
     remove,
@@ -171,6 +172,7 @@ class CacheEntry:
         try:
             with suppress(OSError):
                 (self.folder / ".lock").touch()
+            look_anew(self.folder)  # to see what another host wrote before it let go
             yield
         finally:
             lock.release()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -431,6 +432,25 @@ def test_remove_takes_links_files_folders_and_nothing_at_all(tmp_path: Path) -> 
         files.remove(path)
     assert names(tmp_path) == ["keep"]
     assert names(keep) == ["x"]
+
+
+def test_a_folder_is_asked_for_anew_by_opening_it_or_the_first_above_it_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    scandir = os.scandir
+
+    def opened(folder: Path) -> Any:
+        asked.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", opened)
+    files.look_anew(tmp_path)
+    assert asked == [tmp_path]
+    files.look_anew(tmp_path / "a" / "b")
+    assert asked[1:4] == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    (tmp_path / "file").touch()
+    files.look_anew(tmp_path / "file")  # no folder: nothing to be asked
 
 
 def test_every_error_is_one_line_of_what_why_and_remedy() -> None:
