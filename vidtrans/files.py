@@ -220,8 +220,8 @@ def _replaced(target: Path) -> Path:
 def look_anew(folder: Path) -> None:
     """Have the names in a folder be asked of its server, where it is on NFS.
 
-    There a name that was absent stays absent for half a minute, whatever other hosts do (``acdirmin`` in nfs(5)), until
-    the folder is opened. One that was absent itself is found in the same way.
+    There a name that was absent stays absent for half a minute to a whole one, whatever other hosts do (``acdirmin`` in
+    nfs(5)), until the folder is opened, unless the mount has ``nocto``. A folder that was absent is found as well.
     """
     with suppress(OSError):
         try:

@@ -9,7 +9,7 @@ ray: two nodes of Ray on this machine stand in for two machines. 40 clips, 3 of 
 node, then the command itself, which is run again: results are compared with a run in one process.
 apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
 nfs: two mounts of Debian's NFS server on this machine stand in for two hosts, which render parts into one cache and
-join them at once (takes root, nfs-kernel-server and a kernel with both).
+join them: one too early and again, then both at once (takes root, nfs-kernel-server and a kernel with both).
 cost: seconds of clips in one process, in two, and on one and two workers of a cluster that runs already, all of them
 single-threaded.
 driver: ten thousand clips that take no time, on a cluster of this machine: seconds and memory of the command.

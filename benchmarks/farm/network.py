@@ -42,6 +42,12 @@ class Host:
         return subprocess.Popen(command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True)
 
 
+def _exit(process: subprocess.Popen[str]) -> int:
+    """Wait for a command; return its exit status, whatever it is."""
+    process.communicate()
+    return process.returncode
+
+
 def finish(process: subprocess.Popen[str]) -> int:
     """Wait for a command; return its exit status, and show why where that is not 0."""
     _, errors = process.communicate()
@@ -144,12 +150,17 @@ def _result(hosts: Sequence[Host]) -> str:
 
 
 def _parts(work: Work, hosts: Sequence[Host]) -> Iterator[Row]:
-    """Join too early; render four parts on two hosts; join them on both at once."""
-    _begin_anew(hosts[0].folder)
+    """Join too early, and after another host has rendered; render four parts on two hosts, and join them on both."""
+    east, west = hosts
     render = (*_render(work), "-o", "out.mp4")
+    _begin_anew(east.folder)
     began = time.monotonic()
-    early = [finish(hosts[0].start(*render, "--chunk", "1/4")), hosts[1].start(*render, "--join").wait()]
-    yield Row("one part from one, and a join on the other", f"exits {early}", time.monotonic() - began)
+    exits = [finish(east.start(*render, "--chunk", "1/4")), _exit(west.start(*render, "--join"))]
+    # What one host renders the other one knows to be absent: it writes nothing itself, which would make it look again.
+    exits += [finish(east.start(*render, "--chunk", "2-4/4")), finish(west.start(*render, "--join"))]
+    words = f"exits {exits}, {_result(hosts)}"
+    yield Row("a part by one, a join by the other, the rest, a join", words, time.monotonic() - began)
+    _begin_anew(east.folder)
     began = time.monotonic()
     parts = [hosts[n % 2].start(*render, "--chunk", f"{n + 1}/4") for n in range(4)]
     exits = [finish(process) for process in parts]

@@ -108,17 +108,30 @@ def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.Captur
     assert left == []
 
 
-def test_a_part_that_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", ["chunk-*", "*"])
+def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
+    names: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def elsewhere(*options: str) -> None:
+        subprocess.run([sys.executable, "-m", "vidtrans", *map(str, RENDER), *options], check=True)
+
     wanted = whole()
     vidtrans(*RENDER, "--chunk", "1/2")
-    pretended_nfs.pretend(monkeypatch, "chunk-*")
+    pretended_nfs.pretend(monkeypatch, names)
     assert "are not rendered" in said(capsys, 1, *RENDER, "--join")
-    elsewhere = subprocess.run([sys.executable, "-m", "vidtrans", *map(str, RENDER), "--chunk", "2/2"], check=False)
-    assert elsewhere.returncode == 0
+    elsewhere("--chunk", "2/2")
     assert said_json(capsys, *RENDER, "--join")["frames_encoded"] == 0
     assert Path("out.mp4").read_bytes() == wanted
+
+
+def test_a_result_of_another_host_is_up_to_date_on_a_file_server_that_said_it_is_absent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vidtrans(*RENDER, "--chunk", "1/2")
+    pretended_nfs.pretend(monkeypatch, "*")
+    assert "are not rendered" in said(capsys, 1, *RENDER, "--join")
+    subprocess.run([sys.executable, "-m", "vidtrans", *map(str, RENDER)], check=True)
+    assert said_json(capsys, *RENDER, "--join")["cached"]
 
 
 CHANGES: dict[str, Any] = {

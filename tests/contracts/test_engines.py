@@ -76,7 +76,8 @@ def test_a_picture_is_the_same_every_time_and_whatever_is_beside_it(engine: Any)
 
 
 def test_large_pictures_go_through_a_cpu_one_at_a_time_and_the_limit_is_in_keys(engine: Any) -> None:
-    assert [engine.batch_for(*size) for size in (SIZES[0], (300, 300), (512, 512), (2160, 3840))] == [3, 2, 1, 1]
+    # 300x300 is not taken by two: of a batch of three it would be filled up with a fourth.
+    assert [engine.batch_for(*size) for size in (SIZES[0], (300, 300), (512, 512), (2160, 3840))] == [3, 1, 1, 1]
     assert engine.identity["pixels"] == str(MAX_PIXELS["cpu"])
 
 

@@ -316,16 +316,22 @@ def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_pa
     assert list(outbox.sent) == [model]
     outbox.forget(1)
     assert not outbox.sent
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ray_apart._CannotSendError, match="none"):
         outbox.send(2, [tmp_path / "none"], tell)
+
+    def fail(done: int, total: int) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):  # nobody reads what is told: that is no fault of the file
+        outbox.send(3, [clip], fail)
 
 
 def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_apart, "PIECE_BYTES", 1 << 20)
+    monkeypatch.setattr(ray_apart, "PIECE_BYTES", 1_000_000)
     clip = tmp_path / "clip"
-    clip.write_bytes(bytes(3 << 20))
+    clip.write_bytes(bytes(2_500_000))
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
     executor = ray_apart.PartsOnRay(context, None, "")
     seen: list[Event] = []

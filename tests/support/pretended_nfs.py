@@ -19,29 +19,58 @@ import pytest
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
-    """Let files whose names match a pattern lie on such a server; this process only reads them."""
-    absent: set[Path] = set()
-    scandir = os.scandir
+    """Let files whose names match a pattern lie on such a server. What this process makes or renames it sees."""
+    client = _Client(names)
+    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
+        monkeypatch.setattr(module, name, client.looking_up(getattr(module, name)))
+    for name, number in (("replace", 1), ("mkdir", 0)):
+        monkeypatch.setattr(os, name, client.making(getattr(os, name), number))
+    monkeypatch.setattr(os, "scandir", client.opening(os.scandir))
 
-    def looked_up(function: Callable[..., Any]) -> Callable[..., Any]:
+
+class _Client:
+    """Wraps functions of the system, and remembers what was absent."""
+
+    def __init__(self, names: str) -> None:
+        self._names, self._absent = names, set[Path]()
+
+    def looking_up(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any, *arguments: Any, **options: Any) -> Any:
-            place = Path() if isinstance(path, int) else Path(os.fsdecode(path)).absolute()
-            if place in absent:
+            place = _place(path)
+            if _creates(arguments[0] if arguments else options.get("mode", 0)):
+                self._absent.discard(place)
+            if place in self._absent:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             try:
                 return function(path, *arguments, **options)
             except FileNotFoundError:
-                if fnmatch(place.name, names):
-                    absent.add(place)
+                if fnmatch(place.name, self._names):
+                    self._absent.add(place)
                 raise
 
         return call
 
-    def opened(folder: Any = ".") -> Any:
-        if not isinstance(folder, int):
-            absent.difference_update([place for place in absent if place.parent == Path(folder).absolute()])
-        return scandir(folder)
+    def making(self, function: Callable[..., Any], number: int) -> Callable[..., Any]:
+        """``number``: that of the argument whose name is there then."""
 
-    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
-        monkeypatch.setattr(module, name, looked_up(getattr(module, name)))
-    monkeypatch.setattr(os, "scandir", opened)
+        def call(*arguments: Any, **options: Any) -> None:
+            function(*arguments, **options)
+            self._absent.discard(_place(arguments[number]))
+
+        return call
+
+    def opening(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(folder: Any = ".") -> Any:
+            opened = function(folder)
+            self._absent = {place for place in self._absent if place.parent != _place(folder)}
+            return opened
+
+        return call
+
+
+def _place(path: Any) -> Path:
+    return Path() if isinstance(path, int) else Path(os.fsdecode(path)).absolute()
+
+
+def _creates(mode: Any) -> bool:
+    return bool(mode & os.O_CREAT if isinstance(mode, int) else set(mode) & set("wxa"))

@@ -36,8 +36,8 @@ from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-# That go through the network at once, by the kind of device; in keys. More than a CPU's are no quicker there, as a
-# U-Net's layers do not stay in its cache, and take a third more memory at 1080p. A GPU's are two pictures of 1080p.
+# That go through the network at once, by the kind of device; in keys. More are no quicker on a CPU, as a U-Net's layers
+# do not stay in its cache, and take half as much memory again at 1080p. A GPU's are two pictures of 1080p.
 MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
@@ -132,7 +132,7 @@ class TorchEngine:
             # How a sum is split between threads decides its rounding.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
-        if self._max_pixels is not None:
+        if self._max_pixels is not None and self.batch > 1:
             self.identity["pixels"] = str(self._max_pixels)
         if self._needs_gradients or self._runs_itself:
             own: Any = inner_generator(generator)
@@ -211,11 +211,12 @@ class TorchEngine:
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return how many pictures of a size go through the network at once."""
+        """Return how many pictures of a size go through the network at once: ``batch``, or a part of it."""
         if self._max_pixels is None:
             return self.batch
         pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
-        return min(self.batch, max(1, self._max_pixels // pixels))
+        most = min(self.batch, max(1, self._max_pixels // pixels))
+        return next(count for count in range(most, 0, -1) if self.batch % count == 0)
 
     def _run(self, inputs: Tensor, deep: bool) -> Tensor:
         try:

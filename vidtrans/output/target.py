@@ -39,6 +39,11 @@ def _record_path(cache: Cache, output: Path) -> Path:
     return cache.root / "outputs" / f"{name}.json"
 
 
+def _look_anew(output: Path) -> None:
+    """Have it be asked whether an output is there: another host may have made it."""
+    look_anew(link_target(output).parent)
+
+
 def _read(cache: Cache, output: Path) -> Table:
     """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
     path = _record_path(cache, output)
@@ -61,6 +66,7 @@ def recorded(cache: Cache, output: Path) -> Table | None:
     """Return the record of an output, if its content is still what was written."""
     if special_file_kind(output):
         return None
+    _look_anew(output)
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, output)
         if _digest(output, cache.digest) == value["digest"]:
@@ -190,6 +196,7 @@ def _check_replaceable(cache: Cache, output: Path) -> None:
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
     """Raise UsageError where the output is something that is not on record, before work is spent on it."""
     check_parents(output)
+    _look_anew(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     _check_replaceable(cache, output)
@@ -205,7 +212,7 @@ def up_to_date(
     ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
     kind, or is something else that exists and ``overwrite`` was not asked for.
     """
-    look_anew(output.parent)  # another host may have made it
+    _look_anew(output)
     check_place(output, sources, folder=folder)
     if not output.exists() or (folder and not any(output.iterdir())):
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from vidtrans.errors import UsageError
+from vidtrans.files import look_anew
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.agreement import check_processor
 from vidtrans.rendering.cache_entries import RenderEntries
@@ -57,6 +58,7 @@ class DividedRender:
     def missing(self, *, verify: bool) -> list[Chunk]:
         """Return the chunks that are not rendered. ``verify``: nor undamaged, for which all of them are read."""
         store = self._entries.store
+        look_anew(store.entry.folder)  # other hosts may have rendered them
         is_there = store.is_done if verify else store.is_written
         return [chunk for chunk in self._entries.written if not is_there(chunk.number)]
 

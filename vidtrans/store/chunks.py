@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.files import digest_file, look_anew, read_small_json, remove, write_atomically, write_json
+from vidtrans.files import digest_file, read_small_json, remove, write_atomically, write_json
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
@@ -36,18 +36,10 @@ class ChunkStore:
 
     def is_written(self, number: int) -> bool:
         """Return whether the chunk is there; whether it is undamaged, ``is_done`` says."""
-        return self._is_there(self._digest_path(number))
-
-    def _is_there(self, path: Path) -> bool:
-        if not path.is_file():
-            look_anew(self.entry.folder)  # another host may have made it
-        return path.is_file()
+        return self._digest_path(number).is_file()
 
     def _verify(self, number: int) -> bool:
-        if not self.is_written(number):
-            return False
         try:
-            self._is_there(self.path(number))
             wanted = read_small_json(self._digest_path(number))["sha256"]
             if digest_file(self.path(number)) == wanted:
                 return True

@@ -52,7 +52,7 @@ class RenderLog:
                 if path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
                     continue
                 for text in path.read_text("utf-8", "replace").splitlines():
-                    with suppress(ValueError, KeyError, TypeError):  # cut short by a kill
+                    with suppress(ValueError, KeyError, TypeError, OverflowError):  # cut short by a kill
                         line = json.loads(text)
                         if float(line["ended"]) >= since:
                             yield line

@@ -54,19 +54,20 @@ def test_a_process_stays_in_its_lane() -> None:
 
 
 def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> None:
-    odd: list[Table] = [
-        {},
-        {"clip": "a.mp4"},
-        line(2, 1),
-        line(0, float("nan")),
-        line(0, 1e300),
-        line(0, 1) | {"frames": 3},
-    ]
+    inf, huge = float("inf"), 10**400
+    odd: list[Table] = [{}, {"clip": "a.mp4"}, line(2, 1), line(0, 1) | {"frames": 3}]
+    odd += [line(0, ended) for ended in (float("nan"), inf, 1e300)]
+    odd += [line(0, 1) | {key: value} for key in ("chunk", "process", "bytes") for value in (inf, huge, -1)]
+    odd += [line(0, 1) | {"frames": frames} for frames in ([0, inf], [0, huge], [-1, 2])]
+    odd += [line(0, 1) | {"seconds": {"read": seconds}} for seconds in (inf, huge, 1e308, -1)]
     failed = {"clip": "a.mp4", "part": "2/3", "failed": "no disk", "host": "n2", "ended": 5.0}
-    odd += [failed | {"ended": ended} for ended in (float("inf"), -1.0, 1e300, "late")]
-    night = Night.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed], clips=["a.mp4"])
+    odd += [line(0, 1) | {"ended": huge}, *(failed | {"ended": ended} for ended in (huge, "late"))]
+    undated = [failed | {"ended": ended} for ended in (inf, -1.0, 1e300)]
+    night = Night.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed, *undated], clips=["a.mp4"])
     assert [chunk.clip for chunk in night.chunks] == ["a.mp4"]
-    assert night.failures == [Failure("a.mp4", "no disk", "2/3", "n2", 5.0)]
+    names = "a.mp4", "no disk", "2/3", "n2"
+    assert night.failures == [*[Failure(*names)] * 3, Failure(*names, 5.0)]
+    assert "no disk" in render(night, "odd")
 
 
 def test_another_machine_halves_what_can_be_halved() -> None:

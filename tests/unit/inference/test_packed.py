@@ -107,6 +107,20 @@ def test_what_the_layers_cannot_do_stays_as_it_is() -> None:
     assert [type(m) for m in network] == [nn.Conv2d, nn.ReLU, PackedConvolution, nn.Identity, nn.Identity]
 
 
+def test_no_picture_is_painted_twice_to_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TorchEngine(generator_of("unet-small"), CPU)
+    painted: list[int] = []
+    run = engine._forward
+
+    def counted(inputs: torch.Tensor, deep: bool) -> torch.Tensor:
+        painted.append(len(inputs))
+        return run(inputs, deep)
+
+    monkeypatch.setattr(engine, "_forward", counted)
+    engine(np.zeros((engine.batch, 240, 320, 3), np.uint8))  # three would be few enough
+    assert painted == [2, 2]
+
+
 def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
     generator = generator_of("unet-small")
     engine = TorchEngine(generator, CPU)

@@ -24,7 +24,9 @@ def cache(tmp_path: Path) -> Cache:
 def test_lines_of_all_processes_are_read_and_damaged_ones_are_not(cache: Cache) -> None:
     cache.log.add({"clip": "a", "ended": 10.0})
     cache.log.add({"clip": "b", "ended": 20.0})
-    cache.log.append("0123abcd-7.jsonl", '{"clip": "c", "ended": 30.0}\n{"no": 1}\n[]\n"x"\n{"clip": "cut", "end')
+    huge = f'{{"clip": "d", "ended": 1{"0" * 400}}}\n'
+    odd = f'{{"no": 1}}\n[]\n"x"\n{huge}{{"clip": "cut", "end'
+    cache.log.append("0123abcd-7.jsonl", '{"clip": "c", "ended": 30.0}\n' + odd)
     assert sorted(line["clip"] for line in cache.log.lines()) == ["a", "b", "c"]
     assert sorted(line["clip"] for line in cache.log.lines(15.0)) == ["b", "c"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import ChunkStore
 
 MESSAGES = 64  # of the process of this machine, which are read before the cluster's
+MEGABYTE = 1_000_000
 CLEAN_S = 10.0  # in which all machines have to remove what they were sent
 
 
@@ -154,7 +155,7 @@ class PartsOnRay(RayExecutor):
         assert division is not None
 
         def tell(done: int, total: int) -> None:
-            report(Progress("sending files", done >> 20, total >> 20, "MB"))
+            report(Progress("sending files", -(-done // MEGABYTE), -(-total // MEGABYTE), "MB"))
             self._stop.check()
 
         if self._inbox.missing(division, task.part) is None:
@@ -165,10 +166,9 @@ class PartsOnRay(RayExecutor):
             super().submit(task, report)
         except Interrupted:
             self._done.append((task, TaskResult("stopped")))
-        except (OSError, self._ray.exceptions.RayError) as error:  # a file is gone, or there is no room for it
-            words = getattr(error, "strerror", None) or first_line(error)
-            what = f"it cannot be sent to the cluster: {getattr(error, 'filename', None) or ''} {words}"
-            self._done.append((task, TaskResult("failed", error=" ".join(what.split()), exit_status=1)))
+        except (_CannotSendError, self._ray.exceptions.RayError) as error:
+            what = f"it cannot be sent to the cluster: {first_line(error)}"
+            self._done.append((task, TaskResult("failed", error=what, exit_status=1)))
 
     def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
         division = task.division
@@ -229,6 +229,10 @@ class PartsOnRay(RayExecutor):
         super()._leave()
 
 
+class _CannotSendError(Exception):
+    """A file is gone, or there is no room for it."""
+
+
 class _Outbox:
     """Files in the object store, each once, for as long as an item needs it."""
 
@@ -240,20 +244,35 @@ class _Outbox:
     def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
         """Send the files of an item that are not there yet; ``tell`` how many bytes are, and how many will be.
 
-        Raises OSError, Ray's errors where there is no room, and what ``tell`` raises.
+        Raises _CannotSendError, and what ``tell`` raises.
         """
         self._needed.setdefault(number, set()).update(files)
         new = [path for path in files if path not in self.sent]
-        done, total = 0, sum(path.stat().st_size for path in new)
+        with self._naming_errors():
+            done, total = 0, sum(path.stat().st_size for path in new)
         for path in new:
             refs = []
-            with path.open("rb") as file:
-                while piece := file.read(PIECE_BYTES):
-                    refs.append(self._ray.put(piece))
+            with self._naming_errors():
+                file = path.open("rb")
+            with file:
+                while True:
+                    with self._naming_errors():
+                        if not (piece := file.read(PIECE_BYTES)):
+                            break
+                        refs.append(self._ray.put(piece))
                     done += len(piece)
                     tell(done, total)
                 stat = os.fstat(file.fileno())
             self.sent[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """Raise _CannotSendError in place of errors of files and of Ray, but of no others: ``tell`` has its own."""
+        try:
+            yield
+        except (OSError, self._ray.exceptions.RayError) as error:
+            words = getattr(error, "strerror", None) or first_line(error)
+            raise _CannotSendError(f"{getattr(error, 'filename', None) or ''} {words}".strip()) from error
 
     def forget(self, number: int) -> None:
         """Drop the files that no other item needs."""

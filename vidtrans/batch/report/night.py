@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from vidtrans.settings import Table
 
 SLOWEST = 12  # chunks that are named
 ROUNDED_S = 2e-3  # by which times may overlap: they are rounded
-LATEST = 253_402_300_799.0  # seconds since the epoch: the end of the year 9999, up to which there are dates
+LATEST = 32_500_000_000.0  # seconds since the epoch, in the year 2999: up to then every system has dates
+MOST = 1 << 53  # that a line may count
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,28 @@ class ChunkLine:
 
     @classmethod
     def of(cls, line: Table) -> ChunkLine:
-        """Raises KeyError, TypeError, ValueError where the line is none."""
-        first, stop = map(int, line["frames"])
+        """Raises KeyError, TypeError, ValueError, OverflowError where the line is none."""
+        frames = map(int, line["frames"])
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
         began, ended = float(line["began"]), float(line["ended"])
         seconds = {str(step): float(value) for step, value in line["seconds"].items()}
-        if not (stop > first and 0 <= began <= ended <= LATEST and all(map(math.isfinite, seconds.values()))):
+        counts = first, stop, number, process, size = (*frames, *(int(line[k]) for k in ("chunk", "process", "bytes")))
+        if not (stop > first and 0 <= began <= ended <= LATEST and all(0 <= count <= MOST for count in counts)):
             raise ValueError(line)
-        names = str(line["clip"]), int(line["chunk"])
+        if not all(0 <= value <= LATEST for value in seconds.values()):
+            raise ValueError(line)
+        names = str(line["clip"]), number
         return cls(
             *names,
             first,
             stop,
             str(line["host"]),
-            int(line["process"]),
+            process,
             device,
             began,
             ended,
             seconds,
-            int(line["bytes"]),
+            size,
         )
 
     @property
@@ -134,12 +137,13 @@ class Night(_Rendered):
                     continue
                 if "failed" in line:
                     names = str(line["clip"]), str(line["failed"]), str(line["part"]), str(line["host"])
-                    if 0 <= (ended := float(line["ended"])) <= LATEST:
-                        failed.append(Failure(*names, ended))
+                    ended = float(line["ended"])
+                    failed.append(Failure(*names, ended if 0 <= ended <= LATEST else None))
                 else:
                     chunks.append(ChunkLine.of(line))
-            except (KeyError, TypeError, ValueError, AttributeError):  # not a line of this log
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # not a line of this log
                 continue
+        failed.sort(key=lambda failure: failure.at or 0.0)
         chunks.sort(key=lambda chunk: (chunk.began, chunk.host, chunk.clip, chunk.chunk))
         return cls(chunks, failed, tuple(clips) or tuple(dict.fromkeys(chunk.clip for chunk in chunks)))
 
