@@ -25,6 +25,7 @@ from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.images.picture import write_picture
 
+pytestmark = pytest.mark.usefixtures("one_thread")  # as the pages were done
 COUNT = 16
 Do = Callable[[str], list[dict[str, Any]]]
 
