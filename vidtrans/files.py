@@ -223,7 +223,7 @@ def look_anew(folder: Path) -> None:
     There a name that was absent stays absent for half a minute to a whole one, whatever other hosts do (``acdirmin`` in
     nfs(5)), until the folder is opened, unless the mount has ``nocto``. A folder that was absent is found as well.
     """
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # there may be no such folder, nor any of such a name
         try:
             os.scandir(folder).close()
         except FileNotFoundError:

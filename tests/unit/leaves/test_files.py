@@ -450,7 +450,8 @@ def test_a_folder_is_asked_for_anew_by_opening_it_or_the_first_above_it_that_is_
     files.look_anew(tmp_path / "a" / "b")
     assert asked[1:4] == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
     (tmp_path / "file").touch()
-    files.look_anew(tmp_path / "file")  # no folder: nothing to be asked
+    for name in ("file", "n\0", "x" * 300):  # no folder: nothing to be asked
+        files.look_anew(tmp_path / name)
 
 
 def test_every_error_is_one_line_of_what_why_and_remedy() -> None:
