@@ -209,7 +209,11 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except OSError as error:
         return not isinstance(error, ProcessLookupError)  # otherwise it is another user's
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # no Linux
+        return True
+    return state != "Z"  # it has ended, and nobody has asked how: in a container without an init nobody does
 
 
 def _replaced(target: Path) -> Path:

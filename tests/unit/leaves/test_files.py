@@ -128,6 +128,19 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
     assert f".out.{files.HOST}-{living.pid}.partial.mp4" not in names(tmp_path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
+def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert ended.stdout is not None
+    ended.stdout.read()  # until it ends
+    partials(tmp_path / "out.mp4", ended.pid)
+    deadline = time.monotonic() + 10
+    while names(tmp_path) and time.monotonic() < deadline:
+        files.remove_stale_partials(tmp_path / "out.mp4")
+    assert names(tmp_path) == []
+    assert ended.wait() == 0
+
+
 def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(pid: int, number: int) -> None:
         assert number == 0
