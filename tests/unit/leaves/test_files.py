@@ -132,7 +132,8 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
 def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert ended.stdout is not None
-    ended.stdout.read()  # until it ends
+    with ended.stdout as told:
+        told.read()  # until it ends
     partials(tmp_path / "out.mp4", ended.pid)
     deadline = time.monotonic() + 10
     while names(tmp_path) and time.monotonic() < deadline:
