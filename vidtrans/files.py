@@ -222,10 +222,10 @@ def _replaced(target: Path) -> Path:
 
 
 def look_anew(folder: Path) -> None:
-    """Have the names in a folder be asked of its server, where it is on NFS.
+    """Make a client of NFS ask its server again which names a folder has. The folder need not be there.
 
-    There a name that was absent stays absent for half a minute to a whole one, whatever other hosts do (``acdirmin`` in
-    nfs(5)), until the folder is opened, unless the mount has ``nocto``. A folder that was absent is found as well.
+    For half a minute to a whole one a client believes that a name which was absent still is, whatever other hosts do
+    (``acdirmin`` in nfs(5)). When the folder is opened it asks again, but for mounts with ``nocto``.
     """
     with suppress(OSError, ValueError):  # there may be no such folder, nor any of such a name
         try:

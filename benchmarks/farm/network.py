@@ -42,16 +42,10 @@ class Host:
         return subprocess.Popen(command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True)
 
 
-def _exit(process: subprocess.Popen[str]) -> int:
-    """Wait for a command; return its exit status, whatever it is."""
-    process.communicate()
-    return process.returncode
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    """Wait for a command; return its exit status, and show why where that is not 0."""
+def finish(process: subprocess.Popen[str], expected: int = 0) -> int:
+    """Wait for a command; return its exit status, and show why where that is not the expected one."""
     _, errors = process.communicate()
-    if process.returncode:
+    if process.returncode != expected:
         print(errors[-2000:], file=sys.stderr)
     return process.returncode
 
@@ -155,7 +149,7 @@ def _parts(work: Work, hosts: Sequence[Host]) -> Iterator[Row]:
     render = (*_render(work), "-o", "out.mp4")
     _begin_anew(east.folder)
     began = time.monotonic()
-    exits = [finish(east.start(*render, "--chunk", "1/4")), _exit(west.start(*render, "--join"))]
+    exits = [finish(east.start(*render, "--chunk", "1/4")), finish(west.start(*render, "--join"), expected=1)]
     # What one host renders the other one knows to be absent: it writes nothing itself, which would make it look again.
     exits += [finish(east.start(*render, "--chunk", "2-4/4")), finish(west.start(*render, "--join"))]
     words = f"exits {exits}, {_result(hosts)}"

@@ -36,8 +36,9 @@ from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-# That go through the network at once, by the kind of device; in keys. More are no quicker on a CPU, as a U-Net's layers
-# do not stay in its cache, and take half as much memory again at 1080p. A GPU's are two pictures of 1080p.
+# Pixels that go through the network at once, by the kind of device; the number is in keys. On a CPU more are no
+# quicker, as a U-Net's layers do not stay in its cache, and a render of 1080p takes half as much memory again. On a GPU
+# these are two pictures of 1080p.
 MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 

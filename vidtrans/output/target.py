@@ -40,7 +40,7 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 
 def _look_anew(output: Path) -> None:
-    """Have it be asked whether an output is there: another host may have made it."""
+    """Make a file server say again whether an output is there: another host may have made it."""
     look_anew(link_target(output).parent)
 
 

@@ -35,18 +35,22 @@ class ChunkLine:
     @classmethod
     def of(cls, line: Table) -> ChunkLine:
         """Raises KeyError, TypeError, ValueError, OverflowError where the line is none."""
-        frames = map(int, line["frames"])
+        first, stop = map(int, line["frames"])
+        number, process, size = (int(line[key]) for key in ("chunk", "process", "bytes"))
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
         began, ended = float(line["began"]), float(line["ended"])
         seconds = {str(step): float(value) for step, value in line["seconds"].items()}
-        counts = first, stop, number, process, size = (*frames, *(int(line[k]) for k in ("chunk", "process", "bytes")))
-        if not (stop > first and 0 <= began <= ended <= LATEST and all(0 <= count <= MOST for count in counts)):
+        is_possible = (
+            0 <= first < stop
+            and 0 <= began <= ended <= LATEST
+            and all(0 <= count <= MOST for count in (stop, number, process, size))
+            and all(0 <= value <= LATEST for value in seconds.values())
+        )
+        if not is_possible:
             raise ValueError(line)
-        if not all(0 <= value <= LATEST for value in seconds.values()):
-            raise ValueError(line)
-        names = str(line["clip"]), number
         return cls(
-            *names,
+            str(line["clip"]),
+            number,
             first,
             stop,
             str(line["host"]),
