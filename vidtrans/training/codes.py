@@ -23,6 +23,7 @@ from vidtrans.video.images.picture import read_picture
 MAX_PICTURES = 256  # whose codes are looked at
 DIGITS = 6
 LOOKS, INPUTS = 10, 4  # of a score of diversity
+LEAST_DIFFERENCE = 1e-5  # of outputs, per difference of their codes
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
@@ -69,6 +70,16 @@ def latent_error(encoder: PictureEncoder, painted: Tensor, codes: Tensor) -> Ten
     """
     with frozen(encoder):
         return (encoder(painted) - codes).abs().mean()
+
+
+def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: Tensor) -> Tensor:
+    """Return the inverse of how much outputs differ per difference of their codes (Mao et al., CVPR 2019), a scalar.
+
+    Both codes (N, size) have to be random: for the code of a target, an encoder would learn one that is far from all
+    random ones, and outputs of random codes would stay alike.
+    """
+    difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
+    return 1 / (difference.mean() + LEAST_DIFFERENCE)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.pairing.base import make_pairing
-from vidtrans.training.codes import code_table, diversity, frozen, mean_distance
+from vidtrans.training.codes import code_table, diversity, frozen, mean_distance, mode_seeking_loss
 from vidtrans.training.methods.bicyclegan import BicycleGAN
+from vidtrans.training.methods.parts import Part
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -97,18 +98,43 @@ def test_before_d_takes_part_it_is_not_asked() -> None:
     assert all(late[name] > 0 for name in judged)
 
 
-def test_mode_seeking_pulls_looks_apart() -> None:
-    apart = []
-    for weight in (0.0, 3.0):
+def test_the_mode_seeking_loss_is_the_difference_of_codes_over_that_of_pictures() -> None:
+    codes = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.5, 0.5], [-1.0, 1.0]])
+    one, other = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.2, requires_grad=True)
+    loss = mode_seeking_loss(one, other, *codes)
+    assert loss.item() == pytest.approx(1 / ((0.2 / 0.5 + 0.2 / 1) / 2), rel=1e-3)
+    loss.backward()
+    assert other.grad is not None
+    assert (other.grad < 0).all()  # a step makes them differ more
+    assert torch.isfinite(mode_seeking_loss(one, one, *codes))
+
+
+def test_mode_seeking_tells_the_encoder_nothing() -> None:
+    """Else it learns codes of targets that are far from all random ones, whose pictures stay alike."""
+    found = []
+    for name in ("mode_seeking", "l1"):
+        method = made(NormlessSetup, lambda_mode_seeking=1.0)
+        part = Part(*batch(0), 1.0, 1)
+        method._losses(part, method._looks(part), judged=False)[name].backward()
+        networks = method.encoder, method.generator.painter
+        found.append([sum(float(p.grad.abs().sum()) for p in n.parameters() if p.grad is not None) for n in networks])
+    assert found[0][0] == 0 < found[0][1]
+    assert found[1][0] > 0  # a loss on the picture that is like the target does
+
+
+def test_mode_seeking_makes_pictures_of_random_codes_differ() -> None:
+    """By 3.2 to 6.7 times the spread without it: 5 seeds × SSE4.1, AVX2, AVX-512, with bf16 × 1 and 4 threads."""
+    spread = []
+    for weight in (0.0, 0.5):
         method = made(lambda_mode_seeking=weight, code_size=3, lambda_gan=0.0)
         for step in range(30):
             method.step(*batch(step % 10), lr=3e-3, seed=step)
-        x = batch(3)[0][:1].repeat(6, 1, 1, 1)
-        codes = torch.randn((6, 3), generator=torch.Generator().manual_seed(0))
+        x = batch(3)[0].repeat(8, 1, 1, 1)
+        codes = torch.randn((32, 3), generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
-            looks = method.generator(torch.cat([x, code_planes(codes, SIDE, SIDE)], 1))
-        apart.append(float(looks.std(0).mean()))
-    assert apart[1] > 1.2 * apart[0]
+            pictures = method.generator(torch.cat([x, code_planes(codes, SIDE, SIDE)], 1))
+        spread.append(float(pictures.reshape(8, 4, 3, SIDE, SIDE).std(0).mean()))
+    assert spread[1] > 2 * spread[0]
 
 
 def pairs_of(folder: Path, looks: list[tuple[float, float, float]]) -> list[Pair]:

@@ -2,8 +2,8 @@
 
 Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A code says which look. Found in the target it
 leads to the target (cVAE-GAN); drawn at random it has to be found again in what is painted (cLR-GAN). One discriminator
-judges both, as their code does with ``use_same_D``. As an option looks are kept apart: Mao et al., "Mode Seeking
-Generative Adversarial Networks", CVPR 2019.
+judges both, as their code does with ``use_same_D``. As an option outputs of two random codes are made to differ: Mao et
+al., "Mode Seeking Generative Adversarial Networks", CVPR 2019.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
-from vidtrans.training.codes import diversity, latent_error
+from vidtrans.training.codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.parts import Part, Picture
@@ -30,22 +30,23 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
 OWN_COLUMNS = ("drawn_gan", "latent", "kl", "mode_seeking")
-LEAST_RATIO = 1e-5  # of pictures' difference over codes'
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Two pictures of each input: ``like`` its target, by the code found in that, and by one that was ``drawn``."""
+    """Pictures of each input: ``like`` its target, by the code found in that, and one for each random code.
+
+    There are two random codes with the mode-seeking loss, and else one. The second serves that loss alone.
+    """
 
     found: CodeDistribution
     like: Tensor
-    drawn: Tensor
-    like_code: Tensor
-    drawn_code: Tensor
+    drawn: list[Tensor]
+    codes: list[Tensor]
 
     def detach(self) -> Looks:
         """Return the same pictures, detached."""
-        return Looks(self.found, self.like.detach(), self.drawn.detach(), self.like_code, self.drawn_code)
+        return Looks(self.found, self.like.detach(), [picture.detach() for picture in self.drawn], self.codes)
 
 
 class BicycleGAN(Pix2Pix):
@@ -102,36 +103,35 @@ class BicycleGAN(Pix2Pix):
         return torch.stack([totals[name] for name in self.columns]), torch.cat(painted)
 
     def _looks(self, part: Part) -> Looks:
-        """Paint each input by the code of its target and by a drawn one, in one pass."""
+        """Paint each input by the code of its target and by random ones, in one pass."""
         random = torch.Generator().manual_seed(part.seed or 0)
         torch.manual_seed(part.seed or 0)  # dropout
-        noise, drawn = (
-            torch.randn((len(part.x), self.encoder.size), generator=random).to(part.x.device) for _ in range(2)
+        count = 3 if self.own_weights["mode_seeking"] else 2
+        noise, *drawn = (
+            torch.randn((len(part.x), self.encoder.size), generator=random).to(part.x.device) for _ in range(count)
         )
         with autocast(self.device, self.precision):
             found = self.encoder.distribution(part.y)
-            like = found.draw(noise)
-            planes = code_planes(torch.cat([like, drawn]), *part.x.shape[2:])
-            both = self._generate(torch.cat([part.x.repeat(2, 1, 1, 1), planes], 1)).float()
-        return Looks(found, both[: len(part.x)], both[len(part.x) :], like, drawn)
+            planes = code_planes(torch.cat([found.draw(noise), *drawn]), *part.x.shape[2:])
+            painted = self._generate(torch.cat([part.x.repeat(count, 1, 1, 1), planes], 1)).float()
+        like, *pictures = painted.chunk(count)
+        return Looks(found, like, pictures, drawn)
 
     def _judged(self, part: Part, looks: Looks) -> tuple[Tensor, Tensor, float]:
-        """Return what D is to tell apart: both pictures of an input, and its target."""
-        fake = [self._with_input(part.x, picture) for picture in (looks.like, looks.drawn)]
+        """Return what D is to distinguish: the pictures by the target's code and by a random one, and the target."""
+        fake = [self._with_input(part.x, picture) for picture in (looks.like, looks.drawn[0])]
         return torch.cat(fake), self._with_input(part.x, part.y), part.share
 
     def _losses(self, part: Part, looks: Looks, judged: bool) -> dict[str, Tensor]:
         """Return the losses of generator and encoder, unweighted."""
         losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
         if judged:
-            losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn))
+            losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn[0]))
         with autocast(self.device, self.precision):
-            losses["latent"] = latent_error(self.encoder, looks.drawn, looks.drawn_code)
+            losses["latent"] = latent_error(self.encoder, looks.drawn[0], looks.codes[0])
         losses["kl"] = looks.found.divergence()
         if self.own_weights["mode_seeking"]:
-            apart = (looks.like - looks.drawn).abs().mean((1, 2, 3))
-            codes_apart = (looks.like_code - looks.drawn_code).detach().abs().mean(1)
-            losses["mode_seeking"] = 1 / ((apart / codes_apart).mean() + LEAST_RATIO)
+            losses["mode_seeking"] = mode_seeking_loss(*looks.drawn, *looks.codes)
         return losses
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
