@@ -18,11 +18,11 @@ from vidtrans.networks.matmul_convolution import MOST_POSITIONS, MatmulConv, Mat
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def learn(layer: nn.Module, x: Tensor) -> list[Tensor]:
+def learn(layer: nn.Module, x: Tensor, *, bf16: bool) -> list[Tensor]:
     """What comes out, and the gradients of input, weights and bias."""
     layer = copy.deepcopy(layer).train()
     x = x.clone().requires_grad_(True)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         made = layer(x)
     made.float().square().sum().backward()
     return [made.detach().float(), *(t.grad for t in (x, *layer.parameters()) if t.grad is not None)]
@@ -44,19 +44,22 @@ def _always() -> Iterator[None]:
     height=st.integers(1, 5),
     width=st.integers(1, 5),
     bias=st.booleans(),
+    bf16=st.booleans(),
 )
 def test_products_are_convolutions(
-    kind: type[MatmulConv] | type[MatmulConvTranspose], batch: int, height: int, width: int, bias: bool
+    kind: type[MatmulConv] | type[MatmulConvTranspose], batch: int, height: int, width: int, bias: bool, bf16: bool
 ) -> None:
+    """The convolution itself in fp32: in bf16 a processor with AMX makes NaN of a column of pixels (torch 2.13)."""
     torch.manual_seed(0)
     layer = kind(6, 4, bias=bias)
     plain: nn.Module = copy.deepcopy(layer)
     plain.__class__ = nn.Conv2d if kind is MatmulConv else nn.ConvTranspose2d
     grain = 2 if kind is MatmulConv else 1
     x = torch.randn(batch, 6, grain * height, grain * width)
-    for ours, theirs in zip(learn(layer, x), learn(plain, x), strict=True):
+    within = 0.03 if bf16 else 1e-5  # measured: 0.0094 and 7e-7, on 5 seeds × SSE4.1, AVX2 and AVX-512
+    for ours, theirs in zip(learn(layer, x, bf16=bf16), learn(plain, x, bf16=False), strict=True):
         assert ours.shape == theirs.shape
-        torch.testing.assert_close(ours, theirs, rtol=0.03, atol=0.03 * float(theirs.abs().max()))
+        torch.testing.assert_close(ours, theirs, rtol=within, atol=within * float(theirs.abs().max()))
 
 
 def test_a_render_goes_by_the_convolution_itself() -> None:
