@@ -287,7 +287,7 @@ from vidtrans.events import Progress
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 14:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 300
         while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)

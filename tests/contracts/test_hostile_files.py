@@ -29,7 +29,7 @@ for path in sys.argv[2:]:
             pickle.load(file)
     except BaseException:
         pass
-    end = time.monotonic() + 10
+    end = time.monotonic() + 300
     while not marker.exists() and time.monotonic() < end:
         time.sleep(0.01)
     if marker.is_dir():

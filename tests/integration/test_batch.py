@@ -18,7 +18,7 @@ import batch_jobs
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from directed_clip import three_clips
-from processes import Started, states, workers
+from processes import Started, states, until, workers
 from under_test import put_first
 
 from vidtrans import machine
@@ -224,10 +224,7 @@ def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
         process = Started.vidtrans(*arguments)
         time.sleep(after)
         process.kill()
-        deadline = time.monotonic() + 10
-        while workers() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not workers()
+        until(lambda: not workers())
     vidtrans(*arguments, expect=5)
     made = results(Path("out"))
     vidtrans(*arguments[:5], "whole", *arguments[6:], "--cache-dir", "other", expect=5)

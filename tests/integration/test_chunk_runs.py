@@ -15,7 +15,7 @@ from clips import moving_frames
 from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import Started, workers
+from processes import HANG_S, Started, until, workers
 from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
@@ -105,7 +105,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     vidtrans(*arguments(long, "identity", "--temporal", "window", "-o", "one.mp4", "--cache-dir", "one"))
     command = arguments(long, "identity", "--temporal", "window", "-o", "two.mp4", "--jobs", "2")
     process = Started.vidtrans(*command)
-    lost, deadline = False, time.monotonic() + 60  # a quick machine may be done before anything can be lost
+    lost, deadline = False, time.monotonic() + HANG_S  # a quick machine may be done before anything can be lost
     while process.poll() is None and time.monotonic() < deadline:
         if not lost and list(Path(".vidtrans/render").rglob("chunk-*.json")) and len(workers()) == 2:
             os.kill(workers()[0], signal.SIGKILL)
@@ -169,9 +169,7 @@ def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
     command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
     first = Started.vidtrans(*command, "-o", "a.mp4")
-    deadline = time.monotonic() + 60
-    while not list(Path(".vidtrans/render").rglob("chunk-*.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: list(Path(".vidtrans/render").rglob("chunk-*.json")) or first.poll() is not None)
     second = Started.vidtrans(*command, "-o", "b.mp4")
     assert second.wait() == 0 or "in use by another run" in second.said()[1]
     assert first.wait() == 0

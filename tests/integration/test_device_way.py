@@ -363,7 +363,7 @@ from vidtrans.events import Progress
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 24:
         # Outputs and pictures of the first chunk are stored by other threads, which may be behind.
-        until = time.monotonic() + 20
+        until = time.monotonic() + 300
         while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)

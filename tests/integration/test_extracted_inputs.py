@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from chain import TINY, refuse, snapshot, tiny_flags, vidtrans_json
 from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
-from processes import Started
+from processes import Started, until
 
 import vidtrans as api
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -311,11 +310,12 @@ def test_a_killed_extraction_goes_on_and_ends_byte_identical() -> None:
 def kill_at(command: list[str], count: int) -> None:
     """Start a command and kill it when so many chunks of raw outputs are stored."""
     process = Started.vidtrans(*command, "-q")
-    deadline = time.monotonic() + 60
-    while len(list(Path(".vidtrans/infer").glob("*/chunk-*.json"))) < count:
+
+    def is_stored() -> bool:
         assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return len(list(Path(".vidtrans/infer").glob("*/chunk-*.json"))) >= count
+
+    until(is_stored)
     process.kill()
 
 

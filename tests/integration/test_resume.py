@@ -13,7 +13,7 @@ import pytest
 from chain import snapshot, tiny_flags, vidtrans, vidtrans_process
 from clips import moving_frames, write_clip
 from paintings import QUICK, painted, write
-from processes import Started, run_and_kill
+from processes import Started, run_and_kill, until
 
 from vidtrans.files import remove
 
@@ -131,13 +131,10 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
 def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, clean: Clean, tmp_path: Path) -> None:
     clean.seconds("make-dataset")
     shutil.copytree(clean.folder / "clip.dataset", tmp_path / "clip.dataset")
-    many = [*command("train")[:-1], "--set=training.steps=100000", "--set=training.checkpoint_seconds=1000"]
-    process = Started.vidtrans(*many, "--json")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "clip.train").exists() and not list(tmp_path.glob(".vidtrans/train/*/.lock")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1)
+    seconds = {"checkpoint": 1000, "preview": 0}  # the losses after each step, and no checkpoint
+    many = [*command("train")[:-1], "--set=training.steps=100000"]
+    process = Started.vidtrans(*many, *(f"--set=training.{k}_seconds={v}" for k, v in seconds.items()), "--json")
+    until(lambda: (tmp_path / "clip.train/losses.csv").exists() or process.poll() is not None)
     assert process.kill(number) == status, process.said()
     stdout, stderr = process.said()
     assert "to go on: vidtrans train" in stderr

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from documented import check_described
+from processes import HANG_S
 
 from vidtrans.cli.main import run
 
@@ -64,7 +65,9 @@ def vidtrans_process(*arguments: object, expect: int = 0, env: dict[str, str] | 
     """Run the command line in a process of its own: where its start, its environment or its end is what is tested."""
     command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
     environment = {**os.environ, **(env or {})}
-    return _as_expected(subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment), expect)
+    return _as_expected(
+        subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, env=environment), expect
+    )
 
 
 def _as_expected(done: Done, expect: int) -> Done:

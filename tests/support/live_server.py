@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from processes import HANG_S, until
 from websockets.sync.client import ClientConnection, connect
 
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -27,7 +27,7 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.session import Context
 
 TOKEN = "a-token-of-the-tests"
-TIMEOUT_S = 30
+TIMEOUT_S = HANG_S
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -68,15 +68,6 @@ class Running:
     def until(self, condition: Callable[[], Any]) -> Any:
         """Wait until something is true, and return it."""
         return until(condition)
-
-
-def until(condition: Callable[[], Any], seconds: float = TIMEOUT_S) -> Any:
-    """Wait until something is true, and return it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
-    return found
 
 
 class Program:

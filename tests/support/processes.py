@@ -9,14 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.summary import Outcome
 
+HANG_S = 300  # far above what anything takes here on a busy machine: it only ends what waits or loops for ever
 # A process that has imported what takes longest, and done nothing else: those that tests start are its forks.
 _BEGUN = multiprocessing.get_context("forkserver")
 _BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
@@ -46,7 +48,7 @@ class Started:
         """The exit status, of what was killed minus the signal's number; None while it runs."""
         return self.process.exitcode
 
-    def wait(self, seconds: float = 300.0) -> int | None:
+    def wait(self, seconds: float = HANG_S) -> int | None:
         """The exit status, or None where it still runs after so long."""
         self.process.join(seconds)
         return self.process.exitcode
@@ -54,7 +56,7 @@ class Started:
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and return the exit status."""
         self.send_signal(number)
-        status = self.wait(60)
+        status = self.wait()
         assert status is not None, f"signal {number} did not end it"
         return status
 
@@ -99,8 +101,18 @@ def _become(words: Sequence[str], folder: str, env: Mapping[str, str], names: Se
         exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
 
 
+def until(condition: Callable[[], Any], seconds: float = HANG_S) -> Any:
+    """Wait until something is true, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"it hung for {seconds} s")
+        time.sleep(0.01)
+    return found
+
+
 @contextmanager
-def at_most(seconds: int) -> Iterator[None]:
+def at_most(seconds: int = HANG_S) -> Iterator[None]:
     """Fail a test that hangs, and do not hang with it: the alarm interrupts what waits."""
 
     def ring(number: int, frame: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,15 +51,16 @@ def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path, monkeyp
 def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader_module, "cores", lambda: 6)
     made = loader(tmp_path / "a")
-    at_once, most, lock, make = 0, 0, threading.Lock(), made.make
+    at_once, most, changed, make = 0, 0, threading.Condition(), made.make
 
     def slowly(step: int) -> TrainingBatch:
+        """Slow until there are as many threads as may come where a step waits."""
         nonlocal at_once, most
-        with lock:
+        with changed:
             at_once += 1
             most = max(most, at_once)
-        time.sleep(0.05)
-        with lock:
+            changed.notify_all()
+            changed.wait_for(lambda: most == 6, 1.0)
             at_once -= 1
         return make(step)
 

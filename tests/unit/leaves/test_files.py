@@ -20,6 +20,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from processes import HANG_S
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -135,7 +136,7 @@ def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(t
     with ended.stdout as told:
         told.read()  # until it ends
     partials(tmp_path / "out.mp4", ended.pid)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while names(tmp_path) and time.monotonic() < deadline:
         files.remove_stale_partials(tmp_path / "out.mp4")
     assert names(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -431,24 +433,25 @@ class TestPresets:
         assert state["controls"]["model"] == "identity"
 
 
-def test_models_are_switched_with_a_fade(one_thread: None) -> None:
+def test_models_are_switched_with_a_fade(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = itertools.count()  # a fade of 20 pictures, however long they take
+    clock = SimpleNamespace(monotonic=lambda: next(pictures) / 10, perf_counter=time.perf_counter)
+    monkeypatch.setattr("vidtrans.live.stage_worker.time", clock)
     with serving(load("identity", "flower")) as running, running.program() as page:
         page.send(type="source", kind="camera")
         page.message("state", source="camera")
-        page.send(type="controls", values={"past": "off", "fade": 0.3})
+        page.send(type="controls", values={"past": "off", "fade": 2.0})
         rng = np.random.default_rng(3)
         frame = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((12, 12, 1))).astype(np.uint8)
         first = pixels(page.picture(page.frame(frame)).file).astype(float)
         page.send(type="controls", values={"model": "flower"})
-        seen = [pixels(page.picture().file).astype(float)]
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            if running.worker._stage is not None and not running.worker._stage.is_changing and len(seen) > 2:
-                break
-            seen.append(pixels(page.picture().file).astype(float))
-    distances = [np.abs(picture - first).mean() for picture in seen]
-    assert distances[0] < 0.7 * distances[-1]
-    assert distances[-1] > 10
+        begun, stage = pixels(page.picture().file).astype(float), running.worker._stage
+        assert stage is not None
+        running.until(lambda: not stage.is_changing)
+        ended = pixels(page.picture(page.frame(frame)).file).astype(float)
+    distances = [np.abs(picture - first).mean() for picture in (begun, ended)]
+    assert distances[0] < 0.7 * distances[1]
+    assert distances[1] > 10
 
 
 class TestAccess:

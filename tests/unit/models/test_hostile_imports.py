@@ -1,11 +1,11 @@
-"""Files of other tools that mean harm, or are broken: none runs or leaves anything, or takes long; one line each."""
+"""Files of other tools that mean harm, or are broken: none runs, leaves anything or loops forever; one line each."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from hostile_checkpoints import Hostile, write_hostile
@@ -13,11 +13,10 @@ from hostile_checkpoints import Hostile, write_hostile
 from vidtrans.errors import _CONTROLS as CONTROLS
 
 MOST_BYTES = 1.5e9  # of which torch takes 0.3, and ONNX Runtime, which refuses, in a process of its own
-MOST_SECONDS = 90.0  # for one; a busy machine included
 
 # Does what 'model import' does before it asks for anything, for each of many files, in one process.
 LOADS = """
-import json, resource, sys, time
+import json, resource, signal, sys
 from pathlib import Path
 from vidtrans.errors import VidtransError
 from vidtrans.models.formats import format_of, load_format
@@ -28,8 +27,12 @@ from vidtrans.pairing.base import make_pairing
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
 found = []
+def hang(number, frame):
+    raise SystemExit(f"{given}: it hung")
+signal.signal(signal.SIGALRM, hang)
 for line in sys.stdin:
-    began, given = time.monotonic(), Path(json.loads(line))
+    signal.alarm(600)  # most take less than a second, one several: this only ends a loop without end
+    given = Path(json.loads(line))
     try:
         path = file_in_folder(given)
         form = load_format(format_of(path))
@@ -42,7 +45,8 @@ for line in sys.stdin:
         kind, said = "refused", str(error)
     except Exception as error:
         kind, said = "bug", repr(error)
-    found.append([kind, said, time.monotonic() - began])
+    signal.alarm(0)
+    found.append([kind, said])
 peak = int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
 print(json.dumps([found, peak]))
 """
@@ -52,7 +56,6 @@ class Outcome(NamedTuple):
     entry: Hostile
     kind: str
     said: str
-    seconds: float
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,5 @@ def test_each_refusal_is_one_line_that_says_why(outcomes: Outcomes) -> None:
     assert wrong == []
 
 
-def test_none_takes_long_or_much_memory(outcomes: Outcomes) -> None:
-    slow: Any = [(o.entry.name, round(o.seconds, 1)) for o in outcomes[0] if o.seconds > MOST_SECONDS]
-    assert slow == []
+def test_none_takes_much_memory(outcomes: Outcomes) -> None:
     assert outcomes[1] < MOST_BYTES

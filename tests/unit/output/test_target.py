@@ -228,7 +228,7 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
     for table in (first, second):
         assert table["frames"] == 3
         assert table["output"] == "sheet.png"
-        assert 0 <= table["seconds"] < 60
+        assert table["seconds"] >= 0
         assert table["seconds"] == round(table["seconds"], 3)
     with pytest.raises(UsageError, match="made with other inputs"):
         produce(context(cache), output, {"of": 2}, [], make)

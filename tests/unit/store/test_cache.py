@@ -261,12 +261,14 @@ def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> Non
     hold.release()
 
 
-def test_an_entry_in_use_is_passed_over_at_once_when_entries_are_deleted(tmp_path: Path) -> None:
-    entry = Cache(tmp_path, silent).entry("filter", "k")
+def test_an_entry_in_use_is_passed_over_without_waiting_when_entries_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, waits = Cache(tmp_path, silent).entry("filter", "k"), list[float]()
     with entry.locked():
-        began = time.monotonic()
+        monkeypatch.setattr(time, "sleep", waits.append)
         assert not entry.delete()
-        assert time.monotonic() - began < 1
+        assert waits == []
 
 
 def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = True) -> None:
@@ -332,9 +334,10 @@ def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) ->
         os.utime(entry.folder / ".lock", (time_, time_))
     assert cache.entry("infer", "absent").last_used == 0.0
     assert listed(cache, "ab") == ["a", "b"]
+    now = time.time() - 2  # file systems may count in such steps
     for _ in range(2):  # held by nobody any more
         with first.locked():
-            assert first.last_used > time.time() - 100
+            assert first.last_used >= now
     assert listed(cache, "ab") == ["b", "a"]
 
 

@@ -19,7 +19,7 @@ from chain import said, said_json, tiny_flags
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import Started
+from processes import HANG_S, Started
 
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
@@ -454,8 +454,8 @@ def test_a_late_gan_begins_when_it_is_told_to(capsys: pytest.CaptureFixture[str]
 def killed_under_way(command: list[str], step: int, seconds: float) -> Table:
     """Start the command, kill it so long after the checkpoint of that step or a later one; the state it left."""
     process = Started.vidtrans(*command)
-    until = time.monotonic() + 120
-    while process.poll() is None and saved() < step and time.monotonic() < until:
+    end = time.monotonic() + HANG_S
+    while process.poll() is None and saved() < step and time.monotonic() < end:
         time.sleep(0.005)
     time.sleep(seconds)
     process.kill()
@@ -474,7 +474,7 @@ def saved() -> int:
 
 def test_kill_at_random_moments_gives_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     make(capsys, *HOLD)
-    command = train_flags(50)
+    command = train_flags(120)  # far more than are done until it is killed, also where this process is held up
     said(capsys, 0, *command)
     wanted, rng, depths = Path("c.safetensors").read_bytes(), random.Random(1), []
     shutil.rmtree(".vidtrans/train")

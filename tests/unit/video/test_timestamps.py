@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from processes import at_most
 
 from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps
 
@@ -190,8 +190,7 @@ def test_the_same_time_for_every_frame_is_no_time() -> None:
     ],
     ids=["none", "pairs", "equal", "swapped", "a-third", "twice", "backwards", "the-ends"],
 )
-def test_two_hours_of_frames_take_a_moment(stamps: list[int | None]) -> None:
-    began = time.process_time()
-    result, _ = repair_timestamps(stamps, 40)
-    assert time.process_time() - began < 2
+def test_two_hours_of_frames_are_repaired_in_linear_time(stamps: list[int | None]) -> None:
+    with at_most():  # 0.3 s; if it went through all for each, hours
+        result, _ = repair_timestamps(stamps, 40)
     assert all(a < b for a, b in pairwise(result))
