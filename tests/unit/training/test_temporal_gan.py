@@ -149,15 +149,17 @@ def film(count: int, seed: int, flicker: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("adversarial", ["bce", "least-squares", "hinge"])
 def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
+    """The loss of one that flickers: 0.03 to 0.29 of the balance; of none 1.00 to 1.04 (5 seeds × AVX2, AVX-512)."""
+
     def learned(flicker: float) -> tuple[DiscriminatorTrainer, float]:
         gan = judge(gan_mode=adversarial)
         losses = []
-        for step in range(150):
+        for step in range(200):
             fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
-            losses.append(gan.update([(fake, real, 1.0)], 2e-3).item())
+            losses.append(gan.update([(fake, real, 1.0)], 5e-3).item())
         return gan, float(np.mean(losses[-20:]))
 
-    flickering, of_flicker = learned(0.4)
+    flickering, of_flicker = learned(0.6)
     balance = flickering.objective.balance
     assert of_flicker < 0.7 * balance
     assert learned(0.0)[1] > 0.9 * balance  # its frames are a target's, and so are its triples
