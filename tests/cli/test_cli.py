@@ -165,4 +165,4 @@ def told_into(out: str | None, err: str | None, *arguments: object) -> subproces
     with ExitStack() as stack:
         where = [stack.enter_context(open(path, "w")) if path else subprocess.PIPE for path in (out, err)]
         command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
-        return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=120)
+        return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=300)

@@ -41,7 +41,7 @@ def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]
         yield link[1], lines
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         lines += out.splitlines() + err.splitlines()
     assert process.returncode == status, lines
 
@@ -49,7 +49,7 @@ def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]
 def post(link: str, level: int, context: ssl.SSLContext | None = None) -> np.ndarray:
     headers = {"content-type": "image/png", "accept": "image/png"}
     request = urllib.request.Request(link.replace("/?", "/frame?"), png(flat(level)), headers=headers)
-    with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+    with urllib.request.urlopen(request, timeout=300, context=context) as answer:
         return pixels(answer.read())
 
 
@@ -57,7 +57,7 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with started("--model", "identity", "--json") as (link, lines):
         assert link.startswith("http://127.0.0.1:")
         assert (post(link, 99) == 99).all()
-        with urllib.request.urlopen(link, timeout=60) as page:
+        with urllib.request.urlopen(link, timeout=300) as page:
             assert b'id="output"' in page.read()
     (table,) = [json.loads(line) for line in lines if line.startswith("{")]
     check_described(("live",), table)

@@ -46,7 +46,7 @@ def pytest_in(folder: Path, *, module: bool, path: Path | None) -> subprocess.Co
     environment = {k: v for k, v in os.environ.items() if k not in names} | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     if path:
         environment["PYTHONPATH"] = str(path)
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def other_package(folder: Path, code: str) -> Path:

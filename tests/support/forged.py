@@ -132,7 +132,7 @@ def forged_requests(port: int, token: str) -> Iterator[Forged]:
 
 def send(forged: Forged, port: int) -> int:
     """Send a request to 127.0.0.1, and return the status of the answer; 101 is an open WebSocket, 0 is none at all."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
         connection.putrequest(forged.method, forged.path, skip_host=True, skip_accept_encoding=True)
         own = dict(forged.headers)

@@ -42,7 +42,7 @@ def test_it_serves_from_a_thread_until_it_is_stopped_and_can_be_called_again() -
             body = png(flat(99))
             headers = {"content-type": "image/png", "accept": "image/png"}
             request = urllib.request.Request(link.replace("/?", "/frame?"), body, headers)
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 assert np.array_equal(pixels(answer.read()), flat(99))
         finally:
             stop.request(130)

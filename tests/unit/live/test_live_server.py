@@ -45,7 +45,7 @@ def post(running: Running, body: bytes, path: str = "/frame", **headers: str) ->
     request = urllib.request.Request(running.link(path).replace(f"?token={TOKEN}", ""), body, headers=named)
     request.add_header("authorization", f"Bearer {TOKEN}")
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -359,7 +359,7 @@ class TestPost:
 
     def test_one_that_sends_without_end_is_cut_off(self, running: Running) -> None:
         answer = b""
-        with socket.create_connection(("127.0.0.1", running.server.port), timeout=30) as endless:
+        with socket.create_connection(("127.0.0.1", running.server.port), timeout=300) as endless:
             head = f"POST /frame?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{running.server.port}\r\n"
             endless.sendall(f"{head}Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
             chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
@@ -472,7 +472,7 @@ class TestAccess:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/?token={TOKEN}", headers={"host": f"{name}:{port}"}
             )
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 assert b"vidtrans" in answer.read()
                 assert "default-src 'none'" in answer.headers["content-security-policy"]
             with connect(
@@ -501,7 +501,7 @@ class TestAccess:
 
 
 def test_the_qr_code_holds_the_link(running: Running) -> None:
-    with urllib.request.urlopen(running.link("/phone.svg"), timeout=30) as answer:
+    with urllib.request.urlopen(running.link("/phone.svg"), timeout=300) as answer:
         assert answer.headers["content-type"].startswith("image/svg")
         assert b"<path" in answer.read()
 

@@ -376,7 +376,7 @@ def test_it_works_in_a_browser(tmp_path: Path) -> None:
     page.write_text(render(a_report()).replace("</body>", PROBE + "</body>"), "utf-8")
     command = [found[0], "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
     command += ["--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
-    made = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    made = subprocess.run(command, capture_output=True, timeout=300, check=False)
     if made.returncode:
         pytest.skip(f"Chromium does not start here: {made.stderr.decode(errors='replace')[-200:]}")
     title = re.search(r"<title>(.*?)</title>", made.stdout.decode())
