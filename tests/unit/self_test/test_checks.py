@@ -21,9 +21,9 @@ from vidtrans.errors import DeviceError, UsageError
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
 from vidtrans.inference import ENGINES
-from vidtrans.inference.compiled import INDUCTOR_CACHE
 from vidtrans.inference.device import CPU, Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.user_cache import INDUCTOR_CACHE
 from vidtrans.registry import Entry
 from vidtrans.rendering import render_benchmark
 from vidtrans.self_test import CHECKS, memory_check, rate_check
