@@ -60,5 +60,6 @@ def _step(
     scale, more = (1, 0) if transposed else (stride, int(stride == 1 and kernel % 2 == 0))
     x = torch.rand((2, channels, height * scale + more, width * scale + more)).to(place, dtype)
     if channels_last:
-        conv, x = conv.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+        conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = x.to(memory_format=torch.channels_last)
     conv(x.requires_grad_()).sum().backward()
