@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # Tests run side by side, one on each core. Before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What engines keep for other processes is of this run, in all its processes, and not of the user's.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _user_cache = tempfile.TemporaryDirectory(prefix="vidtrans-tests-", ignore_cleanup_errors=True)
+    os.environ["XDG_CACHE_HOME"] = _user_cache.name
 # As the command line does it.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

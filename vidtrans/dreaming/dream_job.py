@@ -236,7 +236,7 @@ class DreamJob:
             chunk_frames=spec.rendering.chunk_frames,
             encoding=spec.encoding.chunk_key(self.delivery.stored),
             picture={k: str(v) for k, v in self.delivery.stored.__dict__.items()},
-            engine=dict(plan.models(0).engine.identity),
+            engine=plan.models(0).engine.identity_at(*plan.seed.size),
             libraries=media_libraries(),
         )
 

@@ -70,9 +70,22 @@ class ChainEngine:
         self._links, self._size = links, size
         engines = [link.engine for link in links]
         self.batch = max(engine.batch for engine in engines)
-        identities = [engine.identity for engine in engines]
-        self.identity = {name: _joined(identities, name) for name in ("engine", "precision", "device")}
-        self.identity["chain"] = canonical_json([identities, [link.network for link in links], size])
+        self.identity = self._joined([engine.identity for engine in engines])
+
+    def _joined(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
+        """Return one identity of those of all engines."""
+        joined = {name: _each_once(identities, name) for name in ("engine", "precision", "device")}
+        joined["chain"] = canonical_json([identities, [link.network for link in self._links], self._size])
+        return joined
+
+    def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return what decides its results: each network has a size of its own in the chain."""
+        return self._joined([link.engine.identity_at(*link.network) for link in self._links])
+
+    @property
+    def exact(self) -> list[str]:
+        """Return what any engine computes in fp32 since it would be wrong otherwise."""
+        return sorted({name for link in self._links for name in getattr(link.engine, "exact", ())})
 
     @property
     def tile(self) -> int | None:
@@ -95,6 +108,6 @@ class ChainEngine:
         return np.stack([resize(picture, *self._size) for picture in pictures])
 
 
-def _joined(identities: Sequence[dict[str, str]], name: str) -> str:
+def _each_once(identities: Sequence[dict[str, str]], name: str) -> str:
     """Return what the engines say under a name, each once."""
     return "+".join(dict.fromkeys(identity[name] for identity in identities))

@@ -15,11 +15,15 @@ class Engine(Protocol):
     """Maps (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
     ``batch`` is how many inputs it takes at once; a picture never depends on its neighbours in a batch.
-    ``identity`` is what of the engine decides the results, for cache keys.
+    ``identity`` holds the properties of the engine that decide its results.
     """
 
     batch: int
     identity: dict[str, str]
+
+    def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return ``identity`` for cache keys of pictures of a size, where a part may be computed in another way."""
+        ...
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Return the pictures of these inputs."""
@@ -31,6 +35,10 @@ class IdentityEngine:
 
     batch = 1
     identity = {"engine": "identity"}  # noqa: RUF012
+
+    def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return what decides its results, which is the same at any size."""
+        return self.identity
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Return the inputs themselves."""

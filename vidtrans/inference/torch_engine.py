@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.flow.history import CHANNELS as HISTORY_CHANNELS
 from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
     Device,
@@ -27,6 +28,7 @@ from vidtrans.inference.engine import with_history
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.picture_norms import use_quick_norms
+from vidtrans.inference.product_checks import computed_in_fp32, find_wrong, remembered
 from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.machine import release_cached_memory
@@ -85,6 +87,8 @@ class TorchEngine:
 
     ``encoder`` finds the codes of pictures, for a generator with many looks; None for another one.
     ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
+    ``exact``: the operators, with their shapes, that are computed in fp32 as they would be wrong otherwise; see
+    ``product_checks``.
     """
 
     name: ClassVar[str] = "torch"
@@ -138,6 +142,9 @@ class TorchEngine:
         if self._needs_gradients or self._runs_itself:
             own: Any = inner_generator(generator)
             self.identity |= own.identity
+        self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
+        self._generator, self._input_channels = generator, getattr(generator, "input_channels", None)
+        self._wrong: dict[torch.Size, list[str]] = {}  # by the shapes that were compared
         self._network = self._prepare(network)
         self._recorded = RecordedNetwork(self._run_network, self._place) if self._can_record() else None
         if self._whole and self._network is not network:
@@ -158,6 +165,53 @@ class TorchEngine:
 
     def _can_record(self) -> bool:
         return self.is_recorded and self.device.kind == "cuda" and not self._needs_gradients and not self._runs_itself
+
+    @property
+    def exact(self) -> list[str]:
+        """Return the operators that are computed in fp32."""
+        return sorted({name for names in self._wrong.values() for name in names})
+
+    def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return ``identity``, and what is computed in fp32 for pictures of a size as it would be wrong otherwise."""
+        shape = self._shape_at(width, height)
+        if shape is None:
+            return self.identity
+        if shape not in self._wrong:
+            noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+            try:
+                self._find_wrong(noise.to(self._place))
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self._release_memory()  # such pictures are rendered in tiles, each shape of which is compared then
+                return self.identity
+        return self.identity | ({"exact": " ".join(wrong)} if (wrong := self._wrong[shape]) else {})
+
+    def _shape_at(self, width: int, height: int) -> torch.Size | None:
+        """Return the shape in which pictures of a size are compared; None where they are not."""
+        if self._input_channels is None or self._needs_gradients or self._runs_itself:
+            return None
+        channels = self._input_channels + (0 if self._plate is None else 3)
+        channels += HISTORY_CHANNELS if self._recurrent_channels else 0
+        sides = self._fixed_size or (height + -height % self.multiple, width + -width % self.multiple)
+        return torch.Size((self._count_at(height, width), channels, *sides))
+
+    def _count_at(self, height: int, width: int) -> int:
+        """Return how many pictures of a size are compared at once: one, since it is computed for that alone."""
+        del height, width
+        return 1
+
+    @torch.inference_mode()
+    def _find_wrong(self, x: Tensor) -> Tensor | None:
+        """Find out what is wrong at the shape of ``x``; return the right result, unless it was known before."""
+        made: list[Tensor] = []
+        question = [*self._architecture, list(x.shape), self.identity]
+        self._wrong[x.shape] = remembered(question, self.device, lambda: self._compare(x, made))
+        return made[0] if made else None
+
+    def _compare(self, x: Tensor, made: list[Tensor]) -> list[str]:
+        """Return what is wrong at the shape of ``x``, and add the right result to ``made``."""
+        return find_wrong(lambda: made.append(self._convert_and_run(x)), self.device)
 
     @property
     def place(self) -> torch.device:
@@ -271,6 +325,18 @@ class TorchEngine:
 
     def _run_network(self, x: Tensor) -> Tensor:
         """Run whole pictures or tiles: (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32."""
+        if self._needs_gradients or self._runs_itself:
+            return self._convert_and_run(x)
+        if x.shape not in self._wrong and (made := self._find_wrong(x)) is not None:
+            return made
+        return self._run_right(x, self._wrong[x.shape])
+
+    def _run_right(self, x: Tensor, wrong: list[str]) -> Tensor:
+        """Run the network, with what is ``wrong`` at this shape in fp32."""
+        with computed_in_fp32(wrong):
+            return self._convert_and_run(x)
+
+    def _convert_and_run(self, x: Tensor) -> Tensor:
         with tensor_float32("tf32") if self.precision == "tf32" else nullcontext():
             return self._network(x.to(self._dtype, memory_format=self._memory_format)).to(torch.float32)
 

@@ -71,7 +71,24 @@ def build_generator(
 
     With ``ports`` it is a network of another tool, which takes and gives what they say. With a ``code_size`` it has
     many looks, and takes the planes of a code beside its input. Raises UsageError on unknown names and settings.
+
+    Its ``input_channels`` are those of its input without what a plate or a history adds.
     """
+    generator = _build_generator(name, table, in_channels, out_channels, plate, memory, ports, code_size)
+    generator.input_channels = in_channels + code_size
+    return generator
+
+
+def _build_generator(
+    name: str,
+    table: Table,
+    in_channels: int,
+    out_channels: int,
+    plate: tuple[int, int] | None,
+    memory: bool,
+    ports: Table | None,
+    code_size: int,
+) -> Any:  # noqa: ANN401  (as above)
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
     if ports:

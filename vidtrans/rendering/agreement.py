@@ -42,7 +42,8 @@ class Agreement:
 
     def terms(self) -> dict[str, str]:
         """Return what decides each byte of a part."""
-        plan, identity = self.job.plan, {key: str(value) for key, value in self.engine.identity.items()}
+        plan = self.job.plan
+        identity = {key: str(value) for key, value in self.engine.identity_at(*plan.size).items()}
         return {
             **libraries("vidtrans"),
             **media_libraries(),

@@ -15,6 +15,7 @@ import numpy as np
 from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine
+from vidtrans.machine import wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.target import record, replaces_own, up_to_date
@@ -99,6 +100,9 @@ class RenderJob:
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
             self.context.note(f"not enough memory for whole frames: they were rendered in tiles of {tile} pixels")
+        if exact := getattr(engine, "exact", []):
+            table["exact"] = exact
+            self.context.warn_once(wrong_products_warning(exact, engine.identity["precision"]))
         if (psnr := chunks.count.psnr) is not None:
             table["draft_psnr"] = round(psnr, 2)
         return table

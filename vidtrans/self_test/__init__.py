@@ -12,6 +12,9 @@ from vidtrans.registry import Entry
 CHECKS = {
     "device": Entry("vidtrans.self_test.device_check:device_checks", "what the device is and has"),
     "engine": Entry("vidtrans.self_test.engine_check:engine_checks", "engines paint what eager torch does on a CPU"),
+    "products": Entry(
+        "vidtrans.self_test.product_check:product_checks", "convolutions and their gradients are those in fp32"
+    ),
     "filter": Entry("vidtrans.self_test.filter_check:filter_checks", "filters on the device equal those in NumPy"),
     "flow": Entry("vidtrans.self_test.flow_check:flow_checks", "flow methods find a motion that is known"),
     "memory": Entry("vidtrans.self_test.memory_check:memory_checks", "memory that runs out changes no result"),

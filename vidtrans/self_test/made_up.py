@@ -43,7 +43,7 @@ def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
-        generator.train()(signed(frames(256, 2)))
+        generator.train()(signed(frames(max(256, generator.multiple), 2)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return generator.eval()

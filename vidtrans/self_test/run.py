@@ -11,8 +11,8 @@ from pathlib import Path
 
 import vidtrans
 from vidtrans.errors import TEMPORARY, describe_error
-from vidtrans.inference.compiled import caches_in
 from vidtrans.inference.device import Device
+from vidtrans.inference.user_cache import caches_in
 from vidtrans.self_test import CHECKS
 from vidtrans.self_test.findings import Finding, Verdict
 from vidtrans.self_test.subject import Scale, Subject

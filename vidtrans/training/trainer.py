@@ -275,6 +275,15 @@ def seconds_per_step(run: TrainingState) -> float:
     return run.model.dist.mean([seconds])[0]
 
 
+def try_steps(run: TrainingState) -> None:
+    """Take a step on each size of the run's pictures, before and after the turning point of its method."""
+    for _, _, alone in run.loader.growth.parts():
+        run.loader.growth = alone
+        batches = enumerate(_batches(run, 0, 2))
+        for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
+            _trial(run, batches, progress)
+
+
 def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
     """Return the seconds of shares of a step before (``early``) and after (``late``) its method's turning point."""
     dist = run.model.dist

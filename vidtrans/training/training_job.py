@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
+from vidtrans.inference.product_checks import find_wrong, remembered
+from vidtrans.machine import wrong_products_warning
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -41,12 +43,12 @@ from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.trainer import TrainingState, try_steps
 from vidtrans.training.unpaired_batches import check_method, unpaired_batches
 from vidtrans.training.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import picture_size, read_picture
 
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
@@ -159,6 +161,8 @@ class TrainingJob:
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
         engine |= {"threads": self.threads, "world_size": self.dist.size}
+        if self.exact:
+            engine["exact"] = self.exact
         if self.device.kind == "cuda":
             engine["step"] = CUDA_STEP_VERSION
         return TrainStage(
@@ -177,6 +181,36 @@ class TrainingJob:
             fresh=fresh,
             card=to_table(self.recipe.settings("card", Card)),
         )
+
+    @cached_property
+    def exact(self) -> list[str]:
+        """Return the operators of a step that are computed in fp32, as this machine computes them wrongly.
+
+        Found by steps on noise of each size of the pictures, with networks that are thrown away; see
+        ``inference.product_checks``. Several processes are not compared.
+        """
+        if self.precision not in ("bf16", "fp16") or self.dist.size > 1:
+            return []
+        table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "compile")}
+        networks = [self.generator_name, self.generator_table, self.discriminator_name, self.discriminator_table]
+        question = [networks, table, self._smallest_picture, pairing_record(self.pairing), self.precision]
+        wrong = remembered(question, self.device, self._find_wrong)
+        if wrong:
+            self.context.warn_once(wrong_products_warning(wrong, self.precision))
+        return wrong
+
+    @cached_property
+    def _smallest_picture(self) -> tuple[int, int]:
+        """Return the (width, height) that all training pictures have at least."""
+        if self.picture_size is not None:
+            return self.picture_size
+        widths, heights = zip(*{picture_size(pair.target) for pair in self.targets}, strict=True)
+        return min(widths), min(heights)
+
+    def _find_wrong(self) -> list[str]:
+        settings = replace(self.settings, compile=False)  # whose operators cannot be seen
+        job = TrainingJob(self.dataset, self.recipe, settings, self.start, self.context, self._smallest_picture)
+        return find_wrong(lambda: try_steps(job.make_run(Path(), 1)), self.device)
 
     def _identities(self) -> Table:
         """Return what decides the result beside settings and pairs. Raises UsageError where a file is missing."""

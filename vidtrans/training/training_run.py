@@ -20,6 +20,7 @@ from vidtrans.events import silent
 from vidtrans.files import remove, write_atomically
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
+from vidtrans.inference.product_checks import computed_in_fp32
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -125,7 +126,8 @@ class TrainingRun:
         context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
         monitor.begin()
         try:
-            train(run, context.report, context.stop, lambda _: self._refresh(), self._milestones(), self.job.dist)
+            with computed_in_fp32(self.job.exact):
+                train(run, context.report, context.stop, lambda _: self._refresh(), self._milestones(), self.job.dist)
         except Diverged:
             self._save_last_good()
             monitor.draw({})

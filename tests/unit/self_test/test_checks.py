@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faulty_processor import FaultyProcessor
 from torch import nn
 
 from vidtrans.errors import DeviceError, UsageError
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
-from vidtrans.inference import ENGINES
-from vidtrans.inference.compiled import INDUCTOR_CACHE
+from vidtrans.inference import ENGINES, product_checks
 from vidtrans.inference.device import CPU, Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.user_cache import INDUCTOR_CACHE
 from vidtrans.registry import Entry
 from vidtrans.rendering import render_benchmark
-from vidtrans.self_test import CHECKS, memory_check, rate_check
+from vidtrans.self_test import CHECKS, memory_check, product_check, rate_check
 from vidtrans.self_test.device_check import cuda_figures
 from vidtrans.self_test.findings import Verdict
 from vidtrans.self_test.run import SelfTest
@@ -68,6 +69,21 @@ def add(monkeypatch: pytest.MonkeyPatch, registry: Any, name: str, cls: str, **m
     """Add one of this file's classes to a table for a test."""
     entry = {"engine": Entry, "temporal filter": FilterEntry, "flow method": FlowEntry}[registry.kind]
     monkeypatch.setitem(registry._entries, name, entry(this(cls), "made for a test", **more))
+
+
+# Convolutions
+
+
+def test_right_convolutions_pass_and_wrong_ones_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product_checks, "_known", {})
+    monkeypatch.setattr(product_check, "HEIGHTS", (8,))
+    monkeypatch.setattr(product_check, "resolve_precision", lambda wanted, device: "bf16")
+    assert verdict("products", "convolutions fp32", tmp_path).state == "ok"
+    with FaultyProcessor():
+        found = verdict("products", "convolutions bf16", tmp_path)
+    assert found.state == "note"  # what renders and trainings do about it is tested with them
+    assert found.figures["wrong"]
+    assert "in fp32 instead" in found.detail
 
 
 # Engines

@@ -1,0 +1,38 @@
+"""The folder of the user's in which engines keep what other processes can use again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
+_other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)
+
+
+@contextmanager
+def caches_in(folder: Path) -> Iterator[None]:
+    """Let engines find nothing from before meanwhile, and keep what they compile in ``folder``."""
+    before, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
+    os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
+    try:
+        yield
+    finally:
+        _other_folder.reset(token)
+        os.environ.pop(INDUCTOR_CACHE)
+        if before is not None:
+            os.environ[INDUCTOR_CACHE] = before
+
+
+def cache_folder() -> Path:
+    """Return the folder. It need not be there."""
+    return _other_folder.get() or user_cache_path("vidtrans")
+
+
+def use_inductor_cache() -> None:
+    """Let torch.compile keep what it compiles for other processes, unless its variable is set."""
+    os.environ.setdefault(INDUCTOR_CACHE, str(cache_folder() / "inductor"))

@@ -1,0 +1,65 @@
+"""Does this machine compute convolutions as fp32 has them, also of shapes for which libraries have special kernels?
+
+Renders and trainings compare what they compute by themselves (``inference.product_checks``), and compute what is wrong
+in fp32: so a wrong kernel is a note here, which says where the machine is slower than it could be.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from functools import partial
+
+import torch
+from torch import nn
+
+from vidtrans.inference.device import Precision, resolve_precision, torch_dtype
+from vidtrans.inference.product_checks import find_wrong
+from vidtrans.self_test.findings import Checks, Verdict
+from vidtrans.self_test.subject import Subject
+
+KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
+
+
+def product_checks(subject: Subject) -> Checks:
+    """Return a check for each precision that renders and trainings take."""
+    auto = resolve_precision("auto", subject.device)
+    return {f"convolutions {name}": partial(_check, subject, name) for name in dict.fromkeys(("fp32", auto))}
+
+
+def _check(subject: Subject, precision: Precision) -> Verdict:
+    """Compare convolutions, transposed ones and their gradients, of narrow and low outputs in both layouts."""
+    cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
+    wrong: Counter[str] = Counter()
+    for case in cases:
+        for name in find_wrong(partial(_step, subject, precision, *case), subject.device):
+            wrong[name] += 1
+    figures = {"compared": len(cases), "wrong": sorted(wrong)}
+    if not wrong:
+        return Verdict("ok", f"{len(cases)} shapes with their gradients are as in fp32", figures)
+    first, more = min(wrong), f" and {len(wrong) - 1} more" * (len(wrong) > 1)
+    detail = f"wrong here: {first}{more}; renders and trainings compute them in fp32 instead"
+    return Verdict("note", detail, figures, "update torch; send the output with --json with a report to its makers")
+
+
+def _step(
+    subject: Subject,
+    precision: Precision,
+    kernel: int,
+    stride: int,
+    width: int,
+    height: int,
+    channels: int,
+    transposed: bool,
+    channels_last: bool,
+) -> None:
+    place, dtype = subject.device.torch, torch_dtype(precision)
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    conv = kind(channels, 16, kernel, stride, (kernel - 1) // 2).to(place, dtype)
+    # So that outputs are as high and wide as is asked for, of transposed ones the inputs.
+    scale, more = (1, 0) if transposed else (stride, int(stride == 1 and kernel % 2 == 0))
+    x = torch.rand((2, channels, height * scale + more, width * scale + more)).to(place, dtype)
+    if channels_last:
+        conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = x.to(memory_format=torch.channels_last)
+    conv(x.requires_grad_()).sum().backward()
