@@ -1,0 +1,115 @@
+"""Processes and signals, as Windows has them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from other_systems.callers import BrokenRule, is_of_package, is_ours
+from other_systems.text import ENCODING
+
+_NEW_GROUP = 0x200
+_SIGNALS = {signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGINT, signal.SIGSEGV, signal.SIGTERM}
+_SIGBREAK = 21
+
+
+def install(system: str) -> None:
+    """Wrap what starts, ends and interrupts processes."""
+    import multiprocessing
+
+    multiprocessing.set_start_method("spawn", force=True)
+    if system == "windows":
+        _wrap_kill()
+        _wrap_signal()
+        _wrap_popen()
+        _delete_locks()
+
+
+def _wrap_kill() -> None:
+    real, end = os.kill, signal.SIGKILL
+
+    def kill(pid: int, number: int) -> None:
+        if not is_ours(sys._getframe(1)):
+            return real(pid, number)
+        if number in (0, 1):
+            raise BrokenRule(f"os.kill(pid, {number}) sends Ctrl-C or Ctrl-Break on Windows: it asks nothing")
+        return real(pid, end)  # TerminateProcess, whatever the number
+
+    os.kill = kill
+
+
+def _wrap_signal() -> None:
+    real = signal.signal
+
+    def set_handler(number: int, handler: Any) -> Any:
+        if is_ours(sys._getframe(1)):
+            if number == _SIGBREAK:
+                return signal.SIG_DFL
+            if number not in _SIGNALS:
+                raise ValueError("invalid signal value")
+        return real(number, handler)
+
+    signal.signal = set_handler
+
+
+def _wrap_popen() -> None:
+    real_init, real_send, real_end = subprocess.Popen.__init__, subprocess.Popen.send_signal, signal.SIGKILL
+    real_exit = subprocess.Popen._handle_exitstatus
+
+    def init(self: Any, *arguments: Any, **options: Any) -> None:
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename == subprocess.__file__:  # run, check_output
+            frame = frame.f_back
+        self._ours = is_ours(frame)
+        if self._ours:
+            if options.get("preexec_fn") or options.get("pass_fds"):
+                raise ValueError("preexec_fn and pass_fds are not supported on Windows platforms")
+            options["start_new_session"] = bool(options.pop("creationflags", 0) & _NEW_GROUP)
+            is_text = options.get("text") or options.get("universal_newlines") or options.get("errors")
+            if is_text and options.get("encoding") is None:
+                if is_of_package(frame):
+                    raise BrokenRule("a pipe is read as text without an encoding: on Windows it would not be UTF-8")
+                options["encoding"] = ENCODING
+        real_init(self, *arguments, **options)
+
+    def send(self: Any, number: int) -> None:
+        if not self._ours:
+            return real_send(self, number)
+        if number not in (signal.SIGTERM, real_end):
+            raise ValueError(f"Unsupported signal: {number}")
+        return real_send(self, real_end)
+
+    def exit_status(self: Any, *arguments: Any, **options: Any) -> Any:
+        made = real_exit(self, *arguments, **options)
+        if self._ours and self.returncode is not None and self.returncode < 0:
+            self.returncode = 1  # as TerminateProcess leaves it
+        return made
+
+    def kill(self: Any) -> None:
+        send(self, real_end)
+
+    subprocess.Popen.__init__ = init
+    subprocess.Popen.send_signal = send
+    subprocess.Popen.kill = kill
+    subprocess.Popen._handle_exitstatus = exit_status
+
+
+def _delete_locks() -> None:
+    """Let filelock delete a lock's file when it is released, as its implementation for Windows does."""
+    try:
+        from filelock import UnixFileLock
+    except ImportError:
+        return
+    real = UnixFileLock._release
+
+    def release(self: Any) -> None:
+        real(self)
+        try:
+            os.unlink(self.lock_file)
+        except OSError:
+            pass
+
+    UnixFileLock._release = release
