@@ -17,8 +17,7 @@ from vidtrans.files import (
     digest_of,
     link_target,
     look_anew,
-    name_length,
-    name_limit,
+    partial_path,
     read_small_json,
     special_file_kind,
     write_atomically,
@@ -27,6 +26,7 @@ from vidtrans.files import (
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
+from vidtrans.system import name_fault, name_length, name_limit, path_limit
 from vidtrans.video.io.encoding import split_pattern
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
@@ -178,6 +178,12 @@ def _check_name(output: Path) -> None:
         if name_length(part) > limit:
             why = f"a name of {name_length(part)} bytes, and {limit} is the most"
             raise UsageError(str(output), why, "use a shorter name with -o")
+        if part != output.anchor and (fault := name_fault(part)):
+            raise UsageError(str(output), fault, "use another name with -o")
+    longest = path_limit()
+    if longest and (length := name_length(str(partial_path(output).absolute()))) > longest:
+        why = f"a path of {length} characters under its temporary name, and Windows takes {longest}"
+        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths in Windows")
     try:
         output.stat()
     except OSError as error:

@@ -34,6 +34,7 @@ from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.render_log import RenderLog
 from vidtrans.store.stages import STAGES
+from vidtrans.system import WINDOWS
 
 META = "meta.json"
 PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
@@ -76,7 +77,8 @@ class Cache:
 
     def entries(self) -> list[CacheEntry]:
         """Return every entry of every stage, the least recently used first; nothing else that lies there."""
-        folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
+        # Not by their locks: on Windows filelock deletes the file of a lock that is released.
+        folders = [folder for stage in STAGES for folder in self.root.glob(f"{stage}/*") if folder.is_dir()]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
 
@@ -144,8 +146,10 @@ class CacheEntry:
     @property
     def last_used(self) -> float:
         """Return when it was last locked, in seconds since the epoch; 0 where nobody knows."""
-        with suppress(OSError):
-            return (self.folder / ".lock").stat().st_mtime
+        # A lock's file keeps the time; where it is deleted on release, that changes the folder.
+        for path in (self.folder / ".lock", self.folder):
+            with suppress(OSError):
+                return path.stat().st_mtime
         return 0.0
 
     @contextmanager
@@ -262,18 +266,26 @@ class CacheEntry:
     def delete(self) -> bool:
         """Delete the entry unless a run uses it; return whether it was deleted."""
         doomed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
+        is_renamed = False
         try:
             with self.locked(wait_s=0):
                 if not all(map(_is_free, self._pins())):
                     return False
                 try:
                     os.replace(self.folder, doomed)
-                except OSError:  # on a full disk even a new name may be too much, and this is what makes room
+                    is_renamed = True
+                except OSError:
+                    # On a full disk even a new name may be too much, and this is what makes room; and Windows moves no
+                    # folder with an open file in it, which the lock is.
                     remove(self.folder / META)
                     self.clear()
         except VidtransError:
             return False
-        remove(doomed)
+        if is_renamed:
+            remove(doomed)
+        elif WINDOWS:
+            with suppress(OSError):  # another run may want it again
+                self.folder.rmdir()
         return True
 
 

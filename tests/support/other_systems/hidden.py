@@ -26,7 +26,7 @@ _NOT_ON_WINDOWS = {
         SIGKILL SIGHUP SIGUSR1 SIGUSR2 SIGALRM SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGQUIT SIGPIPE SIGTTIN SIGTTOU SIGURG
         SIGWINCH SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGBUS SIGSYS SIGIO alarm pause setitimer getitimer pthread_kill
         pthread_sigmask sigpending sigwait sigwaitinfo sigtimedwait siginterrupt""",
-    socket: "AF_UNIX socketpair_unix SO_REUSEPORT",
+    socket: "AF_UNIX SO_REUSEPORT",
 }
 _LINUX_ALONE = """
     sched_getaffinity sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam memfd_create
@@ -41,7 +41,7 @@ _OWN: dict[str, dict[ModuleType, dict[str, Any]]] = {
         os: {"name": "nt", "O_BINARY": 0x8000},
         sys: {"platform": "win32"},
         signal: {"CTRL_C_EVENT": 0, "CTRL_BREAK_EVENT": 1, "SIGBREAK": 21},
-        socket: {"SO_EXCLUSIVEADDRUSE": ~socket.SO_REUSEADDR},
+        socket: {"SO_EXCLUSIVEADDRUSE": socket.SO_REUSEADDR},  # with which Linux opens no port twice
         subprocess: {"CREATE_NEW_PROCESS_GROUP": 0x200, "CREATE_NO_WINDOW": 0x08000000},
     },
     "macos": {sys: {"platform": "darwin"}},

@@ -32,11 +32,8 @@ def _find_holder(path: str, *, below: bool, cwd_only: bool) -> bool:
 
 def _processes() -> list[str]:
     """Return the processes under the emulation."""
-    found = ["self"]
-    for name in _listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and _is_relative(int(name)):
-            found.append(name)
-    return found
+    others = [name for name in _listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    return ["self", *(name for name in others if _is_relative(int(name)))]
 
 
 def _is_relative(pid: int) -> bool:

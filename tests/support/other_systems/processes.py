@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 from other_systems.callers import BrokenRule, is_of_package, is_ours
@@ -56,45 +57,44 @@ def _wrap_signal() -> None:
 
 
 def _wrap_popen() -> None:
-    real_init, real_send, real_end = subprocess.Popen.__init__, subprocess.Popen.send_signal, signal.SIGKILL
-    real_exit = subprocess.Popen._handle_exitstatus
+    """End processes as Windows does, with status 1, and read their pipes in its encoding."""
+    real = subprocess.Popen
+    real_init, real_send, real_exit = real.__init__, real.send_signal, real._handle_exitstatus
 
     def init(self: Any, *arguments: Any, **options: Any) -> None:
         frame = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename == subprocess.__file__:  # run, check_output
             frame = frame.f_back
-        self._ours = is_ours(frame)
-        if self._ours:
-            if options.get("preexec_fn") or options.get("pass_fds"):
-                raise ValueError("preexec_fn and pass_fds are not supported on Windows platforms")
-            options["start_new_session"] = bool(options.pop("creationflags", 0) & _NEW_GROUP)
-            is_text = options.get("text") or options.get("universal_newlines") or options.get("errors")
-            if is_text and options.get("encoding") is None:
-                if is_of_package(frame):
-                    raise BrokenRule("a pipe is read as text without an encoding: on Windows it would not be UTF-8")
-                options["encoding"] = ENCODING
+        self._is_ours = is_ours(frame)
+        if self._is_ours:
+            _take_options(options, in_package=is_of_package(frame))
         real_init(self, *arguments, **options)
 
     def send(self: Any, number: int) -> None:
-        if not self._ours:
-            return real_send(self, number)
-        if number not in (signal.SIGTERM, real_end):
+        if self._is_ours and number not in (signal.SIGTERM, signal.SIGKILL):
             raise ValueError(f"Unsupported signal: {number}")
-        return real_send(self, real_end)
+        real_send(self, signal.SIGKILL if self._is_ours else number)
 
     def exit_status(self: Any, *arguments: Any, **options: Any) -> Any:
         made = real_exit(self, *arguments, **options)
-        if self._ours and self.returncode is not None and self.returncode < 0:
+        if self._is_ours and self.returncode is not None and self.returncode < 0:
             self.returncode = 1  # as TerminateProcess leaves it
         return made
 
-    def kill(self: Any) -> None:
-        send(self, real_end)
+    real.__init__, real.send_signal, real._handle_exitstatus = init, send, exit_status
+    real.kill = lambda self: send(self, signal.SIGKILL)
 
-    subprocess.Popen.__init__ = init
-    subprocess.Popen.send_signal = send
-    subprocess.Popen.kill = kill
-    subprocess.Popen._handle_exitstatus = exit_status
+
+def _take_options(options: dict[str, Any], *, in_package: bool) -> None:
+    """Change options of a Popen to what Windows makes of them."""
+    if options.get("preexec_fn") or options.get("pass_fds"):
+        raise ValueError("preexec_fn and pass_fds are not supported on Windows platforms")
+    options["start_new_session"] = bool(options.pop("creationflags", 0) & _NEW_GROUP)
+    is_text = options.get("text") or options.get("universal_newlines") or options.get("errors")
+    if is_text and options.get("encoding") is None:
+        if in_package:
+            raise BrokenRule("a pipe is read as text without an encoding: on Windows it would not be UTF-8")
+        options["encoding"] = ENCODING
 
 
 def _delete_locks() -> None:
@@ -107,9 +107,7 @@ def _delete_locks() -> None:
 
     def release(self: Any) -> None:
         real(self)
-        try:
+        with suppress(OSError):
             os.unlink(self.lock_file)
-        except OSError:
-            pass
 
     UnixFileLock._release = release

@@ -12,6 +12,7 @@ from other_systems import files, names
 from other_systems.callers import BrokenRule, caller, is_of_package, is_ours
 
 ENCODING = "cp1252"  # of Western Windows
+_BEHIND_MODE = ("buffering", "encoding", "errors", "newline", "closefd", "opener")  # parameters of ``open``
 
 
 def install(system: str) -> None:
@@ -54,7 +55,9 @@ def _with_system_text(mode: str, given: tuple[Any, ...], options: dict[str, Any]
     frame = caller()
     if not is_ours(frame):
         return given, options
-    named = dict(zip(("buffering", "encoding", "errors", "newline", "closefd", "opener"), given, strict=False)) | options
+    named = (
+        dict(zip(("buffering", "encoding", "errors", "newline", "closefd", "opener"), given, strict=False)) | options
+    )
     if named.get("encoding") in (None, "locale"):
         if is_of_package(frame):
             raise BrokenRule("text is opened without an encoding: on Windows it would not be UTF-8")
