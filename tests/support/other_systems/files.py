@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import wraps
+from types import CodeType
 from typing import Any
 
 from other_systems import names
@@ -152,9 +153,8 @@ def _write(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _delete(real: Callable[..., Any]) -> Callable[..., Any]:
     def unlink(path: Any, **options: Any) -> None:
-        frame = sys._getframe(1)
-        if frame.f_code.co_filename == tempfile.__file__ and frame.f_code.co_name in ("opener", "TemporaryFile"):
-            return real(path, **options)  # Linux's way of what O_TEMPORARY does on Windows
+        if _is_way_of_linux(sys._getframe(1).f_code):
+            return real(path, **options)
         found = names.actual(path)
         try:
             mode = _real["lstat"](found).st_mode
@@ -165,6 +165,14 @@ def _delete(real: Callable[..., Any]) -> Callable[..., Any]:
         return real(found, **options)
 
     return unlink
+
+
+def _is_way_of_linux(code: CodeType) -> bool:
+    """Return whether a library does here what it does otherwise on Windows: temporary files (O_TEMPORARY), locks."""
+    if code.co_filename == tempfile.__file__ and code.co_name in ("opener", "TemporaryFile"):
+        return True
+    frame = caller()
+    return frame is not None and "/site-packages/filelock/" in frame.f_code.co_filename
 
 
 def _rmdir(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,7 +26,6 @@ _NOT_ON_WINDOWS = {
         SIGKILL SIGHUP SIGUSR1 SIGUSR2 SIGALRM SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGQUIT SIGPIPE SIGTTIN SIGTTOU SIGURG
         SIGWINCH SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGBUS SIGSYS SIGIO alarm pause setitimer getitimer pthread_kill
         pthread_sigmask sigpending sigwait sigwaitinfo sigtimedwait siginterrupt""",
-    socket: "AF_UNIX SO_REUSEPORT",
 }
 _LINUX_ALONE = """
     sched_getaffinity sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam memfd_create

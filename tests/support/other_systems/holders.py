@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 _listdir, _readlink, _open_file, _lstat = os.listdir, os.readlink, open, os.lstat
 _MARK = b"VIDTRANS_TESTS_SYSTEM="
+_NEVER_MAPPED = (".json", ".jsonl", ".png", ".csv", ".html", ".TAG", ".lock")  # to read all that is mapped takes time
 _relatives: dict[tuple[int, int], bool] = {}  # (process, inode of its folder in /proc) → whether it is emulated, too
 
 
@@ -39,13 +41,14 @@ def _processes() -> list[str]:
 def _is_relative(pid: int) -> bool:
     try:
         key = pid, _lstat(f"/proc/{pid}").st_ino
-        if key not in _relatives:
-            with _open_file(f"/proc/{pid}/environ", "rb") as file:
-                content = file.read()
-            _relatives[key] = any(entry.startswith(_MARK) and entry != _MARK for entry in content.split(b"\0"))
-        return _relatives[key]
     except OSError:
         return False
+    if key not in _relatives:
+        content = b""
+        with suppress(OSError), _open_file(f"/proc/{pid}/environ", "rb") as file:
+            content = file.read()
+        _relatives[key] = any(entry.startswith(_MARK) and entry != _MARK for entry in content.split(b"\0"))
+    return _relatives[key]
 
 
 def _files_of(pid: str, start: str) -> list[str]:
@@ -53,8 +56,10 @@ def _files_of(pid: str, start: str) -> list[str]:
     found = []
     try:
         found = [_link(f"/proc/{pid}/fd/{handle}") for handle in _listdir(f"/proc/{pid}/fd")]
-        with _open_file(f"/proc/{pid}/maps", "rb") as maps:
-            content = maps.read()
+        content = b""
+        if not start.endswith(_NEVER_MAPPED):
+            with _open_file(f"/proc/{pid}/maps", "rb") as maps:
+                content = maps.read()
         if os.fsencode(start) in content:
             found += [os.fsdecode(line[line.index(b"/") :]) for line in content.split(b"\n") if b" /" in line]
     except OSError:  # it has ended

@@ -35,7 +35,9 @@ def actual(path: Any) -> Any:
     if not text or text.startswith("/proc/"):
         return path
     found = _find(text)
-    return found if isinstance(path, str | os.PathLike) or found == text else os.fsencode(found)
+    if found == text:
+        return path
+    return os.fsencode(found) if isinstance(path, bytes) else found
 
 
 def _find(text: str) -> str:
