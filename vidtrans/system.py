@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,12 @@ def name_limit(folder: Path) -> int:
         with suppress(OSError, ValueError, AttributeError):  # Windows has no such call
             return os.pathconf(place, "PC_NAME_MAX")
     return _USUAL_LIMIT
+
+
+def path_key(path: Path) -> str:
+    """Return what is equal for two paths of the same file: Windows and macOS do not tell names by their case."""
+    text = str(path.resolve())
+    return unicodedata.normalize("NFC", text).casefold() if WINDOWS or MACOS else text
 
 
 def path_limit() -> int | None:

@@ -26,7 +26,7 @@ from vidtrans.files import (
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
-from vidtrans.system import name_fault, name_length, name_limit, path_limit
+from vidtrans.system import name_fault, name_length, name_limit, path_key, path_limit
 from vidtrans.video.io.encoding import split_pattern
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
@@ -124,7 +124,7 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
-        if folder and output.resolve() in source.resolve().parents:
+        if folder and path_key(output) in map(path_key, source.resolve().parents):
             raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
     if special_file_kind(output):
         raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")

@@ -33,6 +33,7 @@ from vidtrans.files import (
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.render_log import RenderLog
+from vidtrans.store.shared_locks import refusing_no_locks
 from vidtrans.store.stages import STAGES
 from vidtrans.system import WINDOWS
 
@@ -206,19 +207,21 @@ class CacheEntry:
         for path in self._pins():
             _is_free(path)  # else they would pile up
         lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
-        lock.acquire()
+        with refusing_no_locks(self.cache.root):
+            lock.acquire()
         return CachePin(self, lock)
 
     def _pins(self) -> list[Path]:
         return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
-        """Raises Timeout, Interrupted."""
+        """Raises Timeout, VidtransError where the disk keeps no locks, Interrupted."""
         end = time.monotonic() + wait_s
         while True:
             left = end - time.monotonic()
             with suppress(Timeout):
-                lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
+                with refusing_no_locks(self.cache.root):
+                    lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
                 return
             if left <= STOP_CHECK_S:
                 if not wait_for:
