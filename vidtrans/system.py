@@ -66,6 +66,12 @@ def name_fault(name: str) -> str:
     return "Windows takes no space or dot at the end of a name" if name[-1] in " ." else ""
 
 
+def is_too_long(path: str, room: int = 0) -> bool:
+    """Return whether Windows takes no path as long as this one and ``room`` more characters."""
+    limit = path_limit()
+    return limit is not None and name_length(os.path.abspath(path)) + room > limit
+
+
 def when_free(call: Callable[[], object]) -> None:
     """Move or delete a file; on Windows try again for a moment while another program has it open.
 

@@ -5,21 +5,31 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
+
 from vidtrans.batch.summary import Outcome
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process, and names it SIGTERM
+HAS_SIGNALS = hasattr(signal, "SIGKILL")
+
 # A process that has imported what takes longest, and done nothing else: those that tests start are its forks.
-_BEGUN = multiprocessing.get_context("forkserver")
-_BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
+_BEGUN: Any = None
+if sys.platform == "linux":
+    _BEGUN = multiprocessing.get_context("forkserver")
+    _BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
 
 
 class Started:
@@ -29,12 +39,19 @@ class Started:
     """
 
     def __init__(self, *words: object, folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-        self._said = [os.memfd_create(name) for name in ("out", "err")]
-        for handle in self._said:
-            weakref.finalize(self, os.close, handle)
-        names = [f"/proc/{os.getpid()}/fd/{handle}" for handle in self._said]
-        place = str((folder or Path()).resolve())
-        given = [*map(str, words)], place, {**os.environ, **(env or {})}, names
+        place, variables = str((folder or Path()).resolve()), {**os.environ, **(env or {})}
+        outputs = Path(tempfile.mkdtemp(prefix="started-"))
+        weakref.finalize(self, shutil.rmtree, outputs, ignore_errors=True)
+        self._outputs = outputs / "out", outputs / "err"
+        for output in self._outputs:
+            output.touch()
+        self.process: Any
+        if _BEGUN is None:
+            command = [sys.executable, *map(str, words)]
+            with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
+                self.process = subprocess.Popen(command, cwd=place, env=variables, stdout=out, stderr=err)
+            return
+        given = [*map(str, words)], place, variables, [*map(str, self._outputs)]
         self.process = _BEGUN.Process(target=_become, args=given, daemon=True)  # it ends where a test fails before it
         self.process.start()
 
@@ -44,14 +61,19 @@ class Started:
 
     def poll(self) -> int | None:
         """The exit status, of what was killed minus the signal's number; None while it runs."""
-        return self.process.exitcode
+        status: int | None = self.process.poll() if _BEGUN is None else self.process.exitcode
+        return status
 
     def wait(self, seconds: float = 300.0) -> int | None:
         """The exit status, or None where it still runs after so long."""
-        self.process.join(seconds)
-        return self.process.exitcode
+        if _BEGUN is None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        else:
+            self.process.join(seconds)
+        return self.poll()
 
-    def kill(self, number: int = signal.SIGKILL) -> int:
+    def kill(self, number: int = KILL) -> int:
         """Send a signal and return the exit status."""
         self.send_signal(number)
         status = self.wait(60)
@@ -59,12 +81,16 @@ class Started:
         return status
 
     def send_signal(self, number: int) -> None:
-        if self.process.is_alive() and self.process.pid:
+        """Send a signal; where the system has none but the end, a test of another one is skipped."""
+        if number != KILL and not HAS_SIGNALS:
+            self.kill()
+            pytest.skip("this system sends no signals to a process")
+        if self.poll() is None and self.process.pid:
             os.kill(self.process.pid, number)
 
     def said(self) -> tuple[str, str]:
         """What is on standard output and standard error."""
-        out, err = (os.pread(handle, os.fstat(handle).st_size, 0).decode() for handle in self._said)
+        out, err = (output.read_text(errors="replace") for output in self._outputs)  # in the system's encoding
         return out, err
 
 
@@ -103,6 +129,10 @@ def _become(words: Sequence[str], folder: str, env: Mapping[str, str], names: Se
 def at_most(seconds: int) -> Iterator[None]:
     """Fail a test that hangs, and do not hang with it: the alarm interrupts what waits."""
 
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
     def ring(number: int, frame: Any) -> None:
         raise AssertionError(f"it hung for {seconds} s")
 
@@ -117,16 +147,16 @@ def at_most(seconds: int) -> Iterator[None]:
 
 def workers() -> list[int]:
     """The processes of batches that are alive."""
-    told = subprocess.run(["pgrep", "-f", "executors.worker import main"], capture_output=True, text=True).stdout
     found = []
-    for pid in map(int, told.split()):
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/cwd").readlink() == Path.cwd():
-                found.append(pid)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if any("executors.worker import main" in word for word in words) and Path(process.cwd()) == Path.cwd():
+                found.append(process.pid)
     return found
 
 
-def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int = signal.SIGKILL) -> bool:
+def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int = KILL) -> bool:
     """Start the command and send it a signal; says whether it was still running."""
     process = Started.vidtrans(*arguments, folder=folder)
     if process.wait(delay_s) is not None:

@@ -26,7 +26,7 @@ from vidtrans.files import (
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
-from vidtrans.system import name_fault, name_length, name_limit, path_key, path_limit
+from vidtrans.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
 from vidtrans.video.io.encoding import split_pattern
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
@@ -180,10 +180,9 @@ def _check_name(output: Path) -> None:
             raise UsageError(str(output), why, "use a shorter name with -o")
         if part != output.anchor and (fault := name_fault(part)):
             raise UsageError(str(output), fault, "use another name with -o")
-    longest = path_limit()
-    if longest and (length := name_length(str(partial_path(output).absolute()))) > longest:
-        why = f"a path of {length} characters under its temporary name, and Windows takes {longest}"
-        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths in Windows")
+    if is_too_long(str(partial_path(output))):
+        why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
+        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths")
     try:
         output.stat()
     except OSError as error:

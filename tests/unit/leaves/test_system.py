@@ -14,6 +14,7 @@ from vidtrans import files, system
 from vidtrans.errors import UsageError, describe_error
 from vidtrans.files import keeping_what_is_in_use, move_into_place, remove, write_bytes
 from vidtrans.output import target as output_target
+from vidtrans.store.cache_folder import check_cache_folder
 from vidtrans.store.shared_locks import refusing_no_locks
 
 
@@ -142,9 +143,24 @@ def test_names_and_paths_that_windows_refuses_are_refused_before_the_work(tmp_pa
         output_target.check_parents(Path("shot:2.mp4"))
     with pytest.raises(UsageError, match="device"):
         output_target.check_parents(Path("aux/a.mp4"))
-    with pytest.raises(UsageError, match=r"a path of \d+ characters .* Windows takes 259"):
+    with pytest.raises(UsageError, match="more than the 259 characters that Windows takes"):
         output_target.check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
     output_target.check_parents(tmp_path / "a.mp4")
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_cache_whose_paths_would_be_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--cache-dir .* more than the 259 characters"):
+        check_cache_folder(Path("/" + "c" * 150))
+    check_cache_folder(Path("/" + "c" * 50))
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_path_that_turns_out_too_long_is_one_line() -> None:
+    line, status = describe_error(FileNotFoundError(errno.ENOENT, "no", "/a" * 140)) or ("", 0)
+    assert "too long for Windows" in line
+    assert status == 2
+    assert describe_error(FileNotFoundError(errno.ENOENT, "no", "/a")) is None
 
 
 @pytest.mark.parametrize(("is_insensitive", "same"), [(True, True), (False, False)])
