@@ -10,16 +10,12 @@ from pathlib import Path
 import pytest
 from chain import snapshot, tiny_flags
 from clips import moving_frames, write_clip
-from emulated import commands, on_linux_alone, start, vidtrans
+from emulated import commands, on_linux_alone, python, start, vidtrans
 
 pytestmark = on_linux_alone
 
-TRAIN = (
-    "train",
-    "clip.dataset",
-    *tiny_flags("generator", "discriminator", "training"),
-    "--set=training.preview_seconds=0",
-)
+FLAGS = [flag for flag in tiny_flags("generator", "discriminator", "training") if "training.steps" not in flag]
+TRAIN = ("train", "clip.dataset", *FLAGS, "--set=training.preview_seconds=0")
 CHAIN: list[tuple[object, ...]] = [
     ("make-dataset", "clip.mp4", *tiny_flags("dataset")),
     (*TRAIN, "--steps", 3),
@@ -69,6 +65,43 @@ def test_a_killed_render_goes_on_under_the_rules_of_windows(clip: Path, tmp_path
     resumed = (tmp_path / "out.mp4").read_bytes()
     vidtrans("", *RENDER[:-1], "whole.mp4", "--cache-dir", "other", folder=tmp_path)
     assert resumed == (tmp_path / "whole.mp4").read_bytes()
+
+
+WATCHED = f"""
+import sys
+from vidtrans.cli.console import write_any_text
+from vidtrans.cli.main import run
+write_any_text()
+train = {[*map(str, TRAIN)]!r}
+assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
+assert run([*train, "--steps", "3"]) == 0
+with open("clip.train/preview.png", "rb"):
+    assert run([*train, "--steps", "5"]) == 0
+render = ["stylize", "clip.mp4", "--model", "clip", "-o", "out.mp4"]
+assert run([*render, "--strength", "0.5"]) == 0
+with open("out.mp4", "rb") as player:
+    before = player.read()
+    assert run([*render, "--overwrite"]) == 1
+assert open("out.mp4", "rb").read() == before
+assert run([*render, "--overwrite", "--json"]) == 0
+"""
+
+
+def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
+    said = python("windows", "-c", WATCHED, folder=tmp_path)
+    assert "preview.png: another program has it open; it was not refreshed" in said
+    [line] = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: out.mp4: another program has it open — close it there and run the same command")
+    assert '"frames_inferred": 0' in said  # what was rendered is in the cache
+
+
+def test_what_windows_cannot_name_is_refused_in_one_line(clip: Path, tmp_path: Path) -> None:
+    render = ("stylize", "clip.mp4", "--model", "identity")
+    for output, words in (("a:b.mp4", "takes no ':'"), ("nul.mp4", "device"), ("x/" * 120 + "a.mp4", "259 characters")):
+        said = vidtrans("windows", *render, "-o", output, folder=tmp_path, expect=2)
+        assert words in said
+        assert len(said.splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_two_workers_render_a_batch_under_the_rules_of_windows(clip: Path, tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ on_linux_alone = pytest.mark.skipif(
 
 def start(system: str, *words: object, folder: Path | None = None) -> subprocess.Popen[str]:
     """Start ``python`` with these words under the rules of a system; '' for this one."""
-    variables = other_systems.variables(system)
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **other_systems.variables(system)}
     encoding = "cp1252" if system == "windows" else "utf-8"
     pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": encoding}
     command = [sys.executable, *map(str, words)]
-    return subprocess.Popen(command, cwd=folder or Path(), env={**os.environ, **variables}, **pipe)
+    return subprocess.Popen(command, cwd=folder or Path(), env=variables, **pipe)
 
 
 def python(system: str, *words: object, folder: Path | None = None, expect: int = 0) -> str:

@@ -23,11 +23,7 @@ import pytest
 from vidtrans.batch.summary import Outcome
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process, and names it SIGTERM
-KILLED_STATUSES = (
-    -KILL,
-    KILL,
-    1,
-)  # exit statuses of a process that was ended so: on POSIX, and on Windows by itself or others
+KILLED_STATUSES = (-KILL, KILL, 1)  # of processes that were ended so: on POSIX, on Windows by themselves or by others
 HAS_SIGNALS = hasattr(signal, "SIGKILL")
 
 # A process that has imported what takes longest, and done nothing else: those that tests start are its forks.

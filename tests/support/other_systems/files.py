@@ -44,6 +44,7 @@ def install(system: str) -> None:
 
 def _put(name: str, function: Callable[..., Any]) -> None:
     real = _real[name]
+    function.__module__, function.__qualname__ = "os", name  # pickle finds it so
     setattr(os, name, function)
     for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
         if real in supported:

@@ -17,7 +17,7 @@ MOST_SECONDS = 90.0  # for one; a busy machine included
 
 # Does what 'model import' does before it asks for anything, for each of many files, in one process.
 LOADS = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from vidtrans.errors import VidtransError
 from vidtrans.models.formats import format_of, load_format
@@ -25,6 +25,7 @@ from vidtrans.models.formats.foreign import ForeignFormat
 from vidtrans.models.model_file import file_in_folder
 from vidtrans.models.onnx import trial
 from vidtrans.pairing.base import make_pairing
+from vidtrans.system import peak_memory
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
 found = []
@@ -43,7 +44,9 @@ for line in sys.stdin:
     except Exception as error:
         kind, said = "bug", repr(error)
     found.append([kind, said, time.monotonic() - began])
-peak = int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+status = Path("/proc/self/status")  # on Linux the other number is at least that of the process that began this one
+rows = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines()) if status.exists() else {}
+peak = int(rows["VmHWM"].split()[0]) * 1024 if rows else peak_memory()
 print(json.dumps([found, peak]))
 """
 
