@@ -180,7 +180,7 @@ def _check_name(output: Path) -> None:
             raise UsageError(str(output), why, "use a shorter name with -o")
         if part != output.anchor and (fault := name_fault(part)):
             raise UsageError(str(output), fault, "use another name with -o")
-    if is_too_long(str(partial_path(output))):
+    if output.name and is_too_long(str(partial_path(output))):
         why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
         raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths")
     try:
