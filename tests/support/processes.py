@@ -74,16 +74,19 @@ class Started:
             self.process.join(seconds)
         return self.poll()
 
-    def kill(self, number: int = KILL) -> int:
-        """Send a signal and return the exit status."""
-        self.send_signal(number)
+    def kill(self, number: int | None = None) -> int:
+        """End it, at once or with a signal, and return the exit status."""
+        if number is None:
+            self.process.kill()
+        else:
+            self.send_signal(number)
         status = self.wait(60)
         assert status is not None, f"signal {number} did not end it"
         return status
 
     def send_signal(self, number: int) -> None:
-        """Send a signal; where the system has none but the end, a test of another one is skipped."""
-        if number != KILL and not HAS_SIGNALS:
+        """Send a signal; where a system can only end processes, the test is skipped."""
+        if not HAS_SIGNALS:
             self.kill()
             pytest.skip("this system sends no signals to a process")
         if self.poll() is None and self.process.pid:
@@ -157,7 +160,7 @@ def workers() -> list[int]:
     return found
 
 
-def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int = KILL) -> bool:
+def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int | None = None) -> bool:
     """Start the command and send it a signal; says whether it was still running."""
     process = Started.vidtrans(*arguments, folder=folder)
     if process.wait(delay_s) is not None:
