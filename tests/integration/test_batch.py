@@ -19,7 +19,7 @@ import batch_jobs
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
 from directed_clip import three_clips
-from processes import Started, states, workers
+from processes import Started, needs_signals, states, workers
 from under_test import put_first
 
 from vidtrans import machine
@@ -236,6 +236,7 @@ def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
     assert len(made) == 3
 
 
+@needs_signals
 def test_ctrl_c_says_how_to_go_on(clips: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vidtrans", "stylize", str(clips), "--model", "identity", "-o", "out"],

@@ -25,6 +25,7 @@ from vidtrans.batch.summary import Outcome
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process, and names it SIGTERM
 KILLED_STATUSES = (-KILL, KILL, 1)  # of processes that were ended so: on POSIX, on Windows by themselves or by others
 HAS_SIGNALS = hasattr(signal, "SIGKILL")
+needs_signals = pytest.mark.skipif(not HAS_SIGNALS, reason="this system sends no signals to a process")
 
 # A process that has imported what takes longest, and done nothing else: those that tests start are its forks.
 _BEGUN: Any = None
