@@ -24,7 +24,7 @@ from other_systems import files, hidden, names, processes, text
 from other_systems.callers import BrokenRule as BrokenRule
 
 OPTION = "--as-system"
-VARIABLE = "VIDTRANS_TESTS_SYSTEM"  # names the emulated system to child processes
+VARIABLE = "EMULATED_SYSTEM"  # names the emulated system to child processes
 SYSTEMS = ("windows", "macos")
 START = Path(__file__).parent / "start"
 

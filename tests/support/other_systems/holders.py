@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 _listdir, _readlink, _open_file, _lstat = os.listdir, os.readlink, open, os.lstat
-_MARK = b"VIDTRANS_TESTS_SYSTEM="
+_MARK = b"EMULATED_SYSTEM="
 _NEVER_MAPPED = (".json", ".jsonl", ".png", ".csv", ".html", ".TAG", ".lock")  # to read all that is mapped takes time
 _relatives: dict[tuple[int, int], bool] = {}  # (process, inode of its folder in /proc) → whether it is emulated, too
 

@@ -5,12 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-if os.environ.get("VIDTRANS_TESTS_SYSTEM"):
+if os.environ.get("EMULATED_SYSTEM"):
     folder = Path(__file__).resolve().parents[1]
     spec = importlib.util.spec_from_file_location(
         "other_systems", folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     module = sys.modules["other_systems"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.emulate(os.environ["VIDTRANS_TESTS_SYSTEM"])
+    module.emulate(os.environ["EMULATED_SYSTEM"])
     module.emulate_output()
