@@ -271,4 +271,5 @@ def test_a_cache_on_a_network_drive_without_locks_is_one_line(
 
     monkeypatch.setattr(FileLock, "acquire", refused)
     said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4")
-    assert said == "error: cache .vidtrans: its file system has no locks — give a --cache-dir on a local disk"
+    cache = Path(".vidtrans").resolve()
+    assert said == f"error: cache {cache}: its file system has no locks — give a --cache-dir on a local disk"
