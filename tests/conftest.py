@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 for _waiting in ("WORKER", "MAIN"):
     os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{_waiting}", "0")
 
+import other_systems
 import pytest
 import under_test
 
 under_test.share_package()  # before anything imports vidtrans
+other_systems.emulate_requested(sys.argv)  # in workers of pytest-xdist it was done before they began
 
 import chromium
 from chain import TINY, quick_training, said
@@ -39,7 +42,30 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["XDG_CACHE_HOME"] = _user_cache.name
 # As the command line does it.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+NO_PRIVILEGE = 1314  # of Windows: ERROR_PRIVILEGE_NOT_HELD
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --as-system."""
+    systems = ", ".join(other_systems.SYSTEMS)
+    parser.addoption(other_systems.OPTION, choices=other_systems.SYSTEMS, help=f"run under the rules of: {systems}")
+
+
+def pytest_report_header() -> str:
+    """Name the system whose rules are emulated."""
+    return f"rules of: {other_systems.current() or 'this system'}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that makes a link, where the account may not: on Windows that takes a privilege."""
+    try:
+        return (yield)
+    except OSError as error:
+        if getattr(error, "winerror", None) != NO_PRIVILEGE:
+            raise
+        pytest.skip("this account may not make links")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -69,7 +95,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _without_waiting_for_the_disk() -> Iterator[None]:
     """What is killed keeps what it has written: only a machine that stops, as none does here, loses it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(os, "fsync", other_systems.fsync_like(lambda handle: None))
         yield
 
 

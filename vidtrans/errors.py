@@ -16,6 +16,8 @@ from __future__ import annotations
 import errno
 import re
 
+from vidtrans.system import is_too_long
+
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
 _MAX_PART = 1000  # characters of one part of a message
@@ -105,6 +107,7 @@ DISK = {
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,
     errno.EROFS: _WRITABLE,
+    errno.EBUSY: "close it there and run the same command again: what was done is kept",
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EISDIR: _IN_THE_WAY,
@@ -162,6 +165,8 @@ def describe_error(error: BaseException) -> tuple[str, int] | None:
         return "out of memory — use a smaller --size", 4
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
         return f"temporary files: no folder takes them — {TEMPORARY}", 1
+    if isinstance(error, FileNotFoundError) and is_too_long(str(error.filename or "")):
+        return f"{error.filename}: the path is too long for Windows — use a shorter one, or switch on long paths", 2
     if isinstance(error, OSError) and error.errno in DISK:
         named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
         where = f"{named}: " if named else ""

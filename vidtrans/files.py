@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import MediaError, VidtransError
+from vidtrans.system import WINDOWS, is_alive, name_length, name_limit, when_free
 
 PACKAGE = Path(__file__).parent  # what ships lies in it
 PARTIAL = ".partial"
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
 PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
 _MARK_LENGTH = 8 + 1 + 10
+IN_USE = "another program has it open"
 _ABANDONED_S = 86_400.0  # age from which another host's half-written file is deleted, whose process is not known here
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20
 _TOO_DEEP = "it is nested too deeply"
-_USUAL_LIMIT = 255  # of a name's length, where the system gives none
 _LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
 _NEARLY_FULL = 1 << 20  # a write that fails with fewer bytes free has failed for lack of space
 # Only a write fails with these; the system does not say of which file.
@@ -121,13 +122,17 @@ def read_small_json(path: Path) -> Any:  # noqa: ANN401  (JSON)
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` survive a power cut, where the system lets a folder be synced."""
-    with suppress(OSError):
-        sync_file(folder)
+    with suppress(OSError):  # Windows opens no folder
+        _sync(folder, os.O_RDONLY)
 
 
 def sync_file(path: Path) -> None:
     """Write what the system holds of a file to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    _sync(path, os.O_RDWR)  # Windows syncs no handle that can only read
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
@@ -140,19 +145,6 @@ def link_target(path: Path) -> Path:
     What is written there leaves the link in place. For results that a user named: nothing else follows links.
     """
     return Path(os.path.realpath(path)) if path.is_symlink() else path
-
-
-def name_length(name: str) -> int:
-    """Return the length of a file's name as the system counts it: in bytes, or on Windows in UTF-16 units."""
-    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
-
-
-def name_limit(folder: Path) -> int:
-    """Return how long a name in ``folder`` may be, which need not be there yet."""
-    for place in (folder, *folder.absolute().parents):
-        with suppress(OSError, ValueError, AttributeError):  # Windows does not tell
-            return os.pathconf(place, "PC_NAME_MAX")
-    return _USUAL_LIMIT
 
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
@@ -198,22 +190,10 @@ def _is_stale(partial: Path, mark: str) -> bool:
     """Return whether the process that writes a file is gone, or is this one."""
     host, _, number = mark.partition("-")
     if host == HOST:
-        return int(number) == os.getpid() or not _is_alive(int(number))
+        return int(number) == os.getpid() or not is_alive(int(number))
     with suppress(OSError):
         return time.time() - partial.stat().st_mtime > _ABANDONED_S
     return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return not isinstance(error, ProcessLookupError)  # otherwise it is another user's
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):  # no Linux
-        return True
-    return state != "Z"  # it has ended, and nobody has asked how: in a container without an init nobody does
 
 
 def _replaced(target: Path) -> Path:
@@ -237,17 +217,31 @@ def look_anew(folder: Path) -> None:
 
 
 def move_into_place(made: Path, target: Path) -> None:
-    """Give a finished file or folder its final name, in place of what has it."""
+    """Give a finished file or folder its final name, in place of what has it.
+
+    Raises OSError, with EBUSY where another program has ``target`` open (on Windows it keeps its name then).
+    """
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
-        os.replace(target, _replaced(target))
+        _rename(target, _replaced(target), target)
     try:
-        os.replace(made, target)
+        _rename(made, target, target)
     except BaseException:
         finish_replacing(target)
         raise
     sync_folder(target.parent)
     remove(_replaced(target))
+
+
+def _rename(old: Path, new: Path, target: Path) -> None:
+    """Rename a file or folder; an error says which ``target`` is in use."""
+    try:
+        when_free(lambda: os.replace(old, new))
+    except PermissionError as error:
+        is_read_only = target.is_file() and not target.stat().st_mode & stat.S_IWRITE
+        if not WINDOWS or not target.exists() or is_read_only:
+            raise
+        raise OSError(errno.EBUSY, IN_USE, str(target)) from error
 
 
 def finish_replacing(target: Path) -> None:
@@ -256,8 +250,22 @@ def finish_replacing(target: Path) -> None:
     if not old.exists():
         return
     if not target.exists():
-        os.replace(old, target)
+        when_free(lambda: os.replace(old, target))
     remove(old)
+
+
+@contextmanager
+def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
+    """Leave a file as it is where another program has it open, and pass a line to ``note``.
+
+    For files that people watch while a job goes on, as previews: such a file must not end the job.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        note(f"{error.filename}: {IN_USE}; it was not refreshed")
 
 
 @contextmanager
@@ -323,11 +331,15 @@ def write_json(target: Path, value: object, *, indent: int | None = None) -> Non
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder if it is there."""
+    """Delete a file or folder if it is there. On Windows what another program has open stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    try:
+        when_free(lambda: path.unlink(missing_ok=True))
+    except PermissionError:
+        if not WINDOWS:
+            raise
 
 
 def folder_bytes(folder: Path) -> int:

@@ -77,7 +77,7 @@ def release_cached_memory(device_kind: str) -> None:
 def processor() -> str:
     """Return the processor's name, as the system gives it."""
     with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return platform.processor() or platform.machine()
 
@@ -128,7 +128,7 @@ def _torch_build() -> str:
     if spec is None or spec.origin is None:
         return ""
     with suppress(OSError):
-        text = (Path(spec.origin).parent / "version.py").read_text()
+        text = (Path(spec.origin).parent / "version.py").read_text("utf-8")
         found = re.search(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", text, re.MULTILINE)
         return found[1] if found else ""
     return ""
@@ -139,7 +139,9 @@ def _installed_gpus() -> int:
     if _torch_build() == "hip":
         return _amd_gpus()
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", errors="replace", timeout=20
+        )
     except (OSError, subprocess.TimeoutExpired):
         return _nvidia_gpus()  # slim containers lack the program
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0

@@ -147,7 +147,8 @@ def read_toml(path: Path) -> Table:
     except PermissionError:
         raise UsageError(str(path), "permission denied", "make the file readable") from None
     except ValueError as error:
-        raise UsageError(str(path), f"not valid TOML ({error})", "correct it") from None
+        remedy = "write paths in 'single quotes', or with /" if "\\" in str(error) else "correct it"
+        raise UsageError(str(path), f"not valid TOML ({error})", remedy) from None
 
 
 def _parse_toml(text: str) -> Table:
@@ -174,10 +175,16 @@ def _parse_toml(text: str) -> Table:
     return table
 
 
+# Read as TOML, "C:\new" would hold a line break.
+_WINDOWS_PATH = re.compile(r'"((?:[A-Za-z]:\\|\\\\)[^"]*)"')
+
+
 def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
     """Return a value as TOML writes it; what is none is text. Raises UsageError for one that nothing could hold."""
     import tomllib
 
+    if path := _WINDOWS_PATH.fullmatch(text):
+        return path[1]
     try:
         return _parse_toml(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:

@@ -43,8 +43,8 @@ def measure(folder: Path, timed: int) -> None:
 
     from vidtrans.data.dataset import open_dataset
     from vidtrans.data.folder import train_recipe
-    from vidtrans.rendering.cost import peak_memory
     from vidtrans.session import Context
+    from vidtrans.system import peak_memory
     from vidtrans.training.settings import TrainingSettings
     from vidtrans.training.training_job import TrainingJob
 

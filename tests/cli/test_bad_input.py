@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import resource
 import wave
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from chain import TINY, refuse, tiny_flags, vidtrans, vidtrans_json
 from clips import moving_frames, write_clip
+from filelock import FileLock
 from safetensors.numpy import save_file
 
 from vidtrans.cli.main import run
+from vidtrans.system import peak_memory
 from vidtrans.video.images.picture import encode_png
 
 
@@ -71,9 +73,9 @@ def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.Capture
     at = data.index(b"IDAT") - 4
     data[at : at + 4] = (0x7FFF0000).to_bytes(4)
     Path("claims.png").write_bytes(data)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     assert "not a picture" in refuse(capsys, 3, "stylize", "claims.png", "--model", "identity")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+    assert peak_memory() - before < 500_000 << 10
 
 
 def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,3 +253,23 @@ def test_a_dry_run_touches_nothing(clip: Path) -> None:
         == TINY["training"]["steps"]
     )
     assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotImplementedError("FileSystem does not appear to support flock"),
+        OSError(errno.EOPNOTSUPP, "Operation not supported"),
+        OSError(errno.ENOLCK, "No locks available"),
+    ],
+)
+def test_a_cache_on_a_network_drive_without_locks_is_one_line(
+    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(self: FileLock, *_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4")
+    cache = Path(".vidtrans").resolve()
+    assert said == f"error: cache {cache}: its file system has no locks — give a --cache-dir on a local disk"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from directed_clip import EXACT, FLAGS, PICTURES, lossless, same
 from made_models import make_grade, make_model
-from processes import Started
+from processes import KILLED_STATUSES, Started
 
 from vidtrans import api
 from vidtrans.cli.main import run
@@ -290,7 +289,7 @@ def report(event):
         until = time.monotonic() + 300
         while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 torch.set_num_threads(1)
 api.stylize(sys.argv[1], sys.argv[2:], "k.mkv", settings={settings}, cache_dir="killed", report=report)
@@ -301,7 +300,7 @@ def test_one_that_was_killed_goes_on_to_the_same_bytes(source: Path) -> None:
     settings: dict[str, Any] = {**EXACT, "temporal": {"name": "window", "radius": 3}}
     names = ["lines", "looks", "dark"]
     api.stylize(source, names, "whole.mkv", settings=settings)
-    assert Started("-c", KILLED.format(settings=repr(settings)), source, *names).wait() == -signal.SIGKILL
+    assert Started("-c", KILLED.format(settings=repr(settings)), source, *names).wait() in KILLED_STATUSES
     table = api.stylize(source, names, "k.mkv", settings=settings, cache_dir=Path("killed"))
     assert 0 < table["frames_encoded"] < COUNT
     assert Path("k.mkv").read_bytes() == Path("whole.mkv").read_bytes()

@@ -20,6 +20,7 @@ import pytest
 from chain import refuse
 from documented import check_described
 from live_server import flat, pixels, png
+from processes import HAS_SIGNALS, needs_signals
 
 from vidtrans.live.certificate import find_certificate, machine_names
 
@@ -40,10 +41,13 @@ def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]
         assert link, lines
         yield link[1], lines
     finally:
-        process.send_signal(signal.SIGINT)
+        if HAS_SIGNALS:
+            process.send_signal(signal.SIGINT)
+        else:
+            process.terminate()
         out, err = process.communicate(timeout=300)
         lines += out.splitlines() + err.splitlines()
-    assert process.returncode == status, lines
+    assert process.returncode == (status if HAS_SIGNALS else 1), lines
 
 
 def post(link: str, level: int, context: ssl.SSLContext | None = None) -> np.ndarray:
@@ -53,6 +57,7 @@ def post(link: str, level: int, context: ssl.SSLContext | None = None) -> np.nda
         return pixels(answer.read())
 
 
+@needs_signals
 def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with started("--model", "identity", "--json") as (link, lines):
         assert link.startswith("http://127.0.0.1:")
@@ -79,7 +84,7 @@ def test_https_is_for_this_machines_names_and_the_network_is_told(
     text = "\n".join(lines)
     assert "anybody on this network" in text
     assert "on a phone: https://" in text
-    assert "█" in text  # the QR code
+    assert "█" in text or "###" in text  # the QR code, in signs that the output has
 
 
 def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:

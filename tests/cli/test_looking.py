@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import signal
 import tempfile
@@ -339,7 +338,7 @@ def test_a_self_test_that_is_stopped_cleans_up(
     class Signalling:
         def __call__(self, subject: Subject) -> dict[str, Callable[[], Verdict]]:
             def check() -> Verdict:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
                 return Verdict("ok", "well")
 
             return {"first": check, "second": check}

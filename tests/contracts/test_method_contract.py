@@ -176,7 +176,9 @@ def test_a_method_is_chosen_by_a_setting_whose_default_is_in_no_key(name: str) -
 
 
 def imported(path: Path) -> set[str]:
-    return {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    return {
+        node.module or "" for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)
+    }
 
 
 def test_what_runs_a_method_knows_none_by_name() -> None:

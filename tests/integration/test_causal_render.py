@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from chain import said_json
 from clips import moving_frames
 from directed_clip import lossless
 from flicker import flickering, look
-from processes import Started
+from processes import KILLED_STATUSES, Started
 
 import vidtrans as api
 from vidtrans.errors import Interrupted
@@ -145,7 +144,7 @@ from vidtrans.events import Progress
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 25:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 api.deflicker(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 """
@@ -153,7 +152,7 @@ api.deflicker(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 
 def test_killed_at_a_frame_it_goes_on(pair: tuple[Path, Path, bytes], capsys: pytest.CaptureFixture[str]) -> None:
     script = KILLED.format(settings=repr(CAUSAL))
-    assert Started("-c", script, *pair[:2]).wait() == -signal.SIGKILL
+    assert Started("-c", script, *pair[:2]).wait() in KILLED_STATUSES
     assert [p.name for p in states()] == ["state-000004.npz"]
     flags = ("--source", pair[1], "--temporal", "causal", "--codec", "ffv1", "--set=rendering.chunk_frames=5")
     table = said_json(capsys, "deflicker", pair[0], "-o", "o.mkv", *flags)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ from clips import moving_frames
 from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import HANG_S, Started, until, workers
+from processes import HANG_S, KILL, Started, until, workers
 from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
@@ -108,7 +107,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     lost, deadline = False, time.monotonic() + HANG_S  # a quick machine may be done before anything can be lost
     while process.poll() is None and time.monotonic() < deadline:
         if not lost and list(Path(".vidtrans/render").rglob("chunk-*.json")) and len(workers()) == 2:
-            os.kill(workers()[0], signal.SIGKILL)
+            os.kill(workers()[0], KILL)
             lost = True
         time.sleep(0.01)
     assert process.wait() == 0, process.said()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from directed_clip import lossless
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from processes import Started
+from processes import KILLED_STATUSES, Started
 
 import vidtrans as api
 from vidtrans.data.augment import Geometry, draw_geometry, draw_synthetic_motion
@@ -562,7 +561,7 @@ from vidtrans.concurrency import threads
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 23:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 torch.set_num_threads(1)
 threads.cores = lambda: 1  # steps take turns: what is done at a frame is known
@@ -574,7 +573,7 @@ api.stylize(*sys.argv[1:3], "o.mkv", settings={settings}, report=report)
 def test_killed_at_a_frame_it_goes_on(taught: Path, rendered: bytes) -> None:
     script = KILLED.format(settings=repr(EXACT))
     process = Started("-c", script, taught / "clip.mp4", taught / "m.safetensors")
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() in KILLED_STATUSES
     assert stylize(taught)["frames_inferred"] == FRAMES - 20
     assert Path("o.mkv").read_bytes() == rendered
 

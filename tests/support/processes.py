@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +18,22 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
+
 from vidtrans.batch.summary import Outcome
 
 HANG_S = 300  # far above what anything takes here on a busy machine: it only ends what waits or loops for ever
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process, and names it SIGTERM
+KILLED_STATUSES = (-KILL, KILL, 1)  # of processes that were ended so: on POSIX, on Windows by themselves or by others
+HAS_SIGNALS = hasattr(signal, "SIGKILL")
+needs_signals = pytest.mark.skipif(not HAS_SIGNALS, reason="this system sends no signals to a process")
+
 # A process that has imported what takes longest, and done nothing else: those that tests start are its forks.
-_BEGUN = multiprocessing.get_context("forkserver")
-_BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
+_BEGUN: Any = None
+if sys.platform == "linux":
+    _BEGUN = multiprocessing.get_context("forkserver")
+    _BEGUN.set_forkserver_preload(["torch", "torch._dynamo", "cv2", "av", "skimage.metrics"])
 
 
 class Started:
@@ -31,12 +43,19 @@ class Started:
     """
 
     def __init__(self, *words: object, folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-        self._said = [os.memfd_create(name) for name in ("out", "err")]
-        for handle in self._said:
-            weakref.finalize(self, os.close, handle)
-        names = [f"/proc/{os.getpid()}/fd/{handle}" for handle in self._said]
-        place = str((folder or Path()).resolve())
-        given = [*map(str, words)], place, {**os.environ, **(env or {})}, names
+        place, variables = str((folder or Path()).resolve()), {**os.environ, **(env or {})}
+        outputs = Path(tempfile.mkdtemp(prefix="started-"))
+        weakref.finalize(self, shutil.rmtree, outputs, ignore_errors=True)
+        self._outputs = outputs / "out", outputs / "err"
+        for output in self._outputs:
+            output.touch()
+        self.process: Any
+        if _BEGUN is None:
+            command = [sys.executable, *map(str, words)]
+            with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
+                self.process = subprocess.Popen(command, cwd=place, env=variables, stdout=out, stderr=err)
+            return
+        given = [*map(str, words)], place, variables, [*map(str, self._outputs)]
         self.process = _BEGUN.Process(target=_become, args=given, daemon=True)  # it ends where a test fails before it
         self.process.start()
 
@@ -46,27 +65,39 @@ class Started:
 
     def poll(self) -> int | None:
         """The exit status, of what was killed minus the signal's number; None while it runs."""
-        return self.process.exitcode
+        status: int | None = self.process.poll() if _BEGUN is None else self.process.exitcode
+        return status
 
     def wait(self, seconds: float = HANG_S) -> int | None:
         """The exit status, or None where it still runs after so long."""
-        self.process.join(seconds)
-        return self.process.exitcode
+        if _BEGUN is None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        else:
+            self.process.join(seconds)
+        return self.poll()
 
-    def kill(self, number: int = signal.SIGKILL) -> int:
-        """Send a signal and return the exit status."""
-        self.send_signal(number)
+    def kill(self, number: int | None = None) -> int:
+        """End it, at once or with a signal, and return the exit status."""
+        if number is None:
+            self.process.kill()
+        else:
+            self.send_signal(number)
         status = self.wait()
         assert status is not None, f"signal {number} did not end it"
         return status
 
     def send_signal(self, number: int) -> None:
-        if self.process.is_alive() and self.process.pid:
+        """Send a signal; where a system can only end processes, the test is skipped."""
+        if not HAS_SIGNALS:
+            self.kill()
+            pytest.skip("this system sends no signals to a process")
+        if self.poll() is None and self.process.pid:
             os.kill(self.process.pid, number)
 
     def said(self) -> tuple[str, str]:
         """What is on standard output and standard error."""
-        out, err = (os.pread(handle, os.fstat(handle).st_size, 0).decode() for handle in self._said)
+        out, err = (output.read_text(errors="replace") for output in self._outputs)  # in the system's encoding
         return out, err
 
 
@@ -115,6 +146,10 @@ def until(condition: Callable[[], Any], seconds: float = HANG_S) -> Any:
 def at_most(seconds: int = HANG_S) -> Iterator[None]:
     """Fail a test that hangs, and do not hang with it: the alarm interrupts what waits."""
 
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
     def ring(number: int, frame: Any) -> None:
         raise AssertionError(f"it hung for {seconds} s")
 
@@ -129,16 +164,16 @@ def at_most(seconds: int = HANG_S) -> Iterator[None]:
 
 def workers() -> list[int]:
     """The processes of batches that are alive."""
-    told = subprocess.run(["pgrep", "-f", "executors.worker import main"], capture_output=True, text=True).stdout
     found = []
-    for pid in map(int, told.split()):
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/cwd").readlink() == Path.cwd():
-                found.append(pid)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if any("executors.worker import main" in word for word in words) and Path(process.cwd()) == Path.cwd():
+                found.append(process.pid)
     return found
 
 
-def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int = signal.SIGKILL) -> bool:
+def run_and_kill(arguments: list[str], folder: Path, delay_s: float, signal_number: int | None = None) -> bool:
     """Start the command and send it a signal; says whether it was still running."""
     process = Started.vidtrans(*arguments, folder=folder)
     if process.wait(delay_s) is not None:

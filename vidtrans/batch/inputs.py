@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
 from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.system import path_key
 from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
 
@@ -79,10 +80,10 @@ def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> lis
     every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
     nothing.
     """
-    sources: dict[Path, Path] = {}
+    sources: dict[str, Path] = {}
     for path in paths:
         for source in _sources_of(path, whole_folders):
-            sources.setdefault(source.resolve(), source)
+            sources.setdefault(path_key(source), source)
     return list(sources.values())
 
 
@@ -100,8 +101,8 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
 
 def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
     """Return the sources without those that lie where another one's result goes: an earlier run has put them there."""
-    results = {output_of(source).resolve() for source in sources}
-    return [source for source in sources if source.resolve() not in results]
+    results = {path_key(output_of(source)) for source in sources}
+    return [source for source in sources if path_key(source) not in results]
 
 
 def bytes_of(source: Path) -> int:
@@ -124,7 +125,7 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
     found = []
     for path in outputs:
         name = base_name(path)
-        fitting = [clip for clip in known if _begins(name, base_name(clip)) and clip.resolve() != path.resolve()]
+        fitting = [clip for clip in known if _begins(name, base_name(clip)) and path_key(clip) != path_key(path)]
         if not fitting:
             raise UsageError(str(path), f"{given} holds no clip of its name for {what}", "name it after its source")
         found.append(max(fitting, key=lambda clip: len(base_name(clip))))

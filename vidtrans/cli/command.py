@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import click
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CONTEXT_OPTIONS, Decorator, Function, SettingOption, preset_option, set_option
 from vidtrans.errors import Interrupted, UsageError
+from vidtrans.system import command_line
 
 if TYPE_CHECKING:
     from vidtrans.config.recipe import Recipe
@@ -218,7 +218,7 @@ def _open_context(click_context: click.Context, console: Console, values: Argume
     try:
         yield context
     except Interrupted as error:
-        error.remedy = f"to go on: {shlex.join(['vidtrans', *sys.argv[1:]])}"
+        error.remedy = f"to go on: {command_line(['vidtrans', *sys.argv[1:]])}"
         raise
     finally:
         if not context.dry_run:
@@ -233,14 +233,15 @@ def _unknown_variables(context: click.Context) -> list[str]:
 
 
 def _stop_on_signals(stop: Stop) -> None:
-    """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once."""
+    """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once. Ctrl-Break is as Ctrl-C."""
+    signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
 
     def handler(number: int, frame: object) -> None:
         if stop.requested:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        stop.request(128 + number)
+        stop.request(128 + (signal.SIGINT if number == signal_break else number))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in filter(None, (signal.SIGINT, signal.SIGTERM, signal_break)):
         with suppress(ValueError):  # not in the main thread: the caller handles signals
             signal.signal(number, handler)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import Any
 
 from vidtrans.events import BatchStatus, Event, Note, Progress
@@ -14,6 +16,27 @@ from vidtrans.launcher import is_secondary_rank
 
 PLAIN_INTERVAL_S = 5.0
 BATCH_INTERVAL_S = 60.0  # each item of a batch has a line of its own
+
+
+# In place of what a pipe's encoding lacks: on Windows that is a code page of 256 characters, as a rule.
+_PLAIN = str.maketrans(
+    {"→": "->", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "·": ".", "─": "-", "≥": ">=", "�": "?"}
+    | {"█": "#", "▀": "'", "▄": "."}
+)
+
+
+def write_any_text() -> None:
+    """Let standard output and standard error take characters that their encoding lacks: plainer ones stand for them."""
+    codecs.register_error("vidtrans.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="vidtrans.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 class Console:

@@ -12,7 +12,7 @@ from contextlib import suppress
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.console import Console
+from vidtrans.cli.console import Console, write_any_text
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
 from vidtrans.machine import set_up_heap
@@ -106,6 +106,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
     set_up_heap()
+    write_any_text()
     status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     if is_distributed():
         # One in twenty aborts when C++ takes down gloo's threads, and the launcher says that what is done has failed.

@@ -34,4 +34,4 @@ def preset_show(name: str, console: Console) -> None:
 
     path = preset_path(name)
     table = {"preset": name, "summary": preset_text(name, "summary"), "cost": preset_text(name, "cost")}
-    console.result(table | {"tables": read_tables(path)}, path.read_text().rstrip())
+    console.result(table | {"tables": read_tables(path)}, path.read_text("utf-8").rstrip())

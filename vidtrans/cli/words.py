@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.cli.console import Console
+from vidtrans.system import command_line
 
 if TYPE_CHECKING:
     from vidtrans.batch.summary import Outcome
@@ -92,7 +92,7 @@ def next_command(model: str, *, dreams: bool = False) -> str:
 
 def shell_path(path: str) -> str:
     """Return a path as it has to be typed."""
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+    return command_line([f"./{path}" if path.startswith("-") else path])
 
 
 def show_batch(console: Console, outcomes: Sequence[Outcome], summary: Path, base: Table) -> int:

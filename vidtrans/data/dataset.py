@@ -183,7 +183,7 @@ def open_dataset(folder: Path) -> Dataset:
         why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
         raise MediaError(str(folder), why, "make one with 'vidtrans make-dataset VIDEO'")
     try:
-        value = json.loads(index.read_text())
+        value = json.loads(index.read_text("utf-8"))
         if value["format"] != FORMAT:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
         records = tuple(FrameRecord(**r | {"guides": tuple(r.get("guides", ()))}) for r in value["frames"])

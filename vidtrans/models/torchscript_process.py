@@ -44,7 +44,7 @@ def main() -> None:
         error = str(reason)
     except MemoryError:
         error = "it takes too much memory"
-    with os.fdopen(stdout, "w") as out:
+    with os.fdopen(stdout, "w", encoding="utf-8") as out:
         json.dump({"error": error}, out)
 
 

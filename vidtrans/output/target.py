@@ -17,8 +17,7 @@ from vidtrans.files import (
     digest_of,
     link_target,
     look_anew,
-    name_length,
-    name_limit,
+    partial_path,
     read_small_json,
     special_file_kind,
     write_atomically,
@@ -27,6 +26,7 @@ from vidtrans.files import (
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
+from vidtrans.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
 from vidtrans.video.io.encoding import split_pattern
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
@@ -124,7 +124,7 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
-        if folder and output.resolve() in source.resolve().parents:
+        if folder and path_key(output) in map(path_key, source.resolve().parents):
             raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
     if special_file_kind(output):
         raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
@@ -178,6 +178,11 @@ def _check_name(output: Path) -> None:
         if name_length(part) > limit:
             why = f"a name of {name_length(part)} bytes, and {limit} is the most"
             raise UsageError(str(output), why, "use a shorter name with -o")
+        if part != output.anchor and (fault := name_fault(part)):
+            raise UsageError(str(output), fault, "use another name with -o")
+    if output.name and is_too_long(str(partial_path(output))):
+        why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
+        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths")
     try:
         output.stat()
     except OSError as error:

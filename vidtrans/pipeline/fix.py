@@ -28,6 +28,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.requests import FixRequest, PropagateRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.system import path_key
 
 FIXED = "fixed"  # of the result, where nobody names it: clip.painted.fixed.mp4
 
@@ -100,7 +101,7 @@ class _Making:
     """Makes the jobs that results were made by. ``stack`` closes what they hold."""
 
     def __init__(self, context: Context, stack: ExitStack) -> None:
-        self.context, self._stack, self._met = context, stack, set[Path]()
+        self.context, self._stack, self._met = context, stack, set[str]()
         self.forecast: Table = {}
 
     def fixed(self, request: FixRequest, output: Path) -> RenderJob:
@@ -126,9 +127,9 @@ class _Making:
 
     def made(self, render: Path) -> RenderJob:
         """Return the job that has made a result. Raises UsageError where that cannot be made again."""
-        if render.resolve() in self._met:
+        if path_key(render) in self._met:
             raise UsageError(str(render), "by its record it was made of itself", "make it anew first")
-        self._met.add(render.resolve())
+        self._met.add(path_key(render))
         request, options, digest = remake(render, self.context)
         own = replace(self.context, overwrite=False, **options)
         if isinstance(request, FixRequest):

@@ -22,6 +22,7 @@ from vidtrans.rendering.requested_output import default_ending, default_output, 
 from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.system import path_key
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_source
 
@@ -85,14 +86,14 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
     sources = [request.video for request in requests]
-    taken = {s.resolve() for s in sources} | {parent for s in sources for parent in s.resolve().parents}
-    seen: set[Path] = set()
+    taken = {path_key(place) for s in sources for place in (s, *s.resolve().parents)}
+    seen: set[str] = set()
     for request, place in zip(requests, places, strict=True):
-        if place.resolve() in taken:  # no clip's result may be another's source
+        if path_key(place) in taken:  # no clip's result may be another's source
             check_place(place, sources, folder=makes_folder(_encoding_of(request), place))
-        if place in seen:
+        if path_key(place) in seen:
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
-        seen.add(place)
+        seen.add(path_key(place))
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 

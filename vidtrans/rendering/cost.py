@@ -5,7 +5,6 @@ What a trial writes goes to the system's temporary folder, and is deleted.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.settings import Table
+from vidtrans.system import peak_memory
 from vidtrans.temporal.window import filter_samples
 from vidtrans.video.images.picture import encode_png, resize
 from vidtrans.video.io.encoder import LosslessWriter
@@ -33,13 +33,12 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
     ``held_bytes``: memory that the job will fill, and the trial did not.
     """
-    peak = peak_memory()
     return {
         "estimate": {
             "seconds": round(seconds, 1),
             "disk_bytes": round(disk_bytes),
             "cache_bytes": round(cache_bytes),
-            "memory_bytes": None if peak is None else peak + held_bytes,
+            "memory_bytes": peak_memory() + held_bytes,  # a job that streams its frames needs no more than its trial
         }
     }
 
@@ -61,19 +60,6 @@ def add_up(tables: Sequence[Table]) -> Table:
 def without_result(table: Table) -> Table:
     """Return the estimate of a step that leaves nothing but what it caches."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
-
-
-def peak_memory() -> int | None:
-    """Return this process's peak memory in bytes; None where the system does not report it.
-
-    After a trial that is also the peak of a job that streams its frames.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:

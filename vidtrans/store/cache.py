@@ -33,7 +33,9 @@ from vidtrans.files import (
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.render_log import RenderLog
+from vidtrans.store.shared_locks import refusing_no_locks
 from vidtrans.store.stages import STAGES
+from vidtrans.system import WINDOWS
 
 META = "meta.json"
 PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
@@ -76,7 +78,8 @@ class Cache:
 
     def entries(self) -> list[CacheEntry]:
         """Return every entry of every stage, the least recently used first; nothing else that lies there."""
-        folders = [lock.parent for stage in STAGES for lock in self.root.glob(f"{stage}/*/.lock")]
+        # Not by their locks: on Windows filelock deletes the file of a lock that is released.
+        folders = [folder for stage in STAGES for folder in self.root.glob(f"{stage}/*") if folder.is_dir()]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
 
@@ -144,8 +147,10 @@ class CacheEntry:
     @property
     def last_used(self) -> float:
         """Return when it was last locked, in seconds since the epoch; 0 where nobody knows."""
-        with suppress(OSError):
-            return (self.folder / ".lock").stat().st_mtime
+        # A lock's file keeps the time; where it is deleted on release, that changes the folder.
+        for path in (self.folder / ".lock", self.folder):
+            with suppress(OSError):
+                return path.stat().st_mtime
         return 0.0
 
     @contextmanager
@@ -202,19 +207,21 @@ class CacheEntry:
         for path in self._pins():
             _is_free(path)  # else they would pile up
         lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
-        lock.acquire()
+        with refusing_no_locks(self.cache.root):
+            lock.acquire()
         return CachePin(self, lock)
 
     def _pins(self) -> list[Path]:
         return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
-        """Raises Timeout, Interrupted."""
+        """Raises Timeout, VidtransError where the disk keeps no locks, Interrupted."""
         end = time.monotonic() + wait_s
         while True:
             left = end - time.monotonic()
             with suppress(Timeout):
-                lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
+                with refusing_no_locks(self.cache.root):
+                    lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
                 return
             if left <= STOP_CHECK_S:
                 if not wait_for:
@@ -262,18 +269,26 @@ class CacheEntry:
     def delete(self) -> bool:
         """Delete the entry unless a run uses it; return whether it was deleted."""
         doomed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
+        is_renamed = False
         try:
             with self.locked(wait_s=0):
                 if not all(map(_is_free, self._pins())):
                     return False
                 try:
                     os.replace(self.folder, doomed)
-                except OSError:  # on a full disk even a new name may be too much, and this is what makes room
+                    is_renamed = True
+                except OSError:
+                    # On a full disk even a new name may be too much, and this is what makes room; and Windows moves no
+                    # folder with an open file in it, which the lock is.
                     remove(self.folder / META)
                     self.clear()
         except VidtransError:
             return False
-        remove(doomed)
+        if is_renamed:
+            remove(doomed)
+        elif WINDOWS:
+            with suppress(OSError):  # another run may want it again
+                self.folder.rmdir()
         return True
 
 

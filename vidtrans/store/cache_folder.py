@@ -9,9 +9,11 @@ from vidtrans.errors import UsageError
 from vidtrans.files import PROCESS
 from vidtrans.store.digests import NAME as DIGESTS
 from vidtrans.store.stages import STAGES
+from vidtrans.system import is_too_long, path_limit
 
 FOLDER = ".vidtrans"
 TAG_FILE = "CACHEDIR.TAG"
+LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
 KEY = re.compile("[0-9a-f]{64}")
 # What a cache holds beside the folders of its stages: files, and folders of JSON files.
 FILES = (TAG_FILE, DIGESTS)
@@ -28,8 +30,11 @@ def check_cache_folder(root: Path) -> None:
     Without its tag a folder is known by its name, or by what it holds: a killed run may have left it so, or a copy.
 
     Raises:
-        UsageError: where it holds other files, or is a file.
+        UsageError: where it holds other files, or is a file, or where its path is too long.
     """
+    if is_too_long(str(root), LONGEST_INSIDE):
+        why = f"paths in it would have more than the {path_limit()} characters that Windows takes"
+        raise UsageError(f"--cache-dir {root}", why, "give a shorter one, or switch on long paths")
     if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
         return
     if not root.is_dir():

@@ -87,7 +87,7 @@ class StateStore:
             write_json(digest_path, {"sha256": digest_file(path)})
         for old in self.entry.folder.glob("state-*"):
             if old.stem < path.stem and not self.is_permanent(_number(old)):
-                old.unlink(missing_ok=True)  # another worker may have the same part
+                remove(old)  # another worker may have the same part
 
     def load(self, number: int) -> Mapping[str, np.ndarray] | None:
         """Return the state after chunk ``number``; None where it is missing or damaged."""
@@ -108,7 +108,7 @@ class StateStore:
     def clear(self) -> None:
         """Delete all states."""
         for path in self.entry.folder.glob("state-*"):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _number(state: Path) -> int:

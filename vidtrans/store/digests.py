@@ -54,12 +54,8 @@ class Digests:
         """Append what is new; only where there is a folder for it."""
         if not self._new or not self.path.parent.is_dir():
             return
-        with suppress(OSError):
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | ITS_OWN_FILE, 0o666)
-            try:
-                os.write(handle, "".join(self._new).encode())
-            finally:
-                os.close(handle)
+        with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:
+            file.write("".join(self._new).encode())
         self._new.clear()
 
     def _load(self) -> dict[str, list[Any]]:
@@ -75,6 +71,10 @@ class Digests:
                 if count > 2 * len(self._known) + MAX_STALE_LINES:
                     write_bytes(self.path, "".join(_line(n, e) for n, e in self._known.items()).encode())
         return self._known
+
+
+def _open_own_file(path: str, flags: int) -> int:
+    return os.open(path, flags | ITS_OWN_FILE, 0o666)
 
 
 def _line(name: str, entry: list[Any]) -> str:

@@ -7,15 +7,37 @@ mount.cifs(8), mount.lustre(8).
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from vidtrans.errors import VidtransError
 
 MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
 _NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
 LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
+
+
+# How a file system says that it has no locks: numbers of POSIX; of Windows INVALID_FUNCTION and NOT_SUPPORTED.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+_NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
+
+
+@contextmanager
+def refusing_no_locks(root: Path) -> Iterator[None]:
+    """Refuse a cache in ``root`` whose file system has no locks, as some network drives. Raises VidtransError."""
+    try:
+        yield
+    except (NotImplementedError, OSError) as error:  # the first is filelock's for ENOSYS
+        is_known = isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS
+        if not is_known and getattr(error, "winerror", None) not in _NO_LOCKS_ON_WINDOWS:
+            raise
+        remedy = "give a --cache-dir on a local disk"
+        raise VidtransError(f"cache {root}", "its file system has no locks", remedy) from error
 
 
 @dataclass(frozen=True)

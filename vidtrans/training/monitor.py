@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.data.dataset import Pair
-from vidtrans.files import remove, write_bytes
+from vidtrans.files import keeping_what_is_in_use, remove, write_bytes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.settings import Table
@@ -37,7 +37,7 @@ class TrainingMonitor:
     """Previews and report of a run in ``folder``.
 
     ``pairs``: some of them are shown, held-out ones if there are any; ``engine`` returns the current generator;
-    ``facts``: the report's table.
+    ``facts``: the report's table; ``note`` gets a line about a file that a viewer keeps from being refreshed.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class TrainingMonitor:
         run: TrainingState,
         engine: Callable[[], Engine],
         facts: Table,
+        note: Callable[[str], None],
     ) -> None:
+        self.note = note
         self.folder, self.pairing, self.pairs, self.run, self.facts = folder, pairing, pairs, run, facts
         self.engine = engine
         self.timeline = ProgressSheet(folder, pairing, pairs, run.total)
@@ -74,13 +76,16 @@ class TrainingMonitor:
     def refresh(self) -> None:
         """Write the preview sheet and the losses so far."""
         run = self.run
-        write_bytes(self.folder / "losses.csv", run.losses_csv())
+        with keeping_what_is_in_use(self.note):
+            write_bytes(self.folder / "losses.csv", run.losses_csv())
         title = f"step {run.step} of {run.total}"
-        preview_sheet(self.engine(), self.pairing, self.pairs, title, self.folder / "preview.png")
+        with keeping_what_is_in_use(self.note):
+            preview_sheet(self.engine(), self.pairing, self.pairs, title, self.folder / "preview.png")
 
     def _add_to_timeline(self) -> None:
         self.timeline.add(self.run.step, self.engine())
-        self.timeline.draw(self.run.model.columns, self.run.rows, {})
+        with keeping_what_is_in_use(self.note):
+            self.timeline.draw(self.run.model.columns, self.run.rows, {})
 
     def _add_to_film(self) -> None:
         output = apply(self.engine(), self.pairing, self.subject)[1]
@@ -89,30 +94,33 @@ class TrainingMonitor:
     def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
         """Draw the sheet and the report so far. ``scores`` and ``rollout``: of the final model, once there is one."""
         run = self.run
-        self.timeline.draw(run.model.columns, run.rows, scores)
+        with keeping_what_is_in_use(self.note):
+            self.timeline.draw(run.model.columns, run.rows, scores)
         if rollout is not None:
-            write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in rollout.strip]))
+            with keeping_what_is_in_use(self.note):
+                write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in rollout.strip]))
         target = read_picture(self.subject.target)
         pictures = [(int(f.stem), read_picture(f)) for f in numbered_files(self.film)]
-        write_report(
-            self.report,
-            TrainingReport(
-                title=f"{self.folder.stem}: how training went",
-                facts=self.facts | {"steps": f"{run.step:,} of {run.total:,}"},
-                columns=run.model.columns,
-                rows=run.rows,
-                balance=run.model.balance,
-                scores=run.scores,
-                best=best_of(run.scores, run.model.settings.best_metric),
-                warnings=run.warnings,
-                ages=run.rollouts.ages if run.rollouts else (),
-                rollout=rollout,
-                sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],
-                film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
-                input=self.pairing.preview(pair_input(self.pairing, self.subject)),
-                target=target if self.pairing.has_target else None,
-            ),
-        )
+        with keeping_what_is_in_use(self.note):
+            write_report(
+                self.report,
+                TrainingReport(
+                    title=f"{self.folder.stem}: how training went",
+                    facts=self.facts | {"steps": f"{run.step:,} of {run.total:,}"},
+                    columns=run.model.columns,
+                    rows=run.rows,
+                    balance=run.model.balance,
+                    scores=run.scores,
+                    best=best_of(run.scores, run.model.settings.best_metric),
+                    warnings=run.warnings,
+                    ages=run.rollouts.ages if run.rollouts else (),
+                    rollout=rollout,
+                    sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],
+                    film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
+                    input=self.pairing.preview(pair_input(self.pairing, self.subject)),
+                    target=target if self.pairing.has_target else None,
+                ),
+            )
 
 
 def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:

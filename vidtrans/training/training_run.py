@@ -96,7 +96,8 @@ class TrainingRun:
         pairs = job.dataset.inputs("val") or job.pairs
         self._preview, self._preview_due = preview, FIRST_PREVIEW_S
         self._began = time.monotonic()
-        self.monitor = TrainingMonitor(folder, self.pairing, pairs, self.run, self._latest, self._facts())
+        facts, note = self._facts(), self.context.note
+        self.monitor = TrainingMonitor(folder, self.pairing, pairs, self.run, self._latest, facts, note)
 
     def _facts(self) -> Table:
         """Return the table of the report."""

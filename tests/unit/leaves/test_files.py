@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -38,6 +39,7 @@ from vidtrans.files import (
     write_bytes,
     write_json,
 )
+from vidtrans.system import WINDOWS
 
 repeatable = hypothesis_settings(max_examples=80)
 
@@ -77,9 +79,18 @@ def test_a_failure_leaves_nothing_and_what_was_there_stays(tmp_path: Path, error
 def test_an_existing_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_bytes(b"old")
-    with target.open("rb") as reader, write_atomically(target) as temporary:
+    with write_atomically(target) as temporary:
         temporary.write_bytes(b"new")
         assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows replaces no open file")
+def test_who_reads_a_file_while_it_is_replaced_reads_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"old")
+    with target.open("rb") as reader:
+        write_bytes(target, b"new")
         assert reader.read() == b"old"
     assert target.read_bytes() == b"new"
 
@@ -144,11 +155,10 @@ def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(t
 
 
 def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(pid: int, number: int) -> None:
-        assert number == 0
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+    def refused(pid: int) -> None:
+        raise psutil.AccessDenied(pid)
 
-    monkeypatch.setattr(os, "kill", refused)
+    monkeypatch.setattr(psutil, "Process", refused)
     partials(tmp_path / "out.mp4", 4_000_000)
     files.remove_stale_partials(tmp_path / "out.mp4")
     assert names(tmp_path) == [f".out.{files.HOST}-4000000.partial.mp4"]
@@ -315,7 +325,7 @@ def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
         content.parent.mkdir(parents=True, exist_ok=True)
         content.write_bytes(b"whole")
         inode = content.stat().st_ino
-    assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
+    assert synced == [(inode, False), *([] if WINDOWS else [(tmp_path.stat().st_ino, True)])]
 
 
 def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(
@@ -332,7 +342,7 @@ def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(
     monkeypatch.setattr(os, "fsync", files_only)
     write_bytes(tmp_path / "a.txt", b"whole")
     assert names(tmp_path) == ["a.txt"]
-    assert len(handles) == 2
+    assert len(handles) == (1 if WINDOWS else 2)
     for handle in handles:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(handle)

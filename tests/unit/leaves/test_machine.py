@@ -30,7 +30,9 @@ with tempfile.NamedTemporaryFile() as place:
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap")
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap"
+)
 def test_all_threads_share_one_heap() -> None:
     count = [sys.executable, "-c", HEAPS]
     assert int(subprocess.run(count, capture_output=True, text=True, check=True).stdout) == 1

@@ -16,7 +16,7 @@ MOST_BYTES = 1.5e9  # of which torch takes 0.3, and ONNX Runtime, which refuses,
 
 # Does what 'model import' does before it asks for anything, for each of many files, in one process.
 LOADS = """
-import json, resource, signal, sys
+import faulthandler, json, sys
 from pathlib import Path
 from vidtrans.errors import VidtransError
 from vidtrans.models.formats import format_of, load_format
@@ -24,15 +24,14 @@ from vidtrans.models.formats.foreign import ForeignFormat
 from vidtrans.models.model_file import file_in_folder
 from vidtrans.models.onnx import trial
 from vidtrans.pairing.base import make_pairing
+from vidtrans.system import peak_memory
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
 found = []
-def hang(number, frame):
-    raise SystemExit(f"{given}: it hung")
-signal.signal(signal.SIGALRM, hang)
 for line in sys.stdin:
-    signal.alarm(600)  # most take less than a second, one several: this only ends a loop without end
     given = Path(json.loads(line))
+    # Most take less than a second, one several: this only ends a loop without end.
+    faulthandler.dump_traceback_later(600, exit=True)
     try:
         path = file_in_folder(given)
         form = load_format(format_of(path))
@@ -45,9 +44,11 @@ for line in sys.stdin:
         kind, said = "refused", str(error)
     except Exception as error:
         kind, said = "bug", repr(error)
-    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
     found.append([kind, said])
-peak = int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+status = Path("/proc/self/status")  # on Linux the other number is at least that of the process that began this one
+rows = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines()) if status.exists() else {}
+peak = int(rows["VmHWM"].split()[0]) * 1024 if rows else peak_memory()
 print(json.dumps([found, peak]))
 """
 

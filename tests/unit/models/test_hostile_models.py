@@ -20,28 +20,27 @@ from vidtrans.errors import ModelError
 PEAK_MB = 1500
 # Loads each file of a folder, in a process whose memory can be told.
 LOADS = """
-import json, resource, signal
+import faulthandler, json
 from pathlib import Path
 from vidtrans.models.model_file import load_generator
+from vidtrans.system import peak_memory
 import torch
 found = {}
-def hang(number, frame):
-    raise SystemExit(f"{path.name}: it hung")
-signal.signal(signal.SIGALRM, hang)
 for path in sorted(Path().glob("*.safetensors")):
-    signal.alarm(300)  # each takes less than a second: this only ends a loop without end
+    # Each takes less than a second: this only ends a loop without end.
+    faulthandler.dump_traceback_later(300, exit=True)
     try:
         load_generator(path)
         kind, said = "taken", ""
     except Exception as error:
         kind, said = type(error).__name__, str(error)
-    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
     found[path.name] = [kind, said]
 # On Linux getrusage counts the process that started this one, too.
 status = Path("/proc/self/status")
-lines = status.read_text().splitlines() if status.exists() else []
+lines = status.read_text("utf-8").splitlines() if status.exists() else []
 own = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-peak = own[0] if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = own[0] if own else peak_memory()
 print(json.dumps([found, peak / 1e6]))
 """
 

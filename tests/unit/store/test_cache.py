@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -41,6 +43,7 @@ from vidtrans.store.stages import (
     Stage,
     TrainStage,
 )
+from vidtrans.system import WINDOWS
 
 LIBRARIES = {"av": "18.1.0"}
 EXAMPLES: dict[str, Stage] = {
@@ -215,21 +218,29 @@ def test_a_chunk_that_fails_leaves_nothing(tmp_path: Path) -> None:
         assert [p.name for p in entry.folder.iterdir()] == [".lock"]
 
 
+LOCKING = """
+import sys
+from pathlib import Path
+from vidtrans.errors import VidtransError
+from vidtrans.events import silent
+from vidtrans.store.cache import Cache
+entry = Cache(Path(sys.argv[1]), silent).entry("train", "k")
+assert not entry.delete()
+try:
+    with entry.locked():
+        pass
+except VidtransError as error:
+    print(error)
+"""
+
+
 def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("train", "k")
-    other = Cache(tmp_path, silent).entry("train", "k")
     with entry.locked():
         (entry.folder / "file").write_text("x")
-        pid = os.fork()
-        if pid == 0:  # another process: a lock is held against others
-            code = 1
-            try:
-                with other.locked():
-                    pass
-            except VidtransError as error:
-                code = 0 if "in use" in str(error) and not other.delete() else 2
-            os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        # Another process: a lock is held against others.
+        done = subprocess.run([sys.executable, "-c", LOCKING, tmp_path], capture_output=True, check=True)
+        assert b"in use by another run" in done.stdout
         assert (entry.folder / "file").exists()
     assert entry.delete()
     assert not entry.folder.exists()
@@ -271,6 +282,12 @@ def test_an_entry_in_use_is_passed_over_without_waiting_when_entries_are_deleted
         assert waits == []
 
 
+def set_last_used(entry: CacheEntry, used: int) -> None:
+    """Set when an entry was last used: on Windows there is no file of a lock that nobody has."""
+    lock = entry.folder / ".lock"
+    os.utime(lock if lock.exists() else entry.folder, (used, used))
+
+
 def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = True) -> None:
     """An entry of 1000 bytes and more, last used at a time."""
     entry = named(cache, stage, name)
@@ -278,7 +295,7 @@ def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = Tru
         (entry.folder / "data").write_bytes(bytes(1000))
         if finished:
             entry.finish({})
-    os.utime(entry.folder / ".lock", (used, used))
+    set_last_used(entry, used)
 
 
 def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_longest(tmp_path: Path) -> None:
@@ -331,7 +348,7 @@ def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) ->
     for time_, entry in enumerate((first, second)):
         with entry.locked():
             pass
-        os.utime(entry.folder / ".lock", (time_, time_))
+        set_last_used(entry, time_)
     assert cache.entry("infer", "absent").last_used == 0.0
     assert listed(cache, "ab") == ["a", "b"]
     now = time.time() - 2  # file systems may count in such steps
@@ -341,6 +358,7 @@ def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) ->
     assert listed(cache, "ab") == ["b", "a"]
 
 
+@pytest.mark.skipif(WINDOWS, reason="Windows deletes no lock that is open")
 def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,7 +418,8 @@ def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
     monkeypatch.setattr("vidtrans.store.cache.remove", recorded)
     assert entry.delete() is True
     assert removed[0] == "meta.json"
-    assert sorted(p.name for p in entry.folder.iterdir()) == [".lock"]
+    assert entry.folder.exists() != WINDOWS
+    assert WINDOWS or [p.name for p in entry.folder.iterdir()] == [".lock"]
     with entry.locked():
         assert entry.delete() is False
 

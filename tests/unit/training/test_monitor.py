@@ -163,7 +163,8 @@ def watched_run(**more: Any) -> TrainingMonitor:
     model = SimpleNamespace(columns=["gan", "l1", "discriminator"], balance=0.7, settings=settings)
     run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], rollouts=None, model=model)
     vars(run).update(more)
-    return TrainingMonitor(Path("of.train"), PAIRING, pairs_of((32, 24), (32, 24)), run, lambda: darker, {"a": 1})  # type: ignore[arg-type]
+    pairs = pairs_of((32, 24), (32, 24))
+    return TrainingMonitor(Path("of.train"), PAIRING, pairs, run, lambda: darker, {"a": 1}, print)  # type: ignore[arg-type]
 
 
 def test_milestones_keep_outputs_and_shoot_the_film() -> None:

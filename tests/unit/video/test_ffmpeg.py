@@ -21,10 +21,12 @@ from clips import decode, moving_frames, times
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from systems import need_name
 
 import vidtrans.video.external.program as module
 from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Progress, Stop
+from vidtrans.system import WINDOWS, name_fault
 from vidtrans.video.external.ffmpeg import FFmpegJob, check_encoder, parse_options, run_ffmpeg_job
 from vidtrans.video.external.program import encoders, find_program, program_version
 
@@ -245,8 +247,8 @@ ANY = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
 
 
 @repeatable
-@given(st.one_of(st.sampled_from(ODD), ANY).filter(lambda n: n not in (".", "..")))
-@example(os.fsdecode(b"\xff\xfe"))
+@given(st.one_of(st.sampled_from(ODD), ANY).filter(lambda n: n not in (".", "..") and not name_fault(n)))
+@example("not text" if WINDOWS else os.fsdecode(b"\xff\xfe"))
 def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, name: str) -> None:
     folder = tmp_path_factory.mktemp("names")
     for place in (folder / "in", folder / "out"):
@@ -260,6 +262,7 @@ def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, na
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str) -> None:
+    need_name(name)
     source.rename(name)
     run_ffmpeg_job(Path(name), OUT, FFmpegJob("null"))
     assert times(OUT) == at(PTS)
@@ -351,7 +354,7 @@ def test_a_stop_ends_the_program(program: Path, tmp_path: Path, started: list, e
     assert caught.value.exit_status == 143
     assert seen
     assert not OUT.exists()
-    assert started[-1].returncode < 0
+    assert started[-1].returncode != 0
 
 
 def test_an_exception_ends_the_program(program: Path, tmp_path: Path, started: list) -> None:
@@ -361,7 +364,7 @@ def test_an_exception_ends_the_program(program: Path, tmp_path: Path, started: l
     with pytest.raises(KeyboardInterrupt):
         run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000"), report=report)
     assert not OUT.exists()
-    assert started[-1].returncode < 0
+    assert started[-1].returncode != 0
 
 
 def test_a_stop_before_the_start_starts_nothing_that_stays(program: Path, source: Path, started: list) -> None:
@@ -451,7 +454,7 @@ def test_without_a_program_it_says_what_to_do(tmp_path: Path, source: Path, monk
 
 
 def test_a_place_that_cannot_be_written_is_the_systems_to_refuse(program: Path, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(PermissionError if WINDOWS else IsADirectoryError):
         run_ffmpeg_job(source, tmp_path, FFmpegJob("null"))
     assert source.exists()
 

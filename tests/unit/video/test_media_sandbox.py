@@ -12,6 +12,7 @@ import pytest
 from chain import refuse
 from clips import moving_frames, write_clip
 from references import FRAMES, Server, copied, in_another_file, referring, serving, write_parts
+from systems import need_name
 
 import vidtrans
 from vidtrans.errors import MediaError
@@ -101,6 +102,7 @@ def test_whatever_a_file_is_given_for_it_is_refused(
 def test_a_name_that_looks_like_a_protocol_is_the_name_of_a_file(name: str, parts: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         num_frames(Path(name))
+    need_name(name)
     write_clip(Path("short.mp4"), moving_frames(3)).rename(name)
     assert num_frames(Path(name)) == 3
 

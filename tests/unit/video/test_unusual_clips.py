@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import struct
 import subprocess
 import sys
@@ -50,6 +49,7 @@ from vidtrans.errors import MediaError
 from vidtrans.events import Event, Note
 from vidtrans.session import Context
 from vidtrans.settings import Size
+from vidtrans.system import peak_memory
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import open_reader
@@ -819,9 +819,9 @@ def test_what_claims_to_be_huge_is_refused_before_it_takes_memory() -> None:
     for name in HUGE:
         huge(name)
     script = f"""
-import resource, sys
 from vidtrans.cli.main import run
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+from vidtrans.system import peak_memory
+peak = lambda: peak_memory() >> 20
 assert run(["stylize", "small.mp4", "--model", "identity", "-q"]) == 0
 for name in {HUGE}:
     for more in (["stylize", name, "--model", "identity"], ["probe", name]):
@@ -844,9 +844,9 @@ def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[s
     Path("in").mkdir()
     Image.fromarray(scene(64, 48, 1)).save("in/0.png")
     Path("in/1.png").write_bytes(png_of(16000))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     assert "too large" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+    assert peak_memory() - before < 64 << 20
 
 
 @pytest.fixture

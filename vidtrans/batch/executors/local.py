@@ -95,7 +95,9 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the process that gives the tasks
+            # Ctrl-C is for the process that gives the tasks.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
         )
         pipes = self._process.stdin, self._process.stdout, self._process.stderr
         self._stdin, stdout, stderr = (pipe for pipe in pipes if pipe)

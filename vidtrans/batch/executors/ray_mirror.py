@@ -30,6 +30,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import InferStage, RenderStage
+from vidtrans.system import WINDOWS
 
 LOOK_S = 1.0  # how often it is looked for chunks that are done
 PIECE_BYTES = 32 << 20  # of a chunk that is sent
@@ -263,7 +264,8 @@ def _remove_abandoned(command: str) -> None:
 def _is_own(base: Path) -> bool:
     """Whether it is a folder, and no link, of this user."""
     found = base.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    # On Windows each user has a temporary folder of their own.
+    return stat.S_ISDIR(found.st_mode) and (WINDOWS or found.st_uid == os.getuid())
 
 
 def _is_abandoned(base: Path) -> bool:

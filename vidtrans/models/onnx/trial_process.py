@@ -46,7 +46,7 @@ def main() -> None:
         found = {"error": str(error)}
     except MemoryError:
         found = {"error": "it takes too much memory"}
-    with os.fdopen(stdout, "w") as out:
+    with os.fdopen(stdout, "w", encoding="utf-8") as out:
         json.dump(found, out)
 
 

@@ -1,0 +1,133 @@
+"""The chain under the rules of Windows and of macOS: no traceback, and the same bytes as on Linux."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.request
+from pathlib import Path
+
+import chain
+import pytest
+from chain import snapshot, tiny_flags
+from clips import moving_frames, write_clip
+from emulated import commands, on_linux_alone, python, start, vidtrans
+
+pytestmark = on_linux_alone
+
+FLAGS = [flag for flag in tiny_flags("generator", "discriminator", "training") if "training.steps" not in flag]
+TRAIN = ("train", "clip.dataset", *FLAGS, "--set=training.preview_seconds=0")
+CHAIN: list[tuple[object, ...]] = [
+    ("make-dataset", "clip.mp4", *tiny_flags("dataset")),
+    (*TRAIN, "--steps", 3),
+    ("stylize", "clip.mp4", "--model", "clip", *tiny_flags("rendering")),
+    (*TRAIN, "--steps", 5),  # replaces the model that this process has read
+    ("stylize", "clip.mp4", "--model", "clip", "--codec", "png", "-o", "pictures", *tiny_flags("rendering")),
+    ("deflicker", "clip.clip.mp4", "--source", "clip.mp4", "-o", "steady.mp4"),
+    ("compare", "clip.mp4", "steady.mp4", "-o", "side.mp4"),
+    ("evaluate", "steady.mp4", "--source", "clip.mp4"),
+    ("preset", "list"),
+    ("cache", "list"),
+]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", moving_frames(12), sound=True)
+
+
+def test_the_chain_makes_the_same_bytes_under_the_rules_of_every_system(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {}
+    for system in ("", "windows", "macos"):
+        folder = tmp_path / (system or "linux")
+        folder.mkdir()
+        shutil.copyfile(clip, folder / "clip.mp4")
+        if system:
+            commands(system, CHAIN, folder)
+        else:  # in this process, which saves the time of another
+            monkeypatch.chdir(folder)
+            for command in CHAIN:
+                chain.vidtrans(*command)
+        made[system] = snapshot(folder)
+        assert not [name for name in made[system] if ".partial" in name or ".replaced" in name]
+    assert len(made[""]) > 20
+    for system in ("windows", "macos"):
+        assert made[system].keys() == made[""].keys()
+        assert [name for name, data in made[system].items() if data != made[""][name]] == []
+
+
+RENDER = ("stylize", "clip.mp4", "--model", "identity", "--set=rendering.chunk_frames=2", "-o", "out.mp4")
+
+
+def test_a_killed_render_goes_on_under_the_rules_of_windows(clip: Path, tmp_path: Path) -> None:
+    killed = start("windows", "-m", "vidtrans", *RENDER, folder=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".vidtrans/*/*/*.json")) and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert "up to date" not in vidtrans("windows", *RENDER, folder=tmp_path)
+    assert not [p for p in tmp_path.rglob("*") if ".partial" in p.name]
+    resumed = (tmp_path / "out.mp4").read_bytes()
+    chain.vidtrans(*RENDER[:-1], "whole.mp4", "--cache-dir", "other")
+    assert resumed == (tmp_path / "whole.mp4").read_bytes()
+
+
+WATCHED = f"""
+import sys
+from vidtrans.cli.console import write_any_text
+from vidtrans.cli.main import run
+write_any_text()
+train = {[*map(str, TRAIN)]!r}
+assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
+assert run([*train, "--steps", "3"]) == 0
+with open("clip.train/preview.png", "rb"):
+    assert run([*train, "--steps", "5"]) == 0
+render = ["stylize", "clip.mp4", "--model", "clip", "-o", "out.mp4"]
+assert run([*render, "--strength", "0.5"]) == 0
+with open("out.mp4", "rb") as player:
+    before = player.read()
+    assert run([*render, "--overwrite"]) == 1
+assert open("out.mp4", "rb").read() == before
+assert run([*render, "--overwrite", "--json"]) == 0
+"""
+
+
+def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
+    said = python("windows", "-c", WATCHED, folder=tmp_path)
+    assert "preview.png: another program has it open; it was not refreshed" in said
+    [line] = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: out.mp4: another program has it open — close it there and run the same command")
+    assert '"frames_inferred": 0' in said  # what was rendered is in the cache
+
+
+def test_what_windows_cannot_name_is_refused_in_one_line(clip: Path, tmp_path: Path) -> None:
+    render = ("stylize", "clip.mp4", "--model", "identity")
+    for output, words in (("a:b.mp4", "takes no ':'"), ("nul.mp4", "device"), ("x/" * 120 + "a.mp4", "259 characters")):
+        said = vidtrans("windows", *render, "-o", output, folder=tmp_path, expect=2)
+        assert words in said
+        assert len(said.splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_two_workers_render_a_batch_under_the_rules_of_windows(clip: Path, tmp_path: Path) -> None:
+    shutil.copyfile(clip, tmp_path / "two.mp4")
+    batch = ("stylize", "clip.mp4", "two.mp4", "--model", "identity", "-o", "out", "--jobs", 2)
+    vidtrans("windows", *batch, folder=tmp_path)
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.mp4")) == ["clip.identity.mp4", "two.identity.mp4"]
+
+
+def test_live_answers_under_the_rules_of_windows(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    server = start("windows", "-m", "vidtrans", "live", "--model", "identity", "--port", 0, folder=tmp_path)
+    try:
+        assert server.stderr is not None
+        link = next(line.split()[-1] for line in server.stderr if "http://" in line)
+        with urllib.request.urlopen(link, timeout=60) as answer:
+            assert answer.status == 200
+            assert b"<html" in answer.read()
+    finally:
+        server.kill()
+        assert "Traceback" not in server.communicate()[1]

@@ -1,0 +1,13 @@
+"""What the system that tests run on takes, and a skip for what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from vidtrans.system import name_fault
+
+
+def need_name(name: str) -> None:
+    """Skip the test where the system takes no file of this name."""
+    if fault := name_fault(name):
+        pytest.skip(fault)

@@ -1,0 +1,51 @@
+"""Paths of Windows in options, files of settings, addresses and errors: a colon and backslashes mean nothing there."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from vidtrans.batch.executors import parse_executor
+from vidtrans.errors import UsageError, describe_error
+from vidtrans.settings import parse_assignment, read_toml
+from vidtrans.video.external.ffmpeg import parse_options
+
+PATH = r"C:\new\table.onnx"  # with the escapes of a line break and of a tab
+
+
+@pytest.mark.parametrize("text", [PATH, f'"{PATH}"', f"'{PATH}'"])
+def test_a_path_is_the_value_of_a_setting(text: str) -> None:
+    assert parse_assignment(f"pairing.model={text}") == ("pairing", "model", PATH)
+
+
+def test_a_path_on_a_server_is_the_value_of_a_setting() -> None:
+    assert parse_assignment(r'pairing.model="\\server\share\m.onnx"')[2] == r"\\server\share\m.onnx"
+
+
+@pytest.mark.parametrize("text", ['"a\\tb"', '"c:d"'])
+def test_other_text_in_quotes_is_read_as_toml(text: str) -> None:
+    assert parse_assignment(f"training.note={text}")[2] == text[1:-1].replace("\\t", "\t")
+
+
+def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "vidtrans.toml"
+    file.write_text('[pairing]\nmodel = "C:\\models\\m.onnx"\n', "utf-8")
+    with pytest.raises(UsageError, match="single quotes"):
+        read_toml(file)
+    file.write_text("[pairing]\nmodel = 'C:\\models\\m.onnx'\n", "utf-8")
+    assert read_toml(file)["pairing"]["model"] == r"C:\models\m.onnx"
+
+
+def test_a_path_in_an_encoders_options_keeps_its_colon() -> None:
+    assert dict(parse_options(r"q:v=65,passlogfile=C:\logs\pass")) == {"q:v": "65", "passlogfile": r"C:\logs\pass"}
+
+
+def test_an_address_is_no_path() -> None:
+    assert parse_executor("ray://head:10001") == ("ray", "head:10001")
+
+
+def test_an_error_of_ffmpeg_names_the_path_alone() -> None:
+    line, _ = describe_error(PermissionError(errno.EACCES, "Permission denied", r"file:C:\clips\a.mp4")) or ("", 0)
+    assert line.startswith(r"C:\clips\a.mp4: permission denied")

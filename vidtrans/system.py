@@ -1,0 +1,117 @@
+"""The rules of the operating system: which one it is, names of files, files in use, processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+WINDOWS = os.name == "nt"
+MACOS = sys.platform == "darwin"
+
+_USUAL_LIMIT = 255  # of a name's length, where the system gives none
+_LONGEST_PATH = 259  # UTF-16 units that Windows takes, unless long paths are switched on
+_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)
+# A virus scanner, an indexer or a backup opens what was just written, for a moment.
+_RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def name_length(name: str) -> int:
+    """Return the length of a file's name as the system counts it: in bytes, or on Windows in UTF-16 units."""
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if WINDOWS else len(os.fsencode(name))
+
+
+def name_limit(folder: Path) -> int:
+    """Return the largest length of a name in ``folder``, which need not exist yet."""
+    for place in (folder, *folder.absolute().parents):
+        with suppress(OSError, ValueError, AttributeError):  # Windows has no such call
+            return os.pathconf(place, "PC_NAME_MAX")
+    return _USUAL_LIMIT
+
+
+def path_key(path: Path) -> str:
+    """Return what is equal for two paths of the same file: Windows and macOS do not tell names by their case."""
+    text = str(path.resolve())
+    return unicodedata.normalize("NFC", text).casefold() if WINDOWS or MACOS else text
+
+
+def path_limit() -> int | None:
+    """Return the largest length of a whole path in UTF-16 units on Windows; None where only the disk limits it."""
+    if not WINDOWS:
+        return None
+    with suppress(AttributeError, OSError, ImportError):
+        import ctypes
+
+        if ctypes.windll.ntdll.RtlAreLongPathsEnabled():  # type: ignore[attr-defined,unused-ignore]
+            return None
+    return _LONGEST_PATH
+
+
+def name_fault(name: str) -> str:
+    """Return why Windows takes no file or folder of a name, in words; '' where it does, and on other systems."""
+    if not WINDOWS or name in ("", ".", ".."):
+        return ""
+    if found := _FORBIDDEN.search(name):
+        return f"Windows takes no {found[0]!r} in a name"
+    if _DEVICES.fullmatch(name):
+        return "Windows keeps this name for a device"
+    return "Windows takes no space or dot at the end of a name" if name[-1] in " ." else ""
+
+
+def is_too_long(path: str, room: int = 0) -> bool:
+    """Return whether Windows takes no path as long as this one and ``room`` more characters."""
+    limit = path_limit()
+    return limit is not None and name_length(os.path.abspath(path)) + room > limit
+
+
+def when_free(call: Callable[[], object]) -> None:
+    """Move or delete a file; on Windows try again for a moment while another program has it open.
+
+    Raises OSError, as ``call`` does: PermissionError where the file stays in use.
+    """
+    for pause_s in _RETRIES_S if WINDOWS else ():
+        try:
+            call()
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    call()
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return words as a person types them in the system's shell."""
+    return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs. One that has ended, and whose parent has not asked how, does not."""
+    import psutil  # takes milliseconds, and ``vidtrans --help`` imports this module
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True  # another user's
+
+
+def peak_memory() -> int:
+    """Return this process's largest memory so far, in bytes."""
+    if WINDOWS:
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if MACOS else peak * 1024
