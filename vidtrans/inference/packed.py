@@ -67,9 +67,16 @@ class PackedConvolution(nn.Module):
         """Convolve, and apply the activation."""
         if x.shape != self._shape:
             self._laid_out = self._reorder(self.weight, *self._geometry, list(x.shape))
+            self._laid_out.plain = self.weight  # for plain_weight
             self._shape = x.shape
         made: Tensor = self._run(x, self._laid_out, self.bias, *self._geometry, *self._activation)
         return made
+
+
+def plain_weight(laid_out: Tensor) -> Tensor:
+    """Return the weight of a ``PackedConvolution`` as torch has it, of which ``laid_out`` is the other layout."""
+    plain: Tensor = getattr(laid_out, "plain", laid_out)
+    return plain
 
 
 def pack(network: nn.Module) -> nn.Module:

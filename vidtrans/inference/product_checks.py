@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.device import Device
+from vidtrans.inference.packed import plain_weight
 from vidtrans.inference.user_cache import cache_folder
 from vidtrans.machine import processor
 
@@ -65,12 +66,12 @@ class Convolution(NamedTuple):
             made = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":
             x, weight, bias, padding, stride, dilation, groups, activation, slope, _ = args
-            weight = weight.to_dense() if weight.is_mkldnn else weight
+            weight = plain_weight(weight)
             own = (stride, padding, dilation, False, [0, 0], groups)
             made = cls(x, weight, bias, *own, _ACTIVATIONS[activation], tuple(slope))
         elif name == "mkldnn._convolution_transpose_pointwise.default" and args[7] == 1:  # groups
             x, weight, bias, padding, output_padding, stride, dilation, groups, activation, slope, _ = args
-            weight = weight.to_dense().transpose(0, 1) if weight.is_mkldnn else weight
+            weight = plain_weight(weight)
             own = (stride, padding, dilation, True, output_padding, groups)
             made = cls(x, weight, bias, *own, _ACTIVATIONS[activation], tuple(slope))
         else:
@@ -165,7 +166,14 @@ def _signature(name: str, args: Sequence[Any]) -> str:
     return f"{name.removesuffix('.default')}({', '.join(parts)})"
 
 
-class _Comparing(TorchDispatchMode):
+class _Mode(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say that nothing is compiled in it: otherwise torch imports its compiler, which takes a second."""
+        return False
+
+
+class _Comparing(_Mode):
     """Compares what is computed meanwhile, each signature once in a process. ``wrong``: what is found."""
 
     def __init__(self, device: Device) -> None:
@@ -191,7 +199,7 @@ def _is_compared(name: str, args: Sequence[Any]) -> bool:
     return name in (_BACKWARD, *_PRODUCTS) or Convolution.of(name, args) is not None
 
 
-class _InFp32(TorchDispatchMode):
+class _InFp32(_Mode):
     """Computes operators of some signatures in fp32 meanwhile."""
 
     def __init__(self, signatures: Sequence[str]) -> None:
