@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from clips import scene
 from faulty_processor import FaultyProcessor
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from variants import least
 
 from vidtrans.inference import ENGINES, compiled, product_checks
 from vidtrans.inference.compiled import WholeNetworkEngine
@@ -19,6 +22,7 @@ from vidtrans.inference.device import CPU
 from vidtrans.inference.product_checks import computed_in_fp32, find_wrong
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import caches_in
+from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -115,6 +119,21 @@ def test_an_engine_paints_a_strip_right_on_a_faulty_processor(batch: int) -> Non
     with FaultyProcessor():
         wide(strip(64, 64))
     assert wide.exact == []  # nothing is wrong at that size
+
+
+@pytest.mark.parametrize("name", list(GENERATORS))
+@pytest.mark.parametrize("faulty", [False, True])
+def test_a_strip_through_any_generator_is_near_fp32_on_any_processor(name: str, faulty: bool) -> None:
+    made = build_generator(name, least(GENERATORS, name), 3)
+    initialise(made, 0)
+    width = max(made.multiple, 16)
+    shown = scene(width, 4 * width, 0)[
+        None
+    ]  # smooth: of noise, one that is moved by flow in bf16 would be another picture
+    exact = TorchEngine(made.eval(), CPU, "fp32", 1)(shown, deep=True)
+    with FaultyProcessor() if faulty else nullcontext():
+        bf16 = TorchEngine(made, CPU, "bf16", 1)(shown, deep=True)
+    assert psnr(bf16, exact) > 40
 
 
 def test_the_key_says_what_is_computed_in_fp32_at_a_size_and_at_no_other() -> None:
