@@ -237,11 +237,11 @@ def environment(device: Device) -> str:
 
 def remembered(question: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
     """Return what ``find`` finds wrong for a ``question`` (JSON), or what another process found on this machine."""
-    key = digest_of([CHECK_VERSION, environment(device), question])
-    file = cache_folder() / "checks" / f"{key}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return [str(name) for name in read_small_json(file)["wrong"]]
+    name = f"{digest_of([CHECK_VERSION, environment(device), question])}.json"
+    # RuntimeError: the user has no home folder.
+    with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return [str(signature) for signature in read_small_json(cache_folder() / "checks" / name)["wrong"]]
     wrong = find()
-    with suppress(OSError):  # a full disk or a folder that is read-only costs the next process a comparison
-        write_json(file, {"wrong": wrong})
+    with suppress(OSError, RuntimeError):  # a full disk or a read-only folder costs the next process a comparison
+        write_json(cache_folder() / "checks" / name, {"wrong": wrong})
     return wrong

@@ -159,11 +159,20 @@ def test_another_process_does_not_compare_again(tmp_path: Path, monkeypatch: pyt
         assert FaultyProcessor.runs > 0
 
 
-def test_a_folder_that_cannot_be_written_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, value: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("write_json", PermissionError(13, "Permission denied")),
+        ("cache_folder", RuntimeError("Could not determine home directory.")),
+    ],
+)
+def test_a_folder_that_cannot_be_written_or_found_costs_nothing_but_time(
+    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*values: object) -> None:
+        raise error
 
-    monkeypatch.setattr(product_checks, "write_json", refuse)
+    monkeypatch.setattr(product_checks, name, refuse)
     with FaultyProcessor():
         assert "exact" in TorchEngine(generator(), CPU, "bf16").identity_at(16, 64)
 
