@@ -13,8 +13,8 @@ from vidtrans.files import check_regular_file, write_bytes
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 
-# OpenCV would print warnings about broken pictures, for which MediaError is raised. 4.13 moved the function.
-(cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2).setLogLevel(0)  # LOG_LEVEL_SILENT
+# OpenCV would print warnings about broken pictures, for which MediaError is raised.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
