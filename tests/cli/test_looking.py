@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.models.colour_grade import save_grade
 from vidtrans.models.model_file import COLOURS, companion_path
-from vidtrans.pipeline import demo
+from vidtrans.pipeline import demo, doctor
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS
 from vidtrans.self_test import run as self_test_run
@@ -301,13 +302,32 @@ def test_doctor_finds_everything_as_it_should_be() -> None:
 
 
 def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidtrans.pipeline import doctor
-
     monkeypatch.setattr("vidtrans.models.model_file.model_folders", list)
     found = {f.name: f for f in doctor.examine()}
     assert found["model"].state == "wrong"
     assert "no model of this name" in found["model"].detail
     assert found["video"].state == "ok"
+
+
+@pytest.mark.parametrize(("installed", "too_old"), [("2.5.9", True), ("2.6.0", False), ("2.13.0+cpu", False)])
+def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
+    installed: str, too_old: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
+    monkeypatch.setattr(doctor, "requires", lambda name: needed)
+    monkeypatch.setattr(doctor, "version", lambda name: installed if name == "torch" else "99")
+    monkeypatch.setattr(doctor, "_installed", lambda name: not name.startswith("opencv-c") and name != "opencv-python")
+    state, detail, *remedy = doctor._libraries()
+    assert (state == "wrong", "torch 2.5.9, needed is 2.6 or later" in detail) == (too_old, too_old)
+    assert remedy == (['pip install "torch>=2.6"'] if too_old else [])
+
+
+def test_a_checkout_that_is_not_installed_has_no_bounds_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", absent)
+    assert doctor._too_old() == {}
 
 
 @pytest.mark.parametrize("arguments", [("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")])

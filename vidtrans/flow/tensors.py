@@ -1,7 +1,7 @@
 """Warping of torch tensors, on whatever device they are; on pictures ``warping.warp`` does the same.
 
-Tests hold both to the same values, within rounding: 1e-4 of full scale, and with OpenCV 4, which samples at 32nds of a
-pixel, within 1/64 pixel. One thing differs: numpy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
+Tests hold both to the same values, within rounding: 1e-4 of full scale. One thing differs: numpy pictures of 8 and 16
+bits saturate where bicubic sampling overshoots.
 """
 
 from __future__ import annotations

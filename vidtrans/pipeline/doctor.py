@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,11 +74,33 @@ def _python() -> Result:
 def _libraries() -> Result:
     if missing := [name for name in LIBRARIES if not _installed(name)]:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
+    if old := _too_old():
+        found = ", ".join(f"{name} {version(name)}, needed is {bound} or later" for name, bound in old.items())
+        return "wrong", found, " ".join(["pip install", *(f'"{name}>={bound}"' for name, bound in old.items())])
     for name in ("opencv-python", "opencv-contrib-python"):
         if _installed(name):
             remedy = f"pip uninstall {name}, then pip install --force-reinstall opencv-python-headless"
             return "note", f"{name} is installed beside opencv-python-headless, and hides it", remedy
     return "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
+def _too_old() -> dict[str, str]:
+    """Return the lower bounds that the installed libraries do not meet: {"scipy": "1.12"}. Extras are not looked at."""
+    try:
+        lines = requires("vidtrans") or []
+    except PackageNotFoundError:  # a checkout that is not installed
+        return {}
+    needed = [match.groups() for line in lines if (match := re.match(r"([\w.-]+)[^;]*>=([\d.]+)[^;]*$", line))]
+    return {name: bound for name, bound in needed if _installed(name) and _release(version(name)) < _release(bound)}
+
+
+def _release(version: str) -> list[int]:
+    """Return the numbers of a version without the zeros at its end: [2, 13] for '2.13.0+cpu' and for '2.13'."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in match[0].split(".")] if match else []
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
 
 
 def _installed(name: str) -> bool:

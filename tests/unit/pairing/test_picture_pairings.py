@@ -374,7 +374,8 @@ def test_holes_cover_their_share_and_move_slowly(shape: tuple[int, int], number:
     assert now.shape == shape
     assert set(np.unique(now)) == {0, 255}
     assert (now > 0).mean() == pytest.approx(share, abs=0.02)
-    assert (now != then).mean() < 0.25 * share + 0.02
+    # A hole's rim moves by whole pixels, which are much of a small picture.
+    assert (now != then).mean() < 0.25 * share + 0.02 + 1 / min(shape)
     assert np.array_equal(now, holes(*shape, number, seed, share))
 
 

@@ -217,14 +217,15 @@ def _append_filters(graph: str, filters: str) -> str:
 
 # How lines begin that follow from an earlier one, which says more.
 _CONSEQUENCE = re.compile(
-    r"Error (reinitializing filters|sending frames|initializing (output stream|filter)|opening (in|out)put file)"
+    r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
+    r"|Error opening (in|out)put file"
     r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
     r"|Error while (processing|opening encoder|filtering)|Failed to (inject frame|configure)|Task finished with error"
     r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
     r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
 )
 _OF_THE_GRAPH = re.compile(
-    r"No such filter|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
+    r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
     r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
 )
 _OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")

@@ -1,0 +1,56 @@
+"""What pyproject.toml promises of versions holds here, and the sessions of noxfile.py test it at its ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TESTED = os.environ.get("TESTED_VERSIONS", "")  # set by noxfile.py: lowest, latest or nothing
+DIRECT = [Requirement(line) for line in PROJECT["dependencies"]]
+OPTIONAL = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
+
+
+def installed(requirement: Requirement) -> Version | None:
+    """Return the version without its build ('+cpu'); None where an optional library is absent."""
+    try:
+        return Version(Version(version(requirement.name)).public)
+    except PackageNotFoundError:
+        assert requirement not in DIRECT, requirement
+        return None
+
+
+def lower_bound(requirement: Requirement) -> Version:
+    [bound] = [Version(part.version) for part in requirement.specifier if part.operator == ">="]
+    return bound
+
+
+@pytest.mark.parametrize("requirement", [r for r in DIRECT + OPTIONAL if r.name != "vidtrans"], ids=str)
+def test_what_is_installed_is_within_its_bounds(requirement: Requirement) -> None:
+    found, bound = installed(requirement), lower_bound(requirement)
+    if found is None:
+        pytest.skip(f"{requirement.name} is not installed")
+    if TESTED == "lowest":
+        assert found == bound
+    elif TESTED == "latest":  # caps are lifted
+        assert found >= bound
+    else:
+        assert requirement.specifier.contains(found, prereleases=True)
+
+
+def test_every_python_that_is_promised_is_tested() -> None:
+    promised = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    assert f"python: {json.dumps(promised)}" in workflow
+    sessions = re.findall(r'name="py3\d+", python="(3\.\d+)"', (ROOT / "noxfile.py").read_text())
+    assert sessions == promised
