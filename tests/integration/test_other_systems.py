@@ -148,3 +148,21 @@ def test_a_job_that_is_printed_into_a_file_on_windows_is_one_for_bash(name: str,
     assert b"\r" not in written
     assert "vidtrans stylize --model identity 'été ≥.mp4'" in written.decode()
     subprocess.run(["bash", "-n", tmp_path / "jobs"], check=True)
+
+
+RENDERED = f"""
+from pathlib import Path
+from vidtrans.cli.console import write_any_text
+from vidtrans.cli.main import run
+from vidtrans.models.model_file import load_generator
+write_any_text()
+train = {[*map(str, TRAIN)]!r}
+assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
+assert run([*train, "--steps", "3"]) == 0
+loaded = load_generator(Path("clip.safetensors"))
+assert run([*train, "--steps", "5"]) == 0
+"""
+
+
+def test_a_model_that_is_rendered_can_be_trained_on_on_windows(clip: Path, tmp_path: Path) -> None:
+    assert "another program" not in python("windows", "-c", RENDERED, folder=tmp_path)
