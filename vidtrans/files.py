@@ -8,28 +8,21 @@ import json
 import os
 import re
 import shutil
-import socket
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vidtrans.errors import MediaError, VidtransError
-from vidtrans.system import WINDOWS, is_alive, name_length, name_limit, when_free
+from vidtrans.partials import partial_path, replaced_path, stale_partials
+from vidtrans.system import WINDOWS, when_free
 
 PACKAGE = Path(__file__).parent  # what ships lies in it
-PARTIAL = ".partial"
-HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
-PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
-_MARK_LENGTH = 8 + 1 + 10
 IN_USE = "another program has it open"
-_ABANDONED_S = 86_400.0  # age from which another host's half-written file is deleted, whose process is not known here
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20
 _TOO_DEEP = "it is nested too deeply"
-_LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
 _NEARLY_FULL = 1 << 20  # a write that fails with fewer bytes free has failed for lack of space
 # Only a write fails with these; the system does not say of which file.
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -147,58 +140,10 @@ def link_target(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _hidden_name(target: Path, stem: str, ending: str) -> str:
-    """Return '.STEM' with room for ``ending``; where that is too long, cut and with a mark of the whole name."""
-    room = name_limit(target.parent) - name_length(f".{ending}")
-    if name_length(stem) <= room:
-        return f".{stem}"
-    mark = f"~{digest_of(target.name)[:12]}"
-    while name_length(stem + mark) > room:
-        stem = stem[:-1]  # never in the middle of a character, which FFmpeg could not be told
-    return f".{stem}{mark}"
-
-
-def _partial_name(target: Path) -> tuple[str, str]:
-    """Return what stands before and after the mark of a process in the name of ``partial_path``."""
-    suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
-    after = f"{PARTIAL}{suffix}"
-    stem = target.name[: len(target.name) - len(suffix)]
-    return _hidden_name(target, stem, f".{'0' * _MARK_LENGTH}{after}") + ".", after
-
-
-def process_mark() -> str:
-    """Return what tells this process from all others that may write in the same folder, on other hosts too."""
-    return f"{HOST}-{os.getpid()}"
-
-
-def partial_path(target: Path) -> Path:
-    """Return the hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
-    before, after = _partial_name(target)
-    return target.with_name(f"{before}{process_mark()}{after}")
-
-
 def remove_stale_partials(target: Path) -> None:
     """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
-    before, after = _partial_name(target)
-    for name in os.listdir(target.parent):
-        mark = name[len(before) : -len(after)]
-        if name == f"{before}{mark}{after}" and re.fullmatch(PROCESS, mark) and _is_stale(target.with_name(name), mark):
-            remove(target.with_name(name))
-
-
-def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process that writes a file is gone, or is this one."""
-    host, _, number = mark.partition("-")
-    if host == HOST:
-        return int(number) == os.getpid() or not is_alive(int(number))
-    with suppress(OSError):
-        return time.time() - partial.stat().st_mtime > _ABANDONED_S
-    return False
-
-
-def _replaced(target: Path) -> Path:
-    """Return where an old folder waits while the new one gets its name."""
-    return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
+    for partial in stale_partials(target):
+        remove(partial)
 
 
 def look_anew(folder: Path) -> None:
@@ -223,14 +168,14 @@ def move_into_place(made: Path, target: Path) -> None:
     """
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
-        _rename(target, _replaced(target), target)
+        _rename(target, replaced_path(target), target)
     try:
         _rename(made, target, target)
     except BaseException:
         finish_replacing(target)
         raise
     sync_folder(target.parent)
-    remove(_replaced(target))
+    remove(replaced_path(target))
 
 
 def _rename(old: Path, new: Path, target: Path) -> None:
@@ -246,7 +191,7 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 
 def finish_replacing(target: Path) -> None:
     """Clean up after a run that was killed while it gave a new folder its name."""
-    old = _replaced(target)
+    old = replaced_path(target)
     if not old.exists():
         return
     if not target.exists():

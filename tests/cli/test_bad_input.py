@@ -14,6 +14,7 @@ from chain import TINY, refuse, tiny_flags, vidtrans, vidtrans_json
 from clips import moving_frames, write_clip
 from filelock import FileLock
 from safetensors.numpy import save_file
+from systems import need_name
 
 from vidtrans.cli.main import run
 from vidtrans.system import peak_memory
@@ -233,6 +234,7 @@ def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "spa ce.mp4", "new\nline.mp4", "ünï☃.mp4", "per%cent.mp4"])
 def test_odd_names_work(name: str, clip: Path) -> None:
+    need_name(name)
     Path(name).write_bytes(clip.read_bytes())
     table = json.loads(vidtrans("stylize", "--model", "identity", "--json", "--", name).stdout)
     assert Path(table["output"]).name == f"{name[:-4]}.identity.mp4"

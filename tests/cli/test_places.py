@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 import vidtrans as api
 import vidtrans.pipeline.demo
 from vidtrans import files
-from vidtrans.files import move_into_place, name_length, name_limit, partial_path, write_atomically
+from vidtrans.files import move_into_place, write_atomically
+from vidtrans.partials import PARTIAL, partial_path
+from vidtrans.system import name_length, name_limit
 from vidtrans.video.images.picture import encode_png
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
@@ -87,7 +89,7 @@ def test_files_of_two_names_never_share_a_hidden_one(one: str, other: str) -> No
 def test_what_killed_runs_left_of_a_long_name_is_cleared_away(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     dead = 2**22 + 1  # no process has such a number on Linux
-    left = partial_path(target).name.replace(f"-{os.getpid()}{files.PARTIAL}", f"-{dead}{files.PARTIAL}")
+    left = partial_path(target).name.replace(f"-{os.getpid()}{PARTIAL}", f"-{dead}{PARTIAL}")
     (tmp_path / left).write_bytes(b"half")
     files.write_bytes(target, b"whole")
     assert [p.name for p in tmp_path.iterdir()] == [name]

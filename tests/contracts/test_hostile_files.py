@@ -48,6 +48,8 @@ def test_hostile_files_are_many_and_do_what_is_said_of_them(tmp_path: Path) -> N
     assert not marker.exists(), "code ran while they were written"
     check_number_and_names(hostile)
     check_bomb(hostile)
+    if os.name == "nt":
+        pytest.skip("the code in them is for POSIX: it runs 'touch'")
     check_code_runs(hostile, marker)
 
 

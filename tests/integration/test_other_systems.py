@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import chain
+import other_systems
 import pytest
 from chain import snapshot, tiny_flags
 from clips import moving_frames, write_clip
@@ -131,3 +135,34 @@ def test_live_answers_under_the_rules_of_windows(tmp_path: Path) -> None:
     finally:
         server.kill()
         assert "Traceback" not in server.communicate()[1]
+
+
+@pytest.mark.parametrize("name", ["commands", "slurm"])
+def test_a_job_that_is_printed_into_a_file_on_windows_is_one_for_bash(name: str, clip: Path, tmp_path: Path) -> None:
+    clip.rename(tmp_path / "été ≥.mp4")
+    words = ("-m", "vidtrans", "stylize", "été ≥.mp4", "--model", "identity", "-o", "out.mp4", "--print-jobs", name)
+    variables = {**os.environ, **other_systems.variables("windows")}
+    with (tmp_path / "jobs").open("wb") as file:
+        subprocess.run([sys.executable, *words], cwd=tmp_path, env=variables, stdout=file, check=True)
+    written = (tmp_path / "jobs").read_bytes()
+    assert b"\r" not in written
+    assert "vidtrans stylize --model identity 'été ≥.mp4'" in written.decode()
+    subprocess.run(["bash", "-n", tmp_path / "jobs"], check=True)
+
+
+RENDERED = f"""
+from pathlib import Path
+from vidtrans.cli.console import write_any_text
+from vidtrans.cli.main import run
+from vidtrans.models.model_file import load_generator
+write_any_text()
+train = {[*map(str, TRAIN)]!r}
+assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
+assert run([*train, "--steps", "3"]) == 0
+loaded = load_generator(Path("clip.safetensors"))
+assert run([*train, "--steps", "5"]) == 0
+"""
+
+
+def test_a_model_that_is_rendered_can_be_trained_on_on_windows(clip: Path, tmp_path: Path) -> None:
+    assert "another program" not in python("windows", "-c", RENDERED, folder=tmp_path)

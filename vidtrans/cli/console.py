@@ -13,6 +13,7 @@ from typing import Any
 
 from vidtrans.events import BatchStatus, Event, Note, Progress
 from vidtrans.launcher import is_secondary_rank
+from vidtrans.system import WINDOWS
 
 PLAIN_INTERVAL_S = 5.0
 BATCH_INTERVAL_S = 60.0  # each item of a batch has a line of its own
@@ -97,6 +98,12 @@ class Console:
         with _errors_name_standard_output():
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
+
+    def file_content(self, text: str) -> None:
+        """Print text that is redirected into a file: in UTF-8 with Unix line ends, as bash reads it, on Windows too."""
+        if WINDOWS and isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        self.text(text)
 
     def failure(self, line: str, exit_status: int, table: Mapping[str, object] | None = None) -> None:
         """Print the error line of a command that failed, and with --json an object with it."""

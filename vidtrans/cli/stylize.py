@@ -133,7 +133,7 @@ NOT_PRINTED = (
     "--print-jobs",
     type=RegistryName("vidtrans.batch.farm:JOB_FORMATS", "job format"),
     metavar="FORMAT",
-    help="Print the commands that do this on a farm, in parts (--jobs: at most so many of a clip), and do no more.",
+    help="Print the commands that do this on a farm, for bash, in parts (--jobs: at most so many), and do no more.",
 )
 @command_options(*CACHING, "device", "decoder", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(
@@ -241,7 +241,7 @@ def _print_jobs(
     if console.as_json:
         console.result(table, "")
     else:
-        console.text(table["job"])
+        console.file_content(table["job"])
     return 0
 
 

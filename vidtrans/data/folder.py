@@ -18,12 +18,12 @@ from vidtrans.files import (
     digest_of,
     link_target,
     move_into_place,
-    partial_path,
     read_small_json,
     remove_stale_partials,
     write_atomically,
     write_json,
 )
+from vidtrans.partials import partial_path
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry

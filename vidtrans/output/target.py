@@ -17,12 +17,12 @@ from vidtrans.files import (
     digest_of,
     link_target,
     look_anew,
-    partial_path,
     read_small_json,
     special_file_kind,
     write_atomically,
     write_json,
 )
+from vidtrans.partials import partial_path
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache

@@ -24,12 +24,12 @@ from vidtrans.files import (
     digest_of,
     folder_bytes,
     look_anew,
-    process_mark,
     read_small_json,
     remove,
     write_bytes,
     write_json,
 )
+from vidtrans.partials import process_mark
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.render_log import RenderLog

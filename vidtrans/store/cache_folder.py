@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from vidtrans.errors import UsageError
-from vidtrans.files import PROCESS
+from vidtrans.partials import PROCESS
 from vidtrans.store.digests import NAME as DIGESTS
 from vidtrans.store.stages import STAGES
 from vidtrans.system import is_too_long, path_limit

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.files import process_mark
+from vidtrans.partials import process_mark
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import LOG
 

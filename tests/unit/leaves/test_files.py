@@ -39,6 +39,7 @@ from vidtrans.files import (
     write_bytes,
     write_json,
 )
+from vidtrans.partials import HOST, PARTIAL, partial_path
 from vidtrans.system import WINDOWS
 
 repeatable = hypothesis_settings(max_examples=80)
@@ -103,7 +104,7 @@ def test_a_job_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     target = tmp_path / "out.d"
-    leftover = files.partial_path(target)
+    leftover = partial_path(target)
     leftover.mkdir()
     (leftover / "old").write_bytes(b"x")
     with write_atomically(target) as temporary:
@@ -116,8 +117,8 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
 
 def partials(target: Path, *pids: object) -> None:
     for pid in pids:
-        mark = pid if isinstance(pid, str) else f"{files.HOST}-{pid}"
-        target.with_name(f".{target.stem}.{mark}{files.PARTIAL}{target.suffix}").touch()
+        mark = pid if isinstance(pid, str) else f"{HOST}-{pid}"
+        target.with_name(f".{target.stem}.{mark}{PARTIAL}{target.suffix}").touch()
 
 
 def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
@@ -128,16 +129,16 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
     partials(target, living.pid, dead.pid, os.getpid(), "mine")
     partials(other, dead.pid)
     (tmp_path / f".out.{dead.pid}.txt").touch()
-    (tmp_path / f"mine.{files.PARTIAL}.mp4").touch()
+    (tmp_path / f"mine.{PARTIAL}.mp4").touch()
     before = set(names(tmp_path))
     files.remove_stale_partials(target)
-    gone = {f".out.{files.HOST}-{pid}.partial.mp4" for pid in (dead.pid, os.getpid())}
+    gone = {f".out.{HOST}-{pid}.partial.mp4" for pid in (dead.pid, os.getpid())}
     assert before - set(names(tmp_path)) == gone
     assert living.poll() is None
     living.communicate(b"\n")
     assert living.returncode == 0
     files.remove_stale_partials(target)
-    assert f".out.{files.HOST}-{living.pid}.partial.mp4" not in names(tmp_path)
+    assert f".out.{HOST}-{living.pid}.partial.mp4" not in names(tmp_path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
@@ -161,7 +162,7 @@ def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, mo
     monkeypatch.setattr(psutil, "Process", refused)
     partials(tmp_path / "out.mp4", 4_000_000)
     files.remove_stale_partials(tmp_path / "out.mp4")
-    assert names(tmp_path) == [f".out.{files.HOST}-4000000.partial.mp4"]
+    assert names(tmp_path) == [f".out.{HOST}-4000000.partial.mp4"]
 
 
 def test_what_another_host_writes_is_left_alone_for_a_day(tmp_path: Path) -> None:
@@ -349,8 +350,8 @@ def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(
 
 
 def test_targets_that_differ_in_suffix_alone_do_not_share_a_temporary_name() -> None:
-    assert files.partial_path(Path("a/x.mp4")) != files.partial_path(Path("a/x.mkv"))
-    assert files.partial_path(Path("a/x.mp4")).name.startswith(".")
+    assert partial_path(Path("a/x.mp4")) != partial_path(Path("a/x.mkv"))
+    assert partial_path(Path("a/x.mp4")).name.startswith(".")
 
 
 json_values = st.recursive(

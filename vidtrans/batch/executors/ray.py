@@ -20,8 +20,9 @@ from vidtrans.batch.executors.base import Task, TaskResult, shared_options
 from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
 from vidtrans.errors import DeviceError, UsageError, VidtransError, first_line
 from vidtrans.events import Report
-from vidtrans.files import process_mark, remove
+from vidtrans.files import remove
 from vidtrans.machine import cores
+from vidtrans.partials import process_mark
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.shared_locks import warning_about_locks

@@ -31,15 +31,8 @@ from vidtrans.batch.executors.ray_mirror import (
 from vidtrans.batch.executors.ray_worker import check_node, examine
 from vidtrans.errors import DeviceError, Interrupted, first_line
 from vidtrans.events import Progress, Report
-from vidtrans.files import (
-    move_into_place,
-    naming_disk_errors,
-    partial_path,
-    process_mark,
-    remove,
-    remove_stale_partials,
-    sync_file,
-)
+from vidtrans.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
+from vidtrans.partials import partial_path, process_mark
 from vidtrans.rendering.division import Division
 from vidtrans.session import Context
 from vidtrans.settings import Table

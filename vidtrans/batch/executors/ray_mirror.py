@@ -24,8 +24,9 @@ from vidtrans.batch.executors.base import Task, TaskResult, is_disk_full, run_ta
 from vidtrans.batch.executors.ray_worker import ENGINES, Link, check_node, examine
 from vidtrans.errors import UsageError, VidtransError, describe_error, first_line
 from vidtrans.events import Progress, Stop
-from vidtrans.files import process_mark, remove
+from vidtrans.files import remove
 from vidtrans.machine import set_up_heap
+from vidtrans.partials import process_mark
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry

@@ -9,7 +9,7 @@ from vidtrans.batch.farm.job import FarmJob
 
 
 def write_commands(job: FarmJob) -> str:
-    """Return the lines, each of which a shell runs."""
+    """Return the lines, each of which a POSIX shell runs."""
     lines: list[str] = []
     for clip in job.clips:
         if clip.is_divided:

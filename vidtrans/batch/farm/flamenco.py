@@ -12,6 +12,7 @@ from vidtrans.settings import Table
 
 SCRIPT = """\
 // Save it as scripts/NAME.js beside the Flamenco Manager, and submit a job of this type.
+// The workers run its commands with bash, on Windows too: Git for Windows has it.
 const JOB_TYPE = {
   label: %(label)s,
   description: "Clips that vidtrans renders in parts and joins",

@@ -51,6 +51,6 @@ class FarmJob:
     clips: Sequence[ClipTasks]
 
     def shell_line(self, command: Sequence[str]) -> str:
-        """Return a command as a line for a shell, in the folder and with the environment."""
+        """Return a command as a line for a POSIX shell, in the folder and with the environment."""
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"

@@ -11,6 +11,7 @@ from vidtrans.batch.farm.job import ClipTasks, FarmJob
 from vidtrans.errors import UsageError
 from vidtrans.settings import Table
 
+SHELL = "Its commands run in bash, on Windows too: Git for Windows has it."
 MAX_CLIPS = 50  # of a template: it has at most 100 steps
 MAX_NAME = 60  # characters of a step's name, of 64, so that a word fits behind it
 GROUP_SECONDS = 300  # what a task is to take at least: to load a model for each part would cost more
@@ -25,6 +26,7 @@ def write_openjd(job: FarmJob) -> str:
         "specificationVersion": "jobtemplate-2023-09",
         "extensions": ["TASK_CHUNKING"],
         "name": _plain(_literal(job.name))[:128],
+        "description": SHELL,
         "steps": [step for number, clip in enumerate(job.clips, 1) for step in _steps(job, clip, number)],
     }
     return json.dumps(template, indent=2)

@@ -18,6 +18,7 @@ from vidtrans.files import naming_disk_errors, write_atomically
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_record import ModelRecord, parse_record
 from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
+from vidtrans.system import WINDOWS
 
 METADATA_KEY = "vidtrans"
 PREFIX = "extractor/"  # of the names of an embedded extractor's weights; no module's name has a slash
@@ -94,6 +95,8 @@ def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False
     try:
         with safe_open(str(path), framework="pt") as file:
             names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
-            return {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
+            weights = {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
+            # They are mapped, and Windows replaces no mapped file: nobody could train a model on while it renders.
+            return {name: tensor.clone() for name, tensor in weights.items()} if WINDOWS else weights
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -1,0 +1,76 @@
+"""Name files and folders that are half written, and find those that killed processes left."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from vidtrans.system import is_alive, name_length, name_limit
+
+PARTIAL = ".partial"
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
+PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
+_MARK_LENGTH = 8 + 1 + 10
+_ABANDONED_S = 86_400.0  # age from which another host's half-written file is stale, whose process is not known here
+_LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
+
+
+def process_mark() -> str:
+    """Return what tells this process from all others that may write in the same folder, on other hosts too."""
+    return f"{HOST}-{os.getpid()}"
+
+
+def partial_path(target: Path) -> Path:
+    """Return the hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
+    before, after = _partial_name(target)
+    return target.with_name(f"{before}{process_mark()}{after}")
+
+
+def replaced_path(target: Path) -> Path:
+    """Return the hidden name under which an old folder waits while the new one gets the name of ``target``."""
+    return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
+
+
+def stale_partials(target: Path) -> list[Path]:
+    """Return what killed processes left of earlier tries at ``target``, and this process; not those of living ones."""
+    before, after = _partial_name(target)
+    found = []
+    for name in os.listdir(target.parent):
+        mark = name[len(before) : -len(after)]
+        if name == f"{before}{mark}{after}" and re.fullmatch(PROCESS, mark) and _is_stale(target.with_name(name), mark):
+            found.append(target.with_name(name))
+    return found
+
+
+def _is_stale(partial: Path, mark: str) -> bool:
+    """Return whether the process that writes a file is gone, or is this one."""
+    host, _, number = mark.partition("-")
+    if host == HOST:
+        return int(number) == os.getpid() or not is_alive(int(number))
+    with suppress(OSError):
+        return time.time() - partial.stat().st_mtime > _ABANDONED_S
+    return False
+
+
+def _partial_name(target: Path) -> tuple[str, str]:
+    """Return what stands before and after the mark of a process in the name of ``partial_path``."""
+    suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
+    after = f"{PARTIAL}{suffix}"
+    stem = target.name[: len(target.name) - len(suffix)]
+    return _hidden_name(target, stem, f".{'0' * _MARK_LENGTH}{after}") + ".", after
+
+
+def _hidden_name(target: Path, stem: str, ending: str) -> str:
+    """Return '.STEM' with room for ``ending``; where that is too long, cut and with a mark of the whole name."""
+    room = name_limit(target.parent) - name_length(f".{ending}")
+    if name_length(stem) <= room:
+        return f".{stem}"
+    mark = f"~{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}"
+    while name_length(stem + mark) > room:
+        stem = stem[:-1]  # never in the middle of a character, which FFmpeg could not be told
+    return f".{stem}{mark}"
