@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 TESTED = os.environ.get("TESTED_VERSIONS", "")  # set by noxfile.py: lowest, latest or nothing
 DIRECT = [Requirement(line) for line in PROJECT["dependencies"]]
 OPTIONAL = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
@@ -50,7 +50,7 @@ def test_what_is_installed_is_within_its_bounds(requirement: Requirement) -> Non
 def test_every_python_that_is_promised_is_tested() -> None:
     promised = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
     assert PROJECT["requires-python"] == f">={promised[0]}"
-    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    workflow = (ROOT / ".github/workflows/test.yml").read_text("utf-8")
     assert f"python: {json.dumps(promised)}" in workflow
-    sessions = re.findall(r'name="py3\d+", python="(3\.\d+)"', (ROOT / "noxfile.py").read_text())
+    sessions = re.findall(r'name="py3\d+", python="(3\.\d+)"', (ROOT / "noxfile.py").read_text("utf-8"))
     assert sessions == promised
