@@ -35,7 +35,7 @@ def of_torch(device: Any) -> Iterator[tuple[Any, str, Any]]:
     yield torch.cuda, "device_count", lambda: COUNT
     yield torch.cuda, "is_bf16_supported", lambda including_emulation=True: False
     # As in a build without CUDA: with it, optimizers ask the driver, which is absent, for the GPU's stream. The first
-    # is what those of torch 2.6 ask.
+    # is what those of torch 2.8 ask.
     yield torch.cuda, "is_current_stream_capturing", lambda: False
     yield torch.accelerator, "current_accelerator", lambda check_available=False: None
     yield torch.Tensor, "pin_memory", lambda tensor: tensor
