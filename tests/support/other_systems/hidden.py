@@ -46,6 +46,7 @@ _OWN: dict[str, dict[ModuleType, dict[str, Any]]] = {
     "macos": {sys: {"platform": "darwin"}},
 }
 _MODULES = {"windows": ("fcntl", "resource", "pwd", "grp", "termios", "pty", "tty"), "macos": ()}
+_open_file = open  # the one that sees /proc
 _SYSTEM = {"windows": "Windows", "macos": "Darwin"}
 
 
@@ -88,7 +89,10 @@ def _refuse_imports(names: tuple[str, ...]) -> None:
 
 
 def _count_memory_in_bytes() -> None:
-    """Return the largest memory of a process in bytes, where Linux counts it in KiB."""
+    """Return the largest memory of a process in bytes, and of that process alone.
+
+    Linux counts in KiB, and in the memory of a new process that of the one which began it.
+    """
     import resource
 
     real = resource.getrusage
@@ -99,6 +103,9 @@ def _count_memory_in_bytes() -> None:
             return used
         values = list(used)
         values[2] *= 1024
+        if who == resource.RUSAGE_SELF:
+            with _open_file("/proc/self/status", encoding="utf-8") as status:
+                values[2] = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
         return resource.struct_rusage(values)
 
     resource.getrusage = usage
