@@ -333,6 +333,8 @@ class TorchEngine:
 
     def _run_right(self, x: Tensor, wrong: list[str]) -> Tensor:
         """Run the network, with what is ``wrong`` at this shape in fp32."""
+        if not wrong:
+            return self._convert_and_run(x)
         with computed_in_fp32(wrong):
             return self._convert_and_run(x)
 
