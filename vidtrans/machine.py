@@ -86,7 +86,8 @@ def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
     """Return the warning that this machine computes some operators wrongly, which are computed in fp32 instead."""
     what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
     return (
-        f"this machine computes {what} wrongly in {precision} at this size: computed in fp32 instead "
+        f"this machine computes {what} wrongly in {precision} at this size: "
+        f"computed in {'fp64' if precision == 'fp32' else 'fp32'} instead "
         "('vidtrans doctor --self-test' says more)"
     )
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from vidtrans.errors import UsageError
 from vidtrans.files import check_regular_file
 from vidtrans.registry import unknown_name
+from vidtrans.system import WINDOWS
 
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # what TOML promises to hold
@@ -175,7 +176,7 @@ def _parse_toml(text: str) -> Table:
     return table
 
 
-# Read as TOML, "C:\new" would hold a line break.
+# Read as TOML, "C:\new" would hold a line break. Where backslashes are doubled, somebody has written TOML.
 _WINDOWS_PATH = re.compile(r'"((?:[A-Za-z]:\\|\\\\)[^"]*)"')
 
 
@@ -183,7 +184,8 @@ def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
     """Return a value as TOML writes it; what is none is text. Raises UsageError for one that nothing could hold."""
     import tomllib
 
-    if path := _WINDOWS_PATH.fullmatch(text):
+    path = _WINDOWS_PATH.fullmatch(text) if WINDOWS else None
+    if path and "\\\\" not in path[1][2:]:
         return path[1]
     try:
         return _parse_toml(f"v = {text}")["v"]

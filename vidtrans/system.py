@@ -40,7 +40,7 @@ def name_limit(folder: Path) -> int:
 def path_key(path: Path) -> str:
     """Return what is equal for two paths of the same file: Windows and macOS do not tell names by their case."""
     text = str(path.resolve())
-    return unicodedata.normalize("NFC", text).casefold() if WINDOWS or MACOS else text
+    return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
 
 def path_limit() -> int | None:
@@ -94,14 +94,21 @@ def command_line(words: Sequence[str]) -> str:
 
 def is_alive(pid: int) -> bool:
     """Return whether a process runs. One that has ended, and whose parent has not asked how, does not."""
+    if not WINDOWS:  # where this ends the process
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True  # another user's
     import psutil  # takes milliseconds, and ``vidtrans --help`` imports this module
 
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return False
+        return not WINDOWS  # the system hides it, or it has ended since
     except psutil.Error:
-        return True  # another user's
+        return True
 
 
 def peak_memory() -> int:

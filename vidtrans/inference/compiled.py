@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,16 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
 class WholeNetworkEngine(TorchEngine):
     """An engine whose operators cannot be seen: the whole network is compared, and replaced where it is wrong."""
 
+    def __init__(
+        self,
+        generator: Any,  # noqa: ANN401  (as TorchEngine's)
+        device: Device,
+        precision: str = "auto",
+        batch: int | None = None,
+    ) -> None:
+        self._generator = generator
+        super().__init__(generator, device, precision, batch)
+
     @cached_property
     def _exact_network(self) -> nn.Module:
         network: nn.Module = fold_norm(copy_sharing_weights(self._generator).eval())
@@ -60,6 +71,8 @@ class WholeNetworkEngine(TorchEngine):
         error = (output[-1:] - wanted).square().mean()
         right = not bool(wanted.isfinite().all()) or bool(error <= MOST_ERROR[self.precision] ** 2)
         made.append(output if right else self._exact_network(x))
+        if right:
+            del self._exact_network  # it is as large as the network
         return [] if right else [f"{self.name} on {'×'.join(map(str, x.shape))}"]
 
     def _run_right(self, x: Tensor, wrong: list[str]) -> Tensor:
@@ -177,8 +190,9 @@ class OpenVINOEngine(ExternalEngine):
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "CACHE_DIR": str(cache_folder() / "openvino"),
         }
+        with suppress(RuntimeError):  # the user has no home folder
+            options["CACHE_DIR"] = str(cache_folder() / "openvino")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of branches that depend on a size, which is given
             model = library.convert_model(network, example_input=x)

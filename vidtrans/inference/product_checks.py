@@ -3,15 +3,17 @@
 Libraries choose a kernel by the processor, the precision and the shape, and a kernel can be wrong: torch 2.13 returns
 NaN in bf16 on processors with AMX where a convolution of stride 2 has an output one pixel wide. Each operator is
 compared on what it is given: a convolution on the last picture of a batch and on a few of its output channels, which
-costs a small part of the network in fp32. What is found is kept in the user's cache folder for the
-machine, the libraries, the network and the shape, so that another process does not compare again.
+costs a small part of the network in fp32; in fp32 itself these few channels go through another kernel. What is found
+is kept in the user's cache folder for the machine, the libraries, the network and the shape, so that another process
+does not compare again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +27,7 @@ from vidtrans.inference.packed import plain_weight
 from vidtrans.inference.user_cache import cache_folder
 from vidtrans.machine import processor
 
-CHECK_VERSION = 1  # of what is compared, and how
+CHECK_VERSION = 2  # of what is compared, and how
 CHANNELS = 4  # output channels of a convolution that are compared, spread evenly from the first to the last
 _MOST_VALUES = 1 << 26  # of a convolution's input that are converted to fp32 at once
 # How far a right result may be off, as a share of the output's root mean square and of the value itself. Right kernels
@@ -40,6 +42,7 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoid": torch.sigmoid,
 }
 _PRODUCTS = ("aten.mm.default", "aten.bmm.default", "aten.addmm.default", "aten.baddbmm.default")
+_COMPOSED = ("conv", "linear", "matmul", "einsum")  # in names of operators that are composed of products
 _BACKWARD = "aten.convolution_backward.default"
 _known: dict[tuple[str, str], bool] = {}  # by the environment and the signature: whether it is right
 
@@ -78,10 +81,11 @@ class Convolution(NamedTuple):
             return None
         return made if made.x.dim() == 4 and made.x.dtype in TOLERANCE else None
 
-    def in_fp32(self) -> Tensor:
-        """Return the result in float32."""
-        bias = None if self.bias is None else self.bias.float()
-        return self.activation(self.compute(self.x.float(), self.weight.float(), bias), *self.slope)
+    def in_finer_precision(self) -> Tensor:
+        """Return the result in float32, of float32 on a CPU in float64."""
+        dtype = _finer(self.x)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return self.activation(self.compute(self.x.to(dtype), self.weight.to(dtype), bias), *self.slope)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return a convolution of this geometry, without the activation."""
@@ -89,7 +93,7 @@ class Convolution(NamedTuple):
 
     def is_right(self, output: Tensor) -> bool:
         """Return whether ``output`` is the result within rounding, by its last picture and some channels."""
-        x, weight, bias, output = self.x[-1:], self.weight, self.bias, output[-1:].float()
+        x, weight, bias, output = self.x[-1:], self.weight, self.bias, output[-1:]
         if self.groups == 1:
             side = 1 if self.transposed else 0
             last = weight.shape[side] - 1
@@ -98,7 +102,7 @@ class Convolution(NamedTuple):
             bias = None if bias is None else bias[channels]
         wanted = self._in_slices(x, weight)
         if bias is not None:
-            wanted += bias.float()[:, None, None]
+            wanted += bias.to(wanted.dtype)[:, None, None]
         # None of the activations makes a difference larger.
         return _is_near(output, self.activation(wanted, *self.slope), x.dtype, scale=wanted)
 
@@ -114,21 +118,34 @@ class Convolution(NamedTuple):
         return first
 
 
+def _finer(x: Tensor) -> torch.dtype:
+    """Return the precision in which operators of ``x`` are computed instead. On a GPU float32 may be meant as TF32."""
+    return torch.float64 if x.dtype == torch.float32 and x.device.type == "cpu" else torch.float32
+
+
 def _is_near(output: Tensor, wanted: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether a result is what it should be; also where that is no number, as of weights that are none."""
-    if not wanted.isfinite().all():
-        return True
+    """Return whether a result is right within rounding. Values that ``dtype`` cannot hold are not compared."""
+    held = wanted.to(dtype).isfinite()
+    scale = (wanted if scale is None else scale)[held]
     of_mean, of_value = TOLERANCE[dtype]
-    mean = (wanted if scale is None else scale).square().mean().sqrt()
-    return bool(((output.float() - wanted).abs() <= of_mean * mean + of_value * wanted.abs() + 1e-12).all())  # no NaN
+    allowed = of_mean * scale.square().mean().sqrt() + of_value * wanted.abs() + torch.finfo(dtype).smallest_normal
+    return bool(((output - wanted).abs() <= allowed)[held].all())  # NaN is not
 
 
-def _in_fp32(func: Callable[..., Any], args: Sequence[Any]) -> Any:  # noqa: ANN401  (a tensor, or some)
-    """Return what an operator gives in float32."""
-    return func(*(a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args))
+def _in_finer_precision(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return what an operator gives in float32, of float32 on a CPU in float64."""
+    dtype = _finer(next(a for a in args if isinstance(a, Tensor)))
+    converted = (a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
+    return func(*converted, **kwargs)
 
 
-def _right(name: str, func: Callable[..., Any], args: Sequence[Any], output: Any) -> Any:  # noqa: ANN401
+def _right(
+    name: str,
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    output: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
     """Return the right result of an operator, of the type of its ``output``: that, or, where it is wrong, another.
 
     ``output`` None: the operator is known to be wrong.
@@ -137,10 +154,10 @@ def _right(name: str, func: Callable[..., Any], args: Sequence[Any], output: Any
     if convolution is not None:
         if output is not None and convolution.is_right(output):
             return output
-        made = convolution.in_fp32().to(convolution.x.dtype)
+        made = convolution.in_finer_precision().to(convolution.x.dtype)
         nhwc = convolution.x.is_contiguous(memory_format=torch.channels_last)
         return made.contiguous(memory_format=torch.channels_last if nhwc else torch.contiguous_format)
-    wanted = _in_fp32(func, args)
+    wanted = _in_finer_precision(func, args, kwargs)
     results = zip(_many(output), _many(wanted), strict=True)
     if output is not None and all(w is None or _is_near(o, w, o.dtype) for o, w in results):
         return output
@@ -153,7 +170,7 @@ def _many(results: Any) -> Sequence[Any]:  # noqa: ANN401
     return results if isinstance(results, tuple) else (results,)
 
 
-def _signature(name: str, args: Sequence[Any]) -> str:
+def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """Return what decides which kernel runs: the operator, its shapes, types and settings; '' for other operators."""
     if "convolution" not in name and name not in _PRODUCTS:
         return ""
@@ -161,38 +178,56 @@ def _signature(name: str, args: Sequence[Any]) -> str:
         return ""
     parts = [
         "×".join(map(str, a.shape)) + f" {str(a.dtype).removeprefix('torch.')}" if isinstance(a, Tensor) else str(a)
-        for a in args
+        for a in [*args, *(f"{key}={value}" for key, value in kwargs.items())]
     ]
     return f"{name.removesuffix('.default')}({', '.join(parts)})"
 
 
 class _Mode(TorchDispatchMode):
+    """A mode that sees products as operators that kernels compute, also those of which others are composed."""
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Say that nothing is compiled in it: otherwise torch imports its compiler, which takes a second."""
+        """Return False: otherwise torch imports its compiler at the first operator, which takes a second."""
         return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        kwargs = kwargs or {}
+        name = str(func)
+        if any(word in name for word in _COMPOSED) and func._can_decompose():  # in inference mode they come whole
+            with self:
+                output = func.decompose(*args, **kwargs)
+            if output is not NotImplemented:
+                return output
+        signature = _signature(name, args, kwargs)
+        if not signature:
+            return func(*args, **kwargs)
+        return self.compute(name, signature, func, args, kwargs)
+
+    def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the result of a product."""
+        raise NotImplementedError
 
 
 class _Comparing(_Mode):
-    """Compares what is computed meanwhile, each signature once in a process. ``wrong``: what is found."""
+    """Compares the products that are computed in it, each signature once in a process. ``wrong``: what is found."""
 
     def __init__(self, device: Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._environment, self.wrong = environment(device), set[str]()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-        output, name = func(*args, **(kwargs or {})), str(func)
-        signature = _signature(name, args)
-        if not signature or not _is_compared(name, args):
-            return output
+    def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the right result, so that what comes behind it is compared on numbers."""
+        with _uncorrected():
+            output = func(*args, **kwargs)
         key = self._environment, signature
-        if _known.get(key):
+        if _known.get(key) or not _is_compared(name, args):
             return output
-        right = _right(name, func, args, None if key in _known else output)
+        right = _right(name, func, args, kwargs, None if key in _known else output)
         _known[key] = right is output
         if right is not output:
             self.wrong.add(signature)
-        return right  # so that what comes behind it is compared on numbers
+        return right
 
 
 def _is_compared(name: str, args: Sequence[Any]) -> bool:
@@ -200,17 +235,31 @@ def _is_compared(name: str, args: Sequence[Any]) -> bool:
 
 
 class _InFp32(_Mode):
-    """Computes operators of some signatures in fp32 meanwhile."""
+    """Computes products of some signatures in a finer precision."""
 
     def __init__(self, signatures: Sequence[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._signatures = frozenset(signatures)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-        name = str(func)
-        if _signature(name, args) in self._signatures:
-            return _right(name, func, args, None)
-        return func(*args, **(kwargs or {}))
+    def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the right result."""
+        if signature in self._signatures and not getattr(_thread, "uncorrected", False):
+            return _right(name, func, args, kwargs, None)
+        return func(*args, **kwargs)
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def _uncorrected() -> Iterator[None]:
+    """Let an ``_InFp32`` around a comparison correct nothing: what it corrects would be taken for right."""
+    before = getattr(_thread, "uncorrected", False)
+    _thread.uncorrected = True
+    try:
+        yield
+    finally:
+        _thread.uncorrected = before
 
 
 def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
@@ -231,7 +280,8 @@ def environment(device: Device) -> str:
         return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
     if device.kind != "cpu":
         return f"torch {torch.__version__} {device.kind}"
-    own = (processor(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), torch.__version__)
+    flags = [torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()]
+    own = (processor(), torch.backends.cpu.get_cpu_capability(), flags, torch.get_num_threads(), torch.__version__)
     return f"{own} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
 
 

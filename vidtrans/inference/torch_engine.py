@@ -143,7 +143,7 @@ class TorchEngine:
             own: Any = inner_generator(generator)
             self.identity |= own.identity
         self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
-        self._generator, self._input_channels = generator, getattr(generator, "input_channels", None)
+        self._input_channels: int | None = getattr(generator, "input_channels", None)
         self._wrong: dict[torch.Size, list[str]] = {}  # by the shapes that were compared
         self._network = self._prepare(network)
         self._recorded = RecordedNetwork(self._run_network, self._place) if self._can_record() else None
@@ -178,13 +178,7 @@ class TorchEngine:
             return self.identity
         if shape not in self._wrong:
             noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-            try:
-                self._find_wrong(noise.to(self._place))
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-                self._release_memory()  # such pictures are rendered in tiles, each shape of which is compared then
-                return self.identity
+            self._find_wrong(noise.to(self._place))
         return self.identity | ({"exact": " ".join(wrong)} if (wrong := self._wrong[shape]) else {})
 
     def _shape_at(self, width: int, height: int) -> torch.Size | None:
@@ -206,7 +200,15 @@ class TorchEngine:
         """Find out what is wrong at the shape of ``x``; return the right result, unless it was known before."""
         made: list[Tensor] = []
         question = [*self._architecture, list(x.shape), self.identity]
-        self._wrong[x.shape] = remembered(question, self.device, lambda: self._compare(x, made))
+        try:
+            self._wrong[x.shape] = remembered(question, self.device, lambda: self._compare(x, made))
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            # To compare takes more memory than to run. What does not fit either is rendered in tiles, another shape.
+            self._release_memory()
+            self._wrong[x.shape] = []
+            return None
         return made[0] if made else None
 
     def _compare(self, x: Tensor, made: list[Tensor]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -29,10 +29,14 @@ def caches_in(folder: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Return the folder. It need not be there."""
-    return _other_folder.get() or user_cache_path("vidtrans")
+    """Return the folder. It need not be there. Raises RuntimeError where the user has no home folder."""
+    folder = _other_folder.get() or user_cache_path("vidtrans")
+    if not folder.is_absolute():
+        raise RuntimeError("the user has no home folder")
+    return folder
 
 
 def use_inductor_cache() -> None:
     """Let torch.compile keep what it compiles for other processes, unless its variable is set."""
-    os.environ.setdefault(INDUCTOR_CACHE, str(cache_folder() / "inductor"))
+    with suppress(RuntimeError):  # torch has a folder of its own
+        os.environ.setdefault(INDUCTOR_CACHE, str(cache_folder() / "inductor"))

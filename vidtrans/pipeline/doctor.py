@@ -72,11 +72,13 @@ def _python() -> Result:
 
 
 def _libraries() -> Result:
-    if missing := [name for name in LIBRARIES if not _installed(name)]:
+    needed = _needed()
+    if missing := [name for name in dict.fromkeys((*LIBRARIES, *needed)) if not _installed(name)]:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
-    if old := _too_old():
-        found = ", ".join(f"{name} {version(name)}, needed is {bound} or later" for name, bound in old.items())
-        return "wrong", found, " ".join(["pip install", *(f'"{name}>={bound}"' for name, bound in old.items())])
+    old = {name: bounds for name, bounds in needed.items() if _release(version(name)) < _release(_lowest(bounds))}
+    if old:
+        found = ", ".join(f"{name} {version(name)}, needed is {_lowest(b)} or later" for name, b in old.items())
+        return "wrong", found, " ".join(["pip install", *(f'"{name}{bounds}"' for name, bounds in old.items())])
     for name in ("opencv-python", "opencv-contrib-python"):
         if _installed(name):
             remedy = f"pip uninstall {name}, then pip install --force-reinstall opencv-python-headless"
@@ -84,14 +86,19 @@ def _libraries() -> Result:
     return "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
-def _too_old() -> dict[str, str]:
-    """Return the lower bounds that the installed libraries do not meet: {"scipy": "1.12"}. Extras are not looked at."""
+def _needed() -> dict[str, str]:
+    """Return the libraries that vidtrans needs, with their bounds: {"av": "<19,>=18.1"}. Extras are not looked at."""
     try:
         lines = requires("vidtrans") or []
     except PackageNotFoundError:  # a checkout that is not installed
         return {}
-    needed = [match.groups() for line in lines if (match := re.match(r"([\w.-]+)[^;]*>=([\d.]+)[^;]*$", line))]
-    return {name: bound for name, bound in needed if _installed(name) and _release(version(name)) < _release(bound)}
+    found = (re.fullmatch(r"([\w.-]+)(?:\[[^]]*\])?\s*\(?([<>=!~][^;)]*)\)?\s*", line) for line in lines)
+    return {match[1]: match[2].replace(" ", "") for match in found if match and ">=" in match[2]}
+
+
+def _lowest(bounds: str) -> str:
+    """Return the lower one of a library's bounds."""
+    return next(part.removeprefix(">=") for part in bounds.split(",") if part.startswith(">="))
 
 
 def _release(version: str) -> list[int]:

@@ -143,7 +143,7 @@ class TrainStage(Stage):
     """Checkpoints and the model of a training run."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 7
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+import vidtrans
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.errors import UsageError
+from vidtrans.errors import DeviceError, UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.product_checks import find_wrong, remembered
@@ -193,8 +194,12 @@ class TrainingJob:
             return []
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "compile")}
         networks = [self.generator_name, self.generator_table, self.discriminator_name, self.discriminator_table]
-        question = [networks, table, self._smallest_picture, pairing_record(self.pairing), self.precision]
-        wrong = remembered(question, self.device, self._find_wrong)
+        own = [vidtrans.__version__, TrainStage.id(), self.precision]
+        question = [networks, table, self._smallest_picture, pairing_record(self.pairing), own]
+        try:
+            wrong = remembered(question, self.device, self._find_wrong)
+        except DeviceError:  # to compare takes more memory than a step; where that does not fit either, the run says so
+            return []
         if wrong:
             self.context.warn_once(wrong_products_warning(wrong, self.precision))
         return wrong

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from variants import least
 
-from vidtrans.inference import ENGINES, compiled, product_checks
+from vidtrans.inference import ENGINES, compiled, product_checks, torch_engine
 from vidtrans.inference.compiled import WholeNetworkEngine
 from vidtrans.inference.device import CPU
 from vidtrans.inference.product_checks import computed_in_fp32, find_wrong
@@ -119,6 +119,83 @@ def test_an_engine_paints_a_strip_right_on_a_faulty_processor(batch: int) -> Non
     with FaultyProcessor():
         wide(strip(64, 64))
     assert wide.exact == []  # nothing is wrong at that size
+
+
+def test_a_network_whose_convolutions_are_not_packed_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_engine, "can_pack", lambda device, precision: False)
+    exact = TorchEngine(generator(), CPU, "fp32", 2)(strip(), deep=True)
+    with FaultyProcessor():
+        engine = TorchEngine(generator(), CPU, "bf16", 2)
+        assert "exact" in engine.identity_at(16, 64)
+        first, again = engine(strip(), deep=True), engine(strip(), deep=True)
+    assert psnr(first, exact) > 40
+    assert np.array_equal(first, again)
+
+
+def test_what_is_wrong_in_fp32_is_computed_in_fp64() -> None:
+    class Wrong(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            if args[0].dtype != torch.float32:
+                return made
+            if str(func) == "aten.convolution_backward.default":
+                return tuple(None if part is None else part * torch.nan for part in made)
+            return made * torch.nan if str(func) == "aten.addmm.default" else made
+
+    conv, linear = nn.Conv2d(3, 4, 3), nn.Linear(36, 2)
+    x = torch.rand(1, 3, 5, 5)
+
+    def run() -> torch.Tensor:
+        return linear(conv(x).flatten(1))
+
+    wanted = run()
+    with Wrong():
+        found = find_wrong(lambda: run().sum().backward(), CPU)
+        assert [name.partition("(")[0] for name in found] == ["aten.addmm", "aten.convolution_backward"]
+        with computed_in_fp32(found):
+            assert torch.allclose(run(), wanted, rtol=1e-4, atol=1e-6)
+    assert all(parameter.grad.isfinite().all() for parameter in conv.parameters() if parameter.grad is not None)
+
+
+def test_what_is_corrected_around_a_comparison_is_not_taken_for_right() -> None:
+    conv, x = nn.Conv2d(3, 4, 4, 2, 1).bfloat16(), torch.ones(1, 3, 16, 2).bfloat16()
+    with torch.no_grad(), FaultyProcessor():
+        found = find_wrong(lambda: conv(x), CPU)
+        product_checks._known.clear()
+        with computed_in_fp32(found):
+            assert find_wrong(lambda: conv(x), CPU) == found
+            assert conv(x).isfinite().all()
+
+
+def test_numbers_that_fp16_cannot_hold_are_no_fault() -> None:
+    linear = nn.Linear(4, 4).half()
+    large, small = torch.full((2, 4), 6e4).half(), torch.full((2, 4), 1e-7).half()
+    with torch.no_grad():
+        linear.weight.fill_(9)
+        assert find_wrong(lambda: (linear(large), linear(small), linear(small) @ linear(small).T), CPU) == []
+
+
+def test_arguments_by_name_are_kept() -> None:
+    a, b, c = (torch.rand(3, 3).bfloat16() for _ in range(3))
+    assert find_wrong(lambda: torch.addmm(c, a, b, beta=0.5, alpha=-1), CPU) == []
+
+
+def test_too_little_memory_to_compare_is_no_reason_not_to_paint() -> None:
+    class NoMore(TorchDispatchMode):
+        """What is compared does not fit, what runs does."""
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "convolution" in str(func) and args[0].dtype == torch.float32:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+            return func(*args, **(kwargs or {}))
+
+    engine = TorchEngine(generator(), CPU, "bf16", 2)
+    with NoMore():
+        assert engine.identity_at(64, 64) == engine.identity
+        made = engine(strip(64, 64))
+    assert engine.tile is None
+    assert engine.batch == 2
+    assert np.array_equal(made, TorchEngine(generator(), CPU, "bf16", 2)(strip(64, 64)))
 
 
 @pytest.mark.parametrize("name", list(GENERATORS))

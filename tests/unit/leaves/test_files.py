@@ -25,7 +25,7 @@ from processes import HANG_S
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from vidtrans import errors, files
+from vidtrans import errors, files, system
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import Stop
 from vidtrans.files import (
@@ -155,11 +155,18 @@ def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(t
     assert ended.wait() == 0
 
 
-def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(pid: int) -> None:
-        raise psutil.AccessDenied(pid)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_a_process_of_somebody_else_writes_is_left_alone(
+    hidden: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /proc shows a user no processes of others, psutil knows none of them, and the system still does."""
 
-    monkeypatch.setattr(psutil, "Process", refused)
+    def refuse(pid: int) -> None:
+        raise psutil.NoSuchProcess(pid) if hidden else psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(psutil, "Process", refuse)
+    monkeypatch.setattr(os, "kill", lambda pid, number: None)
+    monkeypatch.setattr(system, "WINDOWS", False)
     partials(tmp_path / "out.mp4", 4_000_000)
     files.remove_stale_partials(tmp_path / "out.mp4")
     assert names(tmp_path) == [f".out.{HOST}-4000000.partial.mp4"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import vidtrans.settings
 from vidtrans.batch.executors import parse_executor
 from vidtrans.errors import UsageError, describe_error
 from vidtrans.settings import parse_assignment, read_toml
@@ -15,13 +16,29 @@ from vidtrans.video.external.ffmpeg import parse_options
 PATH = r"C:\new\table.onnx"  # with the escapes of a line break and of a tab
 
 
-@pytest.mark.parametrize("text", [PATH, f'"{PATH}"', f"'{PATH}'"])
+@pytest.fixture
+def on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vidtrans.settings, "WINDOWS", True)
+
+
+ESCAPED = PATH.replace("\\", "\\\\")
+
+
+@pytest.mark.parametrize("text", [PATH, f'"{PATH}"', f"'{PATH}'", f'"{ESCAPED}"'])
+@pytest.mark.usefixtures("on_windows")
 def test_a_path_is_the_value_of_a_setting(text: str) -> None:
     assert parse_assignment(f"pairing.model={text}") == ("pairing", "model", PATH)
 
 
-def test_a_path_on_a_server_is_the_value_of_a_setting() -> None:
-    assert parse_assignment(r'pairing.model="\\server\share\m.onnx"')[2] == r"\\server\share\m.onnx"
+@pytest.mark.parametrize("text", [r"\\server\share\m.onnx", r"\\\\server\\share\\m.onnx"])
+@pytest.mark.usefixtures("on_windows")
+def test_a_path_on_a_server_is_the_value_of_a_setting(text: str) -> None:
+    assert parse_assignment(f'pairing.model="{text}"')[2] == r"\\server\share\m.onnx"
+
+
+def test_elsewhere_backslashes_in_quotes_are_those_of_toml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vidtrans.settings, "WINDOWS", False)
+    assert parse_assignment(r'training.note="\\d+"')[2] == r"\d+"
 
 
 @pytest.mark.parametrize("text", ['"a\\tb"', '"c:d"'])

@@ -132,7 +132,7 @@ GOLDEN = {
     "match": "e136c3fae1aac934",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "c9921a675d895417",
+    "train": "8ac53fc4acf2dedc",
     "infer": "52201c350e9cee2a",
     "render": "69fa1245cfbc93ac",
     "parts": "8a25ab19fef34ced",

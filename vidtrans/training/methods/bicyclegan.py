@@ -29,6 +29,7 @@ from vidtrans.training.network_trainer import autocast
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
+MODE_SEEKING = "two random codes"  # what its loss compares; another loss is another run
 OWN_COLUMNS = ("drawn_gan", "latent", "kl", "mode_seeking")
 
 
@@ -60,6 +61,11 @@ class BicycleGAN(Pix2Pix):
             **{name: own[f"lambda_{name}"] for name in OWN_COLUMNS[1:]},
         }
         self.columns = [*self.columns, *OWN_COLUMNS]
+
+    @staticmethod
+    def identity(settings: TrainingSettings) -> str:
+        """Return what the mode-seeking loss compares, where there is one."""
+        return MODE_SEEKING if settings.method_settings["lambda_mode_seeking"] else ""
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
