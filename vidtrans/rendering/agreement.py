@@ -112,7 +112,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
     """
     path, here = segments.folder / PROCESSOR_FILE, processor(device)
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="ascii") as file:
             json.dump({"processor": here, "host": socket.gethostname()}, file)
         return
     except FileExistsError:
