@@ -42,7 +42,9 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoid": torch.sigmoid,
 }
 _PRODUCTS = ("aten.mm.default", "aten.bmm.default", "aten.addmm.default", "aten.baddbmm.default")
-_COMPOSED = ("conv", "linear", "matmul", "einsum")  # in names of operators that are composed of products
+# Operators that are composed of products.
+_COMPOSED = ("aten.conv2d.default", "aten.conv2d.padding", "aten.conv_transpose2d.input", "aten.linear.default")
+_COMPOSED += ("aten.matmul.default", "aten.einsum.default")
 _BACKWARD = "aten.convolution_backward.default"
 _known: dict[tuple[str, str], bool] = {}  # by the environment and the signature: whether it is right
 
@@ -194,7 +196,7 @@ class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         name = str(func)
-        if any(word in name for word in _COMPOSED) and func._can_decompose():  # in inference mode they come whole
+        if name in _COMPOSED and func._can_decompose():  # in inference mode they come whole
             with self:
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
