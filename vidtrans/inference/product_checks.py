@@ -43,8 +43,14 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 }
 _PRODUCTS = ("aten.mm.default", "aten.bmm.default", "aten.addmm.default", "aten.baddbmm.default")
 # Operators that are composed of products.
-_COMPOSED = ("aten.conv2d.default", "aten.conv2d.padding", "aten.conv_transpose2d.input", "aten.linear.default")
-_COMPOSED += ("aten.matmul.default", "aten.einsum.default")
+_COMPOSED = (
+    "aten.conv2d.default",
+    "aten.conv2d.padding",
+    "aten.conv_transpose2d.input",
+    "aten.linear.default",
+    "aten.matmul.default",
+    "aten.einsum.default",
+)
 _BACKWARD = "aten.convolution_backward.default"
 _known: dict[tuple[str, str], bool] = {}  # by the environment and the signature: whether it is right
 
