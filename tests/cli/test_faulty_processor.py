@@ -66,8 +66,8 @@ def test_a_training_in_bf16_learns_on_a_strip_and_says_what_is_in_fp32(
     training = [*tiny_flags("discriminator"), "--set=training.batch_size=1", "--set=training.precision=bf16"]
     command = ["train", "tall.dataset", *network, *training, "--steps", "3", "--device", "cpu"]
     with FaultyProcessor():
-        told = said(capsys, 0, *command, "-o", "faulty.safetensors")
-    assert WARNED in told
+        output = said(capsys, 0, *command, "-o", "faulty.safetensors")
+    assert WARNED in output
     with safe_open("faulty.safetensors", "pt") as file:
         assert all(torch.isfinite(file.get_tensor(name)).all() for name in file.keys())  # noqa: SIM118
         (record,) = file.metadata().values()

@@ -1,4 +1,4 @@
-"""What pyproject.toml promises of versions holds here, and the sessions of noxfile.py test it at its ends."""
+"""Installed versions lie within the bounds of pyproject.toml, and sessions of noxfile.py test both ends."""
 
 from __future__ import annotations
 

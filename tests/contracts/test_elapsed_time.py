@@ -20,7 +20,7 @@ ALLOWED: dict[str, str] = {}
 
 
 def is_clock(node: ast.AST) -> bool:
-    """Whether it reads a clock that only tells how much time has passed."""
+    """Return whether an expression reads a clock of elapsed time."""
     return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in CLOCKS
 
 

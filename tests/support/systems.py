@@ -1,4 +1,4 @@
-"""What the system that tests run on takes, and a skip for what it does not."""
+"""Skip tests of names, links or signals that this system lacks."""
 
 from __future__ import annotations
 

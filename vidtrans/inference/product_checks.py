@@ -72,7 +72,7 @@ class Convolution(NamedTuple):
 
     @classmethod
     def of(cls, name: str, args: Sequence[Any]) -> Convolution | None:
-        """Return that of an operator's call; None for other operators, and for shapes that are not compared."""
+        """Return the convolution that an operator computes; None for other operators and for shapes not compared."""
         if name == "aten.convolution.default":
             made = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":

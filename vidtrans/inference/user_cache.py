@@ -1,4 +1,4 @@
-"""The folder of the user's in which engines keep what other processes can use again."""
+"""The user's cache folder, in which engines keep compiled networks and checks for other processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep
 
 @contextmanager
 def caches_in(folder: Path) -> Iterator[None]:
-    """Let engines find nothing from before meanwhile, and keep what they compile in ``folder``."""
+    """Use ``folder`` in place of the user's cache folder within this context."""
     before, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
     os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
     try:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(autouse=True)
 def _of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """What is known of this processor is not known of a faulty one."""
+    """Start without results of earlier comparisons: a faulty processor has others."""
     monkeypatch.setattr(product_checks, "_known", {})
     with caches_in(tmp_path / "cache"):
         yield
@@ -182,7 +182,7 @@ def test_arguments_by_name_are_kept() -> None:
 
 def test_too_little_memory_to_compare_is_no_reason_not_to_paint() -> None:
     class NoMore(TorchDispatchMode):
-        """What is compared does not fit, what runs does."""
+        """Memory for the network alone, not for a comparison in fp32."""
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if "convolution" in str(func) and args[0].dtype == torch.float32:

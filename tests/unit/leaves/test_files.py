@@ -159,7 +159,7 @@ def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went(t
 def test_what_a_process_of_somebody_else_writes_is_left_alone(
     hidden: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where /proc shows a user no processes of others, psutil knows none of them, and the system still does."""
+    """psutil finds no process of another user where /proc is mounted with hidepid; signal 0 still finds it."""
 
     def refuse(pid: int) -> None:
         raise psutil.NoSuchProcess(pid) if hidden else psutil.AccessDenied(pid)

@@ -20,7 +20,7 @@ from vidtrans.store.shared_locks import refusing_no_locks
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What vidtrans decides by itself where it runs on Windows."""
+    """Make vidtrans take this system for Windows."""
     for module in (system, files):
         monkeypatch.setattr(module, "WINDOWS", True)
     monkeypatch.setattr(system, "_RETRIES_S", (0.0, 0.0))
