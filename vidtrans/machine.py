@@ -8,7 +8,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -80,16 +79,6 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return platform.processor() or platform.machine()
-
-
-def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
-    """Return the warning that this machine computes some operators wrongly, which are computed in fp32 instead."""
-    what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
-    return (
-        f"this machine computes {what} wrongly in {precision} at this size: "
-        f"computed in {'fp64' if precision == 'fp32' else 'fp32'} instead "
-        "('vidtrans doctor --self-test' says more)"
-    )
 
 
 def device_kind(name: str) -> str:

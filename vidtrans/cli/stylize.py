@@ -133,7 +133,7 @@ NOT_PRINTED = (
     "--print-jobs",
     type=RegistryName("vidtrans.batch.farm:JOB_FORMATS", "job format"),
     metavar="FORMAT",
-    help="Print the commands that do this on a farm, for bash, in parts (--jobs: at most so many), and do no more.",
+    help="Print bash commands that render this on a farm, in parts (--jobs: their largest number), and exit.",
 )
 @command_options(*CACHING, "device", "decoder", tables=("pairing", "rendering", "temporal", "encoding"))
 def stylize(

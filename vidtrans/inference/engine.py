@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +44,16 @@ class IdentityEngine:
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Return the inputs themselves."""
         return to_uint16(inputs) if deep else to_uint8(inputs)
+
+
+def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
+    """Return the warning that this machine computes some operators wrongly, which are computed in fp32 instead."""
+    what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
+    return (
+        f"this machine computes {what} wrongly in {precision} at this size: "
+        f"computed in {'fp64' if precision == 'fp32' else 'fp32'} instead "
+        "('vidtrans doctor --self-test' says more)"
+    )
 
 
 def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:

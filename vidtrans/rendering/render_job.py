@@ -14,8 +14,7 @@ import numpy as np
 
 from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
-from vidtrans.inference.engine import Engine
-from vidtrans.machine import wrong_products_warning
+from vidtrans.inference.engine import Engine, wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.target import record, replaces_own, up_to_date

@@ -22,8 +22,8 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.errors import DeviceError, UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
+from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.product_checks import find_wrong, remembered
-from vidtrans.machine import wrong_products_warning
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
