@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,8 +115,22 @@ def distributed_context() -> Iterator[DistContext]:
     importlib.import_module("torch._dynamo")
     # Losses and flags are on the CPU, wherever the networks are.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backends, rank=dist.rank, world_size=dist.size)
+    with _stdout_to_stderr():
+        distributed.init_process_group(backends, rank=dist.rank, world_size=dist.size)
     try:
         yield dist
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send to standard error what native code prints: Gloo of PyTorch 2.8 to 2.10 announces each connection."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
