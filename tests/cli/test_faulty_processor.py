@@ -10,6 +10,7 @@ import pytest
 import torch
 from chain import said, said_json, tiny_flags
 from clips import decode, moving_frames, write_clip
+from dreams import make_dreamer
 from faulty_processor import FaultyProcessor
 from safetensors import safe_open
 
@@ -53,6 +54,19 @@ def test_a_strip_is_rendered_right_with_a_warning_and_under_a_key_of_its_own(
     assert np.mean((exact - faulty) ** 2) < 255**2 / 1e4  # 40 dB
     assert Path("faulty.mkv").read_bytes() == Path("again.mkv").read_bytes()
     assert len({path.name for path in Path(".vidtrans/infer").iterdir()} - keys) == 1  # both have the same
+
+
+def test_a_dream_of_a_strip_says_what_is_in_fp32(
+    strip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dreamer = make_dreamer(tmp_path / "dreamer.safetensors", context_frames=1)
+    command = ["dream", strip, "--model", dreamer, "--frames", "3", "--size", "source", *BF16]
+    with FaultyProcessor():
+        found = said_json(capsys, *command, "-o", "faulty.mkv")
+    assert found["exact"]
+    product_checks._known.clear()
+    with caches_in(Path("healthy").resolve()):
+        assert "exact" not in said_json(capsys, *command, "-o", "healthy.mkv")
 
 
 def test_a_training_in_bf16_learns_on_a_strip_and_says_what_is_in_fp32(

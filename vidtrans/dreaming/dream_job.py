@@ -27,6 +27,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.flow.survey import Survey
+from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
@@ -118,7 +119,10 @@ class DreamJob:
             missing = [c for c in self.chunks if not store.is_done(c.number)]
             if missing:
                 self._render_chunks(store, states, missing)
-            counts = {"frames_inferred": self.num_predicted, "frames_encoded": sum(c.stop - c.first for c in missing)}
+            counts = self._engine_table() | {
+                "frames_inferred": self.num_predicted,
+                "frames_encoded": sum(c.stop - c.first for c in missing),
+            }
             folder = makes_folder(spec.encoding, output)
             # Another run may have written the output meanwhile.
             up_to_date(cache, output, request, [], self.context.overwrite, folder=folder)
@@ -131,6 +135,13 @@ class DreamJob:
                 record(cache, output, temporary, request, result)
             entry.finish({"frames": spec.frames})
         return result
+
+    def _engine_table(self) -> Table:
+        models = self.plan.models
+        if not (exact := models.exact):
+            return {}
+        self.context.warn_once(wrong_products_warning(exact, models(0).engine.identity["precision"]))
+        return {"exact": exact}
 
     def _sound(self) -> StreamCopy | None:
         spec, rate = self.spec, self.plan.rate

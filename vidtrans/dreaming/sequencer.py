@@ -90,6 +90,11 @@ class ModelSequencer:
             self._morph = Morph(lambda n: load_generator(paths[n])[0], device, self.rendering.precision)
         return self._morph.at(number, share)
 
+    @property
+    def exact(self) -> list[str]:
+        """Return the operators that the models so far computed in fp32, as this machine computes them wrongly."""
+        return sorted({name for model in self._models.values() for name in model.engine.exact})
+
     def for_key(self) -> Table:
         """Return the values that decide which model predicts which frame; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
