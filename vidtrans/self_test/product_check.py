@@ -39,7 +39,8 @@ def _check(subject: Subject, precision: Precision) -> Verdict:
     if not wrong:
         return Verdict("ok", f"{len(cases)} shapes with their gradients are as in fp32", figures)
     first, more = wrong[0], f" and {len(wrong) - 1} more" * (len(wrong) > 1)
-    detail = f"wrong here: {first}{more}; renders and trainings compute them in fp32 instead"
+    instead = "fp64" if precision == "fp32" else "fp32"
+    detail = f"wrong here: {first}{more}; renders and trainings compute them in {instead} instead"
     return Verdict("note", detail, figures, "update torch; send the output with --json with a report to its makers")
 
 
