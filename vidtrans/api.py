@@ -14,7 +14,7 @@ from typing import TypedDict, Unpack
 
 from vidtrans import requests
 from vidtrans.batch.executors import AUTO
-from vidtrans.batch.jobs import BatchOptions
+from vidtrans.batch.options import BatchOptions
 from vidtrans.config.recipe import (
     dataset_recipe,
     import_recipe,

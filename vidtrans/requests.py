@@ -21,7 +21,7 @@ from vidtrans.models.exporting import EXPORTS
 from vidtrans.registry import unknown_name
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.config.recipe import Recipe
     from vidtrans.settings import Time
     from vidtrans.training.ablations import Variant

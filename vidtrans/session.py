@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Report, Stop, silent
 from vidtrans.machine import check_device_name, device_kind
+from vidtrans.parameters import Choices, Group, Option, Range
 from vidtrans.registry import unknown_name
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_folder import FOLDER
@@ -24,15 +25,47 @@ class Context:
     changes a result.
     """
 
-    cache_dir: Path = Path(FOLDER)
-    device: str = "auto"
-    seed: int = 0
-    overwrite: bool = False
-    dry_run: bool = False
-    allow_damaged: bool = False
+    cache_dir: Annotated[
+        Path,
+        Option(
+            "Where stages are kept: a folder with no other files.",
+            Group.CACHE,
+            variable="VIDTRANS_CACHE_DIR",
+            rare=True,
+        ),
+    ] = Path(FOLDER)
+    device: Annotated[str, Option("auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")] = "auto"
+    seed: Annotated[
+        int,
+        Option("Random seed.", Group.SETTINGS, values=Range(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True),
+    ] = 0
+    overwrite: Annotated[bool, Option("Replace an existing output.", Group.OUTPUT)] = False
+    dry_run: Annotated[bool, Option("Say what would be done; touch nothing.", Group.OUTPUT)] = False
+    allow_damaged: Annotated[
+        bool, Option("Use what is left of a damaged video, and count what is lost.", Group.INPUT, rare=True)
+    ] = False
     decode_threads: int = 0
-    decoder: str = CPU
-    cache_limit_gb: float = 20.0
+    decoder: Annotated[
+        str,
+        Option(
+            "What decodes the source: the CPU, or an NVIDIA GPU (nvdec), where it can. The frames are the same.",
+            Group.SPEED,
+            values=Choices((CPU, *HARDWARE_DECODERS)),
+            variable="VIDTRANS_DECODER",
+            rare=True,
+        ),
+    ] = CPU
+    cache_limit_gb: Annotated[
+        float,
+        Option(
+            "Gigabytes that are kept between runs.",
+            Group.CACHE,
+            ("--cache-limit",),
+            values=Range(0, 1e6),
+            variable="VIDTRANS_CACHE_LIMIT",
+            rare=True,
+        ),
+    ] = 20.0
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from vidtrans.errors import UsageError
 from vidtrans.files import check_regular_file
+from vidtrans.parameters import Flag
 from vidtrans.registry import unknown_name
 from vidtrans.system import WINDOWS
 
@@ -38,9 +39,13 @@ def setting(
     high: float | None = None,
     choices: Collection[str] | None = None,
     loss: bool = False,
+    flag: Flag | None = None,
 ) -> Any:  # noqa: ANN401
-    """Return a dataclass field with its description, bounds and choices. ``loss``: it changes what the losses are."""
-    checks = {"low": low, "high": high, "choices": choices, "loss": loss or None}
+    """Return a dataclass field with its description, bounds and choices.
+
+    ``loss``: it changes what the losses are. ``flag``: its option of the commands that read it.
+    """
+    checks = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
     metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -14,7 +14,7 @@ from clips import scene
 from vidtrans.batch.executors import EXECUTORS
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.data.dataset import DatasetSettings
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json

@@ -14,7 +14,7 @@ import pytest
 
 import vidtrans
 from vidtrans import requests
-from vidtrans.batch.jobs import BatchOptions
+from vidtrans.batch.options import BatchOptions
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.requests import (

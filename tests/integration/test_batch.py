@@ -25,7 +25,8 @@ from under_test import put_first
 from vidtrans import machine
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import SEQUENTIAL, BatchOptions, run_batch
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import BatchStatus, Event, Note, Stop

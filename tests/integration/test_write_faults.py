@@ -23,7 +23,8 @@ import vidtrans as api
 from vidtrans.batch import summary as batch_summary
 from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import BatchOptions, Outcome, Summary, run_batch
+from vidtrans.batch.jobs import Outcome, Summary, run_batch
+from vidtrans.batch.options import BatchOptions
 from vidtrans.cli.main import run
 from vidtrans.errors import describe_error
 from vidtrans.events import silent

@@ -8,60 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.batch.executors import AUTO, check_apart, make_executor, parse_executor
+from vidtrans.batch.executors import make_executor
 from vidtrans.batch.executors.base import Executor
-from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.scheduler import CLIPS, Scheduler
 from vidtrans.batch.summary import Outcome, Summary
-from vidtrans.errors import UsageError, VidtransError
+from vidtrans.errors import VidtransError
 from vidtrans.session import Context
 from vidtrans.settings import Table
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """How a batch is run. Raises UsageError.
-
-    ``executor``: where, as NAME[://ADDRESS]. ``jobs``: how many at a time, None for one on each device. ``shard``:
-    "2/8", this run's part. ``halt``: at the first failure. ``retry``: only what failed the last time. ``shared_disk``:
-    whether the machines see our files, else parts of clips go there and back through the executor.
-    """
-
-    jobs: int | None = None
-    shard: str = ""
-    halt: bool = False
-    retry: bool = False
-    executor: str = AUTO
-    shared_disk: bool = True
-
-    def __post_init__(self) -> None:
-        if self.shard:
-            parse_shard(self.shard)
-        if self.executor != AUTO:
-            parse_executor(self.executor)
-        if self.executor == "inline" and self.jobs not in (None, 1):
-            why = "this process does one job at a time"
-            raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
-        if not self.shared_disk:
-            check_apart(self.executor)
-
-    @property
-    def is_partial(self) -> bool:
-        """Return whether this run may leave out some of the clips, or the only one."""
-        return bool(self.shard) or self.retry
-
-    def is_inline(self, device: str) -> bool:
-        """Return whether one clip is made in this process: where that was asked for, or one worker would make it."""
-        if self.executor == AUTO:
-            return len(devices_for(device, self.jobs)) == 1
-        return self.executor == "inline"
-
-
-SEQUENTIAL = BatchOptions()
 
 
 def run_batch(

@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import output_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count
+from vidtrans.commands.words import count
 from vidtrans.requests import REPORT_HOURS
 
 if TYPE_CHECKING:

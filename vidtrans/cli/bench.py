@@ -9,7 +9,7 @@ import click
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.types import MODEL
-from vidtrans.cli.words import count
+from vidtrans.commands.words import count
 
 if TYPE_CHECKING:
     from vidtrans.requests import BenchRequest

@@ -66,7 +66,7 @@ def command_options(
         def wrapped(*, console: Console, **arguments: object) -> object:
             click_context = click.get_current_context()
             own = {name: value for name in context_fields if (value := arguments.pop(name)) is not None}
-            with _open_context(click_context, console, own) as context:
+            with open_context(click_context, console, own) as context:
                 flags = _take_flags(click_context, arguments, tables) if tables else None
                 if request:
                     maker = recipe if isinstance(recipe, str) else recipe(arguments)
@@ -159,15 +159,25 @@ def flags_of(context: click.Context, *tables_read: str) -> dict[str, dict[str, A
 
     Raises UsageError on an assignment to a table that the command does not read: it would do nothing.
     """
+    tables: dict[str, dict[str, Any]] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, SettingOption) and (value := context.params.get(str(parameter.name))) is not None:
+            tables.setdefault(parameter.table, {})[parameter.key] = value
+    for name, table in flags_of_set(context, context.params.get("assignments") or (), tables_read).items():
+        tables[name] = tables.get(name, {}) | table
+    return tables
+
+
+def flags_of_set(
+    context: click.Context, assignments: Sequence[str], tables_read: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the tables that ``--set`` makes up. Raises UsageError."""
     from vidtrans.config.recipe import table_of
     from vidtrans.registry import unknown_name
     from vidtrans.settings import parse_assignment
 
     tables: dict[str, dict[str, Any]] = {}
-    for parameter in context.command.params:
-        if isinstance(parameter, SettingOption) and (value := context.params.get(str(parameter.name))) is not None:
-            tables.setdefault(parameter.table, {})[parameter.key] = value
-    for text in context.params.get("assignments") or ():
+    for text in assignments:
         table, key, value = parse_assignment(text)
         table = table or table_of(key, tables_read)
         if table not in tables_read:
@@ -206,7 +216,8 @@ def console_options(function: Function) -> Function:
 
 
 @contextmanager
-def _open_context(click_context: click.Context, console: Console, values: Arguments) -> Iterator[Context]:
+def open_context(click_context: click.Context, console: Console, values: Arguments) -> Iterator[Context]:
+    """Yield the context of a command, whose ``values`` were given, while signals ask it to stop."""
     from vidtrans.events import Stop
     from vidtrans.session import Context
 

@@ -20,10 +20,10 @@ from vidtrans.cli.options import (
     temporal_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import render_text, show_batch
+from vidtrans.commands.words import batch_table, render_text, show_batch
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.requests import DeflickerRequest
     from vidtrans.session import Context
 
@@ -87,7 +87,7 @@ def deflicker(
 
     if is_batch(processed) or batch.is_partial:
         outcomes, summary = command.deflicker_batch(processed, request, batch, context)
-        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+        return show_batch(console, batch_table(outcomes, summary, {"output": str(request.output or Path())}))
     table = command.deflicker(request, context)
     console.result(table, render_text(table))
     return 0

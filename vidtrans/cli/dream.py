@@ -21,7 +21,7 @@ from vidtrans.cli.options import (
     start_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import render_text
+from vidtrans.commands.words import render_text
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, batch_options, end_option, start_option
 from vidtrans.cli.types import FILE, RegistryName
-from vidtrans.cli.words import count, show_batch, timing
+from vidtrans.commands.words import batch_table, count, show_batch, timing
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.batch.summary import Outcome
     from vidtrans.requests import EvaluateRequest
     from vidtrans.session import Context
@@ -86,7 +86,7 @@ def evaluate(
         if rows:
             console.figures(headings, rows)
         result = str(request.result) if request.result else None
-        return show_batch(console, outcomes, summary, {"output": result})
+        return show_batch(console, batch_table(outcomes, summary, {"output": result}))
     table = command.evaluate(request, context)
     console.result(table, _text(table, dream=request.dream))
     return 0

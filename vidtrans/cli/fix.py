@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, output_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, timing
+from vidtrans.commands.words import cost_text, count, timing
 
 if TYPE_CHECKING:
     from vidtrans.requests import FixRequest

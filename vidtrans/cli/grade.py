@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count, next_command, timing
+from vidtrans.commands.words import count, next_command, timing
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.requests import CUBE_SIZE
 

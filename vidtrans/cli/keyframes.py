@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, end_option, output_option, start_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count, timing
+from vidtrans.commands.words import count, timing
 
 if TYPE_CHECKING:
     from vidtrans.requests import KeyframesRequest

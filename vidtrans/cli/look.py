@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, refuse_both
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import CACHING, minutes_option, output_option, steps_option
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN
 from vidtrans.errors import UsageError
 

@@ -23,11 +23,11 @@ from vidtrans.cli.options import (
     videos_argument,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, shell_path, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, shell_path, show_batch, timing
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.requests import MakeDatasetRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
@@ -70,12 +70,12 @@ def make_dataset(
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
-    from vidtrans.batch.jobs import SEQUENTIAL
+    from vidtrans.batch.options import SEQUENTIAL
     from vidtrans.pipeline import make_dataset as command
 
     if each:
         outcomes, summary = command.make_datasets(request, batch, context)
-        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+        return show_batch(console, batch_table(outcomes, summary, {"output": str(request.output or Path())}))
     if batch != SEQUENTIAL:
         raise UsageError(
             "--jobs, --executor, --shard, --retry-failed, --halt-on-error", "one dataset is one job", "give --each"

@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options, console_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, output_option, setting_option
 from vidtrans.cli.types import FILE, MODEL, RegistryName
-from vidtrans.cli.words import count, next_command, timing
+from vidtrans.commands.words import count, next_command, timing
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING
 from vidtrans.errors import strip_controls
 from vidtrans.networks.ports import RANGES, PortSettings

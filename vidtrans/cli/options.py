@@ -15,7 +15,7 @@ from vidtrans.cli.types import FILE, MODEL, PRESET, TIME, RegistryName
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.config.recipe import Recipe
 
 Function = Callable[..., Any]  # of a command: its arguments are its parameters
@@ -240,7 +240,7 @@ def trainings_options(function: Function) -> Function:
     )
     @wraps(function)
     def wrapped(*, jobs: int | None, executor: str, **arguments: object) -> object:
-        from vidtrans.batch.jobs import BatchOptions
+        from vidtrans.batch.options import BatchOptions
 
         return function(**arguments, batch=BatchOptions(jobs, executor=executor))
 
@@ -260,7 +260,7 @@ def batch_options(function: Function) -> Function:
     @click.option("--halt-on-error", "halt", is_flag=True, help="Begin no further clip when one has failed.")
     @wraps(function)
     def wrapped(*, jobs: int | None, executor: str, shard: str, retry: bool, halt: bool, **arguments: object) -> object:
-        from vidtrans.batch.jobs import BatchOptions
+        from vidtrans.batch.options import BatchOptions
 
         return function(**arguments, batch=BatchOptions(jobs, shard, halt, retry, executor))
 

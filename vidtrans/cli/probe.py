@@ -10,7 +10,7 @@ import click
 from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import count
+from vidtrans.commands.words import count
 
 if TYPE_CHECKING:
     from vidtrans.requests import ProbeRequest

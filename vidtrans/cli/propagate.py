@@ -24,12 +24,12 @@ from vidtrans.cli.options import (
     strength_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN
 from vidtrans.requests import FOLLOW
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.requests import PropagateRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
@@ -96,7 +96,7 @@ def propagate(
     refuse_both("steps", "minutes")
     if is_batch(video) or batch.is_partial:
         outcomes, summary = command.propagate_batch(video, request, batch, context)
-        return show_batch(console, outcomes, summary, {"output": str(request.output or Path())})
+        return show_batch(console, batch_table(outcomes, summary, {"output": str(request.output or Path())}))
     table = command.propagate(request, context)
     console.result(table, _text(table))
     return 0

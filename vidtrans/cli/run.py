@@ -24,7 +24,7 @@ from vidtrans.cli.options import (
     temporal_option,
 )
 from vidtrans.cli.types import FILE
-from vidtrans.cli.words import cost_text, count, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(request: RunRequest, context: Context, console: Console) -> int:
     refuse_both("steps", "minutes")
     table, outcomes, summary = run_chain(request, context)
     if summary is not None:
-        return show_batch(console, outcomes, summary, table)
+        return show_batch(console, batch_table(outcomes, summary, table))
     if context.dry_run:
         line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
         line += f", and render {request.output}{cost_text(table)}"

@@ -10,7 +10,7 @@ from vidtrans.cli.command import command_options
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import WRITING, end_option, output_option, start_option
 from vidtrans.cli.types import FILE, RegistryName
-from vidtrans.cli.words import sheet_text
+from vidtrans.commands.words import sheet_text
 
 if TYPE_CHECKING:
     from vidtrans.requests import SheetRequest

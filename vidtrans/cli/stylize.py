@@ -31,11 +31,11 @@ from vidtrans.cli.options import (
     videos_argument,
 )
 from vidtrans.cli.types import FILE, FOLDERS, PART, RegistryName
-from vidtrans.cli.words import part_text, render_text, show_batch
+from vidtrans.commands.words import batch_table, part_text, render_text, show_batch
 from vidtrans.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.requests import StylizeRequest
     from vidtrans.session import Context
     from vidtrans.settings import Time
@@ -196,7 +196,7 @@ def stylize(
         console.result(table, render_text(table))
         return 0
     outcomes, summary = stylize_batch(requests, folder, batch, context)
-    return show_batch(console, outcomes, summary, {"output": str(folder)})
+    return show_batch(console, batch_table(outcomes, summary, {"output": str(folder)}))
 
 
 def _only_one(requests: Sequence[StylizeRequest], batch: BatchOptions) -> StylizeRequest:

@@ -12,11 +12,11 @@ from vidtrans.cli.command import Flags, command_options, refuse_both, refuse_giv
 from vidtrans.cli.console import Console
 from vidtrans.cli.options import minutes_option, output_option, steps_option, trainings_options
 from vidtrans.cli.types import FILE, MODEL, RegistryName
-from vidtrans.cli.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
-    from vidtrans.batch.jobs import BatchOptions
+    from vidtrans.batch.options import BatchOptions
     from vidtrans.requests import AblateRequest
     from vidtrans.session import Context
     from vidtrans.settings import Table
@@ -68,7 +68,7 @@ def train(
     console: Console,
 ) -> int:
     """Train a model on a dataset. Stop it at any moment; the same command goes on."""
-    from vidtrans.batch.jobs import SEQUENTIAL
+    from vidtrans.batch.options import SEQUENTIAL
     from vidtrans.data.folder import train_recipe
     from vidtrans.pipeline.train import train as train_model
     from vidtrans.requests import AblateRequest, TrainRequest

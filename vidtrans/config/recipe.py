@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.errors import UsageError
 from vidtrans.files import PACKAGE, check_regular_file
+from vidtrans.parameters import Flag, Group, Names
 from vidtrans.registry import Entry, unknown_name
 from vidtrans.settings import Table, from_table, read_toml
 
@@ -24,8 +25,22 @@ NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame its
 
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
+CHOICE_FLAGS = {
+    "pairing": Flag(
+        Group.INPUT,
+        ("--pairing",),
+        values=Names("vidtrans.pairing:PAIRINGS", "pairing"),
+        help="How pairs come out of frames.",
+    ),
+    "temporal": Flag(
+        Group.LOOK,
+        ("--temporal",),
+        values=Names("vidtrans.temporal:FILTERS", "temporal filter"),
+        help="Temporal filter, against flicker.",
+    ),
+}
 SETTINGS = {
-    "dataset": Entry("vidtrans.data.dataset:DatasetSettings", ""),
+    "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
     "rendering": Entry("vidtrans.config.rendering_settings:RenderingSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vidtrans.curves import KeyframeCurve, parse_curve
 from vidtrans.inference import ENGINES
+from vidtrans.parameters import Flag, Group, Names
 from vidtrans.settings import SMALLEST_SIDE, Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
@@ -20,16 +21,37 @@ LIVE_READS = ("size", "strength", "keep_colour", "look", "stroke_size", "engine"
 class RenderingSettings:
     """Working size, chunks and precision, and what an artist directs: how strong the look is, where, and when."""
 
-    size: str = setting("trained", "short side in pixels, WxH, source, or trained: the one trained at")
-    strength: str | float = setting(1.0, "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'")
-    mix: str | float = setting(0.0, "share of the source laid over the result, 0 to 1; keyframes too")
-    keep_colour: str | float = setting(0.0, "share of the source's own colours that is kept, 0 to 1; keyframes too")
+    size: str = setting(
+        "trained",
+        "size at which the model sees frames: short side in pixels, WxH, trained (the one trained at), or source",
+        flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|trained|source"),
+    )
+    strength: str | float = setting(
+        1.0,
+        "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'",
+        flag=Flag(Group.LOOK, ("--strength",), metavar="S"),
+    )
+    mix: str | float = setting(
+        0.0,
+        "share of the source laid over the result, 0 to 1; keyframes too",
+        flag=Flag(Group.LOOK, ("--mix",), metavar="X"),
+    )
+    keep_colour: str | float = setting(
+        0.0,
+        "share of the source's own colours that is kept, 0 to 1; keyframes too",
+        flag=Flag(Group.LOOK, ("--keep-colour",), help="Keep the source's own colours.", sets="1"),
+    )
     look: str = setting(
         "",
         "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
         "one in each shot; keyframes: '0: ink, 120: oil'; by itself the first one, or the middle of all",
+        flag=Flag(Group.LOOK, ("--look",), metavar="LOOK"),
     )
-    stroke_size: str | float = setting(0.5, "strokes of a look from pictures: 0 fine, 1 broad; keyframes too")
+    stroke_size: str | float = setting(
+        0.5,
+        "strokes of a look from pictures: 0 fine, 1 broad; keyframes too",
+        flag=Flag(Group.LOOK, ("--stroke-size",), metavar="X"),
+    )
     mask_feather: float = setting(
         0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0
     )
@@ -37,16 +59,34 @@ class RenderingSettings:
         "auto",
         "the source is a drawing, its lines are taken as they are; auto looks at pictures, never at videos",
         choices=("auto", "yes", "no"),
+        flag=Flag(Group.INPUT, ("--drawn",), rare=True),
     )
     picture_fps: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
-    cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
-    source_filter: str = setting("", "a filter graph of your own ffmpeg, laid over the source before the model sees it")
+    cuts: str = setting(
+        "auto",
+        "where shots begin, across which nothing is averaged: auto, off, or a file with a frame or a time on each line",
+        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True),
+    )
+    source_filter: str = setting(
+        "",
+        "a filter graph of your own ffmpeg, laid over the source before the model sees it",
+        flag=Flag(Group.INPUT, ("--filter-source",), metavar="GRAPH", access="program", rare=True),
+    )
     chunk_frames: int = setting(60, "frames saved at once; a crash costs at most these", low=1, high=100_000)
     engine: str = setting(
-        "auto", "what runs the network; auto takes the fastest one that was measured", choices=("auto", *ENGINES)
+        "auto",
+        "what runs the network; auto takes the fastest one that was measured",
+        choices=("auto", *ENGINES),
+        flag=Flag(
+            Group.SPEED, ("--engine",), values=Names("vidtrans.inference:ENGINES", "engine", ("auto",)), rare=True
+        ),
     )
     draft_step: int = setting(
-        1, "paint every n-th frame only, and carry the others there along the motion: quick, and softer", low=1, high=12
+        1,
+        "paint every n-th frame only, and carry the others there along the motion: quick, and softer",
+        low=1,
+        high=12,
+        flag=Flag(Group.SPEED, ("--draft",), metavar="N"),
     )
     duplicate_threshold: float = setting(
         0.0,

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
-from vidtrans.data.dataset import DatasetSettings, FrameRecord, Role
+from vidtrans.data.dataset import FrameRecord, Role
 from vidtrans.data.matched_source import MatchedSource, keep_apart
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.events import Progress, Report, Stop
 from vidtrans.files import naming_disk_errors, sync_file, sync_folder

@@ -22,35 +22,13 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import write_json
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.unpaired import Unpaired
-from vidtrans.settings import Table, parse_rate, setting, to_table
+from vidtrans.settings import Table, parse_rate
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"
 # 'dropped' frames are on record and not stored: the frames on either side of them are no neighbours.
 Role = Literal["train", "val", "gap", "dropped"]
-
-
-@dataclass(frozen=True)
-class DatasetSettings:
-    """The frames that ``make-dataset`` stores, and those that it holds out."""
-
-    size: str = setting("256", "short side in pixels, or WxH, or source")
-    frame_step: int = setting(1, "take every n-th frame", low=1, high=10_000)
-    val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
-    val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
-    val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
-    cuts: str = setting("auto", "where shots begin: auto, off, or a file with a frame or a time on each line")
-    drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
-    min_sharpness: float = setting(
-        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
-    )
-
-    crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
-
-    def for_key(self) -> Table:
-        """Return the settings that decide pictures and roles, without the cuts and the bars, which sources name."""
-        return {name: value for name, value in to_table(self).items() if name not in ("cuts", "crop_bars")}
 
 
 @dataclass(frozen=True)

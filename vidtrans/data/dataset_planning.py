@@ -13,7 +13,7 @@ from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
-from vidtrans.data.dataset import Dataset, DatasetSettings
+from vidtrans.data.dataset import Dataset
 from vidtrans.data.domains import (
     Domain,
     DomainClip,
@@ -25,6 +25,7 @@ from vidtrans.data.domains import (
 )
 from vidtrans.data.match_search import MatchSearch
 from vidtrans.data.matched_source import MatchedSource
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
 from vidtrans.data.stack_guides import with_guides
 from vidtrans.errors import MediaError, UsageError

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import SEQUENTIAL, run_jobs
+from vidtrans.batch.jobs import run_jobs
+from vidtrans.batch.options import SEQUENTIAL
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX

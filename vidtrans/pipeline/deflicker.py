@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
-from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.config.programs import warn_about_programs

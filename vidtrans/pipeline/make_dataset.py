@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import counterparts, expand_sources, make_items
-from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset, write_index

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_middle_frame
-from vidtrans.data.dataset import DatasetSettings
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.output.target import produce

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
-from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name, remove

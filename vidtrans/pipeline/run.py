@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vidtrans.batch.jobs import SEQUENTIAL
+from vidtrans.batch.options import SEQUENTIAL
 from vidtrans.batch.summary import Outcome
 from vidtrans.data.dataset_planning import DatasetSpec, default_output
 from vidtrans.errors import UsageError

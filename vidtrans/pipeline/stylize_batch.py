@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
-from vidtrans.batch.jobs import BatchOptions, run_batch, run_spread
+from vidtrans.batch.jobs import run_batch, run_spread
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.models.model_chain import load_models_in_turn

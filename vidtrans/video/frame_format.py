@@ -9,6 +9,7 @@ from vidtrans.settings import AS_STORED, Size
 
 # The default background of transparent pixels: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 # What is larger is refused before memory is taken for it.
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURE_BYTES = 512 * 1024 * 1024

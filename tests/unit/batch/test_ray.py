@@ -17,7 +17,8 @@ from vidtrans.batch.executors.base import Task
 from vidtrans.batch.executors.ray import RayExecutor
 from vidtrans.batch.executors.ray_worker import Board
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import BatchOptions, run_batch
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import DeviceError, UsageError, VidtransError
 from vidtrans.events import Event

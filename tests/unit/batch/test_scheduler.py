@@ -10,7 +10,8 @@ import pytest
 
 from vidtrans.batch import scheduler
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import BatchOptions, run_jobs
+from vidtrans.batch.jobs import run_jobs
+from vidtrans.batch.options import BatchOptions
 from vidtrans.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 

@@ -8,7 +8,7 @@ import pytest
 
 from vidtrans.config.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_text
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.data.dataset import DatasetSettings
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.errors import UsageError
 from vidtrans.models.model_record import Card

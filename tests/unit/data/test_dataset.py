@@ -17,7 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.data.building import plan_dataset, split_roles, write_pictures
-from vidtrans.data.dataset import INDEX, Dataset, DatasetSettings, open_dataset, write_index
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, find_pairs
 from vidtrans.errors import Interrupted, MediaError
 from vidtrans.events import Stop, silent

@@ -16,7 +16,6 @@ from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 # OpenCV would print warnings about broken pictures, for which MediaError is raised.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
 EXR = ".exr"
 PNG = b"\x89PNG\r\n\x1a\n"  # how one begins
 

@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import av.error
-
 from vidtrans.errors import UsageError
 from vidtrans.events import Note, Report, silent
 from vidtrans.files import NUMBER
+from vidtrans.parameters import Flag, Group, Names
 from vidtrans.registry import unknown_name
 from vidtrans.settings import Table, parse_rate, setting
-from vidtrans.video.images.picture import PICTURE_SUFFIXES
+from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
-from vidtrans.video.io.hardware import encoder_problem
 
 AUTO = "auto"
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
@@ -50,16 +47,30 @@ class EncodingSettings:
         AUTO,
         "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
         "for, else png for pictures and h264 for videos",
+        flag=Flag(
+            Group.OUTPUT,
+            ("--codec",),
+            values=Names("vidtrans.video.io.codecs:CODECS", "codec", (AUTO,), prefix=FFMPEG_PREFIX),
+            access="program",
+        ),
     )
     bit_depth: str = setting(
         AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
     )
     crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
     preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
-    fps: str = setting("source", "frames a second: source keeps every frame and its time, N makes them constant")
+    fps: str = setting(
+        "source",
+        "frames a second: source keeps every frame and its time, N makes them constant",
+        flag=Flag(Group.TIME, ("--fps",), metavar="source|N", rare=True),
+    )
     sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
     options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
-    filter: str = setting("", "a filter graph of your own ffmpeg, laid over the result")
+    filter: str = setting(
+        "",
+        "a filter graph of your own ffmpeg, laid over the result",
+        flag=Flag(Group.OUTPUT, ("--filter",), metavar="GRAPH", access="program", rare=True),
+    )
 
     def __post_init__(self) -> None:
         if self.codec == FFMPEG_PREFIX:
@@ -140,6 +151,8 @@ class EncodingSettings:
         the settings, and ``report`` is told.
         """
         if self.codec != AUTO:
+            from vidtrans.video.io.hardware import encoder_problem  # it imports FFmpeg, which settings do not need
+
             codec = CODECS.get(self.codec)
             if codec is None or not codec.software or not (why := encoder_problem(self.codec)):
                 return self
@@ -170,6 +183,8 @@ class EncodingSettings:
     def _ffmpeg_depth(self) -> int:
         """Return the depth of ffmpeg's encoder: 8 bits unless its options name a pixel format."""
         name = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
+        import av
+
         with suppress(ValueError):  # the program may know it
             return max(c.bits for c in av.VideoFormat(name).components)
         return 8

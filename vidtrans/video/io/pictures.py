@@ -15,8 +15,8 @@ import numpy as np
 from vidtrans.errors import MediaError
 from vidtrans.files import NUMBER
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
-from vidtrans.video.images.picture import PICTURE_SUFFIXES, read_layers, resize
+from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
+from vidtrans.video.images.picture import read_layers, resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.reader import ClipReader

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidtrans.cli.console import Console
+from vidtrans.commands.terminal import Terminal
+from vidtrans.errors import BatchError
 from vidtrans.system import command_line
 
 if TYPE_CHECKING:
@@ -95,34 +96,39 @@ def shell_path(path: str) -> str:
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
-def show_batch(console: Console, outcomes: Sequence[Outcome], summary: Path, base: Table) -> int:
-    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
+def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
+    """Return what ``--json`` prints of a batch. ``base``: what the command adds."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
-    planned = any(table.get("dry_run") for table in done)
-    table = base | {
+    kept = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
+    return base | {
         "frames": sum(t["frames"] for t in done),
         "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
         "items": done,
         "failed": failed,
         "pending": pending,
-        "summary": None if planned else str(summary),
+        "summary": str(summary) if kept else None,
     }
-    if planned and not console.as_json:
+
+
+def show_batch(terminal: Terminal, table: Table) -> int:
+    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
+    done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
+    planned = any(item.get("dry_run") for item in done)
+    if planned and not terminal.as_json:
         for item in done:
-            console.text(render_text(item))
+            terminal.text(render_text(item))
     if not failed:
         line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
-        console.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
+        terminal.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
         return 0
     names = ", ".join(list(failed)[:FAILED_NAMED])
     names += f" and {len(failed) - FAILED_NAMED} more" if len(failed) > FAILED_NAMED else ""
-    line = f"{len(failed)} of {count(len(outcomes), 'clip')} failed: {names}"
+    line = f"{len(failed)} of {count(len(done) + len(failed) + len(pending), 'clip')} failed: {names}"
     line += f"; {len(pending)} not begun" if pending else ""
-    if summary.exists():
+    remedy = f"the first of them: {next(iter(failed.values()))}"  # a dry run leaves no summary
+    if summary:
         remedy = f"see {summary}; the same command goes on, with --retry-failed only with these"
-    else:  # a dry run leaves none
-        remedy, table["summary"] = f"the first of them: {next(iter(failed.values()))}", None
-    console.failure(f"{line} — {remedy}", 5, table)
-    return 5
+    terminal.failure(f"{line} — {remedy}", BatchError.exit_status, table)
+    return BatchError.exit_status

@@ -1,0 +1,205 @@
+"""Build a click command from a command's parameters; run it, and show its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import MISSING
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidtrans.cli.command import console_options, flags_of_set, open_context
+from vidtrans.cli.types import FILE, MODEL, PART, PRESET, TIME, RegistryName
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Choices, FileName, Group, Names, Option, Parameter, Range, Values, in_groups
+
+if TYPE_CHECKING:
+    from vidtrans.cli.console import Console
+    from vidtrans.commands.base import Command
+
+ANY_SETTING = "Any setting of a preset; may be repeated. The table may be left out where only one has the key."
+A_PRESET = "A whole recipe; see 'vidtrans preset list'."
+HELP_ALL = "--help-all"
+CONSOLE = ("as_json", "quiet", "verbose")
+WIDEST = 26  # columns of flags in the help; wider ones have a line of their own
+
+
+def click_command(cls: type[Command], name: str) -> click.Command:
+    """Return the click command of a command."""
+    from vidtrans.commands.base import parameters_of
+
+    parameters = parameters_of(cls)
+
+    @console_options
+    def callback(*, console: Console, **arguments: Any) -> int:  # noqa: ANN401  (the parameters name them)
+        return _run(cls, parameters, arguments, console)
+
+    own = [_click_parameter(p, cls, name) for p in parameters.values()]
+    if cls.TABLES:
+        own += [
+            click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=ANY_SETTING),
+            click.Option(["--preset"], metavar="NAME|FILE", type=PRESET, help=A_PRESET),
+        ]
+    own.sort(key=lambda p: isinstance(p, click.Option))
+    shared = callback.__click_params__[::-1]  # type: ignore[attr-defined]  # click's own name for them
+    return CommandOfParameters(name, cls, parameters, callback=callback, params=[*own, *shared])
+
+
+class CommandOfParameters(click.Command):
+    """A click command whose help lists options in groups; ``--help-all`` lists the rare ones, too."""
+
+    def __init__(self, name: str, cls: type[Command], parameters: Mapping[str, Parameter], **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(name, help=cls.__doc__, **attributes)
+        self.cls, self.parameters = cls, parameters
+        self._lists_all = False
+        self.params.append(
+            click.Option([HELP_ALL], is_flag=True, is_eager=True, expose_value=False, callback=self._show_all)
+        )
+
+    def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            self._lists_all = True
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each group."""
+        by_name = {param.name: param for param in self.params}
+        names = {group: [_click_name(p) for p in members] for group, members in in_groups(self._listed())}
+        for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE)):
+            names[group] = [*names.get(group, ()), *(name for name in more if name in by_name)]
+        records = {g: [r for n in names[g] if (r := by_name[n].get_help_record(ctx))] for g in Group if g in names}
+        records[Group.MESSAGES].append(("-h, --help", "Show this and exit."))
+        if hidden := len(self.parameters) - len(self._listed()):
+            records[Group.MESSAGES].append((HELP_ALL, f"Show {hidden} more options, too."))
+        widest = min(WIDEST, max(len(flags) for rows in records.values() for flags, _ in rows))
+        for group, rows in records.items():
+            if rows:
+                with formatter.section(str(group)):
+                    formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=WIDEST)
+
+    def _listed(self) -> list[Parameter]:
+        """Return the parameters that the help lists."""
+        return [p for p in self.parameters.values() if self._lists_all or not getattr(p.given, "rare", False)]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what stands below the options."""
+        self.epilog = self.cls.epilog() or None
+        super().format_epilog(ctx, formatter)
+
+
+def _click_name(parameter: Parameter) -> str:
+    """Return the name of a parameter in click, which makes variables of it."""
+    return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
+
+
+def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> click.Parameter:
+    given, kind, name = parameter.given, _click_type(parameter), _click_name(parameter)
+    if isinstance(given, Argument):
+        many = {"nargs": -1} if parameter.many else {}
+        required = given.required and parameter.default is MISSING
+        return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
+    attributes: dict[str, Any] = {"help": given.help, "default": None, "metavar": given.metavar or None}
+    if given.variable:
+        attributes["envvar"] = given.variable
+    if parameter.sets:
+        # A variable of such a flag is a yes or a no; other values are for --set and vidtrans.toml.
+        attributes |= {"is_flag": True, "flag_value": parameter.sets, "allow_from_autoenv": False}
+    elif parameter.type is bool:
+        off = parameter.default is True and parameter.flags[0].startswith("--no-")
+        attributes |= {"is_flag": True, "type": bool}
+        if not any("/" in flag for flag in parameter.flags):
+            attributes["flag_value"] = not off
+    else:
+        attributes |= {"type": kind, "multiple": parameter.many}
+    attributes["required"] = parameter.owner == "command" and parameter.default is MISSING
+    return ParameterOption([*parameter.flags, name], parameter=parameter, cls_of=cls, **attributes)
+
+
+def _click_type(parameter: Parameter) -> click.ParamType | None:
+    """Return the click type that reads a value, as its errors and its completion have it."""
+    from pathlib import Path
+
+    from vidtrans.settings import Time
+    from vidtrans.store.chunking import Part
+
+    values: Values = parameter.given.values
+    if isinstance(values, Names):
+        forms = {"prefix": values.prefix, "has_address": values.has_address}
+        return RegistryName(values.registry, values.kind, *values.others, **forms)  # type: ignore[arg-type]
+    if isinstance(values, Choices):
+        return click.Choice(values.words)
+    if isinstance(values, FileName):
+        return MODEL if values.kind == "model" else PRESET
+    if isinstance(values, Range) and parameter.type in (int, float):
+        numbers = click.IntRange if parameter.type is int else click.FloatRange
+        return numbers(values.low, values.high, min_open=values.low_open)  # type: ignore[arg-type]
+    own: dict[Any, click.ParamType] = {Path: FILE, Time: TIME, Part: PART, int: click.INT, float: click.FLOAT}
+    return own.get(parameter.type)
+
+
+class ParameterOption(click.Option):
+    """An option whose help ends with the default in force, and whose value is the parameter's."""
+
+    def __init__(self, *names: Any, parameter: Parameter, cls_of: type[Command], **attributes: Any) -> None:  # noqa: ANN401
+        self.parameter, self.cls_of = parameter, cls_of
+        super().__init__(*names, **attributes)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the flags, and the help with the default."""
+        text = self.help
+        with suppress(Exception):  # help is shown even where vidtrans.toml is broken
+            if words := self._default_words(ctx):
+                self.help = f"{text}  [default: {words}]"
+        record = super().get_help_record(ctx)
+        self.help = text
+        return record
+
+    def _default_words(self, ctx: click.Context) -> str:
+        parameter = self.parameter
+        if variable := self.resolve_envvar_value(ctx):
+            return variable
+        if isinstance(parameter.given, Option) and parameter.given.default:
+            return parameter.given.default
+        if parameter.owner == "recipe":
+            value = self.cls_of.usual_recipe().value(parameter.table, parameter.key)
+            if self.is_flag:
+                return ""
+            return "none" if value in (None, "") else str(value)
+        plain = parameter.default in (None, MISSING, "", ()) or isinstance(parameter.default, bool)
+        return "" if plain else str(parameter.default)
+
+
+def _run(cls: type[Command], parameters: Mapping[str, Parameter], arguments: dict[str, Any], console: Console) -> int:
+    """Build the command of what was given, make it, and show its report."""
+    from vidtrans.commands.base import build
+
+    click_context = click.get_current_context()
+    preset, assignments = arguments.pop("preset", None), arguments.pop("assignments", ())
+    values = {p.name: value for p in parameters.values() if _is_given(value := arguments[_click_name(p)])}
+    _settle(cls, parameters, values, click_context)
+    own = {n: v for n, v in values.items() if parameters[n].owner == "context"}
+    with open_context(click_context, console, own) as context:
+        tables = flags_of_set(click_context, assignments, list(cls.TABLES))
+        command, _ = build(cls, values, preset, tables)
+        return command.show(command.make(context), console)
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value != ()
+
+
+def _settle(
+    cls: type[Command], parameters: Mapping[str, Parameter], values: dict[str, Any], context: click.Context
+) -> None:
+    """Let a flag outrank the variable of an option that excludes it. Raises UsageError where both are given alike."""
+    for one, other, why in cls.EXCLUSIVE:
+        if not {one, other} <= values.keys():
+            continue
+        source = {n: context.get_parameter_source(_click_name(parameters[n])) for n in (one, other)}
+        if source[one] == source[other]:
+            flags = " and ".join(parameters[n].flags[-1] for n in (one, other))
+            raise UsageError(flags, why, "give one of them")
+        weaker = next(n for n in (one, other) if source[n] is click.core.ParameterSource.ENVIRONMENT)
+        del values[weaker]

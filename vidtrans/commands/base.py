@@ -1,0 +1,245 @@
+"""What a command is: its parameters, written once, what it does, and its report in words.
+
+A command is a frozen dataclass in a file of its own. Its fields are its parameters: those that are annotated with an
+``Option`` or an ``Argument`` are the user's, and the command line, the Python function, the schema and the reference
+are derived from them. To them come the settings that have a flag, of the tables that the command reads, and the fields
+that it names of the ``Context`` and of ``BatchOptions``.
+
+Files of commands are imported for ``--help``: what is heavy, ``make`` imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vidtrans.batch.options import BatchOptions
+from vidtrans.commands.terminal import Terminal
+from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
+from vidtrans.errors import BatchError, UsageError
+from vidtrans.events import Report, Stop, silent
+from vidtrans.parameters import Argument, Option, Parameter, Range, declared, flagged
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time, parse_time
+from vidtrans.store.chunking import Part
+
+# Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.
+READING = ("cache_dir", "allow_damaged", "dry_run")
+WRITING = (*READING, "overwrite")
+CACHING = (*WRITING, "cache_limit_gb")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command with its arguments. Frozen and picklable: workers of a batch receive it.
+
+    Building it raises UsageError where arguments do not go together, as far as that needs no file.
+
+    Attributes:
+        CONTEXT: The fields of ``Context`` that it reads.
+        TABLES: The tables of a recipe that it reads, each with the settings that have options; None: all with a flag.
+        READS: Of ``[rendering]`` the settings that it reads, where these are not all: others are refused.
+        BATCH: The fields of ``BatchOptions`` that it reads.
+        EXCLUSIVE: Pairs of parameters of which one may be given, and why.
+    """
+
+    CONTEXT: ClassVar[Collection[str]] = ()
+    TABLES: ClassVar[Mapping[str, Collection[str] | None]] = {}
+    READS: ClassVar[Sequence[str]] = ()
+    BATCH: ClassVar[Collection[str]] = ()
+    EXCLUSIVE: ClassVar[Sequence[tuple[str, str, str]]] = ()
+
+    def make(self, context: Context) -> Table:
+        """Do what the command is for; return the table that ``--json`` prints. Raises VidtransError."""
+        raise NotImplementedError
+
+    def describe(self, table: Table) -> str:
+        """Return the report in words."""
+        raise NotImplementedError
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show the report, and return the exit status."""
+        terminal.result(table, self.describe(table))
+        return 0
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return what stands below the options in the help."""
+        return ""
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of ``--preset`` and flags; ``arguments``: the command's own. Raises UsageError."""
+        return render_recipe(preset, tables, cls.title() if cls.READS else "", cls.READS)
+
+    @classmethod
+    def usual_recipe(cls) -> Recipe:
+        """Return the recipe whose values the help shows as defaults. Raises UsageError."""
+        return cls.recipe_of(None, {}, {})
+
+    @classmethod
+    def title(cls) -> str:
+        """Return the name as it is typed, without ``vidtrans``."""
+        words = "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__)
+        return words.lstrip("-")
+
+
+@cache
+def parameters_of(cls: type[Command]) -> dict[str, Parameter]:
+    """Return all parameters of a command by their names in Python; ``preset`` and ``settings`` apart."""
+    found = dict(declared(cls, "command"))
+    for table, keys in cls.TABLES.items():
+        offered = _flagged(table)
+        found |= {p.name: p for key, p in offered.items() if keys is None or key in keys}
+    found |= {n: p for n, p in declared(BatchOptions, "batch").items() if n in cls.BATCH}
+    return found | {n: p for n, p in declared(Context, "context").items() if n in cls.CONTEXT}
+
+
+def _flagged(table: str) -> dict[str, Parameter]:
+    if table in SETTINGS:
+        return flagged(SETTINGS[table].load(), table)
+    flag = CHOICE_FLAGS.get(table)
+    if flag is None:
+        return {}
+    given = Option(flag.help, flag.group, flag.flags, flag.metavar, flag.values, flag.default, rare=flag.rare)
+    return {"name": Parameter(table, given, str, False, None, "recipe", table, "name")}
+
+
+def build(
+    cls: type[Command],
+    values: Mapping[str, Any],
+    preset: str | None = None,
+    tables: Mapping[str, Table] | None = None,
+) -> tuple[Command, dict[str, Any]]:
+    """Return a command of the ``values`` that were given, and those of them that are the context's. Raises UsageError.
+
+    ``tables``: settings, which outrank flags.
+    """
+    own: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    batch: dict[str, Any] = {}
+    merged: dict[str, Table] = {}
+    for parameter in parameters_of(cls).values():
+        if parameter.name not in values:
+            continue
+        value = values[parameter.name]
+        if parameter.owner == "recipe":
+            merged.setdefault(parameter.table, {})[parameter.key] = value
+        else:
+            {"command": own, "context": context, "batch": batch}[parameter.owner][parameter.name] = value
+    for name, table in (tables or {}).items():
+        merged[name] = merged.get(name, {}) | dict(table)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    if "recipe" in fields:
+        own["recipe"] = cls.recipe_of(preset, merged, own)
+    if "batch" in fields:
+        own["batch"] = BatchOptions(**batch)
+    return cls(**own), context
+
+
+def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
+    """Return an argument of the Python function as the command has it: paths and times may be text, one stand for many.
+
+    Raises UsageError.
+    """
+    if value is None:
+        return None
+    if parameter.many:
+        items = [value] if isinstance(value, str | Path) else value
+        return tuple(_converted(parameter.type, item) for item in items)
+    return _converted(parameter.type, value)
+
+
+def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
+    if kind is Path:
+        return Path(value)
+    if kind is Time and isinstance(value, str):
+        return parse_time(value)
+    if kind is Part and isinstance(value, str):
+        return Part.parse(value)
+    return str(value) if kind is str and isinstance(value, Path) else value
+
+
+def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
+    """Raise UsageError where a number is out of its range; those of settings are checked with the recipe."""
+    for name, value in values.items():
+        bounds = parameters[name].given.values if name in parameters else None
+        if isinstance(bounds, Range) and parameters[name].owner != "recipe" and value is not None:
+            low = bounds.low is None or (value > bounds.low if bounds.low_open else value >= bounds.low)
+            if not low or (bounds.high is not None and value > bounds.high):
+                raise UsageError(f"{parameters[name].flags[-1]} {value}", "out of bounds", f"choose {in_words(bounds)}")
+
+
+def in_words(bounds: Range) -> str:
+    """Return a range in words."""
+    least = (
+        f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
+    )
+    most = f"at most {bounds.high:g}" if bounds.high is not None else ""
+    return " and ".join(filter(None, (least, most)))
+
+
+def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
+    """Return the command as a Python function, which takes paths and times as text, too."""
+    known = parameters_of(cls)
+    signature = _signature(cls)
+
+    def call(*args: Any, **kwargs: Any) -> Table:  # noqa: ANN401  (the signature names them)
+        given = signature.bind(*args, **kwargs).arguments
+        report, stop = given.pop("report", silent), given.pop("stop", None)
+        preset, settings = given.pop("preset", None), given.pop("settings", None)
+        values = {n: convert(known[n], value) for n, value in given.items() if n in known}
+        for one, other, why in cls.EXCLUSIVE:
+            if values.get(one) is not None and values.get(other) is not None:
+                raise UsageError(f"{one} and {other}", why, "give one of them")
+        check_ranges(known, values)
+        command, options = build(cls, {n: v for n, v in values.items() if v is not None}, preset, settings)
+        table = command.make(Context(**options, report=report, stop=stop or Stop()))
+        if failed := table.get("failed"):
+            errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
+            raise BatchError(f"{len(failed)} failed", errors)
+        return table
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = cls.__doc__
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def _signature(cls: type[Command]) -> inspect.Signature:
+    """Return the signature of the Python function: arguments by place, ``output``, and all others by name."""
+    by_name, by_place = [], []
+    for parameter in parameters_of(cls).values():
+        is_own = parameter.owner == "command"
+        default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
+        if parameter.owner == "recipe":
+            default = None
+        place = isinstance(parameter.given, Argument) or (is_own and parameter.name in ("output", "model"))
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
+        one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
+        (by_place if place else by_name).append(one)
+    extra: list[tuple[str, Any, Any]] = []
+    if cls.TABLES:
+        extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
+    extra += [("report", Report, silent), ("stop", Stop | None, None)]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
+    by_place.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+    return inspect.Signature([*by_place, *by_name], return_annotation=Table)
+
+
+def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
+    """Return the type of an argument of the Python function."""
+    kind = {Path: str | Path, Time: str | Time, Part: str | Part}.get(parameter.type, parameter.type)
+    if isinstance(parameter.given.values, object) and parameter.type is str and parameter.access == "path":
+        kind = str | Path
+    if parameter.many:
+        kind = kind | Sequence[kind]  # type: ignore[valid-type]
+    optional = parameter.owner == "recipe" or parameter.default is None
+    return typing.Optional[kind] if optional else kind  # noqa: UP045  (a type that is only known here)

@@ -1,0 +1,113 @@
+"""``vidtrans batch report``: the log of a cache and the summaries of batches in, a page out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.options import check_suffix, output
+from vidtrans.commands.words import count
+from vidtrans.errors import MediaError, UsageError
+from vidtrans.parameters import Argument, Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+if TYPE_CHECKING:
+    from vidtrans.batch.report.night import Night
+
+REPORT_HOURS = 24.0  # how far it looks back: a night
+
+
+@dataclass(frozen=True)
+class BatchReport(Command):
+    """A page of what was rendered: which host rendered what and when, the slowest chunks, and what failed.
+
+    FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
+    rendered with this cache, on whichever host.
+    """
+
+    CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
+
+    folder: Annotated[Path, Argument()] = Path()
+    output: Annotated[Path | None, output("The page.", "FOLDER/vidtrans-batch.html")] = None
+    _: KW_ONLY
+    hours: Annotated[float, Option("How far to look back: what was rendered since then.", Group.TIME)] = REPORT_HOURS
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "the page", ".html")
+        if not 0 < self.hours < float("inf"):
+            raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
+
+    def make(self, context: Context) -> Table:
+        """Write the page of what was rendered in the last hours, and return its figures.
+
+        Where a folder of results has summaries of batches, their clips count, and what failed there; else all that the
+        log has. Raises UsageError, MediaError where there is nothing to tell of.
+        """
+        from vidtrans.batch.report.night import Failure, Night
+        from vidtrans.batch.report.page import write_page
+        from vidtrans.batch.summary import NAME, read_summaries
+        from vidtrans.files import digest_of, link_target, write_atomically
+        from vidtrans.output.target import check_foreign, check_place, record, refuse_link
+
+        began = time.monotonic()
+        output = self.output or refuse_link(self.folder / f"{NAME}.html")
+        check_place(output, [])
+        check_foreign(context.cache, output, context.overwrite)
+        rows = read_summaries(self.folder)
+        clips = list(dict.fromkeys(Path(row["source"]).name for row in rows))
+        failures = [Failure(Path(row["source"]).name, str(row["error"])) for row in rows if row["state"] == "failed"]
+        since = time.time() - 3600 * self.hours
+        night = Night.of(context.cache.log.lines(since), failures, clips)
+        if not night.chunks and not night.failures:
+            why = f"nothing was rendered into {context.cache.root} in the last {self.hours:g} hours, and nothing failed"
+            raise MediaError(str(self.folder), why, "give --cache-dir, or more --hours")
+        table = _table(night, output)
+        if not context.dry_run:
+            with write_atomically(link_target(output)) as temporary:
+                write_page(temporary, night, f"Renders of {output.resolve().parent.name}")
+                record(context.cache, output, temporary, digest_of({"command": "batch report"}), table)
+        return (
+            table
+            | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+            | ({"dry_run": True} if context.dry_run else {})
+        )
+
+    def describe(self, table: Table) -> str:
+        """Return the sums of the page."""
+        now, then = table["with_another_s"]
+        frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
+        by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"
+        line = f"{table['output']}: {frames} in {chunks} {by}"
+        if table["chunks"]:
+            line += f"\nwith one more machine {then:.0f} s in place of {now:.0f} s"
+        return line
+
+
+def _table(night: Night, output: Path) -> Table:
+    now, then = night.with_another()
+    return {
+        "output": str(output),
+        "frames": night.frames,
+        "clips": len(night.clips),
+        "chunks": len(night.chunks),
+        "duration_s": round(night.duration_s, 1),
+        "busy_s": round(night.busy_s, 1),
+        "by_step": {step: round(seconds, 1) for step, seconds in night.seconds.items()},
+        "hosts": [
+            {
+                "host": share.host,
+                "devices": share.devices,
+                "at_a_time": len(share.lanes),
+                "chunks": len(share.chunks),
+                "frames": share.frames,
+                "busy_s": round(share.busy_s, 1),
+            }
+            for share in night.hosts
+        ],
+        "failures": [{"clip": f.clip, "part": f.part, "host": f.host, "error": f.why} for f in night.failures],
+        "with_another_s": [round(now, 1), round(then, 1)],
+    }

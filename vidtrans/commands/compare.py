@@ -1,0 +1,107 @@
+"""``vidtrans compare``: labelled clips side by side, as a video or a sheet."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import check_counts, output
+from vidtrans.commands.words import sheet_text
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, FileName, Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Compare(Command):
+    """Clips side by side under their names, in step, with A's timing and sound."""
+
+    CONTEXT: ClassVar = (*WRITING, "device")
+
+    clips: Annotated[tuple[Path, ...], Argument("A B...")]
+    output: Annotated[Path | None, output("A video, or a .png of a few frames.", "A.compare.mp4")] = None
+    _: KW_ONLY
+    labels: Annotated[
+        tuple[str, ...],
+        Option("What stands over a clip; one for each.", Group.OUTPUT, ("--label",), metavar="TEXT"),
+    ] = ()
+    input_of: Annotated[
+        str | None,
+        Option(
+            "Also show what this model sees of A.", Group.LOOK, ("--input",), metavar="MODEL", values=FileName("model")
+        ),
+    ] = None
+    columns: Annotated[int | None, Option("Clips in a row.", Group.OUTPUT, values=Range(1, 12), default="up to 3")] = (
+        None
+    )
+    frames: Annotated[int | None, Option("Of a .png: how many.", Group.OUTPUT, values=Range(1, 100), default="4")] = (
+        None
+    )
+    start: Annotated[
+        Time | None,
+        Option("Where in A it begins: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME"),
+    ] = None
+    end: Annotated[Time | None, Option("The first moment of A that is left out.", Group.TIME, metavar="TIME")] = None
+
+    def __post_init__(self) -> None:
+        check_counts(columns=self.columns, frames=self.frames)
+        if len(self.labels) > len(self.clips):
+            why = f"{len(self.labels)} labels for {len(self.clips)} clips"
+            raise UsageError("--label", why, "give one a clip, in order")
+
+    def make(self, context: Context) -> Table:
+        """Write a labelled comparison of clips.
+
+        Frames go together by number where there are as many, else by time. Raises UsageError, MediaError, ModelError.
+        """
+        from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
+        from vidtrans.files import base_name
+        from vidtrans.models.loaded_model import load_model
+        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.video.io.encoding import EncodingSettings
+        from vidtrans.video.io.pictures import is_picture_source
+
+        clips, start, end = self.clips, self.start, self.end
+        suffix = ".png" if is_picture_source(clips[0]) else ".mp4"
+        output = self.output or refuse_link(Path(f"{base_name(clips[0])}.compare{suffix}"))
+        as_sheet = output.suffix.lower() == ".png"
+        encoding = EncodingSettings(codec="h264")
+        if not as_sheet:
+            encoding.check_container(output, single=False)
+        look = load_model(self.input_of, context) if self.input_of else None
+        labels = [*self.labels, *(c.name for c in clips[len(self.labels) :])]
+        key: Table = {
+            "command": "compare",
+            "version": VERSION,
+            "clips": [content_digest(context, c) for c in clips],
+            "labels": labels,
+            "columns": None if as_sheet else self.columns,
+            "input": look.for_key() if look else None,
+            "count": self.frames if as_sheet else None,
+            "sheet": as_sheet,
+            **({"device": context.device_kind} if look and look.extractor else {}),
+            **({"span": [str(start), str(end)]} if start or end else {}),
+        }
+
+        def make(path: Path) -> Table:
+            opened = [open_clip(context, c) for c in clips]
+            first, span = opened[0], range(*opened[0].trim(start, end))
+            panels = [clip_panel(clip, first, span, label, context) for clip, label in zip(opened, labels, strict=True)]
+            if look is not None:
+                panels.insert(1, input_panel(first, look, context))
+            if as_sheet:
+                return draw_sheet(panels, span, path, self.frames)
+            columns = self.columns or min(3, len(panels))
+            return write_video(first, panels, span, path, columns, encoding, context)
+
+        return produce(context, output, key, clips, make)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the comparison."""
+        return sheet_text(table)

@@ -1,0 +1,189 @@
+"""``vidtrans deflicker``: filter the flicker out of the result of any tool."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import batch_table, render_text, show_batch
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import DEFLICKER_READS
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+if TYPE_CHECKING:
+    from vidtrans.models.loaded_model import ResolvedRenderSettings
+    from vidtrans.rendering.requested_output import RequestedOutput
+
+NAME = "deflickered"  # of the result, where nobody names it: clip.deflickered.mp4
+
+
+@dataclass(frozen=True)
+class Deflicker(Command):
+    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
+    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
+    no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    TABLES: ClassVar = {"rendering": DEFLICKER_READS, "temporal": None, "encoding": None}
+    READS: ClassVar = DEFLICKER_READS
+    BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
+
+    processed: Annotated[tuple[Path, ...], Argument("PROCESSED...")]
+    output: Annotated[
+        Path | None,
+        Option(
+            "The result; a folder for several.",
+            Group.OUTPUT,
+            ("-o", "--output"),
+            default="PROCESSED.deflickered.mp4, for pictures a folder",
+        ),
+    ] = None
+    _: KW_ONLY
+    source: Annotated[
+        Path | None,
+        Option(
+            "What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it "
+            "PROCESSED guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken "
+            "for flicker and the reverse, and strong flicker may look like cuts. Of several: the source of all, or a "
+            "folder of clips of their names (in.mov for in.x.mp4). Cuts are counted in it, from its beginning on.",
+            Group.INPUT,
+            metavar="VIDEO",
+        ),
+    ] = None
+    start: Annotated[Time | None, Option("Where in a longer source PROCESSED begins.", Group.TIME, metavar="TIME")] = (
+        None
+    )
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.source is None:
+            raise UsageError(f"--start {self.start}", "there is no source that it could be in", "give it with --source")
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return the settings of the filters."""
+        from dataclasses import fields
+
+        from vidtrans.temporal import FILTERS
+
+        names = dict.fromkeys(f.name for name in FILTERS for f in fields(FILTERS.load(name).Settings))
+        return (
+            f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}. Settings for --set "
+            f"rendering.KEY=VALUE: {', '.join(DEFLICKER_READS)}. Other settings of [rendering] in a preset or in "
+            "vidtrans.toml are for models, and are ignored."
+        )
+
+    def make(self, context: Context) -> Table:
+        """Filter clips along the motion of their sources.
+
+        Frames, timestamps, size and sound stay; sound that a clip lacks is taken from the source. Raises UsageError,
+        MediaError, Interrupted.
+        """
+        from vidtrans.batch.inputs import is_batch
+
+        if is_batch(self.processed) or self.batch.is_partial:
+            return self._make_several(context)
+        return self._make_one(context)
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show what was made, of several what failed."""
+        return show_batch(terminal, table) if "items" in table else super().show(table, terminal)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of one clip."""
+        return render_text(table)
+
+    def _make_one(self, context: Context) -> Table:
+        from vidtrans.clips.indexing import open_clip
+        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.evaluation.scoring import find_guide, with_sound_of
+        from vidtrans.models.loaded_model import ResolvedRenderSettings, load_model
+        from vidtrans.models.model_file import IDENTITY
+        from vidtrans.rendering.render_job import RenderJob
+        from vidtrans.rendering.render_planning import plan_render, with_picture_fps
+        from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+
+        began, [processed] = time.monotonic(), self.processed
+        if is_picture_source(processed) and not is_picture_sequence(processed):
+            raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
+        look = load_model(IDENTITY, context)
+        # The recipe names its filter, as nothing else is asked for here; the result is as large as the clip.
+        temporal = {"name": self.recipe.choice("temporal")[0]}
+        recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
+        settings = ResolvedRenderSettings.of(recipe, look, context.device)
+        settings = settings.resolved(is_picture_source(processed), self.output, context.report)
+        requested = self._requested(settings, context, began)
+        if (table := requested.existing()) is not None:
+            return requested.report(table, cached=True)
+        clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
+        if not clip.index.same_size:
+            raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
+        requested.target.check_holds(clip.index.num_frames)
+        guide = None
+        if self.source is not None:
+            clip, guide = find_guide(clip, self.source, settings.rendering.cuts, self.start, context)
+            clip = with_sound_of(clip, guide)
+        warn_about_programs(self.recipe.programs, context, ("encoding",))
+        plan = plan_render(clip, look, settings, context, pattern=requested.target.pattern, guide=guide)
+        job = RenderJob(plan, context)
+        plan.delivery.check_sound(requested.target.output)
+        if context.dry_run:
+            return requested.forecast(job)
+        table = job.render(requested.target.output, requested.request)
+        context.trim_cache()
+        return requested.report(table, cached=False)
+
+    def _requested(self, settings: ResolvedRenderSettings, context: Context, began: float) -> RequestedOutput:
+        """Return where the result goes, and the digest of all that decides it."""
+        from vidtrans.clips.indexing import content_digest
+        from vidtrans.output.target import refuse_link
+        from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, default_output, request_digest
+        from vidtrans.video.io.pictures import is_picture_source
+
+        [processed] = self.processed
+        output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
+        target = OutputTarget.find(output, settings.encoding)
+        own = {
+            "command": "deflicker",
+            "processed": content_digest(context, processed),
+            "source": content_digest(context, self.source) if self.source else "",
+            "start": str(self.start),
+        }
+        digest = request_digest(own, settings, target, stills=is_picture_source(processed))
+        return RequestedOutput(target, digest, [p for p in (processed, self.source) if p], context, began)
+
+    def _make_several(self, context: Context) -> Table:
+        """Filter several clips, each along the source of its name, into the output folder."""
+        from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
+        from vidtrans.batch.jobs import run_batch
+        from vidtrans.files import base_name
+        from vidtrans.rendering.requested_output import default_ending
+        from vidtrans.video.io.encoding import EncodingSettings
+
+        clips, folder = expand_sources(self.processed), self.output or Path()
+        sources = counterparts(clips, self.source, "--source") if self.source else [None] * len(clips)
+        source_of = dict(zip(clips, sources, strict=True))
+        encoding = self.recipe.settings("encoding", EncodingSettings)
+
+        def work(clip: Path, place: Path) -> partial[Table]:
+            one = replace(self, processed=(clip,), source=source_of[clip], output=place, batch=SEQUENTIAL)
+            return partial(type(self).make, one)
+
+        if clips != list(self.processed):  # else each was named
+            clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{default_ending(p, [NAME], encoding)}")
+        items = make_items(clips, folder, [default_ending(clip, [NAME], encoding) for clip in clips], work)
+        outcomes, summary = run_batch(items, "deflicker", folder, self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(folder)})

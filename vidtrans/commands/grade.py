@@ -1,0 +1,153 @@
+"""``vidtrans grade``: pictures or clips before and after a grade in, the grade as a model or a ``.cube`` table out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
+from vidtrans.commands.words import count, next_command, timing
+from vidtrans.errors import UsageError
+from vidtrans.grading import UNPAIRED_METHODS
+from vidtrans.parameters import Argument, Choices, Group, Option
+from vidtrans.registry import unknown_name
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidtrans.clips.indexing import Clip
+
+VERSION = 2
+FRAMES = 12  # of a clip that are looked at
+CUBE_SUFFIX = ".cube"
+CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
+
+
+@dataclass(frozen=True)
+class Grade(Command):
+    """Learn a colour grade from pictures or clips BEFORE and AFTER it.
+
+    Both may be a picture, a folder of pictures, or a clip. They go together by number, else by time, and may differ in
+    size, crop and compression.
+    """
+
+    CONTEXT: ClassVar = WRITING
+
+    before: Annotated[Path, Argument()]
+    after: Annotated[Path, Argument()]
+    output: Annotated[
+        Path | None, output("The model, or a FILE.cube for other programs.", "AFTER.grade.safetensors")
+    ] = None
+    _: KW_ONLY
+    unpaired: Annotated[
+        bool, Option("AFTER shows something else, a film still say: match the colours alone.", Group.INPUT)
+    ] = False
+    method: Annotated[
+        str | None,
+        Option(
+            "With --unpaired: tones for a still of another scene, linear or transport for clips that show much the "
+            "same.",
+            Group.LOOK,
+            values=Choices(tuple(UNPAIRED_METHODS)),
+            default=next(iter(UNPAIRED_METHODS)),
+        ),
+    ] = None
+    nodes: Annotated[int, Option("Nodes a side of the table.", Group.OUTPUT, metavar="N")] = CUBE_SIZE
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
+        if self.method and self.method not in UNPAIRED_METHODS:
+            raise unknown_name("--method", self.method, list(UNPAIRED_METHODS))
+        if self.method and not self.unpaired:
+            why = "pictures that show the same are compared place by place"
+            raise UsageError(f"--method {self.method}", why, "leave it out, or add --unpaired")
+        if not 2 <= self.nodes <= MAX_CUBE_SIZE:
+            why = f"a table has 2 to {MAX_CUBE_SIZE}"
+            raise UsageError(f"--nodes {self.nodes}", why, f"leave it out: {CUBE_SIZE} is usual")
+
+    def make(self, context: Context) -> Table:
+        """Learn a grade and write it. Raises UsageError, MediaError."""
+        from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.files import base_name
+        from vidtrans.output.target import produce, refuse_link
+
+        output = self.output or refuse_link(Path(f"{base_name(self.after)}.grade{MODEL_SUFFIX}"))
+        key = {
+            "command": "grade",
+            "version": VERSION,
+            "before": content_digest(context, self.before),
+            "after": content_digest(context, self.after),
+            "unpaired": self.method or UNPAIRED_METHODS[0] if self.unpaired else "",
+            "size": self.nodes,
+        }
+
+        def make(path: Path) -> Table:
+            from vidtrans.grading.learning import learn_from_colours, learn_from_pairs
+
+            before, after = (open_clip(context, p) for p in (self.before, self.after))
+            if self.unpaired:
+                method = self.method or UNPAIRED_METHODS[0]
+                learned = learn_from_colours(_frames(before, context), _frames(after, context), self.nodes, method)
+            else:
+                learned = learn_from_pairs(_pairs(before, after, context), self.nodes)
+            for text in learned.doubts:
+                context.note(text, "warning")
+            title = ", ".join(learned.words)
+            if output.suffix.lower() == CUBE_SUFFIX:
+                from vidtrans.models.formats.cube import write_cube
+
+                write_cube(path, learned.grade.lattice.nodes, title)
+            else:
+                from vidtrans.models.colour_grade import save_grade
+
+                save_grade(path, learned.grade.lattice.nodes, title, learned.scores | {"words": learned.words})
+            return {"frames": learned.num_pictures, "words": learned.words, **learned.scores}
+
+        sources = [p for p in (self.before, self.after) if p.is_file()]
+        return produce(context, output, key, sources, make)
+
+    def describe(self, table: Table) -> str:
+        """Return the grade in words."""
+        output = table["output"]
+        if table.get("dry_run"):
+            return f"would make {output}"
+        what = ", ".join(table["words"]) or "it changes hardly anything"
+        left = f"; ΔE {table['delta_e']:.1f} is left" if "delta_e" in table else ""
+        lines = f"{output}: {what}{left}, from {count(table['frames'], 'picture')}{timing(table)}"
+        return f"{lines}\nnext: {next_command(output)}"
+
+
+def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
+    """Yield some frames of a clip, spread evenly, (H, W, 3) uint8 or uint16."""
+    from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+    from vidtrans.video.frame_format import FrameFormat
+
+    numbers = spread_numbers(clip.index.num_frames, FRAMES)
+    for frame in read_clip_frames(clip, numbers, FrameFormat(deep=clip.index.findings.depth > 8), context):
+        yield frame.rgb
+
+
+def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield frames of two clips that go together: by number where they have as many, else by time."""
+    from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+    from vidtrans.evaluation.scoring import AlignedSource
+    from vidtrans.video.frame_format import FrameFormat
+
+    if before.index.num_frames == 1 < after.index.num_frames:
+        why = f"one picture, and {after.name} has {after.index.num_frames}"
+        raise UsageError(str(before.path), why, "give as many of both, or --unpaired")
+    steps = AlignedSource.find(after, before, context).steps
+    numbers = spread_numbers(before.index.num_frames, FRAMES)
+    form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
+    others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)
+    held: dict[int, np.ndarray] = {}
+    for frame in read_clip_frames(before, numbers, form, context):
+        while (step := steps[frame.index]) not in held:
+            other = next(others)
+            held = {other.index: other.rgb}
+        yield frame.rgb, held[step]

@@ -1,0 +1,106 @@
+"""``vidtrans keyframes``: a clip in, the frames out that are best painted."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import END, START, check_counts, output
+from vidtrans.commands.words import count, timing
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+VERSION = 2
+SUFFIX = ".keyframes"  # of the folder
+
+
+@dataclass(frozen=True)
+class Keyframes(Command):
+    """Choose the frames of a clip that are best painted, and write them as pictures.
+
+    Each choice is tried on the clip itself: how well its other frames can be made of these, along the motion.
+    """
+
+    CONTEXT: ClassVar = WRITING
+
+    video: Annotated[Path, Argument()]
+    output: Annotated[Path | None, output("A folder for the frames.", "NAME.keyframes")] = None
+    _: KW_ONLY
+    count: Annotated[
+        int | None,
+        Option(
+            "How many frames.",
+            Group.OUTPUT,
+            ("-n", "--count"),
+            values=Range(1, 1000),
+            default="one for each shot, two at least",
+        ),
+    ] = None
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+    cuts: Annotated[
+        str,
+        Option(
+            "Where shots begin: auto, off, or a file with a frame or a time on each line.",
+            Group.TIME,
+            metavar="auto|off|FILE",
+            access="path",
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        check_counts(count=self.count)
+
+    def make(self, context: Context) -> Table:
+        """Write the frames that are best painted, and a sheet of them. Raises UsageError, MediaError."""
+        from vidtrans.clips.cut_list import cuts_for_key, with_cuts
+        from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.files import base_name
+        from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+        from vidtrans.output.target import produce, recorded, refuse_link
+        from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
+        from vidtrans.painting.proposal import Proposal
+        from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+
+        video = self.video
+        if is_picture_source(video) and not is_picture_sequence(video):
+            raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
+        output = self.output or refuse_link(Path(base_name(video) + SUFFIX))
+        if output.is_dir() and any(output.iterdir()) and recorded(context.cache, output) is None:
+            # Not even with --overwrite: hours of painting may lie there.
+            why = "it holds files that are no result of this command, or were painted over"
+            raise UsageError(str(output), why, "choose another folder with -o")
+        key = {
+            "command": "keyframes",
+            "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
+            "source": content_digest(context, video),
+            "count": self.count,
+            "span": [str(self.start), str(self.end)],
+            "cuts": cuts_for_key(self.cuts),
+        }
+
+        def make(folder: Path) -> Table:
+            clip = with_cuts(open_clip(context, video), self.cuts)
+            if not clip.index.same_size:
+                raise UsageError(str(video), "its pictures are not of one size", "give pictures of one size")
+            found = Proposal.of(clip, range(*clip.trim(self.start, self.end)), self.count, context)
+            found.write(folder, context)
+            return found.table()
+
+        return produce(context, output, key, [video] if video.is_file() else [], make, folder=True)
+
+    def describe(self, table: Table) -> str:
+        """Return the frames to paint, and how well the clip comes back."""
+        if table.get("dry_run"):
+            return f"would write {table['output']}"
+        numbers = ", ".join(map(str, table["keyframes"]))
+        text = f"{table['output']}: {count(table['frames'], 'frame')} to paint: {numbers}{timing(table)}"
+        text += f"\nthe clip itself, made of these, comes back at {table['psnr']:.1f} dB"
+        if table["one_more"]:
+            more = ", ".join(map(str, table["one_more"]))
+            text += f"; with one more ({more}) at {table['one_more_psnr']:.1f} dB"
+        return text

@@ -1,0 +1,102 @@
+"""``vidtrans probe``: read a clip to its end and report what it contains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.words import count
+from vidtrans.parameters import Argument
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+CUTS_LISTED = 12
+
+
+@dataclass(frozen=True)
+class Probe(Command):
+    """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+
+    CONTEXT: ClassVar = ("cache_dir", "dry_run")
+
+    video: Annotated[Path, Argument()]
+
+    def make(self, context: Context) -> Table:
+        """Return frames, times, shots, tracks and colours, and warnings: what is done about what is unusual.
+
+        The clip is read once, and its index is cached for later commands. Damage is reported, and is no error. Raises
+        MediaError where nothing can be read.
+        """
+        from vidtrans.clips.indexing import survey_clip
+        from vidtrans.video.io.container import probe as read_headers
+        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.policy import describe_conversions, describe_properties
+
+        path = self.video
+        clip = survey_clip(context, path)
+        index = clip.index
+        table: Table = {
+            "output": None,
+            "frames": index.num_frames,
+            "seconds": round(index.duration_s, 3),
+            "cached": False,
+            "path": str(path),
+            "width": index.width,
+            "height": index.height,
+            "rate": str(index.rate),
+            "time_base": str(index.time_base),
+            "sample_aspect_ratio": str(index.sample_aspect_ratio),
+            "first_pts_s": float(index.pts[0] * index.time_base),
+            "cuts": list(clip.shots[1:]),
+            "cuts_s": [round(float((index.pts[s] - index.pts[0]) * index.time_base), 3) for s in clip.shots[1:]],
+            "findings": dict(index.findings.__dict__),
+        }
+        if is_picture_source(path):
+            return table | {"format": "pictures", "warnings": describe_conversions(index)}
+        info = read_headers(path)
+        warnings = [*describe_conversions(index), *describe_properties(info, index)]
+        headers = {k: v for k, v in info.__dict__.items() if k not in table}
+        return {
+            **table,
+            **headers,
+            "average_rate": str(info.average_rate),
+            "subtitles": list(info.subtitles),
+            "audio": [dict(track.__dict__) for track in info.audio],
+            "stored_size": [info.width, info.height],
+            "colour_space": index.findings.matrix,
+            "warnings": warnings,
+        }
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each part of the clip."""
+        kind, rate = table["format"].split(",")[0], float(Fraction(table["rate"]))
+        timing = f"{count(table['frames'], 'frame')}, {table['seconds']:.3f} s at {rate:.3f} frames/s"
+        notes = [f"  note     {warning}" for warning in table["warnings"]]
+        return "\n".join([f"{table['path']}: {kind}, {timing}", *_clip_lines(table), *notes])
+
+
+def _clip_lines(table: Table) -> list[str]:
+    """A line for the picture, each sound track, what else there is, and the cuts."""
+    picture = f"{table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"
+    if "codec" in table:
+        picture = f"{table['codec']} {picture}, {table['colour_space']} colours, {table['colour_range']} range"
+        picture += f", {table['colour_transfer']} transfer"
+    lines = [f"  picture  {picture}"]
+    for track in table.get("audio", ()):
+        language = "no language" if track["language"] in (None, "und") else track["language"]
+        sound = f"{track['codec']} {track['sample_rate_hz']} Hz, {count(track['channels'], 'channel')}"
+        lines.append(f"  sound    {sound}, {language}")
+    extras = [f"subtitles ({', '.join(table['subtitles'])})"] if table.get("subtitles") else []
+    extras += [count(table["chapters"], "chapter")] if table.get("chapters") else []
+    extras += [f"timecode {table['timecode']}"] if table.get("timecode") else []
+    if extras:
+        lines.append(f"  also     {', '.join(extras)}")
+    cuts = list(zip(table["cuts"], table["cuts_s"], strict=True))
+    if cuts:
+        first = ", ".join(f"{s:.2f} s (frame {n})" for n, s in cuts[:CUTS_LISTED])
+        more = f" … and {len(cuts) - CUTS_LISTED} more (--json lists them)" if len(cuts) > CUTS_LISTED else ""
+        lines.append(f"  cuts     at {first}{more}")
+    return lines

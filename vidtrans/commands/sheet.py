@@ -1,0 +1,105 @@
+"""``vidtrans sheet``: contact sheets of frames or pairs."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import END, START, check_suffix, output
+from vidtrans.commands.words import sheet_text
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Names, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sheet(Command):
+    """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
+
+    CONTEXT: ClassVar = (*WRITING, "device")
+
+    source: Annotated[Path, Argument("VIDEO|DATASET")]
+    output: Annotated[Path | None, output("The sheet.", "NAME.sheet.png")] = None
+    _: KW_ONLY
+    count: Annotated[
+        int | None,
+        Option(
+            "How many frames or pairs; 0: all.",
+            Group.OUTPUT,
+            ("-n", "--count"),
+            values=Range(0, 10**6),
+            default="24; with --pairing 3",
+        ),
+    ] = None
+    pairings: Annotated[
+        tuple[str, ...],
+        Option(
+            "Show what it would make of the frames, model:FILE what a network makes of them; may be repeated.",
+            Group.LOOK,
+            ("--pairing",),
+            values=Names("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),
+        ),
+    ] = ()
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a sheet", ".png")
+
+    def make(self, context: Context) -> Table:
+        """Write a contact sheet of a video, a folder of pictures, or a dataset. Raises UsageError, MediaError."""
+        from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.data.dataset import INDEX, open_dataset
+        from vidtrans.data.folder import dataset_digest
+        from vidtrans.evaluation.contact_sheet import ShownPairing, clip_sheet, dataset_sheet, pairing_sheet
+        from vidtrans.files import base_name
+        from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.pairing.base import pairing_record
+        from vidtrans.video.images.picture import write_picture
+
+        source, start, end = self.source, self.start, self.end
+        output = self.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
+        is_dataset = (source / INDEX).is_file()
+        shown = [ShownPairing.of(name, context) for name in self.pairings]
+        pairings = [one.pairing for one in shown]
+        for pairing in pairings:
+            if pairing.needs_target:
+                why = "its input is not made of the frame"
+                raise UsageError(f"--pairing {pairing.name}", why, "choose one that makes its own pairs")
+        unread = "--pairing" if pairings else "--start and --end" if start or end else ""
+        if is_dataset and unread:
+            raise UsageError(unread, f"{source} is a dataset, not a clip", "give a video, or leave it out")
+        key = {
+            "command": "sheet",
+            "version": [VERSION, SURVEY_VERSION],
+            "source": dataset_digest(context, open_dataset(source)) if is_dataset else content_digest(context, source),
+            "count": self.count,
+            "pairings": [pairing_record(p) for p in pairings],
+            **({"device": context.device_kind} if any(one.extractor for one in shown) else {}),
+            **({"span": [str(start), str(end)]} if start or end else {}),
+        }
+
+        def make(path: Path) -> Table:
+            if is_dataset:
+                sheet = dataset_sheet(open_dataset(source), self.count)
+            else:
+                clip = open_clip(context, source)
+                span = range(*clip.trim(start, end))
+                if pairings:
+                    sheet = pairing_sheet(clip, shown, span, self.count, context)
+                else:
+                    sheet = clip_sheet(clip, span, self.count, context)
+            write_picture(path, sheet.draw())
+            return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
+
+        return produce(context, output, key, [source] if source.is_file() else [], make)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the sheet."""
+        return sheet_text(table)

@@ -1,0 +1,30 @@
+"""What shows a command's report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vidtrans.settings import Table
+
+
+class Terminal(Protocol):
+    """A console, as far as commands use it."""
+
+    as_json: bool
+    quiet: bool
+
+    def result(self, table: Table, text: str) -> None:
+        """Show the result: the text, or the table as JSON."""
+
+    def text(self, text: str) -> None:
+        """Show a text."""
+
+    def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show a table of figures."""
+
+    def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
+        """Show an error."""
+
+    def file_content(self, text: str) -> None:
+        """Show the content of a file."""

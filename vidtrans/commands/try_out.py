@@ -1,0 +1,110 @@
+"""``vidtrans try``: a grid of settings on a few frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import check_counts, check_suffix, models, output
+from vidtrans.commands.words import sheet_text
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.parameters import Argument, Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+if TYPE_CHECKING:
+    from vidtrans.models.loaded_model import LoadedModel
+
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Try(Command):
+    """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
+
+    CONTEXT: ClassVar = (*WRITING, "device")
+    TABLES: ClassVar = {"pairing": (), "rendering": ("size", "strength", "mix", "keep_colour", "look", "stroke_size")}
+
+    video: Annotated[Path, Argument()]
+    models: Annotated[tuple[str, ...], models("May be repeated: models side by side.")]
+    output: Annotated[Path | None, output("The grid.", "VIDEO.try.png")] = None
+    _: KW_ONLY
+    vary: Annotated[
+        tuple[str, ...],
+        Option(
+            "Columns: strength, mix, keep-colour, size, look, stroke-size or pairing.NAME; may be repeated.",
+            Group.LOOK,
+            metavar="KEY=V,V",
+            default="suggested values",
+        ),
+    ] = ()
+    frames: Annotated[int, Option("How many, over the clip.", Group.TIME, values=Range(1, 12))] = 3
+    at: Annotated[tuple[Time, ...], Option("These moments instead; may be repeated.", Group.TIME, metavar="TIME")] = ()
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a grid", ".png")
+        check_counts(frames=self.frames)
+
+    def make(self, context: Context) -> Table:
+        """Write a labelled grid, a row for each of a few frames and a column for each setting.
+
+        Raises UsageError, MediaError, ModelError, DeviceError.
+        """
+        from vidtrans.clips.indexing import content_digest
+        from vidtrans.files import base_name
+        from vidtrans.models.loaded_model import load_model
+        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.rendering.code_conditions import look_files
+        from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
+
+        video, recipe = self.video, self.recipe
+        output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
+        looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
+        colours = _colour_maps(looks, context)
+        rendering = recipe.settings("rendering", RenderingSettings)
+        variations = [variation for text in self.vary for variation in parse_variations(text)]
+        for look in looks:
+            look.check_renders()
+            check_variations(look, rendering, variations)
+        named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
+        pictures = [file for text in named for file in look_files(text)] if any(x.has_codes for x in looks) else []
+        key = {
+            "command": "try",
+            "version": VERSION,
+            "source": content_digest(context, video, looks[0].pairing.guides),
+            "models": [look.for_key() for look in looks],
+            "colours": [found.for_key() for found in colours],
+            "settings": [rendering.for_key()] * len(looks),
+            "vary": list(self.vary),
+            "frames": self.frames,
+            "at": [str(t) for t in self.at],
+            "device": context.device_kind,
+        }
+        if pictures:  # their paths alone are in the settings
+            key["looks"] = [context.cache.digest(file) for file in pictures]
+
+        def make(path: Path) -> Table:
+            models = [(look, rendering) for look in looks]
+            return draw_grid(path, video, models, variations, self.frames, self.at, context, colours)
+
+        sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
+        return produce(context, output, key, sources, make)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the grid."""
+        return sheet_text(table)
+
+
+def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
+    """Return the colour maps that lie beside models without pairs: what they would give without training."""
+    from vidtrans.models.loaded_model import load_model
+    from vidtrans.models.model_file import COLOURS, companion_path
+
+    models = [look.path for look in looks if look.path]
+    paths = dict.fromkeys(companion_path(path, COLOURS) for path in models)
+    return [load_model(str(path), context) for path in paths if path.is_file() and path not in models]

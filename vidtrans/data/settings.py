@@ -1,0 +1,40 @@
+"""The settings of ``[dataset]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.parameters import Flag, Group
+from vidtrans.settings import Table, setting, to_table
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """The frames that ``make-dataset`` stores, and those that it holds out."""
+
+    size: str = setting(
+        "256",
+        "stored size: short side in pixels, or WxH, or source",
+        flag=Flag(Group.OUTPUT, ("--size",), metavar="N|WxH|source"),
+    )
+    frame_step: int = setting(
+        1, "take every n-th frame", low=1, high=10_000, flag=Flag(Group.TIME, ("--every",), metavar="N")
+    )
+    val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
+    val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
+    val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    cuts: str = setting(
+        "auto",
+        "where shots begin, across which no pair reaches: auto, off, or a file with a frame or a time on each line",
+        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True),
+    )
+    drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
+    min_sharpness: float = setting(
+        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
+    )
+
+    crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
+
+    def for_key(self) -> Table:
+        """Return the settings that decide pictures and roles, without the cuts and the bars, which sources name."""
+        return {name: value for name, value in to_table(self).items() if name not in ("cuts", "crop_bars")}
