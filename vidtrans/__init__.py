@@ -42,6 +42,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
+    from vidtrans.commands import COMMANDS, FUNCTIONS
+
+    if name in FUNCTIONS:
+        from vidtrans.commands.base import function_of
+
+        return function_of(COMMANDS.load(FUNCTIONS[name]), name)
     if name in __all__:
         from vidtrans import api
 

@@ -106,12 +106,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """A parameter that is given by its place. ``metavar`` '' is its name in capitals; ``required``: at least one."""
+    """A parameter that is given by its place. ``metavar`` '' is its name in capitals; ``required``: at least one.
+
+    ``access`` as of ``Option``.
+    """
 
     metavar: str = ""
     values: Values = None
     required: bool = True
     help: str = ""
+    access: Access | Literal[""] = ""
 
 
 @dataclass(frozen=True)

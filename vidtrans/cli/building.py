@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING
@@ -11,6 +12,7 @@ import click
 
 from vidtrans.cli.command import console_options, flags_of_set, open_context
 from vidtrans.cli.types import FILE, MODEL, PART, PRESET, TIME, RegistryName
+from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Choices, FileName, Group, Names, Option, Parameter, Range, Values, in_groups
 
@@ -25,17 +27,43 @@ CONSOLE = ("as_json", "quiet", "verbose")
 WIDEST = 26  # columns of flags in the help; wider ones have a line of their own
 
 
-def click_command(cls: type[Command], name: str) -> click.Command:
-    """Return the click command of a command."""
+def click_command(name: str) -> click.Command:
+    """Return the click command of a command, or of a group of commands."""
+    if name in GROUPS:
+        return GroupOfCommands(name, help=GROUPS[name])
+    return _command(name, name)
+
+
+class GroupOfCommands(click.Group):
+    """A group whose commands are loaded on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, without the group's."""
+        return [rest for first, _, rest in (name.partition(" ") for name in COMMANDS) if first == self.name and rest]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None where there is none of this name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return _command(f"{self.name} {cmd_name}", cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, COMMANDS[f"{self.name} {n}"].summary) for n in self.list_commands(ctx)])
+
+
+def _command(entry: str, name: str) -> click.Command:
     from vidtrans.commands.base import parameters_of
 
+    cls: type[Command] = COMMANDS.load(entry)
     parameters = parameters_of(cls)
 
     @console_options
     def callback(*, console: Console, **arguments: Any) -> int:  # noqa: ANN401  (the parameters name them)
         return _run(cls, parameters, arguments, console)
 
-    own = [_click_parameter(p, cls, name) for p in parameters.values()]
+    own = [_click_parameter(p, cls, entry) for p in parameters.values()]
     if cls.TABLES:
         own += [
             click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=ANY_SETTING),
@@ -101,8 +129,8 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
         required = given.required and parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
     attributes: dict[str, Any] = {"help": given.help, "default": None, "metavar": given.metavar or None}
-    if given.variable:
-        attributes["envvar"] = given.variable
+    variable = f"VIDTRANS_{command}_{parameter.flags[-1].partition('/')[0].strip('-')}"
+    attributes["envvar"] = given.variable or re.sub("[- ]", "_", variable).upper()
     if parameter.sets:
         # A variable of such a flag is a yes or a no; other values are for --set and vidtrans.toml.
         attributes |= {"is_flag": True, "flag_value": parameter.sets, "allow_from_autoenv": False}

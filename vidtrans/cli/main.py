@@ -14,6 +14,7 @@ import click
 from vidtrans import __version__
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS as DECLARED
+from vidtrans.commands import GROUPS
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
 from vidtrans.machine import set_up_heap
@@ -69,11 +70,10 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in DECLARED:
+        if cmd_name in DECLARED or cmd_name in GROUPS:
             from vidtrans.cli.building import click_command
 
-            built = click_command(DECLARED.load(cmd_name), cmd_name)
-            return _with_variables(built, f"{_VARIABLES}_{cmd_name}")
+            return _with_variables(click_command(cmd_name), f"{_VARIABLES}_{cmd_name}")
         if cmd_name not in COMMANDS:
             return None
         name = COMMANDS[cmd_name][0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidtrans.expressions import Animation, parse_animation
+from vidtrans.parameters import Flag, Group
 from vidtrans.settings import Table, setting, to_table
 
 # The values that may be animated, and their bounds.
@@ -31,31 +32,67 @@ def flag_of(name: str) -> str:
 class DreamingSettings:
     """Camera and colour between two frames, the clock, several models, a driving video, and drift correction."""
 
-    zoom: str | float = setting(1.0, "how many times larger the picture gets each frame; an expression, or keyframes")
-    rotate: str | float = setting(0.0, "degrees that it turns each frame, anticlockwise")
-    pan_x: str | float = setting(0.0, "share of its width by which it moves to the right each frame")
-    pan_y: str | float = setting(0.0, "share of its height by which it moves down each frame")
-    hue: str | float = setting(0.0, "degrees by which all hues turn each frame")
-    speed: str | float = setting(1.0, "of a model with a clock: 1 is the clip's own, 0 stands, -1 goes backwards")
+    zoom: str | float = setting(
+        1.0,
+        "how many times larger the picture gets each frame; an expression, or keyframes",
+        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE"),
+    )
+    rotate: str | float = setting(
+        0.0, "degrees that it turns each frame, anticlockwise", flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE")
+    )
+    pan_x: str | float = setting(
+        0.0,
+        "share of its width by which it moves to the right each frame",
+        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE"),
+    )
+    pan_y: str | float = setting(
+        0.0,
+        "share of its height by which it moves down each frame",
+        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE"),
+    )
+    hue: str | float = setting(
+        0.0, "degrees by which all hues turn each frame", flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE")
+    )
+    speed: str | float = setting(
+        1.0,
+        "of a model with a clock: 1 is the clip's own, 0 stands, -1 goes backwards",
+        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE"),
+    )
     start_position: float | None = setting(
         None,
         "of a model with a clock: where on its clip it begins, 0 the start, 1 the end; none: after the seed, as if "
         "that were the clip's start",
         low=0.0,
         high=1.0,
+        flag=Flag(Group.CAMERA, ("--position",)),
     )
-    loop: bool = setting(False, "of a model with a clock: the last frame leads back into the first")
-    blend_amount: str | float = setting(0.5, "share of the driving video in what is fed back, 0 to 1")
+    loop: bool = setting(
+        False,
+        "of a model with a clock: the last frame leads back into the first",
+        flag=Flag(Group.CAMERA, ("--loop",)),
+    )
+    blend_amount: str | float = setting(
+        0.5,
+        "share of the driving video in what is fed back, 0 to 1",
+        flag=Flag(Group.INPUT, ("--blend-amount",), metavar="VALUE"),
+    )
     drift_correction: float = setting(
         DRIFT_CORRECTION,
         "strength of the correction towards the training frames, 0 to 1",
         low=0.0,
         high=1.0,
+        flag=Flag(Group.LOOK, ("--drift-correction",)),
     )
     frames_per_model: int | None = setting(
-        None, "frames that each of several models dreams; none: all come in turn once", low=1, high=1_000_000
+        None,
+        "frames that each of several models dreams; none: all come in turn once",
+        low=1,
+        high=1_000_000,
+        flag=Flag(Group.LOOK, ("--every",)),
     )
-    morph: bool = setting(False, "several models pass into one another, their weights are mixed")
+    morph: bool = setting(
+        False, "several models pass into one another, their weights are mixed", flag=Flag(Group.LOOK, ("--morph",))
+    )
 
     def __post_init__(self) -> None:
         self.animations()

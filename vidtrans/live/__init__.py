@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # the hosts that only this machine reaches
 NEEDED = ("starlette", "uvicorn", "websockets", "cryptography", "segno")  # of the extra ``live``
 
 

@@ -13,13 +13,13 @@ import uvicorn
 
 from vidtrans.errors import UsageError
 from vidtrans.events import Stop
+from vidtrans.live import LOOPBACK
 from vidtrans.live.access import Access
 from vidtrans.live.app import make_app
 from vidtrans.live.certificate import find_certificate, link_name, machine_names
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import MAX_MESSAGE
 from vidtrans.live.stage_worker import StageWorker
-from vidtrans.requests import LOOPBACK
 
 EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1

@@ -1,6 +1,6 @@
-"""``vidtrans doctor``: check what renders and trainings need, and say what to do where it is missing.
+"""Check what renders and trainings need, and say what to do where it is missing.
 
-This file has the quick checks of an installation; ``self_test/`` has those of what a device computes.
+The quick checks of an installation; the other files of this room have those of what a device computes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,46 @@
+"""``vidtrans cache clean``: delete what is kept between runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.parameters import Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.stages import STAGES
+
+
+@dataclass(frozen=True)
+class CacheClean(Command):
+    """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
+
+    CONTEXT: ClassVar = ("cache_dir",)
+
+    stage: Annotated[tuple[str, ...], Option("Only this stage; may be repeated.", Group.CACHE)] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.stage:
+            STAGES[name]  # an unknown stage is an error
+
+    def make(self, context: Context) -> Table:
+        """Delete entries, and return how many, and their bytes."""
+        store = context.cache
+        freed = deleted = in_use = 0
+        if not self.stage:
+            store.log.clear()
+        for entry in store.entries():
+            if self.stage and entry.stage not in self.stage:
+                continue
+            size = entry.size
+            if entry.delete():
+                freed, deleted = freed + size, deleted + 1
+            else:
+                in_use += 1
+        return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
+
+    def describe(self, table: Table) -> str:
+        """Return what was freed."""
+        busy = f", {table['kept']} in use were kept" if table["kept"] else ""
+        return f"{table['deleted']} entries deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

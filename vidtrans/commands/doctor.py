@@ -1,0 +1,64 @@
+"""``vidtrans doctor``: look at device, codecs, libraries and disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.terminal import Terminal
+from vidtrans.events import Progress
+from vidtrans.parameters import Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+@dataclass(frozen=True)
+class Doctor(Command):
+    """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
+
+    CONTEXT: ClassVar = ("device",)
+
+    self_test: Annotated[
+        bool,
+        Option(
+            "Test what the device computes and how fast, too: a minute or two; with --json all figures.",
+            Group.SPEED,
+        ),
+    ] = False
+
+    def make(self, context: Context) -> Table:
+        """Check one thing after another; ``wrong`` names what is. Raises UsageError, DeviceError, Interrupted."""
+        from vidtrans.self_test.examination import examine, start_self_test
+
+        test = start_self_test(context.device) if self.self_test else None
+        findings = []
+        for checks in (examine(context.device), test or ()):
+            for finding in checks:
+                context.stop.check()
+                findings.append(finding)
+                context.report(Progress(f"checked {finding.name}", len(findings), None, "checks"))
+        wrong = [finding.name for finding in findings if finding.state == "wrong"]
+        table: Table = {"findings": [finding.__dict__ for finding in findings], "wrong": wrong}
+        return table | ({"self_test": test.table} if test is not None else {})
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each check, and one more for what to do."""
+        return "\n".join([*map(_line, table["findings"]), "all is well"])
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show the findings; of a quiet command those that are wrong."""
+        if not table["wrong"]:
+            return super().show(table, terminal)
+        if not terminal.as_json:
+            shown = [f for f in table["findings"] if f["state"] == "wrong" or not terminal.quiet]
+            terminal.text("\n".join(map(_line, shown)))
+        terminal.failure(f"not everything is as it should be: {', '.join(table['wrong'])}", 1, table)
+        return 1
+
+
+def _line(finding: Table) -> str:
+    text = f"{SIGNS[finding['state']]} {finding['name']:15} {finding['detail']}"
+    return f"{text}\n{'':6}{'':15} -> {finding['remedy']}" if finding["remedy"] else text

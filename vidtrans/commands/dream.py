@@ -1,0 +1,174 @@
+"""``vidtrans dream``: next-frame prediction fed back on itself, directed, and resumable at any moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import MODEL_SUFFIX, check_counts, models, output
+from vidtrans.commands.words import render_text
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
+from vidtrans.dreaming.settings import DreamingSettings, flag_of
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+if TYPE_CHECKING:
+    from vidtrans.models.loaded_model import LoadedModel
+    from vidtrans.output.target import OutputTarget
+
+EXPRESSIONS = (
+    "A VALUE is an expression of t (seconds), f (the frame's number), pi and, with --sound, of low, mid, high and loud "
+    "(0 to 1), with + - * / ^ and sin cos abs sqrt exp floor mod min max clamp: '1.01 + 0.004*sin(t)'. It may have "
+    "keyframes, frames or times: '0: 1, 4s: 1.02'."
+)
+
+
+@dataclass(frozen=True)
+class Dream(Command):
+    """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
+
+    Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    TABLES: ClassVar = {"dreaming": None, "rendering": DREAM_READS, "encoding": None}
+    READS: ClassVar = DREAM_READS
+
+    source: Annotated[tuple[str, ...], Argument("SEED", access="path")]
+    model: Annotated[
+        tuple[str, ...],
+        models("A model that predicts frames; several come in turn. A shell's *.safetensors is several."),
+    ]
+    output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
+    _: KW_ONLY
+    frames: Annotated[int, Option("How many frames to dream.", Group.OUTPUT, values=Range(1, 10**8))]
+    start: Annotated[Time | None, Option("Where in a video the seed is.", Group.TIME, metavar="TIME")] = None
+    blend: Annotated[
+        Path | None,
+        Option("A driving video, mixed into what is fed back.", Group.INPUT, metavar="VIDEO"),
+    ] = None
+    sound: Annotated[
+        Path | None, Option("What expressions may listen to; it becomes the result's sound.", Group.INPUT)
+    ] = None
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        check_counts(frames=self.frames)
+        amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
+        if self.blend is None and amount != DreamingSettings.blend_amount:
+            raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
+        seeds = [name for name in self.source if not name.endswith(MODEL_SUFFIX)]
+        if len(seeds) != 1:
+            why = f"{len(seeds)} were given ({', '.join(seeds)})" if seeds else "there is none"
+            raise UsageError("SEED", why, "give one video, one picture, or the word noise")
+        if (more := [name for name in self.source if name not in seeds]) and len(self.model) > 1:
+            raise UsageError(more[0], "it follows no --model of its own", "put --model before each one")
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return what a VALUE is."""
+        return EXPRESSIONS
+
+    @property
+    def _source(self) -> Path | None:
+        """Return the seed's file; None for noise."""
+        from vidtrans.dreaming.predictors import NOISE
+
+        seed = next(name for name in self.source if not name.endswith(MODEL_SUFFIX))
+        return None if seed == NOISE else Path(seed)
+
+    @property
+    def _models(self) -> list[str]:
+        """Return the models with those that a shell made of ``--model *.safetensors``."""
+        return [*self.model, *(name for name in self.source if name.endswith(MODEL_SUFFIX))]
+
+    @property
+    def _paths(self) -> list[Path]:
+        """Return the files that are read, besides models."""
+        return [p for p in (self._source, self.blend, self.sound) if p]
+
+    def make(self, context: Context) -> Table:
+        """Predict frames, encode and join them.
+
+        Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
+        """
+        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.dreaming.predictors import NOISE, check_clock, load_models
+        from vidtrans.files import base_name
+        from vidtrans.models.model_file import SUFFIX
+        from vidtrans.output.target import refuse_link
+        from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput
+        from vidtrans.video.io.encoding import EncodingSettings
+
+        began = time.monotonic()
+        recipe, sound = self.recipe, self.sound
+        looks = load_models(self._models, context)
+        encoding = recipe.settings("encoding", EncodingSettings)
+        encoding = encoding.resolved(pictures=False, output=self.output, report=context.report)
+        dreaming = recipe.settings("dreaming", DreamingSettings)
+        check_clock(looks, dreaming)
+        if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
+            text = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
+            context.note(text, "warning")
+        seed = base_name(self._source) if self._source else NOISE
+        name = f"{seed}.{looks[0].name.removesuffix(SUFFIX)}.dream{encoding.default_suffix(single=False)}"
+        target = OutputTarget.find(self.output or refuse_link(Path(name)), encoding)
+        digest = self._digest(looks, target, context)
+        sources = [*self._paths, *(look.path for look in looks if look.path)]
+        requested = RequestedOutput(target, digest, sources, context, began)
+        if (table := requested.existing()) is not None:
+            return requested.report(table, cached=True)
+        target.check_holds(self.frames)
+        warn_about_programs(recipe.programs, context, ("encoding",))
+        from vidtrans.dreaming.dream_job import DreamJob, DreamSpec  # torch
+        from vidtrans.dreaming.dream_planning import plan_dream
+
+        rendering = recipe.settings("rendering", RenderingSettings)
+        spec = DreamSpec(self._source, self.frames, self.start, self.blend, sound, dreaming, rendering, encoding)
+        job = DreamJob(plan_dream(spec, looks, target, context), context)
+        if context.dry_run:
+            return requested.forecast(job)
+        table = job.render(target.output, digest)
+        context.trim_cache()
+        return requested.report(table, cached=False)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the film."""
+        return render_text(table)
+
+    def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
+        """Return the digest of all that decides a result. Raises UsageError, MediaError where a file cannot be read."""
+        from vidtrans.clips.indexing import content_digest
+        from vidtrans.files import digest_of
+        from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+        from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
+        from vidtrans.pairing.base import pairing_record
+        from vidtrans.rendering.requested_output import program_of
+        from vidtrans.store.stages import DreamStage
+
+        files = {"source": self._source, "blend": self.blend, "sound": self.sound}
+        rendering = self.recipe.settings("rendering", RenderingSettings)
+        return digest_of(
+            {
+                "command": "dream",
+                "noise": context.seed if self._source is None else None,
+                "models": [[look.digest, pairing_record(look.pairing)] for look in looks],
+                "frames": self.frames,
+                "start": str(self.start),
+                "dreaming": self.recipe.settings("dreaming", DreamingSettings).for_key(),
+                "rendering": {name: getattr(rendering, name) for name in DREAM_READS},
+                "encoding": target.encoding.for_key(),
+                "pattern": target.pattern,
+                "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION],
+                "program": program_of(target.encoding),
+                "device": context.device_kind,
+                **{name: content_digest(context, path) if path else "" for name, path in files.items()},
+            }
+        )

@@ -1,0 +1,301 @@
+"""``vidtrans evaluate``: score the flicker and fidelity of a render."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import check_suffix
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import batch_table, count, show_batch, timing
+from vidtrans.errors import UsageError
+from vidtrans.flow import GREY_FLOWS
+from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
+from vidtrans.parameters import Argument, Group, Names, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+SCORE_SUFFIXES = (".png", ".json")
+MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
+COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
+CLIPS = ("output", "source", "per_frame", "reference")  # that are read
+
+
+@dataclass(frozen=True)
+class Evaluate(Command):
+    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+
+    CONTEXT: ClassVar = CACHING
+    BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
+
+    output: Annotated[tuple[Path, ...], Argument("OUTPUT...")]
+    _: KW_ONLY
+    source: Annotated[
+        Path,
+        Option(
+            "What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of "
+            "their names (in.mov for in.x.mp4).",
+            Group.INPUT,
+            metavar="VIDEO",
+        ),
+    ]
+    per_frame: Annotated[
+        Path | None,
+        Option(
+            "The same without a temporal filter (stylize --temporal off): what the flicker is measured against.",
+            Group.INPUT,
+            metavar="VIDEO",
+        ),
+    ] = None
+    reference: Annotated[
+        Path | None, Option("What OUTPUT should be, where that is known.", Group.INPUT, metavar="VIDEO")
+    ] = None
+    start: Annotated[
+        Time | None,
+        Option("Where in longer videos OUTPUT begins, if it is a part.", Group.TIME, metavar="TIME"),
+    ] = None
+    end: Annotated[
+        Time | None,
+        Option("Where in longer videos OUTPUT ends: the first moment that is not in it.", Group.TIME, metavar="TIME"),
+    ] = None
+    dream: Annotated[
+        bool,
+        Option(
+            "OUTPUT is a dream, VIDEO the clip that its model learned: how well it holds, and with --start, where in "
+            "the clip it would truly be, how well it foretells.",
+            Group.INPUT,
+        ),
+    ] = False
+    flow: Annotated[
+        str,
+        Option(
+            "Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT "
+            f"was filtered along {SCORING_FLOW} too, take brox.",
+            Group.INPUT,
+            values=Names("vidtrans.flow:GREY_FLOWS", "flow method"),
+            rare=True,
+        ),
+    ] = SCORING_FLOW
+    result: Annotated[
+        Path | None,
+        Option(
+            "A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame. "
+            "For several: a folder of plots.",
+            Group.OUTPUT,
+            ("-o", "--output"),
+        ),
+    ] = None
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
+        unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
+        given = [name for name, value in unread.items() if value is not None]
+        given += ["--flow"] * (self.flow != SCORING_FLOW)
+        if self.dream and given:
+            raise UsageError(given[0], "a dream is compared with nothing but --source", "leave it out, or --dream")
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return at which size pictures are scored."""
+        return (
+            f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
+            "OUTPUT's full size."
+        )
+
+    def make(self, context: Context) -> Table:
+        """Score renders. Raises UsageError, MediaError, Interrupted."""
+        from vidtrans.batch.inputs import is_batch
+
+        if is_batch(self.output) or self.batch.is_partial:
+            return self._make_several(context)
+        return self._make_one(context)
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show the scores; of several in a table."""
+        if "items" not in table:
+            return super().show(table, terminal)
+        headings, rows = _scores(table["items"])
+        if rows:
+            terminal.figures(headings, rows)
+        return show_batch(terminal, table)
+
+    def describe(self, table: Table) -> str:
+        """Return the scores, and when they are worst."""
+        frames = count(table["frames"], "frame")
+        if table.get("dry_run"):
+            return f"would score {table['path']}: {frames}" + (
+                f", and write {table['output']}" if table["output"] else ""
+            )
+        if self.dream:
+            lines = [f"{table['path']}: {frames}{timing(table)}", *_dream_rows(table)]
+            return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
+        from vidtrans.evaluation.score_report import compared_with, verdict
+
+        pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
+        lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *_flicker_rows(table)]
+        if table["compared_with"]:
+            lines += _fidelity_rows(table, compared_with(table))
+        if worst := ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"]):
+            lines.append(f"  {'worst':14}{worst}")
+        if output := table["output"]:
+            lines.append(f"  {'plot' if output.lower().endswith('.png') else 'table':14}{output}")
+        return "\n".join([*lines, verdict(table)])
+
+    def _make_one(self, context: Context) -> Table:
+        """Score one render."""
+        from vidtrans.clips.indexing import open_clip
+        from vidtrans.output.target import produce
+
+        began = time.monotonic()
+        check_suffix(self.result, "a plot or a table of scores", *SCORE_SUFFIXES)
+        sources = list(self._videos().values())
+        if self.result is not None:
+            key = self._for_key(self.result, context)
+            table = produce(context, self.result, key, sources, partial(self._score, context))
+        else:
+            table = {"dry_run": True} if context.dry_run else self._score(context, None)
+            table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
+        if context.dry_run:
+            frames = [open_clip(context, path).index.num_frames for path in sources]
+            return table | {"path": str(self.output[0]), "frames": frames[0]}
+        context.trim_cache()
+        return table
+
+    def _make_several(self, context: Context) -> Table:
+        """Score several renders, each beside the clips of its name; ``result`` is a folder of plots."""
+        from vidtrans.batch.inputs import counterparts, expand_sources, make_items
+        from vidtrans.batch.jobs import run_batch
+
+        outputs, folder = expand_sources(self.output), self.result
+        beside: dict[str, dict[Path, Path]] = {}  # by a video's name, of each output its clip
+        for name in CLIPS[1:]:
+            if (path := getattr(self, name)) is not None:
+                clips = counterparts(outputs, path, f"--{name.replace('_', '-')}")
+                beside[name] = dict(zip(outputs, clips, strict=True))
+
+        def work(output: Path, place: Path) -> partial[Table]:
+            own: Table = {name: clips[output] for name, clips in beside.items()}
+            one = replace(self, output=(output,), result=place if folder else None, batch=SEQUENTIAL, **own)
+            return partial(type(self).make, one)
+
+        items = make_items(outputs, folder or Path(), [".scores.png"] * len(outputs), work)
+        if folder is None:
+            items = [replace(item, output=None) for item in items]
+        outcomes, summary = run_batch(items, "evaluate", folder or Path(), self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(folder) if folder else None})
+
+    def _videos(self) -> dict[str, Path]:
+        """Return the clips that are read, by their part in it."""
+        beside = {name: path for name in CLIPS[1:] if (path := getattr(self, name)) is not None}
+        return {"output": self.output[0]} | beside
+
+    def _for_key(self, result: Path, context: Context) -> Table:
+        """Return all that decides what is written."""
+        from vidtrans.clips.indexing import content_digest
+        from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
+        from vidtrans.evaluation.score_report import VERSION
+
+        return {
+            "command": "evaluate",
+            "version": VERSION,
+            "videos": {name: [str(path), content_digest(context, path)] for name, path in self._videos().items()},
+            "flow": self.flow,
+            "start": str(self.start or 0),
+            **({"end": str(self.end)} if self.end else {}),
+            "ending": result.suffix.lower(),
+        } | ({"dream": DREAM_VERSION} if self.dream else {})
+
+    def _score(self, context: Context, result: Path | None) -> Table:
+        """Score, and write what was asked for."""
+        from vidtrans.clips.indexing import open_clip
+        from vidtrans.evaluation.dream_scores import score_dream
+        from vidtrans.evaluation.score_report import score
+        from vidtrans.evaluation.scoring import AlignedSource
+
+        clips = {name: open_clip(context, path) for name, path in self._videos().items()}
+        output = clips.pop("output")
+        if self.dream:
+            return score_dream(output, clips["source"], self.start, result, context)
+        aligned = {}
+        for name, clip in clips.items():
+            # Another render or a reference with as many frames is the same part of the source, wherever that begins.
+            is_part = name != "source" and clip.index.num_frames == output.index.num_frames
+            span = (None, None) if is_part else (self.start, self.end)
+            aligned[name] = AlignedSource.find(clip, output, context, *span)
+        return score(output, aligned.pop("source"), self.flow, result, context, **aligned)
+
+
+def _scores(tables: Sequence[Table]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row for each clip that was scored, with those measures that any of them has."""
+    names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]
+    rows = []
+    for table in tables:
+        values = [table.get(name) for name in names]
+        rows.append([table["path"], *("–" if value is None else f"{value:.3g}" for value in values)])
+    return ["", *(name.replace("_", " ") for name in names)], rows
+
+
+def _flicker_rows(table: Table) -> list[str]:
+    """The warping error and the flicker of each video that was given; nothing without pairs of frames."""
+    if not table["pairs"]:
+        return []
+    share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
+    given = [suffix for suffix in COLUMNS if table[f"warping_error{suffix}"] is not None]
+    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given]
+    rows = [_row("", [COLUMNS[suffix] for suffix in given]), _row("warping error", errors, share)]
+    flicker = [table[f"flicker{suffix}"] for suffix in given]
+    if None not in flicker:
+        rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
+    return rows
+
+
+def _dream_rows(table: Table) -> list[str]:
+    """How a dream holds, and, where that is known, how well it foretells."""
+    rows = [
+        _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
+        _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
+        _row("sharpness", [f"{table['sharpness']:.2f}"], "of the clip's"),
+    ]
+    if table["m4"] is not None:
+        rows.append(_row("motion", [f"{table['m4']:.2f}"], f"of the clip's over 4 frames, {table['m1']:.2f} over one"))
+    if table["uniq"] is not None:
+        note = f"frames of the clip that it comes near to, of {table['uniq_real']}"
+        rows.append(_row("different", [f"{table['uniq']}"], note))
+    for after, value in table.get("horizons", {}).items():
+        note = f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}"
+        rows.append(_row(f"{count(int(after), 'frame')} on", [f"{value:.1f}"], note))
+    return rows
+
+
+def _fidelity_rows(table: Table, name: str) -> list[str]:
+    """PSNR and the rest, against what is compared with; with a reference also what the per-frame video has."""
+    suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
+    rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
+    for label, key, form, unit in (
+        ("PSNR", "psnr", ".2f", "dB"),
+        ("SSIM", "ssim", ".4f", ""),
+        ("sharpness", "sharpness", ".2f", ""),
+    ):
+        if table[key] is not None:
+            rows.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
+    if table["ghosting"] is not None:
+        uncovered, rest = table["error_uncovered"], table["error_elsewhere"]
+        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
+        rows.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
+    if table["psnr_to_per_frame"] is not None:
+        psnr, ssim, sharpness = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
+        text = f"PSNR {psnr:.2f} dB" + ("" if ssim is None else f", SSIM {ssim:.4f}")
+        text += "" if sharpness is None else f", sharpness {sharpness:.2f}"
+        rows.append(f"  {'to per frame':14}  {text}")
+    return rows
+
+
+def _row(name: str, values: list[str], note: str = "") -> str:
+    return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")

@@ -1,0 +1,165 @@
+"""``vidtrans live``: models that paint what a page, a camera or a program sends."""
+
+from __future__ import annotations
+
+import re
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.options import models, output
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings
+from vidtrans.errors import UsageError
+from vidtrans.live import LOOPBACK, missing_packages
+from vidtrans.parameters import Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, parse_size
+
+if TYPE_CHECKING:
+    from vidtrans.live.server import LiveServer
+    from vidtrans.models.loaded_model import LoadedModel
+
+PORT = 8765
+LEAST_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True)
+class Live(Command):
+    """Draw, or stand before the camera, and see a model answer, in a page of your browser.
+
+    It runs until Ctrl-C.
+    """
+
+    CONTEXT: ClassVar = ("device", "seed", "cache_dir")
+    TABLES: ClassVar = {"pairing": (), "rendering": LIVE_READS}
+    READS: ClassVar = LIVE_READS
+
+    model: Annotated[tuple[str, ...], models("May be repeated: the page switches and cross-fades between them.")]
+    output: Annotated[Path | None, output("The folder of recordings.", "the current one")] = None
+    _: KW_ONLY
+    host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
+    port: Annotated[int, Option("0: any that is free.", Group.SERVER, values=Range(0, 65535))] = PORT
+    allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
+    https: Annotated[
+        bool,
+        Option("With a certificate for this machine's names, so that a phone can be the camera.", Group.SERVER),
+    ] = False
+    token: Annotated[
+        str, Option("What the link holds, where it has to stay the same.", Group.SERVER, default="a new one")
+    ] = ""
+    kiosk: Annotated[
+        bool, Option("Print a link to the output alone, with the camera; for installations.", Group.SERVER)
+    ] = False
+    open_page: Annotated[bool, Option("Open the page in the browser.", Group.SERVER, ("--open",))] = False
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise UsageError("--model", "no model was given", "name one or several")
+        if self.host not in LOOPBACK and not self.allow_network:
+            why = "others on the network would see the page, and could use the models"
+            raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
+        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
+            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
+            raise UsageError("--token", why, "leave it out: one is made")
+
+    def make(self, context: Context) -> Table:
+        """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
+        if missing := missing_packages():
+            raise UsageError("vidtrans live", f"{missing[0]} is not installed", "pip install 'vidtrans[live]'")
+        from vidtrans.live.access import new_token
+        from vidtrans.live.live_session import LiveSession
+        from vidtrans.live.presets import SavedControls, default_path
+        from vidtrans.live.server import Address, LiveServer
+
+        rendering = self.recipe.settings("rendering", RenderingSettings)
+        models = self._load_models(context)
+        certificates = default_path().parent if self.https else None
+        address = Address(self.host, self.port, self.token or new_token(), certificates)
+        session = LiveSession(models, rendering, context)
+        hub, worker = session.open(SavedControls(default_path()), self.output or Path())
+        try:
+            server = LiveServer(address)  # after the models: whoever finds the port open is answered
+            self._announce(server, context)
+            server.run(hub, worker, context.stop)
+        finally:
+            worker.close()
+        return {
+            "output": str(hub.recordings.last) if hub.recordings.last else None,
+            "frames": worker.num_painted,
+            "dropped": worker.num_dropped,
+        }
+
+    def describe(self, table: Table) -> str:
+        """Return how much was painted, and the last recording."""
+        recorded = f", recorded {table['output']}" if table["output"] else ""
+        return f"painted {table['frames']} frames{recorded}"
+
+    def _load_models(self, context: Context) -> dict[str, LoadedModel]:
+        """Return the models by name. Raises UsageError, ModelError."""
+        from vidtrans.models.loaded_model import load_model
+
+        models: dict[str, LoadedModel] = {}
+        changes, known = self.recipe.pairing_changes, set[str]()
+        for name in self.model:
+            own = _known_changes(name, changes)
+            model, known = load_model(name, context, own), known | set(own)
+            if model.name in models:
+                model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
+            models[model.name] = model
+        if set(changes) - known:
+            load_model(self.model[0], context, changes)  # which says what is wrong
+        size = self.recipe.settings("rendering", RenderingSettings).size
+        if size != "trained" and parse_size(size).short is None:
+            raise UsageError(
+                f"--size {size}", "sources have sizes of their own", "give the short side, as in --size 256"
+            )
+        return models
+
+    def _announce(self, server: LiveServer, context: Context) -> None:
+        """Report the links."""
+        link = server.link()
+        context.note(f"open {link}")
+        if self.kiosk:
+            context.note(f"kiosk: {server.link(kiosk=True)}")
+        context.note(f"for OBS and second screens: {server.link('/output')}")
+        if server.address.is_open:
+            outward = server.link(outward=True)
+            context.note(
+                f"--host {self.host}: anybody on this network who has the link can watch, draw and record here",
+                "warning",
+            )
+            context.note(f"on a phone: {outward}\n{_code(outward)}")
+            if not self.https:
+                context.note("browsers give their camera to this page on this machine only; elsewhere add --https")
+            else:
+                context.note("the certificate is this machine's own: the browser asks once whether to trust it")
+        context.note("Ctrl-C ends it")
+        if self.open_page:
+            webbrowser.open(server.link(kiosk=self.kiosk))
+
+
+def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
+    """Return those of the changes that are settings of a model's pairing. Raises ModelError."""
+    from vidtrans.models.model_file import find_model, read_record
+    from vidtrans.pairing import PAIRINGS
+
+    path = find_model(name)
+    kind = "aligned" if path is None else read_record(path).pairing["name"]
+    known = {f.name for f in fields(PAIRINGS.load(kind).Settings)}
+    return {key: value for key, value in changes.items() if key in known}
+
+
+def _code(link: str) -> str:
+    """Return a link as a QR code, in characters."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(link, error="l").terminal(drawn, compact=True)
+    return drawn.getvalue()

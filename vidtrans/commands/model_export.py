@@ -1,0 +1,146 @@
+"""``vidtrans model export``: a model in, a file for other programs out."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.options import check_suffix, output
+from vidtrans.commands.words import count, timing
+from vidtrans.errors import ModelError, UsageError
+from vidtrans.models.exporting import EXPORTS
+from vidtrans.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from vidtrans.models.loaded_model import LoadedModel
+
+VERSION = 1
+STROKE_SIZE = 0.5
+
+
+@dataclass(frozen=True)
+class ModelExport(Command):
+    """Write MODEL as a file for other programs, for pictures of any size.
+
+    Before the file gets its name it is run on pictures of three sizes and compared with the model.
+    """
+
+    CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
+
+    model: Annotated[str, Argument(values=FileName("model"))]
+    format: Annotated[
+        str,
+        Option(
+            "What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
+            Group.OUTPUT,
+            values=Names("vidtrans.models.exporting:EXPORTS", "export format"),
+        ),
+    ]
+    output: Annotated[Path | None, output("The file.", "MODEL with the format's ending")] = None
+    _: KW_ONLY
+    whole: Annotated[
+        bool, Option("RGB in, RGB out: with the pairing (edges, say) and the range of colours.", Group.OUTPUT)
+    ] = False
+    look: Annotated[str, Option("With --whole: which look of a model with several.", Group.LOOK, metavar="NAME")] = ""
+    stroke_size: Annotated[
+        float | None,
+        Option("With --whole, of a look from pictures: 0 fine, 1 broad.", Group.LOOK, metavar="X", default="0.5"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        kind = EXPORTS[self.format]  # an unknown name is an error
+        check_suffix(self.output, f"--format {self.format}", kind.suffix)
+        if self.whole and not kind.takes_whole:
+            raise UsageError("--whole", f"a {kind.suffix} file holds weights alone", "leave it out")
+        given = ["--look"] * bool(self.look) + ["--stroke-size"] * (self.stroke_size is not None)
+        if given and not self.whole:
+            remedy = f"add --whole, or leave {given[0]} out"
+            raise UsageError(given[0], "the file holds the network alone, whose input says it", remedy)
+        if self.stroke_size is not None and not 0 <= self.stroke_size <= 1:
+            raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
+
+    def make(self, context: Context) -> Table:
+        """Write a model in another format, once it was compared with it.
+
+        Raises UsageError for a model or options that the format does not take, ModelError.
+        """
+        from vidtrans.models.exporting import load_export
+        from vidtrans.models.exporting.base import ExportSubject, check_exports
+        from vidtrans.models.loaded_model import load_model
+        from vidtrans.models.model_file import load_generator, read_record
+        from vidtrans.output.target import produce, refuse_link
+
+        model = load_model(self.model, context)
+        path = model.path
+        if path is None:
+            raise ModelError(f"model '{model.name}'", "it is built in and has no network", "name a model file")
+        check_exports(model.name, read_record(path), model.pairing, whole=self.whole)
+        conditions = self._conditions(model)
+        output = self.output or refuse_link(Path(f"{model.name}{EXPORTS[self.format].suffix}"))
+        key = {
+            "command": "model export",
+            "version": VERSION,
+            "model": model.digest,
+            "name": model.name,
+            "format": self.format,
+            "whole": self.whole,
+            "conditions": list(conditions),
+        }
+
+        def make(temporary: Path) -> Table:
+            generator, record = load_generator(path)
+            subject = ExportSubject(model.name, generator, record, model.pairing, self.whole, conditions)
+            report = load_export(self.format).write(temporary, subject)
+            return {
+                "frames": 0,
+                "format": self.format,
+                "whole": self.whole,
+                "bytes": temporary.stat().st_size,
+                **report,
+            }
+
+        return produce(context, output, key, [path], make)
+
+    def describe(self, table: Table) -> str:
+        """Return what was written, and how near it is to the model."""
+        if table.get("dry_run"):
+            return f"would write {table['output']}"
+        if "family" in table:
+            return (
+                f"{table['output']}: {count(table['tensors'], 'tensor')} as {table['tool']} names them{timing(table)}"
+            )
+        takes = "RGB in, RGB out" if table["whole"] else "the network alone"
+        same = f"at most {table['max_difference']:.2g} from the model, where colours are from -1 to 1"
+        size = f"{table['bytes'] / 1e6:.1f} MB"
+        return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
+
+    def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
+        """Return what a whole file tells a model with looks. Raises UsageError where that does not fit the model."""
+        from vidtrans.pairing.look import Look, look_conditions
+
+        pairing = model.pairing
+        if isinstance(pairing, Look):
+            stroke = STROKE_SIZE if self.stroke_size is None else self.stroke_size
+            return look_conditions(pairing, self.look, stroke) if self.whole else ()
+        if model.has_codes and self.stroke_size is None:
+            return _code_of(model, self.look) if self.whole else ()
+        if self.look or self.stroke_size is not None:
+            option = "--look" if self.look else "--stroke-size"
+            raise UsageError(option, f"'{model.name}' was not made by 'vidtrans look'", "leave it out")
+        return ()
+
+
+def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
+    """Return the values of the planes, 0 to 1, of a number's or a picture's look. Raises UsageError, MediaError."""
+    from vidtrans.rendering.code_conditions import CodeConditions
+
+    def refuse(moment: Time) -> Fraction:
+        raise UsageError(f"--look '{look}'", "an exported file has one look", "give one number or picture")
+
+    return tuple((CodeConditions(model, look, (0,), refuse).values(0) / 255).tolist())

@@ -1,0 +1,31 @@
+"""``vidtrans model formats``: the kinds of models that can be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.commands.base import Command
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+@dataclass(frozen=True)
+class ModelFormats(Command):
+    """The kinds of models that can be used, of this tool and of others.
+
+    A file is known by its content, whatever it is called.
+    """
+
+    def make(self, context: Context) -> Table:
+        """Return formats of files, and families of networks in checkpoints, with what each is."""
+        from vidtrans.models.families import FAMILIES
+        from vidtrans.models.formats import FORMATS
+
+        formats = {name: entry.summary for name, entry in FORMATS.items()}
+        return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each."""
+        lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
+        lines += ["families of networks in checkpoints"]
+        return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])

@@ -1,0 +1,266 @@
+"""``vidtrans model import``: a model of another tool in, one of ours out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
+from vidtrans.commands.words import next_command
+from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
+from vidtrans.errors import UsageError
+from vidtrans.networks.ports import RANGES
+from vidtrans.parameters import Argument, Choices, Group, Names, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, to_table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
+    from vidtrans.models.model_record import ModelRecord
+    from vidtrans.pairing.base import Pairing
+    from vidtrans.rendering.extraction import FrameExtractor
+
+VERSION = 1
+CALIBRATION_FRAMES = 16  # of a clip, that go through a network at once
+LIGHT_LINES = ("edges",)  # pairings with light lines on black
+NORMS = ("picture", "stored")  # whose statistics the batch norms of an imported network use
+# Names of files that say nothing: the folder's does, and of CycleGAN the direction.
+PLAIN_NAMES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
+
+
+@dataclass(frozen=True)
+class ModelImport(Command):
+    """Make a model file of another tool's model.
+
+    FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
+    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
+    run, but for programs that --trust allows.
+    """
+
+    CONTEXT: ClassVar = WRITING
+    TABLES: ClassVar = {"pairing": (), "card": ()}
+
+    model: Annotated[Path, Argument("FILE")]
+    output: Annotated[
+        Path | None, output("The model.", "here, named after FILE, or after the folder of a latest_net_G.pth")
+    ] = None
+    _: KW_ONLY
+    pairing: Annotated[
+        str | None,
+        Option(
+            "How its input comes out of a frame; 'none' for the frame itself.",
+            Group.INPUT,
+            values=Names("vidtrans.pairing:PAIRINGS", "pairing", (NO_PAIRING,)),
+            default="what follows from the file",
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        Option("The short side at which it is rendered.", Group.OUTPUT, metavar="N", default="as trained"),
+    ] = None
+    norms: Annotated[
+        str,
+        Option(
+            "Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
+            Group.INPUT,
+            values=Choices(NORMS),
+            default="picture",
+        ),
+    ] = ""
+    calibrate: Annotated[
+        Path | None,
+        Option("Give its batch norms a clip's statistics, the same for all frames.", Group.INPUT, metavar="VIDEO"),
+    ] = None
+    invert: Annotated[
+        bool | None,
+        Option("It takes dark lines on white, not light ones on black.", Group.INPUT, ("--invert/--no-invert",)),
+    ] = None
+    bgr: Annotated[bool | None, Option("The order of its colours.", Group.INPUT, ("--bgr/--rgb",))] = None
+    value_range: Annotated[
+        str,
+        Option(
+            "The numbers of its pictures, where they are in doubt.",
+            Group.INPUT,
+            ("--range",),
+            values=Choices(tuple(RANGES)),
+        ),
+    ] = ""
+    layout: Annotated[
+        str,
+        Option("The order of its axes, where that is in doubt.", Group.INPUT, values=Choices(("nchw", "nhwc"))),
+    ] = ""
+    embed: Annotated[bool, Option("Put the network of --pairing model into the model file.", Group.OUTPUT)] = False
+    trust: Annotated[
+        bool,
+        Option("Run the program in a TorchScript file, once, to convert it.", Group.INPUT, access="program"),
+    ] = False
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a model", MODEL_SUFFIX)
+        if self.size is not None and not 16 <= self.size <= 8192:
+            raise UsageError(f"--size {self.size}", "a short side is 16 to 8192 pixels", "choose another")
+        if self.norms and self.calibrate is not None:
+            why = "norms use statistics of each picture, of the file, or of a clip"
+            raise UsageError(f"--norms {self.norms} and --calibrate", why, "leave one of them out")
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Table, arguments: Table) -> Recipe:  # type: ignore[override]
+        """Return the recipe with the pairing that was named, and the card."""
+        if name := arguments.get("pairing"):
+            tables = tables | {"pairing": {"name": name} | tables.get("pairing", {})}
+        return import_recipe(preset, tables)
+
+    def make(self, context: Context) -> Table:
+        """Convert a model. Raises UsageError, ModelError, MediaError."""
+        from vidtrans.clips.indexing import content_digest
+        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.formats.foreign import ForeignFormat
+        from vidtrans.models.model_file import embed_extractor, file_in_folder, save_model
+        from vidtrans.models.model_record import Card
+        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.pairing.base import make_pairing, pairing_record
+        from vidtrans.rendering.extraction import FrameExtractor
+        from vidtrans.settings import record_table
+
+        path = file_in_folder(self.model)
+        form = load_format(format_of(path))
+        if not isinstance(form, ForeignFormat):
+            raise UsageError(str(path), "vidtrans uses it as it is", f"give it to a command: --model {path}")
+        output = self.output or refuse_link(Path(f"{_name_of(path)}{MODEL_SUFFIX}"))
+        model = self._described(form, path)
+        pairing = _pairing_of(model, self.recipe)
+        extractor = FrameExtractor.of_pairing(pairing, context) if pairing else None
+        if pairing and extractor:
+            pairing = make_pairing(pairing.name, record_table(pairing.settings) | extractor.for_record())
+        elif self.embed:
+            raise UsageError("--embed", "its input is made by no other network", "use --pairing model, or leave it out")
+        key = {
+            "command": "model import",
+            "version": VERSION,
+            "model": [context.cache.digest(p) for p in form.files(path)],
+            "described": to_table(model),
+            "pairing": pairing_record(pairing) if pairing else {},
+            "card": to_table(self.recipe.settings("card", Card)),
+            "norms": self.norms,
+            "calibrate": content_digest(context, self.calibrate) if self.calibrate else "",
+            "embed": self.embed,
+        }
+        record = model.record(path, pairing)  # what does not fit is said before anything is written
+
+        def make(target: Path) -> Table:
+            generator, made = form.load_described(path, model, pairing)
+            made = replace(made, card=made.card | _card(self.recipe))
+            if self.norms or self.calibrate:
+                made = self._with_norms(generator, made, lambda clip: _inputs(clip, made, extractor, context))
+            save_model(target, generator, made)
+            if extractor and self.embed:
+                embed_extractor(target, target, extractor.model.load_generator())
+            return {"frames": 0}
+
+        table = produce(context, output, key, form.files(path), make)
+        for note in () if table["cached"] else model.notes:
+            context.note(note)
+        return table | {
+            "family": record.origin["family"],
+            "pairing": record.pairing["name"],
+            "working_size": record.size,
+        }
+
+    def describe(self, table: Table) -> str:
+        """Return what the model takes, and the command that it is for."""
+        done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
+        takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
+        what = f"{done} {table['output']}: {table['family']}, {takes}, rendered at {table['working_size']} px"
+        return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
+
+    def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
+        """Return what the file holds, with what was said of it laid over."""
+        from vidtrans.models.formats.foreign import Hints
+        from vidtrans.networks.ports import named_range
+
+        model = form.describe(path, Hints(self.value_range or "", self.layout or "", self.trust))
+        ports: Table = {}
+        if self.value_range and not form.uses_range:
+            ports |= named_range(self.value_range)
+        named = self.recipe.tables.get("pairing", {}).get("name", "")
+        if model.dark_lines and named in LIGHT_LINES:
+            ports["invert"] = True
+        for name in ("invert", "bgr"):
+            if (value := getattr(self, name)) is not None:
+                ports[name] = value
+        return replace(model, ports=model.ports | ports, size=self.size or model.size)
+
+    def _with_norms(
+        self,
+        generator: Any,  # noqa: ANN401  (no torch here)
+        record: ModelRecord,
+        inputs: Callable[[Path], np.ndarray],
+    ) -> ModelRecord:
+        """Return the record of a network whose norms use stored statistics, or those of each picture.
+
+        The network learns the statistics of a clip's ``inputs``, where there is one. Raises UsageError, MediaError.
+        """
+        settings = record.generator["settings"]
+        if settings.get("norm") not in ("picture", "batch"):
+            option = "--norms" if self.norms else "--calibrate"
+            raise UsageError(option, "the norms of this network have no statistics to choose from", "leave it out")
+        if self.calibrate:
+            from vidtrans.models.calibration import calibrate
+
+            calibrate(generator, inputs(self.calibrate))
+        elif self.norms == "stored" and record.origin.get("statistics") is False:
+            raise UsageError("--norms stored", "its file has no statistics", "give a clip with --calibrate")
+        norm = "picture" if self.norms == "picture" else "batch"
+        generator_table = record.generator | {"settings": settings | {"norm": norm}}
+        return replace(record, generator=generator_table)
+
+
+def _name_of(path: Path) -> str:
+    folder = path.resolve().parent.name
+    return f"{folder}{PLAIN_NAMES[path.stem]}" if folder and path.stem in PLAIN_NAMES else path.stem
+
+
+def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
+    """Return the pairing that was named, or follows from the file, with the settings that were given; None for none."""
+    from vidtrans.pairing.base import make_pairing
+
+    table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
+    follows = model.pairing.get("name", "")
+    name = table.pop("name", follows)
+    if name == follows and name:
+        table = model.pairing["settings"] | table  # of label maps the number of classes, say
+    return make_pairing(name, table) if name else None
+
+
+def _card(recipe: Recipe) -> Table:
+    from vidtrans.models.model_record import Card
+
+    return {name: text for name, text in to_table(recipe.settings("card", Card)).items() if text}
+
+
+def _inputs(clip_path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context) -> np.ndarray:
+    """Return the network's inputs of some frames of a clip, (N, H, W, C) uint8, at the model's size."""
+    import numpy as np
+
+    from vidtrans.clips.indexing import open_clip
+    from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+    from vidtrans.pairing.base import make_pairing
+    from vidtrans.rendering.extraction import resized
+    from vidtrans.settings import Size
+    from vidtrans.video.colour.conversion import to_uint8
+    from vidtrans.video.frame_format import FrameFormat
+
+    clip = open_clip(context, clip_path)
+    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
+    if pairing.offsets != (0,) or pairing.guides:
+        raise UsageError("--calibrate", f"the pairing '{pairing.name}' needs more than single frames", "leave it out")
+    numbers = spread_numbers(clip.index.num_frames, CALIBRATION_FRAMES)
+    size = Size(short=record.size).of(clip.index.width, clip.index.height)
+    frames = (resized(f, size, extractor) for f in read_clip_frames(clip, numbers, FrameFormat(), context))
+    return np.stack([pairing.input([to_uint8(picture) for picture in (f.rgb, *f.guides)]) for f in frames])

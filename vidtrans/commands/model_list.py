@@ -1,0 +1,28 @@
+"""``vidtrans model list``: the models that a bare name finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.commands.base import Command
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+@dataclass(frozen=True)
+class ModelList(Command):
+    """The models that a bare name finds."""
+
+    def make(self, context: Context) -> Table:
+        """Return the models by name, and the formats of files."""
+        from vidtrans.models.formats import FORMATS
+        from vidtrans.models.model_file import IDENTITY, known_models
+
+        found = {name: str(path) for name, path in known_models().items()}
+        found[IDENTITY] = "built in: returns its input"
+        return {"models": found, "formats": {name: entry.summary for name, entry in FORMATS.items()}}
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each model."""
+        lines = [f"{name:20} {path}" for name, path in table["models"].items()]
+        return "\n".join([*lines, "'vidtrans model formats' lists what else can be used"])

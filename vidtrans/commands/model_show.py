@@ -1,0 +1,102 @@
+"""``vidtrans model show``: what a model file says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from vidtrans.commands.base import Command
+from vidtrans.errors import strip_controls
+from vidtrans.networks.ports import PortSettings
+from vidtrans.parameters import Argument, FileName
+from vidtrans.session import Context
+from vidtrans.settings import Table, to_table
+
+if TYPE_CHECKING:
+    from vidtrans.models.model_record import ModelRecord
+
+
+@dataclass(frozen=True)
+class ModelShow(Command):
+    """What a model file says of itself."""
+
+    model: Annotated[str, Argument("MODEL", values=FileName("model"))]
+
+    def make(self, context: Context) -> Table:
+        """Return the file's format and record. Raises ModelError."""
+        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.model_file import find_model
+
+        path = find_model(self.model)
+        if path is None:
+            return {"model": "identity"}
+        kind = format_of(path)
+        return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
+
+    def describe(self, table: Table) -> str:
+        """Return the record, a line for each part."""
+        from vidtrans.models.formats import load_format
+
+        if "output" not in table:
+            return "identity: returns its input; to check input, output and timing"
+        path, kind = Path(table["output"]), table["format"]
+        return "\n".join(map(strip_controls, _lines(path, kind, load_format(kind).read_record(path))))
+
+
+def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
+    training = record.training
+    operations = training.get("nondeterministic")  # in files of our own format
+    return [
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size(record)}",
+        f"  format     {kind}",
+        f"  generator  {_settings(record.generator['settings'])}",
+        f"  pairing    {_settings(record.pairing['settings'])}",
+        *(_training_lines(training) if training.get("steps") else ["  training   none"]),
+        *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
+        *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
+        *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
+        *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
+        *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
+        *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
+        *([f"  looks      many: codes of {record.code_size} numbers, see --look"] if record.codes else []),
+        *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
+        *(f"  {k:10} {v}" for k, v in record.card.items() if v),
+    ]
+
+
+def _size(record: ModelRecord) -> str:
+    """Return the size of a model in words: only of what was trained here is the size of training known."""
+    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.size} px"
+
+
+def _said(ports: Table) -> Table:
+    """Return what a network takes and gives that is not what ours do."""
+    plain = to_table(PortSettings())
+    return {name: value for name, value in ports.items() if value != plain[name]}
+
+
+def _plate(table: Table) -> str:
+    size, share = "x".join(map(str, table["size"])), 100 * table["still"]
+    return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
+
+
+def _extractor(table: Table) -> str:
+    return f"embedded, makes its input: {table['generator']['name']}, pairing '{table['pairing']['name']}'"
+
+
+def _dream(table: Table) -> str:
+    clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
+    return f"{clock}; learned at {table['rate']} frames a second"
+
+
+def _settings(table: Table) -> str:
+    return ", ".join(f"{k} {v}" for k, v in table.items())
+
+
+def _training_lines(training: Table) -> list[str]:
+    steps = " + ".join(map(str, training["steps"]))
+    return [
+        f"  training   {steps} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
+        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+    ]

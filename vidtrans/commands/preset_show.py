@@ -1,0 +1,32 @@
+"""``vidtrans preset show``: a preset's file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from vidtrans.commands.base import Command
+from vidtrans.parameters import Argument, FileName
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+@dataclass(frozen=True)
+class PresetShow(Command):
+    """A preset's file, comments and all: copy it, change it, give it to --preset."""
+
+    name: Annotated[str, Argument(values=FileName("preset"))]
+
+    def make(self, context: Context) -> Table:
+        """Return its summary, cost and tables. Raises UsageError."""
+        from vidtrans.config.recipe import preset_path, preset_text, read_tables
+
+        tables = read_tables(preset_path(self.name))
+        texts = {key: preset_text(self.name, key) for key in ("summary", "cost")}  # type: ignore[arg-type]
+        return {"preset": self.name, **texts, "tables": tables}
+
+    def describe(self, table: Table) -> str:
+        """Return the file."""
+        from vidtrans.config.recipe import preset_path
+
+        return preset_path(self.name).read_text("utf-8").rstrip()
