@@ -71,5 +71,5 @@ def _listen(network: torch.nn.Module, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, CodedNorm | ConditionalNorm):
-            for weights in (module.scale, module.shift):
+            for weights in module.parameters():
                 weights.data += 0.3 * torch.randn(weights.shape, generator=random)
