@@ -113,7 +113,8 @@ def commands_page() -> str:
         rows = []
         for option in command.get_params(context):
             record = option.get_help_record(context)
-            if record and "--help" not in option.opts:
+            # Arguments are in the usage; only newer versions of click have records of them.
+            if record and option.param_type_name == "option" and "--help" not in option.opts:
                 words, default = _without_default(record[1])
                 rows.append([_code(record[0]), default, words, _code(_variable(option))])
         if rows:

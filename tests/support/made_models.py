@@ -13,6 +13,7 @@ from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.coded_generator import CodedNorm
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks.painter import ConditionalNorm
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.settings import Table
 
@@ -25,12 +26,15 @@ def make_model(
 ) -> Path:
     """Write a model of a pairing; ``record``: further tables of its record."""
     made = make_pairing(pairing, settings or {})
-    generator = TINY_PAINTER if pairing == "look" else TINY_UNET
+    generator = TINY_UNET
+    if pairing == "look":
+        generator = TINY_PAINTER | {"settings": TINY_PAINTER["settings"] | {"looks": len(made.settings.looks)}}
     network = build_generator(generator["name"], generator["settings"], made.in_channels)
     initialise(network, seed)
     for module in network.modules():  # else all that it paints is nearly grey
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.fill_(0.01)
+    _listen(network, seed)
     tables = {"training": {}, "card": {}, **record}
     save_model(
         Path(path),
@@ -53,14 +57,19 @@ def make_coded_model(path: str, pairing: str = "edges", *, size: int = 32, seed:
     made = make_pairing(pairing, {})
     network = build_generator(TINY_UNET["name"], TINY_UNET["settings"], made.in_channels, code_size=codes)
     initialise(network, seed)
-    random = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, CodedNorm):
-            torch.nn.init.normal_(module.scale, 0.0, 0.3, generator=random)
-            torch.nn.init.normal_(module.shift, 0.0, 0.3, generator=random)
+    _listen(network, seed)
     table = {"size": codes, "mean": [0.1 * n for n in range(codes)], "spread": [1.0 - 0.1 * n for n in range(codes)]}
     record = ModelRecord(
         TINY_UNET, pairing_record(made), made.in_channels, 3, size, NORMALISATION, training={}, card={}, codes=table
     )
     save_model(Path(path), network.eval(), record)
     return Path(path)
+
+
+def _listen(network: torch.nn.Module, seed: int) -> None:
+    """Let norms that have conditions depend on them, as after some training."""
+    random = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, CodedNorm | ConditionalNorm):
+            for weights in module.parameters():
+                weights.data += 0.3 * torch.randn(weights.shape, generator=random)

@@ -73,7 +73,9 @@ def resolve_precision(wanted: str, device: Device, setting: str = "precision") -
     if device.kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
-        return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        # oneDNN may have been told to do less than the processor can (ONEDNN_MAX_CPU_ISA).
+        return "bf16" if fast and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
     return "fp32"
 
 

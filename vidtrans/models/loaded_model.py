@@ -101,9 +101,14 @@ class LoadedModel:
         return self.record is not None and self.record.generator["name"] == "optimised"
 
     def engine_for(self, wanted: str) -> str:
-        """Return a ``rendering.engine``: for auto torch, where no other one can run it."""
-        graph = self.record is not None and self.record.generator["name"] == ONNX_GRAPH
-        return "torch" if (self.optimises or graph) and wanted == "auto" else wanted
+        """Return a ``rendering.engine``: for auto torch, where no other one can run it.
+
+        Raises UsageError for a grade in ONNX Runtime, whose files have no look-up in three dimensions.
+        """
+        name = self.record.generator["name"] if self.record else ""
+        if name == "colour-map" and wanted == "onnx":
+            raise UsageError("--engine onnx", f"'{self.name}' is a grade, which it cannot run", "leave it out")
+        return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""

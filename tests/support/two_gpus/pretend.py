@@ -38,6 +38,7 @@ def of_torch(device: Any) -> Iterator[tuple[Any, str, Any]]:
     # is what those of torch 2.8 ask.
     yield torch.cuda, "is_current_stream_capturing", lambda: False
     yield torch.accelerator, "current_accelerator", lambda check_available=False: None
+    yield torch.backends.cudnn, "version", lambda: None  # that of torch 2.15 asks the driver
     yield torch.Tensor, "pin_memory", lambda tensor: tensor
     yield device.Device, "torch", property(_placed)
 

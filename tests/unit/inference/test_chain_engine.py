@@ -11,6 +11,7 @@ from made_models import make_grade, make_model
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.errors import UsageError
+from vidtrans.inference import compiled
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.session import Context
@@ -247,3 +248,13 @@ def test_a_painter_after_a_model_that_enlarges_is_refused() -> None:
     with pytest.raises(UsageError, match="'p' in a chain: it paints at a size of its own, so that what 'large'"):
         chain_of(str(large), str(painter)).check_renders()
     chain_of(str(painter), str(large)).check_renders()
+
+
+def test_a_grade_runs_in_torch_where_auto_is_onnx_runtime_which_is_refused(
+    models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "can_pack", lambda device, precision: False)  # as on a Mac: no oneDNN
+    (grade,) = chain_of(models["frame"], models["grade"]).steps[1:]
+    assert load_engine(grade, EXACT, Context()).identity["engine"].startswith("torch")
+    with pytest.raises(UsageError, match="'grade' is a grade"):
+        load_engine(grade, RenderingSettings(engine="onnx"), Context())

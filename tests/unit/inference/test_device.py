@@ -11,7 +11,7 @@ from clips import scene
 
 from vidtrans.errors import DeviceError, MediaError, describe_error, out_of_memory
 from vidtrans.inference import compiled
-from vidtrans.inference.device import Device
+from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import build_generator, initialise
@@ -192,3 +192,11 @@ def test_before_a_retry_the_memory_that_torch_holds_is_given_back(monkeypatch: p
     monkeypatch.setattr("vidtrans.inference.torch_engine.release_cached_memory", released.append)
     engine_that_raises(OUT_OF_MEMORY["cuBLAS"], monkeypatch)(scene(320, 320, 0)[None])
     assert set(released) == {"cpu"}
+
+
+def test_auto_is_fp32_where_onednn_may_not_use_what_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert resolve_precision("auto", CPU) == "bf16"
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert resolve_precision("auto", CPU) == "fp32"
