@@ -17,32 +17,18 @@ from vidtrans.batch.executors import AUTO
 from vidtrans.batch.options import BatchOptions
 from vidtrans.config.recipe import (
     dataset_recipe,
-    import_recipe,
     look_recipe,
     painted_recipe,
     render_recipe,
     unpaired_recipe,
 )
-from vidtrans.config.rendering_settings import DEFLICKER_READS, DREAM_READS, LIVE_READS
 from vidtrans.data.folder import train_recipe
-from vidtrans.dreaming.predictors import NOISE
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop
-from vidtrans.metrics import SCORING_FLOW
 from vidtrans.pipeline import ablate as _ablate
-from vidtrans.pipeline import batch_report as _batch_report
-from vidtrans.pipeline import deflicker as _deflicker
-from vidtrans.pipeline import dream as _dream
-from vidtrans.pipeline import evaluate as _evaluate
 from vidtrans.pipeline import fix as _fix
-from vidtrans.pipeline import grade as _grade
-from vidtrans.pipeline import keyframes as _keyframes
-from vidtrans.pipeline import live as _live
 from vidtrans.pipeline import look as _look
 from vidtrans.pipeline import make_dataset as _make_dataset
-from vidtrans.pipeline import model_export as _model_export
-from vidtrans.pipeline import model_import as _model_import
-from vidtrans.pipeline import probe as _probe
 from vidtrans.pipeline import propagate as _propagate
 from vidtrans.pipeline import run as _run
 from vidtrans.pipeline import stylize as _stylize
@@ -72,11 +58,6 @@ class ContextOptions(TypedDict, total=False):
     cache_limit_gb: float
     report: Report
     stop: Stop
-
-
-def probe(video: PathLike, **options: Unpack[ContextOptions]) -> Table:
-    """``vidtrans probe``: what a clip holds, its ``cuts`` and ``findings``, and ``warnings`` about what is unusual."""
-    return _probe.probe(requests.ProbeRequest(Path(video)), Context(**options))
 
 
 def make_dataset(
@@ -217,62 +198,6 @@ def stylize(
     return _stylize.stylize(request, Context(**options))
 
 
-def batch_report(
-    folder: PathLike = ".",
-    output: PathLike | None = None,
-    *,
-    hours: float = requests.REPORT_HOURS,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans batch report``: a page of what was rendered in the last ``hours`` into ``folder``, and by whom."""
-    request = requests.BatchReportRequest(Path(folder), _path(output), hours)
-    return _batch_report.report_batch(request, Context(**options))
-
-
-def deflicker(
-    processed: PathLike,
-    source: PathLike | None = None,
-    output: PathLike | None = None,
-    *,
-    preset: str | None = None,
-    start: str | None = None,
-    settings: Settings | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans deflicker``: take the flicker out of what any tool has made of ``source``.
-
-    ``settings`` may say ``{"temporal": {"name": "window", "radius": 7}}``.
-    """
-    recipe = render_recipe(preset, settings or {}, "deflicker", DEFLICKER_READS)
-    request = requests.DeflickerRequest(Path(processed), _path(source), _path(output), recipe, _time(start))
-    return _deflicker.deflicker(request, Context(**options))
-
-
-def dream(
-    source: PathLike,
-    model: Paths,
-    output: PathLike | None = None,
-    *,
-    frames: int,
-    preset: str | None = None,
-    start: str | None = None,
-    blend: PathLike | None = None,
-    sound: PathLike | None = None,
-    settings: Settings | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans dream``: a video, a picture or "noise", and one or more models that predict frames → a dream.
-
-    ``settings`` may say ``{"dreaming": {"zoom": "1.01 + 0.02*low"}}``; ``seed`` is that of the noise.
-    """
-    recipe = render_recipe(preset, settings or {}, "dream", DREAM_READS)
-    seed, models = None if source == NOISE else Path(source), [str(path) for path in _paths(model)]
-    request = requests.DreamRequest(
-        seed, models, _path(output), frames, recipe, _time(start), _path(blend), _path(sound)
-    )
-    return _dream.dream(request, Context(**options))
-
-
 def look(
     pictures: Paths,
     output: PathLike | None = None,
@@ -295,48 +220,6 @@ def look(
         tuple(_paths(pictures)), recipe, tuple(_paths(on)), _path(output), minutes, fresh, optimise
     )
     return _look.look(request, Context(**options))
-
-
-def serve_live(
-    models: Paths,
-    output: PathLike | None = None,
-    *,
-    preset: str | None = None,
-    host: str = requests.LOOPBACK[0],
-    port: int = requests.PORT,
-    allow_network: bool = False,
-    https: bool = False,
-    token: str = "",
-    kiosk: bool = False,
-    open_page: bool = False,
-    settings: Settings | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans live``: models that paint what a page, a camera or a program sends, until ``stop`` is requested.
-
-    ``output``: the folder of recordings. The links are reported as notes, so give a ``report``. Other work can go on
-    beside it where it is called in a thread of its own. (``vidtrans.live`` is the package with the server.)
-    """
-    recipe = render_recipe(preset, settings or {}, "live", LIVE_READS)
-    names = [str(path) for path in _paths(models)]
-    access = host, port, allow_network, https, token
-    request = requests.LiveRequest(names, recipe, _path(output), *access, kiosk=kiosk, open_page=open_page)
-    return _live.live(request, Context(**options))
-
-
-def keyframes(
-    video: PathLike,
-    output: PathLike | None = None,
-    *,
-    count: int | None = None,
-    start: str | None = None,
-    end: str | None = None,
-    cuts: str = "auto",
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans keyframes``: a clip → a folder with the frames of it that are best painted."""
-    request = requests.KeyframesRequest(Path(video), _path(output), count, _time(start), _time(end), cuts)
-    return _keyframes.keyframes(request, Context(**options))
 
 
 def propagate(
@@ -381,92 +264,6 @@ def fix(
     ``relearn``: its network learns the corrected frames, too, and all of it is painted anew.
     """
     return _fix.fix(requests.FixRequest(Path(render), Path(painted), _path(output), relearn), Context(**options))
-
-
-def grade(
-    before: PathLike,
-    after: PathLike,
-    output: PathLike | None = None,
-    *,
-    unpaired: bool = False,
-    size: int = requests.CUBE_SIZE,
-    method: str | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans grade``: pictures or clips before and after a colour grade → a model, or a ``.cube`` table."""
-    request = requests.GradeRequest(Path(before), Path(after), _path(output), unpaired, size, method)
-    return _grade.grade(request, Context(**options))
-
-
-def import_model(
-    model: PathLike,
-    output: PathLike | None = None,
-    *,
-    pairing: str | None = None,
-    size: int | None = None,
-    norms: str = "",
-    calibrate: PathLike | None = None,
-    invert: bool | None = None,
-    bgr: bool | None = None,
-    value_range: str = "",
-    layout: str = "",
-    trust: bool = False,
-    embed: bool = False,
-    settings: Settings | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans model import``: a model of another tool, a file or the folder of a training → a model file.
-
-    ``value_range``: what its pictures' numbers are, as ``--range`` says it. ``settings`` may hold a ``card``.
-    """
-    tables = dict(settings or {})
-    if pairing:
-        tables["pairing"] = {"name": pairing, **tables.get("pairing", {})}
-    taken = invert, bgr, value_range, layout
-    request = requests.ImportRequest(
-        Path(model), _path(output), import_recipe(None, tables), size, norms, _path(calibrate), *taken, trust, embed
-    )
-    return _model_import.import_model(request, Context(**options))
-
-
-def export_model(
-    model: PathLike,
-    format: str,
-    output: PathLike | None = None,
-    *,
-    whole: bool = False,
-    look: str = "",
-    stroke_size: float | None = None,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans model export``: a model → a file for other programs, compared with it before it gets its name.
-
-    ``whole``: RGB in, RGB out, with the pairing inside; then ``look`` and ``stroke_size`` say which look it paints.
-    """
-    request = requests.ExportRequest(str(model), format, _path(output), whole, look, stroke_size)
-    return _model_export.export_model(request, Context(**options))
-
-
-def evaluate(
-    output: PathLike,
-    source: PathLike,
-    *,
-    per_frame: PathLike | None = None,
-    reference: PathLike | None = None,
-    result: PathLike | None = None,
-    flow: str = SCORING_FLOW,
-    start: str | None = None,
-    end: str | None = None,
-    dream: bool = False,
-    **options: Unpack[ContextOptions],
-) -> Table:
-    """``vidtrans evaluate``: scores of a render. ``result``: a plot (.png), or a table of every frame (.json).
-
-    ``dream``: it is a dream, ``source`` the clip that its model learned.
-    """
-    clips = Path(output), Path(source), _path(per_frame), _path(reference), _path(result)
-    request = requests.EvaluateRequest(*clips, flow, _time(start), _time(end), dream)
-    return _evaluate.evaluate(request, Context(**options))
 
 
 def run(

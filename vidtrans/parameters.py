@@ -171,9 +171,8 @@ class Parameter:
         """What a value can reach."""
         from pathlib import Path
 
-        named = getattr(self.given, "access", "")
         reaches_file = self.type is Path or isinstance(self.given.values, FileName)
-        return named or ("path" if reaches_file else "plain")
+        return self.given.access or ("path" if reaches_file else "plain")
 
 
 @cache

@@ -7,18 +7,12 @@ raises UsageError. Paths that are None take the command's usual name. This modul
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import UsageError
-from vidtrans.flow import GREY_FLOWS
-from vidtrans.grading import UNPAIRED_METHODS
-from vidtrans.metrics import SCORING_FLOW
-from vidtrans.models.exporting import EXPORTS
-from vidtrans.registry import unknown_name
 
 if TYPE_CHECKING:
     from vidtrans.batch.options import BatchOptions
@@ -27,10 +21,6 @@ if TYPE_CHECKING:
     from vidtrans.training.ablations import Variant
 
 MODEL_SUFFIX = ".safetensors"
-CUBE_SUFFIX = ".cube"
-CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
-REPORT_HOURS = 24.0  # how far `batch report` looks back: a night
-SCORE_SUFFIXES = (".png", ".json")
 
 
 def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
@@ -172,86 +162,6 @@ class StylizeRequest:
 
 
 @dataclass(frozen=True)
-class BatchReportRequest:
-    """What was rendered in the last ``hours``, on a page; of the batch with results in ``folder``, if there is one."""
-
-    folder: Path
-    output: Path | None = None
-    hours: float = REPORT_HOURS
-
-    def __post_init__(self) -> None:
-        check_suffix(self.output, "the page", ".html")
-        if not 0 < self.hours < float("inf"):
-            raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
-
-
-@dataclass(frozen=True)
-class DeflickerRequest:
-    """A ``processed`` clip filtered along the motion of its ``source``, from ``start`` on, or of its own."""
-
-    processed: Path
-    source: Path | None
-    output: Path | None
-    recipe: Recipe
-    start: Time | None = None
-
-    def __post_init__(self) -> None:
-        if self.start is not None and self.source is None:
-            raise UsageError(f"--start {self.start}", "there is no source that it could be in", "give it with --source")
-
-
-@dataclass(frozen=True)
-class DreamRequest:
-    """So many ``frames`` from models that predict frames. ``source`` None starts from noise.
-
-    ``start``: where in a video the seed is. ``blend``: a driving video. ``sound``: what expressions listen to, and the
-    sound of the result.
-    """
-
-    source: Path | None
-    models: Sequence[str]
-    output: Path | None
-    frames: int
-    recipe: Recipe
-    start: Time | None = None
-    blend: Path | None = None
-    sound: Path | None = None
-
-    def __post_init__(self) -> None:
-        from vidtrans.dreaming.settings import DreamingSettings, flag_of
-
-        _check_counts(frames=self.frames)
-        amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
-        if self.blend is None and amount != DreamingSettings.blend_amount:
-            raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
-
-    @property
-    def paths(self) -> list[Path]:
-        """The files that are read, besides models."""
-        return [p for p in (self.source, self.blend, self.sound) if p]
-
-
-@dataclass(frozen=True)
-class TryRequest:
-    """A grid: a row for each of a few ``frames`` (or the moments ``at``), a column for each setting of ``vary``.
-
-    ``vary`` holds ``KEY=VALUE,VALUE``; empty, each model is shown with a few suggested ones.
-    """
-
-    video: Path
-    models: Sequence[str]
-    output: Path | None
-    recipe: Recipe
-    vary: Sequence[str] = ()
-    frames: int = 3
-    at: Sequence[Time] = ()
-
-    def __post_init__(self) -> None:
-        check_suffix(self.output, "a grid", ".png")
-        _check_counts(frames=self.frames)
-
-
-@dataclass(frozen=True)
 class RunRequest:
     """The whole chain: trained on ``video``, rendered onto each of ``apply``. ``batch``: how several are run.
 
@@ -283,75 +193,6 @@ class RunRequest:
     def named_after(self) -> Path:
         """Return the file that dataset and model are named after."""
         return self.looks[0] if self.looks else self.learned_on[0]
-
-
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """Scores of ``output``, which was made from ``source`` between ``start`` and ``end``.
-
-    ``per_frame``: the same render without a temporal filter. ``reference``: what it should be. These two cover the same
-    part of the source, or are as long as the render. ``result``: a plot (.png) or all values (.json) to write; of
-    several renders a folder of plots. ``dream``: it is a dream of a model that was trained on ``source``.
-    """
-
-    output: Path
-    source: Path
-    per_frame: Path | None = None
-    reference: Path | None = None
-    result: Path | None = None
-    flow: str = SCORING_FLOW
-    start: Time | None = None
-    end: Time | None = None
-    dream: bool = False
-
-    def __post_init__(self) -> None:
-        GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
-        unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
-        given = [name for name, value in unread.items() if value is not None]
-        given += ["--flow"] * (self.flow != SCORING_FLOW)
-        if self.dream and given:
-            raise UsageError(given[0], "a dream is compared with nothing but --source", "leave it out, or --dream")
-
-
-@dataclass(frozen=True)
-class CompareRequest:
-    """Clips side by side, from ``start`` to ``end`` of the first one.
-
-    ``input_of``: a model; what it sees of the first clip is shown too. ``frames``: of a ``.png``, how many.
-    """
-
-    clips: Sequence[Path]
-    output: Path | None = None
-    labels: Sequence[str] = ()
-    input_of: str | None = None
-    columns: int | None = None
-    frames: int | None = None
-    start: Time | None = None
-    end: Time | None = None
-
-    def __post_init__(self) -> None:
-        _check_counts(columns=self.columns, frames=self.frames)
-        if len(self.labels) > len(self.clips):
-            why = f"{len(self.labels)} labels for {len(self.clips)} clips"
-            raise UsageError("--label", why, "give one a clip, in order")
-
-
-@dataclass(frozen=True)
-class KeyframesRequest:
-    """The ``count`` frames of a clip, from ``start`` to ``end``, that are best painted, as pictures in a folder.
-
-    Without ``count`` one for each shot, and two at least. ``cuts``: where shots begin, as ``rendering.cuts`` has it.
-    """
-
-    video: Path
-    output: Path | None = None
-    count: int | None = None
-    start: Time | None = None
-    end: Time | None = None
-    cuts: str = "auto"
-
-    def __post_init__(self) -> None:
-        _check_counts(count=self.count)
 
 
 FOLLOW = ("auto", "motion", "look")
@@ -402,179 +243,3 @@ class FixRequest:
     painted: Path
     output: Path | None = None
     relearn: bool = False
-
-
-@dataclass(frozen=True)
-class SheetRequest:
-    """A contact sheet of a clip or a dataset: ``count`` frames or pairs (0: all), a clip's from ``start`` to ``end``.
-
-    ``pairings``: show beside a frame what each of these makes of it.
-    """
-
-    source: Path
-    output: Path | None = None
-    count: int | None = None
-    pairings: Sequence[str] = ()
-    start: Time | None = None
-    end: Time | None = None
-
-    def __post_init__(self) -> None:
-        check_suffix(self.output, "a sheet", ".png")
-
-
-@dataclass(frozen=True)
-class GradeRequest:
-    """A grade learned of pictures or clips ``before`` and ``after`` it, as a model or a ``.cube`` table.
-
-    ``unpaired``: they show different things. ``size``: nodes a side of the table. ``method``: how colours are matched
-    where they do, of ``UNPAIRED_METHODS``; None takes the first.
-    """
-
-    before: Path
-    after: Path
-    output: Path | None = None
-    unpaired: bool = False
-    size: int = CUBE_SIZE
-    method: str | None = None
-
-    def __post_init__(self) -> None:
-        check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
-        if self.method and self.method not in UNPAIRED_METHODS:
-            raise unknown_name("--method", self.method, list(UNPAIRED_METHODS))
-        if self.method and not self.unpaired:
-            why = "pictures that show the same are compared place by place"
-            raise UsageError(f"--method {self.method}", why, "leave it out, or add --unpaired")
-        if not 2 <= self.size <= MAX_CUBE_SIZE:
-            why = f"a table has 2 to {MAX_CUBE_SIZE}"
-            raise UsageError(f"--nodes {self.size}", why, f"leave it out: {CUBE_SIZE} is usual")
-
-
-NORMS = ("picture", "stored")  # whose statistics the batch norms of an imported network use
-
-
-@dataclass(frozen=True)
-class ImportRequest:
-    """A ``model`` of another tool, made one of ours. The recipe holds its pairing and its card.
-
-    ``size``: the short side at which it is rendered. ``norms``: of ``NORMS``; '' takes the better one. ``calibrate``: a
-    clip whose frames decide the statistics of its norms. ``invert``, ``bgr``, ``range`` and ``layout``: what its
-    network takes, where its file does not say it; None and '' take what is found out. ``trust``: a program in the file
-    may run, once. ``embed``: the network that makes its input is put into the file.
-    """
-
-    model: Path
-    output: Path | None
-    recipe: Recipe
-    size: int | None = None
-    norms: str = ""
-    calibrate: Path | None = None
-    invert: bool | None = None
-    bgr: bool | None = None
-    range: str = ""
-    layout: str = ""
-    trust: bool = False
-    embed: bool = False
-
-    def __post_init__(self) -> None:
-        check_suffix(self.output, "a model", MODEL_SUFFIX)
-        if self.size is not None and not 16 <= self.size <= 8192:
-            raise UsageError(f"--size {self.size}", "a short side is 16 to 8192 pixels", "choose another")
-        if self.norms and self.calibrate is not None:
-            why = "norms use statistics of each picture, of the file, or of a clip"
-            raise UsageError(f"--norms {self.norms} and --calibrate", why, "leave one of them out")
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """A ``model`` written in the ``format`` of other programs.
-
-    ``whole``: the file holds the pairing too: RGB in, RGB out. ``look`` and ``stroke_size``, 0 to 1: of a model of
-    looks in a whole file, which one it paints and how; its first one and 0.5 where they are not given.
-    """
-
-    model: str
-    format: str
-    output: Path | None = None
-    whole: bool = False
-    look: str = ""
-    stroke_size: float | None = None
-
-    def __post_init__(self) -> None:
-        kind = EXPORTS[self.format]  # an unknown name is an error
-        check_suffix(self.output, f"--format {self.format}", kind.suffix)
-        if self.whole and not kind.takes_whole:
-            raise UsageError("--whole", f"a {kind.suffix} file holds weights alone", "leave it out")
-        given = ["--look"] * bool(self.look) + ["--stroke-size"] * (self.stroke_size is not None)
-        if given and not self.whole:
-            remedy = f"add --whole, or leave {given[0]} out"
-            raise UsageError(given[0], "the file holds the network alone, whose input says it", remedy)
-        if self.stroke_size is not None and not 0 <= self.stroke_size <= 1:
-            raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
-
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-PORT = 8765
-LEAST_TOKEN = 16  # characters
-
-
-@dataclass(frozen=True)
-class LiveRequest:
-    """Models that paint what a page, a camera or a program sends, until they are stopped.
-
-    ``output``: the folder of recordings. ``token``: what the link holds; '' for a new one. ``allow_network``: ``host``
-    may be one that others reach. ``https``: with a certificate, which browsers ask for before they give a camera to any
-    other machine's page. ``kiosk``: tell of the page that shows the output alone, and takes the camera by itself.
-    ``open_page``: in a browser of this machine.
-    """
-
-    models: Sequence[str]
-    recipe: Recipe
-    output: Path | None = None
-    host: str = LOOPBACK[0]
-    port: int = PORT
-    allow_network: bool = False
-    https: bool = False
-    token: str = ""
-    kiosk: bool = False
-    open_page: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.models:
-            raise UsageError("--model", "no model was given", "name one or several")
-        if self.host not in LOOPBACK and not self.allow_network:
-            why = "others on the network would see the page, and could use the models"
-            raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
-        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
-            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
-            raise UsageError("--token", why, "leave it out: one is made")
-
-
-@dataclass(frozen=True)
-class ProbeRequest:
-    """What a video holds."""
-
-    video: Path
-
-
-@dataclass(frozen=True)
-class BenchRequest:
-    """Rates of this machine: a 16:9 clip of ``frames`` each round, its short side rendered at ``size`` pixels.
-
-    ``slow``: also measure engines that take long to start.
-    """
-
-    model: str = "flower"
-    size: int = 256
-    frames: int = 16
-    slow: bool = False
-
-
-@dataclass(frozen=True)
-class DemoRequest:
-    """A first result from the clip that ships, trained for so many ``minutes``."""
-
-    output: Path | None = None
-    minutes: float = 2.0
-
-    def __post_init__(self) -> None:
-        _check_minutes(self.minutes)

@@ -26,13 +26,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vidtrans.pipeline.bench import stylize_frames
+
 from benchmarks.speed.things import clip_of, machine, model_of
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.errors import DeviceError, VidtransError
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
-from vidtrans.pipeline.bench import stylize_frames
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, inferred, measure
 from vidtrans.self_test.made_up import frames, make_generator

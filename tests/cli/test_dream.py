@@ -16,10 +16,10 @@ import pytest
 from chain import TINY, refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
+from vidtrans.cli.dream import dream as command
 
 import vidtrans as api
 from vidtrans.cli.command import flags_of
-from vidtrans.cli.dream import dream as command
 from vidtrans.dreaming.controls import DreamControls, loudness
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings

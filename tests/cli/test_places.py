@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vidtrans.pipeline.demo
 from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import decode, moving_frames
 from directed_clip import lossless
@@ -16,7 +17,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-import vidtrans.pipeline.demo
 from vidtrans import files
 from vidtrans.files import move_into_place, write_atomically
 from vidtrans.partials import PARTIAL, partial_path

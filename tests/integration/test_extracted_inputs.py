@@ -405,8 +405,9 @@ def test_a_live_model_shows_the_network_every_frame(shot: Path) -> None:
 
 
 def test_live_finds_a_network_that_is_given(shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidtrans.config.recipe import render_recipe
     from vidtrans.pipeline.live import _load_models
+
+    from vidtrans.config.recipe import render_recipe
     from vidtrans.requests import LiveRequest
 
     net = negative(Path("nets/net.cube"))

@@ -22,6 +22,7 @@ COMMANDS = Registry(
     {
         name: CommandEntry(f"vidtrans.commands.{path}", summary, *function)
         for name, path, summary, *function in (
+            ("demo", "demo:Demo", "See a result in minutes; needs no file of yours."),
             ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
             ("dream", "dream:Dream", "Let a model that predicts frames go on from a seed."),
             ("try", "try_out:Try", "A grid of settings on a few frames, in seconds.", "try_out"),
@@ -42,6 +43,7 @@ COMMANDS = Registry(
             ("preset show", "preset_show:PresetShow", "A preset's file.", "show_preset"),
             ("cache list", "cache_list:CacheList", "What is kept between runs.", "list_cache"),
             ("cache clean", "cache_clean:CacheClean", "Delete what is kept between runs.", "clean_cache"),
+            ("bench", "bench:Bench", "How fast it is here, step by step, and what holds it up."),
             ("doctor", "doctor:Doctor", "Is everything here that a render needs?", "check_installation"),
         )
     },

@@ -15,7 +15,6 @@ import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,10 +89,9 @@ class Command:
         return words.lstrip("-")
 
 
-@cache
 def parameters_of(cls: type[Command]) -> dict[str, Parameter]:
     """Return all parameters of a command by their names in Python; ``preset`` and ``settings`` apart."""
-    found = dict(declared(cls, "command"))
+    found = dict(declared(cls, "command"))  # type: ignore[arg-type]  # mypy takes the objects' hash for the class's
     for table, keys in cls.TABLES.items():
         offered = _flagged(table)
         found |= {p.name: p for key, p in offered.items() if keys is None or key in keys}
@@ -214,7 +212,8 @@ def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
 
 def _signature(cls: type[Command]) -> inspect.Signature:
     """Return the signature of the Python function: arguments by place, ``output``, and all others by name."""
-    by_name, by_place = [], []
+    by_name: list[inspect.Parameter] = []
+    by_place: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
         is_own = parameter.owner == "command"
         default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default

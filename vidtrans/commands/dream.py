@@ -21,7 +21,7 @@ from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
-    from vidtrans.output.target import OutputTarget
+    from vidtrans.rendering.requested_output import OutputTarget
 
 EXPRESSIONS = (
     "A VALUE is an expression of t (seconds), f (the frame's number), pi and, with --sound, of low, mid, high and loud "

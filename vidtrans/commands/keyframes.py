@@ -15,7 +15,6 @@ from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 
 VERSION = 2
-SUFFIX = ".keyframes"  # of the folder
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Keyframes(Command):
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.target import produce, recorded, refuse_link
         from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
-        from vidtrans.painting.proposal import Proposal
+        from vidtrans.painting.proposal import SUFFIX, Proposal
         from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
         video = self.video

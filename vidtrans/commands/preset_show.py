@@ -22,7 +22,7 @@ class PresetShow(Command):
         from vidtrans.config.recipe import preset_path, preset_text, read_tables
 
         tables = read_tables(preset_path(self.name))
-        texts = {key: preset_text(self.name, key) for key in ("summary", "cost")}  # type: ignore[arg-type]
+        texts = {key: preset_text(self.name, key) for key in ("summary", "cost")}
         return {"preset": self.name, **texts, "tables": tables}
 
     def describe(self, table: Table) -> str:

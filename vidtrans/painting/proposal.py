@@ -18,6 +18,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.sequence import picture_names
 from vidtrans.video.plots.layout import Sheet, cell_size
 
+SUFFIX = ".keyframes"  # of the folder
 FEWEST = 2  # where nobody says how many
 SHEET, CELL, COLUMNS = "sheet.png", 360, 4
 

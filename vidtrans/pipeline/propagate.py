@@ -18,7 +18,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name, remove
 from vidtrans.output.target import check_parents, refuse_link
-from vidtrans.pipeline.keyframes import SUFFIX as KEYFRAMES_SUFFIX
+from vidtrans.painting.proposal import SUFFIX as KEYFRAMES_SUFFIX
 from vidtrans.pipeline.painting_job import NAME, PaintingJob
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import default_ending

@@ -1,0 +1,151 @@
+"""``vidtrans bench``: the rates of the steps of a render, each alone and all together.
+
+``vidtrans.toml`` is not read: rates of two machines have to compare.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import count
+from vidtrans.config.recipe import Recipe
+from vidtrans.errors import Interrupted, UsageError
+from vidtrans.events import Progress, silent
+from vidtrans.parameters import FileName, Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+
+@dataclass(frozen=True)
+class Bench(Command):
+    """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
+
+    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time.
+    """
+
+    CONTEXT: ClassVar = ("device", "dry_run")
+
+    model: Annotated[str, Option("The model to run.", Group.INPUT, metavar="NAME|FILE", values=FileName("model"))] = (
+        "flower"
+    )
+    size: Annotated[
+        int, Option("Working size: the short side in pixels, of 16:9.", Group.INPUT, values=Range(64, 2160))
+    ] = 256
+    frames: Annotated[int, Option("Frames of each measurement.", Group.INPUT, values=Range(2, 1000))] = 16
+    slow: Annotated[bool, Option("Engines that take long to start, too: compile.", Group.SPEED, ("--all",))] = False
+
+    def make(self, context: Context) -> Table:
+        """Measure this machine, and return the rates.
+
+        The table has ``steps`` (each with the engine that ``auto`` takes), all ``engines`` that are here, those
+        ``skipped`` and why, and ``together``: the filter with its flow, and whole renders. The ``bottleneck`` is the
+        slowest of the steps. Raises ModelError, UsageError, DeviceError, Interrupted; MediaError for a model that
+        paints one scene only.
+        """
+        from vidtrans.inference.device import resolve_device
+        from vidtrans.models.loaded_model import load_model
+        from vidtrans.rendering.bench_clip import widescreen, write_clip
+        from vidtrans.rendering.render_benchmark import ROUNDS, SHORT_SIDE, STEPS, RenderBenchmark, machine, measure
+
+        with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
+            folder = Path(temporary)
+            own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
+            look, device = load_model(self.model, own), resolve_device(context.device)
+            look.check_renders()
+            if look.extractor is not None:
+                why = f"another network, '{look.extractor.name}', makes its input"
+                raise UsageError(f"model '{look.name}'", why, "measure that one, or another model")
+            if look.pairing.guides:
+                raise UsageError(f"model '{look.name}'", "its input is guide passes", "measure another model")
+            table: Table = {
+                "output": None,
+                "frames": self.frames,
+                "rounds": ROUNDS,
+                "model": look.name,
+                "cached": False,
+            }
+            if context.dry_run:
+                return table | {"dry_run": True}
+            context.report(Progress("making a clip", 0, None))
+            clip = write_clip(folder / "bench.mp4", widescreen(max(self.size, SHORT_SIDE)), self.frames)
+            benchmark = RenderBenchmark(look, own, device, folder, clip, self.size, self.frames)
+            engines, skipped = benchmark.engines(self.slow)
+            try:
+                rates = measure(benchmark.steps(engines) | benchmark.renders(stylize_frames), self.frames, context)
+            except Interrupted as error:
+                error.why = "nothing was written"
+                raise
+            auto, plan = benchmark.auto, benchmark.plan
+            steps = {name: rates[f"engine {auto}" if name == "engine" else name] for name in STEPS}
+            return table | {
+                "source_size": [plan.clip.index.width, plan.clip.index.height],
+                "working_size": list(plan.size),
+                "machine": machine(device),
+                "steps": steps,
+                "engines": {name: rates[f"engine {name}"] for name in engines},
+                "skipped": skipped,
+                "auto": auto,
+                "together": {name: rates[name] for name in ("filter_with_flow", "stylize", "stylize_unfiltered")},
+                "bottleneck": min(steps, key=lambda name: steps[name]["fps"]),
+            }
+
+    def describe(self, table: Table) -> str:
+        """Return the machine, the bottleneck, and what was left out."""
+        if table.get("dry_run"):
+            plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(self.frames, 'frame')}"
+            return f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores"
+        machine, (width, height) = table["machine"], table["working_size"]
+        on = f"{machine['gpu']}; " if machine["gpu"] else ""
+        cpu = f"{machine['cpu']}, {count(machine['cores'], 'core')}"
+        lines = [f"{on}{cpu}; {machine['device']}, {machine['precision']}"]
+        lines.append(
+            f"'{table['model']}' at {width}x{height}, medians of {table['rounds']} rounds of {self.frames} frames"
+        )
+        lines += [f"engine {name} was left out: {why}" for name, why in table["skipped"].items()]
+        slowest = table["steps"][table["bottleneck"]]["fps"]
+        lines.append(
+            f"the bottleneck is {table['bottleneck']}: {slowest:.1f} frames/s; auto takes engine {table['auto']}"
+        )
+        return "\n".join(lines)
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show the rates in a table, and the rest below it."""
+        if not table.get("dry_run"):
+            terminal.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
+        return super().show(table, terminal)
+
+
+def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+    """Render the first frames of a clip."""
+    from vidtrans.pipeline.stylize import stylize
+    from vidtrans.requests import StylizeRequest
+
+    stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
+
+
+def _rates(table: Table) -> list[tuple[str, ...]]:
+    """Rows for a person: the steps in the order of a render, every engine, and what comes of them together."""
+    steps, together, source = table["steps"], table["together"], "x".join(map(str, table["source_size"]))
+    rows: list[tuple[str, ...]] = []
+
+    def add(label: str, rate: Table, step: str = "") -> None:
+        spread = f"{rate['slowest']:.1f} to {rate['fastest']:.1f}"
+        mark = "bottleneck" if step == table["bottleneck"] else ""
+        rows.append((label, f"{rate['fps']:.1f}", spread, f"{1000 / rate['fps']:.1f}", mark))
+
+    for label, step in ((f"decode {source}", "decode"), ("input of the network", "input")):
+        add(label, steps[step], step)
+    for name, rate in table["engines"].items():
+        is_auto = name == table["auto"]
+        add(f"engine {name} (auto)" if is_auto else f"engine {name}", rate, "engine" if is_auto else "")
+    for label, step in (("flow, both ways", "flow"), ("window filter", "filter"), (f"encode {source}", "encode")):
+        add(label, steps[step], step)
+    add("filter with its flow", together["filter_with_flow"])
+    add("stylize", together["stylize"])
+    add("stylize --temporal off", together["stylize_unfiltered"])
+    return rows

@@ -1,0 +1,117 @@
+"""``vidtrans demo``: pairs, training, render and comparison from the clip that ships."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.compare import Compare
+from vidtrans.commands.options import check_minutes, output
+from vidtrans.files import PACKAGE
+from vidtrans.parameters import Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.store.cache_folder import FOLDER
+
+CLIP = PACKAGE / "assets" / "flower.mp4"
+LOOK = "oil"  # of those that ship
+# What two minutes of two cores come to, about: a faster machine is done sooner, not better.
+MOST_STEPS = 1200
+RECIPE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
+
+
+@dataclass(frozen=True)
+class Demo(Command):
+    """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
+
+    CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
+
+    output: Annotated[Path | None, output("The folder to make.", "vidtrans-demo")] = None
+    minutes: Annotated[
+        float,
+        Option("How long it may train; a GPU needs less.", Group.TRAINING, values=Range(0, 1e6, low_open=True)),
+    ] = 2.0
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
+
+    def make(self, context: Context) -> Table:
+        """Teach the look of the flower that ships and render it, into a folder.
+
+        Stopped, it goes on where it was. Raises UsageError, Interrupted.
+        """
+        from vidtrans.config.recipe import make_recipe
+        from vidtrans.files import write_atomically
+        from vidtrans.output.target import refuse_link
+        from vidtrans.pipeline.make_dataset import make_dataset
+        from vidtrans.pipeline.stylize import stylize
+        from vidtrans.pipeline.train import train
+        from vidtrans.requests import MakeDatasetRequest, StylizeRequest, TrainRequest
+
+        began = time.monotonic()
+        folder = self.output or refuse_link(Path("vidtrans-demo"))
+        if context.cache_dir == Path(FOLDER).absolute():
+            context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
+        recipe = make_recipe("edges", None, RECIPE)
+        names = (
+            CLIP.name,
+            "flower.dataset",
+            "my-flower.safetensors",
+            "flower.rendered.mp4",
+            "flower.oil.mp4",
+            "comparison.mp4",
+        )
+        clip, dataset, model, render, painting, film = (refuse_link(folder / name) for name in names)
+        still = refuse_link(film.with_suffix(".png"))
+        if context.dry_run:
+            return {"output": str(folder), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
+        if not clip.is_file():
+            with write_atomically(clip) as temporary:
+                shutil.copyfile(CLIP, temporary)
+        dataset_table = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
+        trained = train(TrainRequest(dataset, model, recipe, self.minutes, at_most=MOST_STEPS), context)
+        rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
+        painted = stylize(StylizeRequest(clip, (LOOK,), painting, make_recipe(None, None, {})), context)
+        labels = ("the clip", "painted from its lines by the model")
+        pair = [clip, Path(rendered["output"])]
+        video = Compare(tuple(pair), film, labels=labels, input_of=str(model)).make(context)
+        sheet = Compare(tuple(pair), still, labels=labels, input_of=str(model)).make(context)
+        return {
+            "output": str(folder),
+            "frames": rendered["frames"],
+            "video": rendered["output"],
+            "painting": painted["output"],
+            "comparison": video["output"],
+            "comparison_sheet": sheet["output"],
+            "training_sheet": str(folder / "my-flower.train" / "training.png"),
+            "model": str(model),
+            "steps": trained["steps"],
+            "held_out": trained["held_out"],
+            "seconds": round(time.monotonic() - began, 3),
+            "cached": all(t["cached"] for t in (dataset_table, trained, rendered, painted, video, sheet)),
+        }
+
+    def describe(self, table: Table) -> str:
+        """Return what to look at, and what to do next."""
+        if table.get("dry_run"):
+            line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
+            return line + f"{self.minutes + 1:g} min on a CPU, 60 MB"
+        return "\n".join(
+            (
+                f"done in {table['seconds']:.0f} s, {table['steps']} training steps. Look at:",
+                f"  {table['comparison']}        the clip, what the model saw of it, what it painted",
+                f"  {table['comparison_sheet']}        the same as a picture",
+                f"  {table['training_sheet']}   how it learned",
+                f"  {table['video']}   the video itself",
+                f"  {table['painting']}        the clip in the look of a painting",
+                "Now with a clip of yours:",
+                "  vidtrans stylize YOURS.mp4 --model oil         a look that ships, as do ink and print",
+                "  vidtrans try YOURS.mp4 --model oil             a grid of its settings on a few frames, in seconds",
+                "  vidtrans run YOURS.mp4 --apply OTHER.mp4 -o out.mp4     teach it the look of your clip",
+                "  vidtrans run --look PAINTING.jpg --apply YOURS.mp4 -o out.mp4     or of a picture",
+            )
+        )
