@@ -21,6 +21,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack
+from vidtrans.inference.product_checks import environment
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, use_inductor_cache
 from vidtrans.machine import import_onnx_runtime
@@ -87,7 +88,7 @@ class CompiledEngine(WholeNetworkEngine):
     is_recorded: ClassVar[bool] = False
 
     def _prepare(self, network: nn.Module) -> Run:
-        use_inductor_cache()
+        use_inductor_cache(environment(self.device))
         compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from vidtrans.files import digest_of
+
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
 _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)
 
@@ -36,7 +38,14 @@ def cache_folder() -> Path:
     return folder
 
 
-def use_inductor_cache() -> None:
-    """Let torch.compile keep what it compiles for other processes, unless its variable is set."""
+def use_inductor_cache(environment: str) -> None:
+    """Let torch.compile keep what it compiles for other processes, unless the user has set its variable.
+
+    ``environment``: what decides the code, which has a folder of its own: weights that PyTorch 2.13 has laid out for
+    one instruction set corrupt the memory of a process on another one, say of machines that share a home folder.
+    """
+    before = os.environ.get(INDUCTOR_CACHE)
+    if before is not None and not Path(before).name.startswith("torchinductor_"):  # torch sets its own default
+        return
     with suppress(RuntimeError):  # torch has a folder of its own
-        os.environ.setdefault(INDUCTOR_CACHE, str(cache_folder() / "inductor"))
+        os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(environment)[:16])
