@@ -160,7 +160,7 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LiveServer, "run", serve_one_dream)
 
 
-@pytest.mark.usefixtures("_serves_one_dream")
+@pytest.mark.usefixtures("_serves_one_dream", "quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

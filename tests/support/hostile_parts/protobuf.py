@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable
 
@@ -38,16 +39,12 @@ def tensor(name: str, dims: Iterable[int], raw: bytes = b"", kind: int = FLOAT, 
 
 def floats(name: str, dims: tuple[int, ...], value: float = 0.1) -> bytes:
     """Return a TensorProto of one value throughout."""
-    count = 1
-    for side in dims:
-        count *= side
-    return tensor(name, dims, struct.pack("<f", value) * count)
+    return tensor(name, dims, struct.pack("<f", value) * math.prod(dims))
 
 
-def whole_numbers(name: str, values: Iterable[int], scalar: bool = False) -> bytes:
-    """Return a TensorProto of int64, (N,) or a scalar."""
-    data = [struct.pack("<q", value) for value in values]
-    return tensor(name, () if scalar else (len(data),), b"".join(data), INT64)
+def whole_numbers(name: str, values: list[int]) -> bytes:
+    """Return a TensorProto of int64, (N,)."""
+    return tensor(name, (len(values),), struct.pack(f"<{len(values)}q", *values), INT64)
 
 
 def external(name: str, dims: tuple[int, ...], **entries: object) -> bytes:
@@ -56,36 +53,27 @@ def external(name: str, dims: tuple[int, ...], **entries: object) -> bytes:
     return tensor(name, dims, more=pairs + field(14, 1))
 
 
-def attribute(name: str, value: int | float | str | bytes | list[int] | tuple[str, bytes]) -> bytes:
-    """Return an AttributeProto; ("graph", bytes) and ("tensor", bytes) are messages."""
+def attribute(name: str, value: object) -> bytes:
+    """Return an AttributeProto of a whole number, a list of them, or ("graph", message)."""
     if isinstance(value, tuple):
-        kind, message = value
-        return field(1, name) + (
-            field(6, message) + field(20, 5) if kind == "graph" else field(5, message) + field(20, 4)
-        )
+        return field(1, name) + field(6, value[1]) + field(20, 5)
     if isinstance(value, list):
         return field(1, name) + fields(8, value) + field(20, 7)
-    if isinstance(value, float):
-        return field(1, name) + varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1)
-    if isinstance(value, int):
-        return field(1, name) + field(3, value) + field(20, 2)
-    return field(1, name) + field(4, value) + field(20, 3)
+    assert isinstance(value, int)
+    return field(1, name) + field(3, value) + field(20, 2)
 
 
 def node(kind: str, inputs: str, outputs: str, domain: str = "", **attributes: object) -> bytes:
     """Return a NodeProto; inputs and outputs are separated by spaces, and ``-`` is one that is left out."""
-    names = fields(1, (n.strip("-") for n in inputs.split())) + fields(2, (n.strip("-") for n in outputs.split()))
-    values = fields(5, (attribute(name, value) for name, value in attributes.items()))  # type: ignore[arg-type]
+    names = fields(1, (n.strip("-") for n in inputs.split())) + fields(2, outputs.split())
+    values = fields(5, (attribute(name, value) for name, value in attributes.items()))
     return names + field(4, kind) + values + (field(7, domain) if domain else b"")
 
 
-def value_info(name: str, dims: Iterable[int | str] | None, kind: int = FLOAT) -> bytes:
-    """Return a ValueInfoProto of a tensor; sides that are text are free, None leaves the shape out."""
-    shape = b""
-    if dims is not None:
-        sides = (field(2, side) if isinstance(side, str) else field(1, side) for side in dims)
-        shape = field(2, fields(1, sides))
-    return field(1, name) + field(2, field(1, field(1, kind) + shape))
+def value_info(name: str, dims: Iterable[int | str], kind: int = FLOAT) -> bytes:
+    """Return a ValueInfoProto of a tensor; sides that are text are free."""
+    sides = (field(2, side) if isinstance(side, str) else field(1, side) for side in dims)
+    return field(1, name) + field(2, field(1, field(1, kind) + field(2, fields(1, sides))))
 
 
 def graph(
@@ -95,10 +83,9 @@ def graph(
     return fields(1, nodes) + field(2, "g") + fields(5, weights) + fields(11, inputs) + fields(12, outputs)
 
 
-def model(content: bytes, opset: int = 17, version: int = 8, domains: Iterable[str] = (), more: bytes = b"") -> bytes:
+def model(content: bytes, opset: int = 17, version: int = 8, more: bytes = b"") -> bytes:
     """Return a ModelProto of a graph."""
-    sets = field(8, field(1, "") + field(2, opset)) + fields(8, (field(1, d) + field(2, 1) for d in domains))
-    return field(1, version) + sets + field(7, content) + more
+    return field(1, version) + field(8, field(1, "") + field(2, opset)) + field(7, content) + more
 
 
 def function(name: str, nodes: Iterable[bytes]) -> bytes:
