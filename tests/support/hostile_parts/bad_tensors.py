@@ -21,8 +21,6 @@ def bad_shapes(own: TensorSpec, count: int) -> Iterator[tuple[str, TensorSpec]]:
     good, strides = own.shape, own.stride
     shapes: dict[str, tuple[object, object, object]] = {
         "a side of 2^63": ((1 << 63, 3, 7, 7), strides, 0),
-        "a side of 2^200": ((1 << 200, 3, 7, 7), strides, 0),
-        "sides whose product overflows to 0": ((1 << 32, 1 << 32, 1, 1), strides, 0),
         "sides whose product overflows to the count": ((count, 1 << 32, 1 << 32, 1), strides, 0),
         "two negative sides": ((-1, -3, 7, 7), strides, 0),
         "no side": ((), (), 0),
@@ -36,10 +34,7 @@ def bad_shapes(own: TensorSpec, count: int) -> Iterator[tuple[str, TensorSpec]]:
         "negative strides": (good, (-147, -49, -7, -1), 0),
         "strides beyond the storage": (good, (1000,) * 4, 0),
         "strides of 0 over a tebi-element": ((1 << 20, 1 << 20, 1, 1), (0, 0, 0, 0), 0),
-        "overlapping strides over 2^36 elements": ((1 << 18, 1 << 18, 1, 1), (0, 0, 1, 1), 0),
         "an offset beyond the storage": (good, strides, count),
-        "an offset of 2^62": (good, strides, HUGE),
-        "a negative offset": (good, strides, -1),
         "an offset that is text": (good, strides, "0"),
     }
     for name, (shape, stride, offset) in shapes.items():
@@ -52,14 +47,11 @@ def bad_storages(key: str, count: int) -> Iterator[tuple[str, object]]:
     yield "a storage of fewer elements than its bytes", Storage(key, 1)
     yield "a storage of 2^40 elements", Storage(key, 1 << 40)
     yield "a storage of -1 elements", Storage(key, -1)
-    yield "a storage of elements that are text", Storage(key, "many")
     yield "a storage of no key", Storage(None, count)
     yield "a storage above the folder", Storage("../../secret", count)
-    yield "a storage that is the pickle", Storage("../data.pkl", count)
     yield "a storage of quantized values", Storage(key, count, torch.QInt8Storage)
     yield "a storage of a class that is none", Storage(key, count, torch.nn.Linear)
     yield "a storage of a kind that is text", Storage(key, count, "FloatStorage")
-    yield "text for a storage", "0"
     yield "a list for a storage", [1.0] * count
 
 
@@ -72,7 +64,6 @@ def bad_builders(spec: TensorSpec) -> Iterator[tuple[str, object]]:
     yield "a tensor with hooks", TensorSpec(spec.storage, spec.shape, spec.stride, hooks=OrderedDict({0: print}))
     yield "text for a tensor", "weights"
     yield "a list for a tensor", [[0.0] * 3] * 3
-    yield "nothing for a tensor", None
     yield "the state itself for a tensor", {"model.1.weight": {}}
 
 
@@ -119,10 +110,8 @@ KEYS = {
     "a tuple": ("model", 1),
     "ten million letters": "x" * 10_000_000,
     "a line break and colours": "model.1.weight\n\x1b[31mTraceback\x1b[0m\r",
-    "half a character": "model.\ud800",
     "100,000 dots": "." * 100_000,
     "an index of 10^4000": f"model.{10**4000}.weight",
-    "an index below 0": "model.-1.weight",
     "an index of other digits": "model.¹.weight",
 }
 

@@ -21,7 +21,6 @@ from hostile_parts.containers import pickled, saved, specs_of, zip_of, zipped
 from hostile_parts.maker import Maker, make_queue
 
 State = OrderedDict[str, Tensor]
-HD = ("scale{scale}_layer0.0", "scale{scale}_layer1.0", "scale{scale}_layer4.0")
 
 
 def other_networks() -> Iterator[tuple[str, others.Weights, str]]:
@@ -30,13 +29,12 @@ def other_networks() -> Iterator[tuple[str, others.Weights, str]]:
     yield "CUT's discriminator", others.patch_discriminator(3, 4, "instance", blur=True), "discriminator"
     yield "a discriminator of 5 layers", others.patch_discriminator(3, 4, "none", layers=5), "discriminator"
     yield "a discriminator of pixels", others.pixel_discriminator(6, 4), "discriminator"
-    for name, names in {
-        "pix2pixHD's discriminators, with features": HD,
-        "pix2pixHD's discriminators": ("layer{scale}.0", "layer{scale}.2", "layer{scale}.5"),
-        "SPADE's discriminators": tuple(f"discriminator_{{scale}}.model{n}.0" for n in (0, 1, 4)),
-    }.items():
-        yield name, others.multiscale_discriminator(names), "discriminator"
-    yield "SPADE's encoder", others.spade_encoder(2), "encoder"
+    hd = others.multiscale_discriminator("layer{}.0", "layer{}.2", "layer{}.5")
+    yield "pix2pixHD's discriminators", hd, "discriminator"
+    hd = others.multiscale_discriminator("scale{}_layer0.0", "scale{}_layer1.0", "scale{}_layer4.0")
+    yield "pix2pixHD's discriminators, with features", hd, "discriminator"
+    spade = others.multiscale_discriminator(*(f"discriminator_{{}}.model{n}.0" for n in (0, 1, 4)))
+    yield "SPADE's discriminators", spade, "discriminator"
     yield "pix2pixHD's encoder", GlobalGenerator(3, 3, 4, 4, 0, "instance"), "encoder"
     yield "CUT's patch sampler", others.patch_sampler((3, 16, 32), 16), "CUT"
 

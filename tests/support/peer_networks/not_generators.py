@@ -30,22 +30,12 @@ def pixel_discriminator(inputs: int, width: int) -> Weights:
     return made
 
 
-def multiscale_discriminator(names: tuple[str, str, str]) -> Weights:
+def multiscale_discriminator(*names: str) -> Weights:
     """Discriminators at two scales: the names of a scale's first, middle and last layers, for pix2pixHD and SPADE."""
     made = Weights()
     for scale in range(2):
         for name, (before, after) in zip(names, ((6, 4), (4, 8), (8, 1)), strict=True):
-            made.conv(name.format(scale=scale), before, after, 4)
-    return made
-
-
-def spade_encoder(width: int) -> Weights:
-    """SPADE's picture encoder: ``layer1.0.weight_orig`` …, ``fc_mu`` and ``fc_var``."""
-    made = Weights()
-    for number, (before, after) in enumerate(((3, width), (width, 2 * width)), start=1):
-        made.spectral(f"layer{number}.0", before, after, 3, bias=False)
-    for name in ("fc_mu", "fc_var"):
-        made.linear(name, 32 * width, 256)
+            made.conv(name.format(scale), before, after, 4)
     return made
 
 
