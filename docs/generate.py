@@ -18,6 +18,7 @@ import re
 import sys
 import tempfile
 import tomllib
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ BEGIN, END = "<!-- begin: docs/generate.py -->\n", "<!-- end: docs/generate.py -
 
 import import_graph  # noqa: E402
 
-import vidtrans  # noqa: E402
+import vidtrans.events  # noqa: E402
 from vidtrans.cli.main import COMMANDS, cli  # noqa: E402
 from vidtrans.registry import Registry  # noqa: E402
 
@@ -66,6 +67,7 @@ def pages() -> dict[Path, str]:
     architecture = DOCS / "architecture.md"
     before, _, rest = architecture.read_text(encoding="utf-8").partition(BEGIN)
     made[DOCS / "images" / "rooms.svg"] = import_graph.draw(PACKAGE)
+    made[PACKAGE / "__init__.pyi"] = stub()
     made[architecture] = before + BEGIN + rooms() + END + rest.partition(END)[2]
     return made
 
@@ -98,8 +100,12 @@ def all_commands() -> Iterator[tuple[Any, Any]]:
         assert command is not None
         context = click.Context(command, parent=root, info_name=name)
         yield context, command
-        for sub, child in getattr(command, "commands", {}).items():
-            yield click.Context(child, parent=context, info_name=sub), child
+        if isinstance(command, click.Group):
+            for sub in command.list_commands(context):
+                yield (
+                    click.Context(command.get_command(context, sub), parent=context, info_name=sub),
+                    command.get_command(context, sub),
+                )
 
 
 def commands_page() -> str:
@@ -296,7 +302,7 @@ def python_page() -> str:
     from vidtrans.session import Context
 
     text = f"{NOTE}# Python\n\n{_docstring(importlib.import_module('vidtrans.api'))}\n"
-    for name in sorted(n for n in vidtrans.__all__ if not n.startswith("__")):
+    for name in (n for n in dir(vidtrans) if not n.startswith("_")):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
     text += f"\n## Options of all functions\n\n{_docstring(Context)}\n\n"
@@ -313,6 +319,55 @@ def _signature(function: Any) -> str:
         parts.insert(at, "*")
     returned = str(signature.return_annotation).replace("'", "")
     return "(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {returned}"
+
+
+def stub() -> str:
+    """Return what type checkers and editors read of the package: every command as a function, fully typed."""
+    from vidtrans.commands import COMMANDS, FUNCTIONS
+    from vidtrans.commands.base import function_of
+
+    text = f'''"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidtrans.api import {", ".join(f"{name} as {name}" for name in vidtrans._API)}
+from vidtrans.events import Report, Stop
+from vidtrans.settings import Table, Time
+
+__version__: str
+'''
+    for name in sorted(FUNCTIONS):
+        function = function_of(COMMANDS.load(FUNCTIONS[name]), name)
+        parameters = inspect.signature(function).parameters.values()
+        parts = [_typed(parameter) for parameter in parameters]
+        at = next((i for i, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
+        if at is not None:
+            parts.insert(at, "*")
+        doc = inspect.cleandoc(function.__doc__ or "").replace("\n", "\n    ").replace("\n    \n", "\n\n")
+        lines = "".join(f"    {part},\n" for part in parts)
+        text += f'\ndef {name}(\n{lines}) -> Table:\n    """{doc}"""\n'
+    return text
+
+
+def _typed(parameter: inspect.Parameter) -> str:
+    """Return a parameter as a stub has it, its default left out."""
+    kind = parameter.annotation
+    text = kind.__name__ if isinstance(kind, type) else _type_name(kind)
+    return f"{parameter.name}: {text}" + ("" if parameter.default is parameter.empty else " = ...")
+
+
+def _type_name(kind: Any) -> str:
+    """Return a type as the stub's imports name it."""
+    if kind is vidtrans.events.Report:
+        return "Report"
+    args = typing.get_args(kind)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " | ".join("None" if arg is type(None) else _type_name(arg) for arg in args)
+    if args:
+        return f"{typing.get_origin(kind).__name__}[{', '.join(map(_type_name, args))}]"
+    return "Any" if kind is Any else str(kind.__name__)
 
 
 def _docstring(thing: Any) -> str:

@@ -16,29 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
-__all__ = [
-    "__version__",
-    "ablate",
-    "batch_report",
-    "deflicker",
-    "dream",
-    "evaluate",
-    "export_model",
-    "fix",
-    "grade",
-    "import_model",
-    "keyframes",
-    "look",
-    "make_dataset",
-    "probe",
-    "propagate",
-    "run",
-    "serve_live",
-    "stylize",
-    "sweep",
-    "train",
-]
+_API = ("ablate", "fix", "look", "make_dataset", "propagate", "run", "stylize", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
@@ -48,8 +28,14 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
         from vidtrans.commands.base import function_of
 
         return function_of(COMMANDS.load(FUNCTIONS[name]), name)
-    if name in __all__:
+    if name in _API:
         from vidtrans import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    from vidtrans.commands import FUNCTIONS
+
+    return ["__version__", *sorted((*FUNCTIONS, *_API))]

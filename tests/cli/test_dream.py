@@ -16,17 +16,16 @@ import pytest
 from chain import TINY, refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
-from vidtrans.cli.dream import dream as command
 
 import vidtrans as api
-from vidtrans.cli.command import flags_of
+from vidtrans.cli.building import click_command, command_of
+from vidtrans.commands.dream import Dream
 from vidtrans.dreaming.controls import DreamControls, loudness
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Event, Note
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, save_model
-from vidtrans.settings import from_table
 from vidtrans.video.images.picture import write_picture
 
 __all__ = ["toys"]  # a fixture
@@ -451,7 +450,9 @@ def test_every_command_on_the_page_is_one() -> None:
     dreams += [["noise", "--model", "m", "--frames", "100", *words] for words in typed if words[0].startswith("--")]
     assert len(dreams) > 15
     for words in dreams:
-        with command.make_context("dream", list(words)) as parsed:
-            settings = from_table(DreamingSettings, flags_of(parsed, "dreaming").get("dreaming", {}), "dreaming")
-            rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
-            DreamControls(settings, rate, loud).check(parsed.params["frames"])
+        with click_command("dream").make_context("dream", list(words)) as parsed:
+            made = command_of(parsed)
+        assert isinstance(made, Dream)
+        settings = made.recipe.settings("dreaming", DreamingSettings)
+        rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
+        DreamControls(settings, rate, loud).check(made.frames)

@@ -51,7 +51,7 @@ def pair(name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-@pytest.mark.parametrize("shift", [(3, -2), (-5, 4), (9, 0), (0, 0)])
+@pytest.mark.parametrize("shift", [(3, -2), (9, 0), (0, 0)])
 def test_a_translation_is_found(name: str, shift: tuple[int, int]) -> None:
     (x, y), big = shift, scene(220, 180, seed=5)
     first = taken(name, big[20:148, 20:180])
@@ -92,13 +92,9 @@ def test_a_method_answers_the_same_on_any_number_of_threads(name: str) -> None:
     assert all(np.array_equal(f, found[0]) for f in found)
 
 
-def test_a_black_picture_does_not_move(name: str) -> None:
-    black = taken(name, np.zeros((72, 96, 3), np.uint8))
-    assert np.abs(made(name)(black, black)).max() < 0.05
-
-
-def test_black_against_something_is_a_flow_as_any(name: str) -> None:
+def test_a_black_picture_does_not_move_and_against_something_is_a_flow_as_any(name: str) -> None:
     black, something = (taken(name, p) for p in (np.zeros((72, 96, 3), np.uint8), scene(96, 72, 1)))
+    assert np.abs(made(name)(black, black)).max() < 0.05
     assert np.isfinite(made(name)(black, something)).all()
     assert np.isfinite(made(name)(something, black)).all()
 

@@ -75,7 +75,7 @@ def value_of(name: str, step: LossContext) -> Tensor:
 
 
 @every_loss
-def test_a_loss_is_a_finite_scalar_that_the_picture_learns_from(name: str) -> None:
+def test_a_loss_is_a_finite_mean_over_pictures_that_learn_from_it(name: str) -> None:
     painted = noise(2, 3, SIDE, SIDE).requires_grad_(True)
     value = value_of(name, context(painted))
     assert value.shape == ()
@@ -84,10 +84,6 @@ def test_a_loss_is_a_finite_scalar_that_the_picture_learns_from(name: str) -> No
     assert painted.grad is not None
     assert painted.grad.isfinite().all()
     assert painted.grad.abs().sum() > 0
-
-
-@every_loss
-def test_a_loss_is_a_mean_over_the_pictures(name: str) -> None:
     one = noise(1, 3, SIDE, SIDE)
     several = value_of(name, context(one.expand(3, -1, -1, -1)))
     assert several.item() == pytest.approx(value_of(name, context(one)).item(), rel=1e-5)
@@ -135,7 +131,7 @@ def test_a_loss_counts_as_much_as_it_weighs(name: str) -> None:
 
 
 @every_loss
-def test_the_weight_of_a_loss_is_a_setting_of_its_name(name: str) -> None:
+def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label(name: str) -> None:
     loss, key = LOSSES[name], weight_key(name)
     [field] = [f for f in fields(TrainingSettings) if f.name == key]
     assert field.default == loss.weight
@@ -145,6 +141,9 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name(name: str) -> None:
     )
     assert settings.loss_weights[name] == 7
     assert settings.for_key()[key] == 7
+    assert curves.LOSS_LABELS[name].name == loss.label.name != ""
+    assert loss.label.hint.endswith(".")
+    assert [other.label.name for other in LOSSES.values()].count(loss.label.name) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,14 +161,6 @@ def test_a_loss_that_is_on_by_default_counts_only_with_what_it_needs(name: str) 
     assert name in settings_of(name).loss_weights
     for need in LOSSES[name].needs:
         assert name not in replace(settings_of(name), **{need: False}).loss_weights
-
-
-@every_loss
-def test_a_loss_has_a_curve_with_a_label_of_its_own(name: str) -> None:
-    label = LOSSES[name].label
-    assert curves.LOSS_LABELS[name].name == label.name != ""
-    assert label.hint.endswith(".")
-    assert [other.label.name for other in LOSSES.values()].count(label.name) == 1
 
 
 def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> None:

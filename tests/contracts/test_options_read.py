@@ -22,6 +22,7 @@ from peer_variants import VARIANTS, save_variant
 import vidtrans as api
 from vidtrans import __file__ as vidtrans_file
 from vidtrans import requests
+from vidtrans.cli.building import CommandOfParameters
 from vidtrans.cli.main import COMMANDS, cli
 from vidtrans.cli.options import SettingOption
 from vidtrans.events import Stop
@@ -84,10 +85,13 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        subcommands = command.commands if isinstance(command, click.Group) else {}
-        yield from ((f"{name} {below}", sub) for below, sub in subcommands.items())
-        if not subcommands:
+        if not isinstance(command, click.Group):
             yield name, command
+            continue
+        for below in command.list_commands(context):
+            sub = command.get_command(context, below)
+            assert sub is not None
+            yield f"{name} {below}", sub
 
 
 FOUND = dict(commands())
@@ -126,7 +130,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     def watch(context: Context, name: str) -> Any:
         caller = sys._getframe(1).f_code
-        handed_on = caller.co_filename.endswith(("dataclasses.py", "command.py")) or caller.co_name in (
+        handed_on = caller.co_filename.endswith(("dataclasses.py", "command.py", "base.py")) or caller.co_name in (
             "__post_init__",
             "_begin",
             "<dictcomp>",
@@ -160,7 +164,7 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LiveServer, "run", serve_one_dream)
 
 
-@pytest.mark.usefixtures("_serves_one_dream")
+@pytest.mark.usefixtures("_serves_one_dream", "quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -180,6 +184,13 @@ def test_the_demo_offers_what_its_steps_read() -> None:
 @pytest.mark.parametrize("name", FOUND)
 def test_every_other_option_reaches_the_function_of_the_command(name: str) -> None:
     command = FOUND[name]
+    if isinstance(command, CommandOfParameters):
+        source = inspect.getsource(command.cls)
+        own = [p.name for p in command.parameters.values() if p.owner == "command"]
+        assert [option for option in own if f"self.{option}" not in source] == []
+        assert not command.cls.TABLES or "self.recipe" in source
+        assert not command.cls.BATCH or "self.batch" in source
+        return
     declared = vars(command.callback)
     function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
     body = ast.parse(textwrap.dedent(inspect.getsource(function)))
@@ -216,7 +227,6 @@ def test_variables_are_named_after_command_and_flag(name: str) -> None:
     assert list(own) == wanted
 
 
-PERMISSIONS = {("LiveRequest", "allow_network")}  # the request's own check is all that needs them
 REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
 
 
@@ -227,5 +237,4 @@ def test_every_field_of_a_request_is_read_by_the_command(cls: type) -> None:
     nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
     read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     read |= {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # by name, from a table
-    read |= {name for request, name in PERMISSIONS if request == cls.__name__}
     assert {field.name for field in fields(cls)} - read == set()

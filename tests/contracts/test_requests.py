@@ -13,35 +13,10 @@ from typing import Any
 import pytest
 
 import vidtrans
-from vidtrans import requests
+from vidtrans import requests as r
 from vidtrans.batch.options import BatchOptions
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
-from vidtrans.requests import (
-    AblateRequest,
-    BatchReportRequest,
-    BenchRequest,
-    CompareRequest,
-    DeflickerRequest,
-    DemoRequest,
-    DreamRequest,
-    EvaluateRequest,
-    ExportRequest,
-    FixRequest,
-    GradeRequest,
-    ImportRequest,
-    KeyframesRequest,
-    LiveRequest,
-    LookRequest,
-    MakeDatasetRequest,
-    ProbeRequest,
-    PropagateRequest,
-    RunRequest,
-    SheetRequest,
-    StylizeRequest,
-    TrainRequest,
-    TryRequest,
-)
 from vidtrans.settings import Time
 from vidtrans.training.ablations import Variant
 
@@ -61,37 +36,21 @@ VARIANT = Variant("lr-1", "lr=1", RECIPE, {"training.lr": 1.0}, 3)
 STEPS = Variant("steps-1", "steps=1", RECIPE, {"training.steps": 1})
 START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
 REQUESTS = [
-    MakeDatasetRequest([A], Path("d"), RECIPE, B, START, END, True),
-    TrainRequest(Path("d"), Path("m.safetensors"), RECIPE, 2.0, 100, "flower"),
-    AblateRequest(Path("d"), "loss", Path("out"), RECIPE, 2.0, batch=BatchOptions(jobs=2)),
-    AblateRequest(Path("d"), "", Path("out"), RECIPE, 2.0, (VARIANT,)),
-    StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
-    DeflickerRequest(A, B, Path("o.mp4"), RECIPE, START),
-    DreamRequest(A, ["m"], B, 30, RECIPE, START, Path("blend.mp4"), Path("sound.wav")),
-    TryRequest(A, ["flower"], Path("t.png"), RECIPE, ["strength=1"], 2, [START]),
-    RunRequest(A, [B], Path("o.mp4"), RECIPE, Path("t.mp4"), (), 2.0, BatchOptions(jobs=2)),
-    RunRequest(None, [B], Path("o.mp4"), RECIPE, looks=(A,)),
-    EvaluateRequest(A, B, Path("p.mp4"), Path("r.mp4"), Path("s.png"), "brox", START, END),
-    CompareRequest([A, B], Path("c.png"), ["a"], "flower", 2, 3, START, END),
-    SheetRequest(A, Path("s.png"), 5, ["edges"], START, END),
-    LookRequest((A,), RECIPE, (B,), Path("l.safetensors"), 2.0, True),
-    GradeRequest(A, B, Path("g.cube"), True, 17),
-    KeyframesRequest(A, Path("k"), 3, START, END, "off"),
-    PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, Path("mask.png")),
-    FixRequest(A, Path("fixes"), B, True),
-    LiveRequest(["flower"], RECIPE, A, "0.0.0.0", 0, True, True, "a-token-of-the-tests", True, True),
-    ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "stored", None, True, False, "0..1", "nchw", True, True),
-    ExportRequest("flower", "onnx", Path("f.onnx"), True, "ink", 0.25),
-    ImportRequest(A, Path("m.safetensors"), RECIPE, 256, "", B, True, False, "0..1", "nchw", True, True),
-    ProbeRequest(A),
-    BatchReportRequest(A, Path("page.html"), 8.0),
-    BenchRequest("flower", 128, 4, True),
-    DemoRequest(Path("demo"), 1.0),
+    r.MakeDatasetRequest([A], Path("d"), RECIPE, B, START, END, True),
+    r.TrainRequest(Path("d"), Path("m.safetensors"), RECIPE, 2.0, 100, "flower"),
+    r.AblateRequest(Path("d"), "loss", Path("out"), RECIPE, 2.0, batch=BatchOptions(jobs=2)),
+    r.AblateRequest(Path("d"), "", Path("out"), RECIPE, 2.0, (VARIANT,)),
+    r.StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
+    r.RunRequest(A, [B], Path("o.mp4"), RECIPE, Path("t.mp4"), (), 2.0, BatchOptions(jobs=2)),
+    r.RunRequest(None, [B], Path("o.mp4"), RECIPE, looks=(A,)),
+    r.LookRequest((A,), RECIPE, (B,), Path("l.safetensors"), 2.0, True),
+    r.PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, Path("mask.png")),
+    r.FixRequest(A, Path("fixes"), B, True),
 ]
 
 
 def test_all_requests_are_tested_here() -> None:
-    known = {name for name in vars(requests) if name.endswith("Request")}
+    known = {name for name in vars(r) if name.endswith("Request")}
     assert {type(request).__name__ for request in REQUESTS} == known
 
 
@@ -106,34 +65,15 @@ def test_a_request_that_was_pickled_is_equal_and_frozen(request_: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: TrainRequest(A, Path("m.pt"), RECIPE), "a model is one .safetensors file"),
-        (lambda: TrainRequest(A, None, RECIPE, minutes=0.0), "--minutes: it must be greater than 0 (got 0)"),
-        (lambda: TrainRequest(A, None, RECIPE, minutes=float("nan")), "must be greater than 0"),
-        (lambda: TrainRequest(A, None, RECIPE, start_from="m", fresh=True), "--from and --fresh"),
-        (lambda: AblateRequest(A, "loss", Path("m.safetensors"), RECIPE), "in a folder — use -o m"),
-        (lambda: AblateRequest(A, "loss", None, RECIPE, None, (VARIANT,)), "--sweep and --ablate: each says"),
-        (lambda: AblateRequest(A, "", None, RECIPE), "--sweep: there is nothing to vary"),
-        (lambda: AblateRequest(A, "", None, RECIPE, 1.0, (STEPS,)), "training.steps and --minutes: both say"),
-        (lambda: DeflickerRequest(A, None, None, RECIPE, START), "--start 3: there is no source"),
-        (lambda: DreamRequest(A, ["m"], None, 0, RECIPE), "--frames 0: it must be at least 1"),
-        (lambda: TryRequest(A, ["m"], Path("t.jpg"), RECIPE), "use -o t.png"),
-        (lambda: RunRequest(A, [B], Path("o"), RECIPE, minutes=-1), "--minutes"),
-        (lambda: EvaluateRequest(A, B, flow="raft"), "flow method"),
-        (lambda: EvaluateRequest(A, B, dream=True, end=END), "--end: a dream is compared with nothing"),
-        (lambda: CompareRequest([A], labels=["a", "b"]), "2 labels for 1 clips"),
-        (lambda: SheetRequest(A, Path("s.mp4")), "a sheet is a .png file"),
-        (lambda: GradeRequest(A, B, Path("g.png")), "a grade is a .safetensors or .cube file"),
-        (lambda: GradeRequest(A, B, size=1), "--nodes 1: a table has 2 to 65"),
-        (lambda: ImportRequest(A, Path("m.pth"), RECIPE), "a model is a .safetensors file"),
-        (lambda: ImportRequest(A, None, RECIPE, size=8), "--size 8: a short side is 16 to 8192 pixels"),
-        (lambda: ImportRequest(A, None, RECIPE, norms="picture", calibrate=B), "--norms picture and --calibrate"),
-        (lambda: ExportRequest("m", "onxx"), "did you mean 'onnx'?"),
-        (lambda: ExportRequest("m", "onnx", look="a"), "add --whole, or leave --look out"),
-        (lambda: ExportRequest("m", "onnx", None, True, "", 1.5), "--stroke-size 1.5: out of bounds"),
-        (lambda: LiveRequest([], RECIPE), "--model: no model was given"),
-        (lambda: LiveRequest(["m"], RECIPE, host="0.0.0.0"), "add --allow-network"),
-        (lambda: LiveRequest(["m"], RECIPE, token="short"), "at least 16 letters"),
-        (lambda: DemoRequest(minutes=float("inf")), "--minutes"),
+        (lambda: r.TrainRequest(A, Path("m.pt"), RECIPE), "a model is one .safetensors file"),
+        (lambda: r.TrainRequest(A, None, RECIPE, minutes=0.0), "--minutes: it must be greater than 0 (got 0)"),
+        (lambda: r.TrainRequest(A, None, RECIPE, minutes=float("nan")), "must be greater than 0"),
+        (lambda: r.TrainRequest(A, None, RECIPE, start_from="m", fresh=True), "--from and --fresh"),
+        (lambda: r.AblateRequest(A, "loss", Path("m.safetensors"), RECIPE), "in a folder — use -o m"),
+        (lambda: r.AblateRequest(A, "loss", None, RECIPE, None, (VARIANT,)), "--sweep and --ablate: each says"),
+        (lambda: r.AblateRequest(A, "", None, RECIPE), "--sweep: there is nothing to vary"),
+        (lambda: r.AblateRequest(A, "", None, RECIPE, 1.0, (STEPS,)), "training.steps and --minutes: both say"),
+        (lambda: r.RunRequest(A, [B], Path("o"), RECIPE, minutes=-1), "--minutes"),
     ],
 )
 def test_what_needs_no_file_is_checked_at_once(make: Callable[[], object], line: str) -> None:

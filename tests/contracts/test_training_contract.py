@@ -56,20 +56,8 @@ OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "gan_star
 ALWAYS = {"batch_size", "lr", "beta1", "beta2", "precision", "channels_last", "cuda_graph", "compile"}
 
 
-CASES = list(
-    pairwise(
-        {
-            "generator": tuple(GENERATORS),
-            "discriminator": tuple(DISCRIMINATORS),
-            "adversarial": tuple(ADVERSARIAL),
-            "extra": tuple(EXTRAS),
-        }
-    )
-)
-
-
 def covering(cases: list[Table]) -> list[Table]:
-    """The first cases in which every network and every loss meets every adversarial loss."""
+    """The first cases in which every network, and whatever can be put beside it, meets every adversarial loss."""
     found, met = [], set[tuple[str, str, str]]()
     for case in cases:
         new = {(name, value, case["adversarial"]) for name, value in case.items()}
@@ -77,6 +65,10 @@ def covering(cases: list[Table]) -> list[Table]:
             found.append(case)
             met |= new
     return found
+
+
+AXES = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "adversarial": ADVERSARIAL, "extra": EXTRAS}
+CASES = covering(list(pairwise({name: tuple(entries) for name, entries in AXES.items()})))
 
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -132,7 +124,6 @@ def test_every_loss_is_here() -> None:
     assert losses == {name for name, loss in LOSSES.items() if not loss.reported}
     others = {f.name for f in fields(TrainingSettings)} - set(map(weight_key, LOSSES))
     assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN, *ALWAYS} - {"nothing", *LOSSES} == others
-    assert {(c["generator"], c["extra"]) for c in CASES} == {(g, e) for g in GENERATORS for e in EXTRAS}
 
 
 @pytest.mark.parametrize("names", CASES, ids=label)
@@ -153,7 +144,7 @@ def test_three_steps_of_any_two_networks_with_any_loss_are_finite_and_change_bot
     assert (model.learned is model.generator) == (names["extra"] != "ema_decay")
 
 
-@pytest.mark.parametrize("names", covering(CASES), ids=label)
+@pytest.mark.parametrize("names", CASES, ids=label)
 def test_what_g_minimises_falls_on_one_batch_before_a_d_that_stays_as_it_is(names: Table) -> None:
     case = Case(names)
     assert case.model.discriminator is not None
@@ -167,12 +158,11 @@ def test_what_g_minimises_falls_on_one_batch_before_a_d_that_stays_as_it_is(name
 
 @pytest.mark.parametrize("adversarial", ADVERSARIAL)
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
-@pytest.mark.parametrize("conditional", [True, False], ids=["conditional", "plain"])
-def test_what_d_minimises_falls_on_one_batch_of_a_g_that_stays_as_it_is(
-    adversarial: str, discriminator: str, conditional: bool
-) -> None:
+def test_what_d_minimises_falls_on_one_batch_of_a_g_that_stays_as_it_is(adversarial: str, discriminator: str) -> None:
+    """With the input beside the picture, and in turns without."""
     names = {"adversarial": adversarial, "discriminator": discriminator, "generator": "unet-small", "extra": "nothing"}
-    case = Case(names, conditional=conditional)
+    turn = [*ADVERSARIAL].index(adversarial) + [*DISCRIMINATORS].index(discriminator)
+    case = Case(names, conditional=turn % 2 == 0)
     restore = keep(case.model.generator)
     values = []
     for _ in range(OVERFITTED):

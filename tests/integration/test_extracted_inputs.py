@@ -405,15 +405,13 @@ def test_a_live_model_shows_the_network_every_frame(shot: Path) -> None:
 
 
 def test_live_finds_a_network_that_is_given(shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidtrans.pipeline.live import _load_models
-
+    from vidtrans.commands.live import Live
     from vidtrans.config.recipe import render_recipe
-    from vidtrans.requests import LiveRequest
 
     net = negative(Path("nets/net.cube"))
     model = showing(Path("look.safetensors"), net)
     recipe = render_recipe(None, {"pairing": {"model": str(net)}})
-    loaded = _load_models(LiveRequest([str(model), "identity"], recipe), Context())
+    loaded = Live((str(model), "identity"), recipe=recipe)._load_models(Context())
     assert loaded["look"].extractor is not None
     assert loaded["identity"].extractor is None
 

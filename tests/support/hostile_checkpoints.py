@@ -8,24 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hostile_parts import (
-    bad_onnx,
-    bad_pickles,
-    bad_picts,
-    bad_raw_floats,
-    bad_safetensors,
-    bad_tensors,
-    bad_zips,
-    code_pickles,
-    misfits,
-    odd_onnx,
-)
+from hostile_parts import bad_onnx, bad_tables, bad_tensors, bad_zips, misfits, pickles
 from hostile_parts.maker import Hostile, Maker
-from peer_variants import VARIANTS, checkpoint_of
+from peer_networks.pix2pix_cyclegan import ResnetGenerator
 
 __all__ = ["Hostile", "write_hostile"]
-
-GOOD = "resnet-6-batch-3to3-w1"
 
 
 def write_hostile(folder: Path, marker: Path) -> list[Hostile]:
@@ -35,12 +22,10 @@ def write_hostile(folder: Path, marker: Path) -> list[Hostile]:
         folder: Where each gets a folder of its own, beside files that none may read.
         marker: An absolute path that does not exist. Code in a file that runs makes it.
     """
-    variant = next(variant for variant in VARIANTS if variant.name == GOOD)
-    state = checkpoint_of(variant, variant.build(0))
+    state = ResnetGenerator(3, 3, 6, 1, "batch").state_dict()
     maker = Maker(folder, marker)
     folder.mkdir(parents=True, exist_ok=True)
-    for part in (code_pickles, bad_tensors, bad_zips, bad_safetensors, misfits):
+    for part in (pickles, bad_tensors, bad_zips, bad_tables, misfits):
         part.write(maker, state)
-    for part in (bad_pickles, bad_picts, bad_raw_floats, bad_onnx, odd_onnx):
-        part.write(maker)
+    bad_onnx.write(maker)
     return maker.entries

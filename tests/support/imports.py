@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peer_files import RANGES, Variant, input_of, save_variant
+from peer_files import RANGES, Variant, expected_output, input_of, sampled, save_variant
+from peer_networks.layers import Weights
 from torch import Tensor, nn
 
 from vidtrans.models.formats import format_of, load_format
@@ -32,7 +33,7 @@ def imported(path: Path) -> tuple[nn.Module, ForeignModel]:
     return generator.eval(), model
 
 
-def saved_in_folder(variant: Variant, folder: Path, container: str, seed: int) -> tuple[nn.Module, Path]:
+def saved_in_folder(variant: Variant, folder: Path, container: str, seed: int) -> tuple[Weights, Path]:
     """Write a variant with the options of its training that its tensors do not show; return network and path."""
     folder.mkdir()
     theirs = save_variant(variant, folder / "latest_net_G.pth", container, seed)
@@ -41,15 +42,14 @@ def saved_in_folder(variant: Variant, folder: Path, container: str, seed: int) -
     return theirs, folder / "latest_net_G.pth"
 
 
-def difference(ours: nn.Module, theirs: nn.Module, variant: Variant) -> tuple[float, float]:
-    """Return the largest difference of two networks' pictures in [−1, 1], and how far theirs vary."""
-    x = input_of(variant)
+def difference(ours: nn.Module, theirs: Weights, variant: Variant) -> tuple[float, float]:
+    """Return the largest difference of our picture in [−1, 1] from values of the tool's, and how far those vary."""
 
     def signed(values: Tensor, kind: str) -> Tensor:
         low, high = RANGES[kind]
         return (values - low) / (high - low) * 2 - 1
 
+    expected = signed(expected_output(variant, theirs), variant.out_values)
     with torch.no_grad():
-        expected = signed(theirs(x), variant.out_values)[:, :3]
-        found = ours(signed(x, variant.values))
+        found = sampled(ours(signed(input_of(variant), variant.values))[:, : variant.out_channels])
     return float((found - expected).abs().max()), float(expected.std())

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from peer_networks.pict import write_pict
-from peer_networks.raw_float_style import write_raw_floats
+from peer_networks.layers import Weights
+from peer_networks.pict import PictGenerator, write_pict
+from peer_networks.styles import write_raw_floats
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 TORCH_CONTAINERS = ("zip", "legacy", "wrapped", "data-parallel", "safetensors")
 # Keys of files that older versions of torch, or of a tool, wrote.
 OLD_KEYS = ("", "no-counters", "instance-statistics", "instance-statistics-counted")
 RANGES = {"signed": (-1.0, 1.0), "bytes": (0.0, 255.0), "labels": (0.0, 1.0)}
+OUTPUTS = Path(__file__).with_name("peer_outputs.json")
 
 
 @dataclass(frozen=True)
@@ -26,22 +31,22 @@ class Variant:
 
     Attributes:
         name: Its name, unique.
-        family: The kind of network: the module of ``peer_networks`` that has it, and for pix2pix the class.
-        build: Return the network for a seed: random weights, in the mode of its authors' test script, dropout off.
+        family: The kind of network.
+        build: Return its tensors, with values drawn from a seed.
         in_channels: Channels of its input.
         out_channels: Channels of its output.
         values: Range of its input: ``signed`` (-1 to 1), ``bytes`` (0 to 255, as floats) or ``labels`` (0 or 1).
         out_values: Range of its output, likewise; that of ``bytes`` is not clipped.
         multiple: The least number of which both sides must be multiples.
         size: A small size (height, width) to try it at.
-        architecture: Words for its settings, those that the keys and shapes of the file show.
+        architecture: Settings that only the options of its training say.
         old_keys: Which older keys the file has, of ``OLD_KEYS``.
         containers: The kinds of file that ``save_variant`` writes.
     """
 
     name: str
     family: str
-    build: Callable[[int], nn.Module]
+    build: Callable[[int], Weights]
     in_channels: int = 3
     out_channels: int = 3
     values: str = "signed"
@@ -53,33 +58,47 @@ class Variant:
     containers: tuple[str, ...] = TORCH_CONTAINERS
 
 
-def input_of(variant: Variant, seed: int = 0) -> Tensor:
+def input_of(variant: Variant) -> Tensor:
     """Return a random input of a variant, (1, C, H, W) float32 in its range."""
     low, high = RANGES[variant.values]
-    draw = torch.rand(1, variant.in_channels, *variant.size, generator=torch.Generator().manual_seed(seed))
+    draw = torch.from_numpy(np.random.RandomState(0).random_sample((1, variant.in_channels, *variant.size))).float()
     return draw.round() if variant.values == "labels" else low + (high - low) * draw
 
 
-def checkpoint_of(variant: Variant, network: nn.Module) -> OrderedDict[str, Tensor]:
+def sampled(picture: Tensor) -> Tensor:
+    """Return 16 values of a picture (1, C, H, W), at its edges and within, of the first three channels in turn."""
+    channels, height, width = picture.shape[1:]
+    rows, columns = ([0, side // 3, side // 2, side - 1] for side in (height, width))
+    return torch.stack(
+        [picture[0, (i + j) % min(channels, 3), y, x] for i, y in enumerate(rows) for j, x in enumerate(columns)]
+    )
+
+
+@cache
+def _outputs() -> dict[str, list[float]]:
+    found: dict[str, list[float]] = json.loads(OUTPUTS.read_text())
+    return found
+
+
+def expected_output(variant: Variant, network: Weights) -> Tensor:
+    """Return what ``sampled`` gives of the tool's own output for ``input_of``; it is stored for seed 3 alone."""
+    return torch.tensor(_outputs()[f"{variant.name} seed {network.seed}"])
+
+
+def checkpoint_of(variant: Variant, network: Weights) -> OrderedDict[str, Tensor]:
     """Return a network's weights under the keys that the variant's file has."""
-    state: OrderedDict[str, Tensor] = OrderedDict()
-    for prefix, module in network.named_modules():
-        own = list(module.named_parameters(prefix, recurse=False)) + list(module.named_buffers(prefix, recurse=False))
-        state.update((name, value.detach().clone()) for name, value in own)
-        if isinstance(module, nn.InstanceNorm2d) and variant.old_keys.startswith("instance-statistics"):
-            state |= _old_statistics(prefix, module.num_features, variant.old_keys.endswith("counted"))
+    state = OrderedDict((name, value.clone()) for name, value in network.state.items())
     if variant.old_keys == "no-counters":
         return OrderedDict((n, v) for n, v in state.items() if not n.endswith("num_batches_tracked"))
+    for norm, channels in network.instance_norms.items() if variant.old_keys else ():  # they never used these
+        state[f"{norm}.running_mean"] = torch.full((channels,), 0.5)
+        state[f"{norm}.running_var"] = torch.full((channels,), 2.0)
+        if variant.old_keys.endswith("counted"):
+            state[f"{norm}.num_batches_tracked"] = torch.tensor(1234)
     return state
 
 
-def _old_statistics(norm: str, channels: int, counted: bool) -> dict[str, Tensor]:
-    """Return what instance norms once saved and never used."""
-    old = {f"{norm}.running_mean": torch.full((channels,), 0.5), f"{norm}.running_var": torch.full((channels,), 2.0)}
-    return old | ({f"{norm}.num_batches_tracked": torch.tensor(1234)} if counted else {})
-
-
-def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) -> nn.Module:
+def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) -> Weights:
     """Write a variant's file, or its folder where the container is ``raw-floats``, and return its network.
 
     Args:
@@ -89,13 +108,12 @@ def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) ->
             of {"state_dict": …}, ``data-parallel`` one of keys that begin with ``module.``.
         seed: What the weights are drawn from.
     """
-    if container not in variant.containers:
-        raise ValueError(f"{variant.name} is not saved as {container}")
+    assert container in variant.containers
     network = variant.build(seed)
     state = checkpoint_of(variant, network)
     if container == "raw-floats":
         write_raw_floats(network, path)
-    elif container == "pict":
+    elif isinstance(network, PictGenerator):
         write_pict(network, path)
     elif container == "safetensors":
         save_file(dict(state), path)
@@ -136,10 +154,10 @@ def save_experiment(variant: Variant, folder: Path, suffix: str = "G", **options
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_variant(variant, folder / f"latest_net_{suffix}.pth", "zip")
-    (folder / "train_opt.txt").write_text(options_text(options))
+    (folder / "train_opt.txt").write_text(_options_text(options))
 
 
-def options_text(options: Mapping[str, object]) -> str:
+def _options_text(options: Mapping[str, object]) -> str:
     """Return the text that the repository prints and saves: one option a line, its default where it is another."""
     lines = ["----------------- Options ---------------"]
     for name, value in sorted((DEFAULT_OPTIONS | dict(options)).items()):

@@ -59,10 +59,7 @@ def _command(entry: str, name: str) -> click.Command:
     cls: type[Command] = COMMANDS.load(entry)
     parameters = parameters_of(cls)
 
-    @console_options
-    def callback(*, console: Console, **arguments: Any) -> int:  # noqa: ANN401  (the parameters name them)
-        return _run(cls, parameters, arguments, console)
-
+    callback = console_options(_run)
     own = [_click_parameter(p, cls, entry) for p in parameters.values()]
     if cls.TABLES:
         own += [
@@ -199,35 +196,42 @@ class ParameterOption(click.Option):
         return "" if plain else str(parameter.default)
 
 
-def _run(cls: type[Command], parameters: Mapping[str, Parameter], arguments: dict[str, Any], console: Console) -> int:
+def _run(console: Console, **arguments: Any) -> int:  # noqa: ANN401  (click's own; the context has them)
     """Build the command of what was given, make it, and show its report."""
-    from vidtrans.commands.base import build
-
     click_context = click.get_current_context()
-    preset, assignments = arguments.pop("preset", None), arguments.pop("assignments", ())
-    values = {p.name: value for p in parameters.values() if _is_given(value := arguments[_click_name(p)])}
-    _settle(cls, parameters, values, click_context)
-    own = {n: v for n, v in values.items() if parameters[n].owner == "context"}
+    values = given_values(click_context)
+    own = {name: value for name, (parameter, value) in values.items() if parameter.owner == "context"}
     with open_context(click_context, console, own) as context:
-        tables = flags_of_set(click_context, assignments, list(cls.TABLES))
-        command, _ = build(cls, values, preset, tables)
+        command = command_of(click_context)
         return command.show(command.make(context), console)
 
 
-def _is_given(value: object) -> bool:
-    return value is not None and value != ()
+def command_of(context: click.Context) -> Command:
+    """Return the command that a line was parsed to. Raises UsageError."""
+    from vidtrans.commands.base import build
+
+    assert isinstance(context.command, CommandOfParameters)
+    cls, values = context.command.cls, given_values(context)
+    tables = flags_of_set(context, context.params.get("assignments", ()), list(cls.TABLES))
+    return build(cls, {name: value for name, (_, value) in values.items()}, context.params.get("preset"), tables)[0]
 
 
-def _settle(
-    cls: type[Command], parameters: Mapping[str, Parameter], values: dict[str, Any], context: click.Context
-) -> None:
-    """Let a flag outrank the variable of an option that excludes it. Raises UsageError where both are given alike."""
-    for one, other, why in cls.EXCLUSIVE:
+def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
+    """Return what was given, by flags and variables, with its parameters, by their names.
+
+    Of two that exclude each other the flag outranks the variable. Raises UsageError where both are given alike.
+    """
+    assert isinstance(context.command, CommandOfParameters)
+    parameters, given = context.command.parameters, context.params
+    values = {
+        p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())
+    }
+    for one, other, why in context.command.cls.EXCLUSIVE:
         if not {one, other} <= values.keys():
             continue
-        source = {n: context.get_parameter_source(_click_name(parameters[n])) for n in (one, other)}
+        source = {name: context.get_parameter_source(_click_name(parameters[name])) for name in (one, other)}
         if source[one] == source[other]:
-            flags = " and ".join(parameters[n].flags[-1] for n in (one, other))
+            flags = " and ".join(parameters[name].flags[-1] for name in (one, other))
             raise UsageError(flags, why, "give one of them")
-        weaker = next(n for n in (one, other) if source[n] is click.core.ParameterSource.ENVIRONMENT)
-        del values[weaker]
+        del values[next(n for n in (one, other) if source[n] is click.core.ParameterSource.ENVIRONMENT)]
+    return values

@@ -18,31 +18,21 @@ class Hostile:
         path: Where it is: in a folder of its own.
         says: A word that the one line of its refusal should contain, in any case; empty for any line.
         refused: Whether it must be refused; else it may also be taken for what it pretends to be.
-        runs: Whether a careless ``pickle.load`` of this file makes the marker.
     """
 
     name: str
     path: Path
     says: str = ""
     refused: bool = True
-    runs: bool = False
 
 
 @dataclass
 class Maker:
-    """Make hostile files in a folder.
-
-    Attributes:
-        folder: Where each gets a folder of its own.
-        marker: A path that does not exist: code in a file makes it when it runs.
-        entries: What was made.
-        left_out: What this system cannot make, and why.
-    """
+    """Make hostile files, each in a folder of its own within ``folder``; code in them that runs makes ``marker``."""
 
     folder: Path
     marker: Path
     entries: list[Hostile] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -51,18 +41,16 @@ class Maker:
         file: str = "latest_net_G.pth",
         says: str = "",
         refused: bool = True,
-        runs: bool = False,
     ) -> None:
-        """Make one: ``content`` is its bytes, or makes what is at the path."""
+        """Make one: ``content`` is its bytes, or makes what is at the path. A system that cannot leaves it out."""
         words = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-")
-        path = self.folder / f"{len(self.entries) + len(self.left_out):03}-{words}" / file
-        path.parent.mkdir(parents=True)
+        path = self.folder / f"{len(self.entries):03}-{words}" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.write_bytes(content) if isinstance(content, bytes) else content(path)
-        except (OSError, NotImplementedError) as error:  # a system without links, queues or holes in files
-            self.left_out.append(f"{name}: {error}")
+        except (OSError, NotImplementedError):  # a system without links, queues or holes in files
             return
-        self.entries.append(Hostile(name, path, says, refused, runs))
+        self.entries.append(Hostile(name, path, says, refused))
 
 
 def make_queue(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Other tools' generators, written anew for tests: their keys, their shapes and their forward passes.
+"""Tables of other tools' networks: the names, shapes and random values of their tensors, written from their papers.
 
-Importers are compared with these networks and share no code with them. Each module names the paper that it follows.
+What the networks compute is in ``peer_outputs.json``: a few values of one output of each variant. They were computed in
+fp64 by networks that were written anew from the papers and share no code with vidtrans.
 """

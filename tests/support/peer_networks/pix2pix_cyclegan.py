@@ -1,73 +1,67 @@
-"""Generators of pix2pix (Isola et al. 2017) and CycleGAN (Zhu et al. 2017): (N, C, H, W) in [-1, 1] to [-1, 1]."""
+"""Generators of pix2pix (Isola et al. 2017), CycleGAN (Zhu et al. 2017) and CUT (Park et al. 2020)."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-
-from peer_networks.layers import Residual, norm_layer
+from peer_networks.layers import Weights
 
 
-class SkipBlock(nn.Module):
-    """One level of the U-Net; ``model`` holds its layers and, between them, the level below."""
+class UnetGenerator(Weights):
+    """The U-Net of ``downs`` levels, each within the one above it. Dropout has no tensors, and moves none."""
 
-    def __init__(self, outer: int, inner: int, below: nn.Module | None, norm: str, dropout: bool = False) -> None:
-        super().__init__()
+    def __init__(self, inputs: int, outputs: int, downs: int, width: int, norm: str, seed: int = 0) -> None:
+        super().__init__(seed)
+        self._kind, self._bias = norm, norm == "instance"
+        self.conv("model.model.0", inputs, width, 4, bias=self._bias)
+        self._level("model.model.1.model", [width * min(2**level, 8) for level in range(downs)])
+        self.transposed("model.model.3", 2 * width, outputs, 4)
+
+    def _level(self, name: str, widths: list[int]) -> None:
+        outer, inner, *below = widths
+        self.conv(f"{name}.1", outer, inner, 4, bias=self._bias)
+        if below:
+            self.norm(f"{name}.2", inner, self._kind)
+            self._level(f"{name}.3.model", [inner, *below])
+        up = 5 if below else 3
+        self.transposed(f"{name}.{up}", 2 * inner if below else inner, outer, 4, bias=self._bias)
+        self.norm(f"{name}.{up + 1}", outer, self._kind)
+
+
+class ResnetGenerator(Weights):
+    """Residual blocks at a quarter of the size. CUT blurs where it halves, where it doubles, or both (Zhang 2019)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        blocks: int,
+        width: int,
+        norm: str,
+        dropout: bool = False,
+        blur_down: bool = False,
+        blur_up: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(seed)
         bias = norm == "instance"
-        down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
-        up_inputs = inner if below is None else 2 * inner
-        up = [nn.ReLU(), nn.ConvTranspose2d(up_inputs, outer, 4, 2, 1, bias=bias), norm_layer(norm, outer)]
-        middle = [] if below is None else [norm_layer(norm, inner), below]
-        self.model = nn.Sequential(*down, *middle, *up, *([nn.Dropout(0.5)] if dropout else []))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, self.model(x)], 1)
-
-
-class OuterBlock(nn.Module):
-    """The outermost level: no norms, and tanh at its end."""
-
-    def __init__(self, inputs: int, outputs: int, width: int, below: nn.Module, norm: str) -> None:
-        super().__init__()
-        down = nn.Conv2d(inputs, width, 4, 2, 1, bias=norm == "instance")
-        self.model = nn.Sequential(down, below, nn.ReLU(), nn.ConvTranspose2d(2 * width, outputs, 4, 2, 1), nn.Tanh())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
-
-
-class UnetGenerator(nn.Module):
-    """The U-Net of ``downs`` levels; sides are multiples of 2^downs."""
-
-    def __init__(self, inputs: int, outputs: int, downs: int, width: int, norm: str, dropout: bool = False) -> None:
-        super().__init__()
-        block = SkipBlock(8 * width, 8 * width, None, norm)
-        for _ in range(downs - 5):
-            block = SkipBlock(8 * width, 8 * width, block, norm, dropout)
-        for factor in (4, 2, 1):
-            block = SkipBlock(factor * width, 2 * factor * width, block, norm)
-        self.model = OuterBlock(inputs, outputs, width, block, norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
-
-
-class ResnetGenerator(nn.Module):
-    """The network of residual blocks at a quarter of the size; sides are multiples of 4."""
-
-    def __init__(self, inputs: int, outputs: int, blocks: int, width: int, norm: str, dropout: bool = False) -> None:
-        super().__init__()
-        bias = norm == "instance"
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7, bias=bias)]
-        layers += [norm_layer(norm, width), nn.ReLU()]
+        self.conv("model.1", inputs, width, 7, bias=bias)
+        self.norm("model.2", width, norm)
+        at = 4
         for channels in (2 * width, 4 * width):
-            layers += [nn.Conv2d(channels // 2, channels, 3, 2, 1, bias=bias), norm_layer(norm, channels), nn.ReLU()]
-        layers += [Residual(4 * width, norm, bias=bias, dropout=dropout) for _ in range(blocks)]
+            self.conv(f"model.{at}", channels // 2, channels, 3, bias=bias)
+            self.norm(f"model.{at + 1}", channels, norm)
+            if blur_down:
+                self.blur(f"model.{at + 3}", channels, 1, 2, 1)
+            at += 4 if blur_down else 3
+        for block in range(blocks):
+            self.residual(f"model.{at + block}", 4 * width, norm, bias=bias, dropout=dropout)
+        at += blocks
         for channels in (2 * width, width):
-            layers += [nn.ConvTranspose2d(2 * channels, channels, 3, 2, 1, 1, bias=bias)]
-            layers += [norm_layer(norm, channels), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
-        self.model = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+            if blur_up:
+                self.blur(f"model.{at}", 2 * channels, 1, 3, 3, 1)
+                self.conv(f"model.{at + 1}", 2 * channels, channels, 3, bias=bias)
+            else:
+                self.transposed(f"model.{at}", 2 * channels, channels, 3, bias=bias)
+            at += 2 if blur_up else 1
+            self.norm(f"model.{at}", channels, norm)
+            at += 2
+        self.conv(f"model.{at + 1}", width, outputs, 7)

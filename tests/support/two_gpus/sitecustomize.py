@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -14,33 +14,23 @@ import pretend
 AFTER = {"vidtrans.machine": pretend.of_machine, "vidtrans.inference.device": pretend.of_torch}
 
 
-class Loader(importlib.abc.Loader):
-    """Run a module, and then change what ``AFTER`` says."""
+class Finder(MetaPathFinder):
+    """Find the modules of ``AFTER`` as Python does, and change what that says when they have run."""
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        made: ModuleType | None = self.loader.create_module(spec)
-        return made
-
-    def exec_module(self, module: ModuleType) -> None:
-        self.loader.exec_module(module)
-        for owner, name, value in AFTER[module.__name__](module):
-            setattr(owner, name, value)
-
-
-class Finder(importlib.abc.MetaPathFinder):
-    """Find the modules of ``AFTER`` as Python does."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in AFTER:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        spec = PathFinder.find_spec(name, path, target)
         assert spec is not None
-        spec.loader = Loader(spec.loader)
+        loader: Any = spec.loader
+        run = loader.exec_module
+
+        def run_and_change(module: ModuleType) -> None:
+            run(module)
+            for owner, attribute, value in AFTER[name](module):
+                setattr(owner, attribute, value)
+
+        loader.exec_module = run_and_change
         return spec
 
 

@@ -1,0 +1,416 @@
+"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidtrans.api import ablate as ablate, fix as fix, look as look, make_dataset as make_dataset, propagate as propagate, run as run, stylize as stylize, sweep as sweep, train as train
+from vidtrans.events import Report, Stop
+from vidtrans.settings import Table, Time
+
+__version__: str
+
+def batch_report(
+    folder: str | Path = ...,
+    output: str | Path | None = ...,
+    *,
+    hours: float = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """A page of what was rendered: which host rendered what and when, the slowest chunks, and what failed.
+
+    FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
+    rendered with this cache, on whichever host."""
+
+def bench(
+    model: str | Path = ...,
+    *,
+    size: int = ...,
+    frames: int = ...,
+    slow: bool = ...,
+    device: str = ...,
+    dry_run: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
+
+    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time."""
+
+def check_installation(
+    *,
+    self_test: bool = ...,
+    device: str = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
+
+def clean_cache(
+    *,
+    stage: str | Sequence[str] = ...,
+    cache_dir: str | Path = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
+
+def compare(
+    clips: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    labels: str | Sequence[str] = ...,
+    input_of: str | Path | None = ...,
+    columns: int | None = ...,
+    frames: int | None = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Clips side by side under their names, in step, with A's timing and sound."""
+
+def deflicker(
+    processed: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    source: str | Path | None = ...,
+    start: str | Time | None = ...,
+    strength: str | float | None = ...,
+    mix: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    cuts: str | Path | None = ...,
+    temporal: str | None = ...,
+    codec: str | None = ...,
+    fps: str | None = ...,
+    filter: str | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
+    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
+    no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds."""
+
+def demo(
+    output: str | Path | None = ...,
+    *,
+    minutes: float = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    cache_limit_gb: float = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
+
+def dream(
+    source: str | Path | Sequence[str | Path],
+    model: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    frames: int,
+    start: str | Time | None = ...,
+    blend: str | Path | None = ...,
+    sound: str | Path | None = ...,
+    zoom: str | float | None = ...,
+    rotate: str | float | None = ...,
+    pan_x: str | float | None = ...,
+    pan_y: str | float | None = ...,
+    hue: str | float | None = ...,
+    speed: str | float | None = ...,
+    position: float | None = ...,
+    loop: bool | None = ...,
+    blend_amount: str | float | None = ...,
+    drift_correction: float | None = ...,
+    every: int | None = ...,
+    morph: bool | None = ...,
+    size: str | None = ...,
+    engine: str | None = ...,
+    codec: str | None = ...,
+    fps: str | None = ...,
+    filter: str | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
+
+    Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there."""
+
+def evaluate(
+    output: str | Path | Sequence[str | Path],
+    *,
+    source: str | Path,
+    per_frame: str | Path | None = ...,
+    reference: str | Path | None = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    dream: bool = ...,
+    flow: str = ...,
+    result: str | Path | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+
+def export_model(
+    model: str | Path,
+    output: str | Path | None = ...,
+    *,
+    format: str,
+    whole: bool = ...,
+    look: str = ...,
+    stroke_size: float | None = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Write MODEL as a file for other programs, for pictures of any size.
+
+    Before the file gets its name it is run on pictures of three sizes and compared with the model."""
+
+def grade(
+    before: str | Path,
+    after: str | Path,
+    output: str | Path | None = ...,
+    *,
+    unpaired: bool = ...,
+    method: str | None = ...,
+    nodes: int = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Learn a colour grade from pictures or clips BEFORE and AFTER it.
+
+    Both may be a picture, a folder of pictures, or a clip. They go together by number, else by time, and may differ in
+    size, crop and compression."""
+
+def import_model(
+    model: str | Path,
+    output: str | Path | None = ...,
+    *,
+    pairing: str | None = ...,
+    size: int | None = ...,
+    norms: str = ...,
+    calibrate: str | Path | None = ...,
+    invert: bool | None = ...,
+    bgr: bool | None = ...,
+    value_range: str = ...,
+    layout: str = ...,
+    embed: bool = ...,
+    trust: bool = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Make a model file of another tool's model.
+
+    FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
+    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
+    run, but for programs that --trust allows."""
+
+def keyframes(
+    video: str | Path,
+    output: str | Path | None = ...,
+    *,
+    count: int | None = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    cuts: str | Path = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Choose the frames of a clip that are best painted, and write them as pictures.
+
+    Each choice is tried on the clip itself: how well its other frames can be made of these, along the motion."""
+
+def list_cache(
+    *,
+    cache_dir: str | Path = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """What is kept, by stage."""
+
+def list_models(
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """The models that a bare name finds."""
+
+def list_presets(
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """The presets that ship: what each is for, and what training with it costs."""
+
+def model_formats(
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """The kinds of models that can be used, of this tool and of others.
+
+    A file is known by its content, whatever it is called."""
+
+def probe(
+    video: str | Path,
+    *,
+    cache_dir: str | Path = ...,
+    dry_run: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+
+def serve_live(
+    model: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    host: str = ...,
+    port: int = ...,
+    allow_network: bool = ...,
+    https: bool = ...,
+    token: str = ...,
+    kiosk: bool = ...,
+    open_page: bool = ...,
+    size: str | None = ...,
+    strength: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    look: str | None = ...,
+    stroke_size: str | float | None = ...,
+    engine: str | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Draw, or stand before the camera, and see a model answer, in a page of your browser.
+
+    It runs until Ctrl-C."""
+
+def sheet(
+    source: str | Path,
+    output: str | Path | None = ...,
+    *,
+    count: int | None = ...,
+    pairings: str | Sequence[str] = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
+
+def show_model(
+    model: str | Path,
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """What a model file says of itself."""
+
+def show_preset(
+    name: str | Path,
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """A preset's file, comments and all: copy it, change it, give it to --preset."""
+
+def try_out(
+    video: str | Path,
+    output: str | Path | None = ...,
+    *,
+    models: str | Path | Sequence[str | Path],
+    vary: str | Sequence[str] = ...,
+    frames: int = ...,
+    at: str | Time | Sequence[str | Time] = ...,
+    size: str | None = ...,
+    strength: str | float | None = ...,
+    mix: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    look: str | None = ...,
+    stroke_size: str | float | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
