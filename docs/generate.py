@@ -34,7 +34,7 @@ BEGIN, END = "<!-- begin: docs/generate.py -->\n", "<!-- end: docs/generate.py -
 import import_graph  # noqa: E402
 
 import vidtrans.events  # noqa: E402
-from vidtrans.cli.main import COMMANDS, cli  # noqa: E402
+from vidtrans.cli.main import cli, summaries  # noqa: E402
 from vidtrans.registry import Registry  # noqa: E402
 
 
@@ -95,7 +95,7 @@ def all_commands() -> Iterator[tuple[Any, Any]]:
     import click
 
     root = click.Context(cli, info_name="vidtrans", auto_envvar_prefix="VIDTRANS")
-    for name in COMMANDS:
+    for name in summaries():
         command = cli.get_command(root, name)
         assert command is not None
         context = click.Context(command, parent=root, info_name=name)
@@ -313,12 +313,11 @@ def python_page() -> str:
 def _signature(function: Any) -> str:
     """Return a function's signature, one parameter a line."""
     signature = inspect.signature(function)
-    parts = [part.replace("'", "") for part in map(str, signature.parameters.values())]
+    parts = [_typed(parameter, with_default=True) for parameter in signature.parameters.values()]
     at = next((i for i, p in enumerate(signature.parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
     if at is not None:
         parts.insert(at, "*")
-    returned = str(signature.return_annotation).replace("'", "")
-    return "(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {returned}"
+    return "(\n" + "".join(f"    {part},\n" for part in parts) + ") -> Table"
 
 
 def stub() -> str:
@@ -351,11 +350,24 @@ __version__: str
     return text
 
 
-def _typed(parameter: inspect.Parameter) -> str:
-    """Return a parameter as a stub has it, its default left out."""
-    kind = parameter.annotation
-    text = kind.__name__ if isinstance(kind, type) else _type_name(kind)
-    return f"{parameter.name}: {text}" + ("" if parameter.default is parameter.empty else " = ...")
+def _typed(parameter: inspect.Parameter, *, with_default: bool = False) -> str:
+    """Return a parameter as signatures have it; without its default, as a stub."""
+    if isinstance(parameter.annotation, str):  # of vidtrans.api
+        return str(parameter).replace("'", "")
+    default = parameter.default
+    if with_default and default is not parameter.empty:
+        shown = (
+            default.__name__
+            if inspect.isfunction(default)
+            else f'"{default}"'
+            if isinstance(default, Path)
+            else repr(default)
+        )
+    else:
+        shown = "..."
+    return f"{parameter.name}: {_type_name(parameter.annotation)}" + (
+        "" if default is parameter.empty else f" = {shown}"
+    )
 
 
 def _type_name(kind: Any) -> str:

@@ -28,10 +28,10 @@ def batch_report(
 
 def bench(
     model: str | Path = ...,
-    *,
     size: int = ...,
     frames: int = ...,
     slow: bool = ...,
+    *,
     device: str = ...,
     dry_run: bool = ...,
     report: Report = ...,
@@ -42,8 +42,8 @@ def bench(
     It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time."""
 
 def check_installation(
-    *,
     self_test: bool = ...,
+    *,
     device: str = ...,
     report: Report = ...,
     stop: Stop | None = ...,
@@ -51,8 +51,8 @@ def check_installation(
     """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
 
 def clean_cache(
-    *,
     stage: str | Sequence[str] = ...,
+    *,
     cache_dir: str | Path = ...,
     report: Report = ...,
     stop: Stop | None = ...,
@@ -81,9 +81,9 @@ def compare(
 
 def deflicker(
     processed: str | Path | Sequence[str | Path],
+    source: str | Path | None = ...,
     output: str | Path | None = ...,
     *,
-    source: str | Path | None = ...,
     start: str | Time | None = ...,
     strength: str | float | None = ...,
     mix: str | float | None = ...,
@@ -118,8 +118,8 @@ def deflicker(
 
 def demo(
     output: str | Path | None = ...,
-    *,
     minutes: float = ...,
+    *,
     cache_dir: str | Path = ...,
     device: str = ...,
     seed: int = ...,
@@ -175,8 +175,8 @@ def dream(
 
 def evaluate(
     output: str | Path | Sequence[str | Path],
-    *,
     source: str | Path,
+    *,
     per_frame: str | Path | None = ...,
     reference: str | Path | None = ...,
     start: str | Time | None = ...,
@@ -201,9 +201,9 @@ def evaluate(
 
 def export_model(
     model: str | Path,
+    format: str,
     output: str | Path | None = ...,
     *,
-    format: str,
     whole: bool = ...,
     look: str = ...,
     stroke_size: float | None = ...,
@@ -391,9 +391,9 @@ def show_preset(
 
 def try_out(
     video: str | Path,
+    models: str | Path | Sequence[str | Path],
     output: str | Path | None = ...,
     *,
-    models: str | Path | Sequence[str | Path],
     vary: str | Sequence[str] = ...,
     frames: int = ...,
     at: str | Time | Sequence[str | Time] = ...,

@@ -149,6 +149,7 @@ class Parameter:
         owner: Whose field it is: the command's, the context's, the batch's, or a setting's of a recipe.
         table, key: The place of a setting in a recipe.
         sets: The value that a setting gets where its flag is given, which takes none then.
+        by_place: Whether the Python function takes it by its place, too.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Parameter:
     table: str = ""
     key: str = ""
     sets: str = ""
+    by_place: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -187,7 +189,9 @@ def declared(cls: type, owner: Owner) -> dict[str, Parameter]:
         if given is not None:
             kind, many = plain_type(hints[field.name].__origin__)
             default = field.default if field.default_factory is MISSING else field.default_factory()
-            found[field.name] = Parameter(field.name, given, kind, many, default, owner)
+            found[field.name] = Parameter(
+                field.name, given, kind, many, default, owner, by_place=owner == "command" and not field.kw_only
+            )
     return found
 
 

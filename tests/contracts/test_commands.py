@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from chain import refuse, said
+from clips import moving_frames, write_clip
 
 import vidtrans
-from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS
+from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
 from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.batch_report import BatchReport
 from vidtrans.commands.cache_clean import CacheClean
@@ -38,10 +43,10 @@ A, B = Path("a.mp4"), Path("b.mp4")
 START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
 RECIPE = make_recipe(None, None, {"rendering": {"size": "64"}})
 MADE = [
-    Deflicker((A,), B, source=B, start=START, recipe=RECIPE),
+    Deflicker((A,), B, B, start=START, recipe=RECIPE),
     Dream(("a.mp4",), ("m",), B, frames=30, start=START, blend=B, sound=B, recipe=RECIPE),
     Try(A, ("flower",), Path("t.png"), vary=("strength=1",), frames=2, at=(START,), recipe=RECIPE),
-    Evaluate((A,), source=B, per_frame=A, reference=B, result=Path("s.png"), flow="brox", start=START, end=END),
+    Evaluate((A,), B, per_frame=A, reference=B, result=Path("s.png"), flow="brox", start=START, end=END),
     Live(("flower",), A, host="0.0.0.0", port=0, allow_network=True, token="a-token-of-the-tests", recipe=RECIPE),
     ModelImport(A, Path("m.safetensors"), norms="stored", invert=True, bgr=False, recipe=RECIPE),
 ]
@@ -59,8 +64,8 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Dream(("a",), ("m",), frames=0, recipe=RECIPE), "--frames 0: it must be at least 1"),
     (lambda: Dream(("a", "b"), ("m",), frames=1, recipe=RECIPE), "SEED: 2 were given (a, b)"),
     (lambda: Try(A, ("m",), Path("t.jpg"), recipe=RECIPE), "use -o t.png"),
-    (lambda: Evaluate((A,), source=B, flow="raft"), "flow method"),
-    (lambda: Evaluate((A,), source=B, dream=True, end=END), "--end: a dream is compared with nothing"),
+    (lambda: Evaluate((A,), B, flow="raft"), "flow method"),
+    (lambda: Evaluate((A,), B, dream=True, end=END), "--end: a dream is compared with nothing"),
     (lambda: Compare((A,), labels=("a", "b")), "2 labels for 1 clips"),
     (lambda: Sheet(A, Path("s.mp4")), "a sheet is a .png file"),
     (lambda: Grade(A, B, Path("g.png")), "a grade is a .safetensors or .cube file"),
@@ -133,3 +138,24 @@ def test_files_of_commands_load_nothing_heavy() -> None:
     code += "print(*({'torch', 'cv2', 'av', 'skimage', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_page_of_the_docs_adds_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/extend/command.md").read_text(encoding="utf-8")
+    code, line = (block.split("```")[0] for block in page.split("```python\n")[1:])
+    module = ModuleType("vidtrans.commands.count_frames")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(code, "count_frames.py", "exec"), vars(module))
+    name, path, summary = ast.literal_eval(line.splitlines()[1].rstrip(","))
+    monkeypatch.setitem(COMMANDS._entries, name, CommandEntry(f"vidtrans.commands.{path}", summary))
+    monkeypatch.setitem(FUNCTIONS, "count_frames", name)
+    write_clip(Path("clip.mp4"), moving_frames(9))
+    assert "clip.mp4: 5 frames" in said(capsys, 0, name, "clip.mp4", "--every", "2")
+    monkeypatch.setenv("VIDTRANS_COUNT_FRAMES_EVERY", "4")
+    assert json.loads(said(capsys, 0, name, "clip.mp4", "--json", "-q"))["frames"] == 3
+    assert vidtrans.count_frames("clip.mp4", every=3)["frames"] == 3  # type: ignore[attr-defined]
+    help = said(capsys, 0, name, "--help")
+    assert "Count every n-th frame only.  [default: 4]" in " ".join(help.split()).replace("only. [", "only.  [")
+    assert "0 is not in the range" in refuse(capsys, 2, name, "clip.mp4", "--every", "0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidtrans.cli.command import console_options, flags_of_set, open_context
+from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
 from vidtrans.cli.types import FILE, MODEL, PART, PRESET, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.errors import UsageError
@@ -68,7 +67,8 @@ def _command(entry: str, name: str) -> click.Command:
         ]
     own.sort(key=lambda p: isinstance(p, click.Option))
     shared = callback.__click_params__[::-1]  # type: ignore[attr-defined]  # click's own name for them
-    return CommandOfParameters(name, cls, parameters, callback=callback, params=[*own, *shared])
+    command = CommandOfParameters(name, cls, parameters, callback=callback, params=[*own, *shared])
+    return with_variables(command, f"VIDTRANS_{entry}")
 
 
 class CommandOfParameters(click.Command):
@@ -79,7 +79,14 @@ class CommandOfParameters(click.Command):
         self.cls, self.parameters = cls, parameters
         self._lists_all = False
         self.params.append(
-            click.Option([HELP_ALL], is_flag=True, is_eager=True, expose_value=False, callback=self._show_all)
+            click.Option(
+                [HELP_ALL],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                allow_from_autoenv=False,
+                callback=self._show_all,
+            )
         )
 
     def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -125,9 +132,9 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
         many = {"nargs": -1} if parameter.many else {}
         required = given.required and parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
-    attributes: dict[str, Any] = {"help": given.help, "default": None, "metavar": given.metavar or None}
-    variable = f"VIDTRANS_{command}_{parameter.flags[-1].partition('/')[0].strip('-')}"
-    attributes["envvar"] = given.variable or re.sub("[- ]", "_", variable).upper()
+    attributes: dict[str, Any] = {"help": given.help, "metavar": given.metavar or None}
+    if given.variable:
+        attributes["envvar"] = given.variable
     if parameter.sets:
         # A variable of such a flag is a yes or a no; other values are for --set and vidtrans.toml.
         attributes |= {"is_flag": True, "flag_value": parameter.sets, "allow_from_autoenv": False}
@@ -138,7 +145,10 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
             attributes["flag_value"] = not off
     else:
         attributes |= {"type": kind, "multiple": parameter.many}
-    attributes["required"] = parameter.owner == "command" and parameter.default is MISSING
+    if parameter.owner == "command" and parameter.default is MISSING:
+        attributes["required"] = True
+    else:
+        attributes["default"] = None
     return ParameterOption([*parameter.flags, name], parameter=parameter, cls_of=cls, **attributes)
 
 

@@ -256,3 +256,12 @@ def _stop_on_signals(stop: Stop) -> None:
     for number in filter(None, (signal.SIGINT, signal.SIGTERM, signal_break)):
         with suppress(ValueError):  # not in the main thread: the caller handles signals
             signal.signal(number, handler)
+
+
+def with_variables(command: click.Command, prefix: str) -> click.Command:
+    """Name the variable of each option after its flag; click names it after the parameter."""
+    for option in command.params:
+        flags = [flag for flag in option.opts if flag.startswith("--")]
+        if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
+            option.envvar = f"{prefix}_{flags[0][2:]}".replace("-", "_").replace(" ", "_").upper()
+    return command

@@ -12,85 +12,62 @@ from contextlib import suppress
 import click
 
 from vidtrans import __version__
+from vidtrans.cli.command import with_variables
 from vidtrans.cli.console import Console, write_any_text
-from vidtrans.commands import COMMANDS as DECLARED
-from vidtrans.commands import GROUPS
+from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
 from vidtrans.machine import set_up_heap
 
-# Name → module of this folder, whose function has the same name, and the line that --help shows. A module loads on use.
-COMMANDS = {
-    "demo": ("demo", "See a result in minutes; needs no file of yours."),
+# Those that are not in ``vidtrans.commands`` yet: module of this folder, whose function has the same name, and summary.
+_OTHERS = {
     "make-dataset": ("make_dataset", "Videos in, a dataset of pairs out."),
     "train": ("train", "A dataset in, a model out."),
     "stylize": ("stylize", "Render a model onto videos."),
-    "deflicker": ("deflicker", "Take the flicker out of what any tool has made of a video."),
-    "dream": ("dream", "Let a model that predicts frames go on from a seed."),
-    "try": ("try_out", "A grid of settings on a few frames, in seconds."),
     "look": ("look", "A painting in, a model that paints like it out."),
-    "keyframes": ("keyframes", "Which frames of a clip to paint."),
     "propagate": ("propagate", "Painted frames in, the whole clip painted out."),
     "fix": ("fix", "Paint over frames of a result, and the others follow."),
-    "grade": ("grade", "A colour grade, learned from pictures before and after it."),
-    "live": ("live", "Draw, or stand before the camera, and see a model answer."),
     "run": ("run", "The whole chain in one resumable command."),
-    "evaluate": ("evaluate", "How steady, sharp and true a render is, and when it is worst."),
-    "compare": ("compare", "Clips side by side, labelled."),
-    "sheet": ("sheet", "Frames of a clip, or pairs of a dataset, on one page."),
-    "probe": ("probe", "What a video holds."),
-    "batch": ("batch", "A page of a night: who rendered what, and what failed."),
-    "model": ("model", "List and show models."),
-    "preset": ("preset", "List and show presets."),
-    "cache": ("cache", "List and clean what is kept between runs."),
-    "doctor": ("doctor", "Is everything here that a render needs?"),
-    "bench": ("bench", "How fast it is here, step by step, and what holds it up."),
 }
-
-
+_FIRST = ("demo", *_OTHERS)
 _VARIABLES = "VIDTRANS"
 
 
-def _with_variables(command: click.Command, prefix: str) -> click.Command:
-    """Name the variable of each option, of subcommands too, after its flag; click names it after the parameter."""
-    for option in command.params:
-        flags = [flag for flag in option.opts if flag.startswith("--")]
-        if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
-            option.envvar = f"{prefix}_{flags[0][2:]}".replace("-", "_").upper()
-    if isinstance(command, click.Group):
-        for name, sub in command.commands.items():
-            _with_variables(sub, f"{prefix}_{name}")
-    return command
+def summaries() -> dict[str, str]:
+    """Return all commands and groups, with the line that ``--help`` shows."""
+    plain = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
+    found = plain | {name: summary for name, (_, summary) in _OTHERS.items()} | GROUPS
+    return {name: found[name] for name in dict.fromkeys((*_FIRST, *found))}
 
 
 class _LazyGroup(click.Group):
     """Commands by name; ``--help`` needs none of their modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in DECLARED or cmd_name in GROUPS:
+        if cmd_name not in summaries():
+            return None
+        if cmd_name not in _OTHERS:
             from vidtrans.cli.building import click_command
 
-            return _with_variables(click_command(cmd_name), f"{_VARIABLES}_{cmd_name}")
-        if cmd_name not in COMMANDS:
-            return None
-        name = COMMANDS[cmd_name][0]
+            return click_command(cmd_name)
+        name = _OTHERS[cmd_name][0]
         command: click.Command = getattr(importlib.import_module(f"vidtrans.cli.{name}"), name)
-        return _with_variables(command, f"{_VARIABLES}_{cmd_name}")
+        return with_variables(command, f"{_VARIABLES}_{cmd_name}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+            formatter.write_dl(list(summaries().items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
 
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
+        if args and args[0] not in summaries() and not args[0].startswith("-"):
+            near = get_close_matches(args[0], summaries(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -23,7 +23,7 @@ from vidtrans.commands.terminal import Terminal
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop, silent
-from vidtrans.parameters import Argument, Option, Parameter, Range, declared, flagged
+from vidtrans.parameters import Option, Parameter, Range, declared, flagged
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time
 from vidtrans.store.chunking import Part
@@ -219,7 +219,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
         default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
         if parameter.owner == "recipe":
             default = None
-        place = isinstance(parameter.given, Argument) or (is_own and parameter.name in ("output", "model"))
+        place = parameter.by_place
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
         one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
         (by_place if place else by_name).append(one)
@@ -229,7 +229,6 @@ def _signature(cls: type[Command]) -> inspect.Signature:
     extra += [("report", Report, silent), ("stop", Stop | None, None)]
     keyword = inspect.Parameter.KEYWORD_ONLY
     by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
-    by_place.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     return inspect.Signature([*by_place, *by_name], return_annotation=Table)
 
 

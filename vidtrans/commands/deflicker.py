@@ -41,16 +41,6 @@ class Deflicker(Command):
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
     processed: Annotated[tuple[Path, ...], Argument("PROCESSED...")]
-    output: Annotated[
-        Path | None,
-        Option(
-            "The result; a folder for several.",
-            Group.OUTPUT,
-            ("-o", "--output"),
-            default="PROCESSED.deflickered.mp4, for pictures a folder",
-        ),
-    ] = None
-    _: KW_ONLY
     source: Annotated[
         Path | None,
         Option(
@@ -62,6 +52,16 @@ class Deflicker(Command):
             metavar="VIDEO",
         ),
     ] = None
+    output: Annotated[
+        Path | None,
+        Option(
+            "The result; a folder for several.",
+            Group.OUTPUT,
+            ("-o", "--output"),
+            default="PROCESSED.deflickered.mp4, for pictures a folder",
+        ),
+    ] = None
+    _: KW_ONLY
     start: Annotated[Time | None, Option("Where in a longer source PROCESSED begins.", Group.TIME, metavar="TIME")] = (
         None
     )

@@ -35,7 +35,6 @@ class Evaluate(Command):
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
     output: Annotated[tuple[Path, ...], Argument("OUTPUT...")]
-    _: KW_ONLY
     source: Annotated[
         Path,
         Option(
@@ -45,6 +44,7 @@ class Evaluate(Command):
             metavar="VIDEO",
         ),
     ]
+    _: KW_ONLY
     per_frame: Annotated[
         Path | None,
         Option(
