@@ -26,10 +26,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtrans.pipeline.bench import stylize_frames
-
 from benchmarks.speed.things import clip_of, machine, model_of
 from benchmarks.training.rates import Networks, configurations, rates
+from vidtrans.commands.bench import stylize_frames
 from vidtrans.errors import DeviceError, VidtransError
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine

@@ -24,7 +24,7 @@ STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part is timed once, on a small clip: for tests in which it does not matter how much its times differ."""
     monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
-    monkeypatch.setattr("vidtrans.pipeline.bench.SHORT_SIDE", 72)
+    monkeypatch.setattr("vidtrans.rendering.render_benchmark.SHORT_SIDE", 72)
 
 
 @pytest.fixture

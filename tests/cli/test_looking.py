@@ -28,14 +28,14 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.clips.sampling import spread_numbers
+from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.models.colour_grade import save_grade
 from vidtrans.models.model_file import COLOURS, companion_path
-from vidtrans.pipeline import demo, doctor
 from vidtrans.rendering.settings_grid import parse_variations
-from vidtrans.self_test import CHECKS
+from vidtrans.self_test import CHECKS, examination
 from vidtrans.self_test import run as self_test_run
 from vidtrans.self_test.findings import Verdict
 from vidtrans.self_test.subject import Scale, Subject
@@ -303,7 +303,7 @@ def test_doctor_finds_everything_as_it_should_be() -> None:
 
 def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.models.model_file.model_folders", list)
-    found = {f.name: f for f in doctor.examine()}
+    found = {f.name: f for f in examination.examine()}
     assert found["model"].state == "wrong"
     assert "no model of this name" in found["model"].detail
     assert found["video"].state == "ok"
@@ -314,10 +314,12 @@ def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
     installed: str, too_old: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
-    monkeypatch.setattr(doctor, "requires", lambda name: needed)
-    monkeypatch.setattr(doctor, "version", lambda name: installed if name == "torch" else "99")
-    monkeypatch.setattr(doctor, "_installed", lambda name: not name.startswith("opencv-c") and name != "opencv-python")
-    state, detail, *remedy = doctor._libraries()
+    monkeypatch.setattr(examination, "requires", lambda name: needed)
+    monkeypatch.setattr(examination, "version", lambda name: installed if name == "torch" else "99")
+    monkeypatch.setattr(
+        examination, "_installed", lambda name: not name.startswith("opencv-c") and name != "opencv-python"
+    )
+    state, detail, *remedy = examination._libraries()
     assert (state == "wrong", "torch 2.5.9, needed is 2.6 or later" in detail) == (too_old, too_old)
     assert remedy == (['pip install "torch<2.14,>=2.6"'] if too_old else [])
 
@@ -326,8 +328,8 @@ def test_a_checkout_that_is_not_installed_has_no_bounds_to_check(monkeypatch: py
     def absent(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "requires", absent)
-    assert doctor._needed() == {}
+    monkeypatch.setattr(examination, "requires", absent)
+    assert examination._needed() == {}
 
 
 @pytest.mark.parametrize("arguments", [("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")])

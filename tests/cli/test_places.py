@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidtrans.pipeline.demo
 from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import decode, moving_frames
 from directed_clip import lossless
@@ -17,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
+import vidtrans.pipeline.train
 from vidtrans import files
 from vidtrans.files import move_into_place, write_atomically
 from vidtrans.partials import PARTIAL, partial_path
@@ -310,7 +310,7 @@ def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(api.pipeline.demo, "train", None)  # minutes, where the link is not seen
+    monkeypatch.setattr(api.pipeline.train, "train", None)  # minutes, where the link is not seen
     name, command = DERIVED[kind]
     for folder in ("clips", "out", "sizes", "vidtrans-demo", "victim"):
         Path(folder).mkdir()

@@ -81,7 +81,7 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
     made = cls()
     for field in fields(cls):
         assert field.metadata.get("help", "").strip(), field.name
-        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss"}
+        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "flag"}
         with pytest.raises(FrozenInstanceError):
             setattr(made, field.name, field.default)
     # As it is read back from a model file, a dataset or a preset.

@@ -70,7 +70,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 
 def make_pages(folder: Path, model: Path) -> None:
     """Give each page a folder with clips, a dataset, a model and quick settings, and do what it says there."""
-    tree, names = copy_checkout(folder / "checkout"), sorted(path.stem for path in PAGES.glob("[!i]*.md"))
+    tree, names = (
+        copy_checkout(folder / "checkout"),
+        sorted({path.stem for path in PAGES.glob("[!i]*.md")} - {"command"}),
+    )
     start = folder / "start"
     (start / "clips").mkdir(parents=True)
     clip = write_clip(start / "clip.mp4", moving_frames(COUNT))
@@ -238,7 +241,7 @@ def test_a_codec(do: Do) -> None:
 
 def test_every_page_is_done_here() -> None:
     done = set(re.findall(r"\bdo\(\"([\w-]+)\"\)", Path(__file__).read_text("utf-8")))
-    assert done == {path.stem for path in PAGES.glob("*.md")} - {"index"}
+    assert done == {path.stem for path in PAGES.glob("*.md")} - {"index", "command"}
 
 
 def test_the_index_lists_every_page_and_every_registry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ class CommandOfParameters(click.Command):
                 expose_value=False,
                 allow_from_autoenv=False,
                 callback=self._show_all,
+                help="Show the options that are needed rarely, too.",
             )
         )
 
