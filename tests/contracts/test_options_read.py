@@ -181,17 +181,22 @@ def test_the_demo_offers_what_its_steps_read() -> None:
     assert offered("demo") <= set().union(*map(offered, STEPS_OF_DEMO))
 
 
-@pytest.mark.parametrize("name", FOUND)
+DECLARED = {name: command for name, command in FOUND.items() if isinstance(command, CommandOfParameters)}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
+    command = DECLARED[name]
+    source, whole = inspect.getsource(command.cls), inspect.getsource(sys.modules[command.cls.__module__])
+    own = [p.name for p in command.parameters.values() if p.owner == "command"]
+    assert [option for option in own if f"self.{option}" not in source and f'"{option}"' not in whole] == []
+    assert not command.cls.TABLES or "self.recipe" in source
+    assert not command.cls.BATCH or "self.batch" in source
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if name not in DECLARED])
 def test_every_other_option_reaches_the_function_of_the_command(name: str) -> None:
     command = FOUND[name]
-    if isinstance(command, CommandOfParameters):
-        source = inspect.getsource(command.cls)
-        own = [p.name for p in command.parameters.values() if p.owner == "command"]
-        whole = inspect.getsource(sys.modules[command.cls.__module__])
-        assert [option for option in own if f"self.{option}" not in source and f'"{option}"' not in whole] == []
-        assert not command.cls.TABLES or "self.recipe" in source
-        assert not command.cls.BATCH or "self.batch" in source
-        return
     declared = vars(command.callback)
     function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
     body = ast.parse(textwrap.dedent(inspect.getsource(function)))
