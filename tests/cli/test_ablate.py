@@ -20,6 +20,7 @@ from vidtrans.training.ablations import ABLATIONS
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import GAP
 
+Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
 
 INLINE = ("--executor", "inline")  # to start a worker process takes seconds
@@ -66,9 +67,7 @@ WANTED: dict[str, dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", ABLATIONS)
-def test_every_variant_is_a_model_and_all_are_in_one_picture(
-    kind: str, dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_variant_is_a_model_and_all_are_in_one_picture(kind: str, dataset: Path, capsys: Capsys) -> None:
     command = ("train", dataset, "--ablate", kind, "--steps", 4, *FLAGS, *INLINE)
     told = said(capsys, 0, *command)
     assert "\n" in told
@@ -94,7 +93,7 @@ def test_every_variant_is_a_model_and_all_are_in_one_picture(
     assert made["frames"] == 12
 
 
-def test_variants_of_a_model_that_predicts_frames_dream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_variants_of_a_model_that_predicts_frames_dream(tmp_path: Path, capsys: Capsys) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, tmp_path / "next.dataset", pairing="next-frame", settings=TINY)
     command = ("train", "next.dataset", "--ablate", "skips", "--steps", 2, *FLAGS, *INLINE)
@@ -131,18 +130,14 @@ def test_a_stopped_ablation_goes_on_where_it_was(dataset: Path, monkeypatch: pyt
     assert np.array_equal(read_picture(Path("whole/table.png"))[40:], read_picture(Path("parts/table.png"))[40:])
 
 
-def test_minutes_are_measured_once_and_all_take_as_many_steps(
-    dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_minutes_are_measured_once_and_all_take_as_many_steps(dataset: Path, capsys: Capsys) -> None:
     command = ("train", dataset, "--ablate", "discriminator", "--minutes", 0.003, *FLAGS, *INLINE)
     first = said_json(capsys, *command)
     assert {tuple(settings_of(row)["steps"]) for row in first["rows"]} == {(first["steps"],)}
     assert said_json(capsys, *command)["cached"] is True
 
 
-def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(
-    dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(dataset: Path, capsys: Capsys) -> None:
     before = sorted(Path().rglob("*"))
     one = said_json(capsys, "train", dataset, "--steps", 1000, "--dry-run", *FLAGS)["estimate"]
     table = said_json(capsys, "train", dataset, "--ablate", "loss", "--steps", 1000, "--dry-run", *FLAGS)
@@ -155,7 +150,7 @@ def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(
     )
 
 
-def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_is_one_line(dataset: Path, capsys: Capsys) -> None:
     def line(*arguments: object) -> str:
         return refuse(capsys, 2, "train", "clip.dataset", "--ablate", *arguments)
 
@@ -176,7 +171,7 @@ def test_what_cannot_be_is_one_line(dataset: Path, capsys: pytest.CaptureFixture
     assert "it exists" in line("loss", "-o", "there", "--steps", 1, *FLAGS)
 
 
-def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: Capsys) -> None:
     command = ["train", str(dataset), "--ablate", "discriminator", *FLAGS, *INLINE]
     said(capsys, 0, *command, "--steps", 1)
     assert run([*command, "--steps", "2"]) == 2
@@ -189,9 +184,7 @@ def test_other_options_are_told_and_overwrite_replaces(dataset: Path, capsys: py
     assert Path(table["picture"]).is_file()
 
 
-def test_a_pairing_that_can_read_its_map_back_scores_that_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pairing_that_can_read_its_map_back_scores_that_too(tmp_path: Path, capsys: Capsys) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(12))
     api.make_dataset(clip, pairing="regions", settings=TINY)
     told = said(capsys, 0, "train", "clip.dataset", "--ablate", "discriminator", "--steps", 2, *FLAGS, *INLINE)
@@ -200,17 +193,13 @@ def test_a_pairing_that_can_read_its_map_back_scores_that_too(
     assert 0 <= held_out["segmentation"] <= 1
 
 
-def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(
-    dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_losses_that_are_no_part_of_the_table_are_left_out_and_that_is_said(dataset: Path, capsys: Capsys) -> None:
     more = ("--set", "training.lambda_feature_matching=10", "--set", "training.lambda_l2=1")
     told = said(capsys, 0, "train", dataset, "--ablate", "loss", "--steps", 1, *FLAGS, *more, *INLINE)
     assert "besides L1 and GAN is left out: lambda_l2, lambda_feature_matching" in told
 
 
-def test_several_processes_are_refused(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_processes_are_refused(dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     assert "without torchrun" in refuse(capsys, 2, "train", dataset, "--ablate", "loss")

@@ -20,6 +20,8 @@ from vidtrans.cli.main import run
 from vidtrans.system import peak_memory
 from vidtrans.video.images.picture import encode_png
 
+Capsys = pytest.CaptureFixture[str]
+
 
 def bad_media(name: str) -> Path:
     path = Path(name)
@@ -55,20 +57,20 @@ BAD = [
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("step", ["make-dataset", "stylize", "probe"])
-def test_what_is_no_video_is_refused(name: str, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_video_is_refused(name: str, step: str, capsys: Capsys) -> None:
     path = bad_media(name)
     more = {"make-dataset": [], "stylize": ["--model", "identity"], "probe": []}[step]
     assert name in refuse(capsys, 3, step, path, *more)
 
 
-def test_an_empty_folder_is_no_clip(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_is_no_clip(capsys: Capsys) -> None:
     bad_media("folder.mp4")
     for arguments in (("stylize", "folder.mp4", "--model", "identity"), ("make-dataset", "folder.mp4")):
         assert "no pictures in this folder" in refuse(capsys, 3, *arguments)
     assert "no pairs in it" in refuse(capsys, 3, "make-dataset", "folder.mp4", "--pairing", "aligned")
 
 
-def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: Capsys) -> None:
     """OpenCV makes room for a part of a PNG before it looks whether it is there."""
     data = bytearray(encode_png(np.zeros((8, 8, 3), np.uint8)))
     at = data.index(b"IDAT") - 4
@@ -79,7 +81,7 @@ def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.Capture
     assert peak_memory() - before < 500_000 << 10
 
 
-def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: Capsys) -> None:
     write_clip(Path("one.mp4"), moving_frames(1))
     assert "needs 3 frames" in refuse(capsys, 3, "make-dataset", "one.mp4", "--pairing", "next-frame")
     assert run(["stylize", "one.mp4", "--model", "identity", "-q"]) == 0
@@ -115,13 +117,11 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.Capt
         (("cache", "clean", "--stage", "nothing"), "choose from"),
     ],
 )
-def test_slips_are_answered_with_the_remedy(
-    arguments: tuple[str, ...], says: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slips_are_answered_with_the_remedy(arguments: tuple[str, ...], says: str, clip: Path, capsys: Capsys) -> None:
     assert says in refuse(capsys, 2, *arguments)
 
 
-def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: Capsys) -> None:
     Path("mine.toml").write_text("[training\nlr = 1\n")
     assert "mine.toml" in refuse(capsys, 2, "make-dataset", clip, "--preset", "mine.toml")
     Path("mine.toml").write_text("[trainig]\nlr = 1\n")
@@ -156,14 +156,14 @@ def write_bad_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["text", "empty", "foreign", "broken", "future", "absurd", "pickle"])
-def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: Capsys) -> None:
     write_bad_model(name)
     assert name in refuse(capsys, 3, "stylize", clip, "--model", name)
     assert name in refuse(capsys, 3, "model", "show", name)
     assert not Path("exploded").exists()
 
 
-def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsys: Capsys) -> None:
     from safetensors import safe_open
     from safetensors.numpy import load_file
 
@@ -185,12 +185,12 @@ def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsy
         assert bad in refuse(capsys, 3, "stylize", clip, "--model", bad, "-q")
 
 
-def test_no_such_model_lists_those_there_are(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_such_model_lists_those_there_are(clip: Path, capsys: Capsys) -> None:
     assert "identity" in refuse(capsys, 3, "stylize", clip, "--model", "nothing")
     assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "no/thing.safetensors")
 
 
-def test_no_dataset_is_no_dataset(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_dataset_is_no_dataset(clip: Path, capsys: Capsys) -> None:
     assert "make-dataset" in refuse(capsys, 3, "train", "nothing")
     Path("folder").mkdir()
     assert "dataset.json" in refuse(capsys, 3, "train", "folder")
@@ -198,7 +198,7 @@ def test_no_dataset_is_no_dataset(clip: Path, capsys: pytest.CaptureFixture[str]
     assert "damaged" in refuse(capsys, 3, "train", "folder")
 
 
-def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: Capsys) -> None:
     Path("clip.identity.mp4").write_text("precious")
     arguments = ("stylize", clip, "--model", "identity")
     assert "--overwrite" in refuse(capsys, 2, *arguments)
@@ -210,7 +210,7 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: pytest.Capt
     assert "not a dataset" in refuse(capsys, 2, "make-dataset", clip, "--overwrite")
 
 
-def test_the_source_is_never_written(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_source_is_never_written(clip: Path, capsys: Capsys) -> None:
     arguments = ("stylize", clip, "--model", "identity", "-o", clip, "--overwrite")
     assert "one of the inputs" in refuse(capsys, 2, *arguments)
     os.link(clip, "alias.mp4")
@@ -266,7 +266,7 @@ def test_a_dry_run_touches_nothing(clip: Path) -> None:
     ],
 )
 def test_a_cache_on_a_network_drive_without_locks_is_one_line(
-    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     def refused(self: FileLock, *_: object, **__: object) -> None:
         raise error

@@ -16,6 +16,7 @@ from clips import decode
 from vidtrans.inference import ENGINES
 from vidtrans.rendering.bench_clip import pictures, widescreen, write_clip
 
+Capsys = pytest.CaptureFixture[str]
 FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
 STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 
@@ -79,7 +80,7 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_identity_model_and_larger_sizes(capsys: Capsys) -> None:
     table = said_json(capsys, "bench", "--model", "identity", "--size", 76, "--frames", 2)
     check(table)
     assert list(table["engines"]) == ["identity"]
@@ -87,7 +88,7 @@ def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_project_file_changes_nothing(tiny_model: Path, capsys: Capsys) -> None:
     Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
     before = snapshot(Path())
     table = said_json(capsys, "bench", "--model", tiny_model, *FLAGS)
@@ -97,20 +98,20 @@ def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.Captu
 
 @pytest.mark.usefixtures("quick")
 def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "ONNX Runtime, or onnx, is not installed" in said(capsys, 0, "bench", "--model", tiny_model, *FLAGS)
 
 
-def test_a_dry_run_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_measures_nothing(capsys: Capsys) -> None:
     table = said_json(capsys, "bench", "--dry-run")
     assert table["dry_run"]
     assert "steps" not in table
     assert list(Path().iterdir()) == []
 
 
-def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(capsys: Capsys) -> None:
     assert "no model of this name" in refuse(capsys, 3, "bench", "--model", "nosuch")
     assert "no such device" in refuse(capsys, 2, "bench", "--device", "toaster")
     refuse(capsys, 2, "bench", "--frames", 1)

@@ -17,6 +17,7 @@ from vidtrans.cli.main import COMMANDS, run
 from vidtrans.pairing import PAIRINGS
 from vidtrans.training.settings import TrainingSettings
 
+Capsys = pytest.CaptureFixture[str]
 HEAVY = ("torch", "cv2", "av", "skimage", "numpy", "rich", "safetensors")
 
 
@@ -33,14 +34,14 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(name: str, capsys: Capsys) -> None:
     assert run([name, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: vidtrans" in text
     assert len(text.splitlines()) > 5
 
 
-def test_help_shows_the_defaults_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_defaults_in_force(capsys: Capsys) -> None:
     run(["make-dataset", "--help"])
     text = capsys.readouterr().out
     assert f"[{'|'.join(PAIRINGS)}]" in text
@@ -113,7 +114,7 @@ def test_models_are_found_by_name_in_the_models_folder(clip: Path) -> None:
 
 @pytest.mark.parametrize("step", ["make-dataset", "stylize"])
 def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
-    step: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    step: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     arguments = {"make-dataset": ["make-dataset", str(clip)], "stylize": ["stylize", str(clip), "--model", "identity"]}
 

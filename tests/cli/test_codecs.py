@@ -37,6 +37,7 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.hardware import encoder_problem
 
+Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
 # A GPU's where they work; test_hardware_video.py has what becomes of them elsewhere.
 VIDEOS = [n for n, codec in CODECS.items() if not codec.unpacked and not (codec.software and encoder_problem(n))]
@@ -91,7 +92,7 @@ def near(made: np.ndarray, wanted: np.ndarray, mean: float) -> bool:
 
 @pytest.mark.parametrize(("codec", "ending"), PAIRS)
 def test_every_frame_keeps_its_time_and_the_sound_its_packets(
-    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, ending: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     source, made = sources["opus" if ending == "webm" else "aac"], Path(f"out.{ending}")
     table = said_json(capsys, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
@@ -105,7 +106,7 @@ def test_every_frame_keeps_its_time_and_the_sound_its_packets(
 
 @pytest.mark.parametrize("codec", VIDEOS)
 def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     ending = CODECS[codec].containers[0]
     depths = CODECS[codec].depths
@@ -129,7 +130,7 @@ def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
     ("codec", "asked", "found"), [("h264", 10, 10), ("h265", 8, 8), ("av1", 10, 10), ("ffv1", 16, 16), ("ffv1", 8, 8)]
 )
 def test_the_depth_that_was_asked_for_is_written(
-    codec: str, asked: int, found: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, asked: int, found: int, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     made = Path(f"out.{CODECS[codec].containers[0]}")
     depth = f"--set=encoding.bit_depth={asked}"
@@ -139,7 +140,7 @@ def test_the_depth_that_was_asked_for_is_written(
 
 @pytest.mark.parametrize(("codec", "depth"), [("prores", 8), ("av1", 16), ("dnxhr", 16), ("gif", 10), ("exr", 8)])
 def test_a_depth_that_a_codec_lacks_is_refused_with_those_that_it_has(
-    codec: str, depth: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, depth: int, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     told = refuse(
         capsys, 2, "stylize", sources["aac"], *IDENTITY, "--codec", codec, f"--set=encoding.bit_depth={depth}"
@@ -149,9 +150,7 @@ def test_a_depth_that_a_codec_lacks_is_refused_with_those_that_it_has(
 
 
 @pytest.mark.parametrize("codec", [*VIDEOS, "gif"])
-def test_two_caches_give_the_same_bytes(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_caches_give_the_same_bytes(codec: str, sources: dict[str, Path], capsys: Capsys) -> None:
     ending = CODECS[codec].containers[0]
     for name in ("a", "b"):
         made = ("--codec", codec, "-o", f"{name}.{ending}", "--cache-dir", name)
@@ -175,9 +174,7 @@ vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report
 
 
 @pytest.mark.parametrize("codec", [*VIDEOS, "gif", "png"])
-def test_killed_half_way_it_goes_on_and_ends_the_same(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killed_half_way_it_goes_on_and_ends_the_same(codec: str, sources: dict[str, Path], capsys: Capsys) -> None:
     """In the middle of the second chunk, and when all chunks are there."""
     made = "out" if codec == "png" else f"out.{CODECS[codec].containers[0]}"
     arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o")
@@ -197,7 +194,7 @@ def contents(path: Path) -> list[bytes]:
     return [*([f.name.encode() for f in files] if path.is_dir() else []), *(f.read_bytes() for f in files)]
 
 
-def test_a_chunk_that_was_done_is_not_made_again(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chunk_that_was_done_is_not_made_again(sources: dict[str, Path], capsys: Capsys) -> None:
     assert Started("-c", KILLED, sources["aac"], "h264", "out.mp4", "rendering", 11).wait(60) in KILLED_STATUSES
     table = said_json(capsys, "stylize", sources["aac"], *IDENTITY, "--codec", "h264", "-o", "out.mp4")
     assert table["frames_encoded"] == 13
@@ -238,9 +235,7 @@ def rgba_of(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("codec", "ending"), [("prores4444", "mov"), ("prores4444", "mkv"), ("ffv1", "mkv")])
-def test_transparency_is_kept_by_what_can(
-    codec: str, ending: str, see_through: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_transparency_is_kept_by_what_can(codec: str, ending: str, see_through: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
     assert table["alpha"] is True
     assert stream_of(Path(f"out.{ending}"))["alpha"]
@@ -250,7 +245,7 @@ def test_transparency_is_kept_by_what_can(
         assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() <= (0 if codec == "ffv1" else 8)
 
 
-def test_pictures_keep_their_transparency(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_keep_their_transparency(see_through: Path, capsys: Capsys) -> None:
     said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "png", "-o", "out")
     for number, wanted in enumerate(cut_outs(6, SIZE)):
         made = np.asarray(Image.open(f"out/{number:06d}.png"))
@@ -260,9 +255,7 @@ def test_pictures_keep_their_transparency(see_through: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1", "prores", "dnxhr"])
-def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(
-    codec: str, see_through: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(codec: str, see_through: Path, capsys: Capsys) -> None:
     made = Path(f"out.{CODECS[codec].containers[0]}")
     told = said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", made)
     assert f"{codec} has no transparency, what is transparent lies on black" in told
@@ -271,7 +264,7 @@ def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(
     assert np.abs(rgb[64, 80] - (220, 100, 30)).max() <= 8
 
 
-def test_what_has_no_transparency_gets_none(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_has_no_transparency_gets_none(sources: dict[str, Path], capsys: Capsys) -> None:
     for codec, ending in (("prores4444", "mov"), ("ffv1", "mkv")):
         told = said(
             capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"a.{ending}", "--end", "2"
@@ -284,7 +277,7 @@ def test_what_has_no_transparency_gets_none(sources: dict[str, Path], capsys: py
 
 
 @pytest.mark.parametrize("codec", ODD)
-def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: Capsys) -> None:
     frames = [cv2.GaussianBlur(scene(*ODD[codec], seed=i), (0, 0), 3) for i in range(3)]
     source = write_frames(Path("in.mkv"), frames, "ffv1", "bgr0")
     made = Path(f"out.{CODECS[codec].containers[0]}")
@@ -298,9 +291,7 @@ def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("size", [(63, 48), (64, 47)])
-def test_prores_422_refuses_odd_sizes_with_the_remedy(
-    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prores_422_refuses_odd_sizes_with_the_remedy(size: tuple[int, int], capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
     told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "prores")
     assert f"it takes even sizes, not {size[0]}x{size[1]}" in told
@@ -308,9 +299,7 @@ def test_prores_422_refuses_odd_sizes_with_the_remedy(
 
 
 @pytest.mark.parametrize("size", [(64, 48), (254, 128), (256, 118)])
-def test_dnxhr_refuses_small_pictures_with_the_remedy(
-    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dnxhr_refuses_small_pictures_with_the_remedy(size: tuple[int, int], capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
     told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "dnxhr")
     assert f"it takes 256x120 and more, not {size[0]}x{size[1]}" in told
@@ -318,7 +307,7 @@ def test_dnxhr_refuses_small_pictures_with_the_remedy(
 
 
 @pytest.mark.parametrize("codec", VIDEOS)
-def test_the_smallest_picture_is_written_or_refused_in_one_line(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_smallest_picture_is_written_or_refused_in_one_line(codec: str, capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), [scene(16, 16, seed=1)] * 2, "ffv1", "bgr0")
     made = Path(f"out.{CODECS[codec].containers[0]}")
     if codec == "dnxhr":
@@ -330,9 +319,7 @@ def test_the_smallest_picture_is_written_or_refused_in_one_line(codec: str, caps
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_the_aspect_of_pixels_goes_along_and_turns_are_written_upright(
-    ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_aspect_of_pixels_goes_along_and_turns_are_written_upright(ending: str, capsys: Capsys) -> None:
     tags = {"sample_aspect_ratio": Fraction(16, 11)}
     write_frames(Path("in.mp4"), moving_frames(2), "libx264", "yuv420p", options=FAST, tags=tags)
     turned(Path("in.mp4"), (0, 1, -1, 0))
@@ -356,7 +343,7 @@ def test_the_aspect_of_pixels_goes_along_and_turns_are_written_upright(
     ],
 )
 def test_codecs_are_named_as_quicktime_wants_it(
-    codec: str, ending: str, tag: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, ending: str, tag: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"out.{ending}", "--end", "2")
     assert stream_of(Path(f"out.{ending}"))["tag"] == tag
@@ -366,7 +353,7 @@ def test_codecs_are_named_as_quicktime_wants_it(
 
 
 @pytest.mark.parametrize("codec", ["prores", "prores4444", "dnxhr", "h265", "av1", "ffv1", "png"])
-def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None:
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (128, 1024))
     write_grey(Path("in.mov"), codes, "prores_ks", "yuv422p10le", options={"profile": "hq", "qscale": "1"})
     made = Path("out.png" if codec == "png" else f"out.{CODECS[codec].containers[0]}")
@@ -385,7 +372,7 @@ def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: pytest.CaptureF
     assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
 
 
-def test_a_ramp_becomes_a_png_of_16_bits_and_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ramp_becomes_a_png_of_16_bits_and_comes_back(capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), [ramp()] * 3, "ffv1", "gbrp16le")
     said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%04d.png")
     with closing(av.open("a/0002.png")) as container:
@@ -401,7 +388,7 @@ def test_a_ramp_becomes_a_png_of_16_bits_and_comes_back(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(("fps", "count"), [("12", 10), ("25", 20), ("60", 48), ("30000/1001", 24), ("12.5", 10)])
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
-    fps: str, count: int, ending: str, capsys: pytest.CaptureFixture[str]
+    fps: str, count: int, ending: str, capsys: Capsys
 ) -> None:
     frames = numbered(moving_frames(20))
     silent = write_clip(Path("silent.mp4"), frames, rate=25, time_base=Fraction(1, 12_800), options=FAST)
@@ -424,7 +411,7 @@ def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
 
 @pytest.mark.parametrize(("codec", "ending"), [("prores", "mov"), ("dnxhr", "mov"), ("av1", "webm"), ("gif", "gif")])
 def test_a_constant_rate_holds_and_drops_frames_whatever_the_codec(
-    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, ending: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     """The source has a variable rate: a frame is held for a second, and others come closer than a step."""
     source = sources["opus" if ending == "webm" else "aac"]
@@ -443,7 +430,7 @@ def test_a_constant_rate_holds_and_drops_frames_whatever_the_codec(
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("source", ["mp4", "mkv"])
 def test_the_start_of_the_sound_is_kept_to_a_millisecond(
-    source: str, ending: str, late_s: float, capsys: pytest.CaptureFixture[str]
+    source: str, ending: str, late_s: float, capsys: Capsys
 ) -> None:
     """``late_s``: how much later the sound begins, or (below 0) the pictures."""
     begin = round(max(0.0, -late_s) * 12_800)
@@ -501,9 +488,7 @@ def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], 
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_sound_words_chapters_timecode_and_title_go_along(
-    source: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sound_words_chapters_timecode_and_title_go_along(source: str, ending: str, capsys: Capsys) -> None:
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}")
@@ -518,9 +503,7 @@ def test_sound_words_chapters_timecode_and_title_go_along(
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(
-    source: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(source: str, ending: str, capsys: Capsys) -> None:
     """From frame 12 (0.5 s) to frame 44 (1.833 s), of 24 a second."""
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
@@ -542,7 +525,7 @@ def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(
     assert now["languages"] == list(LANGUAGES)
 
 
-def test_words_do_not_outlast_the_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_do_not_outlast_the_part(capsys: Capsys) -> None:
     """Else the film would end in a still of its last picture."""
     path = write_film(Path("film.mov"))
     said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", "out.mov")
@@ -553,7 +536,7 @@ def test_words_do_not_outlast_the_part(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
 @pytest.mark.parametrize(("rate", "started"), [(24, "10:00:59:20"), (25, "00:00:00:24"), (30, "01:59:59:29")])
 def test_a_timecode_names_the_first_picture_whatever_the_time_base(
-    rate: int, started: str, ending: str, capsys: pytest.CaptureFixture[str]
+    rate: int, started: str, ending: str, capsys: Capsys
 ) -> None:
     path = write_film(Path("film.mov"), started, rate)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--start", "1", "--end", "9")
@@ -566,9 +549,7 @@ def test_a_timecode_names_the_first_picture_whatever_the_time_base(
 
 @pytest.mark.parametrize("fps", ["source", "12", "24", "25", "30", "48", "30000/1001"])
 @pytest.mark.parametrize("ending", ["mov", "mp4"])
-def test_a_timecode_keeps_its_moment_whatever_the_rate(
-    fps: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_timecode_keeps_its_moment_whatever_the_rate(fps: str, ending: str, capsys: Capsys) -> None:
     """Frame 20 of 24 is the tenth of 12. A clock of 24 may go along with 48 pictures a second, but not with 12."""
     path = write_film(Path("film.mov"), "10:00:00:20")
     was, _ = timecode_track(path)
@@ -579,7 +560,7 @@ def test_a_timecode_keeps_its_moment_whatever_the_rate(
     assert fps == "source" or Fraction(fps) % counted == 0
 
 
-def test_words_that_a_container_cannot_hold_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
     told = said(capsys, 0, "stylize", write_film(Path("film.mov")), *IDENTITY, "-o", "out.mkv")
     assert "a subtitle track (mov_text) is left out, matroska cannot hold it" in told
     now = tracks_of(Path("out.mkv"))
@@ -596,9 +577,7 @@ def test_words_that_a_container_cannot_hold_are_named(capsys: pytest.CaptureFixt
         ("ac3", "mkv", ["mkv", "mp4", "mov"]),
     ],
 )
-def test_other_kinds_of_sound_are_copied_too(
-    codec: str, ending: str, outs: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, outs: list[str], capsys: Capsys) -> None:
     silent = write_clip(Path(f"silent.{ending}"), moving_frames(25), rate=25, options=FAST)
     path = with_sound(silent, Path(f"in.{ending}"), codec)
     for out in outs:
@@ -609,7 +588,7 @@ def test_other_kinds_of_sound_are_copied_too(
 
 
 def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    sources: dict[str, Path], capsys: Capsys
 ) -> None:
     for more in ((), ("--dry-run",)):  # before any work
         told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", *more)
@@ -621,9 +600,7 @@ def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
     assert sound_packets(Path("out.webm")) == []
 
 
-def test_the_same_film_is_joined_again_for_another_container(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_same_film_is_joined_again_for_another_container(sources: dict[str, Path], capsys: Capsys) -> None:
     arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", "h265", "-o")
     assert said_json(capsys, *arguments, "a.mp4")["frames_encoded"] == COUNT
     assert said_json(capsys, *arguments, "a.mkv")["frames_encoded"] == 0
@@ -633,7 +610,7 @@ def test_the_same_film_is_joined_again_for_another_container(
 # Pictures
 
 
-def test_exr_is_linear_light(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exr_is_linear_light(capsys: Capsys) -> None:
     codes = np.zeros((32, 64, 3), np.uint8)
     codes[:, :16], codes[:, 16:32], codes[:, 32:48], codes[:, 48:] = 0, 64, 128, 255
     write_frames(Path("in.mkv"), [codes] * 3, "ffv1", "bgr0")
@@ -650,7 +627,7 @@ def test_exr_is_linear_light(capsys: pytest.CaptureFixture[str]) -> None:
             assert abs(float(plane[16, column]) - wanted) <= 1e-3 * max(wanted, 0.1)
 
 
-def test_exr_comes_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exr_comes_back_as_it_was(capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), moving_frames(3), "ffv1", "bgr0")
     said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%03d.exr")
     assert sorted(p.name for p in Path("a").iterdir()) == ["000.exr", "001.exr", "002.exr"]
@@ -660,7 +637,7 @@ def test_exr_comes_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_numbered_pictures_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbered_pictures_go_in_and_out(capsys: Capsys) -> None:
     frames = numbered(moving_frames(12))
     write_folder(Path("in"), frames, [f"take_{i + 5:03d}.png" for i in range(12)])
     write_folder(Path("in"), [scene(64, 48, 3)], ["cover.png"])
@@ -675,7 +652,7 @@ def test_numbered_pictures_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_video_becomes_numbered_pictures_and_a_part_keeps_its_numbers(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    sources: dict[str, Path], capsys: Capsys
 ) -> None:
     said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out/%04d.png", "--start", "8", "--end", "17")
     assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:04d}.png" for i in range(8, 17)]
@@ -684,15 +661,11 @@ def test_a_video_becomes_numbered_pictures_and_a_part_keeps_its_numbers(
 
 
 @pytest.mark.parametrize("name", ["%05d.png", "./%05d.png", "../%05d.png"])
-def test_numbered_pictures_go_into_a_folder_of_their_own(
-    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_numbered_pictures_go_into_a_folder_of_their_own(name: str, clip: Path, capsys: Capsys) -> None:
     assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", clip, *IDENTITY, "-o", name)
 
 
-def test_a_gif_shows_every_frame_at_its_time_and_forever(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gif_shows_every_frame_at_its_time_and_forever(sources: dict[str, Path], capsys: Capsys) -> None:
     said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out.gif", "--end", "12")
     with Image.open("out.gif") as gif:
         assert gif.info.get("loop") == 0
@@ -705,7 +678,7 @@ def test_a_gif_shows_every_frame_at_its_time_and_forever(
         assert near(rgb, wanted, 14)
 
 
-def test_a_gif_is_transparent_where_its_source_is(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gif_is_transparent_where_its_source_is(see_through: Path, capsys: Capsys) -> None:
     said(capsys, 0, "stylize", see_through, *IDENTITY, "-o", "out.gif")
     with Image.open("out.gif") as gif:
         for frame, wanted in zip(ImageSequence.Iterator(gif), cut_outs(6, SIZE), strict=True):
@@ -714,7 +687,7 @@ def test_a_gif_is_transparent_where_its_source_is(see_through: Path, capsys: pyt
             assert np.abs(rgba[64, 80 + 0, :3].astype(int) - (220, 100, 30)).max() <= 24
 
 
-def test_a_webm_is_av1_with_opus(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_webm_is_av1_with_opus(sources: dict[str, Path], capsys: Capsys) -> None:
     table = said_json(capsys, "stylize", sources["opus"], *IDENTITY, "-o", "out.webm")
     assert table["codec"] == "av1"
     with closing(av.open("out.webm")) as container:
@@ -729,7 +702,7 @@ def test_a_webm_is_av1_with_opus(sources: dict[str, Path], capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: Capsys) -> None:
     """The first three frames have no times; counted back from the fourth, they begin before 0."""
     source = write_clip(Path("in.mkv"), numbered(moving_frames(20)), options=FAST)
 
@@ -747,9 +720,7 @@ def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: pytes
 
 
 @pytest.mark.parametrize(("codec", "ending"), PAIRS)
-def test_what_is_written_says_its_rate_and_can_be_read_again(
-    codec: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_written_says_its_rate_and_can_be_read_again(codec: str, ending: str, capsys: Capsys) -> None:
     source = write_clip(Path("in.mp4"), moving_frames(30, SIZE), options=FAST)
     said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
     with closing(av.open(f"out.{ending}")) as container:
@@ -759,7 +730,7 @@ def test_what_is_written_says_its_rate_and_can_be_read_again(
     said(capsys, 0, "stylize", f"out.{ending}", *IDENTITY, "--codec", "av1", "-o", "again.mkv", "--end", "2")
 
 
-def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: Capsys) -> None:
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
     for codec in ("h264", "h265", "av1", "prores"):
         said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"{codec}.mkv", "--end", "3")

@@ -18,6 +18,8 @@ from vidtrans.events import Progress, Stop
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 
+Capsys = pytest.CaptureFixture[str]
+
 # Pixels
 
 
@@ -81,7 +83,7 @@ def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -
     ],
 )
 def test_slips_in_directing_are_answered_with_the_remedy(
-    flags: tuple[str, ...], says: str, clip: Path, capsys: pytest.CaptureFixture[str]
+    flags: tuple[str, ...], says: str, clip: Path, capsys: Capsys
 ) -> None:
     assert says in refuse(capsys, 2, "stylize", clip, "--model", "identity", *flags)
 
@@ -112,9 +114,7 @@ def test_a_default_that_is_spelt_out_encodes_nothing_again(shoot: Shoot) -> None
     assert made["frames_encoded"] == 0
 
 
-def test_strengths_that_differ_in_the_seventh_digit_are_other_results(
-    shoot: Shoot, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_strengths_that_differ_in_the_seventh_digit_are_other_results(shoot: Shoot, capsys: Capsys) -> None:
     said(capsys, 0, *shoot.command, "--strength", "0.7000001")
     assert "other inputs or options" in refuse(capsys, 2, *shoot.command, "--strength", "0.7000002")
 
@@ -163,7 +163,7 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
 
 
 def test_how_the_input_is_made_can_be_changed_when_rendering(
-    shoot: Shoot, render: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
+    shoot: Shoot, render: Callable[..., Frames], capsys: Capsys
 ) -> None:
     assert not same(render("--set=pairing.density=0.5", "--set=pairing.min_gradient=0.5"), shoot.look)
     assert same(render("--set=pairing.density=0.12"), shoot.look)  # as it was trained
@@ -181,16 +181,16 @@ def test_how_the_input_is_made_can_be_changed_when_rendering(
     ],
 )
 def test_changes_of_the_pairing_that_do_not_fit_are_refused(
-    change: str, says: str, clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    change: str, says: str, clip: Path, tiny_model: Path, capsys: Capsys
 ) -> None:
     assert says in refuse(capsys, 2, "stylize", clip, "--model", tiny_model, "--set", change)
 
 
-def test_the_identity_has_no_lines_to_set(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_identity_has_no_lines_to_set(clip: Path, capsys: Capsys) -> None:
     assert "pairing.density" in refuse(capsys, 2, "stylize", clip, "--model", "identity", "--set=pairing.density=0.3")
 
 
-def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, capsys: Capsys) -> None:
     drawing = np.full((48, 64, 3), 255, np.uint8)
     drawing[10:38, 20:22] = drawing[24:26, 8:56] = 0
     write_picture(Path("d.png"), drawing)

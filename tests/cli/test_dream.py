@@ -29,6 +29,7 @@ from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.settings import from_table
 from vidtrans.video.images.picture import write_picture
 
+Capsys = pytest.CaptureFixture[str]
 __all__ = ["toys"]  # a fixture
 
 EXACT = ("--codec", "ffv1", "--set", "rendering.precision=fp32")
@@ -59,7 +60,7 @@ def write_wave(path: Path, seconds: float, hertz: float = 100.0) -> Path:
 
 
 @pytest.fixture
-def dream(capsys: pytest.CaptureFixture[str]) -> Callable[..., Frames]:
+def dream(capsys: Capsys) -> Callable[..., Frames]:
     """Dream losslessly; the frames of the result."""
 
     def made(*arguments: object) -> Frames:
@@ -76,9 +77,7 @@ def same(one: Frames, other: Frames) -> bool:
 # Seeds, and what comes of them
 
 
-def test_a_video_gives_a_video_of_its_size_and_rate(
-    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_video_gives_a_video_of_its_size_and_rate(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 25)
     assert table["output"] == "seed.two.dream.mp4"
     assert (table["frames"], table["size"], table["working_size"]) == (25, [64, 48], [43, 32])
@@ -108,7 +107,7 @@ def test_the_context_is_the_seeds_frames_from_the_start_on(
     assert np.array_equal(shown[1][:3], shown[0][3:])
 
 
-def test_a_seed_that_has_a_cut_in_it_is_told_of(dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_seed_that_has_a_cut_in_it_is_told_of(dreamer: Path, capsys: Capsys) -> None:
     cut = write_clip(Path("cut.mp4"), moving_frames(40, shots=(0, 20)))
     more = ("--model", dreamer, "--frames", 2, "--overwrite", "-o", "o.mp4")
     told = said(capsys, 0, "dream", cut, "--start", 19, *more)
@@ -160,7 +159,7 @@ def test_fps_is_the_rate_of_the_dream_and_drops_nothing(
     assert times(Path("slow.mp4")) == [Fraction(1001 * n, 24000) for n in range(3)]
 
 
-def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     model = ("--model", dreamer, "--frames", 3)
     said(capsys, 0, "dream", seed, *model, "-o", "frames/%03d.png")
     assert list(pictures_of(Path("frames"))) == ["000.png", "001.png", "002.png"]
@@ -169,7 +168,7 @@ def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: pytes
     assert "one picture cannot hold 3 frames" in refuse(capsys, 2, "dream", seed, *model, "-o", "one.png")
 
 
-def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 500, "--dry-run")
     assert table["frames"] == 500
     assert table["estimate"]["seconds"] > 0 < table["estimate"]["disk_bytes"]
@@ -195,7 +194,7 @@ def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(
 
 
 def test_a_driving_video_is_followed_and_its_last_frame_stays(
-    seed: Path, tmp_path: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], dream: Callable[..., Frames]
+    seed: Path, tmp_path: Path, dreamer: Path, capsys: Capsys, dream: Callable[..., Frames]
 ) -> None:
     driver = write_clip(tmp_path / "driver.mp4", moving_frames(5, size=(48, 64)))
     model = ("--model", dreamer, "--frames", 9)
@@ -211,7 +210,7 @@ def test_a_driving_video_is_followed_and_its_last_frame_stays(
 
 
 def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
-    seed: Path, dreamer: Path, dream: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
+    seed: Path, dreamer: Path, dream: Callable[..., Frames], capsys: Capsys
 ) -> None:
     sound = write_wave(Path("beat.wav"), 1.0)
     model = ("--model", dreamer, "--frames", 24, "--drift-correction", 0)
@@ -233,9 +232,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
     assert sound_packets(Path("none.mp4")) == []
 
 
-def test_drift_correction_keeps_a_dream_that_would_stray(
-    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_drift_correction_keeps_a_dream_that_would_stray(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     told: list[str] = []
 
     def hear(event: Event) -> None:
@@ -252,7 +249,7 @@ def test_drift_correction_keeps_a_dream_that_would_stray(
     assert not same(decode(Path("free.mp4"))[2], decode(Path("kept.mp4"))[2])
 
 
-def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: Capsys) -> None:
     model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
     assert 1 <= told.count("it starts again from the seed") <= 3
@@ -300,9 +297,7 @@ def test_a_clocked_dream_is_where_it_should_be(
 
 
 @pytest.mark.parametrize(("frames", "speed", "rounds"), [(30, "1", 1), (44, "2", 2), (25, "-1", -1), (16, "1", 1)])
-def test_a_loop_closes(
-    frames: int, speed: str, rounds: int, toys: None, capsys: pytest.CaptureFixture[str], seed: Path
-) -> None:
+def test_a_loop_closes(frames: int, speed: str, rounds: int, toys: None, capsys: Capsys, seed: Path) -> None:
     model = toy(Path("toy.safetensors"), leak=0.15)
     table = said_json(
         capsys, *("dream", seed, "--model", model, "--frames", frames, "--loop", "--speed", speed, *EXACT),
@@ -344,9 +339,7 @@ def test_models_pass_into_one_another(seed: Path, toys: None, dream: Callable[..
     assert lost == pytest.approx([0, 0.125, 0.25, 0.375, 0.5, 0.5, 0.5, 0.5, 0.5], abs=0.04)
 
 
-def test_a_shells_list_of_snapshots_is_several_models(
-    seed: Path, dream: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_shells_list_of_snapshots_is_several_models(seed: Path, dream: Callable[..., Frames], capsys: Capsys) -> None:
     files = [make_dreamer(Path(f"m.train-{n}.safetensors"), seed=n) for n in range(3)]
     asked = dream(seed, *[x for f in files for x in ("--model", f)], "--frames", 6, "--morph")
     assert same(dream(seed, "--model", *files, "--frames", 6, "--morph"), asked)
@@ -361,7 +354,7 @@ def test_a_shells_list_of_snapshots_is_several_models(
 
 
 def test_what_cannot_be_dreamt_is_said_in_one_line(
-    seed: Path, dreamer: Path, tiny_model: Path, toys: None, capsys: pytest.CaptureFixture[str]
+    seed: Path, dreamer: Path, tiny_model: Path, toys: None, capsys: Capsys
 ) -> None:
     dream: Callable[..., str] = lambda status, *a: refuse(capsys, status, "dream", *a, "--frames", 30)  # noqa: E731
     two = ("--model", dreamer)
@@ -395,9 +388,7 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
     assert "a loop has one speed" in dream(2, seed, "--model", toy(Path("t.safetensors")), "--loop", "--speed", "1+t")
 
 
-def test_models_that_do_not_fit_are_refused(
-    seed: Path, dreamer: Path, toys: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_models_that_do_not_fit_are_refused(seed: Path, dreamer: Path, toys: None, capsys: Capsys) -> None:
     other = make_dreamer(Path("one.safetensors"), context_frames=1)
     both = ("--model", dreamer, "--model", other, "--frames", 5)
     assert "'two' and 'one' are built differently" in refuse(capsys, 2, "dream", seed, *both, "--morph")
@@ -407,9 +398,7 @@ def test_models_that_do_not_fit_are_refused(
     assert "'one' has no clock" in refuse(capsys, 2, "dream", seed, *mixed, "--loop")
 
 
-def test_what_is_there_is_not_overwritten_unasked(
-    seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_there_is_not_overwritten_unasked(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     model = ("--model", dreamer, "--frames", 3)
     said(capsys, 0, "dream", seed, *model)
     assert "--overwrite" in refuse(capsys, 2, "dream", seed, *model, "--hue", 3)
@@ -419,7 +408,7 @@ def test_what_is_there_is_not_overwritten_unasked(
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_an_error_while_encoding_is_told_where_it_belongs(
-    beside: bool, seed: Path, dreamer: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    beside: bool, seed: Path, dreamer: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidtrans.dreaming.dream_job.SYNCHRONOUS_PIXELS", 0 if beside else 10_000)
 

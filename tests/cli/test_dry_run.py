@@ -15,6 +15,7 @@ import vidtrans as api
 from vidtrans.rendering.cost import add_up, duration, format_cost, size
 from vidtrans.system import peak_memory
 
+Capsys = pytest.CaptureFixture[str]
 PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")
 
 
@@ -60,9 +61,7 @@ DRY = {
 
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("name", DRY)
-def test_a_dry_run_estimates_and_touches_nothing(
-    name: str, scratch: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_estimates_and_touches_nothing(name: str, scratch: Path, tiny_model: Path, capsys: Capsys) -> None:
     arguments = [str(tiny_model) if a == "MODEL" else a for a in DRY[name]]
     before = tree(Path())
     table = said_json(capsys, *arguments, "--dry-run")
@@ -82,7 +81,7 @@ def test_a_dry_run_estimates_and_touches_nothing(
 
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("name", ["make-dataset", "train", "stylize", "run"])
-def test_a_person_reads_it_in_words(name: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_reads_it_in_words(name: str, tiny_model: Path, capsys: Capsys) -> None:
     arguments = [str(tiny_model) if a == "MODEL" else a for a in DRY[name]]
     told = said(capsys, 0, *arguments, "--dry-run").splitlines()[-1]
     assert told.startswith("would ")
@@ -93,13 +92,13 @@ def test_a_person_reads_it_in_words(name: str, tiny_model: Path, capsys: pytest.
 
 
 @pytest.mark.usefixtures("ready")
-def test_the_rate_of_a_training_is_what_its_length_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rate_of_a_training_is_what_its_length_comes_from(capsys: Capsys) -> None:
     found = said_json(capsys, *DRY["train"], "--set=training.steps=90000", "--dry-run")
     batch = TINY["training"]["batch_size"]
     assert found["pictures_per_second"] * found["estimate"]["seconds"] == pytest.approx(90000 * batch, rel=0.02)
 
 
-def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: Capsys) -> None:
     flags = (clip, *tiny_flags("dataset"))
     expected = said_json(capsys, "make-dataset", *flags, "--dry-run")["estimate"]
     said_json(capsys, "make-dataset", *flags)
@@ -112,7 +111,7 @@ def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: pytest.Captur
     assert found / 1.5 < expected["disk_bytes"] < found * 1.5
 
 
-def test_a_longer_clip_takes_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_longer_clip_takes_more(tmp_path: Path, capsys: Capsys) -> None:
     sizes = []
     for count in (12, 36):
         clip = write_clip(tmp_path / f"{count}.mp4", moving_frames(count))
@@ -120,14 +119,14 @@ def test_a_longer_clip_takes_more(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sizes[1] == pytest.approx(3 * sizes[0], rel=0.3)
 
 
-def test_what_is_there_already_costs_nothing(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_already_costs_nothing(clip: Path, capsys: Capsys) -> None:
     said(capsys, 0, "stylize", clip, "--model", "identity")
     table = said_json(capsys, "stylize", clip, "--model", "identity", "--dry-run")
     assert (table["cached"], table["frames_encoded"]) == (True, 0)
     assert "up to date" in said(capsys, 0, "stylize", clip, "--model", "identity", "--dry-run")
 
 
-def test_a_dry_run_fails_where_the_run_would(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_fails_where_the_run_would(clip: Path, capsys: Capsys) -> None:
     for arguments, status in (
         (("stylize", clip, "--model", "identity", "--mask", "missing.png"), 3),
         (("stylize", clip, "--model", "identity", "-o", clip), 2),

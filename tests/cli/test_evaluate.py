@@ -31,6 +31,7 @@ from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values, runs, separate_labels
 from vidtrans.video.plots.layout import PAPER
 
+Capsys = pytest.CaptureFixture[str]
 repeatable = hypothesis_settings(max_examples=60)
 COUNT, SPIKE = 14, 9
 KEYS = {
@@ -89,7 +90,7 @@ def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Pa
     assert worst["warping_error"] > 10 * worst["warping_error_source"]
 
 
-def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: Capsys) -> None:
     text = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     lines = text.splitlines()
     assert lines[0].startswith(f"render.mkv: {COUNT} frames, {COUNT - 1} pairs scored at 96x72")
@@ -124,7 +125,7 @@ def test_a_reference_is_compared_with_and_the_per_frame_video_too(shots: dict[st
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_clips_of_a_few_frames(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clips_of_a_few_frames(count: int, capsys: Capsys) -> None:
     lossless(Path("few.mkv"), panned(count))
     few = ("evaluate", "few.mkv", "--source", "few.mkv", "--per-frame", "few.mkv")
     text = said(capsys, 0, *few, "-o", "few.png")
@@ -136,7 +137,7 @@ def test_clips_of_a_few_frames(count: int, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: Capsys) -> None:
     lossless(Path("plain.mkv"), [np.full((48, 64, 3), value, np.uint8)] * 4)
     plain = ("evaluate", "plain.mkv", "--source", "plain.mkv", "--per-frame", "plain.mkv")
     text = said(capsys, 0, *plain, "-o", "plain.png")
@@ -149,7 +150,7 @@ def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: pyt
 # What goes together
 
 
-def test_pairs_across_a_cut_of_the_source_are_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_across_a_cut_of_the_source_are_not_scored(capsys: Capsys) -> None:
     lossless(Path("cut.mkv"), panned(12, shots=(0, 7)))
     said(capsys, 0, "evaluate", "cut.mkv", "--source", "cut.mkv", "-o", "cut.json")
     table = strict(Path("cut.json").read_text())
@@ -169,7 +170,7 @@ def test_folders_of_pictures_are_scored_like_videos(shots: dict[str, Path]) -> N
         assert table["warping_error"] == as_video["warping_error"], (output, source)
 
 
-def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) -> None:
     lossless(Path("large.mkv"), panned(size=(192, 144)))
     lossless(Path("wide.mkv"), panned(size=(192, 72)))
     lossless(Path("small.mkv"), [f[::2, ::2].copy() for f in panned(size=(192, 144))])
@@ -181,7 +182,7 @@ def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: pytest.Cap
     ]
 
 
-def test_clips_of_other_rates_go_together_by_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_clips_of_other_rates_go_together_by_time(capsys: Capsys) -> None:
     every = panned(24)
     lossless(Path("a.mkv"), every, rate=30)
     lossless(Path("b.mkv"), every[::2], rate=15, time_base=Fraction(1, 15360))
@@ -192,7 +193,7 @@ def test_clips_of_other_rates_go_together_by_time(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("kind", ["same file type", "milliseconds", "pictures"])
-def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Capsys) -> None:
     whole = panned(30)
     pts, base = [i * 1001 for i in range(30)], Fraction(1, 30000)
     lossless(Path("whole.mp4"), whole, pts=pts, time_base=base)
@@ -273,9 +274,7 @@ def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]
 # What is written
 
 
-def test_a_plot_is_found_again_and_never_replaces_anything_else(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plot_is_found_again_and_never_replaces_anything_else(shots: dict[str, Path], capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     first = said_json(capsys, *command, "-o", "plot.png")
     assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
@@ -289,7 +288,7 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(
     assert "--overwrite" in refuse(capsys, 2, *command, "-o", "mine.png")
 
 
-def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     told = said_json(capsys, *command, "-o", "scores.json")
     assert "series" not in told
@@ -302,9 +301,7 @@ def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], caps
     assert max(range(1, COUNT), key=lambda i: series["warping_error"][i]) in (SPIKE, SPIKE + 1)
 
 
-def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(shots: dict[str, Path], capsys: Capsys) -> None:
     before = snapshot(Path())
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--dry-run")
     assert f"would score render.mkv: {COUNT} frames" in said(capsys, 0, *command)
@@ -347,7 +344,7 @@ def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
     ],
 )
 def test_what_cannot_be_scored_is_told_in_a_line(
-    arguments: tuple[str, ...], status: int, says: str, shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], status: int, says: str, shots: dict[str, Path], capsys: Capsys
 ) -> None:
     Path("text.mp4").write_text("no video")
     Path("empty").mkdir()
@@ -357,9 +354,7 @@ def test_what_cannot_be_scored_is_told_in_a_line(
     assert says in refuse(capsys, status, "evaluate", *arguments)
 
 
-def test_a_damaged_clip_is_scored_only_if_that_is_allowed(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_clip_is_scored_only_if_that_is_allowed(shots: dict[str, Path], capsys: Capsys) -> None:
     data = bytearray(shots["render"].read_bytes())
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
     Path("bad.mkv").write_bytes(data)
@@ -470,7 +465,7 @@ def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dic
     assert len(told) == 1
 
 
-def test_only_the_flow_methods_that_score_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_flow_methods_that_score_are_offered(capsys: Capsys) -> None:
     assert set(FLOWS) - set(GREY_FLOWS) == {"raft", "raft-small"}
     assert "raft" not in said(capsys, 0, "evaluate", "--help")
     told = refuse(capsys, 2, "evaluate", "a.mp4", "--source", "b.mp4", "--flow", "raft")

@@ -43,6 +43,7 @@ from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
 
+Capsys = pytest.CaptureFixture[str]
 repeatable = hypothesis_settings(max_examples=60)
 
 
@@ -332,7 +333,7 @@ def test_a_checkout_that_is_not_installed_has_no_bounds_to_check(monkeypatch: py
 
 @pytest.mark.parametrize("arguments", [("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")])
 def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     def nowhere(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
@@ -344,16 +345,14 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
     assert "install vidtrans anew" not in told
 
 
-def test_doctor_tells_of_variables_that_change_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_doctor_tells_of_variables_that_change_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
     assert "the variable VIDTRANS_DOCTOR_BOGUS is none of this command's" in said(capsys, 0, "doctor")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_self_test_that_is_stopped_cleans_up(
-    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     class Signalling:
         def __call__(self, subject: Subject) -> dict[str, Callable[[], Verdict]]:
@@ -408,7 +407,7 @@ def checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
-def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: Capsys) -> None:
     told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
     for name in ("engine torch", "filter window", "flow dis-torch", "memory engine", "resume", "rates 64x64"):
         assert re.search(rf"^ok    {name} ", told, re.MULTILINE), name
@@ -422,9 +421,7 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest
 
 
 @pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
-def test_the_self_test_fails_where_a_check_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_self_test_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
     monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": self_test_run.CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
@@ -441,7 +438,7 @@ def test_the_self_test_fails_where_a_check_does(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: Capsys) -> None:
     for flags in (("--self-test",), ()):
         assert "no CUDA device here" in refuse(capsys, 4, "doctor", *flags, "--device", "cuda")
     assert "no such device" in refuse(capsys, 2, "doctor", "--device", "toaster")

@@ -16,6 +16,8 @@ import vidtrans as api
 from vidtrans.errors import UsageError
 from vidtrans.rendering.directing import FrameBlend
 
+Capsys = pytest.CaptureFixture[str]
+
 # Where it is white
 
 
@@ -65,7 +67,7 @@ def test_a_part_of_a_clip_is_masked_as_in_the_whole(shoot: Shoot, render: Callab
     assert same(render("--mask", short, "--start", "9", "--end", "17"), whole[9:17])
 
 
-def test_a_mask_fits_a_folder_and_a_picture(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mask_fits_a_folder_and_a_picture(tiny_model: Path, capsys: Capsys) -> None:
     frames, mask = moving_frames(3), halves(3, step=10)
     write_folder(Path("in"), frames)
     write_folder(Path("m"), mask)
@@ -77,7 +79,7 @@ def test_a_mask_fits_a_folder_and_a_picture(tiny_model: Path, capsys: pytest.Cap
     assert np.array_equal(pictures_of(Path("one.png"))["one.png"], made["2.png"])
 
 
-def test_each_picture_of_a_mixed_folder_has_its_own_mask(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_picture_of_a_mixed_folder_has_its_own_mask(tiny_model: Path, capsys: Capsys) -> None:
     sizes = [(64, 48), (48, 48), (48, 64)]
     frames = [scene(*size, seed=i) for i, size in enumerate(sizes)]
     masks = [np.full((s[1], s[0], 3), value, np.uint8) for s, value in zip(sizes, (0, 255, 0), strict=True)]
@@ -109,7 +111,7 @@ def test_each_picture_of_a_mixed_folder_has_its_own_mask(tiny_model: Path, capsy
     ],
 )
 def test_a_mask_that_does_not_fit_is_made_to_fit_and_that_is_told(
-    count: int, size: tuple[int, int], says: str | None, clip: Path, capsys: pytest.CaptureFixture[str]
+    count: int, size: tuple[int, int], says: str | None, clip: Path, capsys: Capsys
 ) -> None:
     write_folder(Path("m"), halves(count, size))
     told = said(capsys, 0, "stylize", clip, "--model", "identity", "--mask", "m")
@@ -118,7 +120,7 @@ def test_a_mask_that_does_not_fit_is_made_to_fit_and_that_is_told(
 
 
 def test_a_mask_video_at_another_rate_is_matched_by_time(
-    shoot: Shoot, render: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
+    shoot: Shoot, render: Callable[..., Frames], capsys: Capsys
 ) -> None:
     mask = halves(COUNT // 2, step=4)
     path = lossless(Path("m.mp4"), mask, rate=15)
@@ -127,7 +129,7 @@ def test_a_mask_video_at_another_rate_is_matched_by_time(
     assert f"warning: mask m.mp4: it has 12 frames, the clip {COUNT}: matched by time\n" in told
 
 
-def test_a_missing_mask_leaves_nothing_behind(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_mask_leaves_nothing_behind(clip: Path, capsys: Capsys) -> None:
     assert "missing.png: no such file" in refuse(
         capsys, 3, "stylize", clip, "--model", "identity", "--mask", "missing.png"
     )
@@ -135,7 +137,7 @@ def test_a_missing_mask_leaves_nothing_behind(clip: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("kind", ["text", "empty folder"])
-def test_what_is_no_mask_is_named(kind: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_mask_is_named(kind: str, clip: Path, capsys: Capsys) -> None:
     if kind == "text":
         Path("m").write_text("white where the look is")
     else:
@@ -152,9 +154,7 @@ def test_the_result_is_not_written_over_the_mask(clip: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["video", "folder"])
-def test_a_mask_whose_content_changed_is_rendered_again(
-    kind: str, shoot: Shoot, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mask_whose_content_changed_is_rendered_again(kind: str, shoot: Shoot, capsys: Capsys) -> None:
     def write(step: int) -> Path:
         frames = halves(COUNT, step=step)
         return write_folder(Path("m"), frames) if kind == "folder" else lossless(Path("m.mp4"), frames)

@@ -19,6 +19,8 @@ import vidtrans as api
 from vidtrans.errors import UsageError, VidtransError
 from vidtrans.rendering import agreement
 
+Capsys = pytest.CaptureFixture[str]
+
 CLIP, FRAMES = Path("clip.mp4"), 40
 IDENTITY = ("--model", "identity")
 SMALL = ("--set", "rendering.chunk_frames=6")
@@ -37,9 +39,7 @@ def whole(*options: object) -> bytes:
 
 
 @pytest.mark.parametrize("temporal", ["window", "causal", "off"])
-def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(
-    temporal: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(temporal: str, capsys: Capsys) -> None:
     lossless(Path("cut.mkv"), [*moving_frames(14), *[255 - frame for frame in moving_frames(23)]])
     render = ("stylize", "cut.mkv", *IDENTITY, "-o", "out.mp4", "--temporal", temporal, *SMALL)
     tables = [said_json(capsys, *render, "--chunk", f"{n}/3") for n in (3, 1, 2)]
@@ -53,7 +53,7 @@ def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(
     assert said_json(capsys, *render, "--chunk", "2/3")["cached"]
 
 
-def test_what_is_missing_is_said_and_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_said_and_nothing_is_written(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "2/3")
     error = refuse(capsys, 1, *RENDER, "--join")
     assert "frames 0–17, 30–39 of 40 are not rendered" in error
@@ -61,7 +61,7 @@ def test_what_is_missing_is_said_and_nothing_is_written(capsys: pytest.CaptureFi
     assert not Path("out.mp4").exists()
 
 
-def test_the_part_that_ends_last_joins_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_part_that_ends_last_joins_all(capsys: Capsys) -> None:
     words = said(capsys, 0, *RENDER, "--chunk", "2-3/3", "--join")
     assert "part 2-3/3: 22 frames" in words
     assert "3 chunks of the clip are missing" in words
@@ -71,7 +71,7 @@ def test_the_part_that_ends_last_joins_all(capsys: pytest.CaptureFixture[str]) -
     assert Path("out.mp4").read_bytes() == whole()
 
 
-def test_a_part_that_was_rendered_is_not_rendered_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_that_was_rendered_is_not_rendered_again(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     again = said_json(capsys, *RENDER, "--chunk", "1/2")
     assert (again["cached"], again["frames_encoded"]) == (True, 0)
@@ -79,7 +79,7 @@ def test_a_part_that_was_rendered_is_not_rendered_again(capsys: pytest.CaptureFi
     assert (some["cached"], some["frames"]) == (True, 12)
 
 
-def test_a_damaged_part_is_found_when_the_parts_are_joined(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_part_is_found_when_the_parts_are_joined(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "1-2/2")
     chunk = next(Path(".vidtrans/render").rglob("chunk-000001.*[!n]"))
     chunk.write_bytes(b"damaged")
@@ -88,14 +88,14 @@ def test_a_damaged_part_is_found_when_the_parts_are_joined(capsys: pytest.Captur
     assert Path("out.mp4").read_bytes() == whole()
 
 
-def test_more_parts_than_chunks_leave_some_without_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_parts_than_chunks_leave_some_without_work(capsys: Capsys) -> None:
     tables = [said_json(capsys, *RENDER, "--chunk", f"{n}/20") for n in range(1, 21)]
     assert sum(table["frames"] for table in tables) == FRAMES
     assert 0 in [table["frames"] for table in tables]
     vidtrans(*RENDER, "--join")
 
 
-def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_workers_and_two_joins_at_once_make_one_result(capsys: Capsys) -> None:
     def start(*options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "vidtrans", *map(str, RENDER), *options]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -110,7 +110,7 @@ def test_two_workers_and_two_joins_at_once_make_one_result(capsys: pytest.Captur
 
 @pytest.mark.parametrize("names", ["chunk-*", "*"])
 def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
-    names: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    names: str, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def elsewhere(*options: str) -> None:
         subprocess.run([sys.executable, "-m", "vidtrans", *map(str, RENDER), *options], check=True)
@@ -125,7 +125,7 @@ def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_abs
 
 
 def test_a_result_of_another_host_is_up_to_date_on_a_file_server_that_said_it_is_absent(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     pretended_nfs.pretend(monkeypatch, "*")
@@ -142,9 +142,7 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_worker_that_differs_is_refused_by_name(
-    key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_differs_is_refused_by_name(key: str, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     terms = agreement.Agreement.terms
     monkeypatch.setattr(agreement.Agreement, "terms", lambda self: terms(self) | CHANGES[key])
@@ -155,16 +153,14 @@ def test_a_worker_that_differs_is_refused_by_name(
     vidtrans(*RENDER, "--chunk", "2/2", "--overwrite")
 
 
-def test_chunks_of_another_kind_of_processor_are_never_joined(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_of_another_kind_of_processor_are_never_joined(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     monkeypatch.setattr(agreement, "processor", lambda device: "ABACUS")
     assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2")
     assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite")
 
 
-def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     assert "with other options" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--strength", "0.5")
     write_clip(CLIP, moving_frames(FRAMES)[::-1])
@@ -184,11 +180,11 @@ def test_another_model_under_the_same_name_and_other_options_are_refused(capsys:
         (("--join", "--shard", "1/2"), "they are for one clip"),
     ],
 )
-def test_what_has_no_parts_is_refused(options: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_has_no_parts_is_refused(options: tuple[str, ...], why: str, capsys: Capsys) -> None:
     assert why in refuse(capsys, 2, *RENDER, *options)
 
 
-def test_a_dry_run_of_a_part_tells_its_share(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_of_a_part_tells_its_share(capsys: Capsys) -> None:
     table = said_json(capsys, *RENDER, "--chunk", "2/3", "--dry-run")
     assert (table["frames"], table["dry_run"], table["part"]) == (12, True, "2/3")
     assert "would render" in said(capsys, 0, *RENDER, "--chunk", "2/3", "--dry-run")
@@ -206,7 +202,7 @@ def test_the_python_api_renders_parts() -> None:
 
 
 def test_printed_commands_render_clips_with_the_options_that_were_given(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("clips").mkdir()
     for name in ("a b.mp4", "c.mp4"):
@@ -226,7 +222,7 @@ def test_printed_commands_render_clips_with_the_options_that_were_given(
     assert said_json(capsys, "stylize", "clips/c.mp4", *options[:-3], "-o", "renders/c.identity.mkv")["cached"]
 
 
-def test_a_printed_job_is_one_object_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_printed_job_is_one_object_with_json(capsys: Capsys) -> None:
     table = said_json(capsys, *RENDER, "--print-jobs", "openjd", "--jobs", "3")
     assert (table["format"], table["clips"], table["parts"]) == ("openjd", 1, 3)
     assert "specificationVersion" in table["job"]
@@ -237,9 +233,7 @@ def test_a_printed_job_is_one_object_with_json(capsys: pytest.CaptureFixture[str
     assert "it exists" in refuse(capsys, 2, *RENDER, "--print-jobs", "slurm")
 
 
-def test_what_is_for_the_printing_command_alone_is_not_printed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_for_the_printing_command_alone_is_not_printed(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDTRANS_STYLIZE_JOBS", "3")
     monkeypatch.setenv("VIDTRANS_STYLIZE_STRENGTH", "0.5")
     write_clip(Path("-x.mp4"), moving_frames(12))
@@ -262,7 +256,7 @@ def test_a_result_that_is_made_binds_nobody_to_what_its_parts_were_rendered_with
     vidtrans(*RENDER, "--strength", "0.5", "--chunk", "1/2")
 
 
-def test_a_joined_result_is_scored_when_its_chunks_are_gone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_joined_result_is_scored_when_its_chunks_are_gone(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "1-2/2", "--join")
     vidtrans("cache", "clean", "--stage", "render")
     assert "score" in said_json(capsys, *RENDER, "--join", "--score")

@@ -23,6 +23,7 @@ from vidtrans.partials import PARTIAL, partial_path
 from vidtrans.system import name_length, name_limit
 from vidtrans.video.images.picture import encode_png
 
+Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
 repeatable = hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -126,7 +127,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("ending", RESULTS)
 @pytest.mark.usefixtures("source")
-def test_a_result_may_have_the_longest_name_that_there_is(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_may_have_the_longest_name_that_there_is(ending: str, capsys: Capsys) -> None:
     pictures()
     said(capsys, 0, *RESULTS[ending], "-o", longest(ending))
     assert Path(longest(ending)).exists()
@@ -135,7 +136,7 @@ def test_a_result_may_have_the_longest_name_that_there_is(ending: str, capsys: p
 
 @pytest.mark.parametrize("ending", RESULTS)
 @pytest.mark.usefixtures("source")
-def test_a_longer_one_is_refused_before_the_work(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_longer_one_is_refused_before_the_work(ending: str, capsys: Capsys) -> None:
     pictures()
     before = sorted(Path().iterdir())
     line = refuse(capsys, 2, *RESULTS[ending], "-o", "n" + longest(ending))
@@ -152,7 +153,7 @@ def test_a_model_may_have_the_longest_name(source: Path) -> None:
 
 
 @pytest.mark.usefixtures("source")
-def test_what_lies_beside_a_result_has_to_fit_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_lies_beside_a_result_has_to_fit_too(capsys: Capsys) -> None:
     command = ("stylize", "clip.mkv", "--model", "identity", "-o", longest(".mkv"))
     line = refuse(capsys, 2, *command, "--score")
     assert ".score.png" in line
@@ -168,9 +169,7 @@ def linked(name: str, target: str) -> Path:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_link_to_a_folder_takes_pictures_as_the_folder_would(
-    overwrite: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_link_to_a_folder_takes_pictures_as_the_folder_would(overwrite: bool, capsys: Capsys) -> None:
     command = ("stylize", pictures(), "--model", "identity", "-o", "link")
     Path("real").mkdir()
     link = linked("link", "real")
@@ -183,7 +182,7 @@ def test_a_link_to_a_folder_takes_pictures_as_the_folder_would(
     assert "up to date" in said(capsys, 0, *again)
 
 
-def test_a_link_to_a_folder_takes_a_dataset_and_a_video(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_to_a_folder_takes_a_dataset_and_a_video(source: Path, capsys: Capsys) -> None:
     for name in ("a", "b"):
         Path(name).mkdir()
         linked(f"to-{name}", name)
@@ -205,9 +204,7 @@ MAKERS: dict[str, tuple[str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.usefixtures("source")
-def test_a_link_to_a_file_stays_one_and_the_file_is_written(
-    kind: str, there: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_link_to_a_file_stays_one_and_the_file_is_written(kind: str, there: bool, capsys: Capsys) -> None:
     """Two links in a row; a link whose file is not there yet makes it."""
     ending, command = MAKERS[kind]
     Path("disk").mkdir()
@@ -253,7 +250,7 @@ TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply
     ],
 )
 def test_a_link_to_a_file_with_another_ending_is_refused_before_the_work(
-    name: str, target: str, command: tuple[str, ...], source: Path, capsys: pytest.CaptureFixture[str]
+    name: str, target: str, command: tuple[str, ...], source: Path, capsys: Capsys
 ) -> None:
     api.make_dataset(source, "clip.dataset", settings=TINY)
     link = linked(name, target)
@@ -263,7 +260,7 @@ def test_a_link_to_a_file_with_another_ending_is_refused_before_the_work(
     assert not Path(target).exists()
 
 
-def test_the_case_of_an_ending_makes_no_difference_to_a_link(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_case_of_an_ending_makes_no_difference_to_a_link(source: Path, capsys: Capsys) -> None:
     said(capsys, 0, "stylize", source, "--model", "identity", "-o", linked("link.mkv", "OTHER.MKV"))
     assert Path("OTHER.MKV").is_file()
 
@@ -307,7 +304,7 @@ def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
     dangling: bool,
     source: Path,
     next_model: Path,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capsys,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(api.pipeline.demo, "train", None)  # minutes, where the link is not seen
@@ -373,7 +370,7 @@ def pipe() -> Path:
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(
-    make: Callable[[], Path], why: str, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+    make: Callable[[], Path], why: str, source: Path, capsys: Capsys, monkeypatch: Any
 ) -> None:
     output, before = make(), source.read_bytes()
     monkeypatch.setattr(api.rendering.render_job.RenderJob, "render", None)
@@ -386,9 +383,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize("make", [loop, in_a_dangling_folder])
-def test_a_dataset_is_refused_there_too(
-    make: Callable[[], Path], source: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dataset_is_refused_there_too(make: Callable[[], Path], source: Path, capsys: Capsys) -> None:
     refuse(capsys, 2, "make-dataset", source, "-o", make())
 
 

@@ -38,6 +38,8 @@ from oddities import (
 )
 from PIL import Image
 
+Capsys = pytest.CaptureFixture[str]
+
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 AVI_BASE = Fraction(1, 25)
 
@@ -204,7 +206,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: Capsys) -> None:
     make, told = CASES[name]
     path = make()
     table = said_json(capsys, "probe", path)
@@ -230,7 +232,7 @@ OF_HEADERS = {
 }
 
 
-def test_the_keys_are_these(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_keys_are_these(clip: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "probe", clip)
     assert set(table) >= KEYS | OF_HEADERS
     findings = {"depth", "alpha", "colour", "turned", "interlaced", "resized", "lost", "flawed", "missing", "hidden"}
@@ -239,7 +241,7 @@ def test_the_keys_are_these(clip: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(json.dumps(table, allow_nan=False)) == table
 
 
-def test_a_clip_is_described_as_it_is(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clip_is_described_as_it_is(clip: Path, capsys: Capsys) -> None:
     """40 frames of 64×48 with sound, of which the second shot begins at frame 25."""
     table = said_json(capsys, "probe", clip)
     assert (table["frames"], table["width"], table["height"], table["stored_size"]) == (40, 64, 48, [64, 48])
@@ -255,7 +257,7 @@ def test_a_clip_is_described_as_it_is(clip: Path, capsys: pytest.CaptureFixture[
     assert "0.83 s (frame 25)" in text
 
 
-def test_a_film_is_described_with_all_that_goes_along(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_film_is_described_with_all_that_goes_along(capsys: Capsys) -> None:
     table = said_json(capsys, "probe", write_film(Path("film.mov")))
     assert [a["language"] for a in table["audio"]] == list(LANGUAGES)
     assert (table["chapters"], table["subtitles"], table["timecode"]) == (4, ["mov_text"], "10:00:00:05")
@@ -265,7 +267,7 @@ def test_a_film_is_described_with_all_that_goes_along(capsys: pytest.CaptureFixt
     assert [line.split(", ")[-1] for line in text.splitlines() if "sound    " in line] == list(LANGUAGES)
 
 
-def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: Capsys) -> None:
     path = turned(plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)), (0, 1, -1, 0))
     table = said_json(capsys, "probe", path)
     assert (table["width"], table["height"], table["stored_size"]) == (48, 64, [64, 48])
@@ -273,7 +275,7 @@ def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: pytest.CaptureFixture[s
     assert table["findings"]["turned"] is True
 
 
-def test_damage_is_counted_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_counted_and_no_error(capsys: Capsys) -> None:
     path = cut_off()
     there, _ = packets_before(Path("whole.mp4"), path.stat().st_size)
     table = said_json(capsys, "probe", path)
@@ -286,7 +288,7 @@ def test_damage_is_counted_and_no_error(capsys: pytest.CaptureFixture[str]) -> N
     assert said_json(capsys, "probe", path) == table | {"seconds": table["seconds"]}
 
 
-def test_the_first_damage_has_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_damage_has_its_place(capsys: Capsys) -> None:
     path = rotted(whole_film(), Path("a.mp4"), 3, flips=20, part=(0.5, 0.7))
     table = said_json(capsys, "probe", path)
     before, _ = packets_before(Path("whole.mp4"), path.stat().st_size // 2)
@@ -297,7 +299,7 @@ def test_the_first_damage_has_its_place(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("name", ["one.png", "in", "in/%d.png"])
-def test_pictures_are_described_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_are_described_too(name: str, capsys: Capsys) -> None:
     write_folder(Path("in"), moving_frames(5))
     write_folder(Path(), [scene(64, 48, 1)], ["one.png"])
     table = said_json(capsys, "probe", name)
@@ -307,7 +309,7 @@ def test_pictures_are_described_too(name: str, capsys: pytest.CaptureFixture[str
     assert "pictures" in said(capsys, 0, "probe", name)
 
 
-def test_a_deep_picture_with_transparency_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deep_picture_with_transparency_is_described(capsys: Capsys) -> None:
     Path("in").mkdir()
     Image.fromarray(cut_outs(1)[0], "RGBA").save("in/0.png")
     table = said_json(capsys, "probe", "in")
@@ -342,7 +344,7 @@ def cover_alone(path: Path) -> Path:
     ],
 )
 def test_what_is_no_clip_is_an_error_and_leaves_no_trace(
-    name: str, make: Callable[[Path], Any], why: str, capsys: pytest.CaptureFixture[str]
+    name: str, make: Callable[[Path], Any], why: str, capsys: Capsys
 ) -> None:
     make(Path(name))
     told = refuse(capsys, 3, "probe", name)
@@ -351,14 +353,14 @@ def test_what_is_no_clip_is_an_error_and_leaves_no_trace(
     assert not Path(".vidtrans", "index").exists()
 
 
-def test_probing_changes_nothing_but_the_cache(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_probing_changes_nothing_but_the_cache(clip: Path, capsys: Capsys) -> None:
     before = snapshot(Path())
     first = said_json(capsys, "probe", clip)
     assert said_json(capsys, "probe", clip) == first
     assert snapshot(Path()) == before
 
 
-def test_a_dry_run_leaves_no_cache_either(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_leaves_no_cache_either(clip: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "probe", clip, "--dry-run")
     assert table["frames"] == 40
     assert not Path(".vidtrans").exists()

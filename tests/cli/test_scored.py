@@ -21,6 +21,7 @@ from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Event, Progress, Stop
 from vidtrans.store.cache import Cache
 
+Capsys = pytest.CaptureFixture[str]
 COUNT = 16
 BASE = Fraction(1, 15360)
 # Nothing is changed and nothing is filtered: what is scored is what it is scored against.
@@ -34,7 +35,7 @@ def panned(count: int = COUNT, size: tuple[int, int] = (96, 72)) -> Frames:
     return [np.ascontiguousarray(wide[:, 3 * i : 3 * i + size[0]]) for i in range(count)]
 
 
-def scored(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+def scored(capsys: Capsys, *arguments: object) -> dict[str, Any]:
     table = said_json(capsys, "stylize", *arguments, "--score")
     made: dict[str, Any] = table["score"]
     assert Path(made["output"]).is_file()
@@ -62,9 +63,7 @@ def see_through(kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["video", "pictures"])
 @pytest.mark.parametrize(("codec", "output"), [("ffv1", "o.mkv"), ("png", "o")])
-def test_what_is_transparent_lies_on_one_ground(
-    codec: str, output: str, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_transparent_lies_on_one_ground(codec: str, output: str, kind: str, capsys: Capsys) -> None:
     """Pictures are read on white and videos on black; source, render and per-frame pictures alike."""
     exact(scored(capsys, see_through(kind), *PLAIN, "--codec", codec, "-o", output))
 
@@ -94,7 +93,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[object, ...], int]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: Capsys) -> None:
     options, flags, count = CASES[case]
     frames = panned()
     lossless(Path("c.mp4"), frames, **options)
@@ -107,7 +106,7 @@ def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: p
     exact(table)
 
 
-def test_a_gif_that_drops_frames_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gif_that_drops_frames_is_scored(capsys: Capsys) -> None:
     """It cannot show a frame for less than 2 centiseconds."""
     lossless(Path("fast.mp4"), panned(), rate=100, time_base=Fraction(1, 10000))
     table = scored(capsys, "fast.mp4", *PLAIN, "--codec", "gif", "-o", "o.gif")
@@ -173,7 +172,7 @@ def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Pat
     assert set(scoring.free) == {False}
 
 
-def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, capsys: Capsys) -> None:
     lossless(Path("c.mp4"), panned(size=(64, 48)))
     command = ("stylize", "c.mp4", "--model", tiny_model, "--codec", "ffv1", "-o", "o.mkv")
     said(capsys, 0, *command)
@@ -186,7 +185,7 @@ def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, capsys
     end.join()
 
 
-def test_folders_of_pictures_are_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_of_pictures_are_scored(capsys: Capsys) -> None:
     write_folder(Path("in"), panned())
     exact(scored(capsys, "in", *PLAIN, "-o", "out"))
     assert Path("out.score.png").is_file()

@@ -31,6 +31,7 @@ from vidtrans.video.images.picture import picture_size, read_layers
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.sound import read_blocks
 
+Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
 IDENTITY = ("--model", "identity")
@@ -99,7 +100,7 @@ def test_it_is_refused_wherever_a_file_may_stand(
     ordinary: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capsys,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name, status, command = USES[use]
@@ -111,7 +112,7 @@ def test_it_is_refused_wherever_a_file_may_stand(
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_in_a_folder_it_is_passed_over(
-    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("x.mp4", "x.png"):
@@ -169,9 +170,7 @@ def test_a_small_json_file_is_read_or_refused_with_one_of_two_errors(tmp_path: P
     assert read_small_json(path) == {"a": [1, None]}
 
 
-def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(
-    ordinary: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(ordinary: Path, capsys: Capsys) -> None:
     os.mkfifo("vidtrans-batch.json")
     line = refuse(capsys, 2, "stylize", ordinary / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
     assert "there is no summary of an earlier run" in line

@@ -17,6 +17,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import GAP
 
+Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
 
 SWEPT = ("training.steps", "discriminator.num_layers", "discriminator.channels")
@@ -48,7 +49,7 @@ def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(jobs, "make_executor")
 
 
-def test_every_combination_is_a_model_in_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_combination_is_a_model_in_its_row(capsys: Capsys) -> None:
     sweep = ("--sweep", "training.lambda_l1=50,100", "--sweep", "training.lr=1e-3,0.002", *INLINE)
     told = said(capsys, 0, *command(*sweep))
     table = said_json(capsys, *command(*sweep))
@@ -70,7 +71,7 @@ def test_every_combination_is_a_model_in_its_row(capsys: pytest.CaptureFixture[s
     assert read_picture(Path(table["picture"])).shape[1] >= 6 * 200 + 7 * GAP
 
 
-def test_a_variant_is_the_ordinary_training_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_variant_is_the_ordinary_training_with_its_settings(capsys: Capsys) -> None:
     table = said_json(capsys, *command("--sweep", "lr=0.001,0.002", "--sweep", "seed=0,5", *INLINE))
     alone = ("--set=training.lr=0.002", "--seed", 5, "-o", "alone.safetensors", "--cache-dir", "other")
     said(capsys, 0, *command(*alone))
@@ -79,9 +80,7 @@ def test_a_variant_is_the_ordinary_training_with_its_settings(capsys: pytest.Cap
     assert read_record(Path(table["rows"][2]["model"])).training["seed"] == 0
 
 
-def test_worker_processes_make_the_same_bytes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_processes_make_the_same_bytes(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers; this process has one already
     sweep = command("--sweep", "discriminator.channels=4,8")
     said(capsys, 0, *sweep, *INLINE, "-o", "here", "--cache-dir", "cache-here")
@@ -91,7 +90,7 @@ def test_worker_processes_make_the_same_bytes(
     assert len(models("here")) == 2
 
 
-def test_more_values_train_only_the_new_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_values_train_only_the_new_ones(capsys: Capsys) -> None:
     said(capsys, 0, *command("--sweep", "lr=0.001,0.002", *INLINE))
     before = models("clip.sweep-lr")
     table = said_json(capsys, *command("--sweep", "lr=0.001,0.002,0.003", *INLINE))
@@ -102,7 +101,7 @@ def test_more_values_train_only_the_new_ones(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.usefixtures("_no_executor")
 def test_what_is_there_is_not_trained_and_what_else_is_there_not_replaced(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "make_executor", _make_inline, raising=False)
@@ -124,7 +123,7 @@ def _make_inline(text: str, context: Any, number: int | None, **more: Any) -> An
     return InlineExecutor(context, number, "")
 
 
-def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: Capsys) -> None:
     told = said(capsys, 5, *command(*DIVERGES, *INLINE))
     assert "lambda_l1=1e39: training: a loss or a weight became infinite or NaN" in told
     assert "error: 1 of 2 trainings failed: l1-1e39: training: a loss" in told
@@ -144,21 +143,21 @@ def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: pytest.
     assert read_picture(Path("clip.sweep-l1/table.png")).shape[1] > one
 
 
-def _last_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def _last_json(capsys: Capsys) -> dict[str, Any]:
     import json
 
     table: dict[str, Any] = json.loads(capsys.readouterr().out)
     return table
 
 
-def test_where_all_fail_there_is_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_all_fail_there_is_no_table(capsys: Capsys) -> None:
     sweep = ("--sweep", "num_layers=4,5", *INLINE)  # they need larger pictures
     told = said(capsys, 5, *command(*sweep))
     assert "2 of 2 trainings failed: num-layers-4, num-layers-5; the first: training on 32x32 pixels" in told
     assert not Path("clip.sweep-num-layers/table.png").exists()
 
 
-def test_minutes_and_swept_steps(capsys: pytest.CaptureFixture[str]) -> None:
+def test_minutes_and_swept_steps(capsys: Capsys) -> None:
     sweep = ("train", "clip.dataset", "--sweep", "lr=0.001,0.002", "--minutes", 0.003, *SHALLOW, *INLINE)
     first = said_json(capsys, *sweep)
     assert {row["steps"] for row in first["rows"]} == {first["steps"]}
@@ -172,7 +171,7 @@ def test_minutes_and_swept_steps(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_no_executor")
-def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(capsys: Capsys) -> None:
     before = sorted(Path().rglob("*"))
     sweep = command("--sweep", "lr=0.001,0.002,0.003", "--dry-run", steps=1000)
     one = said_json(capsys, *command("--dry-run", steps=1000))["estimate"]
@@ -183,7 +182,7 @@ def test_a_dry_run_says_what_all_of_them_cost_and_writes_nothing(capsys: pytest.
 
 
 @pytest.mark.usefixtures("_no_executor")
-def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_is_one_line(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     def line(*arguments: object) -> str:
         return refuse(capsys, 2, "train", "clip.dataset", *arguments)
 
