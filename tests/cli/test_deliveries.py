@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import struct
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
@@ -28,7 +27,6 @@ from clips import (
     write_folder,
 )
 from directed_clip import COUNT, PICTURES, Frames, Shoot, halves, lossless, same
-from filelock import FileLock
 from oddities import (
     BT2020,
     FAST,
@@ -49,13 +47,15 @@ from streams import stream_of, timecode_track
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
 from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
+from vidtrans.events import Event, Progress, Stop
 from vidtrans.output.filtered_source import filtered_clip
 from vidtrans.session import Context
+from vidtrans.store.cache import CacheEntry
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
 Capsys = pytest.CaptureFixture[str]
+Hold = Callable[[CacheEntry], Callable[[Event], None]]
 IDENTITY = ("--model", "identity")
 SIZES = [(64, 48), (40, 40), (48, 64)]
 
@@ -92,7 +92,7 @@ def several_sizes(path: str, names: str = "{:05d}.png") -> Frames:
 # Rates
 
 
-@pytest.mark.parametrize(("frames", "chunk", "wanted"), [(61, 60, 24), (61, 20, 24), (10, 1, 4)])
+@pytest.mark.parametrize(("frames", "chunk", "wanted"), [(61, 60, 24), (10, 1, 4)])
 def test_a_chunk_whose_frames_a_rate_drops_is_no_obstacle(frames: int, chunk: int, wanted: int, capsys: Capsys) -> None:
     clip = plain("in.mp4", frames)
     arguments = ("stylize", clip, *IDENTITY, "--fps", "12", f"--set=rendering.chunk_frames={chunk}", "-o")
@@ -112,7 +112,7 @@ def test_a_chunk_whose_frames_a_rate_drops_is_no_obstacle(frames: int, chunk: in
     assert Path("out.mp4").read_bytes() == Path("clean.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("flags", ["--fps=0.0001", "--fps=0", "--fps=nan", "--fps=-25", "--codec=ffmpeg:"])
+@pytest.mark.parametrize("flags", ["--fps=0.0001", "--fps=nan", "--fps=-25", "--codec=ffmpeg:"])
 def test_what_is_no_rate_and_no_encoder_is_refused(flags: str, capsys: Capsys) -> None:
     refuse(capsys, 2, "stylize", plain("in.mp4", 2), *IDENTITY, flags, "-o", "out.mp4")
 
@@ -257,21 +257,21 @@ def test_in_a_video_pictures_lie_on_white(several: bool, capsys: Capsys) -> None
 @pytest.mark.parametrize(
     ("source", "output", "wanted"),
     [
-        ("in/%05d.png", ("-o", "out"), ["00000.png", "00001.png", "00002.png"]),
-        ("in", ("-o", "out/%03d.png"), ["000.png", "001.png", "002.png"]),
-        ("in/%05d.png", ("-o", "out/n%d.png"), ["n0.png", "n1.png", "n2.png"]),
+        ("in/%05d.png", "out", ["00000.png", "00001.png", "00002.png"]),
+        ("in", "out/%03d.png", ["000.png", "001.png", "002.png"]),
+        ("in/%05d.png", "out/n%d.png", ["n0.png", "n1.png", "n2.png"]),
     ],
 )
-def test_several_sizes_go_in_and_out_by_number(
-    source: str, output: tuple[str, ...], wanted: list[str], capsys: Capsys
-) -> None:
+def test_several_sizes_go_in_and_out_by_number(source: str, output: str, wanted: list[str], capsys: Capsys) -> None:
     frames = several_sizes("in")
-    write_folder(Path("in"), [scene(20, 20, 1)] if "%" in source else [], ["cover.png"] if "%" in source else [])
-    assert said_json(capsys, "stylize", source, *IDENTITY, *output)["frames"] == len(SIZES)
+    if "%" in source:
+        write_folder(Path("in"), [scene(20, 20, 1)], ["cover.png"])
+    command = ("stylize", source, *IDENTITY, "-o", output)
+    assert said_json(capsys, *command)["frames"] == len(SIZES)
     found = pictures_of(Path("out"))
     assert sorted(found) == wanted
     assert same([found[name] for name in wanted], frames)
-    assert said_json(capsys, "stylize", source, *IDENTITY, *output)["cached"] is True
+    assert said_json(capsys, *command)["cached"] is True
 
 
 def test_several_sizes_become_exr(capsys: Capsys) -> None:
@@ -317,9 +317,7 @@ def stack_of(guides: dict[str, int | Path]) -> tuple[str, ...]:
     return ("make-dataset", "shot", "--pairing", "stack", "--target", "beauty", *small)
 
 
-@pytest.mark.parametrize(
-    "guides", [{"a.mp4": 30, "b.mp4": 20}, {"a.mp4": 20, "b.mp4": 30}, {"a.mp4": 30, "b": 20}, {"a": 20, "b.mp4": 30}]
-)
+@pytest.mark.parametrize("guides", [{"a.mp4": 30, "b.mp4": 20}, {"a": 20, "b.mp4": 30}])
 def test_a_longer_guide_is_not_damaged(guides: dict[str, int], capsys: Capsys) -> None:
     command = stack_of(guides)
     told = said(capsys, 0, *command)
@@ -327,8 +325,7 @@ def test_a_longer_guide_is_not_damaged(guides: dict[str, int], capsys: Capsys) -
     assert "the first 20 are used" in told
 
 
-@pytest.mark.parametrize("kind", ["rotten", "cut off"])
-@pytest.mark.parametrize("broken", ["a.mp4", "b.mp4"])
+@pytest.mark.parametrize(("broken", "kind"), [("a.mp4", "rotten"), ("b.mp4", "cut off")])
 def test_a_damaged_guide_is_refused_and_used_where_that_is_allowed(broken: str, kind: str, capsys: Capsys) -> None:
     whole, damaged = index_first(plain("whole.mp4", 30), Path("fast.mp4")), Path("damaged.mp4")
     if kind == "rotten":
@@ -389,10 +386,9 @@ def check_early(made: Path, source: Path) -> None:
     assert abs(now[0][0] - shown[0] - (was[0][0] + Fraction(1, 10))) <= Fraction(2, 1000)
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_a_comparison_keeps_frames_before_zero(ending: str, early: Path, capsys: Capsys) -> None:
-    said(capsys, 0, "compare", early, early, "-o", f"out.{ending}")
-    check_early(Path(f"out.{ending}"), early)
+def test_a_comparison_keeps_frames_before_zero(early: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "compare", early, early, "-o", "out.mp4")
+    check_early(Path("out.mp4"), early)
 
 
 # The user's own ffmpeg
@@ -439,48 +435,35 @@ def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: Capsys)
     assert (cleaned["deleted"], cleaned["kept"]) == (1, 0)
 
 
-def test_a_source_that_another_run_is_filtering_is_waited_for(program: Path) -> None:
-    context = Context()
-    clip = open_clip(context, plain("in.mp4", 3))
-    filtered_clip(clip, "hflip", context)
-    [entry] = (entry for entry in context.cache.entries() if entry.stage == "filter")
+def test_a_source_that_another_run_is_filtering_is_waited_for(program: Path, held_by_another_run: Hold) -> None:
+    clip = open_clip(Context(), plain("in.mp4", 3))
+    filtered_clip(clip, "hflip", Context())
+    [entry] = (entry for entry in Context().cache.entries() if entry.stage == "filter")
     entry.clear()
-    other_run = FileLock(entry.folder / ".lock", thread_local=False)
-    other_run.acquire()
-    end = threading.Timer(3, other_run.release)
-    end.start()
+    context = Context(report=held_by_another_run(entry))
     assert filtered_clip(clip, "hflip", context).index.num_frames == 3
-    end.join()
 
 
-def test_outputs_that_another_run_makes_are_waited_for_and_taken(tiny_model: Path) -> None:
+def test_outputs_that_another_run_makes_are_waited_for_and_taken(tiny_model: Path, held_by_another_run: Hold) -> None:
     clip = plain("in.mp4", 3)
     assert api.stylize(clip, tiny_model, "a.mp4")["frames_inferred"] == 3
     [entry] = (entry for entry in Context().cache.entries() if entry.stage == "infer")
-    other_run = FileLock(entry.folder / ".lock", thread_local=False)
-    other_run.acquire()
-    end = threading.Timer(3, other_run.release)
-    end.start()
-    made = api.stylize(clip, tiny_model, "b.mp4", settings={"rendering": {"mix": 0.5}})
-    end.join()
+    settings = {"rendering": {"mix": 0.5}}
+    made = api.stylize(clip, tiny_model, "b.mp4", settings=settings, report=held_by_another_run(entry))
     assert made["frames_inferred"] == 0
 
 
-@pytest.mark.parametrize("more", [(), ("--dry-run",)])
 @pytest.mark.parametrize("flag", ["--filter", "--filter-source"])
-def test_an_unknown_filter_is_refused_before_anything_is_made(
-    flag: str, more: tuple[str, ...], program: Path, capsys: Capsys
-) -> None:
-    told = refuse(capsys, 2, "stylize", plain("in.mp4", 3), *IDENTITY, flag, "nosuchfilter", "-o", "out.mp4", *more)
-    assert "nosuchfilter" in told
+def test_an_unknown_filter_is_refused_before_anything_is_made(flag: str, program: Path, capsys: Capsys) -> None:
+    for more in ((), ("--dry-run",)):
+        told = refuse(capsys, 2, "stylize", plain("in.mp4", 3), *IDENTITY, flag, "nosuchfilter", "-o", "out.mp4", *more)
+        assert "nosuchfilter" in told
     assert not list(Path().glob(".vidtrans/**/*.nut"))
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_the_aspect_that_a_graph_makes_is_kept(ending: str, program: Path, capsys: Capsys) -> None:
-    made = Path(f"out.{ending}")
-    said(capsys, 0, "stylize", plain("in.mp4", 3), *IDENTITY, "--filter", "setsar=2", "-o", made)
-    assert stream_of(made)["aspect"] == 2
+def test_the_aspect_that_a_graph_makes_is_kept(program: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "stylize", plain("in.mp4", 3), *IDENTITY, "--filter", "setsar=2", "-o", "out.mp4")
+    assert stream_of(Path("out.mp4"))["aspect"] == 2
 
 
 def test_a_graph_leaves_the_last_frame_its_length(program: Path, capsys: Capsys) -> None:
@@ -532,10 +515,7 @@ def test_a_timecode_keeps_its_moment_when_a_graph_changes_the_rate(flag: str, pr
 # Being stopped
 
 
-@pytest.mark.parametrize(
-    ("output", "task", "done"),
-    [("out.gif", "drawing the GIF", 3), ("out.mp4", "joining", 0), ("out.mkv", "joining", 0)],
-)
+@pytest.mark.parametrize(("output", "task", "done"), [("out.gif", "drawing the GIF", 3), ("out.mp4", "joining", 0)])
 def test_a_stop_ends_what_comes_after_the_render(output: str, task: str, done: int, capsys: Capsys) -> None:
     clip = plain("in.mp4", sound=True)
     stop, report = stop_at(task, done)
@@ -602,17 +582,10 @@ def test_a_slash_at_the_end_makes_a_folder_for_a_single_clip_too(capsys: Capsys)
     assert [p.name for p in Path("new").iterdir()] == ["a.identity.mp4"]
 
 
-@pytest.mark.parametrize("name", ["o/%d-%d.png", "o/%%05d.png", "o/%5d.png", "o/%s.png"])
-def test_what_is_no_pattern_is_refused_with_one_that_is(name: str, capsys: Capsys) -> None:
-    assert "%05d" in refuse(capsys, 2, "stylize", plain("a.mp4"), *IDENTITY, "-o", name)
-    assert not Path("o").exists()
-
-
-def test_one_picture_takes_no_number(capsys: Capsys) -> None:
-    assert "one picture" in refuse(capsys, 2, "sheet", plain("a.mp4"), "-o", "s/%05d.png")
-
-
-def test_numbered_pictures_of_other_names_are_pointed_at(capsys: Capsys) -> None:
+def test_what_is_no_pattern_is_refused_with_one_that_is(capsys: Capsys) -> None:
+    for name in ("o/%d-%d.png", "o/%%05d.png", "o/%5d.png", "o/%s.png"):
+        assert "%05d" in refuse(capsys, 2, "stylize", plain("a.mp4"), *IDENTITY, "-o", name)
+    assert "one picture" in refuse(capsys, 2, "sheet", "a.mp4", "-o", "s/%05d.png")
     write_folder(Path("f"), moving_frames(2), ["000000.png", "000001.png"])
     assert "the folder has 000000.png" in refuse(capsys, 3, "stylize", "f/x%05d.png", *IDENTITY)
 

@@ -32,7 +32,7 @@ from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values,
 from vidtrans.video.plots.layout import PAPER
 
 Capsys = pytest.CaptureFixture[str]
-repeatable = hypothesis_settings(max_examples=60)
+repeatable = hypothesis_settings(max_examples=25)
 COUNT, SPIKE = 14, 9
 KEYS = {
     *("output", "path", "frames", "seconds", "cached", "pairs", "scored_at", "compared_with", "flow", "worst"),
@@ -124,7 +124,7 @@ def test_a_reference_is_compared_with_and_the_per_frame_video_too(shots: dict[st
     assert {k for k in KEYS if table[k] is None} == {"output"}
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2])
 def test_clips_of_a_few_frames(count: int, capsys: Capsys) -> None:
     lossless(Path("few.mkv"), panned(count))
     few = ("evaluate", "few.mkv", "--source", "few.mkv", "--per-frame", "few.mkv")
@@ -136,12 +136,10 @@ def test_clips_of_a_few_frames(count: int, capsys: Capsys) -> None:
     assert (table["flicker"] is None) == (count < 3)
 
 
-@pytest.mark.parametrize("value", [0, 255])
-def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: Capsys) -> None:
-    lossless(Path("plain.mkv"), [np.full((48, 64, 3), value, np.uint8)] * 4)
+def test_a_plain_clip_is_scored_without_dividing_by_zero(capsys: Capsys) -> None:
+    lossless(Path("plain.mkv"), [np.zeros((48, 64, 3), np.uint8)] * 4)
     plain = ("evaluate", "plain.mkv", "--source", "plain.mkv", "--per-frame", "plain.mkv")
-    text = said(capsys, 0, *plain, "-o", "plain.png")
-    assert "it does not flicker at all" in text
+    assert "it does not flicker at all" in said(capsys, 0, *plain, "-o", "plain.png")
     said(capsys, 0, *plain, "-o", "plain.json")
     table = strict(Path("plain.json").read_text())
     assert (table["ratio"], table["sharpness"], table["psnr"], table["warping_error"]) == (None, None, 99, 0)
@@ -161,20 +159,17 @@ def test_pairs_across_a_cut_of_the_source_are_not_scored(capsys: Capsys) -> None
 
 
 def test_folders_of_pictures_are_scored_like_videos(shots: dict[str, Path]) -> None:
-    frames = {"source": panned(), "per": lifted(panned(), JITTER)}
-    for name, made in frames.items():
+    for name, made in {"source": panned(), "per": lifted(panned(), JITTER)}.items():
         write_folder(Path(name), made)
     as_video = api.evaluate("per.mkv", "source.mkv")
-    for output, source in (("per", "source"), ("per", "source.mkv"), ("per.mkv", "source"), ("per/%d.png", "source")):
-        table = api.evaluate(output, source)
-        assert table["warping_error"] == as_video["warping_error"], (output, source)
+    for output, source in (("per/%d.png", "source.mkv"), ("per.mkv", "source")):
+        assert api.evaluate(output, source)["warping_error"] == as_video["warping_error"], (output, source)
 
 
 def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) -> None:
     lossless(Path("large.mkv"), panned(size=(192, 144)))
     lossless(Path("wide.mkv"), panned(size=(192, 72)))
     lossless(Path("small.mkv"), [f[::2, ::2].copy() for f in panned(size=(192, 144))])
-    capsys.readouterr()
     text = said(capsys, 0, "evaluate", "small.mkv", "--source", "large.mkv", "--per-frame", "wide.mkv", "-o", "x.png")
     told = [line for line in text.splitlines() if line.startswith("warning")]
     assert told == [
@@ -207,7 +202,6 @@ def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Caps
         output = lossless(Path("part.mkv"), part, pts=pts[:10], time_base=base)
     command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
     assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
-    said(capsys, 0, *command, "--start", "10")
     text = said(capsys, 0, *command)
     assert "it goes on for 20 frames after" in text
     assert "--start" in text
@@ -221,7 +215,7 @@ def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int]
     return list(found.steps), told
 
 
-@pytest.mark.parametrize("start", [None, Time(frame=0), Time(seconds=Fraction(0))])
+@pytest.mark.parametrize("start", [None, Time(seconds=Fraction(0))])
 def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Time | None) -> None:
     step = int(Fraction(15360, 30))
     lossless(Path("a.mkv"), panned())
@@ -325,33 +319,31 @@ def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
     assert not list(Path().glob("*.png")) + list(Path().glob(".*partial*"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
-        (("render.mkv",), 2, "--source"),
-        (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
-        (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
-        (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
-        (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
-        (("empty", "--source", "source.mkv"), 3, "no pictures"),
-        (("mixed", "--source", "mixed"), 2, "not of one size"),
-        (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
-        (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
-        (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
-        (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
-        (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
-        (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
-    ],
-)
-def test_what_cannot_be_scored_is_told_in_a_line(
-    arguments: tuple[str, ...], status: int, says: str, shots: dict[str, Path], capsys: Capsys
-) -> None:
+BAD: list[tuple[tuple[str, ...], int, str]] = [
+    (("render.mkv",), 2, "--source"),
+    (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
+    (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
+    (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
+    (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
+    (("empty", "--source", "source.mkv"), 3, "no pictures"),
+    (("mixed", "--source", "mixed"), 2, "not of one size"),
+    (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
+    (("render.mkv", "--source", "source.mkv", "--flow", "raft"), 2, f"choose from: {', '.join(sorted(GREY_FLOWS))}"),
+    (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
+    (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
+    (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
+    (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
+    (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
+]
+
+
+def test_what_cannot_be_scored_is_told_in_a_line(shots: dict[str, Path], capsys: Capsys) -> None:
     Path("text.mp4").write_text("no video")
     Path("empty").mkdir()
     write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
     write_folder(Path(), [panned(1)[0]], ["frame.png"])
-    api.probe("source.mkv"), api.probe("frame.png"), api.probe("render.mkv")
-    assert says in refuse(capsys, status, "evaluate", *arguments)
+    for arguments, status, says in BAD:
+        assert says in refuse(capsys, status, "evaluate", *arguments)
 
 
 def test_a_damaged_clip_is_scored_only_if_that_is_allowed(shots: dict[str, Path], capsys: Capsys) -> None:
@@ -426,7 +418,7 @@ def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
     assert (picture[28:46, place(150)] == CURVE).all(axis=1).mean() > 0.2  # the mark
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5000])
+@pytest.mark.parametrize("count", [0, 1, 5000])
 def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
     values = [None] * count if count < 2 else [float(i % 7) for i in range(count)]
     marks = [count - 1, count - 3, count - 5] if count > 9 else []
@@ -468,5 +460,3 @@ def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dic
 def test_only_the_flow_methods_that_score_are_offered(capsys: Capsys) -> None:
     assert set(FLOWS) - set(GREY_FLOWS) == {"raft", "raft-small"}
     assert "raft" not in said(capsys, 0, "evaluate", "--help")
-    told = refuse(capsys, 2, "evaluate", "a.mp4", "--source", "b.mp4", "--flow", "raft")
-    assert f"choose from: {', '.join(sorted(GREY_FLOWS))}" in told

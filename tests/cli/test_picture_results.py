@@ -296,4 +296,5 @@ def test_an_empty_folder_is_no_clip_whatever_lies_hidden_in_it(capsys: Capsys) -
     Path("in/notes.txt").write_text("x")
     for arguments in (("stylize", "in", *IDENTITY), ("make-dataset", "in")):
         assert "no pictures in this folder" in refuse(capsys, 3, *arguments)
+    assert "no pairs in it" in refuse(capsys, 3, "make-dataset", "in", "--pairing", "aligned")
     assert not Path(".vidtrans").exists()

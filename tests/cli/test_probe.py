@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
-from clips import decode, moving_frames, scene, sound_packets, write_clip, write_folder
+from clips import decode, moving_frames, scene, write_clip, write_folder
 from oddities import (
     FAST,
     HLG,
@@ -26,7 +26,6 @@ from oddities import (
     ramp,
     remux,
     rotted,
-    tone,
     turned,
     two_tracks,
     with_cover,
@@ -41,7 +40,6 @@ from PIL import Image
 Capsys = pytest.CaptureFixture[str]
 
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
-AVI_BASE = Fraction(1, 25)
 
 
 def plain(path: Path, frames: list[np.ndarray] | None = None, **more: Any) -> Path:
@@ -315,42 +313,6 @@ def test_a_deep_picture_with_transparency_is_described(capsys: Capsys) -> None:
     table = said_json(capsys, "probe", "in")
     assert table["findings"]["alpha"] is True
     assert table["findings"]["depth"] == 8
-
-
-# What cannot be described
-
-
-def sound_alone(path: Path) -> Path:
-    with closing(av.open(str(path), "w")) as out:
-        track: Any = out.add_stream("aac", rate=44_100, layout="mono")
-        for packet in tone(track, 0.5, 440):
-            out.mux(packet)
-    assert sound_packets(path)
-    return path
-
-
-def cover_alone(path: Path) -> Path:
-    return remux(with_cover(Path("b.mp4")), path, lambda _, packet: packet.stream.index == 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "why"),
-    [
-        ("sound.mp4", sound_alone, "only sound"),
-        ("sound.mkv", sound_alone, "only sound"),
-        ("text.mp4", lambda p: p.write_text("nothing\n" * 99), "not a video that can be read"),
-        ("empty.mp4", Path.touch, "the file is empty"),
-        ("missing.mp4", lambda p: None, "no such file"),
-    ],
-)
-def test_what_is_no_clip_is_an_error_and_leaves_no_trace(
-    name: str, make: Callable[[Path], Any], why: str, capsys: Capsys
-) -> None:
-    make(Path(name))
-    told = refuse(capsys, 3, "probe", name)
-    assert name in told
-    assert why in told
-    assert not Path(".vidtrans", "index").exists()
 
 
 def test_probing_changes_nothing_but_the_cache(clip: Path, capsys: Capsys) -> None:

@@ -120,18 +120,11 @@ def test_a_film_of_another_shape_sees_the_middle_of_the_source(source: Path, cap
     assert said_json(capsys, "evaluate", "film.mp4", "--source", source, "--dream")["nn"] == 99.0
 
 
-@pytest.mark.parametrize(
-    ("more", "said_of"),
-    [
-        (["--per-frame", "film.mp4"], "--per-frame"),
-        (["--reference", "film.mp4"], "--reference"),
-        (["--flow", "brox"], "--flow"),
-        (["--start", "0"], "--start 0"),
-        (["--start", "5s"], "--start 5.0s"),
-        (["--source", "one.png"], "--source one.png"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(source: Path, capsys: Capsys, more: list[str], said_of: str) -> None:
+def test_what_makes_no_sense_is_refused(source: Path, capsys: Capsys) -> None:
     film(CLIP[:5])
     write_picture(Path("one.png"), CLIP[0])
-    assert said_of in refuse(capsys, 2, "evaluate", "film.mp4", "--source", source, "--dream", *more)
+    command = ("evaluate", "film.mp4", "--source", source, "--dream")
+    for flag in ("--per-frame film.mp4", "--reference film.mp4", "--flow brox"):
+        assert flag.split()[0] in refuse(capsys, 2, *command, *flag.split())
+    for flag in ("--start 0", "--start 5.0s", "--source one.png"):
+        assert flag in refuse(capsys, 2, *command, *flag.split())

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from chain import said, said_json
+from chain import said_json
 from clips import decode, scene, write_folder
 from directed_clip import Frames, lossless
-from filelock import FileLock
 from oddities import cut_outs, write_frames
 from PIL import Image
 
 import vidtrans as api
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.store.cache import Cache
+from vidtrans.store.cache import Cache, CacheEntry
 
 Capsys = pytest.CaptureFixture[str]
+Hold = Callable[[CacheEntry], Callable[[Event], None]]
 COUNT = 16
 BASE = Fraction(1, 15360)
 # Nothing is changed and nothing is filtered: what is scored is what it is scored against.
@@ -172,17 +172,13 @@ def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Pat
     assert set(scoring.free) == {False}
 
 
-def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, capsys: Capsys) -> None:
-    lossless(Path("c.mp4"), panned(size=(64, 48)))
-    command = ("stylize", "c.mp4", "--model", tiny_model, "--codec", "ffv1", "-o", "o.mkv")
-    said(capsys, 0, *command)
-    (entry,) = raw_entries()
-    other_run = FileLock(entry.folder / ".lock", thread_local=False)
-    other_run.acquire()
-    end = threading.Timer(3, other_run.release)
-    end.start()
-    assert "score" in said_json(capsys, *command, "--score")
-    end.join()
+def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, held_by_another_run: Hold) -> None:
+    scoring = Scoring(tiny_model)
+    scoring.run()
+    [entry] = raw_entries()
+    Path("o.score.png").unlink()
+    report = held_by_another_run(entry)
+    assert "score" in api.stylize("c.mp4", tiny_model, "o.mkv", settings=scoring.settings, score=True, report=report)
 
 
 def test_folders_of_pictures_are_scored(capsys: Capsys) -> None:
