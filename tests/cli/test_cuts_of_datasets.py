@@ -131,19 +131,3 @@ def test_pictures_of_several_sizes_are_not_put_into_one_shot(capsys: Capsys) -> 
     make = ("make-dataset", "sizes", "--pairing", "next-frame", "--set=dataset.val_fraction=0")
     assert "sizes are of several sizes" in refuse(capsys, 2, *make, "--cuts", "off")
     assert said_json(capsys, *make)["shots"] == 2
-
-
-def test_a_target_goes_along(capsys: Capsys) -> None:
-    lossless(Path("t.mp4"), [255 - f for f in moving_frames(COUNT, shots=(0, CUT))])
-    flags = ("make-dataset", "s.mp4", "--pairing", "aligned", "--target", "t.mp4", "--cuts", "cuts.txt")
-    assert said_json(capsys, *flags)["shots"] == 3
-
-
-def test_help_says_what_ends_at_a_cut(capsys: Capsys) -> None:
-    text = " ".join(said(capsys, 0, "make-dataset", "--help").split())
-    assert "across which no pair reaches" in text
-    Path("vidtrans.toml").write_text('[dataset]\ncuts = "off"\n')
-    assert "a file with a frame or a time on each line. [default: off]" in " ".join(
-        said(capsys, 0, "make-dataset", "--help").split()
-    )
-    assert made(capsys)["shots"] == 1

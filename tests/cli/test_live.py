@@ -100,9 +100,8 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
     assert find_certificate(tmp_path, names)[0].read_bytes().startswith(b"-----BEGIN CERTIFICATE")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "why"),
-    [
+def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
+    for arguments, status, why in (
         (("--host", "0.0.0.0"), 2, "--allow-network"),
         (("--host", "192.0.2.1", "--allow-network"), 2, "--port or --host"),
         (("--token", "short"), 2, "16"),
@@ -115,11 +114,8 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
         (("--model", "none such"), 3, "no model"),
         (("--set", "rendering.cuts=off"), 2, "cuts"),
         (("--set", "encoding.codec=h265"), 2, "encoding"),
-    ],
-    ids=str,
-)
-def test_what_does_not_fit_is_one_line(capsys: Capsys, arguments: tuple[str, ...], status: int, why: str) -> None:
-    assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
+    ):
+        assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
 
 
 def test_a_port_that_is_taken_is_one_line(capsys: Capsys) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from chain import refuse, said, said_json, vidtrans
+from chain import refuse, said, said_json
 from clips import moving_frames, write_clip, write_folder
 
 import vidtrans as api
@@ -48,6 +47,8 @@ def test_two_clips_make_a_dataset_of_two_domains(capsys: Capsys) -> None:
     words = said(capsys, 0, "make-dataset", "day.mp4", "--unpaired", "night.mp4", ALL, "--size", "48")
     assert "of 'day' to train on and" in words
     assert "up to date" in words
+    why = refuse(capsys, 2, "train", "day-night.dataset", "--set", "training.method=pix2pix")
+    assert "training.method=pix2pix: it learns from pairs, and this dataset has domains without any (day, night)" in why
 
 
 def test_folders_of_clips_globs_and_pictures_are_domains(capsys: Capsys) -> None:
@@ -55,9 +56,7 @@ def test_folders_of_clips_globs_and_pictures_are_domains(capsys: Capsys) -> None
         Path("summer").mkdir(exist_ok=True)
         write_clip(Path(f"summer/{i}.mp4"), moving_frames(12, (64, 48), shots=(0, i + 3)))
     write_folder(Path("paintings"), [np.roll(f, 9, 0) for f in moving_frames(5, (64, 48))])
-    table = json.loads(
-        vidtrans("make-dataset", "summer", "--unpaired", "n*.mp4", "--unpaired", "paintings", "--json").stdout
-    )
+    table = said_json(capsys, "make-dataset", "summer", "--unpaired", "n*.mp4", "--unpaired", "paintings")
     assert table["output"] == "summer-night-paintings.dataset"
     dataset = open_dataset(Path(table["output"]))
     assert [s["domain"] for s in dataset.sources] == [0, 0, 1, 2]
@@ -70,10 +69,8 @@ def test_folders_of_clips_globs_and_pictures_are_domains(capsys: Capsys) -> None
 
 def test_domains_of_one_name_are_numbered_and_may_be_named(capsys: Capsys) -> None:
     write_folder(Path("other/day"), moving_frames(6, (64, 48), shots=(0, 3))[3:])
-    assert [d["name"] for d in said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "other/day")["domains"]] == [
-        "day",
-        "day-2",
-    ]
+    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "other/day")
+    assert [d["name"] for d in table["domains"]] == ["day", "day-2"]
     names = '--set=pairing.domains=["sun","moon"]'
     table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "night.mp4", names, "-o", "named")
     assert [d["name"] for d in table["domains"]] == ["sun", "moon"]
@@ -99,10 +96,8 @@ def test_a_dry_run_makes_nothing_and_a_deleted_picture_stays_deleted(capsys: Cap
     assert said_json(capsys, *wanted)["domains"][1]["frames"] == made["domains"][1]["frames"] - 1
     assert said_json(capsys, *wanted, "--restore")["domains"] == made["domains"]
     assert lost.is_file()
-    assert "made from other inputs" in refuse(
-        capsys, 2, "make-dataset", "night.mp4", "--unpaired", "day.mp4", "-o", "d"
-    )
-    assert said_json(capsys, "make-dataset", "night.mp4", "--unpaired", "day.mp4", "-o", "d", "--overwrite")["domains"]
+    other = ("make-dataset", "night.mp4", "--unpaired", "day.mp4", "-o", "d")
+    assert "made from other inputs" in refuse(capsys, 2, *other)
 
 
 def test_single_pictures_are_held_out_singly(capsys: Capsys) -> None:
@@ -111,6 +106,9 @@ def test_single_pictures_are_held_out_singly(capsys: Capsys) -> None:
     write_folder(Path("photos"), pictures)
     table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "photos", "-o", "d")
     assert table["domains"][1] == {"name": "photos", "frames": 20, "held_out": 2}
+    write_folder(Path("one"), pictures[:1])
+    words = make(capsys, "photos", "--unpaired", "one")
+    assert "warning: domain 'one' has one picture: a network can only learn to paint that picture" in words
 
 
 def test_a_sheet_shows_every_domain_under_its_name(capsys: Capsys) -> None:
@@ -139,9 +137,8 @@ def test_black_bars_of_one_domain_are_cut_off_and_said(capsys: Capsys) -> None:
     frames = moving_frames(24, (192, 108), shots=(0, 5))
     write_clip(Path("film.mp4"), boxed([255 - f for f in frames], 24))
     words = make(capsys, "day.mp4", "--unpaired", "film.mp4", "--size", "source", ALL)
-    assert (
-        "film.mp4: black bars are left out, 26 lines above and 26 below (dataset.crop_bars=false keeps them)" in words
-    )
+    left_out = "black bars are left out, 26 lines above and 26 below (dataset.crop_bars=false keeps them)"
+    assert f"film.mp4: {left_out}" in words
     film = next(p for p in open_dataset(Path("d")).pairs if p.domain == 1)
     assert picture_size(film.target) == (192, 104)
     assert read_picture(film.target)[[0, -1]].min() > 10
@@ -149,12 +146,6 @@ def test_black_bars_of_one_domain_are_cut_off_and_said(capsys: Capsys) -> None:
     words = make(capsys, "day.mp4", "--unpaired", "film.mp4", "--size", "source", ALL, "--set=dataset.crop_bars=false")
     assert "warning: film.mp4 has black bars, 26 lines above and 26 below, and networks learn bars first" in words
     assert read_picture(Path("d/film/000003.png"))[:20].max() < 20
-
-
-def test_a_domain_of_one_picture_is_warned_about(capsys: Capsys) -> None:
-    write_folder(Path("one"), moving_frames(1))
-    words = make(capsys, "day.mp4", "--unpaired", "one")
-    assert "warning: domain 'one' has one picture: a network can only learn to paint that picture" in words
 
 
 def test_empty_and_missing_domains_are_refused(capsys: Capsys) -> None:
@@ -176,7 +167,6 @@ def test_one_domain_twice_is_refused_and_its_copy_warned_about(capsys: Capsys) -
         words = make(capsys, "day.mp4", "--unpaired", other)
         assert f"warning: {other} shows" in words
         assert "from equal domains a network learns to copy its input" in words
-    assert "learns to copy" not in make(capsys, "day.mp4", "--unpaired", "night.mp4")
 
 
 def test_very_different_sizes_shapes_and_lengths_are_said(capsys: Capsys) -> None:
@@ -188,9 +178,8 @@ def test_very_different_sizes_shapes_and_lengths_are_said(capsys: Capsys) -> Non
     write_clip(Path("tall.mp4"), [np.ascontiguousarray(f.transpose(1, 0, 2)) for f in moving_frames(20, (192, 108))])
     words = make(capsys, "day.mp4", "--unpaired", "tall.mp4")
     assert "a training crop fits in every domain: of 'day' it shows 56% of a picture at most (108x108)" in words
-    assert "--size 96x96 stretches day.mp4 (192x108)" in make(
-        capsys, "day.mp4", "--unpaired", "night.mp4", "--size", "96x96"
-    )
+    words = make(capsys, "day.mp4", "--unpaired", "night.mp4", "--size", "96x96")
+    assert "--size 96x96 stretches day.mp4 (192x108)" in words
     write_clip(Path("short.mp4"), [255 - f for f in moving_frames(2, (192, 108))])
     words = make(capsys, "day.mp4", "--unpaired", "short.mp4", ALL)
     assert "'day' has 24 frames to learn from and 'short' 2: each of these is seen 12 times as often" in words
@@ -204,16 +193,9 @@ def test_what_makes_pairs_is_refused(capsys: Capsys) -> None:
     assert "--unpaired: pairing 'sketch' makes pairs" in why("--unpaired", "night.mp4", "--pairing", "sketch")
     assert "pairing 'unpaired': it needs a second domain" in why("--pairing", "unpaired")
     assert "--target: it is for pairs" in why("--unpaired", "night.mp4", "--target", "night.mp4")
-    assert "it names 3 domains, and there are 2" in why(
-        "--unpaired", "night.mp4", '--set=pairing.domains=["a","b","c"]'
-    )
+    three = '--set=pairing.domains=["a","b","c"]'
+    assert "it names 3 domains, and there are 2" in why("--unpaired", "night.mp4", three)
     twice = ("--unpaired", "night.mp4", '--set=pairing.domains=["a","a"]')
     assert "needs two names or more" in said(capsys, 2, "make-dataset", "day.mp4", *twice)
     Path("vidtrans.toml").write_text('[pairing]\nname = "edges"\n')  # is for datasets with pairs
     assert "of 'night' to train on" in make(capsys, "day.mp4", "--unpaired", "night.mp4")
-
-
-def test_a_method_for_pairs_is_refused_by_train(capsys: Capsys) -> None:
-    make(capsys, "day.mp4", "--unpaired", "night.mp4")
-    why = refuse(capsys, 2, "train", "d", "--set", "training.method=pix2pix")
-    assert "training.method=pix2pix: it learns from pairs, and this dataset has domains without any (day, night)" in why
