@@ -48,9 +48,6 @@ def told(capsys: Capsys, *arguments: object) -> list[str]:
     return [line for line in said(capsys, 0, *arguments).splitlines() if line.startswith("warning: ")]
 
 
-# What it does
-
-
 @pytest.mark.parametrize("method", ["window", "causal"])
 def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(method: str, capsys: Capsys) -> None:
     made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
@@ -105,9 +102,6 @@ def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: Capsys)
     flags = ("deflicker", "violent.mp4", "--dry-run")
     assert said_json(capsys, *flags, "--source", "cut.mp4")["shots"] == 2
     assert said_json(capsys, *flags)["shots"] > 2
-
-
-# Two clips that do not fit at once
 
 
 def test_a_source_of_another_size_is_fitted(capsys: Capsys) -> None:
@@ -173,9 +167,6 @@ def test_a_still_source_guides_all_of_it(capsys: Capsys) -> None:
     assert alike(made, deflicker(capsys, "p0.mp4", "--source", "s0.mp4"))
 
 
-# Sound and times
-
-
 def playable(capsys: Capsys, processed: str, *flags: object) -> Path:
     """The result as an MP4, whose times are exact."""
     said(capsys, 0, "deflicker", processed, "-o", "o.mp4", "--overwrite", *flags)
@@ -211,9 +202,6 @@ def test_uneven_times_and_a_single_frame_are_kept(capsys: Capsys) -> None:
     assert times(playable(capsys, "uneven.mp4", "--source", "s.mp4")) == times(Path("uneven.mp4"))
     lossless(Path("one.mp4"), FLICKERS[:1])
     assert alike(deflicker(capsys, "one.mp4", "--source", "s.mp4"), FLICKERS[:1])
-
-
-# Pictures
 
 
 def test_folders_of_pictures_keep_their_names(capsys: Capsys) -> None:

@@ -89,9 +89,6 @@ def several_sizes(path: str, names: str = "{:05d}.png") -> Frames:
     return frames
 
 
-# Rates
-
-
 @pytest.mark.parametrize(("frames", "chunk", "wanted"), [(61, 60, 24), (10, 1, 4)])
 def test_a_chunk_whose_frames_a_rate_drops_is_no_obstacle(frames: int, chunk: int, wanted: int, capsys: Capsys) -> None:
     clip = plain("in.mp4", frames)
@@ -117,17 +114,6 @@ def test_what_is_no_rate_and_no_encoder_is_refused(flags: str, capsys: Capsys) -
     refuse(capsys, 2, "stylize", plain("in.mp4", 2), *IDENTITY, flags, "-o", "out.mp4")
 
 
-@pytest.mark.parametrize(("fps", "meant"), [("23.976", 24_000), ("29.97", 30_000), ("59.94", 60_000)])
-def test_rates_of_broadcast_are_meant_exactly(fps: str, meant: int, capsys: Capsys) -> None:
-    said(capsys, 0, "stylize", plain("in.mp4"), *IDENTITY, "--fps", fps, "-o", "out.mp4")
-    shown = times(Path("out.mp4"))
-    assert shown == [Fraction(1001 * i, meant) for i in range(len(shown))]
-    assert len(shown) >= 8
-
-
-# One cache, several codecs
-
-
 def test_one_kind_of_prores_is_not_taken_for_the_other(capsys: Capsys) -> None:
     arguments = ("stylize", plain("in.mp4", 3), *IDENTITY, "--codec")
     said(capsys, 0, *arguments, "prores", "-o", "a.mov")
@@ -149,9 +135,6 @@ def test_what_was_rendered_on_a_ground_is_not_taken_for_what_keeps_its_alpha(
     assert made == wanted
     assert sorted(made) == ["0.png", "1.png"]
     assert np.asarray(Image.open("b/0.png")).shape[2] == 4
-
-
-# Alpha
 
 
 @pytest.mark.parametrize("kind", ["png", "ffv1", "prores4444"])
@@ -251,9 +234,6 @@ def test_in_a_video_pictures_lie_on_white(several: bool, capsys: Capsys) -> None
         assert np.abs(rgb[24, 20 + number].astype(int) - (220, 100, 30)).max() <= 8
 
 
-# Folders whose pictures are of several sizes
-
-
 @pytest.mark.parametrize(
     ("source", "output", "wanted"),
     [
@@ -297,9 +277,6 @@ def test_a_pattern_is_a_mask_of_several_sizes(tiny_model: Path, capsys: Capsys) 
     said(capsys, 0, "stylize", "in", "--model", tiny_model, *PICTURES, "--mask", "m/%02d.png", "-o", "out")
     made = list(pictures_of(Path("out")).values())
     assert [np.array_equal(a, b) for a, b in zip(made, frames, strict=True)] == [True, False, True]
-
-
-# Guides, and damage
 
 
 def stack_of(guides: dict[str, int | Path]) -> tuple[str, ...]:
@@ -356,9 +333,6 @@ def test_two_clips_of_one_name_are_each_warned_about(capsys: Capsys) -> None:
     assert told.count("c.mkv: h264 has no transparency") == 2
 
 
-# Before zero
-
-
 @pytest.fixture
 def early() -> Path:
     """20 frames, the first of them 100 ms before 0, and the sound from 0 on."""
@@ -389,9 +363,6 @@ def check_early(made: Path, source: Path) -> None:
 def test_a_comparison_keeps_frames_before_zero(early: Path, capsys: Capsys) -> None:
     said(capsys, 0, "compare", early, early, "-o", "out.mp4")
     check_early(Path("out.mp4"), early)
-
-
-# The user's own ffmpeg
 
 
 LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8")
@@ -512,9 +483,6 @@ def test_a_timecode_keeps_its_moment_when_a_graph_changes_the_rate(flag: str, pr
     assert len(times(Path("out.mov"))) == 24
 
 
-# Being stopped
-
-
 @pytest.mark.parametrize(("output", "task", "done"), [("out.gif", "drawing the GIF", 3), ("out.mp4", "joining", 0)])
 def test_a_stop_ends_what_comes_after_the_render(output: str, task: str, done: int, capsys: Capsys) -> None:
     clip = plain("in.mp4", sound=True)
@@ -534,9 +502,6 @@ def test_a_stop_ends_what_comes_after_the_render(output: str, task: str, done: i
     assert sorted(p.name for p in Path().iterdir()) == [".vidtrans", "in.mp4"]
     assert said_json(capsys, "stylize", clip, *IDENTITY, "-o", output)["frames_encoded"] == 0
     assert len(times(Path(output))) == 10
-
-
-# A stream that changes on its way
 
 
 def packet_ids(data: bytes) -> list[int]:
@@ -572,9 +537,6 @@ def test_a_second_sound_that_turns_up_in_mid_stream_leaves_the_first_as_it_is(
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", "out.mkv")
     assert len(times(Path("out.mkv"))) == 120
     assert [data for _, data in sound_packets(Path("out.mkv"))] == wanted
-
-
-# Names of results
 
 
 def test_a_slash_at_the_end_makes_a_folder_for_a_single_clip_too(capsys: Capsys) -> None:

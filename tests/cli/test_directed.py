@@ -83,9 +83,6 @@ def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model:
         assert says in refuse(capsys, 2, *command, flag)
 
 
-# What is made again
-
-
 def test_changed_directing_infers_nothing_again_and_a_default_that_is_spelt_out_encodes_nothing(shoot: Shoot) -> None:
     lossless(Path("m.mp4"), halves(COUNT, step=2))
     changes = {"mix": 0.35, "strength": "0: 0, 9: 1", "keep_colour": 0.9}
@@ -144,9 +141,6 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
     assert not Path("resumed.mkv").exists()
     assert same(directed(shoot, "resumed", 5), directed(shoot, "whole", 5))
     assert Path("resumed.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-
-
-# The pairing's settings
 
 
 def test_how_the_input_is_made_can_be_changed_when_rendering(shoot: Shoot, render: Render, capsys: Capsys) -> None:

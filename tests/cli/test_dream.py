@@ -74,9 +74,6 @@ def same(one: Frames, other: Frames) -> bool:
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-# Seeds, and what comes of them
-
-
 def test_a_video_gives_a_video_of_its_size_and_rate(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "dream", seed, "--model", dreamer, "--frames", 25)
     assert table["output"] == "seed.two.dream.mp4"
@@ -167,9 +164,6 @@ def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: 
     assert "would render" in said(capsys, 0, "dream", seed, "--model", dreamer, "--frames", 5, "--dry-run")
 
 
-# Directing
-
-
 def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(seed: Path, dreamer: Path, dream: Dream) -> None:
     model = ("--model", dreamer, "--frames", 4, "--drift-correction", 0)
     plain = dream(seed, *model)
@@ -228,9 +222,6 @@ def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: C
     assert "starts again" not in free
 
 
-# The clock
-
-
 def phases(frames: Frames) -> list[float]:
     """Where the toy's ramp points, in turns."""
     found = []
@@ -244,7 +235,6 @@ def phases(frames: Frames) -> list[float]:
     ("flags", "phase"),
     [
         (("--speed", "3"), lambda n: 3 * (n + 1) / POSITIONS),
-        (("--speed", "-1"), lambda n: -(n + 1) / POSITIONS),
         (("--speed", "0", "--position", "1"), lambda n: 0.5),
         (("--position", "0.5"), lambda n: 0.25 + (n + 1) / POSITIONS),
         (("--speed", "f"), lambda n: n * (n + 1) / 2 / POSITIONS),
@@ -272,9 +262,6 @@ def test_a_loop_closes(frames: int, speed: str, rounds: int, toys: None, capsys:
     said(capsys, 0, "dream", seed, "--model", model, "--frames", frames, "-o", "open.mkv", *EXACT, "--zoom", "1.01")
     steps, back = jumps(decode(Path("open.mkv"))[2])
     assert back > 1.5 * float(np.median(steps))  # else it says nothing
-
-
-# Several models
 
 
 def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Dream) -> None:
@@ -310,9 +297,6 @@ def test_a_shells_list_of_snapshots_is_several_models(seed: Path, dream: Dream, 
     twice = ("--model", files[0], "--model", files[1], files[2])
     assert "--model before each" in refuse(capsys, 2, "dream", seed, *twice, "--frames", 3)
     assert "there is none" in refuse(capsys, 2, "dream", files[1], "--model", files[0], "--frames", 3)
-
-
-# What is refused
 
 
 def test_what_cannot_be_dreamt_is_said_in_one_line(
@@ -385,9 +369,6 @@ def test_an_error_while_encoding_is_told_where_it_belongs(
     monkeypatch.setattr(DreamJob, "_segment", lambda job, path: path.touch() or Full())
     assert "free some space" in said(capsys, 1, "dream", seed, "--model", dreamer, "--frames", 90)
     assert not Path("seed.two.dream.mp4").exists()
-
-
-# The page
 
 
 def commands_of(page: str) -> list[list[str]]:

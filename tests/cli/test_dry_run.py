@@ -112,9 +112,6 @@ def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: Capsys) -> No
     assert "up to date" in said(capsys, 0, *render, "--dry-run")
 
 
-# The words
-
-
 def test_times_and_sizes_are_spoken_in_the_unit_that_suits_them() -> None:
     times = {0.2: "1 s", 45.4: "45 s", 99.9: "100 s", 100: "2 min", 740: "12 min", 11_100: "3 h 5 min"}
     assert {seconds: duration(seconds) for seconds in times} == times

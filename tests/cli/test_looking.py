@@ -43,9 +43,6 @@ Capsys = pytest.CaptureFixture[str]
 repeatable = hypothesis_settings(max_examples=60)
 
 
-# Words and pictures
-
-
 @repeatable
 @given(st.text(max_size=60), st.integers(8, 300))
 def test_a_band_of_text_is_as_wide_as_asked_whatever_it_says(text: str, width: int) -> None:
@@ -88,9 +85,6 @@ def test_spread_numbers_are_in_order_within_and_as_many_as_asked(total: int, cou
     assert 0 <= numbers[0] <= numbers[-1] < total
 
 
-# near
-
-
 @pytest.mark.parametrize(("second", "wanted"), [(0.0, 0), (0.99, 30), (100.0, 39)])
 def test_near_finds_the_frame_of_a_moment_and_those_before_it(second: float, wanted: int) -> None:
     path = write_clip(Path("c.mp4"), moving_frames(40), options={"crf": "12", "g": "10"})
@@ -100,9 +94,6 @@ def test_near_finds_the_frame_of_a_moment_and_those_before_it(second: float, wan
     distances = [np.abs(found[-1].rgb.astype(int) - frame).mean() for frame in decode(path)[2]]
     assert int(np.argmin(distances)) == wanted
     assert len(found) in ((1, 2) if wanted else (1,))  # at a keyframe there is nothing before it to be seen
-
-
-# sheet
 
 
 def test_a_sheet_of_a_clip_is_found_again_and_never_replaces_anything_else(clip: Path) -> None:
@@ -134,9 +125,6 @@ def test_a_sheet_of_a_dataset_shows_its_pairs_and_what_was_deleted_is_gone(clip:
     pictures[1].unlink()
     assert vidtrans_json("sheet", "clip.dataset", "-n", "0", "-o", "fewer.png")["frames"] == everything - 2
     assert "is a dataset" in vidtrans("sheet", "clip.dataset", "--pairing", "edges", "-o", "x.png", expect=2).stderr
-
-
-# compare
 
 
 def test_a_comparison_has_the_first_clips_times_and_sound_and_every_clip_in_its_place(tmp_path: Path) -> None:
@@ -175,9 +163,6 @@ def test_a_comparison_as_a_picture_with_what_a_model_sees(clip: Path, tiny_model
     assert "3 labels for 1" in vidtrans("compare", clip, "--label=a", "--label=b", "--label=c", expect=2).stderr
     assert vidtrans("compare", clip, "nowhere.mp4", "-o", "d.mp4", expect=3).stderr
     assert snapshot(Path()) == before
-
-
-# try
 
 
 def test_a_grid_of_what_is_worth_a_look(clip: Path, tiny_model: Path) -> None:
@@ -259,9 +244,6 @@ def test_models_side_by_side_and_pictures_too(tmp_path: Path, tiny_model: Path) 
     assert table["frames"] == 1
     assert table["columns"].count("identity") == 1
     assert "tiny" in table["columns"]
-
-
-# doctor, demo, completion
 
 
 def test_doctor_finds_everything_as_it_should_be(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:

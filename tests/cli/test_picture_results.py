@@ -21,9 +21,6 @@ SIZES = [(64, 48), (40, 40), (48, 64)]
 IDENTITY = ("--model", "identity")
 
 
-# A picture → a picture, a folder → a folder
-
-
 def test_a_picture_gives_a_picture_of_its_own_size(capsys: Capsys) -> None:
     write_folder(Path(), [scene(63, 47, seed=1)], ["photo.jpg"])
     table = said_json(capsys, "stylize", "photo.jpg", *IDENTITY)
@@ -92,9 +89,6 @@ def test_a_changed_picture_is_seen_and_the_folder_replaced_only_when_asked(capsy
     assert [p for p in Path().iterdir() if p.name.startswith(".in")] == []
 
 
-# Pictures of several sizes
-
-
 def test_each_picture_of_a_mixed_folder_is_rendered_at_its_own_size(capsys: Capsys) -> None:
     frames = [scene(*size, seed=i) for i, size in enumerate(SIZES)]
     write_folder(Path("in"), frames, ["a.png", "b.bmp", "c.png"])
@@ -119,9 +113,6 @@ def test_a_dry_run_of_a_mixed_folder_touches_nothing(capsys: Capsys) -> None:
     assert (table["frames"], table["dry_run"]) == (3, True)
     assert table["estimate"]["disk_bytes"] > 0
     assert sorted(Path().rglob("*")) == before
-
-
-# Pictures → a video, a video → pictures
 
 
 def test_a_folder_becomes_a_video_at_the_rate_that_is_asked(capsys: Capsys) -> None:
@@ -167,9 +158,6 @@ def test_pictures_of_other_kinds_are_not_written(capsys: Capsys) -> None:
         told = refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", f"out.{ending}")
         assert "written as .png" in told
         assert "use -o out.png" in told
-
-
-# What is in the way
 
 
 @pytest.mark.parametrize("added", ["notes.txt", "retouched/0.png", "extra.png"])

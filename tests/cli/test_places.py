@@ -148,9 +148,6 @@ def test_what_lies_beside_a_result_has_to_fit_too(capsys: Capsys) -> None:
     assert "shorter" in line
 
 
-# Links
-
-
 def linked(name: str, target: str) -> Path:
     Path(name).symlink_to(target)
     return Path(name)

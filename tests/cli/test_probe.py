@@ -214,9 +214,6 @@ def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: Capsys) -> 
     assert "damaged: " in told or table["frames"] == decoded
 
 
-# What --json holds
-
-
 def test_a_clip_is_described_as_it_is(clip: Path, capsys: Capsys) -> None:
     """40 frames of 64×48 with sound, of which the second shot begins at frame 25."""
     before = snapshot(Path())

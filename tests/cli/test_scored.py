@@ -47,9 +47,6 @@ def exact(table: dict[str, Any]) -> None:
     assert table["warping_error"] == table["warping_error_source"] == table["warping_error_per_frame"]
 
 
-# Transparency
-
-
 def see_through(kind: str) -> Path:
     """Cut-outs with soft edges, as a video or as pictures."""
     frames = cut_outs(6, (96, 72))
@@ -72,9 +69,6 @@ def test_clips_beside_a_render_lie_on_its_ground() -> None:
     video, pictures = see_through("video"), see_through("pictures")
     for output, other in ((video, pictures), (pictures, video)):
         exact(api.evaluate(output, other, per_frame=other))
-
-
-# Frames that were moved, dropped and shown again
 
 
 def uneven(count: int = COUNT) -> list[int]:
@@ -113,9 +107,6 @@ def test_a_gif_that_drops_frames_is_scored(capsys: Capsys) -> None:
     assert table["frames"] == COUNT // 2
     assert table["compared_with"] is None
     assert table["warping_error"] > table["warping_error_source"]
-
-
-# The cache
 
 
 def raw_entries() -> list[Any]:

@@ -130,9 +130,6 @@ def test_a_sheet_shows_every_domain_under_its_name(capsys: Capsys) -> None:
     assert picture_size(Path("all.png"))[1] > picture_size(Path("s.png"))[1]
 
 
-# Bad input.
-
-
 def test_black_bars_of_one_domain_are_cut_off_and_said(capsys: Capsys) -> None:
     frames = moving_frames(24, (192, 108), shots=(0, 5))
     write_clip(Path("film.mp4"), boxed([255 - f for f in frames], 24))
