@@ -63,6 +63,12 @@ def test_pairs_reach_across_no_cut_that_is_named_and_across_all_others(
     assert missing_steps() == cuts
 
 
+def test_a_target_goes_along(capsys: Capsys) -> None:
+    lossless(Path("t.mp4"), [255 - f for f in moving_frames(COUNT, shots=(0, CUT))])
+    flags = ("make-dataset", "s.mp4", "--pairing", "aligned", "--target", "t.mp4", "--cuts", "cuts.txt")
+    assert said_json(capsys, *flags)["shots"] == 3
+
+
 def test_frames_are_counted_in_the_clip_and_not_in_the_part_of_it(capsys: Capsys) -> None:
     assert made(capsys, "--start", "6", "--end", "25", "--cuts", "cuts.txt")["shots"] == 2
     assert [n for n in missing_steps() if 6 < n < 25] == [9]

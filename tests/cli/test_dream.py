@@ -344,14 +344,6 @@ def test_models_that_do_not_fit_are_refused(seed: Path, dreamer: Path, toys: Non
     assert "'one' has no clock" in refuse(capsys, 2, "dream", seed, *mixed, "--loop")
 
 
-def test_what_is_there_is_not_overwritten_unasked(seed: Path, dreamer: Path, capsys: Capsys) -> None:
-    model = ("--model", dreamer, "--frames", 3)
-    said(capsys, 0, "dream", seed, *model)
-    assert "--overwrite" in refuse(capsys, 2, "dream", seed, *model, "--hue", 3)
-    said(capsys, 0, "dream", seed, *model, "--hue", 3, "--overwrite")
-    assert "one of the inputs" in refuse(capsys, 2, "dream", seed, *model, "-o", seed)
-
-
 @pytest.mark.parametrize("beside", [False, True])
 def test_an_error_while_encoding_is_told_where_it_belongs(
     beside: bool, seed: Path, dreamer: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch

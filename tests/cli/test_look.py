@@ -147,8 +147,9 @@ def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(c
     assert read_record(Path("o/out.safetensors")).pairing["settings"]["looks"] == ["ink"]
     assert said_json(capsys, *wanted)["cached"]
     two_steps = ["look", picture, "--on", clip, "--steps", STEPS, *QUICK]
-    said(capsys, 0, *two_steps)
-    said(capsys, 0, "stylize", clip, "--model", "ink", "-o", "apart.mkv", *EXACT)
+    said(capsys, 0, *two_steps, "-o", "deep/ink.safetensors")
+    said(capsys, 0, "stylize", clip, "--model", "deep/ink", "-o", "apart.mkv", *EXACT)  # found without its ending
+    assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "deep/inc")
     assert np.array_equal(frames("apart.mkv"), frames("o/out.mkv"))
 
 

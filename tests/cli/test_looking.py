@@ -49,6 +49,7 @@ def test_a_band_of_text_is_as_wide_as_asked_whatever_it_says(text: str, width: i
     band = text_band(text.replace("\n", " "), width)
     assert band.shape[1] == width
     assert band.shape == text_band("x", width).shape
+    assert (text_band("a very long name of a very long clip indeed.mp4", 120)[:, -3:] == PAPER).all()  # an ellipsis
 
 
 @repeatable

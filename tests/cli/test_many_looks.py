@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -57,6 +56,7 @@ def test_a_model_of_many_looks_is_trained_shown_and_rendered(capsys: Capsys) -> 
     record = read_record(Path("looks.safetensors"))
     assert (record.code_size, record.in_channels) == (8, 1)
     assert "codes of 8 numbers" in said(capsys, 0, "model", "show", "looks.safetensors")
+    assert len(said_json(capsys, "model", "show", "looks.safetensors")["codes"]["spread"]) == 8
     write_clip(Path("c.mp4"), moving_frames(4, size=(64, 48)))
     one, other = (rendered(f"{n}.mkv", "--look", n, model="looks", capsys=capsys) for n in ("1", "2"))
     assert one.shape == other.shape == (4, 48, 64, 3)
@@ -143,9 +143,3 @@ def test_a_memory_and_a_plate_have_no_code_beside_them(capsys: Capsys) -> None:
     ask = ["train", graded_dataset(), "--preset", "many-looks", "-o", "x.safetensors", *tiny_flags("generator")]
     for setting in ("recurrent", "background_plate"):
         assert f"training.{setting}" in refuse(capsys, 2, *ask, f"--set=training.{setting}=true")
-
-
-def test_a_file_of_many_looks_says_its_codes(model: Path, capsys: Capsys) -> None:
-    shown = json.loads(said(capsys, 0, "model", "show", "m.safetensors", "--json"))
-    assert shown["codes"]["size"] == 4
-    assert len(shown["codes"]["mean"]) == len(shown["codes"]["spread"]) == 4

@@ -196,6 +196,9 @@ def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatc
     assert len(decode(film)[2]) == 12
     assert len(films) >= 2  # without a network, and with what it was
     assert not list(Path("o.train").glob("preview.safetensors"))
+    pictures = ask[: -len(EXACT)]
+    said_json(capsys, *pictures, "-o", "o", "--codec", "png", "--preview")  # in the place of the film
+    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
     plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
     assert table["steps"] == plain["steps"]
