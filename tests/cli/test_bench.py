@@ -77,9 +77,10 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
 def test_the_project_file_changes_nothing(tiny_model: Path, capsys: Capsys) -> None:
     Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
     before = snapshot(Path())
-    table = said_json(capsys, "bench", "--model", tiny_model, *FLAGS, "--dry-run")
-    assert table["dry_run"]
-    assert "steps" not in table
+    dry = said_json(capsys, "bench", "--dry-run")
+    assert dry["dry_run"]
+    assert "steps" not in dry
+    assert said_json(capsys, "bench", "--model", tiny_model, *FLAGS)["working_size"] == [114, 64]
     assert snapshot(Path()) == before
 
 

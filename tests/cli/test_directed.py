@@ -87,11 +87,12 @@ def test_changed_directing_infers_nothing_again_and_a_default_that_is_spelt_out_
     lossless(Path("m.mp4"), halves(COUNT, step=2))
     changes = {"mix": 0.35, "strength": "0: 0, 9: 1", "keep_colour": 0.9}
     spelt = {"strength": "0: 1, 5: 1", "mix": 0, "keep_colour": "0.0"}
-    for mask, more, encoded in (
+    cases: list[tuple[str | None, dict[str, Any], int]] = [
         *((None, {key: value}, COUNT) for key, value in changes.items()),
         ("m.mp4", {}, COUNT),
         (None, spelt, 0),
-    ):
+    ]
+    for mask, more, encoded in cases:
         settings: dict[str, Any] = {**EXACT, "rendering": {**EXACT["rendering"], **more}}
         options: dict[str, Any] = {"settings": settings, "mask": mask, "cache_dir": shoot.cache, "overwrite": True}
         made = api.stylize(shoot.clip, shoot.model, "again.mkv", **options)

@@ -302,6 +302,7 @@ def test_what_cannot_be_scored_is_told_in_a_line(shots: dict[str, Path], capsys:
     Path("empty").mkdir()
     write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
     write_folder(Path(), [panned(1)[0]], ["frame.png"])
+    api.probe("source.mkv"), api.probe("frame.png"), api.probe("render.mkv")
     for arguments, status, says in BAD:
         assert says in refuse(capsys, status, "evaluate", *arguments)
 

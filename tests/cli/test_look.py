@@ -21,7 +21,7 @@ from vidtrans.models.model_file import find_model, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
 Capsys = pytest.CaptureFixture[str]
-STEPS = 2
+STEPS = 3
 ASSETS = PACKAGE / "assets"
 QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32", "--set", "generator.channels=4"]
 QUICK += ["--set", "generator.blocks=1", "--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
@@ -45,7 +45,7 @@ def frames(path: str) -> np.ndarray:
 def test_a_picture_becomes_a_model_that_renders(clip: Path, capsys: Capsys) -> None:
     picture = style("ink.png", 1)
     text = said(capsys, 0, "look", picture, "--on", clip, "--steps", STEPS, *QUICK)
-    assert "ink.safetensors: 2 steps" in text
+    assert "ink.safetensors: 3 steps" in text
     assert "next: vidtrans stylize VIDEO --model ink.safetensors" in text
     assert "up to date" in said(capsys, 0, "look", picture, "--on", clip, "--steps", STEPS, *QUICK)
     record = read_record(Path("ink.safetensors"))
@@ -216,7 +216,7 @@ def test_a_style_picture_of_any_size_is_optimised_towards(shape: tuple[int, int]
 
 def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) -> None:
     pictures = [style("ink.png", 1), style("oil.png", 5)]
-    said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", 1, *QUICK)
+    said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", STEPS, *QUICK)
     table = said_json(capsys, "try", clip, "--model", "both", "--vary", "look=ink,oil", "--vary", "stroke-size=0.2")
     assert table["columns"] == ["source", "both", "--look ink", "--look oil", "--stroke-size 0.2"]
     suggested = said_json(capsys, "try", clip, "--model", "both", "-o", "all.png", "--frames", 1)["columns"]

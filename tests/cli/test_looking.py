@@ -40,7 +40,7 @@ from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
 
 Capsys = pytest.CaptureFixture[str]
-repeatable = hypothesis_settings(max_examples=60)
+repeatable = hypothesis_settings(max_examples=25)
 
 
 @repeatable

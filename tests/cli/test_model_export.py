@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from chain import refuse, said, said_json
 
-from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 
@@ -66,15 +65,6 @@ def test_the_same_model_gives_the_same_bytes(capsys: Capsys) -> None:
     for output in ("a.onnx", "b.onnx"):
         said(capsys, 0, "model", "export", path, "--format", "onnx", "-o", output)
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
-
-
-def test_a_torchscript_file_runs_by_itself(capsys: Capsys) -> None:
-    path = model("aligned", 3)
-    text = said(capsys, 0, "model", "export", path, "--format", "torchscript")
-    assert "aligned.pt: the network alone" in text
-    loaded, x = torch.jit.load("aligned.pt"), torch.rand(1, 3, 24, 32)
-    wanted = (load_generator(path)[0](x * 2 - 1) + 1) / 2
-    assert torch.allclose(loaded(x), wanted, atol=1e-4)
 
 
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:

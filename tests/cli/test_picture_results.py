@@ -146,18 +146,18 @@ def test_a_video_becomes_a_folder_of_pictures(clip: Path, capsys: Capsys) -> Non
 
 def test_several_frames_do_not_fit_into_one_picture(clip: Path, capsys: Capsys) -> None:
     write_folder(Path("in"), moving_frames(2))
-    for source, *more in ((clip,), (clip, "--start", "3", "--end", "5"), (clip, "--codec", "png"), ("in",)):
-        told = refuse(capsys, 2, "stylize", source, *IDENTITY, *more, "-o", "still.png")
+    assert "one picture cannot hold" in refuse(capsys, 2, "stylize", "in", *IDENTITY, "-o", "still.png")
+    for more in ((), ("--start", "3", "--end", "5"), ("--codec", "png")):
+        told = refuse(capsys, 2, "stylize", clip, *IDENTITY, *more, "-o", "still.png")
         assert "one picture cannot hold" in told
         assert "--codec png -o still" in told
 
 
 def test_pictures_of_other_kinds_are_not_written(capsys: Capsys) -> None:
     write_picture(Path("a.png"), scene(64, 48, 1))
-    for ending in ("jpg", "tiff", "webp", "txt"):
-        told = refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", f"out.{ending}")
-        assert "written as .png" in told
-        assert "use -o out.png" in told
+    for ending in ("jpg", "tiff", "webp"):
+        assert "use -o out.png" in refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", f"out.{ending}")
+    assert "written as .png" in refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", "out.txt")
 
 
 @pytest.mark.parametrize("added", ["notes.txt", "retouched/0.png", "extra.png"])

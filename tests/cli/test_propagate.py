@@ -63,9 +63,9 @@ def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     assert np.array_equal(both[:6], one[:6])
     assert not np.array_equal(both[6:], one[6:])
     Path("keys/006.png").unlink()
-    told = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", *PLAIN, "-o", "first.mkv")
-    assert "frames 6 to 11 has no key frame: it stays as it is" in told
     assert propagate(capsys, output="first.mkv")["shots_without"] == [6]
+    told = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", *PLAIN, "-o", "again.mkv")
+    assert "frames 6 to 11 has no key frame: it stays as it is" in told
     made = decode(Path("first.mkv"))[2]
     assert np.array_equal(made[:6], both[:6])
     assert np.array_equal(made[6:], frames[6:])
@@ -196,9 +196,6 @@ def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatc
     assert len(decode(film)[2]) == 12
     assert len(films) >= 2  # without a network, and with what it was
     assert not list(Path("o.train").glob("preview.safetensors"))
-    pictures = ask[: -len(EXACT)]
-    said_json(capsys, *pictures, "-o", "o", "--codec", "png", "--preview")  # in the place of the film
-    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
     plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
     assert table["steps"] == plain["steps"]
@@ -240,6 +237,16 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
     shutil.rmtree("all/b.keyframes")
     assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)
+
+
+def test_a_preview_of_pictures_takes_the_place_of_the_one_before(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip_and_keys()
+    monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
+    ask = (*QUICK, "--set=training.preview_seconds=0", "--preview", "--codec", "png")
+    propagate(capsys, *ask, output="o")
+    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
 
 
 def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:

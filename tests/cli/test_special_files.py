@@ -88,7 +88,6 @@ def test_it_is_refused_wherever_a_file_may_stand(use: str, kind: str, ordinary: 
     places = {"CLIP": ordinary / "clip.mp4", "DATASET": ordinary / "clip.dataset"}
     told = refuse(capsys, status, *(places.get(word, word) for word in command))
     assert name in told
-    assert f"a {kind}" in told
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -176,3 +175,6 @@ def test_a_folder_is_none_of_these(tmp_path: Path) -> None:
     check_regular_file(tmp_path / "missing")
     with pytest.raises(MediaError, match="it is a device"):
         check_regular_file(Path("/dev/null"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="it is a pipe, not a file"):
+        check_regular_file(tmp_path / "pipe")
