@@ -11,7 +11,7 @@ import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_folder
 from directed_clip import lossless
-from flicker import alike, flickering, look
+from flicker import flickering, look
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import open_clip
@@ -66,14 +66,6 @@ def test_a_list_may_be_written_in_many_ways() -> None:
     for empty in ("", "# none\n"):
         Path("cuts.txt").write_text(empty)
         assert with_cuts(clip, "off").shots == with_cuts(clip, "cuts.txt").shots == (0,)
-
-
-def test_a_list_of_what_was_found_is_what_auto_does(capsys: Capsys) -> None:
-    Path("cuts.txt").write_text(str(CUT))
-    found, given, off = (made(capsys, "--cuts", cuts) for cuts in ("auto", "cuts.txt", "off"))
-    assert alike(found, given)
-    assert alike(found, made(capsys))
-    assert not alike(found, off)
 
 
 def test_off_averages_across_a_cut_and_a_list_only_where_none_is_listed(capsys: Capsys) -> None:

@@ -217,14 +217,6 @@ def test_folders_of_pictures_keep_their_names(capsys: Capsys) -> None:
     assert alike(deflicker(capsys, "p.mp4", "--source", "plain"), list(made.values()))
 
 
-def test_numbered_pictures_become_numbered_pictures_or_a_video(capsys: Capsys) -> None:
-    write_folder(Path("n"), FLICKERS, [f"{i + 7:05d}.png" for i in range(COUNT)])
-    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "made/%04d.png")
-    assert sorted(p.name for p in Path("made").iterdir()) == [f"{i:04d}.png" for i in range(COUNT)]
-    said(capsys, 0, "deflicker", "n/%05d.png", "--source", "s.mp4", "-o", "v.mp4", "--set=rendering.picture_fps=24")
-    assert times(Path("v.mp4"))[-1] == Fraction(COUNT - 1, 24)
-
-
 def test_transparency_and_16_bits_are_kept(capsys: Capsys) -> None:
     alpha = np.zeros((48, 64), np.uint16)
     alpha[:, 20:] = 65535

@@ -121,14 +121,6 @@ def test_a_plain_clip_is_scored_without_dividing_by_zero(capsys: Capsys) -> None
     assert (table["ratio"], table["sharpness"], table["psnr"], table["warping_error"]) == (None, None, 99, 0)
 
 
-def test_folders_of_pictures_are_scored_like_videos(shots: dict[str, Path]) -> None:
-    for name, made in {"source": panned(), "per": lifted(panned(), JITTER)}.items():
-        write_folder(Path(name), made)
-    as_video = api.evaluate("per.mkv", "source.mkv")
-    for output, source in (("per/%d.png", "source.mkv"), ("per.mkv", "source")):
-        assert api.evaluate(output, source)["warping_error"] == as_video["warping_error"], (output, source)
-
-
 def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) -> None:
     lossless(Path("large.mkv"), panned(size=(192, 144)))
     lossless(Path("wide.mkv"), panned(size=(192, 72)))

@@ -45,15 +45,6 @@ def test_a_folder_gives_a_folder_with_the_same_names(capsys: Capsys) -> None:
     assert snapshot(Path()) == before
 
 
-def test_names_that_would_become_one_keep_their_endings(capsys: Capsys) -> None:
-    frames = [scene(64, 48, seed) for seed in (1, 2)]
-    write_folder(Path("in"), frames, ["a.bmp", "a.png"])
-    said(capsys, 0, "stylize", "in", *IDENTITY)
-    found = pictures_of(Path("in.identity"))
-    assert same([found["a.bmp.png"], found["a.png.png"]], frames)
-    assert len(found) == 2
-
-
 def test_what_frames_are_called() -> None:
     assert picture_names((), range(8, 10)) == ["000008.png", "000009.png"]
     assert picture_names(("a.jpg", "b.tif", "b.png"), range(2)) == ["a.png", "b.png"]
@@ -92,27 +83,19 @@ def test_a_changed_picture_is_seen_and_the_folder_replaced_only_when_asked(capsy
 def test_each_picture_of_a_mixed_folder_is_rendered_at_its_own_size(capsys: Capsys) -> None:
     frames = [scene(*size, seed=i) for i, size in enumerate(SIZES)]
     write_folder(Path("in"), frames, ["a.png", "b.bmp", "c.png"])
+    before = sorted(Path().rglob("*"))
+    table = said_json(capsys, "stylize", "in", *IDENTITY, "--dry-run")
+    assert (table["frames"], table["dry_run"]) == (3, True)
+    assert table["estimate"]["disk_bytes"] > 0
+    assert sorted(Path().rglob("*")) == before
     table = said_json(capsys, "stylize", "in", *IDENTITY)
     assert (table["output"], table["frames"], table["cached"]) == ("in.identity", 3, False)
     assert [item["size"] for item in table["items"]] == [list(size) for size in SIZES]
     found = pictures_of(Path("in.identity"))
     assert same([found["a.png"], found["b.png"], found["c.png"]], frames)
     assert said_json(capsys, "stylize", "in", *IDENTITY)["cached"] is True
-
-
-def test_a_part_of_a_mixed_folder_is_that_part(capsys: Capsys) -> None:
-    write_folder(Path("in"), [scene(*size, seed=0) for size in SIZES])
-    said(capsys, 0, "stylize", "in", *IDENTITY, "--start", "1", "--end", "2")
-    assert sorted(pictures_of(Path("in.identity"))) == ["1.png"]
-
-
-def test_a_dry_run_of_a_mixed_folder_touches_nothing(capsys: Capsys) -> None:
-    write_folder(Path("in"), [scene(*size, seed=0) for size in SIZES])
-    before = sorted(Path().rglob("*"))
-    table = said_json(capsys, "stylize", "in", *IDENTITY, "--dry-run")
-    assert (table["frames"], table["dry_run"]) == (3, True)
-    assert table["estimate"]["disk_bytes"] > 0
-    assert sorted(Path().rglob("*")) == before
+    said(capsys, 0, "stylize", "in", *IDENTITY, "--start", "1", "--end", "2", "-o", "part")
+    assert sorted(pictures_of(Path("part"))) == ["b.png"]
 
 
 def test_a_folder_becomes_a_video_at_the_rate_that_is_asked(capsys: Capsys) -> None:

@@ -63,12 +63,6 @@ def test_a_long_source_counts_to_its_end(capsys: Capsys) -> None:
     assert said_json(capsys, "evaluate", film(grey[-40:]), "--source", source, "--dream")["nn"] == 99.0
 
 
-def test_another_size_is_compared_at_the_films(source: Path, capsys: Capsys) -> None:
-    small = [frame[::2, ::2] for frame in CLIP]
-    found = said_json(capsys, "evaluate", film(small), "--source", source, "--dream")
-    assert found["nn"] > 20
-
-
 def test_pictures_go_by_number(capsys: Capsys) -> None:
     write_folder(Path("clip"), CLIP)
     write_folder(Path("film"), CLIP[10:])
