@@ -5,70 +5,66 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY, refuse, tiny_flags, vidtrans, vidtrans_json
+from chain import refuse, vidtrans, vidtrans_json
 from clips import moving_frames, write_clip
 from filelock import FileLock
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save, save_file
 from systems import need_name
 
 from vidtrans.cli.main import run
 from vidtrans.system import peak_memory
 from vidtrans.video.images.picture import encode_png
 
+Capsys = pytest.CaptureFixture[str]
+
 
 def bad_media(name: str) -> Path:
     path = Path(name)
-    if name == "text.mp4":
-        path.write_text("this is a shopping list\n" * 50)
-    elif name == "empty.mp4":
-        path.touch()
-    elif name == "zeros.mp4":
-        path.write_bytes(bytes(100_000))
-    elif name == "random.mp4":
-        path.write_bytes(np.random.default_rng(0).bytes(100_000))
-    elif name == "cut.mp4":  # the index at its end is missing
+    if name == "cut.mp4":  # the index at its end is missing
         write_clip(path, moving_frames(20))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif name == "sound.wav":
         with wave.open(name, "wb") as file:
             file.setnchannels(1), file.setsampwidth(2), file.setframerate(8000)
             file.writeframes(bytes(16000))
-    elif name == "folder.mp4":
-        path.mkdir()
-    elif name == "playlist.mp4":
-        path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n")
-    elif name == "concat.mp4":
-        path.write_text("ffconcat version 1.0\nfile 'clip.mp4'\n")
+    elif name != "missing.mp4":
+        path.write_bytes(CONTENTS[name])
     return path
 
 
-BAD = [
-    *("missing.mp4", "empty.mp4", "text.mp4", "zeros.mp4", "random.mp4", "cut.mp4"),
-    *("sound.wav", "playlist.mp4", "concat.mp4"),
-]
+CONTENTS = {
+    "text.mp4": b"this is a shopping list\n" * 50,
+    "empty.mp4": b"",
+    "zeros.mp4": bytes(100_000),
+    "random.mp4": np.random.default_rng(0).bytes(100_000),
+    "playlist.mp4": b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n",
+    "concat.mp4": b"ffconcat version 1.0\nfile 'clip.mp4'\n",
+}
+WHY = {
+    "missing.mp4": "no such file",
+    "empty.mp4": "the file is empty",
+    "text.mp4": "not a video that can be read",
+    "sound.wav": "only sound",
+}
 
 
-@pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("step", ["make-dataset", "stylize", "probe"])
-def test_what_is_no_video_is_refused(name: str, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [*CONTENTS, "missing.mp4", "cut.mp4", "sound.wav"])
+def test_what_is_no_video_is_refused(name: str, capsys: Capsys) -> None:
     path = bad_media(name)
-    more = {"make-dataset": [], "stylize": ["--model", "identity"], "probe": []}[step]
-    assert name in refuse(capsys, 3, step, path, *more)
+    for command in (("make-dataset",), ("stylize", "--model", "identity"), ("probe",)):
+        told = refuse(capsys, 3, *command, path)
+        assert name in told
+        assert WHY.get(name, "") in told
 
 
-def test_an_empty_folder_is_no_clip(capsys: pytest.CaptureFixture[str]) -> None:
-    bad_media("folder.mp4")
-    for arguments in (("stylize", "folder.mp4", "--model", "identity"), ("make-dataset", "folder.mp4")):
-        assert "no pictures in this folder" in refuse(capsys, 3, *arguments)
-    assert "no pairs in it" in refuse(capsys, 3, "make-dataset", "folder.mp4", "--pairing", "aligned")
-
-
-def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: Capsys) -> None:
     """OpenCV makes room for a part of a PNG before it looks whether it is there."""
     data = bytearray(encode_png(np.zeros((8, 8, 3), np.uint8)))
     at = data.index(b"IDAT") - 4
@@ -79,7 +75,7 @@ def test_a_picture_whose_part_claims_gigabytes_takes_none(capsys: pytest.Capture
     assert peak_memory() - before < 500_000 << 10
 
 
-def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: Capsys) -> None:
     write_clip(Path("one.mp4"), moving_frames(1))
     assert "needs 3 frames" in refuse(capsys, 3, "make-dataset", "one.mp4", "--pairing", "next-frame")
     assert run(["stylize", "one.mp4", "--model", "identity", "-q"]) == 0
@@ -115,13 +111,11 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: pytest.Capt
         (("cache", "clean", "--stage", "nothing"), "choose from"),
     ],
 )
-def test_slips_are_answered_with_the_remedy(
-    arguments: tuple[str, ...], says: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slips_are_answered_with_the_remedy(arguments: tuple[str, ...], says: str, clip: Path, capsys: Capsys) -> None:
     assert says in refuse(capsys, 2, *arguments)
 
 
-def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: Capsys) -> None:
     Path("mine.toml").write_text("[training\nlr = 1\n")
     assert "mine.toml" in refuse(capsys, 2, "make-dataset", clip, "--preset", "mine.toml")
     Path("mine.toml").write_text("[trainig]\nlr = 1\n")
@@ -130,48 +124,35 @@ def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: pytest
     assert "use 256 (the short side)" in refuse(capsys, 2, "make-dataset", clip)
 
 
-def write_bad_model(name: str) -> None:
-    path = Path(f"{name}.safetensors")
-    weights = {"x": np.zeros(4, np.float32)}
-    if name == "text":
-        path.write_text("not a model")
-    elif name == "empty":
-        path.touch()
-    elif name == "foreign":
-        save_file(weights, path)
-    elif name == "broken":
-        save_file(weights, path, metadata={"vidtrans": "{"})
-    elif name == "future":
-        save_file(weights, path, metadata={"vidtrans": json.dumps({"format": 99})})
-    elif name == "absurd":
-        save_file(weights, path, metadata={"vidtrans": " " * (5 << 20)})
-    elif name == "pickle":
-        import pickle
-
-        class Bomb:
-            def __reduce__(self) -> tuple[object, tuple[str]]:
-                return os.mkdir, ("exploded",)
-
-        path.write_bytes(pickle.dumps(Bomb()))
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploded",)
 
 
-@pytest.mark.parametrize("name", ["text", "empty", "foreign", "broken", "future", "absurd", "pickle"])
-def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_bad_model(name)
+WEIGHTS = {"x": np.zeros(4, np.float32)}
+NO_MODELS = {
+    "text": b"not a model",
+    "empty": b"",
+    "foreign": save(WEIGHTS),
+    "broken": save(WEIGHTS, {"vidtrans": "{"}),
+    "future": save(WEIGHTS, {"vidtrans": json.dumps({"format": 99})}),
+    "absurd": save(WEIGHTS, {"vidtrans": " " * (5 << 20)}),
+    "pickle": pickle.dumps(Bomb()),
+}
+
+
+@pytest.mark.parametrize("name", NO_MODELS)
+def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: Capsys) -> None:
+    Path(f"{name}.safetensors").write_bytes(NO_MODELS[name])
     assert name in refuse(capsys, 3, "stylize", clip, "--model", name)
     assert name in refuse(capsys, 3, "model", "show", name)
     assert not Path("exploded").exists()
 
 
-def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from safetensors import safe_open
-    from safetensors.numpy import load_file
-
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
-    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
-    with safe_open("clip.safetensors", framework="numpy") as file:
+def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, tiny_model: Path, capsys: Capsys) -> None:
+    with safe_open(str(tiny_model), framework="numpy") as file:
         metadata = file.metadata()
-    weights = load_file("clip.safetensors")
+    weights = load_file(tiny_model)
     name = next(n for n in weights if n.endswith("weight"))
     save_file(weights | {name: np.full_like(weights[name], np.nan)}, "nan.safetensors", metadata=metadata)
     save_file({n: w for n, w in weights.items() if n != name}, "part.safetensors", metadata=metadata)
@@ -180,17 +161,17 @@ def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, capsy
     save_file(weights, "other.safetensors", metadata={"vidtrans": json.dumps(record)})
     record["generator"]["name"] = "unet-9000"
     save_file(weights, "unknown.safetensors", metadata={"vidtrans": json.dumps(record)})
-    Path("cut.safetensors").write_bytes(Path("clip.safetensors").read_bytes()[:-1000])
+    Path("cut.safetensors").write_bytes(tiny_model.read_bytes()[:-1000])
     for bad in ("nan", "part", "other", "unknown", "cut"):
         assert bad in refuse(capsys, 3, "stylize", clip, "--model", bad, "-q")
 
 
-def test_no_such_model_lists_those_there_are(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_such_model_lists_those_there_are(clip: Path, capsys: Capsys) -> None:
     assert "identity" in refuse(capsys, 3, "stylize", clip, "--model", "nothing")
     assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "no/thing.safetensors")
 
 
-def test_no_dataset_is_no_dataset(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_dataset_is_no_dataset(clip: Path, capsys: Capsys) -> None:
     assert "make-dataset" in refuse(capsys, 3, "train", "nothing")
     Path("folder").mkdir()
     assert "dataset.json" in refuse(capsys, 3, "train", "folder")
@@ -198,7 +179,7 @@ def test_no_dataset_is_no_dataset(clip: Path, capsys: pytest.CaptureFixture[str]
     assert "damaged" in refuse(capsys, 3, "train", "folder")
 
 
-def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: Capsys) -> None:
     Path("clip.identity.mp4").write_text("precious")
     arguments = ("stylize", clip, "--model", "identity")
     assert "--overwrite" in refuse(capsys, 2, *arguments)
@@ -208,14 +189,6 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: pytest.Capt
     Path("clip.dataset").mkdir()
     Path("clip.dataset/thesis.txt").write_text("precious")
     assert "not a dataset" in refuse(capsys, 2, "make-dataset", clip, "--overwrite")
-
-
-def test_the_source_is_never_written(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("stylize", clip, "--model", "identity", "-o", clip, "--overwrite")
-    assert "one of the inputs" in refuse(capsys, 2, *arguments)
-    os.link(clip, "alias.mp4")
-    arguments = ("stylize", clip, "--model", "identity", "-o", "alias.mp4", "--overwrite")
-    assert "one of the inputs" in refuse(capsys, 2, *arguments)
 
 
 def test_json_is_one_object_on_failure_too(clip: Path) -> None:
@@ -232,29 +205,13 @@ def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) 
         run(["stylize", str(clip), "--model", "identity"])
 
 
-@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "spa ce.mp4", "new\nline.mp4", "ünï☃.mp4", "per%cent.mp4"])
+@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "new\nline.mp4", "ünï☃.mp4", "per%cent.mp4"])
 def test_odd_names_work(name: str, clip: Path) -> None:
     need_name(name)
     Path(name).write_bytes(clip.read_bytes())
     table = json.loads(vidtrans("stylize", "--model", "identity", "--json", "--", name).stdout)
     assert Path(table["output"]).name == f"{name[:-4]}.identity.mp4"
     assert table["frames"] == 40
-
-
-@pytest.mark.usefixtures("quick_trial")
-def test_a_dry_run_touches_nothing(clip: Path) -> None:
-    before = sorted(Path().rglob("*"))
-    assert vidtrans_json("make-dataset", clip, "--dry-run")["frames"] == 40
-    table = vidtrans_json("stylize", clip, "--model", "identity", "--dry-run")
-    assert (table["frames"], table["dry_run"]) == (40, True)
-    assert sorted(Path().rglob("*")) == before
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
-    before = sorted(Path().rglob("*"))
-    assert (
-        vidtrans_json("train", "clip.dataset", "--dry-run", *tiny_flags("training"))["steps"]
-        == TINY["training"]["steps"]
-    )
-    assert sorted(Path().rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -266,7 +223,7 @@ def test_a_dry_run_touches_nothing(clip: Path) -> None:
     ],
 )
 def test_a_cache_on_a_network_drive_without_locks_is_one_line(
-    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     def refused(self: FileLock, *_: object, **__: object) -> None:
         raise error

@@ -12,6 +12,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.cli.main import run
 
+Capsys = pytest.CaptureFixture[str]
 RENDER = ("stylize", "clips", "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=6")
 
 
@@ -23,7 +24,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_clip(Path(f"clips/c{number}.mp4"), moving_frames(frames))
 
 
-def test_a_batch_with_a_broken_clip(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_with_a_broken_clip(capsys: Capsys) -> None:
     Path("clips/broken.mp4").write_bytes(b"nothing")
     assert run(list(RENDER)) == 5
     capsys.readouterr()
@@ -42,7 +43,7 @@ def test_a_batch_with_a_broken_clip(capsys: pytest.CaptureFixture[str]) -> None:
     assert again["chunks"] == table["chunks"]
 
 
-def test_parts_of_a_clip_and_one_that_failed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_of_a_clip_and_one_that_failed(capsys: Capsys) -> None:
     part = ("stylize", "clips/c1.mp4", "--model", "identity", "-o", "one.mp4", *RENDER[-2:])
     vidtrans(*part, "--chunk", "1/2")
     refuse(capsys, 1, *part, "--join")
@@ -52,7 +53,7 @@ def test_parts_of_a_clip_and_one_that_failed(capsys: pytest.CaptureFixture[str])
     assert table["frames"] == 12
 
 
-def test_nothing_to_tell_of_and_a_page_of_somebody_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_tell_of_and_a_page_of_somebody_else(capsys: Capsys) -> None:
     assert "in the last 24 hours" in refuse(capsys, 3, "batch", "report")
     assert refuse(capsys, 2, "batch", "report", "--hours", "0")
     assert refuse(capsys, 2, "batch", "report", "-o", "page.png")

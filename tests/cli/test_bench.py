@@ -16,21 +16,16 @@ from clips import decode
 from vidtrans.inference import ENGINES
 from vidtrans.rendering.bench_clip import pictures, widescreen, write_clip
 
+Capsys = pytest.CaptureFixture[str]
 FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
 STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part is timed once, on a small clip: for tests in which it does not matter how much its times differ."""
-    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
-    monkeypatch.setattr("vidtrans.rendering.render_benchmark.SHORT_SIDE", 72)
-
-
-@pytest.fixture
-def two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part is timed twice, which is enough for times to differ."""
+    """Each part is timed twice, on a small clip."""
     monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 2)
+    monkeypatch.setattr("vidtrans.rendering.render_benchmark.SHORT_SIDE", 72)
 
 
 def check(table: dict[str, Any]) -> None:
@@ -45,12 +40,12 @@ def check(table: dict[str, Any]) -> None:
     assert table["steps"][table["bottleneck"]] == slowest
 
 
-@pytest.mark.usefixtures("two_rounds")
+@pytest.mark.usefixtures("quick")
 def test_every_step_has_a_rate_and_the_slowest_is_named(tiny_model: Path) -> None:
     table = vidtrans_json("bench", "--model", tiny_model, *FLAGS)
     check(table)
     assert (table["frames"], table["output"], table["model"]) == (4, None, "tiny")
-    assert (table["source_size"], table["working_size"]) == ([1280, 720], [114, 64])
+    assert (table["source_size"], table["working_size"]) == ([128, 72], [114, 64])
     assert table["machine"]["device"] == "cpu"
     assert table["machine"]["cpu"]
     assert {*table["engines"], *table["skipped"]} == set(ENGINES)
@@ -79,38 +74,29 @@ def test_a_person_gets_a_table_and_it_leaves_nothing_behind(
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_identity_model_and_larger_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_project_file_changes_nothing(tiny_model: Path, capsys: Capsys) -> None:
+    Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
+    before = snapshot(Path())
+    dry = said_json(capsys, "bench", "--dry-run")
+    assert dry["dry_run"]
+    assert "steps" not in dry
+    assert said_json(capsys, "bench", "--model", tiny_model, *FLAGS)["working_size"] == [114, 64]
+    assert snapshot(Path()) == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "ONNX Runtime, or onnx, is not installed" in said(capsys, 0, "bench", "--model", tiny_model, *FLAGS)
     table = said_json(capsys, "bench", "--model", "identity", "--size", 76, "--frames", 2)
     check(table)
     assert list(table["engines"]) == ["identity"]
     assert table["source_size"] == table["working_size"] == [136, 76]
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_project_file_changes_nothing(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("vidtrans.toml").write_text('[rendering]\nsize = "32"\n[encoding]\ncodec = "ffv1"\n')
-    before = snapshot(Path())
-    table = said_json(capsys, "bench", "--model", tiny_model, *FLAGS)
-    assert table["working_size"] == [114, 64]
-    assert snapshot(Path()) == before
-
-
-@pytest.mark.usefixtures("quick")
-def test_engines_that_cannot_be_had_are_left_out_and_why_is_said(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert "ONNX Runtime, or onnx, is not installed" in said(capsys, 0, "bench", "--model", tiny_model, *FLAGS)
-
-
-def test_a_dry_run_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "bench", "--dry-run")
-    assert table["dry_run"]
-    assert "steps" not in table
-    assert list(Path().iterdir()) == []
-
-
-def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(capsys: Capsys) -> None:
     assert "no model of this name" in refuse(capsys, 3, "bench", "--model", "nosuch")
     assert "no such device" in refuse(capsys, 2, "bench", "--device", "toaster")
     refuse(capsys, 2, "bench", "--frames", 1)

@@ -16,12 +16,10 @@ from made_models import make_grade, make_model
 from processes import KILLED_STATUSES, Started
 
 from vidtrans import api
-from vidtrans.cli.main import run
-from vidtrans.files import PACKAGE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
-COUNT = 24
+COUNT = 16
 
 
 @pytest.fixture
@@ -50,9 +48,7 @@ def render(capsys: Capsys, source: object, names: tuple[str, ...], output: str, 
     return said_json(capsys, "stylize", source, *chained(*names), "-o", output, *(flags or FLAGS))
 
 
-@pytest.mark.parametrize(
-    "names", [("lines", "tone"), ("tone", "lines", "dark"), ("looks", "dark"), ("lines", "looks")], ids="+".join
-)
+@pytest.mark.parametrize("names", [("lines", "looks"), ("tone", "lines", "dark")], ids="+".join)
 def test_one_pass_is_the_models_in_turn_with_lossless_files_between(
     names: tuple[str, ...], source: Path, capsys: Capsys
 ) -> None:
@@ -68,7 +64,7 @@ def test_one_pass_is_the_models_in_turn_with_lossless_files_between(
 
 
 def test_the_filter_comes_once_at_the_end_with_sound_times_and_a_name(models: None, capsys: Capsys) -> None:
-    clip = write_clip(Path("c.mp4"), moving_frames(COUNT, shots=(0, 15)), sound=True)
+    clip = write_clip(Path("c.mp4"), moving_frames(COUNT, shots=(0, 9)), sound=True)
     table = said_json(capsys, "stylize", clip, *chained("lines", "tone"), "--size", "source")
     assert (table["output"], table["temporal"], table["shots"]) == ("c.lines+tone.mp4", "window", 2)
     assert times(Path("c.lines+tone.mp4")) == times(clip)
@@ -82,22 +78,12 @@ def test_the_filter_comes_once_at_the_end_with_sound_times_and_a_name(models: No
     assert "up to date" in said(capsys, 0, "stylize", clip, *chained("lines", "tone"), "--size", "source")
 
 
-def test_order_counts_and_only_colour_maps_have_no_filter_by_default(source: Path, capsys: Capsys) -> None:
-    render(capsys, source, ("tone", "dark"), "one.mkv")
-    render(capsys, source, ("dark", "tone"), "other.mkv")
-    assert not same(frames("one.mkv"), frames("other.mkv"))
+def test_only_colour_maps_have_no_filter_by_default(source: Path, capsys: Capsys) -> None:
     make_grade("warm.cube", 0.7)
-    table = said_json(capsys, "stylize", source, *chained("dark", "warm"))
-    assert (table["temporal"], table["working_size"]) == ("off", [64, 48])
-    assert said_json(capsys, "stylize", source, *chained("dark", "tone"), "-o", "f.mkv")["temporal"] == "window"
-
-
-def test_identity_in_a_chain_changes_nothing(source: Path, capsys: Capsys) -> None:
-    said(capsys, 0, "stylize", source, "--model", "tone", *FLAGS)
-    assert "c.tone.mkv: " in (text := said(capsys, 0, "stylize", source, *chained("identity", "tone"), *FLAGS))
-    assert "up to date" in text
-    assert "c.identity.mkv" in said(capsys, 0, "stylize", source, *chained("identity", "identity"), *FLAGS)
-    assert same(frames("c.identity.mkv"), frames("c.mkv"))
+    table = said_json(capsys, "stylize", source, *chained("dark", "warm"), "--dry-run")
+    assert (table["output"], table["temporal"], table["working_size"]) == ("c.dark+warm.mp4", "off", [64, 48])
+    assert table["estimate"]["seconds"] > 0
+    assert said_json(capsys, "stylize", source, *chained("dark", "tone"), "--dry-run")["temporal"] == "window"
 
 
 def test_a_setting_of_the_pairing_is_for_the_first_model(source: Path, capsys: Capsys) -> None:
@@ -112,20 +98,15 @@ def test_a_setting_of_the_pairing_is_for_the_first_model(source: Path, capsys: C
     assert "pairing" in line
 
 
-@pytest.mark.parametrize("names", [("looks", "tone"), ("tone", "looks")], ids="+".join)
-def test_looks_and_strokes_over_time_are_for_the_painter_among_the_models(
-    names: tuple[str, ...], source: Path, capsys: Capsys
-) -> None:
-    told = ("--look", "0: ink, 20: oil", "--stroke-size", "0: 0, 20: 1", *FLAGS)
-    render(capsys, source, names, "chain.mkv", *told)
-    shown: object = source
-    for name in names:
-        render(capsys, shown, (name,), f"{name}.mkv", *(told if name == "looks" else FLAGS))
-        shown = f"{name}.mkv"
-    assert same(frames("chain.mkv"), frames(str(shown)))
-    render(capsys, source, names, "plain.mkv")
+def test_looks_and_strokes_over_time_are_for_the_painter_among_the_models(source: Path, capsys: Capsys) -> None:
+    told = ("--look", "0: ink, 12: oil", "--stroke-size", "0: 0, 12: 1", *FLAGS)
+    render(capsys, source, ("tone", "looks"), "chain.mkv", *told)
+    render(capsys, source, ("tone",), "tone.mkv")
+    render(capsys, "tone.mkv", ("looks",), "looks.mkv", *told)
+    assert same(frames("chain.mkv"), frames("looks.mkv"))
+    render(capsys, source, ("tone", "looks"), "plain.mkv")
     assert not same(frames("chain.mkv"), frames("plain.mkv"))
-    render(capsys, source, names, "stroke.mkv", "--stroke-size", "0.9", *FLAGS)
+    render(capsys, source, ("tone", "looks"), "stroke.mkv", "--stroke-size", "0.9", *FLAGS)
     assert not same(frames("stroke.mkv"), frames("plain.mkv"))
 
 
@@ -153,25 +134,6 @@ def test_masks_mixes_colours_and_strength_are_laid_over_the_result(source: Path,
     assert not same(frames("grey.mkv"), frames("plain.mkv"))
 
 
-def test_sixteen_bits_pass_through_deep_models(capsys: Capsys) -> None:
-    make_model("hues.safetensors", "colorize", seed=5)
-    make_model("clean.safetensors", "denoise", seed=6)
-    rng = np.random.default_rng(0)
-    Path("deep").mkdir()
-    for number in range(3):
-        wide = cv2.resize(rng.integers(0, 65536, (6, 8, 3)).astype(np.uint16), (64, 48), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(f"deep/{number}.png", wide)
-    exact = (*PICTURES, "--codec", "png")
-    assert render(capsys, "deep", ("hues", "clean"), "chain", *exact)["depth"] == 16
-    render(capsys, "deep", ("hues",), "one", *exact)
-    render(capsys, "one", ("clean",), "two", *exact)
-    for number in range(3):
-        made, wanted = (cv2.imread(f"{folder}/{number}.png", cv2.IMREAD_UNCHANGED) for folder in ("chain", "two"))
-        assert made.dtype == np.uint16
-        assert np.array_equal(made, wanted)
-        assert (made % 257 > 0).any()
-
-
 def test_pictures_of_several_sizes_drawings_and_transparency(models: None, capsys: Capsys) -> None:
     write_folder(Path("in"), [moving_frames(1, size=size)[0] for size in ((64, 48), (40, 60))])
     assert render(capsys, "in", ("lines", "tone"), "out", *PICTURES)["frames"] == 2
@@ -193,13 +155,6 @@ def test_pictures_of_several_sizes_drawings_and_transparency(models: None, capsy
     assert (cv2.imread("cut-out.png", cv2.IMREAD_UNCHANGED)[..., 3] == 128).all()
 
 
-def test_a_result_that_is_larger_than_its_source(source: Path, capsys: Capsys) -> None:
-    make_model("large.safetensors", "enlarge", seed=7)
-    table = render(capsys, source, ("lines", "large"), "large.mkv", "--codec", "ffv1")
-    assert (table["size"], table["working_size"]) == ([128, 96], [86, 64])
-    assert frames("large.mkv")[0].shape == (96, 128, 3)
-
-
 def test_drafts_numbered_pictures_and_parts_of_a_clip(source: Path, capsys: Capsys) -> None:
     drafted = render(capsys, source, ("lines", "tone"), "draft.mkv", "--draft", "4", *FLAGS)
     assert drafted["frames_inferred"] < COUNT
@@ -211,14 +166,7 @@ def test_drafts_numbered_pictures_and_parts_of_a_clip(source: Path, capsys: Caps
     assert np.array_equal(pictures_of(Path("n"))["006.png"], frames("whole.mkv")[6])
 
 
-def test_a_dry_run_says_what_it_takes_and_leaves_nothing(source: Path, capsys: Capsys) -> None:
-    table = said_json(capsys, "stylize", source, *chained("lines", "looks"), "--look", "oil", "--dry-run")
-    assert (table["output"], table["model"]) == ("c.lines+looks.mp4", "lines+looks")
-    assert table["estimate"]["seconds"] > 0
-    assert not Path("c.lines+looks.mp4").exists()
-    assert not Path(".vidtrans").exists()
-
-
+INLINE = ("--executor", "inline")  # to start a worker process takes seconds
 LIST = """
 model = ["lines", "tone"]
 [[clips]]
@@ -235,12 +183,12 @@ model = "tone"
 
 def test_lists_and_folders_of_clips(source: Path, capsys: Capsys) -> None:
     Path("night.toml").write_text(LIST)
-    table = said_json(capsys, "stylize", "night.toml", "-o", "out", *FLAGS)
+    table = said_json(capsys, "stylize", "night.toml", "-o", "out", *FLAGS, *INLINE)
     assert [Path(item["output"]).name for item in table["items"]] == ["c.lines+tone.mkv", "graded.mkv", "c.tone.mkv"]
     render(capsys, source, ("lines", "dark"), "alone.mkv")
     assert same(frames("out/graded.mkv"), frames("alone.mkv"))
     Path("night.toml").write_text(LIST.replace('model = "tone"', ""))
-    table = said_json(capsys, "stylize", "night.toml", *chained("tone", "dark"), "-o", "flags", *FLAGS)
+    table = said_json(capsys, "stylize", "night.toml", *chained("tone", "dark"), "-o", "flags", *FLAGS, *INLINE)
     assert [item["model"] for item in table["items"]] == ["tone+dark"] * 3
     for wrong in ("3", "[3]", '[["a"]]', "[]"):
         Path("wrong.toml").write_text(f'model = {wrong}\n[[clips]]\nsource = "c.mkv"')
@@ -285,7 +233,7 @@ from vidtrans import api
 from vidtrans.events import Progress
 
 def report(event):
-    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 14:
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 13:
         until = time.monotonic() + 300
         while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
             time.sleep(0.01)
@@ -306,55 +254,16 @@ def test_one_that_was_killed_goes_on_to_the_same_bytes(source: Path) -> None:
     assert Path("k.mkv").read_bytes() == Path("whole.mkv").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("names", "flags", "status", "text"),
-    [
+def test_what_cannot_be_in_a_chain_is_refused_in_a_line(source: Path, capsys: Capsys) -> None:
+    make_model("hole.safetensors", "inpaint")
+    for names, flags, status, text in (
         (("lines", "nowhere"), (), 3, "no model of this name"),
         (("lines", "c.mkv"), (), 3, "c.mkv"),
-        (
-            ("lines", "hole"),
-            (),
-            2,
-            "model 'hole' in a chain: what it fills in is where the mask is — render it by itself",
-        ),
-        (("past", "lines"), (), 2, "model 'past' in a chain: it paints each frame from its own last one"),
-        (("lines", "next"), (), 2, "model 'next' in a chain: it looks back to earlier frames"),
-        (("large", "lines"), (), 2, "so that what 'large' enlarges is lost — name 'large' after it"),
+        (("lines", "hole"), (), 2, "model 'hole' in a chain: what it fills in is where the mask is"),
         (("lines", "tone"), ("--look", "ink"), 2, "--look: 'lines+tone' was not made by 'vidtrans look'"),
         (("looks", "looks"), ("--look", "ink"), 2, "--look: 'looks' and 'looks' are painters of looks"),
         (("looks", "looks"), ("--stroke-size", "1"), 2, "--stroke-size: 'looks' and 'looks'"),
         (("lines", "looks"), ("--look", "pencil"), 2, "pencil"),
         (("lines", ""), (), 3, ""),
-    ],
-    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
-)
-def test_what_cannot_be_in_a_chain_is_refused_in_a_line(
-    names: tuple[str, ...], flags: tuple[str, ...], status: int, text: str, source: Path, capsys: Capsys
-) -> None:
-    make_model("hole.safetensors", "inpaint")
-    make_model("past.safetensors", "aligned", memory={"flow": "dis"})
-    make_model("next.safetensors", "next-frame", {"context_frames": 2, "step": 1})
-    make_model("large.safetensors", "enlarge")
-    assert text in refuse(capsys, status, "stylize", source, *chained(*names), *flags, "-o", "o.mkv")
-
-
-def test_the_api_takes_one_model_or_several(source: Path) -> None:
-    settings: dict[str, Any] = EXACT
-    one = api.stylize(source, "tone", "one.mkv", settings=settings)
-    assert one["model"] == "tone"
-    assert api.stylize(source, ["tone"], "one.mkv", settings=settings)["cached"] is True
-    assert (
-        api.stylize(source, [Path("lines.safetensors"), "tone"], "two.mkv", settings=settings)["model"] == "lines+tone"
-    )
-
-
-def test_models_that_ship_make_a_chain(capsys: Capsys) -> None:
-    assert (PACKAGE / "assets" / "ink.safetensors").is_file()
-    write_clip(Path("c.mp4"), moving_frames(3))
-    table = said_json(capsys, "stylize", "c.mp4", *chained("flower", "ink"))
-    assert (table["output"], table["model"]) == ("c.flower+ink.mp4", "flower+ink")
-
-
-def test_a_list_without_models_still_asks_for_one(source: Path, capsys: Capsys) -> None:
-    assert run(["stylize", str(source)]) == 2
-    assert "--model" in capsys.readouterr().err
+    ):
+        assert text in refuse(capsys, status, "stylize", source, *chained(*names), *flags, "-o", "o.mkv")

@@ -20,15 +20,13 @@ from oddities import (
     LANGUAGES,
     WORDS,
     cut_outs,
-    ramp,
     remux,
-    turned,
     with_sound,
     write_film,
     write_frames,
     write_grey,
 )
-from PIL import Image, ImageSequence
+from PIL import Image
 from processes import KILLED_STATUSES, Started
 from streams import stream_of, timecode_track
 
@@ -37,6 +35,7 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.hardware import encoder_problem
 
+Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
 # A GPU's where they work; test_hardware_video.py has what becomes of them elsewhere.
 VIDEOS = [n for n, codec in CODECS.items() if not codec.unpacked and not (codec.software and encoder_problem(n))]
@@ -86,12 +85,12 @@ def near(made: np.ndarray, wanted: np.ndarray, mean: float) -> bool:
     return made.shape == wanted.shape and float(np.abs(made.astype(int) - wanted).mean()) <= mean
 
 
-# Every codec, in every container that holds it
+TAGS = {"h264": "avc1", "h265": "hvc1", "av1": "av01", "prores": "apch", "prores4444": "ap4h", "dnxhr": "AVdh"}
 
 
 @pytest.mark.parametrize(("codec", "ending"), PAIRS)
 def test_every_frame_keeps_its_time_and_the_sound_its_packets(
-    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, ending: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     source, made = sources["opus" if ending == "webm" else "aac"], Path(f"out.{ending}")
     table = said_json(capsys, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
@@ -101,11 +100,13 @@ def test_every_frame_keeps_its_time_and_the_sound_its_packets(
     pictures, wanted = decode(made)[2], decode(source)[2]
     assert [number_in(p) for p in pictures] == list(range(COUNT))
     assert all(near(a, b, 6) for a, b in zip(pictures, wanted, strict=True))
+    assert ending in ("mkv", "webm") or stream_of(made)["tag"] == TAGS[codec]  # as QuickTime wants it
+    assert said_json(capsys, "probe", made)["frames"] == COUNT
 
 
 @pytest.mark.parametrize("codec", VIDEOS)
 def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, sources: dict[str, Path], capsys: Capsys
 ) -> None:
     ending = CODECS[codec].containers[0]
     depths = CODECS[codec].depths
@@ -125,38 +126,18 @@ def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
         assert bt709 == (codec != "ffv1")  # which holds RGB
 
 
-@pytest.mark.parametrize(
-    ("codec", "asked", "found"), [("h264", 10, 10), ("h265", 8, 8), ("av1", 10, 10), ("ffv1", 16, 16), ("ffv1", 8, 8)]
-)
-def test_the_depth_that_was_asked_for_is_written(
-    codec: str, asked: int, found: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = Path(f"out.{CODECS[codec].containers[0]}")
-    depth = f"--set=encoding.bit_depth={asked}"
-    said(capsys, 0, "stylize", sources["deep"], *IDENTITY, "--codec", codec, "-o", made, "--end", "2", depth)
-    assert stream_of(made)["depth"] == found
+def test_the_depth_that_was_asked_for_is_written_or_refused(sources: dict[str, Path], capsys: Capsys) -> None:
+    def command(codec: str, depth: int) -> tuple[object, ...]:
+        return ("stylize", sources["deep"], *IDENTITY, "--codec", codec, f"--set=encoding.bit_depth={depth}")
 
-
-@pytest.mark.parametrize(("codec", "depth"), [("prores", 8), ("av1", 16), ("dnxhr", 16), ("gif", 10), ("exr", 8)])
-def test_a_depth_that_a_codec_lacks_is_refused_with_those_that_it_has(
-    codec: str, depth: int, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = refuse(
-        capsys, 2, "stylize", sources["aac"], *IDENTITY, "--codec", codec, f"--set=encoding.bit_depth={depth}"
-    )
-    assert f"encoding.bit_depth {depth}" in told
-    assert "use one of" in told
-
-
-@pytest.mark.parametrize("codec", [*VIDEOS, "gif"])
-def test_two_caches_give_the_same_bytes(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    ending = CODECS[codec].containers[0]
-    for name in ("a", "b"):
-        made = ("--codec", codec, "-o", f"{name}.{ending}", "--cache-dir", name)
-        said(capsys, 0, "stylize", sources["aac"], *IDENTITY, *made)
-    assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
+    for codec, depth in (("h264", 10), ("h265", 8), ("ffv1", 16), ("ffv1", 8)):
+        made = Path(f"{depth}.{CODECS[codec].containers[0]}")
+        said(capsys, 0, *command(codec, depth), "-o", made, "--end", "2")
+        assert stream_of(made)["depth"] == depth
+    for codec, depth in (("prores", 8), ("av1", 16), ("gif", 10)):
+        told = refuse(capsys, 2, *command(codec, depth))
+        assert f"encoding.bit_depth {depth}" in told
+        assert "use one of" in told
 
 
 KILLED = """
@@ -174,20 +155,22 @@ vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report
 """
 
 
-@pytest.mark.parametrize("codec", [*VIDEOS, "gif", "png"])
+@pytest.mark.parametrize(
+    ("codec", "step", "frame", "encoded"),
+    [(codec, "rendering", 11, COUNT - 7) for codec in VIDEOS]
+    + [(codec, "joining", 0, 0) for codec in ("h264", "gif", "png")],
+)
 def test_killed_half_way_it_goes_on_and_ends_the_same(
-    codec: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    codec: str, step: str, frame: int, encoded: int, sources: dict[str, Path], capsys: Capsys
 ) -> None:
-    """In the middle of the second chunk, and when all chunks are there."""
+    """In the middle of the second chunk, or when all chunks are there."""
     made = "out" if codec == "png" else f"out.{CODECS[codec].containers[0]}"
     arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o")
     said(capsys, 0, *arguments, f"clean-{made}", "--cache-dir", "clean")
-    for step, frame in (("rendering", 11), ("joining", 0)):
-        killed = Started("-c", KILLED, sources["aac"], codec, made, step, frame)
-        assert killed.wait(60) in KILLED_STATUSES, killed.said()
-        assert not Path(made).exists()
-    table = said_json(capsys, *arguments, made)
-    assert table["frames_encoded"] == 0
+    killed = Started("-c", KILLED, sources["aac"], codec, made, step, frame)
+    assert killed.wait(60) in KILLED_STATUSES, killed.said()
+    assert not Path(made).exists()
+    assert said_json(capsys, *arguments, made)["frames_encoded"] == encoded
     assert contents(Path(made)) == contents(Path(f"clean-{made}"))
     assert not [p.name for p in Path().iterdir() if "partial" in p.name]
 
@@ -197,12 +180,6 @@ def contents(path: Path) -> list[bytes]:
     return [*([f.name.encode() for f in files] if path.is_dir() else []), *(f.read_bytes() for f in files)]
 
 
-def test_a_chunk_that_was_done_is_not_made_again(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert Started("-c", KILLED, sources["aac"], "h264", "out.mp4", "rendering", 11).wait(60) in KILLED_STATUSES
-    table = said_json(capsys, "stylize", sources["aac"], *IDENTITY, "--codec", "h264", "-o", "out.mp4")
-    assert table["frames_encoded"] == 13
-
-
 @pytest.mark.parametrize("codec", VIDEOS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, count: int, tmp_path: Path) -> None:
@@ -210,7 +187,7 @@ def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, count:
     settings, made = EncodingSettings(codec=codec), set()
     picture = PictureFormat(256, 128, Fraction(1), Fraction(1, 15_360), Fraction(30), settings.depth_for(8))
     frames = moving_frames(count, SIZE)
-    for _ in range(3 if codec == "av1" else 25):
+    for _ in range(3 if codec == "av1" else 8):
         writer = SegmentWriter(tmp_path / "segment", picture, settings)
         for number, frame in enumerate(frames):
             writer.write(frame, 512 * number)
@@ -221,9 +198,6 @@ def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, count:
         packets = [p for p in container.demux(video=0) if p.pts is not None]
     stamps = sorted(p.pts * p.time_base for p in packets)
     assert [b - a for a, b in pairwise(stamps)] == [Fraction(1, 30)] * (count - 1)
-
-
-# Transparency
 
 
 @pytest.fixture(scope="module")
@@ -238,9 +212,7 @@ def rgba_of(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("codec", "ending"), [("prores4444", "mov"), ("prores4444", "mkv"), ("ffv1", "mkv")])
-def test_transparency_is_kept_by_what_can(
-    codec: str, ending: str, see_through: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_transparency_is_kept_by_what_can(codec: str, ending: str, see_through: Path, capsys: Capsys) -> None:
     table = said_json(capsys, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
     assert table["alpha"] is True
     assert stream_of(Path(f"out.{ending}"))["alpha"]
@@ -250,7 +222,7 @@ def test_transparency_is_kept_by_what_can(
         assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() <= (0 if codec == "ffv1" else 8)
 
 
-def test_pictures_keep_their_transparency(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_keep_their_transparency(see_through: Path, capsys: Capsys) -> None:
     said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "png", "-o", "out")
     for number, wanted in enumerate(cut_outs(6, SIZE)):
         made = np.asarray(Image.open(f"out/{number:06d}.png"))
@@ -259,32 +231,16 @@ def test_pictures_keep_their_transparency(see_through: Path, capsys: pytest.Capt
         assert np.array_equal(made[seen], wanted[seen])
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265", "av1", "prores", "dnxhr"])
-def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(
-    codec: str, see_through: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = Path(f"out.{CODECS[codec].containers[0]}")
-    told = said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", made)
-    assert f"{codec} has no transparency, what is transparent lies on black" in told
-    rgb = decode(made)[2][2].astype(int)
+def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(see_through: Path, capsys: Capsys) -> None:
+    told = said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "h264", "-o", "out.mp4")
+    assert "h264 has no transparency, what is transparent lies on black" in told
+    rgb = decode(Path("out.mp4"))[2][2].astype(int)
     assert rgb[4, 250].max() <= 3
     assert np.abs(rgb[64, 80] - (220, 100, 30)).max() <= 8
 
 
-def test_what_has_no_transparency_gets_none(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    for codec, ending in (("prores4444", "mov"), ("ffv1", "mkv")):
-        told = said(
-            capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"a.{ending}", "--end", "2"
-        )
-        assert "transparency" not in told
-        assert not stream_of(Path(f"a.{ending}"))["alpha"]
-
-
-# Sizes
-
-
 @pytest.mark.parametrize("codec", ODD)
-def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: Capsys) -> None:
     frames = [cv2.GaussianBlur(scene(*ODD[codec], seed=i), (0, 0), 3) for i in range(3)]
     source = write_frames(Path("in.mkv"), frames, "ffv1", "bgr0")
     made = Path(f"out.{CODECS[codec].containers[0]}")
@@ -297,76 +253,35 @@ def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: pytest.Captur
         assert near(rgb[-2:], wanted[-2:], 8)
 
 
-@pytest.mark.parametrize("size", [(63, 48), (64, 47)])
-def test_prores_422_refuses_odd_sizes_with_the_remedy(
-    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("codec", "size", "takes", "remedy"),
+    [
+        ("prores", (63, 48), "even sizes", "prores4444"),
+        ("prores", (64, 47), "even sizes", "prores4444"),
+        ("dnxhr", (254, 128), "256x120 and more", "prores"),
+        ("dnxhr", (256, 118), "256x120 and more", "prores"),
+    ],
+)
+def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(
+    codec: str, size: tuple[int, int], takes: str, remedy: str, capsys: Capsys
 ) -> None:
     write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
-    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "prores")
-    assert f"it takes even sizes, not {size[0]}x{size[1]}" in told
-    assert "prores4444" in told
+    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", codec)
+    assert f"it takes {takes}, not {size[0]}x{size[1]}" in told
+    assert remedy in told
 
 
-@pytest.mark.parametrize("size", [(64, 48), (254, 128), (256, 118)])
-def test_dnxhr_refuses_small_pictures_with_the_remedy(
-    size: tuple[int, int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
-    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", "dnxhr")
-    assert f"it takes 256x120 and more, not {size[0]}x{size[1]}" in told
-    assert "prores" in told
-
-
-@pytest.mark.parametrize("codec", VIDEOS)
-def test_the_smallest_picture_is_written_or_refused_in_one_line(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("codec", [codec for codec in VIDEOS if codec != "dnxhr"])
+def test_the_smallest_picture_is_written(codec: str, capsys: Capsys) -> None:
     write_frames(Path("in.mkv"), [scene(16, 16, seed=1)] * 2, "ffv1", "bgr0")
     made = Path(f"out.{CODECS[codec].containers[0]}")
-    if codec == "dnxhr":
-        refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", codec, "-o", made)
-        return
     said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "--codec", codec, "-o", made)
     assert stream_of(made)["size"] == (16, 16)
     assert len(decode(made)[2]) == 2
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_the_aspect_of_pixels_goes_along_and_turns_are_written_upright(
-    ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tags = {"sample_aspect_ratio": Fraction(16, 11)}
-    write_frames(Path("in.mp4"), moving_frames(2), "libx264", "yuv420p", options=FAST, tags=tags)
-    turned(Path("in.mp4"), (0, 1, -1, 0))
-    said(capsys, 0, "stylize", "in.mp4", *IDENTITY, "-o", f"out.{ending}")
-    found = stream_of(Path(f"out.{ending}"))
-    assert (found["size"], found["aspect"]) == ((48, 64), Fraction(11, 16))
-    with closing(av.open(f"out.{ending}")) as container:
-        assert {f.rotation for f in container.decode(video=0)} == {0}
-
-
-@pytest.mark.parametrize(
-    ("codec", "ending", "tag"),
-    [
-        ("h264", "mp4", "avc1"),
-        ("h265", "mp4", "hvc1"),
-        ("h265", "mov", "hvc1"),
-        ("av1", "mp4", "av01"),
-        ("prores", "mov", "apch"),
-        ("prores4444", "mov", "ap4h"),
-        ("dnxhr", "mov", "AVdh"),
-    ],
-)
-def test_codecs_are_named_as_quicktime_wants_it(
-    codec: str, ending: str, tag: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"out.{ending}", "--end", "2")
-    assert stream_of(Path(f"out.{ending}"))["tag"] == tag
-
-
-# Ten bits to the end
-
-
-@pytest.mark.parametrize("codec", ["prores", "prores4444", "dnxhr", "h265", "av1", "ffv1", "png"])
-def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("codec", ["prores4444", "dnxhr", "av1", "png"])
+def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None:
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (128, 1024))
     write_grey(Path("in.mov"), codes, "prores_ks", "yuv422p10le", options={"profile": "hq", "qscale": "1"})
     made = Path("out.png" if codec == "png" else f"out.{CODECS[codec].containers[0]}")
@@ -385,30 +300,16 @@ def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: pytest.CaptureF
     assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
 
 
-def test_a_ramp_becomes_a_png_of_16_bits_and_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
-    write_frames(Path("in.mkv"), [ramp()] * 3, "ffv1", "gbrp16le")
-    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%04d.png")
-    with closing(av.open("a/0002.png")) as container:
-        assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgb48le"), ramp())
-    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "-o", "back.mkv")
-    with closing(av.open("back.mkv")) as container:
-        assert all(np.array_equal(f.to_ndarray(format="rgb48le"), ramp()) for f in container.decode(video=0))
-
-
-# Rates and times
-
-
-@pytest.mark.parametrize(("fps", "count"), [("12", 10), ("25", 20), ("60", 48), ("30000/1001", 24), ("12.5", 10)])
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize(("fps", "count", "ending"), [("12.5", 10, "mkv"), ("60", 48, "mp4"), ("29.97", 24, "mkv")])
 def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
-    fps: str, count: int, ending: str, capsys: pytest.CaptureFixture[str]
+    fps: str, count: int, ending: str, capsys: Capsys
 ) -> None:
     frames = numbered(moving_frames(20))
     silent = write_clip(Path("silent.mp4"), frames, rate=25, time_base=Fraction(1, 12_800), options=FAST)
     source = with_sound(silent, Path("in.mp4"), "aac", seconds=0.8)
     made = Path(f"out.{ending}")
     table = said_json(capsys, "stylize", source, *IDENTITY, "--fps", fps, "-o", made)
-    rate = Fraction(fps)
+    rate = Fraction(30_000, 1001) if fps == "29.97" else Fraction(fps)  # as broadcast means it
     assert table["frames"] == count
     check_times(made, [i / rate for i in range(count)])
     check_sound(made, source)
@@ -422,28 +323,12 @@ def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
     assert abs(length - Fraction(4, 5)) <= 1 / rate + Fraction(1, 20)
 
 
-@pytest.mark.parametrize(("codec", "ending"), [("prores", "mov"), ("dnxhr", "mov"), ("av1", "webm"), ("gif", "gif")])
-def test_a_constant_rate_holds_and_drops_frames_whatever_the_codec(
-    codec: str, ending: str, sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The source has a variable rate: a frame is held for a second, and others come closer than a step."""
-    source = sources["opus" if ending == "webm" else "aac"]
-    made = Path(f"out.{ending}")
-    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "--fps", "10", "-o", made)
-    shown = times(made)
-    assert {round(float(b - a), 3) for a, b in pairwise(shown)} == {0.1}
-    own = [p / 15_360 for p in VFR]
-    for moment, picture in zip(shown, decode(made)[2], strict=True):
-        number = number_in(picture)
-        assert own[number] <= moment + 0.0501
-        assert number + 1 == COUNT or own[number + 1] >= moment + 0.0499
-
-
-@pytest.mark.parametrize("late_s", [0.3, 0.0415, -0.2])
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-@pytest.mark.parametrize("source", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    ("source", "ending", "late_s"),
+    [("mp4", "mkv", -0.2), ("mkv", "mp4", -0.2), ("mkv", "mov", 0.0415), ("mp4", "mp4", 0.3)],
+)
 def test_the_start_of_the_sound_is_kept_to_a_millisecond(
-    source: str, ending: str, late_s: float, capsys: pytest.CaptureFixture[str]
+    source: str, ending: str, late_s: float, capsys: Capsys
 ) -> None:
     """``late_s``: how much later the sound begins, or (below 0) the pictures."""
     begin = round(max(0.0, -late_s) * 12_800)
@@ -458,9 +343,6 @@ def test_the_start_of_the_sound_is_kept_to_a_millisecond(
         now = sound_packets(Path(name))[0][0] - times(Path(name))[0]
         assert abs(now - was) <= Fraction(1, 1000)
         assert [b for _, b in sound_packets(Path(name))] == [b for _, b in sound_packets(path)]
-
-
-# What goes along
 
 
 def tracks_of(path: Path) -> dict[str, Any]:
@@ -491,7 +373,7 @@ def tracks_of(path: Path) -> dict[str, Any]:
     return found
 
 
-FILMS = [("mov", "mov"), ("mov", "mp4"), ("mp4", "mov"), ("mp4", "mp4"), ("mkv", "mkv")]
+FILMS = [("mov", "mp4"), ("mp4", "mov"), ("mkv", "mkv")]
 
 
 def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], within: float = 0.002) -> bool:
@@ -501,9 +383,7 @@ def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], 
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_sound_words_chapters_timecode_and_title_go_along(
-    source: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sound_words_chapters_timecode_and_title_go_along(source: str, ending: str, capsys: Capsys) -> None:
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}")
@@ -518,9 +398,7 @@ def test_sound_words_chapters_timecode_and_title_go_along(
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(
-    source: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(source: str, ending: str, capsys: Capsys) -> None:
     """From frame 12 (0.5 s) to frame 44 (1.833 s), of 24 a second."""
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
@@ -538,22 +416,17 @@ def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(
     assert alike([(a - begin, b - begin, t) for a, b, t in now["words"][:2]], moved[:2])
     chapters = [(0.0, 0.5, "part 1"), (0.5, 1.0, "part 2"), (1.0, end - 0.5, "part 3")]
     assert alike([(a - begin, b - begin, t) for a, b, t in now["chapters"]], chapters)
+    # Else the film would end in a still of its last picture.
+    assert now["words"][-1][1] <= float(shown[-1]) + 1 / 24 + 0.002 or ending == "mkv"
     assert now["timecode"] == {"10:00:00:17"}
     assert now["languages"] == list(LANGUAGES)
 
 
-def test_words_do_not_outlast_the_part(capsys: pytest.CaptureFixture[str]) -> None:
-    """Else the film would end in a still of its last picture."""
-    path = write_film(Path("film.mov"))
-    said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", "out.mov")
-    last = times(Path("out.mov"))[-1]
-    assert tracks_of(Path("out.mov"))["words"][-1][1] <= float(last) + 1 / 24 + 0.002
-
-
-@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
-@pytest.mark.parametrize(("rate", "started"), [(24, "10:00:59:20"), (25, "00:00:00:24"), (30, "01:59:59:29")])
+@pytest.mark.parametrize(
+    ("rate", "started", "ending"), [(24, "10:00:59:20", "mov"), (25, "00:00:00:24", "mkv"), (30, "01:59:59:29", "mp4")]
+)
 def test_a_timecode_names_the_first_picture_whatever_the_time_base(
-    rate: int, started: str, ending: str, capsys: pytest.CaptureFixture[str]
+    rate: int, started: str, ending: str, capsys: Capsys
 ) -> None:
     path = write_film(Path("film.mov"), started, rate)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--start", "1", "--end", "9")
@@ -564,11 +437,11 @@ def test_a_timecode_names_the_first_picture_whatever_the_time_base(
     assert tracks_of(Path(f"out.{ending}"))["timecode"] == {wanted}
 
 
-@pytest.mark.parametrize("fps", ["source", "12", "24", "25", "30", "48", "30000/1001"])
-@pytest.mark.parametrize("ending", ["mov", "mp4"])
-def test_a_timecode_keeps_its_moment_whatever_the_rate(
-    fps: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("fps", "ending"),
+    [("source", "mov"), ("12", "mov"), ("25", "mp4"), ("30", "mov"), ("48", "mov"), ("30000/1001", "mp4")],
+)
+def test_a_timecode_keeps_its_moment_whatever_the_rate(fps: str, ending: str, capsys: Capsys) -> None:
     """Frame 20 of 24 is the tenth of 12. A clock of 24 may go along with 48 pictures a second, but not with 12."""
     path = write_film(Path("film.mov"), "10:00:00:20")
     was, _ = timecode_track(path)
@@ -579,7 +452,7 @@ def test_a_timecode_keeps_its_moment_whatever_the_rate(
     assert fps == "source" or Fraction(fps) % counted == 0
 
 
-def test_words_that_a_container_cannot_hold_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
     told = said(capsys, 0, "stylize", write_film(Path("film.mov")), *IDENTITY, "-o", "out.mkv")
     assert "a subtitle track (mov_text) is left out, matroska cannot hold it" in told
     now = tracks_of(Path("out.mkv"))
@@ -590,16 +463,14 @@ def test_words_that_a_container_cannot_hold_are_named(capsys: pytest.CaptureFixt
     ("codec", "ending", "outs"),
     [
         ("pcm_s16le", "mov", ["mov", "mkv"]),
-        ("flac", "mkv", ["mkv", "mp4"]),
-        ("libopus", "mkv", ["mkv", "mp4", "webm"]),
-        ("libmp3lame", "mp4", ["mp4", "mov", "mkv"]),
-        ("ac3", "mkv", ["mkv", "mp4", "mov"]),
+        ("flac", "mkv", ["mp4"]),
+        ("libopus", "mkv", ["mp4"]),
+        ("libmp3lame", "mp4", ["mov", "mkv"]),
+        ("ac3", "mkv", ["mp4", "mov"]),
     ],
 )
-def test_other_kinds_of_sound_are_copied_too(
-    codec: str, ending: str, outs: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    silent = write_clip(Path(f"silent.{ending}"), moving_frames(25), rate=25, options=FAST)
+def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, outs: list[str], capsys: Capsys) -> None:
+    silent = write_clip(Path(f"silent.{ending}"), moving_frames(12), rate=25, options=FAST)
     path = with_sound(silent, Path(f"in.{ending}"), codec)
     for out in outs:
         said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{out}")
@@ -609,7 +480,7 @@ def test_other_kinds_of_sound_are_copied_too(
 
 
 def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    sources: dict[str, Path], capsys: Capsys
 ) -> None:
     for more in ((), ("--dry-run",)):  # before any work
         told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", *more)
@@ -621,46 +492,14 @@ def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
     assert sound_packets(Path("out.webm")) == []
 
 
-def test_the_same_film_is_joined_again_for_another_container(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", "h265", "-o")
+def test_the_same_film_is_joined_again_for_another_container(sources: dict[str, Path], capsys: Capsys) -> None:
+    arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", "h264", "-o")
     assert said_json(capsys, *arguments, "a.mp4")["frames_encoded"] == COUNT
     assert said_json(capsys, *arguments, "a.mkv")["frames_encoded"] == 0
     assert all(np.array_equal(a, b) for a, b in zip(decode(Path("a.mp4"))[2], decode(Path("a.mkv"))[2], strict=True))
 
 
-# Pictures
-
-
-def test_exr_is_linear_light(capsys: pytest.CaptureFixture[str]) -> None:
-    codes = np.zeros((32, 64, 3), np.uint8)
-    codes[:, :16], codes[:, 16:32], codes[:, 32:48], codes[:, 48:] = 0, 64, 128, 255
-    write_frames(Path("in.mkv"), [codes] * 3, "ffv1", "bgr0")
-    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "--codec", "exr", "-o", "out")
-    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:06d}.exr" for i in range(3)]
-    with closing(av.open("out/000001.exr")) as container:
-        frame = next(container.decode(video=0))
-        planes = [np.frombuffer(p, "<f4" if "f32" in frame.format.name else "<f2") for p in frame.planes[:3]]
-        light = [p.reshape(32, -1)[:, :64] for p in planes]
-    for column, code in ((8, 0), (24, 64), (40, 128), (56, 255)):
-        value = code / 255
-        wanted = value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-        for plane in light:
-            assert abs(float(plane[16, column]) - wanted) <= 1e-3 * max(wanted, 0.1)
-
-
-def test_exr_comes_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    write_frames(Path("in.mkv"), moving_frames(3), "ffv1", "bgr0")
-    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "-o", "a/%03d.exr")
-    assert sorted(p.name for p in Path("a").iterdir()) == ["000.exr", "001.exr", "002.exr"]
-    said(capsys, 0, "stylize", "a", *IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8", "-o", "back.mkv")
-    assert all(
-        np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(decode(Path("back.mkv"))[2], moving_frames(3), strict=True)
-    )
-
-
-def test_numbered_pictures_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbered_pictures_go_in_and_out(capsys: Capsys) -> None:
     frames = numbered(moving_frames(12))
     write_folder(Path("in"), frames, [f"take_{i + 5:03d}.png" for i in range(12)])
     write_folder(Path("in"), [scene(64, 48, 3)], ["cover.png"])
@@ -674,62 +513,20 @@ def test_numbered_pictures_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> 
     assert [number_in(p) for p in decode(Path("out.mp4"))[2]] == list(range(12))
 
 
-def test_a_video_becomes_numbered_pictures_and_a_part_keeps_its_numbers(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out/%04d.png", "--start", "8", "--end", "17")
-    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:04d}.png" for i in range(8, 17)]
-    for number in range(8, 17):
-        assert number_in(np.asarray(Image.open(f"out/{number:04d}.png"))) == number
-
-
 @pytest.mark.parametrize("name", ["%05d.png", "./%05d.png", "../%05d.png"])
-def test_numbered_pictures_go_into_a_folder_of_their_own(
-    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_numbered_pictures_go_into_a_folder_of_their_own(name: str, clip: Path, capsys: Capsys) -> None:
     assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", clip, *IDENTITY, "-o", name)
 
 
-def test_a_gif_shows_every_frame_at_its_time_and_forever(
-    sources: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out.gif", "--end", "12")
-    with Image.open("out.gif") as gif:
-        assert gif.info.get("loop") == 0
-        assert gif.size == SIZE
-        shown = [(f.info["duration"], np.asarray(f.convert("RGB"))) for f in ImageSequence.Iterator(gif)]
-    assert [number_in(rgb) for _, rgb in shown] == list(range(12))
-    starts = list(accumulate((d for d, _ in shown), initial=0))
-    assert all(abs(s - p / 15.36) <= 10 for s, p in zip(starts, VFR[:13], strict=True))
-    for (_, rgb), wanted in zip(shown, decode(sources["aac"])[2], strict=False):
-        assert near(rgb, wanted, 14)
-
-
-def test_a_gif_is_transparent_where_its_source_is(see_through: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, 0, "stylize", see_through, *IDENTITY, "-o", "out.gif")
-    with Image.open("out.gif") as gif:
-        for frame, wanted in zip(ImageSequence.Iterator(gif), cut_outs(6, SIZE), strict=True):
-            rgba = np.asarray(frame.convert("RGBA"))
-            assert np.array_equal(rgba[..., 3] > 0, wanted[..., 3] >= 128)
-            assert np.abs(rgba[64, 80 + 0, :3].astype(int) - (220, 100, 30)).max() <= 24
-
-
-def test_a_webm_is_av1_with_opus(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "stylize", sources["opus"], *IDENTITY, "-o", "out.webm")
+def test_a_webm_is_av1(sources: dict[str, Path], capsys: Capsys) -> None:
+    table = said_json(capsys, "stylize", sources["opus"], *IDENTITY, "-o", "out.webm", "--end", "2")
     assert table["codec"] == "av1"
-    with closing(av.open("out.webm")) as container:
-        assert container.format.name == "matroska,webm"
-        assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
     assert stream_of(Path("out.webm"))["codec"] in ("av1", "libdav1d", "libaom-av1")
     assert Path("out.webm").read_bytes()[:64].count(b"webm") == 1
-    check_sound(Path("out.webm"), sources["opus"])
 
 
-# What is left
-
-
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: Capsys) -> None:
     """The first three frames have no times; counted back from the fourth, they begin before 0."""
     source = write_clip(Path("in.mkv"), numbered(moving_frames(20)), options=FAST)
 
@@ -747,22 +544,19 @@ def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: pytes
 
 
 @pytest.mark.parametrize(("codec", "ending"), PAIRS)
-def test_what_is_written_says_its_rate_and_can_be_read_again(
-    codec: str, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = write_clip(Path("in.mp4"), moving_frames(30, SIZE), options=FAST)
+def test_what_is_written_says_its_rate(codec: str, ending: str, capsys: Capsys) -> None:
+    source = write_clip(Path("in.mp4"), moving_frames(12, SIZE), options=FAST)
     said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
     with closing(av.open(f"out.{ending}")) as container:
         rate = container.streams.video[0].average_rate
         assert rate is not None
         assert abs(rate - 30) < Fraction(1, 10)
-    said(capsys, 0, "stylize", f"out.{ending}", *IDENTITY, "--codec", "av1", "-o", "again.mkv", "--end", "2")
 
 
-def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: Capsys) -> None:
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
-    for codec in ("h264", "h265", "av1", "prores"):
+    for codec in ("h264", "av1"):
         said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"{codec}.mkv", "--end", "3")
     after = set(os.listdir("/proc/self/fd")) if before else set()
     assert len(after) <= len(before) + 1
-    assert sorted(p.name for p in Path().iterdir()) == [".vidtrans", "av1.mkv", "h264.mkv", "h265.mkv", "prores.mkv"]
+    assert sorted(p.name for p in Path().iterdir()) == [".vidtrans", "av1.mkv", "h264.mkv"]

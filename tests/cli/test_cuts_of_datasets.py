@@ -16,6 +16,8 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import Interrupted
 from vidtrans.events import Progress, Stop
 
+Capsys = pytest.CaptureFixture[str]
+
 COUNT, CUT = 30, 17
 NEXT = ("--pairing", "next-frame", "--set=pairing.context_frames=1", "--set=dataset.val_fraction=0")
 MAKE = ("make-dataset", "s.mp4", *NEXT, *tiny_flags("dataset"))
@@ -39,7 +41,7 @@ def missing_steps(folder: str = "s.dataset") -> list[int]:
     return [n for n in range(1, COUNT) if (n - 1, n) not in there]
 
 
-def made(capsys: pytest.CaptureFixture[str], *flags: object) -> dict[str, Any]:
+def made(capsys: Capsys, *flags: object) -> dict[str, Any]:
     return said_json(capsys, *MAKE, "--set=dataset.drop_duplicates=false", "--set=dataset.min_sharpness=0", *flags)
 
 
@@ -55,25 +57,31 @@ def made(capsys: pytest.CaptureFixture[str], *flags: object) -> dict[str, Any]:
     ids=["as found", "auto", "off", "a list", "a setting"],
 )
 def test_pairs_reach_across_no_cut_that_is_named_and_across_all_others(
-    flags: tuple[str, ...], cuts: list[int], capsys: pytest.CaptureFixture[str]
+    flags: tuple[str, ...], cuts: list[int], capsys: Capsys
 ) -> None:
     assert made(capsys, *flags)["shots"] == len(cuts) + 1
     assert missing_steps() == cuts
 
 
-def test_frames_are_counted_in_the_clip_and_not_in_the_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_goes_along(capsys: Capsys) -> None:
+    lossless(Path("t.mp4"), [255 - f for f in moving_frames(COUNT, shots=(0, CUT))])
+    flags = ("make-dataset", "s.mp4", "--pairing", "aligned", "--target", "t.mp4", "--cuts", "cuts.txt")
+    assert said_json(capsys, *flags)["shots"] == 3
+
+
+def test_frames_are_counted_in_the_clip_and_not_in_the_part_of_it(capsys: Capsys) -> None:
     assert made(capsys, "--start", "6", "--end", "25", "--cuts", "cuts.txt")["shots"] == 2
     assert [n for n in missing_steps() if 6 < n < 25] == [9]
 
 
-def test_named_cuts_are_on_record_and_found_ones_as_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_named_cuts_are_on_record_and_found_ones_as_before(capsys: Capsys) -> None:
     for flags, recorded in ((("--cuts", "cuts.txt"), [4, 9]), (("--cuts", "off"), []), ((), None)):
         made(capsys, *flags, "--overwrite")
         (source,) = json.loads(Path("s.dataset/dataset.json").read_text())["sources"]
         assert source.get("cuts") == recorded
 
 
-def test_an_edited_list_makes_another_dataset_and_a_moved_one_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_edited_list_makes_another_dataset_and_a_moved_one_does_not(capsys: Capsys) -> None:
     assert not made(capsys, "--cuts", "cuts.txt")["cached"]
     assert made(capsys, "--cuts", "cuts.txt")["cached"]
     Path("folder").mkdir()
@@ -107,14 +115,14 @@ def test_a_stopped_build_goes_on_only_with_the_same_cuts() -> None:
     assert {r.shot for r in open_dataset(Path("long.dataset")).records} == {0, 1, 2}
 
 
-def test_several_videos_have_no_list_in_common(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_videos_have_no_list_in_common(capsys: Capsys) -> None:
     shutil.copy("s.mp4", "t.mp4")
     both = ("make-dataset", "s.mp4", "t.mp4", "--pairing", "next-frame")
     assert "--cuts cuts.txt: one list fits one video" in refuse(capsys, 2, *both, "--cuts", "cuts.txt")
     assert said_json(capsys, *both, "--cuts", "off")["shots"] == 2
 
 
-def test_pairs_without_an_order_have_no_cuts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_without_an_order_have_no_cuts(capsys: Capsys) -> None:
     frames = moving_frames(4)
     write_folder(Path("pairs/A"), frames)
     write_folder(Path("pairs/B"), [255 - f for f in frames])
@@ -124,24 +132,8 @@ def test_pairs_without_an_order_have_no_cuts(capsys: pytest.CaptureFixture[str])
     assert said_json(capsys, *make, "--cuts", "off")["cached"]
 
 
-def test_pictures_of_several_sizes_are_not_put_into_one_shot(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_of_several_sizes_are_not_put_into_one_shot(capsys: Capsys) -> None:
     write_folder(Path("sizes"), [*moving_frames(4), *moving_frames(4, size=(48, 64))])
     make = ("make-dataset", "sizes", "--pairing", "next-frame", "--set=dataset.val_fraction=0")
     assert "sizes are of several sizes" in refuse(capsys, 2, *make, "--cuts", "off")
     assert said_json(capsys, *make)["shots"] == 2
-
-
-def test_a_target_goes_along(capsys: pytest.CaptureFixture[str]) -> None:
-    lossless(Path("t.mp4"), [255 - f for f in moving_frames(COUNT, shots=(0, CUT))])
-    flags = ("make-dataset", "s.mp4", "--pairing", "aligned", "--target", "t.mp4", "--cuts", "cuts.txt")
-    assert said_json(capsys, *flags)["shots"] == 3
-
-
-def test_help_says_what_ends_at_a_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    text = " ".join(said(capsys, 0, "make-dataset", "--help").split())
-    assert "across which no pair reaches" in text
-    Path("vidtrans.toml").write_text('[dataset]\ncuts = "off"\n')
-    assert "a file with a frame or a time on each line. [default: off]" in " ".join(
-        said(capsys, 0, "make-dataset", "--help").split()
-    )
-    assert made(capsys)["shots"] == 1

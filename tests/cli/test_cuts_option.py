@@ -11,11 +11,13 @@ import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_folder
 from directed_clip import lossless
-from flicker import alike, flickering, look
+from flicker import flickering, look
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import open_clip
 from vidtrans.session import Context
+
+Capsys = pytest.CaptureFixture[str]
 
 COUNT, CUT = 30, 17
 FLAGS = ("--codec", "ffv1")
@@ -36,65 +38,37 @@ def clips(tmp_path: Path) -> None:
     lossless(Path("p.mp4"), flickering([look(f) for f in frames], 12))
 
 
-def made(capsys: pytest.CaptureFixture[str], *flags: object, name: str = "o.mkv") -> list[np.ndarray]:
+def made(capsys: Capsys, *flags: object, name: str = "o.mkv") -> list[np.ndarray]:
     said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "-o", name, "--overwrite", *FLAGS, *flags)
     return decode(Path(name))[2]
 
 
-def shots(capsys: pytest.CaptureFixture[str], listed: str) -> int:
-    """How many shots a render has with that list."""
-    Path("cuts.txt").write_text(listed)
-    flags = ("deflicker", "p.mp4", "--source", "s.mp4", "--dry-run", "--cuts", "cuts.txt")
-    return int(said_json(capsys, *flags)["shots"])
-
-
-def stylised(capsys: pytest.CaptureFixture[str], *flags: object, name: str = "o.mkv") -> dict[str, Any]:
+def stylised(capsys: Capsys, *flags: object, name: str = "o.mkv") -> dict[str, Any]:
     """The identity model with a filter."""
     return said_json(capsys, *COMMANDS["stylize"], "-o", name, *FLAGS, *flags)
 
 
-def test_probe_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "probe", "s.mp4")
-    assert table["cuts"] == [CUT]
-    assert table["cuts_s"] == [round(CUT / 30, 3)]
-    assert f"{CUT}" in said(capsys, 0, "probe", "s.mp4")
+LISTS = {
+    "frame": f"{CUT}\n",
+    "first too": f"0\n{CUT}",
+    "remarks": f"# shots of s.mp4\n\n   {CUT}   # the second\n\n",
+    "seconds, rounded up": f"{CUT / 30:.3f}s\n",
+    "clock, of an editor of Windows": f"\ufeff00:00:00.{CUT * 1000 // 30}\r\n",
+    "twice and in no order": f"0:00.5666\n{CUT}\n{CUT}\n0\n",
+}
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
-        f"{CUT}\n",
-        f"0\n{CUT}",
-        f"# shots of s.mp4\n\n   {CUT}   # the second\n\n",
-        f"{CUT / 30:.3f}s\n",
-        f"\ufeff00:00:00.{CUT * 1000 // 30}\r\n",
-        f"0:00.5666\n{CUT}\n{CUT}\n0\n",
-    ],
-    ids=[
-        "frame",
-        "first too",
-        "remarks",
-        "seconds, rounded up",
-        "clock, of an editor of Windows",
-        "twice and in no order",
-    ],
-)
-def test_a_list_may_be_written_in_many_ways(listed: str) -> None:
-    Path("cuts.txt").write_bytes(listed.encode())
+def test_a_list_may_be_written_in_many_ways() -> None:
     clip = open_clip(Context(), Path("s.mp4"))
-    assert with_cuts(clip, "auto").shots == with_cuts(clip, "cuts.txt").shots == (0, CUT)
-    assert with_cuts(clip, "off").shots == (0,)
+    for name, listed in LISTS.items():
+        Path("cuts.txt").write_bytes(listed.encode())
+        assert with_cuts(clip, "auto").shots == with_cuts(clip, "cuts.txt").shots == (0, CUT), name
+    for empty in ("", "# none\n"):
+        Path("cuts.txt").write_text(empty)
+        assert with_cuts(clip, "off").shots == with_cuts(clip, "cuts.txt").shots == (0,)
 
 
-def test_a_list_of_what_was_found_is_what_auto_does(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("cuts.txt").write_text(str(CUT))
-    found, given, off = (made(capsys, "--cuts", cuts) for cuts in ("auto", "cuts.txt", "off"))
-    assert alike(found, given)
-    assert alike(found, made(capsys))
-    assert not alike(found, off)
-
-
-def test_off_averages_across_a_cut_and_a_list_only_where_none_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_off_averages_across_a_cut_and_a_list_only_where_none_is_listed(capsys: Capsys) -> None:
     """A clip whose two shots look alike enough to be followed, and of which one is brighter."""
     still = scene(64, 48, 1)
     lossless(Path("s.mp4"), [still] * 20)
@@ -112,13 +86,7 @@ def test_off_averages_across_a_cut_and_a_list_only_where_none_is_listed(capsys: 
     assert made(capsys, "--cuts", "off", "--temporal", "causal")[10].mean() < 100
 
 
-def test_an_empty_list_is_off(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shots(capsys, "") == shots(capsys, "# none\n") == 1
-    assert shots(capsys, f"{CUT}") == 2
-    assert shots(capsys, "1\n2\n3\n29") == 5
-
-
-def test_a_render_of_a_model_takes_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_render_of_a_model_takes_them_too(capsys: Capsys) -> None:
     Path("cuts.txt").write_text("4\n9\n")
     assert stylised(capsys, "--cuts", "cuts.txt")["shots"] == 3
     assert stylised(capsys, "--cuts", "off", name="off.mkv")["shots"] == 1
@@ -128,9 +96,7 @@ def test_a_render_of_a_model_takes_them_too(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("command", ["stylize", "deflicker"])
-def test_editing_the_list_makes_the_render_anew_and_moving_it_does_not(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_editing_the_list_makes_the_render_anew_and_moving_it_does_not(command: str, capsys: Capsys) -> None:
     def render(cuts: str, *flags: object) -> dict[str, Any]:
         if command == "stylize":
             return stylised(capsys, "--cuts", cuts, *flags)
@@ -151,7 +117,7 @@ def test_editing_the_list_makes_the_render_anew_and_moving_it_does_not(
     assert render("folder/moved.lst", "--overwrite")["frames_encoded"] == 0  # its chunks are still there
 
 
-def test_pictures_have_cuts_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_have_cuts_too(capsys: Capsys) -> None:
     frames = moving_frames(8, shots=(0, 4))
     write_folder(Path("s"), frames)
     write_folder(Path("p"), [look(f) for f in frames])
@@ -173,22 +139,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("command", list(COMMANDS))
-def test_a_bad_list_is_one_line(bad: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    content, where, why = BAD[bad]
-    if content is not None:
-        Path("cuts.txt").write_bytes(content.encode() if isinstance(content, str) else content)
-    line = refuse(capsys, 2, *COMMANDS[command], "--cuts", "cuts.txt")
-    assert line.startswith(f"error: {where}: {why}")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_bad_list_is_one_line(command: tuple[str, ...], capsys: Capsys) -> None:
+    for content, where, why in BAD.values():
+        if content is not None:
+            Path("cuts.txt").write_bytes(content.encode() if isinstance(content, str) else content)
+        line = refuse(capsys, 2, *command, "--cuts", "cuts.txt")
+        assert line.startswith(f"error: {where}: {why}")
 
 
-def test_a_folder_is_no_list(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("cuts.txt").mkdir()
-    assert "no such file" in refuse(capsys, 2, "deflicker", "p.mp4", "--cuts", "cuts.txt")
-
-
-def test_cuts_are_in_the_file_of_a_project_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cuts_are_in_the_file_of_a_project_too(capsys: Capsys) -> None:
     Path("vidtrans.toml").write_text('[rendering]\ncuts = "off"\n')
     flags = ("deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
     assert said_json(capsys, *flags)["shots"] == 1

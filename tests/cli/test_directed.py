@@ -18,10 +18,13 @@ from vidtrans.events import Progress, Stop
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 
+Capsys = pytest.CaptureFixture[str]
+Render = Callable[..., Frames]
+
 # Pixels
 
 
-def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, render: Callable[..., Frames]) -> None:
+def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, render: Render) -> None:
     assert same(render("--strength", "0"), shoot.source)
     assert same(render("--strength", "1"), shoot.look)
     assert same(render("--mix", "1"), shoot.source)
@@ -30,22 +33,17 @@ def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, rend
 @pytest.mark.parametrize(
     ("flags", "direction"),
     [
-        (("--strength", "0.5"), FrameBlend(0.5)),
         (("--strength", "1.7", "--mix", "0.25"), FrameBlend(1.7, mix=0.25)),
         (("--keep-colour",), FrameBlend(keep_colour=1.0)),
         (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
     ],
 )
-def test_flags_direct_every_frame(
-    flags: tuple[str, ...], direction: FrameBlend, shoot: Shoot, render: Callable[..., Frames]
-) -> None:
+def test_flags_direct_every_frame(flags: tuple[str, ...], direction: FrameBlend, shoot: Shoot, render: Render) -> None:
     assert same(render(*flags), shoot.expected(lambda i: direction))
 
 
 @pytest.mark.parametrize("curve", ["0: 0, 15: 1", "0s: 0, 00:00:00.5: 1"])
-def test_keyframes_move_the_strength_from_frame_to_frame(
-    curve: str, shoot: Shoot, render: Callable[..., Frames]
-) -> None:
+def test_keyframes_move_the_strength_from_frame_to_frame(curve: str, shoot: Shoot, render: Render) -> None:
     """At 30 frames a second frame 15 is shown at half a second."""
     made = render("--strength", curve)
     assert same(made, shoot.expected(lambda i: FrameBlend(strength=min(i / 15, 1.0))))
@@ -53,9 +51,7 @@ def test_keyframes_move_the_strength_from_frame_to_frame(
     assert same(made[15:], shoot.look[15:])
 
 
-def test_keyframes_count_from_the_clips_first_frame_also_in_a_part_of_it(
-    shoot: Shoot, render: Callable[..., Frames]
-) -> None:
+def test_keyframes_count_from_the_clips_first_frame_also_in_a_part_of_it(shoot: Shoot, render: Render) -> None:
     whole = render("--strength", "0: 0, 20: 2")
     assert same(render("--strength", "0: 0, 20: 2", "--start", "8", "--end", "16"), whole[8:16])
 
@@ -69,52 +65,41 @@ def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -
     assert not np.array_equal(frames[12], shoot.source[12])
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (("--strength", "3"), "from 0 to 2"),
-        (("--strength", "strong"), "keyframes such as"),
-        (("--strength", "5: 1, 0: 0"), "put the earlier one first"),
-        (("--mix", "0: 0, 10: 1.5"), "from 0 to 1"),
-        (("--set=rendering.keep_colour=much",), "--keep-colour"),
-        (("--set=rendering.mask_feather=-1",), "rendering.mask_feather"),
-    ],
-)
-def test_slips_in_directing_are_answered_with_the_remedy(
-    flags: tuple[str, ...], says: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert says in refuse(capsys, 2, "stylize", clip, "--model", "identity", *flags)
+def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model: Path, capsys: Capsys) -> None:
+    identity, tiny = (("stylize", clip, "--model", model) for model in ("identity", tiny_model))
+    for command, flag, says in (
+        (identity, "--strength=3", "from 0 to 2"),
+        (identity, "--strength=strong", "keyframes such as"),
+        (identity, "--strength=5: 1, 0: 0", "put the earlier one first"),
+        (identity, "--mix=0: 0, 10: 1.5", "from 0 to 1"),
+        (identity, "--set=rendering.keep_colour=much", "--keep-colour"),
+        (identity, "--set=rendering.mask_feather=-1", "rendering.mask_feather"),
+        (identity, "--set=pairing.density=0.3", "pairing.density"),
+        (tiny, "--set=pairing.gradient_channel=false", "the input would have 1 channels, 'tiny' takes 2"),
+        (tiny, "--set=pairing.name=next-frame", "pairing.name"),
+        (tiny, "--set=pairing.densty=0.3", "did you mean 'density'"),
+        (tiny, "--set=pairing.density=5", "out of bounds"),
+    ):
+        assert says in refuse(capsys, 2, *command, flag)
 
 
-# What is made again
+def test_changed_directing_infers_nothing_again_and_a_default_that_is_spelt_out_encodes_nothing(shoot: Shoot) -> None:
+    lossless(Path("m.mp4"), halves(COUNT, step=2))
+    changes = {"mix": 0.35, "strength": "0: 0, 9: 1", "keep_colour": 0.9}
+    spelt = {"strength": "0: 1, 5: 1", "mix": 0, "keep_colour": "0.0"}
+    cases: list[tuple[str | None, dict[str, Any], int]] = [
+        *((None, {key: value}, COUNT) for key, value in changes.items()),
+        ("m.mp4", {}, COUNT),
+        (None, spelt, 0),
+    ]
+    for mask, more, encoded in cases:
+        settings: dict[str, Any] = {**EXACT, "rendering": {**EXACT["rendering"], **more}}
+        options: dict[str, Any] = {"settings": settings, "mask": mask, "cache_dir": shoot.cache, "overwrite": True}
+        made = api.stylize(shoot.clip, shoot.model, "again.mkv", **options)
+        assert (made["frames_inferred"], made["frames_encoded"]) == (0, encoded), more
 
 
-@pytest.mark.parametrize(
-    "changes", [{"mix": 0.35}, {"strength": "0: 0, 9: 1"}, {"keep_colour": 0.9}, {"mask": "m"}], ids=str
-)
-def test_changed_directing_infers_nothing_again(changes: dict[str, Any], shoot: Shoot) -> None:
-    mask = lossless(Path("m.mp4"), halves(COUNT, step=2)) if "mask" in changes else None
-    rendering = {**EXACT["rendering"], **{k: v for k, v in changes.items() if k != "mask"}}
-    made = api.stylize(
-        shoot.clip,
-        shoot.model,
-        "again.mkv",
-        mask=mask,
-        settings={**EXACT, "rendering": rendering},
-        cache_dir=shoot.cache,
-    )
-    assert (made["frames_inferred"], made["frames_encoded"]) == (0, COUNT)
-
-
-def test_a_default_that_is_spelt_out_encodes_nothing_again(shoot: Shoot) -> None:
-    spelt = {**EXACT, "rendering": {**EXACT["rendering"], "strength": "0: 1, 5: 1", "mix": 0, "keep_colour": "0.0"}}
-    made = api.stylize(shoot.clip, shoot.model, "again.mkv", settings=spelt, cache_dir=shoot.cache)
-    assert made["frames_encoded"] == 0
-
-
-def test_strengths_that_differ_in_the_seventh_digit_are_other_results(
-    shoot: Shoot, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_strengths_that_differ_in_the_seventh_digit_are_other_results(shoot: Shoot, capsys: Capsys) -> None:
     said(capsys, 0, *shoot.command, "--strength", "0.7000001")
     assert "other inputs or options" in refuse(capsys, 2, *shoot.command, "--strength", "0.7000002")
 
@@ -137,15 +122,9 @@ def directed(shoot: Shoot, name: str, chunk: int, **options: Any) -> Frames:
     return decode(Path(f"{name}.mkv"))[2]
 
 
-def test_chunks_change_no_pixel_of_a_directed_render(shoot: Shoot) -> None:
-    lossless(Path("m.mp4"), halves(15, step=3), rate=20)
-    whole = directed(shoot, "whole", 1000, decode_threads=1)
-    for name, chunk in (("ten", 10), ("seven", 7)):
-        assert same(directed(shoot, name, chunk, decode_threads=2), whole), name
-
-
 def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot: Shoot) -> None:
-    lossless(Path("m.mp4"), halves(COUNT))
+    """Chunks change no pixel of it either, nor does the number of threads."""
+    lossless(Path("m.mp4"), halves(15, step=3), rate=20)
     stop = Stop()
 
     def strike(event: object) -> None:
@@ -155,42 +134,20 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
     with pytest.raises(Interrupted):
         directed(shoot, "resumed", 5, stop=stop, report=strike)
     assert not Path("resumed.mkv").exists()
-    assert same(directed(shoot, "resumed", 5), directed(shoot, "whole", 5))
+    resumed = directed(shoot, "resumed", 5, decode_threads=2)
+    assert same(resumed, directed(shoot, "whole", 5))
     assert Path("resumed.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    assert same(resumed, directed(shoot, "one chunk", 1000, decode_threads=1))
 
 
-# The pairing's settings
-
-
-def test_how_the_input_is_made_can_be_changed_when_rendering(
-    shoot: Shoot, render: Callable[..., Frames], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_how_the_input_is_made_can_be_changed_when_rendering(shoot: Shoot, render: Render, capsys: Capsys) -> None:
     assert not same(render("--set=pairing.density=0.5", "--set=pairing.min_gradient=0.5"), shoot.look)
     assert same(render("--set=pairing.density=0.12"), shoot.look)  # as it was trained
     again = said_json(capsys, *shoot.command, "--overwrite", "--set=pairing.density=0.12", "--mix", "0.61")
     assert again["frames_inferred"] == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("pairing.gradient_channel=false", "the input would have 1 channels, 'tiny' takes 2"),
-        ("pairing.name=next-frame", "pairing.name"),
-        ("pairing.densty=0.3", "did you mean 'density'"),
-        ("pairing.density=5", "out of bounds"),
-    ],
-)
-def test_changes_of_the_pairing_that_do_not_fit_are_refused(
-    change: str, says: str, clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert says in refuse(capsys, 2, "stylize", clip, "--model", tiny_model, "--set", change)
-
-
-def test_the_identity_has_no_lines_to_set(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "pairing.density" in refuse(capsys, 2, "stylize", clip, "--model", "identity", "--set=pairing.density=0.3")
-
-
-def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, capsys: Capsys) -> None:
     drawing = np.full((48, 64, 3), 255, np.uint8)
     drawing[10:38, 20:22] = drawing[24:26, 8:56] = 0
     write_picture(Path("d.png"), drawing)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
-from vidtrans.evaluation.score_report import CURVES, UNSCORED, WIDTH, changes, verdict
+from vidtrans.evaluation.score_report import CURVES, UNSCORED, WIDTH, changes
 from vidtrans.evaluation.scoring import AlignedSource, score_clips
 from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
@@ -31,7 +31,8 @@ from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values, runs, separate_labels
 from vidtrans.video.plots.layout import PAPER
 
-repeatable = hypothesis_settings(max_examples=60)
+Capsys = pytest.CaptureFixture[str]
+repeatable = hypothesis_settings(max_examples=25)
 COUNT, SPIKE = 14, 9
 KEYS = {
     *("output", "path", "frames", "seconds", "cached", "pairs", "scored_at", "compared_with", "flow", "worst"),
@@ -71,9 +72,6 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-# What is told
-
-
 def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Path]) -> None:
     table = vidtrans_json("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     assert set(table) == KEYS
@@ -89,7 +87,7 @@ def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Pa
     assert worst["warping_error"] > 10 * worst["warping_error_source"]
 
 
-def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: Capsys) -> None:
     text = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     lines = text.splitlines()
     assert lines[0].startswith(f"render.mkv: {COUNT} frames, {COUNT - 1} pairs scored at 96x72")
@@ -105,75 +103,28 @@ def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: py
     assert said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-q") == ""
 
 
-def test_the_source_is_as_steady_as_itself_and_the_per_frame_video_as_unsteady(shots: dict[str, Path]) -> None:
-    more = {"per_frame": "per.mkv"}
-    itself, per_frame = (api.evaluate(f"{n}.mkv", "source.mkv", **more) for n in ("source", "per"))
-    assert itself["removed"] == 1
-    assert itself["warping_error"] == itself["warping_error_source"]
-    assert itself["worst"] == []
-    assert (per_frame["ratio"], per_frame["removed"], per_frame["psnr"], per_frame["ghosting"]) == (1, 0, 99, 0)
-    assert "0 % of the per-frame flicker" in verdict(per_frame)
-
-
-def test_a_reference_is_compared_with_and_the_per_frame_video_too(shots: dict[str, Path]) -> None:
-    table = api.evaluate("render.mkv", "source.mkv", per_frame="per.mkv", reference="source.mkv")
-    assert table["compared_with"] == "reference"
-    assert table["psnr_per_frame"] == api.evaluate("per.mkv", "source.mkv", reference="source.mkv")["psnr"]
-    assert table["psnr_to_per_frame"] == api.evaluate("render.mkv", "source.mkv", per_frame="per.mkv")["psnr"]
-    assert {k for k in KEYS if table[k] is None} == {"output"}
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_clips_of_a_few_frames(count: int, capsys: pytest.CaptureFixture[str]) -> None:
-    lossless(Path("few.mkv"), panned(count))
+def test_a_clip_of_one_frame_has_no_steadiness(capsys: Capsys) -> None:
+    lossless(Path("few.mkv"), panned(1))
     few = ("evaluate", "few.mkv", "--source", "few.mkv", "--per-frame", "few.mkv")
     text = said(capsys, 0, *few, "-o", "few.png")
-    assert ("nothing to say about its steadiness, it has one frame" in text) == (count == 1)
+    assert "nothing to say about its steadiness, it has one frame" in text
     table = strict(json.dumps(said_json(capsys, *few)))
-    assert (table["frames"], table["pairs"], table["psnr"]) == (count, count - 1, 99)
-    assert (table["warping_error"] is None) == (count == 1)
-    assert (table["flicker"] is None) == (count < 3)
+    assert (table["frames"], table["pairs"], table["psnr"], table["warping_error"]) == (1, 0, 99, None)
 
 
-@pytest.mark.parametrize("value", [0, 255])
-def test_a_plain_clip_is_scored_without_dividing_by_zero(value: int, capsys: pytest.CaptureFixture[str]) -> None:
-    lossless(Path("plain.mkv"), [np.full((48, 64, 3), value, np.uint8)] * 4)
+def test_a_plain_clip_is_scored_without_dividing_by_zero(capsys: Capsys) -> None:
+    lossless(Path("plain.mkv"), [np.zeros((48, 64, 3), np.uint8)] * 4)
     plain = ("evaluate", "plain.mkv", "--source", "plain.mkv", "--per-frame", "plain.mkv")
-    text = said(capsys, 0, *plain, "-o", "plain.png")
-    assert "it does not flicker at all" in text
+    assert "it does not flicker at all" in said(capsys, 0, *plain, "-o", "plain.png")
     said(capsys, 0, *plain, "-o", "plain.json")
     table = strict(Path("plain.json").read_text())
     assert (table["ratio"], table["sharpness"], table["psnr"], table["warping_error"]) == (None, None, 99, 0)
 
 
-# What goes together
-
-
-def test_pairs_across_a_cut_of_the_source_are_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    lossless(Path("cut.mkv"), panned(12, shots=(0, 7)))
-    said(capsys, 0, "evaluate", "cut.mkv", "--source", "cut.mkv", "-o", "cut.json")
-    table = strict(Path("cut.json").read_text())
-    assert table["pairs"] == 10
-    errors = table["series"]["warping_error"]
-    assert [i for i, v in enumerate(errors) if v is None] == [0, 7]
-    assert table["worst"] == []
-
-
-def test_folders_of_pictures_are_scored_like_videos(shots: dict[str, Path]) -> None:
-    frames = {"source": panned(), "per": lifted(panned(), JITTER)}
-    for name, made in frames.items():
-        write_folder(Path(name), made)
-    as_video = api.evaluate("per.mkv", "source.mkv")
-    for output, source in (("per", "source"), ("per", "source.mkv"), ("per.mkv", "source"), ("per/%d.png", "source")):
-        table = api.evaluate(output, source)
-        assert table["warping_error"] == as_video["warping_error"], (output, source)
-
-
-def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) -> None:
     lossless(Path("large.mkv"), panned(size=(192, 144)))
     lossless(Path("wide.mkv"), panned(size=(192, 72)))
     lossless(Path("small.mkv"), [f[::2, ::2].copy() for f in panned(size=(192, 144))])
-    capsys.readouterr()
     text = said(capsys, 0, "evaluate", "small.mkv", "--source", "large.mkv", "--per-frame", "wide.mkv", "-o", "x.png")
     told = [line for line in text.splitlines() if line.startswith("warning")]
     assert told == [
@@ -181,7 +132,7 @@ def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: pytest.Cap
     ]
 
 
-def test_clips_of_other_rates_go_together_by_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_clips_of_other_rates_go_together_by_time(capsys: Capsys) -> None:
     every = panned(24)
     lossless(Path("a.mkv"), every, rate=30)
     lossless(Path("b.mkv"), every[::2], rate=15, time_base=Fraction(1, 15360))
@@ -192,7 +143,7 @@ def test_clips_of_other_rates_go_together_by_time(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("kind", ["same file type", "milliseconds", "pictures"])
-def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Capsys) -> None:
     whole = panned(30)
     pts, base = [i * 1001 for i in range(30)], Fraction(1, 30000)
     lossless(Path("whole.mp4"), whole, pts=pts, time_base=base)
@@ -206,7 +157,6 @@ def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: pyte
         output = lossless(Path("part.mkv"), part, pts=pts[:10], time_base=base)
     command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
     assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
-    said(capsys, 0, *command, "--start", "10")
     text = said(capsys, 0, *command)
     assert "it goes on for 20 frames after" in text
     assert "--start" in text
@@ -220,7 +170,7 @@ def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int]
     return list(found.steps), told
 
 
-@pytest.mark.parametrize("start", [None, Time(frame=0), Time(seconds=Fraction(0))])
+@pytest.mark.parametrize("start", [None, Time(seconds=Fraction(0))])
 def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Time | None) -> None:
     step = int(Fraction(15360, 30))
     lossless(Path("a.mkv"), panned())
@@ -270,12 +220,7 @@ def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]
         score_clips(render, source, context, per_frame=per_frame[:3])
 
 
-# What is written
-
-
-def test_a_plot_is_found_again_and_never_replaces_anything_else(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plot_is_found_again_and_never_replaces_anything_else(shots: dict[str, Path], capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     first = said_json(capsys, *command, "-o", "plot.png")
     assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
@@ -289,7 +234,7 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(
     assert "--overwrite" in refuse(capsys, 2, *command, "-o", "mine.png")
 
 
-def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     told = said_json(capsys, *command, "-o", "scores.json")
     assert "series" not in told
@@ -302,9 +247,7 @@ def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], caps
     assert max(range(1, COUNT), key=lambda i: series["warping_error"][i]) in (SPIKE, SPIKE + 1)
 
 
-def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(shots: dict[str, Path], capsys: Capsys) -> None:
     before = snapshot(Path())
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--dry-run")
     assert f"would score render.mkv: {COUNT} frames" in said(capsys, 0, *command)
@@ -328,46 +271,40 @@ def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
     assert not list(Path().glob("*.png")) + list(Path().glob(".*partial*"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
-        (("render.mkv",), 2, "--source"),
-        (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
-        (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
-        (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
-        (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
-        (("empty", "--source", "source.mkv"), 3, "no pictures"),
-        (("mixed", "--source", "mixed"), 2, "not of one size"),
-        (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
-        (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
-        (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
-        (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
-        (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
-        (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
-    ],
-)
-def test_what_cannot_be_scored_is_told_in_a_line(
-    arguments: tuple[str, ...], status: int, says: str, shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+BAD: list[tuple[tuple[str, ...], int, str]] = [
+    (("render.mkv",), 2, "--source"),
+    (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
+    (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
+    (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
+    (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
+    (("empty", "--source", "source.mkv"), 3, "no pictures"),
+    (("mixed", "--source", "mixed"), 2, "not of one size"),
+    (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
+    (("render.mkv", "--source", "source.mkv", "--flow", "raft"), 2, f"choose from: {', '.join(sorted(GREY_FLOWS))}"),
+    (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
+    (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
+    (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
+    (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
+    (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
+]
+
+
+def test_what_cannot_be_scored_is_told_in_a_line(shots: dict[str, Path], capsys: Capsys) -> None:
     Path("text.mp4").write_text("no video")
     Path("empty").mkdir()
     write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
     write_folder(Path(), [panned(1)[0]], ["frame.png"])
     api.probe("source.mkv"), api.probe("frame.png"), api.probe("render.mkv")
-    assert says in refuse(capsys, status, "evaluate", *arguments)
+    for arguments, status, says in BAD:
+        assert says in refuse(capsys, status, "evaluate", *arguments)
 
 
-def test_a_damaged_clip_is_scored_only_if_that_is_allowed(
-    shots: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_clip_is_scored_only_if_that_is_allowed(shots: dict[str, Path], capsys: Capsys) -> None:
     data = bytearray(shots["render"].read_bytes())
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
     Path("bad.mkv").write_bytes(data)
     assert "--allow-damaged" in said(capsys, 3, "evaluate", "bad.mkv", "--source", "source.mkv")
     assert said_json(capsys, "evaluate", "bad.mkv", "--source", "source.mkv", "--allow-damaged")["frames"] > 0
-
-
-# The chart
 
 
 @repeatable
@@ -431,7 +368,7 @@ def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
     assert (picture[28:46, place(150)] == CURVE).all(axis=1).mean() > 0.2  # the mark
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5000])
+@pytest.mark.parametrize("count", [0, 1, 5000])
 def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
     values = [None] * count if count < 2 else [float(i % 7) for i in range(count)]
     marks = [count - 1, count - 3, count - 5] if count > 9 else []
@@ -470,8 +407,6 @@ def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dic
     assert len(told) == 1
 
 
-def test_only_the_flow_methods_that_score_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_flow_methods_that_score_are_offered(capsys: Capsys) -> None:
     assert set(FLOWS) - set(GREY_FLOWS) == {"raft", "raft-small"}
     assert "raft" not in said(capsys, 0, "evaluate", "--help")
-    told = refuse(capsys, 2, "evaluate", "a.mp4", "--source", "b.mp4", "--flow", "raft")
-    assert f"choose from: {', '.join(sorted(GREY_FLOWS))}" in told

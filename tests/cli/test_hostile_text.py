@@ -100,10 +100,10 @@ LIST = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
-def test_a_parser_refuses_it_or_takes_it(parse: Callable[[str], Any], text: str) -> None:
-    check_refused_in_a_line(lambda: parse(text))
+def test_a_parser_refuses_it_or_takes_it(parse: Callable[[str], Any]) -> None:
+    for name, text in HOSTILE.items():
+        check_refused_in_a_line(lambda text=text: parse(text), name)
 
 
 @given(st.sampled_from(sorted(PARSERS)), st.text("0123456789.:,-+eEsx/[](){}=\"' \n_atf", max_size=40))
@@ -111,13 +111,13 @@ def test_a_parser_raises_nothing_else_whatever_it_reads(name: str, text: str) ->
     check_refused_in_a_line(lambda: PARSERS[name](text))
 
 
-def check_refused_in_a_line(read: Callable[[], Any]) -> None:
+def check_refused_in_a_line(read: Callable[[], Any], case: str = "") -> None:
     told = None
     try:
         read()
     except VidtransError as error:
         told = error
-    assert told is None or (told.exit_status in (2, 3, 4) and len(str(told)) < 5000)
+    assert told is None or (told.exit_status in (2, 3, 4) and len(str(told)) < 5000), case
 
 
 def strange_file(form: str, text: str) -> Path:
@@ -127,27 +127,27 @@ def strange_file(form: str, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("form", TOML)
-def test_in_a_preset(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = strange_file(form, text)
-    check_refused_in_a_line(lambda: read_tables(path))
-    check_refused_in_a_line(lambda: preset_text(str(path), "summary"))
-    check_refused_in_a_line(lambda: make_recipe(str(path), None, {}))
-    path.rename("vidtrans.toml")
-    check_refused_in_a_line(lambda: make_recipe(None, None, {}))
+def test_in_a_preset(form: str) -> None:
+    for name, text in HOSTILE.items():
+        path = strange_file(form, text)
+        check_refused_in_a_line(lambda path=path: read_tables(path), name)
+        check_refused_in_a_line(lambda path=path: preset_text(str(path), "summary"), name)
+        check_refused_in_a_line(lambda path=path: make_recipe(str(path), None, {}), name)
+        path.rename("vidtrans.toml")
+        check_refused_in_a_line(lambda: make_recipe(None, None, {}), name)
+        Path("vidtrans.toml").unlink()
 
 
 LISTED = StylizeRequest(Path(), ("identity",), None, Recipe("", {}))
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("form", LIST)
-def test_in_a_list_of_clips(form: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = strange_file(form, text)
-    check_refused_in_a_line(lambda: read_clip_list(path, LISTED, None, {}, Context(), Path()))
+def test_in_a_list_of_clips(form: str) -> None:
+    for name, text in HOSTILE.items():
+        path = strange_file(form, text)
+        read = lambda path=path: read_clip_list(path, LISTED, None, {}, Context(), Path())  # noqa: E731
+        check_refused_in_a_line(read, name)
 
 
 @pytest.fixture(scope="module")
@@ -168,21 +168,21 @@ JSON = {name: HOSTILE[name] for name in ("digits", "negative", "lists", "open li
 }
 
 
-@pytest.mark.parametrize("text", JSON.values(), ids=JSON)
 @pytest.mark.parametrize("key", ["format", "key", "preset", "recipe", "size", "pairing", "sources", "frames", "rate"])
-def test_in_the_index_of_a_dataset(key: str, text: str, place: Path, tmp_path: Path) -> None:
+def test_in_the_index_of_a_dataset(key: str, place: Path, tmp_path: Path) -> None:
     value = json.loads((place / "clip.dataset" / INDEX).read_text())
     held = value["sources"][0] if key == "rate" else value
     held[key] = "HERE"
-    (tmp_path / INDEX).write_text(json.dumps(value).replace('"HERE"', text))
-    check_refused_in_a_line(lambda: open_dataset(tmp_path))
+    for name, text in JSON.items():
+        (tmp_path / INDEX).write_text(json.dumps(value).replace('"HERE"', text))
+        check_refused_in_a_line(lambda: open_dataset(tmp_path), name)
 
 
-@pytest.mark.parametrize("text", JSON.values(), ids=JSON)
-def test_in_the_summary_of_a_batch(text: str, tmp_path: Path) -> None:
+def test_in_the_summary_of_a_batch(tmp_path: Path) -> None:
     summary = Summary(tmp_path, "stylize", "")
-    summary.path.write_text(text)
-    check_refused_in_a_line(summary.failed)
+    for name, text in JSON.items():
+        summary.path.write_text(text)
+        check_refused_in_a_line(summary.failed, name)
 
 
 def test_a_value_nested_as_deep_as_python_can_is_told_too() -> None:
@@ -194,12 +194,7 @@ def test_a_value_nested_as_deep_as_python_can_is_told_too() -> None:
 
 
 def test_a_rate_is_no_power_of_ten() -> None:
-    assert [parse_rate(text) for text in ("24", "12.5", "30000/1001", ".5")] == [
-        24,
-        12.5,
-        parse_rate("30000/1001"),
-        0.5,
-    ]
+    assert [parse_rate(text) for text in ("24", "12.5", ".5")] == [24, 12.5, 0.5]
     for text in ("1e999999999", "1/1e9", "nan", "", "-1", "1/", "."):
         with pytest.raises(ValueError, match=r"rate|Invalid"):
             parse_rate(text)
@@ -232,24 +227,27 @@ FILES = (click.Path, FileOrName)  # a name of 5,000 letters is no text that is p
 FREE = ("--label", "--token")  # any digits do; tests/cli/test_live.py has the tokens that do not
 
 
-def options_with_a_value() -> list[tuple[str, str]]:
-    """(command, option) of every option that is read as a text or a number."""
-    context = click.Context(cli)
-    found = []
-    for name in NEEDED:
-        command = cli.get_command(context, name)
-        assert command is not None
-        for option in command.params:
-            is_value = isinstance(option, click.Option) and not option.is_flag and not isinstance(option.type, FILES)
-            found += [(name, option.opts[0])] * (is_value and option.opts[0] not in FREE)
-    return found
+def options_with_a_value(name: str) -> list[str]:
+    """Every option of a command that is read as a text or a number."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return [
+        option.opts[0]
+        for option in command.params
+        if isinstance(option, click.Option)
+        and not option.is_flag
+        and not isinstance(option.type, FILES)
+        and option.opts[0] not in FREE
+    ]
 
 
 def test_every_command_with_values_is_here() -> None:
     assert set(NEEDED) == set(summaries()) - {"batch", "model", "preset", "cache"}
 
 
-@pytest.mark.parametrize(("command", "option"), options_with_a_value())
+@pytest.mark.parametrize(
+    ("command", "option"), [(name, option) for name in NEEDED for option in options_with_a_value(name)]
+)
 def test_in_an_option(
     command: str, option: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,7 +255,7 @@ def test_in_an_option(
     places = {"CLIP": "clip.mp4", "DATASET": "clip.dataset", "KEYS": "keys"}
     arguments = [places.get(word, word) for word in NEEDED[command]]
     before = snapshot(place)
-    for name in ("digits", "some digits", "hexadecimal", "large exponent", "lists"):
+    for name in ("digits", "large exponent", "lists"):
         text = f"training.lr={HOSTILE[name]}" if option == "--set" else HOSTILE[name]
         status = run([command, *arguments, option, text])
         told = capsys.readouterr().err

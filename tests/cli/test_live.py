@@ -24,6 +24,8 @@ from processes import HAS_SIGNALS, needs_signals
 
 from vidtrans.live.certificate import find_certificate, machine_names
 
+Capsys = pytest.CaptureFixture[str]
+
 
 @contextmanager
 def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]:
@@ -98,9 +100,8 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
     assert find_certificate(tmp_path, names)[0].read_bytes().startswith(b"-----BEGIN CERTIFICATE")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "why"),
-    [
+def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
+    for arguments, status, why in (
         (("--host", "0.0.0.0"), 2, "--allow-network"),
         (("--host", "192.0.2.1", "--allow-network"), 2, "--port or --host"),
         (("--token", "short"), 2, "16"),
@@ -113,24 +114,17 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
         (("--model", "none such"), 3, "no model"),
         (("--set", "rendering.cuts=off"), 2, "cuts"),
         (("--set", "encoding.codec=h265"), 2, "encoding"),
-    ],
-    ids=str,
-)
-def test_what_does_not_fit_is_one_line(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, why: str
-) -> None:
-    assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
+    ):
+        assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
 
 
-def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_one_line(capsys: Capsys) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert "in use" in refuse(capsys, 2, "live", "--model", "identity", "--port", port)
 
 
-def test_without_its_extra_it_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_its_extra_it_says_what_to_install(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr("vidtrans.live.find_spec", lambda name: None if name == "uvicorn" else found(name))
     assert "vidtrans[live]" in refuse(capsys, 2, "live", "--model", "identity")

@@ -9,17 +9,14 @@ import signal
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
 from importlib.metadata import PackageNotFoundError
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from chain import TINY, refuse, said, said_json, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
+from chain import TINY, refuse, said, said_json, snapshot, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode, moving_frames, scene, sound_packets, times, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -36,17 +33,14 @@ from vidtrans.models.colour_grade import save_grade
 from vidtrans.models.model_file import COLOURS, companion_path
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS, examination
-from vidtrans.self_test import run as self_test_run
 from vidtrans.self_test.findings import Verdict
 from vidtrans.self_test.subject import Scale, Subject
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, Sheet, cell_size, fit, text_band
 
-repeatable = hypothesis_settings(max_examples=60)
-
-
-# Words and pictures
+Capsys = pytest.CaptureFixture[str]
+repeatable = hypothesis_settings(max_examples=25)
 
 
 @repeatable
@@ -55,12 +49,7 @@ def test_a_band_of_text_is_as_wide_as_asked_whatever_it_says(text: str, width: i
     band = text_band(text.replace("\n", " "), width)
     assert band.shape[1] == width
     assert band.shape == text_band("x", width).shape
-
-
-def test_a_long_label_ends_in_an_ellipsis_and_stays_inside() -> None:
-    band = text_band("a very long name of a very long clip indeed.mp4", 120)
-    assert (band[:, -3:] == PAPER).all()
-    assert (band != np.array(PAPER)).any()
+    assert (text_band("a very long name of a very long clip indeed.mp4", 120)[:, -3:] == PAPER).all()  # an ellipsis
 
 
 @repeatable
@@ -97,29 +86,15 @@ def test_spread_numbers_are_in_order_within_and_as_many_as_asked(total: int, cou
     assert 0 <= numbers[0] <= numbers[-1] < total
 
 
-# near
-
-
-@pytest.mark.parametrize("second", [0.0, 0.4, 0.99, 1.3])
-def test_near_finds_the_frame_of_a_moment_and_those_before_it(tmp_path: Path, second: float) -> None:
-    path = write_clip(tmp_path / "c.mp4", moving_frames(40), options={"crf": "12", "g": "10"})
-    _, _, all_frames = decode(path)
-    wanted = min(39, int(np.ceil(round(second * 30, 6))))
+@pytest.mark.parametrize(("second", "wanted"), [(0.0, 0), (0.99, 30), (100.0, 39)])
+def test_near_finds_the_frame_of_a_moment_and_those_before_it(second: float, wanted: int) -> None:
+    path = write_clip(Path("c.mp4"), moving_frames(40), options={"crf": "12", "g": "10"})
     with ClipReader(path) as reader:
         found = reader.near(Fraction(second), 2)
-    assert nearest(found[-1].rgb, all_frames) == wanted
+    # Converted otherwise, it is not the same to the bit.
+    distances = [np.abs(found[-1].rgb.astype(int) - frame).mean() for frame in decode(path)[2]]
+    assert int(np.argmin(distances)) == wanted
     assert len(found) in ((1, 2) if wanted else (1,))  # at a keyframe there is nothing before it to be seen
-    with ClipReader(path) as reader:
-        last = reader.near(Fraction(100), 1)[-1]
-    assert nearest(last.rgb, all_frames) == 39
-
-
-def nearest(picture: np.ndarray, frames: list[np.ndarray]) -> int:
-    """Which of the frames is most like the picture; converted otherwise, it is not the same to the bit."""
-    return int(np.argmin([np.abs(picture.astype(int) - frame).mean() for frame in frames]))
-
-
-# sheet
 
 
 def test_a_sheet_of_a_clip_is_found_again_and_never_replaces_anything_else(clip: Path) -> None:
@@ -151,9 +126,6 @@ def test_a_sheet_of_a_dataset_shows_its_pairs_and_what_was_deleted_is_gone(clip:
     pictures[1].unlink()
     assert vidtrans_json("sheet", "clip.dataset", "-n", "0", "-o", "fewer.png")["frames"] == everything - 2
     assert "is a dataset" in vidtrans("sheet", "clip.dataset", "--pairing", "edges", "-o", "x.png", expect=2).stderr
-
-
-# compare
 
 
 def test_a_comparison_has_the_first_clips_times_and_sound_and_every_clip_in_its_place(tmp_path: Path) -> None:
@@ -194,27 +166,12 @@ def test_a_comparison_as_a_picture_with_what_a_model_sees(clip: Path, tiny_model
     assert snapshot(Path()) == before
 
 
-# try
-
-
-@pytest.fixture
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of a few thousand parameters, hardly trained; an edges model."""
-    folder = tmp_path_factory.mktemp("model")
-    clip = write_clip(folder / "look.mp4", moving_frames(12))
-    options: dict[str, Any] = {"cache_dir": folder / "cache"}
-    api.make_dataset(clip, folder / "look.dataset", settings={"dataset": TINY["dataset"]}, **options)
-    rest = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-    made = api.train(folder / "look.dataset", folder / "look.safetensors", steps=2, settings=rest, **options)
-    return Path(made["output"])
-
-
 def test_a_grid_of_what_is_worth_a_look(clip: Path, tiny_model: Path) -> None:
     table = vidtrans_json("try", clip, "--model", tiny_model)
     assert table["frames"] == 3
     assert table["columns"] == [
         "source",
-        "look",
+        "tiny",
         "--strength 0.5",
         "--strength 1.5",
         "--set pairing.density=0.06",
@@ -245,7 +202,7 @@ def test_a_grid_shows_the_colour_map_of_the_same_domains(clip: Path, tiny_model:
 def test_a_grid_of_chosen_settings_shows_just_what_a_render_would(clip: Path, tiny_model: Path) -> None:
     vary = ("--vary", "strength=0,1", "--vary", "mix=1")
     table = vidtrans_json("try", clip, "--model", tiny_model, *vary, "--at", "10", "-o", "t.png")
-    assert table["columns"] == ["source", "look", "--strength 0", "--strength 1", "--mix 1"]
+    assert table["columns"] == ["source", "tiny", "--strength 0", "--strength 1", "--mix 1"]
     grid = read_picture(Path("t.png"))
     top = grid.shape[0] - 48 - GAP - 20  # a row of notes is below
     cells = [grid[top : top + 48, GAP + i * (64 + GAP) :][:, :64] for i in range(5)]
@@ -287,18 +244,18 @@ def test_models_side_by_side_and_pictures_too(tmp_path: Path, tiny_model: Path) 
     table = vidtrans_json("try", "photo.png", "--model", tiny_model, "--model", "identity", "-o", "t.png")
     assert table["frames"] == 1
     assert table["columns"].count("identity") == 1
-    assert "look" in table["columns"]
+    assert "tiny" in table["columns"]
 
 
-# doctor, demo, completion
-
-
-def test_doctor_finds_everything_as_it_should_be() -> None:
+def test_doctor_finds_everything_as_it_should_be(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     table = vidtrans_json("doctor")
     assert table["wrong"] == []
     names = [f["name"] for f in table["findings"]]
     assert {"python", "libraries", "device", "video", "model", "folder", "presets"} <= set(names)
-    assert "all is well" in vidtrans_process("doctor").stdout
+    monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
+    told = said(capsys, 0, "doctor")
+    assert "all is well" in told
+    assert "the variable VIDTRANS_DOCTOR_BOGUS is none of this command's" in told
 
 
 def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +266,7 @@ def test_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPat
     assert found["video"].state == "ok"
 
 
-@pytest.mark.parametrize(("installed", "too_old"), [("2.5.9", True), ("2.6.0", False), ("2.13.0+cpu", False)])
+@pytest.mark.parametrize(("installed", "too_old"), [("2.5.9", True), ("2.13.0+cpu", False)])
 def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
     installed: str, too_old: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,7 +291,7 @@ def test_a_checkout_that_is_not_installed_has_no_bounds_to_check(monkeypatch: py
 
 @pytest.mark.parametrize("arguments", [("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")])
 def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     def nowhere(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
@@ -346,21 +303,11 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
     assert "install vidtrans anew" not in told
 
 
-def test_doctor_tells_of_variables_that_change_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
-    assert "the variable VIDTRANS_DOCTOR_BOGUS is none of this command's" in said(capsys, 0, "doctor")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_self_test_that_is_stopped_cleans_up(
-    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_self_test_that_is_stopped_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     class Signalling:
         def __call__(self, subject: Subject) -> dict[str, Callable[[], Verdict]]:
             def check() -> Verdict:
-                signal.raise_signal(number)
+                signal.raise_signal(signal.SIGTERM)
                 return Verdict("ok", "well")
 
             return {"first": check, "second": check}
@@ -368,11 +315,11 @@ def test_a_self_test_that_is_stopped_cleans_up(
     entry = SimpleNamespace(load=Signalling)
     monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"signalling": entry})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = signal.getsignal(number)
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        told = said(capsys, 128 + number, "doctor", "--self-test", "--device", "cpu")
+        told = said(capsys, 128 + signal.SIGTERM, "doctor", "--self-test", "--device", "cpu")
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)
     assert "stopped" in told
     assert "second" not in told
     assert list(tmp_path.glob("vidtrans-*")) == []
@@ -389,32 +336,16 @@ def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(ENGINES._entries, "compile")
 
 
-@pytest.fixture
-def checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that is run again finds what it found: for what is told of it, to a person and as JSON."""
-    found: dict[str, Verdict] = {}
-
-    def remembered(name: str, check: Callable[[], Verdict]) -> Verdict:
-        if name not in found:
-            found[name] = check()
-        return found[name]
-
-    def remembering(load: Callable[[], Callable[[Subject], dict[str, Callable[[], Verdict]]]]) -> SimpleNamespace:
-        def checks(subject: Subject) -> dict[str, Callable[[], Verdict]]:
-            return {name: partial(remembered, name, check) for name, check in load()(subject).items()}
-
-        return SimpleNamespace(load=lambda: checks)
-
-    entries = {kind: remembering(CHECKS[kind].load) for kind in CHECKS}
-    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", entries)
-
-
-@pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
-def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("quick_self_test", "one_thread")
+def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {kind: CHECKS[kind] for kind in ("engine", "flow")})
     told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
-    for name in ("engine torch", "filter window", "flow dis-torch", "memory engine", "resume", "rates 64x64"):
+    for name in ("engine torch", "flow dis-torch"):
         assert re.search(rf"^ok    {name} ", told, re.MULTILINE), name
     assert re.search(r"^note  flow raft +not here: ", told, re.MULTILINE)
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": CHECKS["engine"]})
     table = said_json(capsys, "doctor", "--self-test", "--device", "cpu")
     names = [finding["name"] for finding in table["findings"]]
     assert names[-len(table["self_test"]["checks"]) :] == [c["name"] for c in table["self_test"]["checks"]]
@@ -423,12 +354,10 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(capsys: pytest
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.usefixtures("quick_self_test", "checked_once", "one_thread")
-def test_the_self_test_fails_where_a_check_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("quick_self_test", "one_thread")
+def test_the_self_test_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
-    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": self_test_run.CHECKS["engine"]})
+    monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"engine": CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
     assert "WRONG engine torch" in told.out
@@ -443,7 +372,7 @@ def test_the_self_test_fails_where_a_check_does(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: Capsys) -> None:
     for flags in (("--self-test",), ()):
         assert "no CUDA device here" in refuse(capsys, 4, "doctor", *flags, "--device", "cuda")
     assert "no such device" in refuse(capsys, 2, "doctor", "--device", "toaster")
@@ -454,35 +383,31 @@ def test_the_clip_of_the_demo_ships_and_its_settings_are_some() -> None:
     assert make_recipe("edges", None, demo.RECIPE).tables["training"]["preview_seconds"] == 10
 
 
+@pytest.mark.usefixtures("quick_trial")
 def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the first frames of its clip, with small networks; ``.ci/run`` has all of it."""
-    with ClipReader(demo.CLIP) as reader:
-        frames = [f.rgb for f in islice(reader.frames(), 10)]
-    monkeypatch.setattr(demo, "CLIP", write_clip(Path("short.mp4").resolve(), frames))
-    monkeypatch.setattr(demo, "RECIPE", {**TINY, "dataset": {**TINY["dataset"], "size": "144"}})
-    done = vidtrans("demo", "--minutes", "0.01")
+    """On a small clip, with small networks; ``.ci/run`` has all of it."""
+    monkeypatch.setattr(demo, "CLIP", write_clip(Path("short.mp4").resolve(), moving_frames(10)))
+    monkeypatch.setattr(demo, "RECIPE", TINY)
+    done = vidtrans("demo", "--minutes", "0.001")
     folder = Path("vidtrans-demo")
     promised = re.findall(r"^  (vidtrans-demo/\S+)", done.stdout, re.MULTILINE)
     assert len(promised) == 5
     assert [p for p in promised if not Path(p).is_file()] == []
-    assert len(times(folder / "comparison.mp4")) == len(frames)
+    assert len(times(folder / "comparison.mp4")) == 10
     assert sorted(p.name for p in Path().iterdir()) == ["short.mp4", "vidtrans-demo"]
     commands = [line.strip().split() for line in done.stdout.splitlines() if line.startswith("  vidtrans ")]
     assert [c[1] for c in commands] == ["stylize", "try", "run", "run"]
     before = snapshot(Path())
-    table = json.loads(vidtrans("demo", "--minutes", "0.01", "--json").stdout)
-    assert table["cached"]
+    assert vidtrans_json("demo", "--minutes", "0.001")["cached"]
     assert snapshot(Path()) == before
 
 
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("vidtrans sty", "stylize"),
         ("vidtrans stylize --model fl", "flower"),
         ("vidtrans make-dataset --pairing sk", "sketch"),
         ("vidtrans train x --preset pix", "pix2pix"),
-        ("vidtrans stylize --temporal o", "off"),
     ],
 )
 def test_the_shell_completes_commands_models_pairings_and_presets(words: str, found: str) -> None:
@@ -499,22 +424,7 @@ def test_the_model_that_ships_is_small_licensed_and_paints_at_once(clip: Path) -
     assert made["frames"] == 2
 
 
-def test_a_variable_with_a_slip_in_its_name_is_told(clip: Path) -> None:
-    done = vidtrans("stylize", clip, "--model", "identity", env={"VIDTRANS_STYLIZE_SIZZE": "32"})
-    assert "VIDTRANS_STYLIZE_SIZZE" in done.stderr
-    assert "warning" in done.stderr
-
-
 def test_the_variable_of_a_command_whose_module_has_another_name_is_read(clip: Path) -> None:
     done = vidtrans("try", clip, "--model", "identity", "--frames", "1", env={"VIDTRANS_TRY_VARY": "strength=1"})
     assert "VIDTRANS_TRY_VARY" not in done.stderr
     assert Path("clip.try.png").is_file(), done.stdout
-
-
-def test_training_leaves_a_sheet_of_how_it_went(clip: Path) -> None:
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
-    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
-    steps = sorted(int(p.stem) for p in Path("clip.train/steps").glob("*.png"))
-    assert steps[-1] == TINY["training"]["steps"]
-    assert len(steps) >= 3
-    assert read_picture(Path("clip.train/training.png")).shape[1] > 64 * (len(steps) + 2) / 2

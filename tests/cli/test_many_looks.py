@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from chain import TINY, refuse, said, said_json, tiny_flags
+from chain import TINY, quick_training, refuse, said, said_json, tiny_flags
 from clips import decode, moving_frames, scene, write_clip, write_folder
 from made_models import make_coded_model, make_grade, make_model
 
 from vidtrans import api
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop
 from vidtrans.models.model_file import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")
@@ -48,39 +44,22 @@ def graded_dataset() -> str:
     frames = moving_frames(16, size=(64, 48))
     for name, gain in (("dark", (0.3, 0.4, 0.6)), ("light", (1.0, 0.9, 0.7))):
         write_folder(Path(name), [np.rint(frame * np.array(gain)).astype(np.uint8) for frame in frames])
-    tables = {key: TINY[key] for key in ("dataset",)}
+    tables = {"dataset": TINY["dataset"]}
     api.make_dataset([Path("dark"), Path("light")], "looks.dataset", preset="many-looks", settings=tables)
     return "looks.dataset"
 
 
 def test_a_model_of_many_looks_is_trained_shown_and_rendered(capsys: Capsys) -> None:
     dataset = graded_dataset()
-    quick = {key: TINY[key] for key in ("generator", "discriminator", "training")}
-    table = api.train(dataset, "looks.safetensors", preset="many-looks", settings=quick)
+    table = api.train(dataset, "looks.safetensors", preset="many-looks", settings=quick_training())
     assert table["held_out"].keys() >= {"psnr", "ssim", "diversity"}
     record = read_record(Path("looks.safetensors"))
     assert (record.code_size, record.in_channels) == (8, 1)
     assert "codes of 8 numbers" in said(capsys, 0, "model", "show", "looks.safetensors")
+    assert len(said_json(capsys, "model", "show", "looks.safetensors")["codes"]["spread"]) == 8
     write_clip(Path("c.mp4"), moving_frames(4, size=(64, 48)))
     one, other = (rendered(f"{n}.mkv", "--look", n, model="looks", capsys=capsys) for n in ("1", "2"))
     assert one.shape == other.shape == (4, 48, 64, 3)
-
-
-def test_training_that_was_stopped_goes_on_to_the_same_bytes() -> None:
-    dataset, stop = graded_dataset(), Stop()
-    tables: dict[str, Any] = {**TINY, "training": {**TINY["training"], "steps": 8, "ema_decay": 0.9}}
-
-    def stop_half_way(event: Event) -> None:
-        if isinstance(event, Progress) and event.task == "training" and event.done == 4:
-            stop.request(130)
-
-    whole: dict[str, Any] = {"preset": "many-looks", "settings": tables}
-    api.train(dataset, Path("whole/looks.safetensors"), **whole, cache_dir=Path("one"))
-    parts: dict[str, Any] = {**whole, "output": Path("parts/looks.safetensors"), "cache_dir": Path("two")}
-    with pytest.raises(Interrupted):
-        api.train(dataset, report=stop_half_way, stop=stop, **parts)
-    api.train(dataset, **parts)
-    assert Path("parts/looks.safetensors").read_bytes() == Path("whole/looks.safetensors").read_bytes()
 
 
 def test_looks_are_numbers_pictures_key_frames_and_shots(clip: Path, model: Path, capsys: Capsys) -> None:
@@ -94,14 +73,6 @@ def test_looks_are_numbers_pictures_key_frames_and_shots(clip: Path, model: Path
     first, second = (np.abs(shots[part] - seven[part]).mean() for part in (slice(0, 6), slice(6, 12)))
     assert first == 0  # the first shot has the look of the number itself
     assert min(second, np.abs(shots - like).mean()) > 0.5
-
-
-def test_no_look_changes_within_a_shot(model: Path, capsys: Capsys) -> None:
-    still = [scene(64, 48, 1)] * 6
-    write_clip(Path("c.mp4"), still)
-    for look in ("7", "shots:7", ""):
-        frames = rendered("s.mkv", *(["--look", look] if look else []), capsys=capsys)
-        assert np.abs(frames - frames[0]).max() <= 1  # of the codec of the source
 
 
 def test_a_picture_that_changed_is_rendered_anew(clip: Path, model: Path, capsys: Capsys) -> None:
@@ -126,71 +97,49 @@ def test_try_shows_looks_beside_each_other(clip: Path, model: Path, capsys: Caps
     assert "--look 2" in suggested["columns"]
 
 
-@pytest.mark.parametrize(
-    ("names", "flags", "status", "why"),
-    [
+def test_a_look_that_does_not_fit_is_refused_in_a_line(clip: Path, model: Path, capsys: Capsys) -> None:
+    make_model("plain.safetensors", "edges")
+    make_coded_model("m2.safetensors", "aligned", seed=2)
+    Path("bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    for names, flags, status, why in (
         (("m",), ("--look", "ink"), 2, "takes a number or a picture"),
         (("m",), ("--look", "gone.png"), 2, "there is no such file"),
         (("m",), ("--look", "bad.png"), 3, "--look bad.png"),
         (("m",), ("--stroke-size", "1"), 2, "was not made by 'vidtrans look'"),
         (("plain",), ("--look", "3"), 2, "has one look"),
         (("m", "m2"), ("--look", "3"), 2, "it is for one of them"),
-    ],
-)
-def test_a_look_that_does_not_fit_is_refused_in_a_line(
-    names: tuple[str, ...], flags: tuple[str, ...], status: int, why: str, clip: Path, model: Path, capsys: Capsys
-) -> None:
-    make_model("plain.safetensors", "edges")
-    make_coded_model("m2.safetensors", "aligned", seed=2)
-    Path("bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    models = [part for name in names for part in ("--model", name)]
-    assert why in refuse(capsys, status, "stylize", clip, *models, "-o", "o.mkv", *flags)
-    assert not Path("o.mkv").exists()
+    ):
+        models = [part for name in names for part in ("--model", name)]
+        assert why in refuse(capsys, status, "stylize", clip, *models, "-o", "o.mkv", *flags)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_chain_tells_its_one_model_of_many_looks(first: bool, clip: Path, capsys: Capsys) -> None:
+@pytest.mark.parametrize("names", [("m", "dark.cube"), ("dark.cube", "m")])
+def test_a_chain_tells_its_one_model_of_many_looks(names: tuple[str, str], clip: Path, capsys: Capsys) -> None:
     make_coded_model("m.safetensors", "aligned")
     make_grade("dark.cube")
-    names = ["m", "dark.cube"] if first else ["dark.cube", "m"]
-    chain = [part for name in names for part in ("--model", name)][1:]
-    model, *more = chain
-    looks = [rendered(f"{n}.mkv", *more, "--look", n, model=model, capsys=capsys) for n in ("1", "2")]
-    assert np.abs(looks[0] - looks[1]).mean() > 1
-    # Where the model comes first, what the chain makes is the grade of what the model alone makes.
+    first, second = names
+    looks = [rendered(f"{n}.mkv", "--model", second, "--look", n, model=first, capsys=capsys) for n in ("1", "2")]
     alone = rendered("alone.mkv", "--look", "1", capsys=capsys)
-    assert np.abs(looks[0] - alone).mean() > 1
+    assert min(np.abs(looks[0] - looks[1]).mean(), np.abs(looks[0] - alone).mean()) > 1
 
 
-@pytest.mark.parametrize("kind", ["onnx", "torchscript"])
-def test_a_look_is_part_of_an_exported_file(kind: str, model: Path, capsys: Capsys) -> None:
+@pytest.mark.parametrize(("kind", "ending"), [("onnx", ".onnx"), ("torchscript", ".pt")])
+def test_a_look_is_part_of_an_exported_file(kind: str, ending: str, model: Path, capsys: Capsys) -> None:
     if kind == "onnx":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
-    sizes = []
+    ask = ("model", "export", "m", "--format", kind)
+    made = []
     for number, look in enumerate(("3", picture("p.png", 1))):
-        ask = ["model", "export", "m", "--format", kind, "--whole", "--look", look, "-o", f"{number}{suffix(kind)}"]
-        assert said_json(capsys, *ask)["max_difference"] <= 1 / 127.5 + 1e-5
-        sizes.append(Path(f"{number}{suffix(kind)}").read_bytes())
-    assert sizes[0] != sizes[1]
-    alone = said_json(capsys, "model", "export", "m", "--format", kind, "-o", f"n{suffix(kind)}")
-    assert alone["max_difference"] <= 1e-3
-    assert "one look" in refuse(capsys, 2, "model", "export", "m", "--format", kind, "--whole", "--look", "0: 1, 5: 2")
+        output = Path(f"{number}{ending}")
+        assert said_json(capsys, *ask, "--whole", "--look", look, "-o", output)["max_difference"] <= 1 / 127.5 + 1e-5
+        made.append(output.read_bytes())
+    assert made[0] != made[1]
+    assert "one look" in refuse(capsys, 2, *ask, "--whole", "--look", "0: 1, 5: 2")
     assert "no code of a look" in refuse(capsys, 2, "model", "export", "m", "--format", "pth")
 
 
-def suffix(kind: str) -> str:
-    return {"onnx": ".onnx", "torchscript": ".pt"}[kind]
-
-
-@pytest.mark.parametrize("setting", ["recurrent", "background_plate"])
-def test_a_memory_and_a_plate_have_no_code_beside_them(setting: str, capsys: Capsys) -> None:
-    dataset = graded_dataset()
-    ask = ["train", dataset, "--preset", "many-looks", "-o", "x.safetensors", *tiny_flags("generator", "training")]
-    assert f"training.{setting}" in refuse(capsys, 2, *ask, f"--set=training.{setting}=true")
-
-
-def test_a_file_of_many_looks_says_its_codes(model: Path, capsys: Capsys) -> None:
-    shown = json.loads(said(capsys, 0, "model", "show", "m.safetensors", "--json"))
-    assert shown["codes"]["size"] == 4
-    assert len(shown["codes"]["mean"]) == len(shown["codes"]["spread"]) == 4
+def test_a_memory_and_a_plate_have_no_code_beside_them(capsys: Capsys) -> None:
+    ask = ["train", graded_dataset(), "--preset", "many-looks", "-o", "x.safetensors", *tiny_flags("generator")]
+    for setting in ("recurrent", "background_plate"):
+        assert f"training.{setting}" in refuse(capsys, 2, *ask, f"--set=training.{setting}=true")

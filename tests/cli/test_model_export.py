@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from chain import refuse, said, said_json
 
-from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 
@@ -64,17 +63,8 @@ def test_the_same_model_gives_the_same_bytes(capsys: Capsys) -> None:
     pytest.importorskip("onnx")
     path = model("edges", 1)
     for output in ("a.onnx", "b.onnx"):
-        said(capsys, 0, "model", "export", path, "--format", "onnx", "--whole", "-o", output)
+        said(capsys, 0, "model", "export", path, "--format", "onnx", "-o", output)
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
-
-
-def test_a_torchscript_file_runs_by_itself(capsys: Capsys) -> None:
-    path = model("aligned", 3)
-    text = said(capsys, 0, "model", "export", path, "--format", "torchscript")
-    assert "aligned.pt: the network alone" in text
-    loaded, x = torch.jit.load("aligned.pt"), torch.rand(1, 3, 24, 32)
-    wanted = (load_generator(path)[0](x * 2 - 1) + 1) / 2
-    assert torch.allclose(loaded(x), wanted, atol=1e-4)
 
 
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:
@@ -87,26 +77,17 @@ def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> N
     said(capsys, 0, "model", "export", *options, "--whole", "--overwrite")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("inpaint.safetensors", "--whole"), "its pairing 'inpaint' cannot be part of a file: a mask comes beside"),
-        (("inpaint.safetensors", "--look", "oil"), "add --whole, or leave --look out"),
-        (("inpaint.safetensors", "-o", "m.onnx"), "--format torchscript is a .pt file"),
-        (("aligned.safetensors", "--whole", "--look", "oil"), "was not made by 'vidtrans look'"),
-        (("aligned.safetensors", "--whole", "--stroke-size", "nan"), "--stroke-size nan: out of bounds"),
-        (("look.safetensors", "--whole", "--look", "oill"), "did you mean 'oil'?"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_in_a_line(arguments: tuple[str, ...], line: str, capsys: Capsys) -> None:
-    model("inpaint", 4)
-    model("aligned", 3)
-    model("look", 6, looks=["oil", "ink"])
-    assert line in refuse(capsys, 2, "model", "export", *arguments, "--format", "torchscript")
-    assert list(Path().glob("*.pt")) == []
-
-
-def test_identity_has_nothing_to_export(capsys: Capsys) -> None:
+def test_what_cannot_be_written_is_refused_in_a_line(capsys: Capsys) -> None:
+    inpaint, aligned, look = model("inpaint", 4), model("aligned", 3), model("look", 6, looks=["oil", "ink"])
+    for arguments, line in (
+        ((inpaint, "--whole"), "its pairing 'inpaint' cannot be part of a file: a mask comes beside"),
+        ((inpaint, "--look", "oil"), "add --whole, or leave --look out"),
+        ((inpaint, "-o", "m.onnx"), "--format torchscript is a .pt file"),
+        ((aligned, "--whole", "--look", "oil"), "was not made by 'vidtrans look'"),
+        ((aligned, "--whole", "--stroke-size", "nan"), "--stroke-size nan: out of bounds"),
+        ((look, "--whole", "--look", "oill"), "did you mean 'oil'?"),
+    ):
+        assert line in refuse(capsys, 2, "model", "export", *arguments, "--format", "torchscript")
     said(capsys, 3, "model", "export", "identity", "--format", "onnx")
 
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
-from clips import decode, moving_frames, scene, sound_packets, write_clip, write_folder
+from clips import decode, moving_frames, scene, write_clip, write_folder
 from oddities import (
     FAST,
     HLG,
@@ -26,7 +26,6 @@ from oddities import (
     ramp,
     remux,
     rotted,
-    tone,
     turned,
     two_tracks,
     with_cover,
@@ -36,10 +35,10 @@ from oddities import (
     write_frames,
     write_woven,
 )
-from PIL import Image
+
+Capsys = pytest.CaptureFixture[str]
 
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
-AVI_BASE = Fraction(1, 25)
 
 
 def plain(path: Path, frames: list[np.ndarray] | None = None, **more: Any) -> Path:
@@ -143,7 +142,6 @@ WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1
 UNTAGGED = "its colours are not tagged: taken for "
 CASES = {
     "plain-mp4": by(lambda: plain(Path("a.mp4"))),
-    "plain-mov": by(lambda: plain(Path("a.mov"))),
     "plain-mkv": by(lambda: plain(Path("a.mkv"))),
     "plain-ts": by(lambda: plain(Path("a.ts"))),
     "b-frames": by(lambda: plain(Path("a.mp4"), options={"crf": "12", "bf": "3"})),
@@ -157,7 +155,6 @@ CASES = {
     "untagged-hd": by(lambda: untagged(720), UNTAGGED + "BT.709"),
     "variable": by(variable, "variable frame rate (7.50 to 30.00 frames/s)"),
     "turned": by(lambda: turned(plain(Path("a.mp4")), (0, 1, -1, 0)), "stored turned or mirrored"),
-    "mirrored": by(lambda: turned(plain(Path("a.mp4")), (-1, 0, 0, 1)), "stored turned or mirrored"),
     "anamorphic": by(
         lambda: plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)),
         "its pixels are not square (16/11): shown 93x48",
@@ -204,7 +201,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: Capsys) -> None:
     make, told = CASES[name]
     path = make()
     table = said_json(capsys, "probe", path)
@@ -217,31 +214,14 @@ def test_what_is_unusual_is_told_and_nothing_else(name: str, capsys: pytest.Capt
     assert "damaged: " in told or table["frames"] == decoded
 
 
-# What --json holds
-
-KEYS = {
-    *("output", "frames", "seconds", "cached", "path", "width", "height", "rate", "time_base"),
-    *("sample_aspect_ratio", "first_pts_s", "cuts", "cuts_s", "findings", "format", "warnings"),
-}
-OF_HEADERS = {
-    *("codec", "pix_fmt", "average_rate", "duration_s", "num_frames_from_header", "colour_space", "colour_range"),
-    *("colour_transfer", "is_rgb", "num_video_streams", "stream_index", "offset_s", "timecode", "chapters"),
-    *("subtitles", "audio", "stored_size"),
-}
-
-
-def test_the_keys_are_these(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "probe", clip)
-    assert set(table) >= KEYS | OF_HEADERS
-    findings = {"depth", "alpha", "colour", "turned", "interlaced", "resized", "lost", "flawed", "missing", "hidden"}
-    assert set(table["findings"]) >= findings | {"damaged_at"}
-    assert set(table["audio"][0]) == {"codec", "sample_rate_hz", "channels", "language", "duration_s"}
-    assert json.loads(json.dumps(table, allow_nan=False)) == table
-
-
-def test_a_clip_is_described_as_it_is(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clip_is_described_as_it_is(clip: Path, capsys: Capsys) -> None:
     """40 frames of 64×48 with sound, of which the second shot begins at frame 25."""
+    before = snapshot(Path())
+    assert said_json(capsys, "probe", clip, "--dry-run")["frames"] == 40
+    assert not Path(".vidtrans").exists()
     table = said_json(capsys, "probe", clip)
+    assert said_json(capsys, "probe", clip) == table == json.loads(json.dumps(table, allow_nan=False))
+    assert snapshot(Path()) == before
     assert (table["frames"], table["width"], table["height"], table["stored_size"]) == (40, 64, 48, [64, 48])
     assert (table["rate"], table["time_base"], table["first_pts_s"]) == ("30", "1/15360", 0.0)
     assert table["seconds"] == pytest.approx(40 / 30, abs=0.001)
@@ -255,7 +235,7 @@ def test_a_clip_is_described_as_it_is(clip: Path, capsys: pytest.CaptureFixture[
     assert "0.83 s (frame 25)" in text
 
 
-def test_a_film_is_described_with_all_that_goes_along(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_film_is_described_with_all_that_goes_along(capsys: Capsys) -> None:
     table = said_json(capsys, "probe", write_film(Path("film.mov")))
     assert [a["language"] for a in table["audio"]] == list(LANGUAGES)
     assert (table["chapters"], table["subtitles"], table["timecode"]) == (4, ["mov_text"], "10:00:00:05")
@@ -265,7 +245,7 @@ def test_a_film_is_described_with_all_that_goes_along(capsys: pytest.CaptureFixt
     assert [line.split(", ")[-1] for line in text.splitlines() if "sound    " in line] == list(LANGUAGES)
 
 
-def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: Capsys) -> None:
     path = turned(plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)), (0, 1, -1, 0))
     table = said_json(capsys, "probe", path)
     assert (table["width"], table["height"], table["stored_size"]) == (48, 64, [64, 48])
@@ -273,7 +253,7 @@ def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: pytest.CaptureFixture[s
     assert table["findings"]["turned"] is True
 
 
-def test_damage_is_counted_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_counted_and_no_error(capsys: Capsys) -> None:
     path = cut_off()
     there, _ = packets_before(Path("whole.mp4"), path.stat().st_size)
     table = said_json(capsys, "probe", path)
@@ -286,7 +266,7 @@ def test_damage_is_counted_and_no_error(capsys: pytest.CaptureFixture[str]) -> N
     assert said_json(capsys, "probe", path) == table | {"seconds": table["seconds"]}
 
 
-def test_the_first_damage_has_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_damage_has_its_place(capsys: Capsys) -> None:
     path = rotted(whole_film(), Path("a.mp4"), 3, flips=20, part=(0.5, 0.7))
     table = said_json(capsys, "probe", path)
     before, _ = packets_before(Path("whole.mp4"), path.stat().st_size // 2)
@@ -296,69 +276,11 @@ def test_the_first_damage_has_its_place(capsys: pytest.CaptureFixture[str]) -> N
     assert f"from {table['findings']['damaged_at']:.3f} s on" in table["warnings"][0]
 
 
-@pytest.mark.parametrize("name", ["one.png", "in", "in/%d.png"])
-def test_pictures_are_described_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["one.png", "in/%d.png"])
+def test_pictures_are_described_too(name: str, capsys: Capsys) -> None:
     write_folder(Path("in"), moving_frames(5))
     write_folder(Path(), [scene(64, 48, 1)], ["one.png"])
     table = said_json(capsys, "probe", name)
     assert (table["frames"], table["width"], table["height"]) == (1 if name == "one.png" else 5, 64, 48)
     assert (table["format"], table["warnings"]) == ("pictures", [])
-    assert set(table) >= KEYS
     assert "pictures" in said(capsys, 0, "probe", name)
-
-
-def test_a_deep_picture_with_transparency_is_described(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("in").mkdir()
-    Image.fromarray(cut_outs(1)[0], "RGBA").save("in/0.png")
-    table = said_json(capsys, "probe", "in")
-    assert table["findings"]["alpha"] is True
-    assert table["findings"]["depth"] == 8
-
-
-# What cannot be described
-
-
-def sound_alone(path: Path) -> Path:
-    with closing(av.open(str(path), "w")) as out:
-        track: Any = out.add_stream("aac", rate=44_100, layout="mono")
-        for packet in tone(track, 0.5, 440):
-            out.mux(packet)
-    assert sound_packets(path)
-    return path
-
-
-def cover_alone(path: Path) -> Path:
-    return remux(with_cover(Path("b.mp4")), path, lambda _, packet: packet.stream.index == 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "why"),
-    [
-        ("sound.mp4", sound_alone, "only sound"),
-        ("sound.mkv", sound_alone, "only sound"),
-        ("text.mp4", lambda p: p.write_text("nothing\n" * 99), "not a video that can be read"),
-        ("empty.mp4", Path.touch, "the file is empty"),
-        ("missing.mp4", lambda p: None, "no such file"),
-    ],
-)
-def test_what_is_no_clip_is_an_error_and_leaves_no_trace(
-    name: str, make: Callable[[Path], Any], why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make(Path(name))
-    told = refuse(capsys, 3, "probe", name)
-    assert name in told
-    assert why in told
-    assert not Path(".vidtrans", "index").exists()
-
-
-def test_probing_changes_nothing_but_the_cache(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = snapshot(Path())
-    first = said_json(capsys, "probe", clip)
-    assert said_json(capsys, "probe", clip) == first
-    assert snapshot(Path()) == before
-
-
-def test_a_dry_run_leaves_no_cache_either(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = said_json(capsys, "probe", clip, "--dry-run")
-    assert table["frames"] == 40
-    assert not Path(".vidtrans").exists()

@@ -10,10 +10,17 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode, moving_frames, write_clip, write_folder
+from clips import decode, moving_frames, write_clip
 from paintings import EXACT, QUICK, clip_and_keys, painted, write
 
 Capsys = pytest.CaptureFixture[str]
+
+
+PLAIN = ("--minutes", 0, *EXACT)  # without a network
+
+
+def propagate(capsys: Capsys, *flags: object, keys: str = "keys", output: str = "o.mkv") -> dict[str, Any]:
+    return said_json(capsys, "propagate", "c.mkv", "--keyframes", keys, "-o", output, *(flags or PLAIN))
 
 
 def error(output: str, frames: list[np.ndarray], numbers: Any = range(12)) -> float:
@@ -23,28 +30,24 @@ def error(output: str, frames: list[np.ndarray], numbers: Any = range(12)) -> fl
 
 def test_two_painted_frames_paint_the_clip(capsys: Capsys) -> None:
     frames = clip_and_keys()
-    table = said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    table = propagate(capsys)
     assert table["keyframes"] == [2, 9]
     assert (table["frames"], table["steps"], table["model"]) == (12, 0, None)
     assert error("o.mkv", frames, (2, 9)) == 0
     assert error("o.mkv", frames) < 4
-    assert "up to date" in said(
-        capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT
-    )
+    assert propagate(capsys)["cached"]
 
 
 def test_a_network_is_left_beside_the_result_and_paints_other_clips(capsys: Capsys) -> None:
     clip_and_keys()
-    table = said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
+    table = propagate(capsys, *QUICK, *EXACT)
     assert table["steps"] == 2
     assert table["model"] == "o.safetensors"
     assert 0 <= min(table["shares"]) <= max(table["shares"]) <= 1
     assert len(list(Path("o.dataset").rglob("*.png"))) == 4
     write_clip(Path("other.mkv"), moving_frames(3))
     said(capsys, 0, "stylize", "other.mkv", "--model", "o", "-o", "s.mkv")
-    look = said_json(
-        capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--follow", "look", "-o", "l.mkv", *EXACT
-    )
+    look = propagate(capsys, *QUICK, "--follow", "look", *EXACT, output="l.mkv")
     assert not any(look["shares"])
     said(capsys, 0, "stylize", "c.mkv", "--model", "o", "--size", "source", "-o", "n.mkv", *EXACT)
     assert np.array_equal(decode(Path("l.mkv"))[2], decode(Path("n.mkv"))[2])
@@ -52,26 +55,20 @@ def test_a_network_is_left_beside_the_result_and_paints_other_clips(capsys: Caps
 
 def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     frames = clip_and_keys((5, 6), shots=(0, 6))
-    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, *EXACT)
-    said_json(capsys, *ask, "-o", "both.mkv")
+    propagate(capsys, output="both.mkv")
     shutil.copytree("keys", "other")
     write(Path("other/006.png"), frames[6] // 3)
-    said_json(capsys, "propagate", "c.mkv", "--keyframes", "other", "--minutes", 0, *EXACT, "-o", "one.mkv")
+    propagate(capsys, keys="other", output="one.mkv")
     both, one = decode(Path("both.mkv"))[2], decode(Path("one.mkv"))[2]
     assert np.array_equal(both[:6], one[:6])
     assert not np.array_equal(both[6:], one[6:])
     Path("keys/006.png").unlink()
-    table = said_json(capsys, *ask, "-o", "first.mkv")
-    assert table["shots_without"] == [6]
+    assert propagate(capsys, output="first.mkv")["shots_without"] == [6]
+    told = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", *PLAIN, "-o", "again.mkv")
+    assert "frames 6 to 11 has no key frame: it stays as it is" in told
     made = decode(Path("first.mkv"))[2]
     assert np.array_equal(made[:6], both[:6])
     assert np.array_equal(made[6:], frames[6:])
-
-
-def test_a_shot_without_a_key_frame_is_named(capsys: Capsys) -> None:
-    clip_and_keys((2,), shots=(0, 6))
-    ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv")
-    assert "frames 6 to 11 has no key frame: it stays as it is" in said(capsys, 0, *ask)
 
 
 def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
@@ -79,14 +76,14 @@ def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
     layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])
     layer[:24, :, 3] = 255
     write(Path("keys/004.png"), layer)
-    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
+    propagate(capsys)
     made = decode(Path("o.mkv"))[2]
     assert np.array_equal(made[4][:24], painted(frames[4])[:24])
     for number in (0, 4, 8):
         assert np.array_equal(made[number][32:], frames[number][32:])
         assert np.abs(made[number][:18].astype(float) - painted(frames[number])[:18]).mean() < 6
     write(Path("keys/009.png"), painted(frames[9]))  # one that says what is below, too
-    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "both.mkv", *EXACT)
+    propagate(capsys, output="both.mkv")
     assert error("both.mkv", frames) < 5
 
 
@@ -99,15 +96,6 @@ def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -
     write(Path("keys/knight.png"), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
     ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "p.mkv")
     assert "looks like no frame of the clip" in refuse(capsys, 3, *ask)
-
-
-def test_key_frames_of_a_folder_of_pictures_have_its_names(capsys: Capsys) -> None:
-    frames = moving_frames(6)
-    folder = write_folder(Path("shots"), frames)
-    third = sorted(folder.iterdir())[2]
-    write(Path("keys") / third.name, painted(frames[2]))
-    table = said_json(capsys, "propagate", folder, "--keyframes", "keys", "--minutes", 0, "-o", "o")
-    assert table["keyframes"] == [2]
 
 
 def test_pictures_of_other_depth_and_size(capsys: Capsys) -> None:
@@ -186,9 +174,8 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     assert "--minutes 0 leaves it out" in refuse(capsys, 2, *ask, "keys", "--follow", "look")
     pairing = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=pairing.name=edges", "-o", "o.mkv")
     assert "painted frames are pairs as they are" in refuse(capsys, 2, *pairing)
-    assert "the output folder holds one of the inputs" in refuse(
-        capsys, 2, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png"
-    )
+    onto = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png")
+    assert "the output folder holds one of the inputs" in refuse(capsys, 2, *onto)
     assert not Path("o.mkv").exists()
 
 
@@ -230,7 +217,9 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
         assert np.abs(laid - cv2.imread(str(whole))).max() <= 3
         assert made[36:, :, 3].max() == 0
         assert made[:16, :, 3].mean() > 250
-    assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--codec", "h264", "--layer")
+    network = ("propagate", "c.mkv", "--keyframes", "keys")  # what would fail after its training fails before
+    assert "keeps no alpha" in refuse(capsys, 2, *network, "-o", "o.mp4", "--layer")
+    assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *network, "-o", "o.png")
     write(Path("keys/009.png"), painted(frames[9]))
     assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
 
@@ -255,18 +244,9 @@ def test_a_preview_of_pictures_takes_the_place_of_the_one_before(
 ) -> None:
     clip_and_keys()
     monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
-    ask = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=training.preview_seconds=0", "--preview")
-    said_json(capsys, *ask, "-o", "o", "--codec", "png")
+    ask = (*QUICK, "--set=training.preview_seconds=0", "--preview", "--codec", "png")
+    propagate(capsys, *ask, output="o")
     assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
-
-
-def test_what_would_fail_after_the_training_fails_before(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    write(Path("keys/004.png"), np.dstack([painted(frames[4]), np.full((48, 64), 128, np.uint8)]))
-    ask = ("propagate", "c.mkv", "--keyframes", "keys")
-    assert "keeps no alpha" in refuse(capsys, 2, *ask, "-o", "o.mp4", "--layer")
-    assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *ask, "-o", "o.png")
-    assert not Path("o.safetensors").exists()
 
 
 def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from chain import said, said_json
+from chain import said_json
 from clips import decode, scene, write_folder
 from directed_clip import Frames, lossless
-from filelock import FileLock
 from oddities import cut_outs, write_frames
 from PIL import Image
 
 import vidtrans as api
 from vidtrans.errors import Interrupted, VidtransError
 from vidtrans.events import Event, Progress, Stop
-from vidtrans.store.cache import Cache
+from vidtrans.store.cache import Cache, CacheEntry
 
+Capsys = pytest.CaptureFixture[str]
+Hold = Callable[[CacheEntry], Callable[[Event], None]]
 COUNT = 16
 BASE = Fraction(1, 15360)
 # Nothing is changed and nothing is filtered: what is scored is what it is scored against.
@@ -34,7 +35,7 @@ def panned(count: int = COUNT, size: tuple[int, int] = (96, 72)) -> Frames:
     return [np.ascontiguousarray(wide[:, 3 * i : 3 * i + size[0]]) for i in range(count)]
 
 
-def scored(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+def scored(capsys: Capsys, *arguments: object) -> dict[str, Any]:
     table = said_json(capsys, "stylize", *arguments, "--score")
     made: dict[str, Any] = table["score"]
     assert Path(made["output"]).is_file()
@@ -44,9 +45,6 @@ def scored(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, 
 def exact(table: dict[str, Any]) -> None:
     assert {k: table[k] for k in EXACT} == EXACT
     assert table["warping_error"] == table["warping_error_source"] == table["warping_error_per_frame"]
-
-
-# Transparency
 
 
 def see_through(kind: str) -> Path:
@@ -62,9 +60,7 @@ def see_through(kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["video", "pictures"])
 @pytest.mark.parametrize(("codec", "output"), [("ffv1", "o.mkv"), ("png", "o")])
-def test_what_is_transparent_lies_on_one_ground(
-    codec: str, output: str, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_transparent_lies_on_one_ground(codec: str, output: str, kind: str, capsys: Capsys) -> None:
     """Pictures are read on white and videos on black; source, render and per-frame pictures alike."""
     exact(scored(capsys, see_through(kind), *PLAIN, "--codec", codec, "-o", output))
 
@@ -73,9 +69,6 @@ def test_clips_beside_a_render_lie_on_its_ground() -> None:
     video, pictures = see_through("video"), see_through("pictures")
     for output, other in ((video, pictures), (pictures, video)):
         exact(api.evaluate(output, other, per_frame=other))
-
-
-# Frames that were moved, dropped and shown again
 
 
 def uneven(count: int = COUNT) -> list[int]:
@@ -94,7 +87,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[object, ...], int]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: Capsys) -> None:
     options, flags, count = CASES[case]
     frames = panned()
     lossless(Path("c.mp4"), frames, **options)
@@ -107,16 +100,13 @@ def test_each_frame_is_scored_against_the_one_that_it_shows(case: str, capsys: p
     exact(table)
 
 
-def test_a_gif_that_drops_frames_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gif_that_drops_frames_is_scored(capsys: Capsys) -> None:
     """It cannot show a frame for less than 2 centiseconds."""
     lossless(Path("fast.mp4"), panned(), rate=100, time_base=Fraction(1, 10000))
     table = scored(capsys, "fast.mp4", *PLAIN, "--codec", "gif", "-o", "o.gif")
     assert table["frames"] == COUNT // 2
     assert table["compared_with"] is None
     assert table["warping_error"] > table["warping_error_source"]
-
-
-# The cache
 
 
 def raw_entries() -> list[Any]:
@@ -173,20 +163,16 @@ def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Pat
     assert set(scoring.free) == {False}
 
 
-def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lossless(Path("c.mp4"), panned(size=(64, 48)))
-    command = ("stylize", "c.mp4", "--model", tiny_model, "--codec", "ffv1", "-o", "o.mkv")
-    said(capsys, 0, *command)
-    (entry,) = raw_entries()
-    other_run = FileLock(entry.folder / ".lock", thread_local=False)
-    other_run.acquire()
-    end = threading.Timer(3, other_run.release)
-    end.start()
-    assert "score" in said_json(capsys, *command, "--score")
-    end.join()
+def test_pictures_that_another_run_holds_are_waited_for(tiny_model: Path, held_by_another_run: Hold) -> None:
+    scoring = Scoring(tiny_model)
+    scoring.run()
+    [entry] = raw_entries()
+    Path("o.score.png").unlink()
+    report = held_by_another_run(entry)
+    assert "score" in api.stylize("c.mp4", tiny_model, "o.mkv", settings=scoring.settings, score=True, report=report)
 
 
-def test_folders_of_pictures_are_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_of_pictures_are_scored(capsys: Capsys) -> None:
     write_folder(Path("in"), panned())
     exact(scored(capsys, "in", *PLAIN, "-o", "out"))
     assert Path("out.score.png").is_file()

@@ -18,19 +18,12 @@ from clips import moving_frames, write_clip
 from processes import at_most
 
 import vidtrans as api
-from vidtrans.clips.cut_list import cuts_for_key
-from vidtrans.config.recipe import Recipe, make_recipe, preset_path, read_tables
-from vidtrans.errors import Interrupted, MediaError, UsageError, VidtransError
+from vidtrans.errors import Interrupted, MediaError, UsageError
 from vidtrans.events import Stop, silent
-from vidtrans.files import check_regular_file, digest_file, read_small_json
-from vidtrans.models.model_file import find_model, read_record
-from vidtrans.pipeline.clip_list import read_clip_list
-from vidtrans.requests import StylizeRequest
+from vidtrans.files import check_regular_file, digest_file
 from vidtrans.store.cache import Cache
-from vidtrans.video.images.picture import picture_size, read_layers
-from vidtrans.video.io.container import probe
-from vidtrans.video.io.sound import read_blocks
 
+Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
 IDENTITY = ("--model", "identity")
@@ -51,20 +44,16 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def link_to_zeros(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
 def make_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(path.name)  # a socket's whole path has 108 characters at most
 
 
-MAKERS = [make_pipe, link_to_zeros, make_socket]
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "socket": make_socket,
+}
 # Where an input may stand: the name that it has, and the command, with the exit status.
 USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "video": ("x.mp4", 3, ("stylize", "x.mp4", *IDENTITY)),
@@ -91,61 +80,21 @@ USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("use", USES)
-def test_it_is_refused_wherever_a_file_may_stand(
-    use: str,
-    make: Callable[[Path], None],
-    ordinary: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_it_is_refused_wherever_a_file_may_stand(use: str, kind: str, ordinary: Path, capsys: Capsys) -> None:
     name, status, command = USES[use]
-    make(Path(name))
+    MAKERS[kind](Path(name))
     places = {"CLIP": ordinary / "clip.mp4", "DATASET": ordinary / "clip.dataset"}
     told = refuse(capsys, status, *(places.get(word, word) for word in command))
     assert name in told
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_in_a_folder_it_is_passed_over(
-    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("kind", MAKERS)
+def test_in_a_folder_it_is_passed_over(kind: str, capsys: Capsys) -> None:
     for name in ("x.mp4", "x.png"):
-        make(Path(name))
+        MAKERS[kind](Path(name))
     assert "no pictures in this folder" in refuse(capsys, 3, "stylize", ".", *IDENTITY)
-
-
-LISTED = StylizeRequest(Path(), ("identity",), None, Recipe("", {}))
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        check_regular_file,
-        probe,
-        picture_size,
-        read_layers,
-        lambda path: next(read_blocks(path)),
-        read_record,
-        lambda path: find_model(str(path)),
-        lambda path: Cache(path.parent / "cache", silent).digest(path),
-        lambda path: cuts_for_key(str(path)),
-        lambda path: preset_path(str(path.with_suffix(".toml"))),
-        lambda path: read_tables(path.with_suffix(".toml")),
-        lambda path: make_recipe(str(path.with_suffix(".toml")), None, {}),
-        lambda path: read_clip_list(path.with_suffix(".toml"), LISTED, None, {}, api.session.Context(), Path()),
-    ],
-)
-def test_what_reads_files_says_what_it_is(read: Callable[[Path], object], tmp_path: Path) -> None:
-    for suffix in (".png", ".toml"):
-        os.mkfifo(tmp_path / f"x{suffix}")
-    with pytest.raises(VidtransError, match="it is a pipe, not a file") as caught:
-        read(tmp_path / "x.png")
-    assert isinstance(caught.value, UsageError) or caught.value.exit_status == 3
 
 
 def test_what_became_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
@@ -153,25 +102,7 @@ def test_what_became_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
     digest_file(tmp_path / "pipe")  # nobody writes to it
 
 
-def test_a_small_json_file_is_read_or_refused_with_one_of_two_errors(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    with pytest.raises(FileNotFoundError):
-        read_small_json(path)
-    os.mkfifo(path)
-    with pytest.raises(ValueError, match="it is a pipe, not a file"):
-        read_small_json(path)
-    path.unlink()
-    for data in (b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000):
-        path.write_bytes(data)
-        with pytest.raises(ValueError, match=r"."):
-            read_small_json(path)
-    path.write_text('{"a": [1, null]}')
-    assert read_small_json(path) == {"a": [1, None]}
-
-
-def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(
-    ordinary: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(ordinary: Path, capsys: Capsys) -> None:
     os.mkfifo("vidtrans-batch.json")
     line = refuse(capsys, 2, "stylize", ordinary / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
     assert "there is no summary of an earlier run" in line
@@ -244,3 +175,6 @@ def test_a_folder_is_none_of_these(tmp_path: Path) -> None:
     check_regular_file(tmp_path / "missing")
     with pytest.raises(MediaError, match="it is a device"):
         check_regular_file(Path("/dev/null"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="it is a pipe, not a file"):
+        check_regular_file(tmp_path / "pipe")
