@@ -184,10 +184,10 @@ def test_a_setting_that_a_command_does_not_read_is_refused(
 def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
     dataset: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "2")
+    monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "100000")
     flags = tiny_flags("generator", "discriminator")
     said(capsys, 0, "train", dataset, "--minutes", "0.01", "--set=training.batch_size=2", *flags)
-    assert read_record(Path("clip.safetensors")).training["steps"] != [2]
+    assert read_record(Path("clip.safetensors")).training["steps"] < [100000]
     for more in ((), ("--ablate", "loss"), ("--dry-run",)):
         assert "it must be greater than 0" in said(capsys, 2, "train", dataset, "--minutes", "nan", *more)
     monkeypatch.setenv("VIDTRANS_STYLIZE_SIZE", "512")
