@@ -187,10 +187,3 @@ def test_more_steps_go_on_from_a_finished_run_and_fresh_starts_from_nothing_once
     assert api.train("clip.dataset", "c.safetensors", steps=14, settings=TABLES, fresh=True)["cached"] is True
     assert read_record(Path("b.safetensors")).training["steps"] == [12, 14]
     assert Path("b.safetensors").read_bytes() != Path("c.safetensors").read_bytes()
-
-
-@pytest.mark.usefixtures("quick_trial")
-def test_minutes_are_resolved_once(chain: Path) -> None:
-    first, again = (api.train("clip.dataset", f"{n}.safetensors", minutes=0.005, settings=TABLES) for n in ("a", "b"))
-    assert first["steps"] == again["steps"]
-    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()

@@ -22,7 +22,6 @@ from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_history, device_renderer, runner
-from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
@@ -174,13 +173,6 @@ def test_the_window_on_a_device_is_that_of_the_cpu(
     assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
 
 
-def test_masks_and_what_is_outside_of_them(source: Path, tiny_model: Path, render: Callable[..., Frames]) -> None:
-    mask = lossless(Path("mask.mp4"), halves(COUNT))
-    settings = with_rendering(WINDOW, mask_feather=2.0)
-    expected = render(source, tiny_model, settings, on_device=False, mask=mask)
-    assert np.array_equal(render(source, tiny_model, settings, on_device=True, mask=mask), expected)
-
-
 @pytest.mark.parametrize(("name", "settings"), [("next", OFF), ("colorize", WINDOW)], ids=["next", "colorize"])
 def test_pictures_of_sixteen_bits(
     name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
@@ -220,15 +212,6 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     made = render(clip, memory_model, settings, on_device=True, depth=depth)
     assert LateTransfers.count - count == copies * len(made)
     assert np.array_equal(made, expected)
-
-
-def test_a_recurrent_model_that_loses_its_past_paints_otherwise(
-    source: Path, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = render(source, memory_model, OFF, on_device=True)
-    monkeypatch.setattr(DeviceHistory, "keep", lambda *_: None)
-    blind = render(source, memory_model, with_rendering(OFF, chunk_frames=9), on_device=True)
-    assert psnr(blind, expected) < 65  # it was hardly taught: it sees the past, and takes little of it
 
 
 @pytest.mark.parametrize("name", ["tiny", "memory"])

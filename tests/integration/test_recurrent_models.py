@@ -33,11 +33,10 @@ from vidtrans.flow.history import (
 )
 from vidtrans.flow.warping import warp
 from vidtrans.inference.device import Device
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training.feedback.recurrent_feedback import FLOW_BYTES, MAX_MOTION_STEPS, RecurrentFeedback
+from vidtrans.training.feedback.recurrent_feedback import MAX_MOTION_STEPS, RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
@@ -54,10 +53,9 @@ FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
 STEPS = 24
 
 
-def remembering(in_channels: int = 3) -> RecurrentGenerator:
-    made: RecurrentGenerator = build_generator(
-        "unet-small", {"channels": 8, "blocks": [0, 0, 0]}, in_channels, memory=True
-    )
+def remembering() -> RecurrentGenerator:
+    settings = {"channels": 8, "blocks": [0, 0, 0]}
+    made: RecurrentGenerator = build_generator("unet-small", settings, 3, memory=True)
     initialise(made, 1)
     return made
 
@@ -252,22 +250,6 @@ def test_the_losses_of_a_generator_that_remembers_are_the_painters_and_the_outpu
     }
 
 
-def test_an_engine_paints_pictures_without_a_past_and_with_one() -> None:
-    g = remembering().eval()
-    engine = TorchEngine(g, CPU, "fp32")
-    assert engine.batch == 1
-    shown = np.stack([scene(40, 36, i) for i in range(3)])
-    alone = engine(shown)
-    past = history(to_signed_range(shown[1]), BackwardFlowEstimator("dis")(shown[0], shown[0]))
-    known = engine(np.dstack([shown[0], from_signed_range(past, np.dtype("u1"))])[None])
-    assert alone.shape == (3, 36, 40, 3)
-    assert not np.array_equal(known[0], alone[0])
-    nothing = np.dstack([shown[0], no_history(36, 40)])
-    assert np.array_equal(engine(nothing[None])[0], alone[0])
-    deep = engine(nothing[None].astype(np.uint16) * 257, deep=True)
-    assert np.array_equal((deep[0] / 257).round(), alone[0])
-
-
 # Training
 
 
@@ -332,36 +314,16 @@ def test_an_example_may_drift_instead_from_its_first_step_on_and_only_so_long(ta
     assert steps == list(range(1, MAX_MOTION_STEPS + 1))
 
 
-def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
-    taught: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loader, _ = own_past(taught / "clip.dataset", 0.0)
-    limit = "vidtrans.training.feedback.recurrent_feedback.CACHE_BYTES"
-    monkeypatch.setattr(limit, 3 * FLOW_BYTES * loader.max_pixels)
-    found: list[int] = []
-    monkeypatch.setattr(RecurrentFeedback, "_estimate", lambda self, index: found.append(index))
-    _, past = own_past(taught / "clip.dataset", 0.0)
-    for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
-        past._flow(index).result()
-    assert found == [1, 2, 3, 4, 2]
-    monkeypatch.setattr(limit, 1)  # too little for any: one is cached
-    _, past = own_past(taught / "clip.dataset", 0.0)
-    assert past._flow.cache_info().maxsize == 1  # type: ignore[attr-defined]
-
-
 def test_photographs_all_drift() -> None:
     for i in range(8):
         write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
         write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
-    api.make_dataset(
-        ".", "photos.dataset", pairing="aligned", settings={"dataset": {"size": "32", "val_fraction": 0.0}}
-    )
+    settings = {"dataset": {"size": "32", "val_fraction": 0.0}}
+    api.make_dataset(".", "photos.dataset", pairing="aligned", settings=settings)
     loader, past = own_past(Path("photos.dataset"), 0.0)
-    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
     rng = np.random.default_rng(0)
-    alone = [i for i in range(len(loader.pairs)) if chains._successors[i] is None and i not in past._before]
-    assert alone
-    for i in alone:
+    assert not past._before
+    for i in range(len(loader.pairs)):
         following = past.following(Example(i, loader.make(0).examples[0].geometry), None, 1, rng)
         assert following is not None
         assert following.geometry.motion is not None

@@ -300,13 +300,6 @@ def test_another_seed_gives_another_model_and_from_starts_where_the_other_ended(
     assert all(torch.equal(a[n], c[n]) for n in a if "running" not in n and "num_batches" not in n)
 
 
-def test_a_diverged_training_leaves_no_output(tables: dict[str, dict[str, Any]]) -> None:
-    tables["training"] |= {"steps": 400, "lambda_l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
-    with pytest.raises(Diverged, match="training"):
-        api.train("clip.dataset", settings=tables)
-    assert not Path("clip.safetensors").exists()
-
-
 def test_devices_that_are_unknown_or_not_here_are_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match="cuda:N"):
         resolve_device("gpu")
