@@ -142,13 +142,3 @@ def test_killed_at_a_frame_it_goes_on(pair: Pair, killed: Callable[..., None]) -
     assert [p.name for p in states()] == ["state-000003.npz"]
     assert deflicker(pair)["frames_encoded"] == FRAMES - 17
     assert Path("o.mkv").read_bytes() == pair[2]
-
-
-def test_a_model_is_rendered_through_it(clip: Path, tiny_model: Path, stopped: Callable[..., list[str]]) -> None:
-    """Chunk by chunk, stopped and gone on with, as in one go; the sound goes along."""
-    settings = {**CAUSAL, "encoding": {}}
-    api.stylize(clip, tiny_model, "whole.mp4", settings=settings, cache_dir="other")
-    stopped(api.stylize, "rendering", 13, clip, tiny_model, "o.mp4", settings=settings)
-    table = api.stylize(clip, tiny_model, "o.mp4", settings=settings)
-    assert Path("o.mp4").read_bytes() == Path("whole.mp4").read_bytes()
-    assert table["frames_inferred"] == 40 - 10

@@ -36,6 +36,7 @@ from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.feedback.recurrent_feedback import MAX_MOTION_STEPS, RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
@@ -312,6 +313,19 @@ def test_an_example_may_drift_instead_from_its_first_step_on_and_only_so_long(ta
         assert drifting_on.geometry.motion is not None
         steps.append(drifting_on.geometry.motion.steps)
     assert steps == list(range(1, MAX_MOTION_STEPS + 1))
+
+
+def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
+    taught: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, _ = own_past(taught / "clip.dataset", 0.0)
+    monkeypatch.setattr(recurrent_feedback, "CACHE_BYTES", 3 * recurrent_feedback.FLOW_BYTES * loader.max_pixels)
+    found: list[int] = []
+    monkeypatch.setattr(RecurrentFeedback, "_estimate", lambda self, index: found.append(index))
+    _, past = own_past(taught / "clip.dataset", 0.0)
+    for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
+        past._flow(index).result()
+    assert found == [1, 2, 3, 4, 2]
 
 
 def test_photographs_all_drift() -> None:

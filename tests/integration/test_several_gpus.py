@@ -45,7 +45,7 @@ def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(
     made = {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")}
     assert len(made) == 3
     assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
-    for name in ("auto", *NAMES):
+    for name in ("auto", "cuda:1"):
         alone = ("stylize", clips / "1.mov", "--model", tiny_model, "-o", "out/1.tiny.mp4", "--size", "32")
         assert "up to date" in vidtrans(*alone, "--device", name, env=env).stdout
     assert {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")} == made

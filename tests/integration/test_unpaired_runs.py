@@ -15,7 +15,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.errors import UsageError
 from vidtrans.models.model_file import read_record
-from vidtrans.training import METHODS, unpaired_colours
+from vidtrans.training import unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,8 +24,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "generator": {"name": "translator", "channels": 4, "blocks": 1},
     "discriminator": {"name": "patchgan", "num_layers": 1, "channels": 4, "norm": "instance"},
 }
-UNPAIRED = [name for name in METHODS if METHODS.load(name).unpaired]
-OWN = {"cut": {"contrastive_features": "own"}, "recyclegan": {"predictor_channels": 4}}
+OWN = {"cut": {"contrastive_features": "own"}}
 
 
 def tables(method: str, **more: Any) -> dict[str, dict[str, Any]]:
@@ -69,7 +68,7 @@ def both(_both: Path, tmp_path: Path) -> dict[str, Any]:
     return api.train("d", "night.safetensors", settings=tables("cyclegan"))
 
 
-@pytest.mark.parametrize("method", UNPAIRED)
+@pytest.mark.parametrize("method", ["cyclegan", "cut"])
 def test_a_run_that_was_stopped_ends_with_the_same_bytes_in_every_file(
     method: str, stopped: Callable[..., list[str]]
 ) -> None:

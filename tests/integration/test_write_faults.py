@@ -163,14 +163,6 @@ def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
         assert made(folder) == wanted, at
 
 
-def test_what_a_disk_says_is_no_bug() -> None:
-    for number in (errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EROFS):
-        told = describe_error(OSError(number, os.strerror(number), "a.mp4"))
-        assert told is not None
-        assert told[0].startswith(f"a.mp4: {os.strerror(number).lower()} — ")
-        assert told[1] == 1
-
-
 def test_an_error_of_the_disk_names_the_file_that_was_asked_for_or_another_that_it_is_about(tmp_path: Path) -> None:
     target = tmp_path / "made.mp4"
     for named in ("{}", "file:{}", None):
