@@ -127,7 +127,7 @@ def use(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     command = [sys.executable, __file__, *names]
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, dict[str, Any]] = json.loads(Path("pages.json").read_text())
     return found
