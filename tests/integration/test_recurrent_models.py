@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = pytest.mark.usefixtures("always_one_thread")
 repeatable = hypothesis_settings(max_examples=20)
 
 CPU = Device("cpu", "cpu")
@@ -255,16 +255,7 @@ def test_the_losses_of_a_generator_that_remembers_are_the_painters_and_the_outpu
 
 
 @pytest.fixture(scope="module")
-def alone() -> Iterator[None]:
-    """One thread of torch, as in the tests, whose bytes are compared with those of the fixtures."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory, alone: None) -> Path:
+def taught(tmp_path_factory: pytest.TempPathFactory, always_one_thread: None) -> Path:
     """A folder with a clip in two shots, its dataset and a model that remembers."""
     folder = tmp_path_factory.mktemp("taught")
     lossless(folder / "clip.mp4", moving_frames(FRAMES, shots=(0, CUT)))

@@ -223,10 +223,10 @@ def launched(*arguments: object) -> str:
 # A step takes less to measure here.
 TRAIN = """
 import sys
-from vidtrans.cli.main import run
+from vidtrans.cli.main import main
 from vidtrans.training import trainer
 trainer.WARM_UP, trainer.TRIAL_STEPS = 1, (2, 2)
-sys.exit(run(["train", *sys.argv[1:]]))
+main(["train", *sys.argv[1:]])
 """
 
 

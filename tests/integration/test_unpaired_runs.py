@@ -17,7 +17,7 @@ from vidtrans.errors import UsageError
 from vidtrans.models.model_file import read_record
 from vidtrans.training import unpaired_colours
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("always_one_thread")
 
 KEEP_ALL = {"drop_duplicates": False, "min_sharpness": 0.0}
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
     with contextlib.chdir(folder):
         write_clip(Path("day.mp4"), moving_frames(20, (64, 48)))
-        write_clip(Path("night.mp4"), [255 - f // 2 for f in moving_frames(20, (64, 48), shots=(0, 9))])
+        write_clip(Path("night.mp4"), [255 - f // 2 for f in moving_frames(24, (64, 48), shots=(0, 9))])
         settings = {"dataset": TINY["dataset"] | KEEP_ALL | {"val_block_size": 4, "val_gap": 1, "val_fraction": 0.3}}
         api.make_dataset("day.mp4", "d", unpaired=["night.mp4"], settings=settings, cache_dir="cache")
     return folder
@@ -52,20 +52,21 @@ def _beside_the_footage(footage: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(scope="module")
-def _both(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _both(
+    footage: Path, tmp_path_factory: pytest.TempPathFactory, always_one_thread: None
+) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("both")
     shutil.copytree(footage, folder, dirs_exist_ok=True)
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpaired_colours, "METHOD", "linear")
-        api.train("d", "night.safetensors", settings=tables("cyclegan"))
-    return folder
+        return folder, api.train("d", "night.safetensors", settings=tables("cyclegan"))
 
 
 @pytest.fixture
-def both(_both: Path, tmp_path: Path) -> dict[str, Any]:
-    """A model of each direction and one of colours, beside what they were trained on; what their run reports."""
-    shutil.copytree(_both, tmp_path, dirs_exist_ok=True)
-    return api.train("d", "night.safetensors", settings=tables("cyclegan"))
+def both(_both: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """A model of each direction and one of colours, beside what they were trained on; what their run reported."""
+    shutil.copytree(_both[0], tmp_path, dirs_exist_ok=True)
+    return _both[1]
 
 
 @pytest.mark.parametrize("method", ["cyclegan", "cut"])
@@ -88,8 +89,8 @@ def test_both_directions_and_the_colours_are_models(both: dict[str, Any]) -> Non
     domains = [read_record(Path(model)).pairing["settings"]["domains"] for model in models]
     assert domains == [["day", "night"], ["night", "day"]]
     assert both["held_out"]["patch_distance"] is not None
-    for model, clip in (("night", "day"), ("night.reverse", "night"), ("night.colours", "day")):
-        assert api.stylize(f"{clip}.mp4", f"{model}.safetensors", f"{model}.out.mp4")["frames"] == 20
+    for model, clip, count in (("night", "day", 20), ("night.reverse", "night", 24), ("night.colours", "day", 20)):
+        assert api.stylize(f"{clip}.mp4", f"{model}.safetensors", f"{model}.out.mp4")["frames"] == count
 
 
 def test_what_came_beside_the_model_is_brought_back_and_nobodys_file_is_replaced(both: dict[str, Any]) -> None:
