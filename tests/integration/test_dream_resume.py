@@ -221,8 +221,8 @@ def test_a_loop_that_was_killed_and_taken_up_is_the_same(
 @pytest.mark.slow
 def test_kill_9_at_any_moment_costs_nothing_but_time(material: None) -> None:
     """Over 5 s: five processes."""
-    command = ["dream", "seed.mp4", "--model", "two.safetensors", "--frames", "150", "-o", "out.mp4"]
-    command += ["--set=rendering.chunk_frames=10", "--zoom", "1.01 + 0.01*sin(t)", "--device", "cpu"]
+    command = ["dream", "seed.mp4", "--model", "two.safetensors", "--frames", "300", "-o", "out.mp4"]
+    command += ["--set=rendering.chunk_frames=20", "--zoom", "1.01 + 0.01*sin(t)", "--device", "cpu"]
     assert not run_and_kill([*command, "--cache-dir", "other"], Path(), HANG_S)
     whole = digest("out.mp4")
     Path("out.mp4").unlink()
