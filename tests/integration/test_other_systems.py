@@ -107,12 +107,12 @@ assert run([*render, "--overwrite", "--json"]) == 0
 
 def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
     said = python("windows", "-c", WATCHED, folder=tmp_path)
-    before, _, said = said.partition("a viewer comes")
-    assert "another program" not in before
-    assert "preview.png: another program has it open; it was not refreshed" in said
-    [line] = [line for line in said.splitlines() if line.startswith("error: ")]
+    first, _, later = said.partition("a viewer comes")  # what goes to standard output comes first
+    assert "another program" not in first
+    assert "preview.png: another program has it open; it was not refreshed" in later
+    [line] = [line for line in later.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: out.mp4: another program has it open — close it there and run the same command")
-    assert '"frames_inferred": 0' in said  # what was rendered is in the cache
+    assert '"frames_inferred": 0' in first  # what was rendered is in the cache
 
 
 def test_what_windows_cannot_name_is_refused_in_one_line(clip: Path, tmp_path: Path) -> None:
