@@ -211,7 +211,7 @@ def test_a_plan_touches_nothing_and_one_that_fails_says_why_and_points_to_nothin
 
 
 def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
-    """Twice: before any of it is there, perhaps, and after."""
+    """Twice: when the first chunk is stored, and when there are three."""
     arguments = ["stylize", str(clips), "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=3"]
     for least in (1, 3):
         process = Started.vidtrans(*arguments)

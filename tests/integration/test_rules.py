@@ -265,6 +265,15 @@ def test_thin_clips_are_read(size: tuple[int, int]) -> None:
     assert api.stylize(clip, "identity", settings={"temporal": {"name": "window"}})["frames"] == 8
 
 
+def test_a_model_whose_weights_were_damaged_is_refused(
+    clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(tiny_model.read_bytes())
+    data[-1000] ^= 1
+    Path("flip.safetensors").write_bytes(data)
+    assert "damaged" in said(capsys, 3, "stylize", clip, "--model", "flip")
+
+
 def test_from_wants_weights_and_no_contradiction(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no weights" in said(capsys, 2, "train", dataset, "--from", "identity")
     Path("x.safetensors").touch()
