@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
+from chain import TINY, quick_training, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode, moving_frames, sound_packets, times, write_clip
 from under_test import put_first
 
@@ -15,13 +17,25 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.video.io.reader import ClipReader
 
+TRAINING = tiny_flags("generator", "discriminator", "training")
+TABLES = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+
+
+@pytest.fixture(scope="module")
+def _chain(_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chain")
+    shutil.copy(_clip, folder)
+    with contextlib.chdir(folder):
+        vidtrans("make-dataset", "clip.mp4", *tiny_flags("dataset"))
+        vidtrans("train", "clip.dataset", *TRAINING)
+    return folder
+
 
 @pytest.fixture
-def chain(clip: Path) -> Path:
+def chain(_chain: Path, tmp_path: Path) -> Path:
     """clip.mp4 with a dataset and a model made from it."""
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"))
-    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
-    return clip
+    shutil.copytree(_chain, tmp_path, dirs_exist_ok=True)
+    return Path("clip.mp4")
 
 
 def test_the_chain_keeps_frames_times_size_and_sound(chain: Path) -> None:
@@ -43,7 +57,7 @@ def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(
     before = snapshot(Path())
     steps = [
         ("make-dataset", chain, *tiny_flags("dataset")),
-        ("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training")),
+        ("train", "clip.dataset", *TRAINING),
         ("stylize", chain, "--model", "clip", *tiny_flags("rendering")),
     ]
     Path("no_torch").mkdir()
@@ -56,18 +70,17 @@ def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(
 
 
 def test_a_changed_option_runs_only_what_depends_on_it(chain: Path) -> None:
-    first = api.stylize(chain, "clip", "a.mp4", settings={"rendering": {"chunk_frames": 10}})
-    assert first["frames_inferred"] == 40
-    unfiltered = api.stylize(
-        chain, "clip", "b.mp4", settings={"rendering": {"chunk_frames": 10}, "temporal": {"name": "off"}}
-    )
-    assert unfiltered["frames_inferred"] == 0
-    assert unfiltered["frames_encoded"] == 40
-    again = api.stylize(chain, "clip", "c.mp4", settings={"rendering": {"chunk_frames": 10}})
-    assert (again["frames_inferred"], again["frames_encoded"]) == (0, 0)
+    counts = []
+    for name, changed in (
+        ("a", {}),
+        ("b", {"temporal": {"name": "off"}}),
+        ("c", {}),
+        ("d", {"rendering": {"chunk_frames": 10, "size": "16"}}),
+    ):
+        table = api.stylize(chain, "clip", f"{name}.mp4", settings={"rendering": {"chunk_frames": 10}} | changed)
+        counts.append((table["frames_inferred"], table["frames_encoded"]))
+    assert counts == [(40, 40), (0, 40), (0, 0), (40, 40)]
     assert Path("a.mp4").read_bytes() == Path("c.mp4").read_bytes()
-    smaller = api.stylize(chain, "clip", "d.mp4", settings={"rendering": {"chunk_frames": 10, "size": "16"}})
-    assert smaller["frames_inferred"] == 40
 
 
 def test_identity_returns_its_input(clip: Path) -> None:
@@ -80,7 +93,7 @@ def test_identity_returns_its_input(clip: Path) -> None:
 
 def test_a_render_as_a_whole_in_chunks_and_on_other_thread_counts_is_bit_identical(chain: Path) -> None:
     renders = {}
-    for name, chunk, threads in (("whole", 1000, 1), ("chunks", 7, 1), ("single", 1, 2), ("threads", 1000, 2)):
+    for name, chunk, threads in (("whole", 1000, 1), ("chunks", 7, 2), ("single", 1, 1)):
         api.stylize(
             chain,
             "clip",
@@ -103,7 +116,7 @@ def test_next_frame_pairs_never_span_a_cut_and_the_model_renders(clip: Path) -> 
         numbers = [int(p.stem) for p in (*pair.inputs, pair.target)]
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert all(n < 25 for n in numbers) or all(n >= 25 for n in numbers)
-    vidtrans("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    api.train("clip.dataset", settings=quick_training(1))
     assert read_record(Path("clip.safetensors")).in_channels == 6
     table = vidtrans_json("stylize", clip, "--model", "clip")
     assert table["frames"] == 40
@@ -119,19 +132,19 @@ def test_two_clips_in_step_make_aligned_pairs(tmp_path: Path) -> None:
     assert dataset.pairs
     assert all(p.target.parent.name == "plain.target" for p in dataset.pairs)
     assert all(p.inputs[0].stem == p.target.stem for p in dataset.pairs)
-    vidtrans("train", "plain.dataset", *tiny_flags("generator", "discriminator", "training"))
 
 
 def test_run_does_the_whole_chain_and_finds_it_again(clip: Path, tmp_path: Path) -> None:
     other = write_clip(tmp_path / "other.mp4", moving_frames(12, size=(80, 48)), sound=True)
-    arguments = ("run", clip, "--apply", other, "-o", "out.mp4", *tiny_flags())
+    flags = (*tiny_flags(), "--set=training.steps=1")
+    arguments = ("run", clip, "--apply", other, "-o", "out.mp4", *flags)
     table = vidtrans_json(*arguments)
     assert times(Path("out.mp4")) == times(other)
     assert Path(table["model"]).is_file()
     assert Path(table["dataset"]).is_dir()
     again = vidtrans_json(*arguments)
     assert again["cached"] is True
-    two = vidtrans_json("run", clip, "--apply", f"{tmp_path}/[!.]*[!t].mp4", "-o", "out", *tiny_flags())
+    two = vidtrans_json("run", clip, "--apply", f"{tmp_path}/[!.]*[!t].mp4", "-o", "out", *flags)
     assert sorted(p.name for p in Path("out").glob("*.mp4")) == ["clip.clip.mp4", "other.clip.mp4"]
     assert two["frames"] == 52
 
@@ -150,14 +163,6 @@ def test_a_trimmed_render_starts_in_sync(clip: Path) -> None:
     assert abs((first - begin) - made[0][0]) < 1 / 1000
 
 
-def test_several_clips_one_bad_is_named_and_passed_over(clip: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.mp4"
-    bad.write_text("no video")
-    table = vidtrans_json("stylize", bad, clip, "--model", "identity", "-o", "out", expect=5)
-    assert list(table["failed"]) == [str(bad)]
-    assert sorted(p.name for p in Path("out").iterdir()) == ["clip.identity.mp4", "vidtrans-batch.json"]
-
-
 def test_a_deleted_picture_stays_deleted_and_changes_the_training(clip: Path) -> None:
     make = ("make-dataset", clip, *tiny_flags("dataset"))
     vidtrans(*make)
@@ -172,25 +177,13 @@ def test_a_deleted_picture_stays_deleted_and_changes_the_training(clip: Path) ->
     assert snapshot(Path("clip.dataset")) == whole
 
 
-def test_more_steps_go_on_from_a_finished_run(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-    api.train("clip.dataset", "a.safetensors", steps=6, settings=tables)
+def test_more_steps_go_on_from_a_finished_run_and_fresh_starts_from_nothing_once(chain: Path) -> None:
     heard: list[object] = []
-    longer = api.train("clip.dataset", "b.safetensors", steps=10, settings=tables, report=heard.append)
-    assert longer["history"] == [6, 10]
-    assert any("going on from the finished run of 6 steps" in str(e) for e in heard)
-    fresh = api.train("clip.dataset", "c.safetensors", steps=10, settings=tables, fresh=True)
-    assert fresh["history"] == [10]
-    assert read_record(Path("b.safetensors")).training["steps"] == [6, 10]
+    longer = api.train("clip.dataset", "b.safetensors", steps=14, settings=TABLES, report=heard.append)
+    assert longer["history"] == [12, 14]
+    assert any("going on from the finished run of 12 steps" in str(e) for e in heard)
+    fresh = api.train("clip.dataset", "c.safetensors", steps=14, settings=TABLES, fresh=True)
+    assert fresh["history"] == [14]
+    assert api.train("clip.dataset", "c.safetensors", steps=14, settings=TABLES, fresh=True)["cached"] is True
+    assert read_record(Path("b.safetensors")).training["steps"] == [12, 14]
     assert Path("b.safetensors").read_bytes() != Path("c.safetensors").read_bytes()
-
-
-@pytest.mark.usefixtures("quick_trial")
-def test_minutes_are_resolved_once(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-    first = api.train("clip.dataset", "a.safetensors", minutes=0.005, settings=tables)
-    again = api.train("clip.dataset", "b.safetensors", minutes=0.005, settings=tables)
-    assert first["steps"] == again["steps"]
-    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()

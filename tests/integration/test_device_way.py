@@ -5,9 +5,6 @@ The pretended GPU computes what the CPU does, so that a picture that differs too
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,16 +17,11 @@ from chain import TINY, quick_training
 from clips import decode, moving_frames, write_clip
 from directed_clip import EXACT, Frames, halves, lossless
 from oddities import write_frames
-from processes import KILLED_STATUSES
-from two_gpus import pretend
 
 from vidtrans import api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_history, device_renderer, runner
-from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
@@ -112,13 +104,11 @@ def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("rendering", "options"),
     [
-        ({}, {}),
-        ({"chunk_frames": 7}, {}),
-        ({"strength": 0.6, "mix": 0.2, "keep_colour": 0.5}, {}),
+        ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5}, {}),
         ({}, {"start": "5", "end": "25"}),
         ({"size": "37x29"}, {}),
     ],
-    ids=["plain", "chunks", "mixed", "trimmed", "odd"],
+    ids=["mixed", "trimmed", "odd"],
 )
 def test_a_render_on_a_device_is_that_with_arrays(
     rendering: dict[str, Any], options: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
@@ -138,9 +128,7 @@ class NoComposer:
 
 
 @pytest.mark.parametrize(
-    ("settings", "masked", "depth"),
-    [(OFF, False, 8), (OFF, True, 16), (WINDOW, True, 8), (WINDOW, False, 16)],
-    ids=["off-8", "off-masked-16", "window-masked-8", "window-16"],
+    ("settings", "masked", "depth"), [(OFF, True, 16), (WINDOW, False, 8)], ids=["off-masked-16", "window-8"]
 )
 def test_what_has_the_size_of_the_result_is_blended_there(
     settings: dict[str, Any],
@@ -162,8 +150,9 @@ def test_what_has_the_size_of_the_result_is_blended_there(
     assert LateTransfers.count == (5 if masked else 4) * len(made)
 
 
-@pytest.mark.parametrize("rendering", [{}, {"chunk_frames": 7, "strength": 0.7}], ids=["plain", "mixed"])
-@pytest.mark.parametrize("temporal", ["window", "causal"])
+@pytest.mark.parametrize(
+    ("temporal", "rendering"), [("window", {"chunk_frames": 7, "strength": 0.7}), ("causal", {})], ids=str
+)
 def test_the_filter_takes_the_pictures_where_they_are(
     temporal: str, rendering: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
 ) -> None:
@@ -184,15 +173,7 @@ def test_the_window_on_a_device_is_that_of_the_cpu(
     assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
 
 
-def test_masks_and_what_is_outside_of_them(source: Path, tiny_model: Path, render: Callable[..., Frames]) -> None:
-    mask = lossless(Path("mask.mp4"), halves(COUNT))
-    settings = with_rendering(WINDOW, mask_feather=2.0)
-    expected = render(source, tiny_model, settings, on_device=False, mask=mask)
-    assert np.array_equal(render(source, tiny_model, settings, on_device=True, mask=mask), expected)
-
-
-@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
-@pytest.mark.parametrize("name", ["colorize", "next", "tiny"])
+@pytest.mark.parametrize(("name", "settings"), [("next", OFF), ("colorize", WINDOW)], ids=["next", "colorize"])
 def test_pictures_of_sixteen_bits(
     name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:
@@ -218,14 +199,9 @@ def memory_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_of("colorize", tmp_path_factory.mktemp("memory"), recurrent=True)
 
 
-@pytest.mark.parametrize(("settings", "copies"), [(OFF, 2), (WINDOW, 3)], ids=["off", "window"])
-@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(("depth", "settings", "copies"), [(8, OFF, 2), (16, WINDOW, 3)], ids=["off-8", "window-16"])
 def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
-    depth: int,
-    settings: dict[str, Any],
-    copies: int,
-    memory_model: Path,
-    render: Callable[..., Frames],
+    depth: int, settings: dict[str, Any], copies: int, memory_model: Path, render: Callable[..., Frames]
 ) -> None:
     """Where other frames are reused within a tolerance, too: these are not."""
     frames = moving_frames(16, shots=(0, 10))
@@ -236,15 +212,6 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     made = render(clip, memory_model, settings, on_device=True, depth=depth)
     assert LateTransfers.count - count == copies * len(made)
     assert np.array_equal(made, expected)
-
-
-def test_a_recurrent_model_that_loses_its_past_paints_otherwise(
-    source: Path, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = render(source, memory_model, OFF, on_device=True)
-    monkeypatch.setattr(DeviceHistory, "keep", lambda *_: None)
-    blind = render(source, memory_model, with_rendering(OFF, chunk_frames=9), on_device=True)
-    assert psnr(blind, expected) < 65  # it was hardly taught: it sees the past, and takes little of it
 
 
 @pytest.mark.parametrize("name", ["tiny", "memory"])
@@ -291,22 +258,14 @@ def inpaint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "masked"),
-    [("colorize", OFF, False), ("colorize", WINDOW, True), ("inpaint", OFF, True), ("inpaint", WINDOW, False)],
-    ids=["colorize-off", "colorize-window-masked", "inpaint-off-masked", "inpaint-window"],
+    ("name", "settings"), [("colorize", WINDOW), ("inpaint", OFF)], ids=["colorize-window", "inpaint-off"]
 )
 def test_a_pairing_that_puts_back_what_the_frame_knows(
-    name: str,
-    settings: dict[str, Any],
-    masked: bool,
-    source: Path,
-    request: pytest.FixtureRequest,
-    render: Callable[..., Frames],
+    name: str, settings: dict[str, Any], source: Path, request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:
-    model = request.getfixturevalue(f"{name}_model")
-    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
-    expected = render(source, model, settings, on_device=False, **options)
-    assert np.array_equal(render(source, model, settings, on_device=True, **options), expected)
+    model, mask = request.getfixturevalue(f"{name}_model"), lossless(Path("mask.mp4"), halves(COUNT))
+    expected = render(source, model, settings, on_device=False, mask=mask)
+    assert np.array_equal(render(source, model, settings, on_device=True, mask=mask), expected)
 
 
 def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
@@ -326,82 +285,57 @@ def test_outputs_of_an_earlier_render_go_to_the_device(
     assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"), [("tiny", OFF), ("tiny", WINDOW), ("memory", OFF)], ids=["off", "window", "memory"]
-)
+@pytest.mark.usefixtures("in_turns")
+@pytest.mark.parametrize(("name", "settings"), [("tiny", WINDOW), ("memory", OFF)], ids=["window", "memory"])
 def test_one_that_was_stopped_goes_on_to_the_same_bytes(
     name: str,
     settings: dict[str, Any],
     source: Path,
     request: pytest.FixtureRequest,
     render: Callable[..., Frames],
-    in_turns: None,
+    stopped: Callable[..., list[str]],
 ) -> None:
     model = request.getfixturevalue(f"{name}_model")
     expected = render(source, model, settings, on_device=True)
-    stop = Stop()
-
-    def report(event: Event) -> None:
-        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 18:
-            stop.request(130)
-
     common: dict[str, Any] = {"settings": settings, "device": "cuda", "cache_dir": Path("stopped")}
-    with pytest.raises(Interrupted):
-        api.stylize(source, model, Path("s.mkv"), report=report, stop=stop, **common)
+    stopped(api.stylize, "rendering", 18, source, model, Path("s.mkv"), **common)
     table = api.stylize(source, model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
     assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
 
 
-KILLED = """
-import os, pathlib, signal, sys, time
-import torch
-from vidtrans import api
-from vidtrans.events import Progress
-
-def report(event):
-    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 24:
-        # Outputs and pictures of the first chunk are stored by other threads, which may be behind.
-        until = time.monotonic() + 300
-        while time.monotonic() < until and len([*pathlib.Path("killed").rglob("chunk-000000.json")]) < 2:
-            time.sleep(0.01)
-        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-
-torch.set_num_threads(1)
-options = {{"device": "cuda", "cache_dir": "killed", "report": report}}
-api.stylize(sys.argv[1], sys.argv[2], "k.mkv", settings={settings}, **options)
+PRETENDED = """
+from two_gpus import pretend
+from vidtrans import machine
+from vidtrans.inference import device
+for owner, name, value in (*pretend.of_machine(machine), *pretend.of_torch(device)):
+    setattr(owner, name, value)
 """
 
 
-@pytest.mark.parametrize("settings", [OFF, WINDOW], ids=["off", "window"])
 def test_one_that_was_killed_goes_on_to_the_same_bytes(
-    settings: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
+    source: Path, tiny_model: Path, render: Callable[..., Frames], killed: Callable[..., None]
 ) -> None:
-    render(source, tiny_model, settings, on_device=True)
-    script = [sys.executable, "-c", KILLED.format(settings=repr(settings)), str(source), str(tiny_model)]
-    environment = pretend.environment(Path("devices.log").absolute())
-    paths = os.pathsep.join([environment["PYTHONPATH"], *filter(None, sys.path)])
-    done = subprocess.run(script, env=os.environ | environment | {"PYTHONPATH": paths}, check=False)
-    assert done.returncode in KILLED_STATUSES
-    table = api.stylize(source, tiny_model, Path("k.mkv"), settings=settings, device="cuda", cache_dir=Path("killed"))
+    render(source, tiny_model, WINDOW, on_device=True)
+    common: dict[str, Any] = {"settings": WINDOW, "device": "cuda", "cache_dir": "killed"}
+    killed("stylize", 24, source, tiny_model, "k.mkv", before=PRETENDED, **common)
+    table = api.stylize(source, tiny_model, Path("k.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
     assert Path("k.mkv").read_bytes() == Path("True.mkv").read_bytes()
 
 
-@pytest.mark.parametrize("rendering", [{"draft_step": 3}, {"duplicate_threshold": 2.0}], ids=["draft", "tolerance"])
+@pytest.mark.parametrize(
+    ("models", "rendering"),
+    [(1, {"draft_step": 3}), (1, {"duplicate_threshold": 2.0}), (2, {})],
+    ids=["draft", "tolerance", "chain"],
+)
 def test_what_works_in_numpy_goes_the_way_of_the_cpu(
-    rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
+    models: int, rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
 ) -> None:
-    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
-    api.stylize(source, tiny_model, Path("o.mkv"), settings=with_rendering(OFF, **rendering), **common)
-    assert late.count == 0
-
-
-def test_a_chain_goes_the_way_of_the_cpu(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
-    common: dict[str, Any] = {"device": "cuda", "cache_dir": Path("cache")}
-    table = api.stylize(source, [tiny_model, tiny_model], Path("o.mkv"), settings=WINDOW, **common)
-    assert (table["frames_inferred"], late.count) == (COUNT, 0)
+    settings = with_rendering(WINDOW, **rendering)
+    table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, device="cuda")
+    assert (table["frames_encoded"], late.count) == (COUNT, 0)
 
 
 def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import TINY, refuse, said, tiny_flags
+from chain import TINY, refuse, tiny_flags
 from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.data.loading import Loader, TrainingBatch
-from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
 from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.training import trainer, unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+Stopped = Callable[..., list[str]]
 
 TINY = TINY | {"dataset": TINY["dataset"] | {"size": "48"}}  # of 64x48
 NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
@@ -52,22 +53,12 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, ...]]:
     return made
 
 
-def stopped_after(step: int, *arguments: Any, **options: Any) -> None:
-    stop = Stop()
-
-    def hear(event: object) -> None:
-        if isinstance(event, Progress) and event.task == "training" and event.done >= step:
-            stop.request(130)
-
-    with pytest.raises(Interrupted):
-        api.train(*arguments, report=hear, stop=stop, **options)
-
-
 @pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("recurrent", (4,)), ("cyclegan", (4,))])
 def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(
-    clip: Path, name: str, stops: tuple[int, ...]
+    clip: Path, name: str, stops: tuple[int, ...], stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a batch is made of is the same for all methods: one of them is stopped at every side of the change."""
+    monkeypatch.setattr(unpaired_colours, "METHOD", "linear")  # a fraction of the time
     other = ["other.mp4"] if METHODS[name].get("method") else []
     for path in other:
         write_clip(Path(path), moving_frames(12, shots=(0, 6)))
@@ -75,7 +66,7 @@ def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identic
     settings = tables(**GROWING | METHODS[name])
     api.train("clip.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
     for step in stops:
-        stopped_after(step, "clip.dataset", "parts.safetensors", settings=settings)
+        stopped(api.train, "training", step, "clip.dataset", "parts.safetensors", settings=settings)
     api.train("clip.dataset", "parts.safetensors", settings=settings)
     assert Path("parts.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
 
@@ -89,20 +80,13 @@ def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_
     assert read_record(Path("a.safetensors")).weights != read_record(Path("full.safetensors")).weights
     assert [sizes[step] for step in range(8)] == [(32, 32)] * 4 + [(48, 64)] * 4
     sizes.clear()
-    api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 24}))
+    api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 12}))
     assert min(sizes) == 8, "it began anew"
     assert set(sizes.values()) == {(48, 64)}
 
 
-def test_settings_that_change_nothing_are_no_other_run(paired: str) -> None:
-    api.train(paired, "a.safetensors", settings=tables(steps=2))
-    assert api.train(paired, "a.safetensors", settings=tables(steps=2, grow_share=0.7))["cached"]
-
-
 def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 32 rows takes 1 s here and one of 48 rows 4 s: 100 s are 40 steps, half of them small."""
-    from vidtrans.training import trainer
-
     take, trial = trainer._take, trainer._trial
     heights: list[int] = []
 
@@ -122,25 +106,23 @@ def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.Monkey
     assert plan["steps"] == 40
 
 
-def test_crops_that_cannot_be_smaller_are_one_line(paired: str, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refuse(
-        capsys, 2, "train", paired, *tiny_flags("generator", "discriminator", "training"), "--set=grow_from=64"
-    )
-    assert "training.grow_from=64" in line
-
-
-def test_a_model_of_small_pictures_is_where_a_run_on_large_ones_begins(
-    clip: Path, paired: str, capsys: pytest.CaptureFixture[str]
+def test_crops_that_cannot_be_smaller_are_one_line_and_a_share_without_growth_is_no_other_run(
+    paired: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    flags = tiny_flags("generator", "discriminator", "training")
+    assert "training.grow_from=64" in refuse(capsys, 2, "train", paired, *flags, "--set=grow_from=64")
+    # Settings that change nothing are no other run.
+    api.train(paired, "a.safetensors", settings=tables(steps=1))
+    assert api.train(paired, "a.safetensors", settings=tables(steps=1, grow_share=0.7))["cached"]
+
+
+def test_a_model_of_small_pictures_is_where_a_run_on_large_ones_begins(clip: Path, paired: str) -> None:
     """Between runs: a fully convolutional generator takes the weights of another size as they are."""
     small = TINY | {"dataset": TINY["dataset"] | {"size": "32"}}
     api.make_dataset(clip, "small.dataset", settings=small)
-    api.train("small.dataset", "small.safetensors", settings=tables(steps=2))
-    flags = [
-        f for f in tiny_flags("generator", "discriminator", "training") if "warmup" not in f and "training.lr" not in f
-    ]
-    frozen = [*flags, "--set=training.steps=1", "--set=training.lr=0.0"]
-    said(capsys, 0, "train", paired, "-o", "large.safetensors", "--from", "small.safetensors", *frozen)
+    api.train("small.dataset", "small.safetensors", settings=tables(steps=1))
+    frozen = tables(steps=1, lr=0.0, lr_warmup_steps=0)
+    api.train(paired, "large.safetensors", settings=frozen, start_from="small.safetensors")
     begun, now = (dict(load_generator(Path(f"{n}.safetensors"))[0].named_parameters()) for n in ("small", "large"))
     assert [read_record(Path(f"{n}.safetensors")).size for n in ("small", "large")] == [32, 48]
     assert {name for name in begun if not begun[name].equal(now[name])} == set()

@@ -113,10 +113,6 @@ def constants(text: str) -> dict[str, int]:
     return {name.replace("_", "").lower(): int(value) for name, value in found}
 
 
-FRAME_FIELDS = set(offsets(FRAME))
-PICTURE_FIELDS = set(offsets(PICTURE))
-
-
 @pytest.mark.parametrize("name", ["VidtransCamera.cs", "vidtrans_camera.gd"])
 def test_scripts_of_engines_know_the_version_sizes_and_kinds(name: str) -> None:
     known = constants((EXAMPLES / name).read_text(encoding="utf-8"))
@@ -135,24 +131,37 @@ def test_scripts_of_engines_know_the_version_sizes_and_kinds(name: str) -> None:
     assert {key: known.get(key) for key in wanted} == wanted
 
 
-def test_the_godot_script_writes_and_reads_fields_where_they_are() -> None:
-    text = (EXAMPLES / "vidtrans_camera.gd").read_text(encoding="utf-8")
-    codes = {"u8": "B", "u16": "H", "u32": "I", "double": "d", "float": "f"}
-    written = {(codes[kind], int(at)) for kind, at in re.findall(r"encode_(\w+)\((\d+),", text)}
-    read = {(codes[kind], int(at)) for kind, at in re.findall(r"decode_(\w+)\((\d+)\)", text)}
-    assert written == FRAME_FIELDS
-    assert {("B", 0), ("B", 1), ("I", 4), ("I", 16), ("I", 28)} <= read <= PICTURE_FIELDS
+GODOT = {"u8": "B", "u16": "H", "u32": "I", "double": "d", "float": "f"}
+UNITY = {"UInt16": "H", "UInt32": "I", "Int64": "d", "Int32": "f"}  # a double is written as the bits of an Int64
+NOTHING = r"(?!)"
+FIELDS = r"BinaryPrimitives\.{}(\w+)LittleEndian\(\w+\.AsSpan\((\d+)"
 
 
-def test_the_unity_script_writes_and_reads_fields_where_they_are() -> None:
-    text = (EXAMPLES / "VidtransCamera.cs").read_text(encoding="utf-8")
-    codes = {"UInt16": "H", "UInt32": "I", "Int64": "d", "Int32": "f"}  # a double is written as the bits of an Int64
-    pattern = r"BinaryPrimitives\.{}(\w+)LittleEndian\(\w+\.AsSpan\((\d+)"
-    written = {(codes[kind], int(at)) for kind, at in re.findall(pattern.format("Write"), text)}
-    read = {(codes[kind], int(at)) for kind, at in re.findall(pattern.format("Read"), text)}
-    assert written | {("B", int(at)) for at in re.findall(r"frame\[(\d+)\] =", text)} == FRAME_FIELDS
-    read |= {("B", int(at)) for at in re.findall(r"data\[(\d+)\]", text)}
-    assert {("B", 0), ("B", 1), ("I", 4), ("I", 16), ("I", 28)} <= read <= PICTURE_FIELDS
+@pytest.mark.parametrize(
+    ("name", "codes", "written", "read", "bytes_written", "bytes_read"),
+    [
+        ("vidtrans_camera.gd", GODOT, r"encode_(\w+)\((\d+),", r"decode_(\w+)\((\d+)\)", NOTHING, NOTHING),
+        (
+            "VidtransCamera.cs",
+            UNITY,
+            FIELDS.format("Write"),
+            FIELDS.format("Read"),
+            r"frame\[(\d+)\] =",
+            r"data\[(\d+)\]",
+        ),
+    ],
+    ids=["godot", "unity"],
+)
+def test_scripts_of_engines_write_and_read_fields_where_they_are(
+    name: str, codes: dict[str, str], written: str, read: str, bytes_written: str, bytes_read: str
+) -> None:
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    found = []
+    for pattern, single in ((written, bytes_written), (read, bytes_read)):
+        fields = {(codes[kind], int(at)) for kind, at in re.findall(pattern, text)}
+        found.append(fields | {("B", int(at)) for at in filter(None, re.findall(single, text))})
+    assert found[0] == set(offsets(FRAME))
+    assert {("B", 0), ("B", 1), ("I", 4), ("I", 16), ("I", 28)} <= found[1] <= set(offsets(PICTURE))
 
 
 def test_the_python_script_has_the_servers_layout() -> None:

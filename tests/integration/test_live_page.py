@@ -25,6 +25,12 @@ from vidtrans.pairing.regions import palette
 pytestmark = pytest.mark.usefixtures("one_thread")
 WAIT_MS = 120_000
 OUTPUT = "document.getElementById('output').toDataURL('image/png')"
+PEN = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
+  c.setPointerCapture = () => {};
+  const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
+    isPrimary: true, pointerId: 5, bubbles: true, clientX: b.left + x * b.width, clientY: b.top + .5 * b.height }));
+  at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
+MEDIA = "navigator.mediaDevices.{};"
 SHOWS = "(want) => document.getElementById('connection').textContent === want"
 
 
@@ -117,7 +123,7 @@ def is_white(picture: np.ndarray) -> bool:
 
 
 class TestDrawing:
-    def test_a_stroke_is_painted_undone_and_cleared(self, browser: Any, running: Running) -> None:
+    def test_a_stroke_is_painted_undone_and_cleared_and_a_pen_presses(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
             wait_until(page, is_white)
@@ -128,8 +134,14 @@ class TestDrawing:
             page.click("#undo")
             picture = wait_until(page, lambda p: not is_dark(0.25, 0.5)(p))
             assert is_dark(0.5, 0.5)(picture)
-            page.click("#clear")
-            wait_until(page, is_white)
+            widths = []
+            for pressure in (0.1, 0.9):
+                page.click("#clear")
+                wait_until(page, is_white)
+                page.evaluate(PEN, pressure)
+                picture = wait_until(page, is_dark(0.5, 0.5))
+                widths.append(int((picture[:, picture.shape[1] // 2].max(axis=1) < 128).sum()))
+        assert widths[1] >= 2 * widths[0]  # a pen's width goes by its pressure
 
     def test_eraser_line_and_fill(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
@@ -145,25 +157,6 @@ class TestDrawing:
             page.locator("#colour").fill("#102030")
             draw(page, (0.5, 0.5))
             wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
-
-    def test_a_pen_presses(self, browser: Any, running: Running) -> None:
-        """Its width goes by the pressure."""
-        stroke = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
-          c.setPointerCapture = () => {};
-          const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
-            isPrimary: true, pointerId: 5, bubbles: true,
-            clientX: b.left + x * b.width, clientY: b.top + .5 * b.height }));
-          at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
-        widths = []
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=drawing]")
-            for pressure in (0.1, 0.9):
-                page.click("#clear")
-                wait_until(page, is_white)
-                page.evaluate(stroke, pressure)
-                picture = wait_until(page, is_dark(0.5, 0.5))
-                widths.append(int((picture[:, picture.shape[1] // 2].max(axis=1) < 128).sum()))
-        assert widths[1] >= 2 * widths[0]
 
     def test_with_a_palette_one_fills_in_its_colours(self, browser: Any) -> None:
         with serving(_painter_of_regions()) as running, page_at(browser, running.link()) as page:
@@ -213,25 +206,25 @@ class TestCamera:
             running.until(lambda: running.hub.source == "none")
             assert page.locator("#video-panel").is_hidden()
 
-    def test_one_that_is_refused_is_explained(self, browser: Any, running: Running) -> None:
-        refused = (
-            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
-        )
-        with page_at(browser, running.link(), camera=False, script=refused) as page:
+    @pytest.mark.parametrize(
+        ("script", "words"),
+        [
+            (
+                MEDIA.format("getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"),
+                "Allow it",
+            ),
+            (MEDIA.format("getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }"), "no camera"),
+            ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined });", "https"),
+        ],
+        ids=["refused", "absent", "no-right"],
+    )
+    def test_one_that_cannot_be_had_is_explained(self, browser: Any, running: Running, script: str, words: str) -> None:
+        with page_at(browser, running.link(), camera=False, script=script) as page:
             page.click("[data-source=camera]")
             page.wait_for_selector("#problem:not([hidden])")
-            assert "Allow it" in page.inner_text("#problem")
+            assert words in page.inner_text("#problem")
             assert page.get_attribute("[data-source=camera]", "aria-pressed") == "false"
             running.until(lambda: running.hub.source == "none")
-
-    def test_none_at_all_and_no_right_to_one_are_explained(self, browser: Any, running: Running) -> None:
-        absent = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };"
-        hidden = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
-        for script, words in ((absent, "no camera"), (hidden, "https")):
-            with page_at(browser, running.link(), script=script) as page:
-                page.click("[data-source=camera]")
-                page.wait_for_selector("#problem:not([hidden])")
-                assert words in page.inner_text("#problem")
 
     def test_one_that_is_lost_is_found_again(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
@@ -295,24 +288,21 @@ class TestResult:
         (path,) = Path("recordings").iterdir()
         assert len(times(path)) > 3
 
-    def test_a_snapshot_is_what_is_shown(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=drawing]")
-            draw(page, (0.2, 0.5), (0.8, 0.5))
-            picture = settled(page, running)
-            with page.expect_download() as saved:
-                page.click("#snapshot")
-            saved.value.save_as("shot.png")
-        assert saved.value.suggested_filename.endswith(".png")
-        assert np.abs(cv2.imread("shot.png")[..., ::-1].astype(int) - picture).max() == 0
-
-    def test_the_bare_output_shows_it_and_nothing_else(self, browser: Any, running: Running) -> None:
+    def test_a_snapshot_is_what_is_shown_and_the_bare_output_shows_nothing_else(
+        self, browser: Any, running: Running
+    ) -> None:
         with page_at(browser, running.link()) as page, page_at(browser, running.link("/output")) as bare:
             page.click("[data-source=drawing]")
             draw(page, (0.2, 0.5), (0.8, 0.5))
             wait_until(bare, is_dark(0.5, 0.5))
             assert bare.inner_text("body").strip() == ""
             assert bare.evaluate("document.documentElement.scrollHeight <= innerHeight")
+            picture = settled(page, running)
+            with page.expect_download() as saved:
+                page.click("#snapshot")
+            saved.value.save_as("shot.png")
+        assert saved.value.suggested_filename.endswith(".png")
+        assert np.abs(cv2.imread("shot.png")[..., ::-1].astype(int) - picture).max() == 0
 
     def test_a_kiosk_begins_with_the_camera_and_shows_the_output_alone(self, browser: Any) -> None:
         with serving() as running, page_at(browser, running.link() + "&kiosk") as page:
@@ -362,8 +352,14 @@ class TestModels:
 
 
 class TestControls:
-    def test_a_slider_moves_the_model_and_the_other_pages(self, browser: Any, running: Running) -> None:
+    def test_a_slider_moves_the_model_and_the_other_pages_and_what_is_refused_is_said_and_put_back(
+        self, browser: Any, running: Running
+    ) -> None:
         with page_at(browser, running.link()) as one, page_at(browser, running.link()) as two:
+            one.evaluate("vidtrans.connection.send({ type: 'controls', values: { strength: 7 } })")
+            one.wait_for_selector("#problem:not([hidden])")
+            assert "strength" in one.inner_text("#problem")
+            assert one.input_value("#control-strength") == "500"
             one.locator("#control-strength").fill("250")
             running.until(lambda: running.hub.state.controls.strength == 0.5)
             # Not with each frame that is drawn: a page below another one draws none.
@@ -407,13 +403,6 @@ class TestControls:
             running.until(lambda: running.hub.state.controls.strength == pytest.approx(1.1))
             assert running.hub.state.controls.keep_colour == 1.0
 
-    def test_what_the_server_refuses_is_said_and_put_back(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.evaluate("vidtrans.connection.send({ type: 'controls', values: { strength: 7 } })")
-            page.wait_for_selector("#problem:not([hidden])")
-            assert "strength" in page.inner_text("#problem")
-            assert page.input_value("#control-strength") == "500"
-
 
 class TestWithoutAMouse:
     def test_all_is_done_by_keyboard(self, browser: Any) -> None:
@@ -437,15 +426,14 @@ class TestWithoutAMouse:
             page.keyboard.press("ArrowLeft")
             running.until(lambda: running.hub.state.controls.strength < before)
 
-    def test_arrow_keys_move_the_size_in_its_steps(self, browser: Any, running: Running) -> None:
+    def test_arrow_keys_move_the_size_in_its_steps_and_letters_in_a_field_are_letters(
+        self, browser: Any, running: Running
+    ) -> None:
         with page_at(browser, running.link()) as page:
             page.focus("#control-size")
             for _ in range(3):
                 page.keyboard.press("ArrowRight")
             running.until(lambda: running.hub.state.controls.size == 96)
-
-    def test_letters_in_a_field_are_letters(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
             page.locator("#preset-name").type("mrf 1")
             assert page.input_value("#preset-name") == "mrf 1"
             assert not running.hub.state.controls.mirror

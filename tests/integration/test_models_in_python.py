@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from peer_variants import VARIANTS, save_variant
 
 import vidtrans
-from vidtrans.errors import UsageError
 from vidtrans.models.model_file import load_generator
 
 UNET = next(v for v in VARIANTS if v.family == "pix2pix-unet" and v.in_channels == v.out_channels == 3)
@@ -26,11 +24,3 @@ def test_a_model_comes_in_and_goes_out_again_under_its_own_names() -> None:
     vidtrans.export_model("ours", "pth", "back.pth")
     back = torch.load("back.pth", weights_only=True)
     assert all(torch.equal(tensor, back[name]) for name, tensor in theirs.state_dict().items())
-
-
-def test_what_does_not_fit_is_said_in_one_line() -> None:
-    save_variant(UNET, Path("theirs.pth"), "zip")
-    with pytest.raises(UsageError, match="--pairing NAME"):
-        vidtrans.import_model("theirs.pth")
-    with pytest.raises(UsageError, match="export format"):
-        vidtrans.export_model("identity", "docx")

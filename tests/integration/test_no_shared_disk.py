@@ -63,56 +63,61 @@ def same(one: str, other: str) -> bool:
     return Path(one).read_bytes() == Path(other).read_bytes()
 
 
-def alone(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+def stylize(*arguments: object, status: int = 0, capsys: pytest.CaptureFixture[str]) -> str:
+    """Render on the pretended cluster, which shares no disk, and return all that was told."""
+    return said(capsys, status, "stylize", *arguments, "--model", "oil", *APART, *CHUNKS)
+
+
+def alone(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
     """Render in this process, with a cache of its own."""
-    said_json(capsys, "stylize", *arguments, *CHUNKS, "-o", "alone.mp4", "--cache-dir", "own", "--device", "cpu")
+    local = ("--model", "oil", *CHUNKS, "-o", "alone.mp4", "--cache-dir", "own", "--device", "cpu", "--overwrite")
+    said(capsys, 0, "stylize", *arguments, *local)
     return "alone.mp4"
 
 
 def test_clips_have_the_same_bytes_and_nothing_stays_there(
     ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short(tmp_path / "clips", 3)
+    short(tmp_path / "clips", 2)
     (tmp_path / "clips" / "broken.mp4").write_bytes(b"no video")
-    said(capsys, 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
+    stylize("clips", "-o", "out", status=5, capsys=capsys)
     rows = outcomes("out")
     assert [row["state"] for row in rows].count("failed") == 1
-    assert len(parts(ray)) == 3
-    assert sum(row.get("frames_inferred", 0) for row in rows) == 12 + 13 + 14
-    for name in ("0", "1", "2"):
-        own = ("stylize", f"clips/{name}.mp4", "--model", "oil", "-o", f"{name}.mp4", "--cache-dir", "own", *CHUNKS)
-        said_json(capsys, *own, "--device", "cpu")
-        assert same(f"out/{name}.oil.mp4", f"{name}.mp4")
+    assert len(parts(ray)) == 2
+    assert sum(row.get("frames_inferred", 0) for row in rows) == 12 + 13
+    for name in ("0", "1"):
+        assert same(f"out/{name}.oil.mp4", alone(f"clips/{name}.mp4", capsys=capsys))
     assert not list((tmp_path / "there").iterdir())
     assert not [p for p in (tmp_path / ".vidtrans").rglob("*") if ".partial" in p.name]
     # … and the log has a line for each chunk.
-    assert said_json(capsys, "batch", "report", "out")["chunks"] == 9
-    again = said_json(capsys, "stylize", "clips/0.mp4", "--model", "oil", "-o", "out/0.oil.mp4", *APART, *CHUNKS)
-    assert again["cached"]
-    assert len(parts(ray)) == 3
+    assert said_json(capsys, "batch", "report", "out")["chunks"] == 6
+    assert "up to date" in stylize("clips/0.mp4", "-o", "out/0.oil.mp4", capsys=capsys)
+    assert len(parts(ray)) == 2
 
 
 def test_files_are_sent_wherever_they_lie(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Outside of the working folder, behind links, by absolute names; a mask and a folder of pictures."""
+    """Outside of the working folder, behind links, by absolute names; a mask, a list of cuts, a folder of pictures."""
     far = tmp_path / "far"
     short(far)
     write(far / "mask.png", moving_frames(1)[0])
-    (tmp_path / "linked").symlink_to(far)
-    (tmp_path / "work" / "pictures").mkdir(parents=True)
+    (far / "cuts.txt").write_text("0\n5\n")
+    (far / "pictures").mkdir()
     for number, frame in enumerate(moving_frames(6)):
-        write(tmp_path / "work" / "pictures" / f"{number}.png", painted(frame))
+        write(far / "pictures" / f"{number}.png", painted(frame))
+    (tmp_path / "linked").symlink_to(far)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "pictures").symlink_to(far / "pictures")
     monkeypatch.chdir(tmp_path / "work")
-    given = ("../linked/0.mp4", "--model", "print", "--mask", far / "mask.png", "--start", "0.2s")
-    said_json(capsys, "stylize", *given, "-o", "apart.mp4", *APART, *CHUNKS)
-    assert same(alone(capsys, *given), "apart.mp4")
-    for where, flags in (("apart", APART), ("alone", ("--device", "cpu", "--cache-dir", "own"))):
-        said_json(capsys, "stylize", "pictures", "--model", "oil", "-o", where, *flags, *CHUNKS)
+    given = ("../linked/0.mp4", "--mask", far / "mask.png", "--cuts", far / "cuts.txt", "--start", "0.2s")
+    stylize(*given, "-o", "apart.mp4", capsys=capsys)
+    assert same(alone(*given, capsys=capsys), "apart.mp4")
+    stylize("pictures", "-o", "apart", capsys=capsys)
+    said(capsys, 0, "stylize", "pictures", "--model", "oil", "-o", "alone", "--device", "cpu", "--cache-dir", "own")
     assert len(parts(ray)) == 2
-    assert [p.read_bytes() for p in sorted(Path("apart").iterdir())] == [
-        p.read_bytes() for p in sorted(Path("alone").iterdir())
-    ]
+    assert snapshot(Path("apart")) == snapshot(Path("alone"))
+    assert len(snapshot(Path("apart"))) == 6
 
 
 def test_what_came_back_from_a_lost_machine_is_not_made_again(
@@ -136,12 +141,12 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
     monkeypatch.setattr(ray_mirror._Sender, "_send_file", send_one_chunk)
     monkeypatch.setattr(ray_apart._Inbox, "missing", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
-    told = said(capsys, 0, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
+    told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert "it is started again" in told
     assert len(parts(ray)) == 2
     assert made[0] == (0, 3)
     assert made[-1] == (1, 3)
-    assert same(alone(capsys, "0.mp4", "--model", "oil"), "apart.mp4")
+    assert same(alone("0.mp4", capsys=capsys), "apart.mp4")
 
 
 def test_one_that_has_all_chunks_back_is_not_run_again(
@@ -149,7 +154,7 @@ def test_one_that_has_all_chunks_back_is_not_run_again(
 ) -> None:
     short(tmp_path)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART else None
-    said_json(capsys, "stylize", "0.mp4", "--model", "oil", "-o", "apart.mp4", *APART, *CHUNKS)
+    stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert len(parts(ray)) == 1
 
 
@@ -170,7 +175,7 @@ def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
         fetch(self, files, context)
 
     monkeypatch.setattr(ray_mirror.Mirror, "fetch", fill)
-    said(capsys, 0 if len(full) == 1 else 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
+    stylize("clips", "-o", "out", status=0 if len(full) == 1 else 5, capsys=capsys)
     assert parts(ray) == ["a", "a", "b", "b"]  # both were on their way
     assert [row["state"] for row in outcomes("out")] == [["done"] * 2, ["failed"] * 2][len(full) - 1]
 
@@ -187,7 +192,7 @@ def test_one_clip_with_another_key_there_is_refused(
         write_clip(self.root / ray_mirror.place_of(tmp_path / "0.mp4"), moving_frames(9), sound=True)
 
     monkeypatch.setattr(ray_mirror.Mirror, "fetch", alter)
-    told = said(capsys, 1, "stylize", "0.mp4", "--model", "oil", *APART, *CHUNKS)
+    told = stylize("0.mp4", status=1, capsys=capsys)
     assert "has another key" in told
     assert "\n" not in told.strip()
 
@@ -208,23 +213,6 @@ def test_a_part_is_a_run_of_chunks_that_are_missing(tmp_path: Path) -> None:
     assert {path.is_absolute() for path in rest.files} == {True}
 
 
-def test_a_list_of_cuts_and_a_linked_folder_of_pictures_are_sent(
-    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    short(tmp_path)
-    (tmp_path / "cuts.txt").write_text("0\n5\n")
-    given = ("0.mp4", "--model", "oil", "--cuts", tmp_path / "cuts.txt")
-    said_json(capsys, "stylize", *given, "-o", "apart.mp4", *APART, *CHUNKS)
-    assert same(alone(capsys, *given), "apart.mp4")
-    (tmp_path / "real").mkdir()
-    for number, frame in enumerate(moving_frames(6)):
-        write(tmp_path / "real" / f"{number}.png", painted(frame))
-    Path("linked").symlink_to(tmp_path / "real")
-    said_json(capsys, "stylize", "linked", "--model", "oil", "-o", "pictures", *APART, *CHUNKS)
-    assert len(list(Path("pictures").glob("*.png"))) == 6
-    assert len(parts(ray)) == 2
-
-
 def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,7 +224,7 @@ def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
         send(*arguments)
 
     monkeypatch.setattr(ray_apart._Outbox, "send", send_late)
-    told = said(capsys, 5, "stylize", "clips", "--model", "oil", "-o", "out", *APART, *CHUNKS)
+    told = stylize("clips", "-o", "out", status=5, capsys=capsys)
     assert "cannot be sent to the cluster" in told
     assert [row["state"] for row in outcomes("out")] == ["failed", "done"]
 
@@ -273,13 +261,17 @@ def test_no_more_parts_run_than_were_asked_for(
     assert [executor.receive(0)[0] for _ in range(2)] == tasks[2:]  # type: ignore[index]
 
 
-def test_a_draft_is_rendered_here_and_that_is_said(
+def test_what_is_rendered_here_or_not_at_all_is_said(
     ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short(tmp_path)
-    told = said(capsys, 0, "stylize", "0.mp4", "--model", "oil", "--draft", 2, *APART)
-    assert "rendered on this machine" in told
+    assert "rendered on this machine" in stylize("0.mp4", "--draft", 2, capsys=capsys)
     assert not parts(ray)
+    (tmp_path / "none.mp4").write_bytes(b"no video")
+    refuse(capsys, 3, "stylize", "none.mp4", "--model", "oil", *APART)
+    for executor in ("local", "inline", "auto"):
+        flags = ("--no-shared-disk", "--executor", executor)
+        assert "works on this machine" in refuse(capsys, 2, "stylize", "0.mp4", "--model", "oil", *flags)
 
 
 def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
@@ -368,18 +360,3 @@ def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path
 
 def pretended_division(*entry: str) -> Any:
     return ray_apart.Division([(0, 1)], lambda context, part: {}, [entry])  # type: ignore[list-item]
-
-
-@pytest.mark.parametrize("executor", ["local", "inline", "auto"])
-def test_an_executor_of_this_machine_needs_no_such_thing(executor: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refuse(capsys, 2, "stylize", "a.mp4", "--model", "oil", "--no-shared-disk", "--executor", executor)
-    assert "works on this machine" in told
-
-
-def test_a_wrong_clip_leaves_the_cache_as_it_was(
-    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "none.mp4").write_bytes(b"no video")
-    before = snapshot(tmp_path)
-    refuse(capsys, 3, "stylize", "none.mp4", "--model", "oil", *APART)
-    assert snapshot(tmp_path) == before

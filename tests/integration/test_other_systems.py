@@ -23,9 +23,9 @@ FLAGS = [flag for flag in tiny_flags("generator", "discriminator", "training") i
 TRAIN = ("train", "clip.dataset", *FLAGS, "--set=training.preview_seconds=0")
 CHAIN: list[tuple[object, ...]] = [
     ("make-dataset", "clip.mp4", *tiny_flags("dataset")),
-    (*TRAIN, "--steps", 3),
+    (*TRAIN, "--steps", 1),
     ("stylize", "clip.mp4", "--model", "clip", *tiny_flags("rendering")),
-    (*TRAIN, "--steps", 5),  # replaces the model that this process has read
+    (*TRAIN, "--steps", 2),  # replaces the model that this process has read
     ("stylize", "clip.mp4", "--model", "clip", "--codec", "png", "-o", "pictures", *tiny_flags("rendering")),
     ("deflicker", "clip.clip.mp4", "--source", "clip.mp4", "-o", "steady.mp4"),
     ("compare", "clip.mp4", "steady.mp4", "-o", "side.mp4"),
@@ -37,12 +37,13 @@ CHAIN: list[tuple[object, ...]] = [
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return write_clip(tmp_path / "clip.mp4", moving_frames(12), sound=True)
+    return write_clip(tmp_path / "clip.mp4", moving_frames(8), sound=True)
 
 
 def test_the_chain_makes_the_same_bytes_under_the_rules_of_every_system(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Over 5 s: ten commands, three times."""
     made = {}
     for system in ("", "windows", "macos"):
         folder = tmp_path / (system or "linux")
@@ -81,14 +82,19 @@ def test_a_killed_render_goes_on_under_the_rules_of_windows(clip: Path, tmp_path
 
 WATCHED = f"""
 import sys
+from pathlib import Path
 from vidtrans.cli.console import write_any_text
 from vidtrans.cli.main import run
+from vidtrans.models.model_file import load_generator
 write_any_text()
 train = {[*map(str, TRAIN)]!r}
 assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
-assert run([*train, "--steps", "3"]) == 0
+assert run([*train, "--steps", "1"]) == 0
+loaded = load_generator(Path("clip.safetensors"))
+assert run([*train, "--steps", "2"]) == 0  # a model that was read can be replaced
+print("a viewer comes", file=sys.stderr)
 with open("clip.train/preview.png", "rb"):
-    assert run([*train, "--steps", "5"]) == 0
+    assert run([*train, "--steps", "3"]) == 0
 render = ["stylize", "clip.mp4", "--model", "clip", "-o", "out.mp4"]
 assert run([*render, "--strength", "0.5"]) == 0
 with open("out.mp4", "rb") as player:
@@ -101,10 +107,12 @@ assert run([*render, "--overwrite", "--json"]) == 0
 
 def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
     said = python("windows", "-c", WATCHED, folder=tmp_path)
-    assert "preview.png: another program has it open; it was not refreshed" in said
-    [line] = [line for line in said.splitlines() if line.startswith("error: ")]
+    first, _, later = said.partition("a viewer comes")  # what goes to standard output comes first
+    assert "another program" not in first
+    assert "preview.png: another program has it open; it was not refreshed" in later
+    [line] = [line for line in later.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: out.mp4: another program has it open — close it there and run the same command")
-    assert '"frames_inferred": 0' in said  # what was rendered is in the cache
+    assert '"frames_inferred": 0' in first  # what was rendered is in the cache
 
 
 def test_what_windows_cannot_name_is_refused_in_one_line(clip: Path, tmp_path: Path) -> None:
@@ -148,21 +156,3 @@ def test_a_job_that_is_printed_into_a_file_on_windows_is_one_for_bash(name: str,
     assert b"\r" not in written
     assert "vidtrans stylize --model identity 'été ≥.mp4'" in written.decode()
     subprocess.run(["bash", "-n", tmp_path / "jobs"], check=True)
-
-
-RENDERED = f"""
-from pathlib import Path
-from vidtrans.cli.console import write_any_text
-from vidtrans.cli.main import run
-from vidtrans.models.model_file import load_generator
-write_any_text()
-train = {[*map(str, TRAIN)]!r}
-assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
-assert run([*train, "--steps", "3"]) == 0
-loaded = load_generator(Path("clip.safetensors"))
-assert run([*train, "--steps", "5"]) == 0
-"""
-
-
-def test_a_model_that_is_rendered_can_be_trained_on_on_windows(clip: Path, tmp_path: Path) -> None:
-    assert "another program" not in python("windows", "-c", RENDERED, folder=tmp_path)

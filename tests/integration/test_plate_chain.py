@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +13,19 @@ import numpy as np
 import pytest
 import torch
 from chain import TINY, refuse, said, said_json, tiny_flags
-from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
+from clips import decode, pictures_of, scene, write_clip, write_folder
 from directed_clip import FLAGS, lossless
 from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
+from vidtrans.config.recipe import TABLES, table_of
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import Interrupted, MediaError, UsageError
-from vidtrans.events import Event, Progress, Stop, silent
+from vidtrans.errors import MediaError, UsageError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
+from vidtrans.pairing.base import make_pairing
+from vidtrans.rendering.scene import require_background_plate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -29,18 +34,32 @@ MAKING = tiny_flags("dataset")
 
 
 @pytest.fixture(scope="module")
-def plated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets of a clip whose camera stands still ("seen") and of one that moves ("moving")."""
+    folder = tmp_path_factory.mktemp("scenes")
+    with contextlib.chdir(folder):
+        dataset_of(before(1))
+        dataset_of(panned(), "moving")
+    return folder
+
+
+@pytest.fixture
+def seen(scenes: Path, tmp_path: Path) -> None:
+    """The datasets of the scenes lie in the working folder."""
+    for name in ("seen", "moving"):
+        shutil.copytree(scenes / f"{name}.dataset", tmp_path / f"{name}.dataset")
+
+
+def settings_with(**training: Any) -> dict[str, dict[str, Any]]:
+    return {k: TINY[k] for k in ("generator", "discriminator")} | {"training": {**TINY["training"], **training}}
+
+
+@pytest.fixture(scope="module")
+def plated(scenes: Path) -> Path:
     """A model on the plate of the background 1."""
-    folder = tmp_path_factory.mktemp("plated")
-    options = {"cache_dir": folder / "cache"}
-    clip = write_clip(folder / "seen.mp4", before(1))
-    settings = {k: TINY[k] for k in ("generator", "discriminator")}
-    api.make_dataset(clip, folder / "seen.dataset", settings={"dataset": {**TINY["dataset"], "size": "64"}}, **options)
-    training = {**TINY["training"], "steps": 40, "background_plate": True, "motion_weight": 4.0}
-    api.train(
-        folder / "seen.dataset", folder / "on.safetensors", settings={**settings, "training": training}, **options
-    )
-    return folder / "on.safetensors"
+    settings = settings_with(steps=12, background_plate=True, motion_weight=4.0)
+    api.train(scenes / "seen.dataset", scenes / "on.safetensors", settings=settings, cache_dir=scenes / "cache")
+    return scenes / "on.safetensors"
 
 
 def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_model(
@@ -68,21 +87,21 @@ def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_mode
     assert np.array_equal(masked[:, :48], made[5][:, :48])
     assert np.array_equal(masked[:, 48:], source[5][:, 48:])
 
-    small = said_json(capsys, "stylize", clip, "--model", plated, "-o", "small.mp4", "--size", "40")
+    small = said_json(capsys, "stylize", clip, "--model", plated, "-o", "small.mp4", "--size", "40", "--end", "2")
     assert small["working_size"] == [60, 40]
     assert "plate" in said(capsys, 0, "model", "show", plated)
-    said(capsys, 0, "try", clip, "--model", plated, "-o", "try.png")
+    said(capsys, 0, "try", clip, "--model", plated, "--frames", "1", "-o", "try.png")
     assert pictures_of(Path("try.png"))["try.png"].size
 
 
 def api_input(record: Any, frame: np.ndarray) -> np.ndarray:
-    from vidtrans.pairing.base import make_pairing
-
     made: np.ndarray = make_pairing(record.pairing["name"], record.pairing["settings"]).input([frame])
     return made
 
 
-def test_another_scene_is_refused_in_one_line(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(
+    plated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_clip(Path("other.mp4"), before(2))
     write_clip(Path("both.mp4"), [*before(1), *before(5)])
     write_picture(Path("photo.png"), before(7)[3])
@@ -93,37 +112,28 @@ def test_another_scene_is_refused_in_one_line(plated: Path, capsys: pytest.Captu
     assert "frame 0" in refuse(capsys, 3, "stylize", "photo.png", "--model", plated)
     assert "other.mp4" in refuse(capsys, 3, "try", "other.mp4", "--model", plated)
     assert "24 frames" in said(capsys, 0, "stylize", "both.mp4", "--model", plated, "--end", "24", "-o", "part.mp4")
-
-
-def test_a_drawing_is_taken_as_of_the_scene(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paper = np.full((64, 96, 3), 255, np.uint8)
     cv2.circle(paper, (40, 30), 14, (0, 0, 0), 1, cv2.LINE_AA)
-    write_picture(Path("drawn.png"), paper)
+    write_picture(Path("drawn.png"), paper)  # a drawing is taken as of the scene
     said(capsys, 0, "stylize", "drawn.png", "--model", plated, "--drawn", "yes", "-o", "drawn.look.png")
 
 
-def test_a_camera_that_moves_is_refused_in_training(capsys: pytest.CaptureFixture[str]) -> None:
-    dataset_of(panned(), "moving")
-    told = refuse(capsys, 3, "train", "moving.dataset", *TRAINING, "--set", "background_plate=true")
-    assert "the camera moves" in told
-    dataset_of([*before(1), *before(2)], "two")
-    assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *TRAINING, "--set", "background_plate=true")
-    dataset_of(before(1), "seen", pairing={"name": "denoise"})
-    told = refuse(
-        capsys, 2, "train", "seen.dataset", *TRAINING, "--set", "background_plate=true", "--set=residual=true"
-    )
+def test_a_camera_that_moves_is_refused_in_training(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
+    plate = (*TRAINING, "--set", "background_plate=true")
+    assert "the camera moves" in refuse(capsys, 3, "train", "moving.dataset", *plate)
+    dataset_of([*before(1, 12), *before(2, 12)], "two")
+    assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *plate)
+    dataset_of(before(1, 12), "noisy", pairing={"name": "denoise"})
+    told = refuse(capsys, 2, "train", "noisy.dataset", *plate, "--set=residual=true")
     assert "generator.residual" in told
 
 
-def test_a_plate_is_offered_where_one_would_do(capsys: pytest.CaptureFixture[str]) -> None:
-    dataset_of(before(1))
-    dataset_of(panned(), "moving")
+def test_a_plate_is_offered_where_one_would_do(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
     few = [*TRAINING, "--set", "steps=1"]
     assert "--set background_plate=true" in said(capsys, 0, "train", "seen.dataset", *few)
     assert "plate" not in said(capsys, 0, "train", "moving.dataset", *few)
-    assert "the camera stands still" not in said(
-        capsys, 0, "train", "seen.dataset", "-o", "on.safetensors", *few, "--set", "background_plate=true"
-    )
+    plate = ("-o", "on.safetensors", "--set", "background_plate=true")
+    assert "the camera stands still" not in said(capsys, 0, "train", "seen.dataset", *few, *plate)
 
 
 def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,38 +147,22 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: p
     assert all(torch.equal(p, weights[n]) for n, p in new.painter.named_parameters())
 
 
-@pytest.mark.parametrize("at", [3, 8])
-def test_training_with_plate_and_motion_goes_on_bit_for_bit(at: int, one_thread: None) -> None:
-    dataset_of(before(1))
-    training = {
-        **TINY["training"],
-        "background_plate": True,
-        "motion_weight": 4.0,
-        "ema_decay": 0.9,
-        "crop_size": 32,
-        "jitter": 1.2,
-        "flip": True,
-    }
-    settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
+def test_training_with_plate_and_motion_goes_on_bit_for_bit(
+    seen: None, one_thread: None, stopped: Callable[..., list[str]]
+) -> None:
+    cropped = {"ema_decay": 0.9, "crop_size": 32, "jitter": 1.2, "flip": True}
+    settings = settings_with(background_plate=True, motion_weight=4.0, **cropped)
     api.train("seen.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
-    stop = Stop()
-
-    def report(event: Event) -> None:
-        if isinstance(event, Progress) and event.task == "training" and event.done == at:
-            stop.request(130)
-
-    with pytest.raises(Interrupted):
-        api.train("seen.dataset", "parts.safetensors", settings=settings, cache_dir="parts", report=report, stop=stop)
-    api.train("seen.dataset", "parts.safetensors", settings=settings, cache_dir="parts", report=silent)
+    for at in (3, 8):
+        stopped(api.train, "training", at, "seen.dataset", "parts.safetensors", settings=settings)
+    api.train("seen.dataset", "parts.safetensors", settings=settings)
     assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
 
 
-def test_motion_weight_changes_what_is_learned() -> None:
-    dataset_of(before(1))
+def test_motion_weight_changes_what_is_learned(seen: None) -> None:
     made = {}
     for motion in (0.0, 4.0):
-        training = {**TINY["training"], "motion_weight": motion}
-        settings = {**{k: TINY[k] for k in ("generator", "discriminator")}, "training": training}
+        settings = settings_with(steps=2, motion_weight=motion)
         api.train("seen.dataset", f"{motion}.safetensors", settings=settings)
         made[motion] = load_generator(Path(f"{motion}.safetensors"))[0].state_dict()
     assert any(not torch.equal(a, made[4.0][n]) for n, a in made[0.0].items())
@@ -178,7 +172,7 @@ def test_motion_weight_changes_what_is_learned() -> None:
 
 def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("seen.mp4"), before(1))
-    flags = [*MAKING, *TRAINING, "--set", "background_plate=true", "-o", "out.mp4"]
+    flags = [*MAKING, *TRAINING, "--set=training.steps=2", "--set=background_plate=true", "-o", "out.mp4"]
     assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags, "--dry-run")["estimate"]["seconds"] > 0
     assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags)["frames"] == 24
     write_clip(Path("other.mp4"), before(2))
@@ -188,29 +182,23 @@ def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.Captur
     assert not Path("new.safetensors").exists()  # it was said before the training
 
 
-def test_a_bare_key_is_that_of_the_one_table_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
-    dataset_of(moving_frames(12))
+def test_a_bare_key_is_that_of_the_one_table_that_has_it(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert said_json(capsys, "train", "seen.dataset", *TRAINING, "--set", "steps=2")["steps"] == 2
-    told = refuse(capsys, 2, "train", "seen.dataset", "--set", "channels=8")
-    assert "generator.channels or discriminator.channels" in told
-    assert "did you mean 'background_plate'" in refuse(
-        capsys, 2, "train", "seen.dataset", "--set", "backgruond_plate=true"
-    )
-    from vidtrans.config.recipe import TABLES, table_of
-
+    for key, words in (
+        ("channels=8", "generator.channels or discriminator.channels"),
+        ("backgruond_plate=true", "did you mean 'background_plate'"),
+    ):
+        assert words in refuse(capsys, 2, "train", "seen.dataset", "--set", key)
     assert table_of("background_plate", TABLES) == "training"
     with pytest.raises(UsageError, match=r"dataset\.size or rendering\.size"):
         table_of("size", TABLES)
 
 
-def test_a_plate_is_of_pictures_of_one_size(tmp_path: Path) -> None:
-    from vidtrans.rendering.scene import require_background_plate
-
+def test_a_plate_is_of_pictures_of_one_size() -> None:
     for i in range(8):
         write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
-    api.make_dataset(
-        "photos", "p.dataset", pairing="edges", settings={"dataset": {"size": "64", "drop_duplicates": False}}
-    )
+    settings = {"dataset": {"size": "64", "drop_duplicates": False}}
+    api.make_dataset("photos", "p.dataset", pairing="edges", settings=settings)
     dataset = open_dataset(Path("p.dataset"))
     with pytest.raises(MediaError, match="several sizes"):
         require_background_plate(dataset, dataset.pairs)

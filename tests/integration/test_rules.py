@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from chain import TINY, leave_room_for, quick_training, said, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, quick_training, said, snapshot, tiny_flags, vidtrans_json
 from clips import moving_frames, sound_packets, times, write_clip
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -21,50 +18,29 @@ import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.config.recipe import dataset_recipe
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import BatchError, DeviceError, UsageError
-from vidtrans.events import silent
-from vidtrans.inference.device import Device
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.errors import BatchError, UsageError
 from vidtrans.models.model_file import read_record
-from vidtrans.networks.init import build_generator, initialise
-from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.settings import TrainingSettings
 
-TRAIN = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+QUICK = quick_training(1)
 
 
 class Killed(BaseException):
     """kill -9, as far as Python can tell."""
 
 
-def asserts_under_if(node: ast.AST, under: bool = False) -> list[int]:
-    """The lines of the assertions that a condition can skip."""
-    found = [node.lineno] if under and isinstance(node, ast.Assert) else []
-    under = (under or isinstance(node, ast.If)) and not isinstance(node, ast.FunctionDef)
-    return found + [line for child in ast.iter_child_nodes(node) for line in asserts_under_if(child, under)]
-
-
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].rglob("*.py")), ids=lambda p: p.stem)
-def test_no_assertion_stands_under_an_if(path: Path) -> None:
-    """It may never be reached, and nobody would know: assert that the two agree, or parametrise."""
-    assert asserts_under_if(ast.parse(path.read_text())) == []
-
-
-def test_an_assertion_under_an_if_is_found_however_deep() -> None:
-    code = "def test():\n if a:\n  for b in c:\n   assert b\n else:\n  assert d\n assert e\n"
-    assert asserts_under_if(ast.parse(code)) == [4, 6]
-
-
-@pytest.mark.parametrize("step", ["train", "stylize"])
-def test_a_run_killed_after_the_output_has_its_name_is_known_again(
-    step: str, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def dataset(clip: Path) -> str:
+    """The clip's dataset."""
     api.make_dataset(clip, settings=TINY)
-    arguments: dict[str, Any] = {"train": {"settings": TRAIN}, "stylize": {"model": "identity"}}[step]
-    job = getattr(api, step)
-    source = {"train": "clip.dataset", "stylize": clip}[step]
-    replace = os.replace
+    return "clip.dataset"
+
+
+@pytest.mark.parametrize(("step", "source"), [("train", "clip.dataset"), ("stylize", "clip.mp4")])
+def test_a_run_killed_after_the_output_has_its_name_is_known_again(
+    step: str, source: str, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"train": {"settings": QUICK}, "stylize": {"model": "identity"}}[step]
+    job, replace = getattr(api, step), os.replace
 
     def killed_after(old: Any, new: Any) -> None:
         replace(old, new)
@@ -76,21 +52,6 @@ def test_a_run_killed_after_the_output_has_its_name_is_known_again(
         with pytest.raises(Killed):
             job(source, **arguments)
     assert job(source, **arguments)["cached"] is True
-
-
-def test_a_moved_working_folder_keeps_its_records(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    api.stylize(clip.name, "identity")
-    moved = clip.parent.parent / f"{clip.parent.name}-moved"
-    shutil.copytree(clip.parent, moved)
-    monkeypatch.chdir(moved)
-    assert api.stylize(clip.name, "identity")["cached"] is True
-
-
-def test_a_stray_checkpoint_never_outlives_the_one_that_is_pointed_to(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 10, {"step": 10})
-    shutil.copy(tmp_path / "step-00000010.pt", tmp_path / "step-00000020.pt")  # written, then killed
-    save_checkpoint(tmp_path, 15, {"step": 15})
-    assert load_checkpoint(tmp_path, silent) == {"step": 15}
 
 
 def test_restoring_puts_pictures_back_under_the_names_that_they_had(clip: Path) -> None:
@@ -160,12 +121,10 @@ def test_a_dataset_remembers_its_recipe_wherever_its_preset_goes(clip: Path) -> 
     Path("mine.toml").write_text('[training]\nsteps = 3\nprecision = "fp32"\n[generator]\nname = "unet-small"\n')
     api.make_dataset(clip, preset="mine.toml", settings=TINY)
     Path("mine.toml").unlink()
-    table = api.train("clip.dataset", settings={k: TINY[k] for k in ("generator", "discriminator")} | SHORT)
+    short = {"training": {"batch_size": 2, "crop_size": "none", "jitter": 1.0}}
+    table = api.train("clip.dataset", settings={k: TINY[k] for k in ("generator", "discriminator")} | short)
     assert table["steps"] == 3
     assert read_record(Path("clip.safetensors")).training["preset"] == "mine"
-
-
-SHORT = {"training": {"batch_size": 2, "crop_size": "none", "jitter": 1.0}}
 
 
 def test_the_same_pictures_with_another_preset_follow_it(clip: Path) -> None:
@@ -189,18 +148,10 @@ def test_spelling_out_a_default_is_the_same_request(clip: Path) -> None:
     assert api.stylize(clip, "identity", settings={"encoding": {"codec": "h264", "crf": 18}}, device="cpu")["cached"]
 
 
-def test_fresh_starts_from_nothing_once(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    api.train("clip.dataset", "a.safetensors", steps=6, settings=TRAIN)
-    assert api.train("clip.dataset", "b.safetensors", steps=10, settings=TRAIN, fresh=True)["history"] == [10]
-    assert api.train("clip.dataset", "b.safetensors", steps=10, settings=TRAIN, fresh=True)["cached"] is True
-
-
-def test_a_model_is_not_written_over_the_one_it_starts_from(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    api.train("clip.dataset", "a.safetensors", settings=TRAIN)
+def test_a_model_is_not_written_over_the_one_it_starts_from(dataset: str, tiny_model: Path) -> None:
+    shutil.copy(tiny_model, "a.safetensors")
     with pytest.raises(UsageError, match="one of the inputs"):
-        api.train("clip.dataset", "a.safetensors", settings=TRAIN, start_from="a.safetensors", overwrite=True)
+        api.train(dataset, "a.safetensors", settings=QUICK, start_from="a.safetensors", overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -222,36 +173,39 @@ def test_run_says_before_the_training_what_is_wrong_with_the_end(
     assert not list(Path().glob("*.dataset"))
 
 
-def test_a_setting_that_a_command_does_not_read_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    api.make_dataset(clip, settings=TINY)
+def test_a_setting_that_a_command_does_not_read_is_refused(
+    clip: Path, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "choose from: encoding" in said(capsys, 2, "stylize", clip, "--model", "identity", "--set", "training.lr=1")
-    assert "choose from" in said(capsys, 2, "train", "clip.dataset", "--set", "pairing.gradient_channel=false")
+    assert "choose from" in said(capsys, 2, "train", dataset, "--set", "pairing.gradient_channel=false")
 
 
 @pytest.mark.usefixtures("quick_trial")
 def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
-    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    dataset: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.make_dataset(clip, settings=TINY)
-    monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "2")
+    monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "100000")
     flags = tiny_flags("generator", "discriminator")
-    said(capsys, 0, "train", "clip.dataset", "--minutes", "0.01", "--set=training.batch_size=2", *flags)
-    assert read_record(Path("clip.safetensors")).training["steps"] != [2]
+    said(capsys, 0, "train", dataset, "--minutes", "0.01", "--set=training.batch_size=2", *flags)
+    assert read_record(Path("clip.safetensors")).training["steps"] < [100000]
     for more in ((), ("--ablate", "loss"), ("--dry-run",)):
-        assert "it must be greater than 0" in said(capsys, 2, "train", "clip.dataset", "--minutes", "nan", *more)
+        assert "it must be greater than 0" in said(capsys, 2, "train", dataset, "--minutes", "nan", *more)
     monkeypatch.setenv("VIDTRANS_STYLIZE_SIZE", "512")
     assert "[default: 512]" in said(capsys, 0, "stylize", "--help")
 
 
-def test_a_file_in_the_way_is_one_line(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    api.make_dataset(clip, settings=TINY)
+def test_a_file_in_the_way_and_values_that_are_none_are_one_line(
+    clip: Path, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("file").write_text("x")
     Path("clip.train").write_text("x")
     for arguments in (
         ("stylize", clip, "--model", "identity", "--cache-dir", "file"),
         ("make-dataset", clip, "-o", "file/x"),
-        ("train", "clip.dataset"),
+        ("train", dataset),
         ("stylize", clip, "another.mp4", "--model", "identity", "-o", "out.mp4"),
+        *(("make-dataset", clip, "--overwrite", "--cache-limit", limit) for limit in ("nan", "inf")),
+        *(("make-dataset", clip, "--overwrite", "-o", place) for place in (".", "..")),
     ):
         status = run([str(a) for a in arguments])
         err = capsys.readouterr().err
@@ -260,40 +214,14 @@ def test_a_file_in_the_way_is_one_line(clip: Path, capsys: pytest.CaptureFixture
     assert not Path("out.mp4").exists()
 
 
-def test_out_of_memory_while_training_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    g = build_generator("unet-small", {"channels": 8}, 1)
-    model = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0), Device("cpu", "cpu"), "fp32")
-
-    def full(*_: Any) -> None:
-        raise torch.OutOfMemoryError("no room")
-
-    monkeypatch.setattr(model, "_step", full)
-    with pytest.raises(DeviceError, match=r"training\.batch_size"):
-        model.step(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
-
-
-def test_no_picture_is_lost_when_memory_runs_out_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
-    g = build_generator("unet-small", {"channels": 8}, 1)
-    initialise(g, 0)
-    engine = TorchEngine(g, Device("cpu", "cpu"), "fp32", batch=4)
-    pictures = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 1), dtype=np.uint8)
-    wanted = engine(pictures)
-    leave_room_for(monkeypatch, engine, 2)
-    made = engine(pictures)
-    assert made.shape == wanted.shape
-    assert np.abs(made.astype(int) - wanted).max() <= 1
-
-
 def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Path, tmp_path: Path) -> None:
-    flags = {**TINY, "training": {**TINY["training"], "steps": 2}}
     broken = tmp_path / "broken.mp4"
-    shutil.copy(clip, broken)
-    data = bytearray(broken.read_bytes())
+    data = bytearray(clip.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
     broken.write_bytes(data)
     with pytest.raises(BatchError, match="1 of 2 clips failed"):
-        api.run(clip, [clip, broken], "out", settings=flags)
-    arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=2")
+        api.run(clip, [clip, broken], "out", settings=TINY | QUICK)
+    arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=1")
     table = vidtrans_json("run", clip, *arguments, expect=5)
     assert list(table["failed"]) == [str(broken)]
     assert table["exit_status"] == 5
@@ -301,8 +229,7 @@ def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Pa
 
 
 @pytest.mark.usefixtures("quick_trial")
-def test_every_json_object_has_the_keys_that_are_promised(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
+def test_every_json_object_has_the_keys_that_are_promised(clip: Path, dataset: str) -> None:
     always = {"output", "frames", "seconds", "cached"}
     for arguments in (
         ("make-dataset", clip, "-o", "x.dataset", "--dry-run"),
@@ -332,60 +259,34 @@ def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: 
     assert snapshot(Path()) == before
 
 
-@pytest.mark.parametrize("size", [(200, 10), (320, 20), (640, 2), (640, 12), (16, 16), (10, 200), (1280, 32)])
+@pytest.mark.parametrize("size", [(200, 10), (640, 2), (16, 16), (10, 200)])
 def test_thin_clips_are_read(size: tuple[int, int]) -> None:
     clip = write_clip(Path("thin.mp4"), moving_frames(8, size))
     assert api.stylize(clip, "identity", settings={"temporal": {"name": "window"}})["frames"] == 8
 
 
-def test_a_model_whose_weights_were_damaged_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    api.make_dataset(clip, settings=TINY)
-    api.train("clip.dataset", settings=TRAIN)
-    data = bytearray(Path("clip.safetensors").read_bytes())
+def test_a_model_whose_weights_were_damaged_is_refused(
+    clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(tiny_model.read_bytes())
     data[-1000] ^= 1
     Path("flip.safetensors").write_bytes(data)
     assert "damaged" in said(capsys, 3, "stylize", clip, "--model", "flip")
 
 
-def test_from_wants_weights_and_no_contradiction(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    api.make_dataset(clip, settings=TINY)
-    assert "no weights" in said(capsys, 2, "train", "clip.dataset", "--from", "identity")
+def test_from_wants_weights_and_no_contradiction(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no weights" in said(capsys, 2, "train", dataset, "--from", "identity")
     Path("x.safetensors").touch()
-    assert "give one of them" in said(capsys, 2, "train", "clip.dataset", "--from", "x", "--fresh")
+    assert "give one of them" in said(capsys, 2, "train", dataset, "--from", "x", "--fresh")
 
 
-def test_a_model_from_before_a_setting_was_there_can_be_gone_on_from(clip: Path, tiny_model: Path) -> None:
+def test_a_model_from_before_a_setting_was_there_can_be_gone_on_from(dataset: str, tiny_model: Path) -> None:
     with safe_open(tiny_model, framework="numpy") as file:
         metadata = file.metadata()
     record = json.loads(metadata["vidtrans"])
     assert record["generator"]["settings"].pop("residual") is False
     save_file(load_file(tiny_model), "old.safetensors", metadata={"vidtrans": json.dumps(record)})
-    api.make_dataset(clip, settings=TINY)
-    assert api.train("clip.dataset", settings=quick_training(), start_from="old")["steps"] == 3
-    other = quick_training() | {"generator": {**TINY["generator"], "head": "resize"}}
+    assert api.train(dataset, settings=QUICK, start_from="old")["steps"] == 1
+    other = QUICK | {"generator": {**TINY["generator"], "head": "resize"}}
     with pytest.raises(UsageError, match="use the same --set generator"):
-        api.train("clip.dataset", "x.safetensors", settings=other, start_from="old")
-
-
-@pytest.mark.parametrize("arguments", [("--cache-limit", "nan"), ("--cache-limit", "inf"), ("-o", "."), ("-o", "..")])
-def test_values_that_are_none_are_one_line(
-    arguments: tuple[str, ...], clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert said(capsys, 2, "make-dataset", clip, "--overwrite", *arguments).count("\n") == 1
-
-
-def test_a_stopped_training_leaves_a_preview(clip: Path) -> None:
-    from vidtrans.errors import Interrupted
-    from vidtrans.events import Progress, Stop
-
-    api.make_dataset(clip, settings=TINY)
-    stop = Stop()
-    with pytest.raises(Interrupted):
-        api.train(
-            "clip.dataset",
-            settings=TRAIN,
-            stop=stop,
-            report=lambda e: stop.request(130) if isinstance(e, Progress) and e.done == 5 else None,
-        )
-    assert Path("clip.train/preview.png").is_file()
-    assert len(Path("clip.train/losses.csv").read_text().splitlines()) == 6
+        api.train(dataset, "x.safetensors", settings=other, start_from="old")

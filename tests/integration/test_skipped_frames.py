@@ -181,16 +181,10 @@ def test_a_clip_that_stands_still_costs_what_moves_and_looks_the_same(place: Pat
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"draft_step": 3},
-        {"draft_step": 5},
-        {"duplicate_threshold": 4.0},
-        {"draft_step": 5, "duplicate_threshold": 32.0},
-    ],
+    "settings", [{"draft_step": 3}, {"duplicate_threshold": 4.0}, {"draft_step": 5, "duplicate_threshold": 32.0}]
 )
 def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: Path, settings: dict[str, Any]) -> None:
-    name = "".join(map(str, settings)) + str(next(iter(settings.values())))
+    name = "-".join(settings)
     table = render(place, name, **settings)
     whole = (place / f"{name}.mp4").read_bytes()
     assert ("draft_psnr" in table) == ("draft_step" in settings)
@@ -209,17 +203,14 @@ def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: P
 
 def test_a_draft_is_another_render_and_says_what_it_loses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    told = vidtrans("stylize", "clip.mp4", "--model", "./m.safetensors", "--draft", "4", "-o", "d.mp4").stdout
-    assert "a draft: what was carried is" in told
-    whole = vidtrans_json("stylize", "clip.mp4", "--model", "./m.safetensors", "-o", "w.mp4")
-    assert whole["frames_inferred"] > 20
-    assert (
-        vidtrans("stylize", "clip.mp4", "--model", "./m.safetensors", "--draft", "0", expect=2).stderr.count("\n") <= 4
-    )
+    command = ("stylize", "clip.mp4", "--model", "./m.safetensors")
+    assert "a draft: what was carried is" in vidtrans(*command, "--draft", "4", "-o", "d.mp4").stdout
+    assert vidtrans_json(*command, "-o", "w.mp4")["frames_inferred"] > 20
+    assert vidtrans(*command, "--draft", "0", expect=2).stderr.count("\n") <= 4
 
 
 def test_a_model_that_remembers_makes_no_drafts(place: Path) -> None:
-    settings = quick_training(2)
+    settings = quick_training(1)
     settings["training"] |= {"recurrent": True}
     api.train(place / "clip.dataset", place / "r.safetensors", settings=settings, cache_dir=place / "cache")
     options: dict[str, Any] = {"settings": {"rendering": {"draft_step": 3}}, "cache_dir": place / "r"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import MediaError, UsageError
+from vidtrans.errors import UsageError
 from vidtrans.events import Note
 from vidtrans.models.model_file import read_record
 from vidtrans.pairing.base import make_pairing
@@ -46,8 +47,6 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shot(sets: Path) -> Path:
     """The same in the test's own folder."""
-    import shutil
-
     for name in ("shot", "beauty"):
         shutil.copytree(sets / name, name)
     return Path("shot")
@@ -57,9 +56,8 @@ def shot(sets: Path) -> Path:
 def model(sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stack")
     cache = {"cache_dir": folder / "cache"}
-    beauty = sets / "beauty"
-    api.make_dataset(sets / "shot", folder / "d", pairing="stack", target=beauty, settings=TINY, **cache)
-    api.train(folder / "d", folder / "stacked.safetensors", settings=quick_training(), **cache)
+    api.make_dataset(sets / "shot", folder / "d", pairing="stack", target=sets / "beauty", settings=TINY, **cache)
+    api.train(folder / "d", folder / "stacked.safetensors", settings=quick_training(1), **cache)
     return folder / "stacked.safetensors"
 
 
@@ -130,35 +128,26 @@ def test_all_guides_of_a_folder_are_taken_and_the_grey_ones_known(shot: Path) ->
     dataset = open_dataset(Path("shot.dataset"))
     assert dataset.pairing_table["settings"]["guides"] == ["depth:1", "normals"]
     assert (dataset.pairing.in_channels, table["frames"], table["left_out"]) == (4, COUNT, 0)
-    assert sorted(p.name for p in Path("shot.dataset").iterdir()) == [
-        "dataset.json",
-        "shot.depth",
-        "shot.normals",
-        "shot.target",
-    ]
-    for name, source in (("depth", "shot/depth"), ("normals", "shot/normals"), ("target", "beauty")):
-        stored, given = pictures_of(Path(f"shot.dataset/shot.{name}")), pictures_of(Path(source))
+    folders = {"shot.depth": "shot/depth", "shot.normals": "shot/normals", "shot.target": "beauty"}
+    assert {p.name for p in Path("shot.dataset").iterdir()} == {"dataset.json", *folders}
+    for name, source in folders.items():
+        stored, given = pictures_of(Path("shot.dataset") / name), pictures_of(Path(source))
         assert all(np.array_equal(stored[f"{i:06d}.png"], given[f"{i}.png"]) for i in range(COUNT)), name
     pair = dataset.pairs[0]
     assert [p.parent.name for p in pair.inputs] == ["shot.depth", "shot.normals"]
     assert pair.target.parent.name == "shot.target"
 
 
-def test_the_settings_say_which_guides_and_in_which_order(shot: Path) -> None:
+def test_the_settings_say_which_guides_and_in_which_order_and_what_is_taught_is_none(shot: Path) -> None:
     make(shot, "normals", "depth:1")
     pair = open_dataset(Path("shot.dataset")).pairs[0]
     assert [p.parent.name for p in pair.inputs] == ["shot.normals", "shot.depth"]
-    make(shot, "depth:1", output="one")
-    assert open_dataset(Path("one")).pairing.in_channels == 1
-    make(shot, "depth", output="colour")  # taken for three channels, as it was asked
-    assert open_dataset(Path("colour")).pairing.in_channels == 3
-
-
-def test_what_is_taught_is_no_guide(shot: Path) -> None:
-    """The finished pictures may lie beside the guides."""
-    Path("beauty").rename("shot/beauty")
-    make(shot, target="shot/beauty")
-    assert open_dataset(Path("shot.dataset")).pairing.guides == ("depth", "normals")
+    for guide, channels in (("depth:1", 1), ("depth", 3)):  # taken for three channels, as it was asked
+        make(shot, guide, output=f"of-{channels}")
+        assert open_dataset(Path(f"of-{channels}")).pairing.in_channels == channels
+    Path("beauty").rename("shot/beauty")  # the finished pictures may lie beside the guides
+    make(shot, target="shot/beauty", output="beside")
+    assert open_dataset(Path("beside")).pairing.guides == ("depth", "normals")
 
 
 def test_a_deleted_guide_drops_its_pair_alone(shot: Path) -> None:
@@ -194,26 +183,20 @@ def test_a_stack_is_not_thinned(shot: Path) -> None:
     assert make(shot)["left_out"] == 0
 
 
-@pytest.mark.parametrize("kind", ["video", "pictures", "empty"])
-def test_what_holds_no_guides_is_answered_with_how_it_should_look(
-    kind: str, shot: Path, capsys: pytest.CaptureFixture[str]
+def test_what_makes_no_dataset_is_answered_with_how_it_should_look(
+    shot: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if kind == "video":
-        lossless(Path("in.mp4"), moving_frames(2)).rename("in")
-    else:
-        write_folder(Path("in"), moving_frames(2) if kind == "pictures" else [])
-    told = refuse(capsys, 2, "make-dataset", "in", "--pairing", "stack", "--target", "beauty")
-    assert "no guides in it" in told
-    assert "depth/, normals/" in told
-
-
-def test_a_stack_wants_a_target(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--target" in refuse(capsys, 2, "make-dataset", shot, "--pairing", "stack")
-
-
-def test_guides_that_are_not_there_are_named(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("make-dataset", shot, "--pairing", "stack", "--target", "beauty")
-    told = refuse(capsys, 3, *arguments, '--set=pairing.guides=["depth:1", "albedo"]')
+    lossless(Path("video.mp4"), moving_frames(2)).rename("video")
+    write_folder(Path("pictures"), moving_frames(2))
+    Path("empty").mkdir()
+    stack = ("--pairing", "stack")
+    for source in ("video", "pictures", "empty"):
+        told = refuse(capsys, 2, "make-dataset", source, *stack, "--target", "beauty")
+        assert "no guides in it" in told
+        assert "depth/, normals/" in told
+    assert "--target" in refuse(capsys, 2, "make-dataset", shot, *stack)
+    guides = '--set=pairing.guides=["depth:1", "albedo"]'
+    told = refuse(capsys, 3, "make-dataset", shot, *stack, "--target", "beauty", guides)
     assert "no guide 'albedo' in it (it has depth, normals)" in told
 
 
@@ -223,7 +206,7 @@ def test_guides_that_are_not_there_are_named(shot: Path, capsys: pytest.CaptureF
 def test_a_stack_is_taught_and_rendered(model: Path, shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_record(model).in_channels == 4
     told = said(capsys, 0, "stylize", shot, "--model", model)
-    assert told.startswith("shot.stacked: 16 frames") or "shot.stacked: 16 frames" in told
+    assert "shot.stacked: 16 frames" in told
     made = pictures_of(Path("shot.stacked"))
     assert sorted(made) == sorted(p.name for p in (shot / "depth").iterdir())
     assert all(p.shape == (48, 64, 3) for p in made.values())
@@ -245,7 +228,7 @@ def test_each_guide_shows_in_the_result(model: Path, shot: Path) -> None:
     assert changed == {"depth": ["5.png"], "normals": ["5.png"]}
 
 
-def test_a_missing_guide_is_named_when_rendering(
+def test_guides_that_do_not_fit_the_model_are_refused_when_rendering(
     model: Path, shot: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shot / "normals").rename(shot / "normal")
@@ -256,11 +239,11 @@ def test_a_missing_guide_is_named_when_rendering(
     for other in (clip, "beauty/0.png"):
         told = refuse(capsys, 3, "stylize", other, "--model", model)
         assert "not a folder of guides — give one that holds depth, normals" in told
-
-
-def test_guides_of_several_sizes_are_refused(model: Path, shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shot / "normal").rename(shot / "normals")
     write_folder(shot / "depth", [scene(32, 32, 1)], ["3.png"])
     assert "bring them to one size" in refuse(capsys, 2, "stylize", shot, "--model", model)
+    (shot / "depth" / "3.png").write_bytes(b"")
+    assert "3.png" in refuse(capsys, 3, "stylize", shot, "--model", model)
 
 
 def test_videos_are_guides_too(model: Path) -> None:
@@ -271,9 +254,3 @@ def test_videos_are_guides_too(model: Path) -> None:
     assert times(Path("out.mp4")) == [Fraction(i, 10) for i in range(6)]
     api.stylize("shot", model, "part.mp4", start="2", end="5")
     assert len(decode(Path("part.mp4"))[2]) == 3
-
-
-def test_a_guide_that_vanishes_is_a_media_error(model: Path, shot: Path) -> None:
-    (shot / "depth" / "7.png").write_bytes(b"")
-    with pytest.raises(MediaError, match=r"7\.png"):
-        api.stylize(shot, model)

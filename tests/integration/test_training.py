@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from chain import TINY, leave_room_for
+from chain import TINY
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,11 +21,10 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.errors import Interrupted
-from vidtrans.events import Note, Progress, Stop, silent
-from vidtrans.inference.device import Device, resolve_device, resolve_precision
+from vidtrans.errors import DeviceError, UsageError
+from vidtrans.events import Note, Stop, silent
+from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.folding import fold_norm
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
@@ -73,16 +74,8 @@ def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
     d = build_discriminator("patchgan", {"channels": 8}, 4)
     initialise(g, 3)
     initialise(d, 4)
-    loader = Loader(
-        dataset.role("train"),
-        dataset.pairing,
-        batch=1,
-        seed=3,
-        multiple=g.multiple,
-        crop=32,
-        jitter=settings.jitter,
-        flip=True,
-    )
+    common: dict[str, Any] = {"multiple": g.multiple, "crop": 32, "jitter": settings.jitter, "flip": True}
+    loader = Loader(dataset.role("train"), dataset.pairing, batch=1, seed=3, **common)
     wanted = paper_losses(copy.deepcopy(g), copy.deepcopy(d), [loader.make(s) for s in range(20)], 30, seed=3)
     run = TrainingState(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [30])
     for step, row in enumerate(wanted):
@@ -169,30 +162,20 @@ class ToyLoader:
         return (self.make(s) for s in range(first, stop))
 
 
-def weights(run: TrainingState) -> dict[str, torch.Tensor]:
-    return {k: v.clone() for k, v in run.model.learned.state_dict().items()}
-
-
-def test_a_run_stopped_at_any_step_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole = toy_run(tmp_path / "whole")
+@pytest.mark.parametrize("at", [1, 7])
+def test_a_run_stopped_at_any_step_goes_on_bit_for_bit(
+    at: int, tmp_path: Path, stopped: Callable[..., list[str]]
+) -> None:
+    whole, resumed = toy_run(tmp_path / "whole"), toy_run(tmp_path)
     train(whole, silent, Stop())
-    for at in (1, 4, 7):
-        folder = tmp_path / f"stopped-{at}"
-        stop = Stop()
-
-        def report(event: object, at: int = at, stop: Stop = stop) -> None:
-            if isinstance(event, Progress) and event.done == at:
-                stop.request(130)
-
-        with pytest.raises(Interrupted):
-            train(toy_run(folder), report, stop)
-        resumed = toy_run(folder)
-        assert resumed.load(silent)
-        assert resumed.step == at
-        train(resumed, silent, Stop())
-        assert np.allclose(resumed.rows, whole.rows, rtol=0, atol=1e-6)
-        for name, tensor in weights(whole).items():
-            assert torch.equal(weights(resumed)[name], tensor), name
+    stopped(lambda report, stop: train(toy_run(tmp_path), report, stop), "training", at)
+    assert resumed.load(silent)
+    assert resumed.step == at
+    train(resumed, silent, Stop())
+    assert np.allclose(resumed.rows, whole.rows, rtol=0, atol=1e-6)
+    learned = resumed.model.learned.state_dict()
+    for name, tensor in whole.model.learned.state_dict().items():
+        assert torch.equal(learned[name], tensor), name
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
@@ -214,46 +197,44 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     assert kept.model.is_finite()
 
 
-def test_a_diverged_training_leaves_a_usable_model_and_no_output(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    tables = {k: dict(TINY[k]) for k in ("generator", "discriminator", "training")}
-    tables["training"] |= {"steps": 400, "lambda_l1": 1e39, "precision": "fp32", "checkpoint_seconds": 0.0, "lr": 1.0}
-    with pytest.raises(Diverged, match="training"):
-        api.train("clip.dataset", settings=tables)
-    assert not Path("clip.safetensors").exists()
-
-
-def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 3, {"step": 3, "x": torch.ones(4)})
-    assert load_checkpoint(tmp_path, silent) is not None
-    file = next(tmp_path.glob("step-*.pt"))
+def flip_a_bit(folder: Path) -> None:
+    [file] = folder.glob("step-*.pt")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_bit,
+        lambda folder: save_checkpoint(folder, 4, {"step": 4, "run": print}),  # a function: torch refuses to load it
+        *(
+            lambda folder, text=text: (folder / "checkpoint.json").write_text(text)
+            for text in ("[" * 100_000, "[]", "5", "{}")
+        ),
+    ],
+    ids=["flipped", "no-plain-data", "deep-pointer", "list", "number", "empty"],
+)
+def test_a_damaged_checkpoint_or_pointer_to_one_is_a_warning_and_a_miss(
+    damage: Callable[[Path], object], tmp_path: Path
+) -> None:
+    save_checkpoint(tmp_path, 3, {"step": 3, "x": torch.ones(4)})
+    assert load_checkpoint(tmp_path, silent) is not None
+    damage(tmp_path)
     heard: list[Any] = []
     assert load_checkpoint(tmp_path, heard.append) is None
     assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
 
 
-def test_a_checkpoint_that_is_no_plain_data_is_a_warning_and_a_miss(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 3, {"step": 3, "run": print})  # a function: torch refuses to load it
-    heard: list[Any] = []
-    assert load_checkpoint(tmp_path, heard.append) is None
-    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "5", "{}"])
-def test_a_damaged_pointer_to_a_checkpoint_is_a_warning_and_a_miss(text: str, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.json").write_text(text)
-    heard: list[Any] = []
-    assert load_checkpoint(tmp_path, heard.append) is None
-    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
-
-
-def test_checkpoints_do_not_pile_up(tmp_path: Path) -> None:
+def test_checkpoints_do_not_pile_up_and_a_stray_one_never_outlives_the_one_that_is_pointed_to(tmp_path: Path) -> None:
     for step in range(5):
         save_checkpoint(tmp_path, step, {"step": step})
     assert len(list(tmp_path.glob("step-*.pt"))) <= 2
+    save_checkpoint(tmp_path, 10, {"step": 10})
+    shutil.copy(tmp_path / "step-00000010.pt", tmp_path / "step-00000020.pt")  # written, then killed
+    save_checkpoint(tmp_path, 15, {"step": 15})
+    assert load_checkpoint(tmp_path, silent) == {"step": 15}
 
 
 def test_norm_statistics_are_plain_averages_over_the_given_pictures() -> None:
@@ -280,32 +261,16 @@ def test_folding_the_norm_changes_nothing(name: str) -> None:
     assert torch.allclose(folded(x), g(x), atol=1e-4)
 
 
-def test_a_picture_never_depends_on_its_neighbours_in_a_batch() -> None:
-    g = build_generator("unet-small", {"channels": 8}, 1)
-    initialise(g, 0)
-    reestimate(g, [torch.randn(2, 1, 32, 32)])
-    pictures = np.random.default_rng(0).integers(0, 256, (7, 45, 70, 1), dtype=np.uint8)
-    for precision in ("fp32", resolve_precision("auto", CPU)):
-        engine = TorchEngine(g, CPU, precision)
-        together = engine(pictures)
-        assert together.shape == (7, 45, 70, 3)
-        alone = np.concatenate([engine(pictures[i : i + 1]) for i in range(7)])
-        assert np.array_equal(together, alone)
-
-
-def test_out_of_memory_halves_the_batch_and_drops_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    g = build_generator("unet-small", {"channels": 8}, 1)
-    engine = TorchEngine(g, CPU, "fp32", batch=8)
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
-    wanted = engine(pictures)
-    leave_room_for(monkeypatch, engine, 2)
-    assert np.abs(engine(pictures).astype(int) - wanted).max() <= 1  # other kernels may round otherwise
-    assert engine.batch == 2
-
-
-def test_the_same_training_gives_the_same_bytes_and_its_record_says_how(clip: Path) -> None:
+@pytest.fixture
+def tables(clip: Path) -> dict[str, dict[str, Any]]:
+    """Settings of a training on the clip's dataset."""
     api.make_dataset(clip, settings=TINY)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    return {k: dict(TINY[k]) for k in ("generator", "discriminator", "training")}
+
+
+def test_the_same_training_gives_the_same_bytes_and_its_record_says_how(
+    clip: Path, tables: dict[str, dict[str, Any]]
+) -> None:
     for name in ("a", "b"):
         api.train("clip.dataset", f"{name}.safetensors", settings=tables, cache_dir=f"cache-{name}")
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
@@ -314,8 +279,7 @@ def test_the_same_training_gives_the_same_bytes_and_its_record_says_how(clip: Pa
     assert record.pairing["name"] == "edges"
     assert record.training["steps"] == [12]
     assert set(record.training["held_out"]) == {"pairs", "l1", "psnr", "ssim", "sharpness"}
-    text = Path("a.safetensors").read_bytes()[:100_000]
-    assert str(clip.parent).encode() not in text
+    assert str(clip.parent).encode() not in Path("a.safetensors").read_bytes()[:100_000]
     assert math.isfinite(record.training["held_out"]["psnr"])
     generator, _ = load_generator(Path("a.safetensors"))
     assert not generator.training
@@ -323,24 +287,21 @@ def test_the_same_training_gives_the_same_bytes_and_its_record_says_how(clip: Pa
     assert len(Path("a.train/losses.csv").read_text().splitlines()) == 13
 
 
-def test_another_seed_gives_another_model_and_from_starts_where_the_other_ended(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+def test_another_seed_gives_another_model_and_from_starts_where_the_other_ended(
+    tables: dict[str, dict[str, Any]],
+) -> None:
+    tables["training"] |= {"steps": 1}
     api.train("clip.dataset", "a.safetensors", settings=tables)
     api.train("clip.dataset", "b.safetensors", settings=tables, seed=1)
     assert Path("a.safetensors").read_bytes() != Path("b.safetensors").read_bytes()
-    still = {**tables, "training": {**tables["training"], "lr": 0.0, "steps": 1}}
-    api.train("clip.dataset", "c.safetensors", settings=still, start_from="a.safetensors")
+    tables["training"] |= {"lr": 0.0}
+    api.train("clip.dataset", "c.safetensors", settings=tables, start_from="a.safetensors")
     a, c = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in "ac")
     assert all(torch.equal(a[n], c[n]) for n in a if "running" not in n and "num_batches" not in n)
 
 
-def test_devices_that_are_not_here_are_refused_in_one_line() -> None:
-    from vidtrans.errors import DeviceError, UsageError
-
-    assert resolve_device("cpu").kind == "cpu"
+def test_devices_that_are_unknown_or_not_here_are_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match="cuda:N"):
         resolve_device("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="--device cpu"):
-            resolve_device("cuda:3")
+    with pytest.raises(DeviceError, match="--device cpu"):
+        resolve_device("cuda:63")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chain import said, snapshot, tiny_flags
+from chain import TINY, said, snapshot, tiny_flags
+from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.batch import summary as batch_summary
@@ -39,7 +41,7 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 CALLS = ((os, "fsync"), (os, "replace"), (Path, "write_bytes"), (Path, "mkdir"))
-TRAINING = ("--steps", "2", *tiny_flags("generator", "discriminator", "training"), "--set=training.preview_seconds=0")
+TRAINING = ("--steps", "1", *tiny_flags("generator", "discriminator", "training"), "--set=training.preview_seconds=0")
 RENDERING = tiny_flags("rendering")
 STAGES: dict[str, tuple[list[str], str]] = {
     "make-dataset": (["make-dataset", "clip.mp4", *tiny_flags("dataset")], "clip.dataset"),
@@ -92,27 +94,32 @@ def files_up_to(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+FORM = PictureFormat(256, 256, Fraction(1), Fraction(1, 25), Fraction(25))
+
+
 def partials(folder: Path) -> list[str]:
     return [p.name for p in folder.rglob("*") if ".partial" in p.name or ".replaced" in p.name]
 
 
-def noise(width: int = 256, height: int = 256) -> np.ndarray:
+def noise() -> np.ndarray:
     """A picture that no encoder makes small."""
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
 
 
-def lay_out(folder: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder to work in, with the clip."""
-    folder.mkdir()
-    os.link(clip, folder / "clip.mp4")
-    monkeypatch.chdir(folder)
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip and its dataset."""
+    folder = tmp_path_factory.mktemp("start")
+    clip = write_clip(folder / "clip.mp4", moving_frames(12), sound=True)
+    api.make_dataset(clip, folder / "clip.dataset", settings={"dataset": TINY["dataset"]}, cache_dir=folder / "cache")
+    return folder
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
 @pytest.mark.usefixtures("one_thread")
 def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
     stage: str,
-    clip: Path,
+    start: Path,
     tiny_model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,11 +129,14 @@ def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
     output = STAGES[stage][1]
 
     def begin(name: str) -> Path:
-        lay_out(tmp_path / name, clip, monkeypatch)
-        if stage == "train":
-            said(capsys, 0, *STAGES["make-dataset"][0])
-            capsys.readouterr()
-        return tmp_path / name
+        """Go to a folder with what the command needs."""
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy2(start / "clip.mp4", folder)
+        for dataset in {"train": [start / "clip.dataset"]}.get(stage, []):
+            shutil.copytree(dataset, folder / dataset.name)
+        monkeypatch.chdir(folder)
+        return folder
 
     def made(folder: Path) -> dict[str, bytes]:
         return {name: data for name, data in snapshot(folder).items() if name.split("/")[0] == output}
@@ -136,51 +146,33 @@ def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
     said(capsys, 0, *command)
     total, wanted = disk.writes, made(folder)
     assert wanted
-    # A full disk, a broken one, and a folder that only others may write to.
-    faults = {
-        errno.ENOSPC: (1, total // 3, total - 1),
-        errno.EIO: (2, 2 * total // 3),
-        errno.EACCES: (1,),
-        errno.EROFS: (1,),
-    }
-    for number, places in faults.items():
-        for at in places:
-            folder = begin(f"{number}-{at}")
-            with disk.failing(at, number):
-                status = run(command)
-            told = capsys.readouterr().err
-            line = rf"error: .*{re.escape(os.strerror(number).lower())}.* — .*\n"
-            # What may fail without harm does.
-            assert status == 0 or (status == 1 and re.fullmatch(line, told, re.IGNORECASE)), told
-            assert ".partial" not in told
-            assert made(folder) in ({}, wanted)
-            assert partials(folder) == []
-            again = said(capsys, 0, *command)
-            assert "damaged" not in again
-            assert made(folder) == wanted, at
+    # A full disk, a broken one, and folders that only others, or nobody, may write to.
+    faults = [(errno.ENOSPC, total // 3), (errno.ENOSPC, total - 1), (errno.EIO, 2 * total // 3), (errno.EACCES, 1)]
+    for number, at in faults:
+        folder = begin(f"{number}-{at}")
+        with disk.failing(at, number):
+            status = run(command)
+        told = capsys.readouterr().err
+        line = rf"error: .*{re.escape(os.strerror(number).lower())}.* — .*\n"
+        # What may fail without harm does.
+        assert status == 0 or (status == 1 and re.fullmatch(line, told, re.IGNORECASE)), told
+        assert ".partial" not in told
+        assert made(folder) in ({}, wanted)
+        assert partials(folder) == []
+        again = said(capsys, 0, *command)
+        assert "damaged" not in again
+        assert made(folder) == wanted, at
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.ENOSPC])
-def test_what_a_disk_says_is_no_bug(number: int) -> None:
-    told = describe_error(OSError(number, os.strerror(number), "a.mp4"))
-    assert told is not None
-    line, status = told
-    assert line.startswith(f"a.mp4: {os.strerror(number).lower()} — ")
-    assert status == 1
-
-
-@pytest.mark.parametrize("named", ["{}", "file:{}", None])
-def test_an_error_of_the_disk_names_the_file_that_was_asked_for(named: str | None, tmp_path: Path) -> None:
+def test_an_error_of_the_disk_names_the_file_that_was_asked_for_or_another_that_it_is_about(tmp_path: Path) -> None:
     target = tmp_path / "made.mp4"
-    with pytest.raises(OSError, match="space") as told, write_atomically(target) as temporary:
-        raise OSError(errno.ENOSPC, "No space left", named and named.format(temporary))
-    assert told.value.filename == str(target)
-
-
-def test_an_error_about_another_file_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as told, write_atomically(tmp_path / "made"):
+    for named in ("{}", "file:{}", None):
+        with pytest.raises(OSError, match="space") as told, write_atomically(target) as temporary:
+            raise OSError(errno.ENOSPC, "No space left", named and named.format(temporary))
+        assert told.value.filename == str(target)
+    with pytest.raises(FileNotFoundError) as absent, write_atomically(target):
         (tmp_path / "absent").read_bytes()
-    assert told.value.filename == str(tmp_path / "absent")
+    assert absent.value.filename == str(tmp_path / "absent")
 
 
 def test_a_folder_that_cannot_get_its_name_gives_the_old_one_back(
@@ -219,9 +211,8 @@ def test_where_nothing_can_be_renamed_the_cache_still_makes_room(
 
 
 def test_a_segment_that_outgrows_the_disk_names_itself(tmp_path: Path) -> None:
-    form = PictureFormat(256, 256, Fraction(1), Fraction(1, 25), Fraction(25))
     path = tmp_path / "s.nut"
-    writer = SegmentWriter(path, form, EncodingSettings(codec="ffv1"))
+    writer = SegmentWriter(path, FORM, EncodingSettings(codec="ffv1"))
     with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16):  # noqa: PT012
         for number in range(4):
             writer.write(noise(), number)
@@ -245,8 +236,7 @@ def test_a_chunk_that_outgrows_the_disk_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_result_that_outgrows_the_disk_is_no_fault_of_its_container(tmp_path: Path) -> None:
-    form = PictureFormat(256, 256, Fraction(1), Fraction(1, 25), Fraction(25))
-    with closing(SegmentWriter(tmp_path / "s.nut", form, EncodingSettings(codec="ffv1"))) as writer:
+    with closing(SegmentWriter(tmp_path / "s.nut", FORM, EncodingSettings(codec="ffv1"))) as writer:
         for number in range(4):
             writer.write(noise(), number)
     timing = Timing(list(range(4)), [1] * 4, Fraction(1, 25))
@@ -290,10 +280,10 @@ def test_a_batch_whose_summary_cannot_be_written_does_not_begin(
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_checkpoint_that_outgrows_the_disk_is_told_in_one_line(
-    clip: Path, capsys: pytest.CaptureFixture[str]
+    start: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """torch keeps the system's number to itself."""
-    api.make_dataset(clip, settings={"dataset": {"size": "32"}})
+    shutil.copytree(start / "clip.dataset", "clip.dataset")
     with files_up_to(1 << 15):
         told = said(capsys, 1, "train", "clip.dataset", *TRAINING, "-q")
     assert told.startswith("error: ")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 from documented import check_described
 from processes import HANG_S
@@ -117,18 +116,3 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and ".vidtrans" not in p.parts
     }
-
-
-def leave_room_for(monkeypatch: pytest.MonkeyPatch, engine: Any, pictures: int) -> None:
-    """From now on the engine's device runs out of memory for more pictures than these at once."""
-    import torch
-
-    forward = engine._forward
-
-    def small_device(padded: np.ndarray, deep: bool) -> np.ndarray:
-        if len(padded) > pictures:
-            raise torch.OutOfMemoryError("no room")
-        made: np.ndarray = forward(padded, deep)
-        return made
-
-    monkeypatch.setattr(engine, "_forward", small_device)

@@ -1,99 +1,34 @@
-"""Do what the pages of ``docs/extend`` say, in a copy of the checkout: add the parts, use them, test them."""
+"""Do what the pages of ``docs/extend`` say, in a process of its own: add the parts to their tables, and use them."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "extend"
 BLOCK = r".*?\n\n```{}\n(.*?)```$"
-
-# One process for all pages, as it takes longest to start: their commands, each page's in its folder, the reference, and
-# the tests of their entries, without rewriting assertions, which takes ten seconds in a new tree. What went wrong with
-# a page is its own: "error" is a traceback, "failed" are tests. Of a test with many cases of an entry, as of all that
-# it can be trained with, a few are run: that the entry is in all of them is the registries' doing.
-PROGRAM = '''
-import contextlib, io, json, os, sys, traceback
-from collections import Counter
-from pathlib import Path
-import pytest
-MOST = 3
-tree, pages = json.loads(Path("pages.json").read_text())
-sys.path[:0] = [f"{tree}/tests/support", f"{tree}/docs"]
-from documented import check_described
-from vidtrans.cli.main import run
-import generate
-
-def use(page):
-    exec(page["before"])
-    for words in page["commands"]:
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            status = run([*words, "--json"])
-        assert status == 0, (words, said.getvalue())
-        page["results"].append(check_described(tuple(words), json.loads(said.getvalue())))
-    entry = page["entry"]
-    assert f"| `{entry}` | " in generate.registries_page()
-
-def keys(item, entry):
-    """Where an entry is among the parameters of a case."""
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    named = [pair for k, v in given.items() for pair in (v.items() if isinstance(v, dict) else [(k, v)])]
-    return [k for k, v in named if entry in str(v)] or [""]
-
-class Tests:
-    met = Counter()
-
-    def of(self, nodeid):
-        file, _, name = nodeid.partition("::")
-        return [p for p in pages.values() if file in p["tests"] and p["entry"] in name]
-
-    def pytest_collection_modifyitems(self, items):
-        items[:] = [item for item in items if self.is_new(item)]
-
-    def is_new(self, item):
-        entries = [page["entry"] for page in self.of(item.nodeid)]
-        met = {(entry, item.originalname, key) for entry in entries for key in keys(item, entry)}
-        self.met.update(met)
-        return any(self.met[place] <= MOST for place in met)
-
-    def pytest_collectreport(self, report):
-        for page in pages.values() if report.failed else ():
-            page["failed"].append(f"{report.nodeid}: {report.longreprtext}")
-
-    def pytest_runtest_logreport(self, report):
-        for page in self.of(report.nodeid):
-            if report.failed:
-                page["failed"].append(f"{report.nodeid}: {report.longreprtext}")
-            elif report.when == "call" and report.passed:
-                page["passed"] += 1
-
-folder = os.getcwd()
-for name, page in pages.items():
-    page.update(results=[], error="", passed=0, failed=[])
-    os.chdir(name)
-    try:
-        use(page)
-    except Exception:
-        page["error"] = traceback.format_exc()
-    os.chdir(folder)
-os.chdir(tree)
-files = sorted({file for page in pages.values() for file in page["tests"]})
-pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "--assert=plain", *files], plugins=[Tests()])
-Path(folder, "pages.json").write_text(json.dumps(pages))
-'''
+TESTED = (
+    "pairing",
+    "loss",
+)  # pages whose entry the contract tests are run for: that they take new ones is one way for all
 
 
 @dataclass(frozen=True)
@@ -137,45 +72,106 @@ class Page:
         return re.findall(r"`(tests/\S+\.py)`", self.text)
 
 
-def copy_checkout(tree: Path) -> Path:
-    """Copy what the package and its tests need to a new folder; return the folder."""
-    for name in ("vidtrans", "presets", "docs", "tests"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.jpg", ".pytest_cache"))
-    shutil.copy(ROOT / "pyproject.toml", tree)
-    return tree
+class Additions:
+    """While vidtrans is imported: modules that are only on pages are found, and tables have the lines of the pages."""
+
+    def __init__(self, pages: Iterable[Page], folder: Path) -> None:
+        self.modules: dict[str, Path] = {}
+        self.sources: dict[str, str] = {}
+        for page in pages:
+            for path, code in page.files:
+                assert not (ROOT / path).exists()
+                file = folder / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(code, "utf-8")
+                self.modules[".".join(Path(path).with_suffix("").parts)] = file
+            table, path, line = page.line
+            file = ROOT / path
+            self.sources[str(file)] = with_line(self.sources.get(str(file), file.read_text("utf-8")), table, line)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return spec_from_file_location(name, self.modules[name]) if name in self.modules else None
+
+    def install(self) -> None:
+        get_code = SourceFileLoader.get_code
+
+        def changed(loader: SourceFileLoader, name: str) -> CodeType | None:
+            file = loader.get_filename(name)
+            if file not in self.sources:
+                return get_code(loader, name)
+            made: CodeType = compile(self.sources[file], file, "exec", dont_inherit=True)
+            return made
+
+        SourceFileLoader.get_code = changed  # type: ignore[method-assign, assignment]
+        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
 
 
-def add(page: Page, tree: Path) -> None:
-    """Write the page's file into the tree, and its line at the end of its table."""
-    for path, code in page.files:
-        assert not (tree / path).exists()
-        (tree / path).write_text(code, "utf-8")
-    table, path, line = page.line
-    lines = (tree / path).read_text("utf-8").splitlines(keepends=True)
+def with_line(source: str, table: str, line: str) -> str:
+    """Return the source of a module with a line at the end of a table."""
+    lines = source.splitlines(keepends=True)
     [end] = [
         max(inner.end_lineno or 0 for inner in ast.walk(node) if isinstance(inner, ast.Dict))
-        for node in ast.parse("".join(lines)).body
+        for node in ast.parse(source).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table
     ]
     assert lines[end - 1].strip(" ,\n") == "}"
     depth = len(lines[end - 1]) - len(lines[end - 1].lstrip()) + 4
-    lines.insert(end - 1, textwrap.indent(line, " " * depth))
-    (tree / path).write_text("".join(lines), "utf-8")
+    return "".join([*lines[: end - 1], textwrap.indent(line, " " * depth), *lines[end - 1 :]])
 
 
-def use(pages: Sequence[Page], tree: Path, before: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Run the pages' commands, each page's in the folder here of its name, and the tests that they name.
+def use(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Run the commands of pages, each page's in the folder here of its name, after the code in its ``before.py``.
 
-    ``before``: Python code that is run before a page's commands. Return by page what the commands report ("results"),
-    the traceback of what failed ("error"), how many tests passed ("passed"), and which did not ("failed").
+    Return by page what the commands report ("results") and the traceback of what failed ("error").
     """
-    given = {
-        p.name: {"entry": p.entry, "commands": p.commands, "tests": p.tests, "before": before.get(p.name, "")}
-        for p in pages
-    }
-    Path("pages.json").write_text(json.dumps([str(tree), given]))
-    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=600)
+    command = [sys.executable, __file__, *names]
+    paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, dict[str, Any]] = json.loads(Path("pages.json").read_text())
     return found
+
+
+def _use_page(page: Page) -> list[dict[str, Any]]:
+    from documented import check_described
+
+    from vidtrans.cli.main import run
+
+    results = []
+    with contextlib.chdir(page.name):
+        exec(Path("before.py").read_text(), {})
+        for words in page.commands:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                status = run([*words, "--json"])
+            assert status == 0, (words, said.getvalue())
+            results.append(check_described(tuple(words), json.loads(said.getvalue())))
+    return results
+
+
+def main() -> None:
+    import pytest
+
+    pages = [Page(name) for name in sys.argv[1:]]
+    Additions(pages, Path("added").resolve()).install()
+    sys.path.append(str(ROOT / "docs"))
+    import generate
+
+    reference, made = generate.registries_page(), {}
+    for page in pages:
+        made[page.name] = {"results": [], "error": ""}
+        try:
+            assert f"| `{page.entry}` | " in reference
+            made[page.name]["results"] = _use_page(page)
+        except Exception:
+            made[page.name]["error"] = traceback.format_exc()
+    for page in pages:
+        if page.name in TESTED:
+            files = [str(ROOT / file) for file in page.tests if file.startswith("tests/contracts/")][-1:]
+            status = pytest.main(["-n0", "-q", "-p", "no:cacheprovider", "--assert=plain", "-k", page.entry, *files])
+            made[page.name]["error"] += "" if status == 0 else f"its contract tests ended with {status!r}"
+    Path("pages.json").write_text(json.dumps(made))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What ends a job on its way, shared by the tests of what goes on after that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from processes import KILLED_STATUSES, Started
+
+from vidtrans.errors import Interrupted
+from vidtrans.events import Event, Note, Progress, Stop
+
+KILLED = """
+import os, signal, torch
+import vidtrans as api
+from vidtrans.concurrency import threads
+from vidtrans.events import Progress
+
+def report(event):
+    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == {at}:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+{before}
+torch.set_num_threads(1)
+threads.cores = lambda: 1  # the steps take turns, so that what is done at a frame is known
+api.{job}(*{arguments!r}, report=report, **{options!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def always_one_thread() -> Iterator[None]:
+    """``one_thread`` for fixtures of a module, too, whose bytes tests compare with their own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def stopped() -> Callable[..., list[str]]:
+    """Run a job, ask it to stop when ``at`` units of a task are done, and return the notes that it reported."""
+
+    def run(job: Callable[..., Any], task: str, at: int, *arguments: Any, **options: Any) -> list[str]:
+        stop, notes = Stop(), list[str]()
+
+        def report(event: Event) -> None:
+            if isinstance(event, Note):
+                notes.append(event.text)
+            if isinstance(event, Progress) and event.task.startswith(task) and event.done >= at:
+                stop.request(130)
+
+        with pytest.raises(Interrupted):
+            job(*arguments, report=report, stop=stop, **options)
+        return notes
+
+    return run
+
+
+@pytest.fixture
+def killed() -> Callable[..., None]:
+    """Run ``api.JOB`` in a process that kills itself at a rendered frame; ``before``: code that it runs first."""
+
+    def run(job: str, at: int, *arguments: object, before: str = "", **options: Any) -> None:
+        words = [str(argument) for argument in arguments]
+        process = Started("-c", KILLED.format(job=job, at=at, arguments=words, options=options, before=before))
+        assert process.wait() in KILLED_STATUSES, process.said()
+
+    return run
