@@ -47,9 +47,8 @@ def test_the_networks_have_the_sizes_of_their_papers() -> None:
         assert 91e6 < num_parameters(build_generator("spade", {}, 3)) < 97e6
 
 
-NAMES: dict[
-    str, tuple[str, dict[str, Any], float]
-] = {  # digest of the weights' names, settings, mean square of an output
+# Digest of the weights' names, the recorded settings, the mean square of an output.
+NAMES: dict[str, tuple[str, dict[str, Any], float]] = {
     "unet-256": (
         "d27cb4e9fd36120e",
         {"channels": 4, "conv_bias": False, "downsamplings": 8, "dropout": 0.5, "inner_norm": False}

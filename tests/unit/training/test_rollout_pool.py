@@ -295,8 +295,9 @@ def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] =
 
 
 def test_a_run_is_scored_by_what_it_makes_of_its_own_frames_and_its_gan_begins_late(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vidtrans.training.health.EVERY", 10)  # the ages of chains are logged then
     make(capsys)
     dreamt = said_json(capsys, *train_flags(20), "--set=training.val_interval=10")["dreamt"]
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}

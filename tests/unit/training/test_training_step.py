@@ -183,7 +183,8 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) 
     assert rows[1] == pytest.approx(rows[0], rel=1e-5)
     for p, q in zip(whole.generator.parameters(), apart.generator.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
-    for p, q in zip(whole.networks["discriminator"].parameters(), apart.networks["discriminator"].parameters()):
+    judges = (m.networks["discriminator"].parameters() for m in (whole, apart))
+    for p, q in zip(*judges, strict=True):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-4)
 
 
@@ -303,9 +304,7 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
     table, off = torch.ones(23, 23), TrainingSettings(lambda_gan=0.0)
     on = replace(off, colour_rebalancing=True)
-    made = [
-        Pix2Pix(Generator(), None, *given) for given in ((s, CPU, "fp32", r) for s in (on, off) for r in (table, None))
-    ]  # type: ignore[arg-type]
+    made = [Pix2Pix(Generator(), None, s, CPU, "fp32", r) for s in (on, off) for r in (table, None)]
     assert [learner.rarity is not None for learner in made] == [True, False, False, False]
 
 
