@@ -60,11 +60,9 @@ def rendered_alone(model: LoadedModel, frames: list[np.ndarray], *, deep: bool) 
 CHAINS = [
     ("edges", "frame"),
     ("frame", "edges", "grade"),
-    ("colorize", "frame"),
     ("edges", "colorize"),
     ("colorize", "grade"),
     ("denoise", "look"),
-    ("look", "grade"),
     ("edges", "look", "look"),
 ]
 
@@ -204,9 +202,6 @@ def test_identity_is_left_out_and_one_model_is_no_chain(models: dict[str, str]) 
     assert not chain_of(models["frame"], models["grade"]).is_identity
     with pytest.raises(UsageError, match="no model was given"):
         load_models_in_turn([], context, {})
-
-
-def test_only_a_chain_of_colour_maps_maps_colours(models: dict[str, str]) -> None:
     assert chain_of(models["grade"], models["grade"]).maps_colours
     assert not chain_of(models["grade"], models["frame"]).maps_colours
 
