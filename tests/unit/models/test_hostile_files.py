@@ -63,7 +63,7 @@ for line in sys.stdin:
             load_generator(path)
         kind, said = "taken", ""
     except VidtransError as error:
-        kind, said = "refused", str(error)
+        kind, said = type(error).__name__, str(error)
     except Exception as error:
         kind, said = "bug", repr(error)
     faulthandler.cancel_dump_traceback_later()
@@ -94,6 +94,7 @@ class Outcomes(NamedTuple):
     models: Path
 
 
+# It takes some 15 s of processor time: eight hundred files, the largest of 90 MB, and trials in processes of their own.
 @pytest.fixture(scope="module")
 def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     folder = tmp_path_factory.mktemp("hostile")
@@ -125,11 +126,11 @@ def test_none_runs_leaves_anything_or_takes_much_memory(outcomes: Outcomes) -> N
 def test_each_that_must_be_is_refused_in_one_line_that_says_why(outcomes: Outcomes) -> None:
     assert [o.name for o in outcomes.each if o.kind == "taken" and o.is_refused] == []
     refused = [o for o in outcomes.each if o.kind != "taken"]
-    assert [(o.name, o.said) for o in refused if o.kind == "bug"] == []
+    assert [(o.name, o.kind, o.said) for o in refused if o.kind not in ("ModelError", "UsageError")] == []
     assert [(o.name, o.said) for o in refused if " — " not in o.said or CONTROLS.search(o.said)] == []
     assert [(o.name, o.says, o.said) for o in refused if o.says.lower() not in o.said.lower()] == []
     own = {path.name for path in outcomes.models.iterdir()}
-    assert [(o.name, o.said) for o in refused if o.name in own and len(o.said) > 600] == []
+    assert [(o.name, o.said) for o in refused if o.name in own and (len(o.said) > 600 or o.kind != "ModelError")] == []
 
 
 def test_the_command_line_says_why(outcomes: Outcomes, capsys: pytest.CaptureFixture[str]) -> None:

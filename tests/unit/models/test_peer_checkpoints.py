@@ -40,8 +40,9 @@ def recognised(variant: Variant) -> tuple[nn.Module, ForeignModel, nn.Module]:
     theirs, path = saved_in_folder(variant, Path("training"), container, seed=3)
     ours, model = imported(path)
     assert model.family in FAMILIES[variant.family]
-    assert model.ports.get("in_channels", 3) == variant.in_channels
-    assert ours.multiple % variant.multiple == 0 or variant.family not in ("spade", "pict")
+    ports = {"in_channels": 3, "out_channels": 3} | model.ports
+    assert (ports["in_channels"], ports["out_channels"]) == (variant.in_channels, variant.out_channels)
+    assert ours.multiple % variant.multiple == 0
     furthest, deviation = difference(ours, theirs, variant)
     assert deviation > 0.01
     assert furthest <= 1e-4

@@ -46,8 +46,8 @@ def batch(step: int, count: int = 4) -> tuple[Tensor, Tensor]:
 
 
 def test_a_code_of_a_target_leads_to_its_look() -> None:
-    method = made(code_size=3, lambda_gan=0.0)
-    for step in range(50):
+    method = made(code_size=3)
+    for step in range(80):
         method.step(*batch(step % 10), lr=3e-3, seed=step, progress=0.5)
     x, y = batch(11, 2)
     network = method.generator

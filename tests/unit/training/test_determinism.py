@@ -228,30 +228,32 @@ def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: Non
 def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(
     two_gpus: None, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stop, step, told = Stop(), Pix2Pix._step, [""]
-
-    def hear(event: Event) -> None:
-        told.extend([event.text] if isinstance(event, Note) else [])
-        if isinstance(event, Progress) and event.task == "training" and event.done == 3:
-            stop.request(130)
+    step, told = Pix2Pix._step, []
 
     def disordered(self: Pix2Pix, *arguments: Any) -> Any:
         put(torch.zeros(1))
         return step(self, *arguments)
 
-    def train(device: str, stop: Stop | None = None) -> None:
+    def train(device: str, until: int = 0) -> None:
+        stop = Stop()
+
+        def hear(event: Event) -> None:
+            told.extend([event.text] if isinstance(event, Note) else [])
+            if isinstance(event, Progress) and event.task == "training" and event.done == until:
+                stop.request(130)
+
         given: dict[str, Any] = {"settings": quick_training(5), "device": device, "report": hear}
-        api.train("clip.dataset", "m.safetensors", stop=stop, overwrite=True, **given)
+        api.train("clip.dataset", f"{device[:3]}.safetensors", stop=stop, **given)
 
     api.make_dataset(clip, settings=TINY)
     with monkeypatch.context() as patch:
         patch.setattr(Pix2Pix, "_step", disordered)
         train("cpu")
-        assert "nondeterministic" not in read_record(Path("m.safetensors")).training
+        assert "nondeterministic" not in read_record(Path("cpu.safetensors")).training
         assert not any("different model" in text for text in told)
         with pytest.raises(Interrupted):
-            train("cuda:1", stop)
+            train("cuda:1", until=3)
     train("cuda:1")
-    assert read_record(Path("m.safetensors")).training["nondeterministic"] == ["put_"]
+    assert read_record(Path("cud.safetensors")).training["nondeterministic"] == ["put_"]
     assert any("slightly different model" in text and "put_" in text for text in told)
-    assert "not to the byte: put_" in said(capsys, 0, "model", "show", "m.safetensors")
+    assert "not to the byte: put_" in said(capsys, 0, "model", "show", "cud.safetensors")

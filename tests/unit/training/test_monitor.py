@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,6 @@ from vidtrans.training.monitor import (
     MIN_CHART_WIDTH,
     ProgressSheet,
     TrainingMonitor,
-    film_steps,
     loss_chart,
     numbered_files,
     preview_sheet,
@@ -104,19 +102,20 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     assert read_picture(SHEET).shape == (4 + CHART_HEIGHT, 3 * MIN_CHART_WIDTH + 4 * GAP, 3)
 
 
-@pytest.mark.parametrize("columns", [(), ("l1",), ("gan", "l1", "discriminator", "l2")])
+@pytest.mark.parametrize(
+    ("columns", "steps", "charts"),
+    [(("gan", "l1"), 0, 0), (("l1",), 4, 1), (("gan", "l1", "discriminator", "l2"), 4, 3)],
+)
 def test_a_timeline_has_a_chart_for_each_of_the_first_columns(
-    columns: tuple[str, ...], drawn: list[tuple[Any, ...]]
+    columns: tuple[str, ...], steps: int, charts: int, drawn: list[tuple[Any, ...]]
 ) -> None:
-    timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
-    timeline.draw(columns, [[1.0] * len(columns)] * (4 if columns else 0), {})
-    expected = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
-    assert expected == [True] * min(3, len(columns)) + [False] * (3 - min(3, len(columns)))
+    pairs = pairs_of((32, 24))
+    ProgressSheet(Path("f"), PAIRING, pairs, 10).draw(columns, [[1.0] * len(columns)] * steps, {})
+    found = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
+    assert found == [True] * charts + [False] * (3 - charts)
     assert drawn[-1][4] == ""  # no scores
-    assert (read_picture(SHEET).shape == (4, 400, 3)) == (not columns)
     milestones = {1000: [20, 60, 150, 400, 1000], 10: [1, 2, 4, 10], 1: [1]}  # outputs are kept at shares of the run
-    for total, wanted in milestones.items():
-        assert ProgressSheet(Path("f"), PAIRING, timeline.pairs, total).milestones == wanted
+    assert {total: ProgressSheet(Path("f"), PAIRING, pairs, total).milestones for total in milestones} == milestones
 
 
 def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
@@ -128,16 +127,6 @@ def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
     assert nothing.shape == whole.shape
     assert not (nothing == COLOURS[1]).all(axis=2).any()
     assert (whole == COLOURS[1]).all(axis=2).any()
-
-
-def test_a_film_begins_at_once_slows_down_and_ends_with_the_run() -> None:
-    for total, count in ((1, 8), (50, 24), (1000, 24), (1_000_000, 48)):
-        steps = film_steps(total, count)
-        gaps = np.diff([0, *steps])
-        assert steps == sorted(set(steps))
-        assert (steps[-1], len(steps) <= count, steps[0] >= 1) == (total, True, True)
-        assert gaps[0] <= math.ceil(total / count)
-        assert total < 50 or gaps[0] < gaps[-1]
 
 
 class Run(SimpleNamespace):

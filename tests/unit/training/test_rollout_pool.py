@@ -241,7 +241,8 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
 
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    landed, land = [], RolloutPool._relocated
+    landed: list[int] = []
+    land = RolloutPool._relocated
     monkeypatch.setattr(RolloutPool, "_relocated", lambda *given: landed.append(1) or land(*given))
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
     whole, other = chains_of(loader), chains_of(loader)
@@ -384,13 +385,13 @@ def test_kill_at_a_random_moment_gives_the_same_bytes(
     monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)  # in this process, which ends both runs
     monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
     make(capsys)
-    command, rng = train_flags(80), random.Random(1)  # far more than are done until it is killed
+    command, rng = train_flags(120), random.Random(1)  # far more than are done until it is killed
     said(capsys, 0, *command)
     wanted = Path("c.safetensors").read_bytes()
     shutil.rmtree(".vidtrans/train")
     shutil.rmtree("c.train")
     Path("c.safetensors").unlink()
-    process, step = Started.vidtrans(*command), rng.randrange(10, 30)
+    process, step = Started.vidtrans(*command), rng.randrange(10, 20)
     until(lambda: saved() >= step or process.poll() is not None)
     time.sleep(rng.random() / 10)
     process.kill()

@@ -212,7 +212,8 @@ def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, mon
         monkeypatch.setattr(
             run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)
         )
-        for run.step in (0, 1):
+        for step in (0, 1):
+            run.step = step
             trainer.one_step(run, run.loader.make(0))
     first, second, again, _, other, _ = seen
     assert torch.equal(first, again)

@@ -120,7 +120,7 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
 
     def keys() -> list[str]:
         own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
-        return [job(folder, **settings).stage(2, "dataset", "").key for settings in own]
+        return [job(folder, precision="fp32", **settings).stage(2, "dataset", "").key for settings in own]
 
     before = keys()
     assert len(set(before)) == 3

@@ -70,7 +70,7 @@ def test_each_direction_has_an_update_of_its_own_and_may_be_asked_for_structure(
     assert set(taken) == {1 if name == "cut" else 2}
 
 
-@pytest.mark.parametrize(("name", "steps", "most"), [("cyclegan", 60, 0.6), ("cut", 80, 0.9)])
+@pytest.mark.parametrize(("name", "steps", "most"), [("cyclegan", 60, 0.6), ("cut", 120, 0.9)])
 def test_a_translator_learns_how_light_the_other_domain_is(name: str, steps: int, most: float) -> None:
     """Its mean is 0.4, of the inputs 0. Outputs: 0.39 to 0.44, CUT's 0.36 to 0.67 (5 seeds × AVX2, AVX-512)."""
     method = made(name, lambda_identity=0.0, pool_size=0, lambda_contrastive=0.1, lambda_cycle=2.0)
@@ -85,7 +85,7 @@ def test_a_translator_learns_how_light_the_other_domain_is(name: str, steps: int
 def test_a_predictor_learns_the_next_frame() -> None:
     method = made("recyclegan")
     still = frames(1, 3).repeat(1, 3, 1, 1)
-    losses = [method.step(still, still, lr=3e-3, seed=step)["prediction"] for step in range(15)]
+    losses = [method.step(still, still, lr=1e-3, seed=step)["prediction"] for step in range(40)]
     assert losses[-1] < losses[0] / 2
 
 
