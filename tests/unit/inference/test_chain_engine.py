@@ -87,15 +87,6 @@ def test_a_chain_is_its_models_one_after_the_other_bit_for_bit(
     assert np.array_equal(apart, made)  # whatever is beside it in a batch
 
 
-def test_sixteen_bits_pass_from_deep_models_to_deep_models(models: dict[str, str]) -> None:
-    chain = chain_of(models["colorize"], models["denoise"])
-    engine = load_chain_engine(chain, EXACT, SIZE, Context())
-    shown = pictures()
-    made = engine(shown, deep=True)
-    assert not np.array_equal(made, engine(to_uint16(to_uint8(shown)), deep=True))
-    assert not np.array_equal(made, to_uint16(to_uint8(made)))
-
-
 def test_a_later_painter_of_looks_is_told_the_values_beside_the_input(models: dict[str, str]) -> None:
     chain = chain_of(models["frame"], models["look"])
     engine, pairing = load_chain_engine(chain, EXACT, SIZE, Context()), chain.steps[1].pairing

@@ -17,17 +17,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'v
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vidtrans[onnx]'")
 
 from onnx import TensorProto, helper  # noqa: E402
-from onnx_graphs import (  # noqa: E402
-    FREE,
-    blurred,
-    bombs,
-    constant,
-    fixed_and_normed,
-    hostile,
-    model,
-    painter,
-    save,
-)
+from onnx_graphs import FREE, blurred, bombs, constant, fixed_and_normed, hostile, model, painter, save  # noqa: E402
 
 from vidtrans.errors import ModelError, UsageError  # noqa: E402
 from vidtrans.inference.compiled import OnnxEngine  # noqa: E402

@@ -37,14 +37,7 @@ from vidtrans.training.report.curves import (
     thin,
     window_of,
 )
-from vidtrans.training.report.page import (
-    MAX_FILM,
-    RolloutSummary,
-    TrainingReport,
-    film_steps,
-    render,
-    write_report,
-)
+from vidtrans.training.report.page import MAX_FILM, RolloutSummary, TrainingReport, film_steps, render, write_report
 
 VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
 NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' {{ title }} {% raw %}"
