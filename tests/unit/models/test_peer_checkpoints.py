@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hostile_parts.containers import pickled, specs_of, zipped
 from imports import difference, imported, saved_in_folder
 from peer_networks.pix2pix_cyclegan import ResnetGenerator
 from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
-from torch import nn
+from torch import Tensor, nn
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.families.writing import their_state
@@ -34,10 +35,11 @@ FAMILIES = {
 UNWRITTEN = {"raw-float-style", "pict"}  # no other tool writes these
 
 
-def recognised(variant: Variant) -> tuple[nn.Module, ForeignModel, nn.Module]:
-    """Ours, what its file holds, and theirs, of one of its containers: all are had, each by many variants."""
+def recognised(variant: Variant) -> tuple[nn.Module, ForeignModel, Mapping[str, Tensor]]:
+    """Ours, what its file holds, and its tensors, of one of its containers: all are had, each by many variants."""
     container = variant.containers[VARIANTS.index(variant) % len(variant.containers)]
     theirs, path = saved_in_folder(variant, Path("training"), container, seed=3)
+    state = checkpoint_of(variant, theirs)  # before it runs by the statistics of a picture, which change those kept
     ours, model = imported(path)
     assert model.family in FAMILIES[variant.family]
     ports = {"in_channels": 3, "out_channels": 3} | model.ports
@@ -46,7 +48,7 @@ def recognised(variant: Variant) -> tuple[nn.Module, ForeignModel, nn.Module]:
     furthest, deviation = difference(ours, theirs, variant)
     assert deviation > 0.01
     assert furthest <= 1e-4
-    return ours, model, theirs
+    return ours, model, state
 
 
 def record_of(model: ForeignModel) -> ModelRecord:
@@ -59,10 +61,9 @@ def test_a_network_is_recognised_computes_what_it_did_there_and_goes_back_bit_fo
     ours, model, theirs = recognised(variant)
     family, state = their_state(record_of(model), ours)
     assert family in FAMILIES[variant.family]
-    expected, unused = checkpoint_of(variant, theirs), ()
-    if variant.old_keys.startswith("instance-statistics"):  # which nothing ever used
-        unused = (".running_", "num_batches")
-    expected = {k: v for k, v in expected.items() if not any(word in k for word in unused)}
+    # What nothing ever used does not go back.
+    unused = (".running_", "num_batches") if variant.old_keys.startswith("instance-statistics") else ()
+    expected = {k: v for k, v in theirs.items() if not any(word in k for word in unused)}
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
 
