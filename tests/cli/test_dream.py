@@ -32,7 +32,7 @@ __all__ = ["toys"]  # a fixture
 
 EXACT = ("--codec", "ffv1", "--set", "rendering.precision=fp32")
 Frames = list[np.ndarray]
-Dream = Callable[..., Frames]
+Dreams = Callable[..., Frames]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def write_wave(path: Path, seconds: float, hertz: float = 100.0) -> Path:
 
 
 @pytest.fixture
-def dream(capsys: Capsys) -> Dream:
+def dream(capsys: Capsys) -> Dreams:
     """Dream losslessly; the frames of the result."""
 
     def made(*arguments: object) -> Frames:
@@ -85,7 +85,7 @@ def test_a_video_gives_a_video_of_its_size_and_rate(seed: Path, dreamer: Path, c
 
 
 def test_the_context_is_the_seeds_frames_from_the_start_on(
-    seed: Path, dream: Dream, monkeypatch: pytest.MonkeyPatch
+    seed: Path, dream: Dreams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_dreamer(Path("stepping.safetensors"), context_frames=2, step=3)
     shown: list[np.ndarray] = []
@@ -112,7 +112,7 @@ def test_a_seed_that_has_a_cut_in_it_is_told_of(dreamer: Path, capsys: Capsys) -
         assert "lies within the seed" not in said(capsys, 0, "dream", cut, "--start", start, *more)
 
 
-def test_a_picture_a_folder_and_noise_are_seeds_too(dreamer: Path, dream: Dream) -> None:
+def test_a_picture_a_folder_and_noise_are_seeds_too(dreamer: Path, dream: Dreams) -> None:
     pictures = moving_frames(3)
     folder = write_folder(Path("pictures"), pictures)
     model = ("--model", dreamer, "--frames", 4)
@@ -130,14 +130,14 @@ def test_a_picture_a_folder_and_noise_are_seeds_too(dreamer: Path, dream: Dream)
     assert dream("./noise", *model)[0].shape == (48, 64, 3)  # a folder of that name
 
 
-def test_a_model_from_before_there_were_dreams_dreams_too(next_model: Path, dream: Dream) -> None:
+def test_a_model_from_before_there_were_dreams_dreams_too(next_model: Path, dream: Dreams) -> None:
     generator, record = load_generator(next_model)
     save_model(Path("m.safetensors"), generator, replace(record, dream={}))
     assert len(dream("noise", "--model", "m", "--frames", 5)) == 5
     assert times(Path("out.mkv"))[1] == Fraction(1, 25)
 
 
-def test_fps_is_the_rate_of_the_dream_and_drops_nothing(seed: Path, dreamer: Path, dream: Dream) -> None:
+def test_fps_is_the_rate_of_the_dream_and_drops_nothing(seed: Path, dreamer: Path, dream: Dreams) -> None:
     model = ("--model", dreamer, "--frames", 6)
     plain = dream(seed, *model)
     assert same(dream(seed, *model, "--fps", "12.5"), plain)
@@ -163,7 +163,7 @@ def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: 
     assert "would render" in said(capsys, 0, "dream", seed, "--model", dreamer, "--frames", 5, "--dry-run")
 
 
-def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(seed: Path, dreamer: Path, dream: Dream) -> None:
+def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(seed: Path, dreamer: Path, dream: Dreams) -> None:
     model = ("--model", dreamer, "--frames", 4, "--drift-correction", 0)
     plain = dream(seed, *model)
     moves = {"--zoom": (1, 1.1), "--rotate": (0, 5), "--pan-x": (0, 0.1), "--pan-y": (0, 0.1), "--hue": (0, 20)}
@@ -174,7 +174,7 @@ def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(seed: Pat
 
 
 def test_a_driving_video_is_followed_and_its_last_frame_stays(
-    seed: Path, tmp_path: Path, dreamer: Path, capsys: Capsys, dream: Dream
+    seed: Path, tmp_path: Path, dreamer: Path, capsys: Capsys, dream: Dreams
 ) -> None:
     driver = write_clip(tmp_path / "driver.mp4", moving_frames(5, size=(48, 64)))
     model = ("--model", dreamer, "--frames", 9)
@@ -190,7 +190,7 @@ def test_a_driving_video_is_followed_and_its_last_frame_stays(
 
 
 def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
-    seed: Path, dreamer: Path, dream: Dream, capsys: Capsys
+    seed: Path, dreamer: Path, dream: Dreams, capsys: Capsys
 ) -> None:
     sound = write_wave(Path("beat.wav"), 1.0)
     model = ("--model", dreamer, "--frames", 24, "--drift-correction", 0)
@@ -240,7 +240,7 @@ def phases(frames: Frames) -> list[float]:
     ],
 )
 def test_a_clocked_dream_is_where_it_should_be(
-    flags: tuple[str, ...], phase: Callable[[int], float], toys: None, dream: Dream
+    flags: tuple[str, ...], phase: Callable[[int], float], toys: None, dream: Dreams
 ) -> None:
     model = toy(Path("toy.safetensors"), leak=1.0)
     found = phases(dream("noise", "--model", model, "--frames", 9, "--drift-correction", 0, *flags))
@@ -263,7 +263,7 @@ def test_a_loop_closes(frames: int, speed: str, rounds: int, toys: None, capsys:
     assert back > 1.5 * float(np.median(steps))  # else it says nothing
 
 
-def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Dream) -> None:
+def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Dreams) -> None:
     one, other = (make_dreamer(Path(f"{n}.safetensors"), seed=n) for n in (1, 2))
     only = dream(seed, "--model", one, "--frames", 9)
     both = dream(seed, "--model", one, "--model", other, "--frames", 9, "--every", 3)
@@ -276,7 +276,7 @@ def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Dream) -> None:
     assert same(alike, only)
 
 
-def test_models_pass_into_one_another(seed: Path, toys: None, dream: Dream) -> None:
+def test_models_pass_into_one_another(seed: Path, toys: None, dream: Dreams) -> None:
     still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, time_encoding=False) for n, leak in enumerate((0.0, 0.5)))
     plain = ("--frames", 9, "--drift-correction", 0)
     one = dream(seed, "--model", still, *plain)
@@ -287,7 +287,7 @@ def test_models_pass_into_one_another(seed: Path, toys: None, dream: Dream) -> N
     assert lost == pytest.approx([0, 0.125, 0.25, 0.375, 0.5, 0.5, 0.5, 0.5, 0.5], abs=0.04)
 
 
-def test_a_shells_list_of_snapshots_is_several_models(seed: Path, dream: Dream, capsys: Capsys) -> None:
+def test_a_shells_list_of_snapshots_is_several_models(seed: Path, dream: Dreams, capsys: Capsys) -> None:
     files = [make_dreamer(Path(f"m.train-{n}.safetensors"), seed=n) for n in range(3)]
     asked = dream(seed, *[x for f in files for x in ("--model", f)], "--frames", 6, "--morph")
     assert same(dream(seed, "--model", *files, "--frames", 6, "--morph"), asked)

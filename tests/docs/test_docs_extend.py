@@ -223,7 +223,9 @@ def test_a_codec(do: Do) -> None:
 
 def test_every_page_is_done_here_and_in_the_index_with_every_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     done = set(re.findall(r"\bdo\(\"([\w-]+)\"\)", Path(__file__).read_text("utf-8")))
-    assert done == {path.stem for path in PAGES.glob("[!i]*.md")} - {"command"}  # tests/contracts/test_commands.py does it
+    assert done == {path.stem for path in PAGES.glob("[!i]*.md")} - {
+        "command"
+    }  # tests/contracts/test_commands.py does it
     monkeypatch.syspath_prepend(ROOT / "docs")
     text = Page("index").text
     assert [name for name in done if f"]({name}.md)" not in text] == []

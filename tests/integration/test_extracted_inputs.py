@@ -18,6 +18,7 @@ from extractors import COLOURS, negative, network, showing
 from under_test import put_first
 
 import vidtrans as api
+from vidtrans.commands.live import Live
 from vidtrans.config.recipe import render_recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.dataset import open_dataset
@@ -26,7 +27,6 @@ from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.model_file import read_record
-from vidtrans.commands.live import Live
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.session import Context
 from vidtrans.store.chunks import read_lossless

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,23 @@ def psnr(made: np.ndarray, wanted: np.ndarray) -> float:
     return float(10 * np.log10(65535**2 / max(error, 1e-9)))
 
 
-@pytest.mark.parametrize("transposed", [False, True])
+class Changed(TorchDispatchMode):
+    """Passes what an operator gives on changed: ``change`` gets its name, its arguments and that."""
+
+    def __init__(self, change: Callable[[str, Any, Any], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.change(str(func), args, func(*args, **(kwargs or {})))
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("groups", [1, 4])
-def test_right_convolutions_are_right_in_every_form(transposed: bool, dtype: torch.dtype, groups: int) -> None:
+def test_right_convolutions_are_right_in_every_form(kind: type[nn.Conv2d], dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
-    convs = [kind(8, 12, k, s, p, groups=groups) for k, s, p in ((3, 1, 1), (4, 2, 1), (1, 1, 0), (5, 2, 2))]
-    for conv in convs:
+    forms = ((3, 1, 1, 1), (4, 2, 1, 4), (1, 1, 0, 1), (5, 2, 2, 4))
+    for conv in (kind(8, 12, k, s, p, groups=groups) for k, s, p, groups in forms):
         x = torch.randn(2, 8, 16, 6, requires_grad=True)
 
         def step(conv: nn.Module = conv, x: torch.Tensor = x) -> None:
@@ -66,32 +75,28 @@ def test_right_convolutions_are_right_in_every_form(transposed: bool, dtype: tor
                 conv(x).float().square().sum().backward()
 
         assert find_wrong(step, CPU) == []
-    assert len(product_checks._known) == 2 * len(convs)  # each forward and backward
+    assert len(product_checks._known) == 2 * len(forms)  # each forward and backward
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, 1e9, 0.0])
 def test_nan_and_what_lay_in_memory_are_found_and_named(wrong: float) -> None:
-    class OneWrong(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
-            if "convolution" in str(func) and made.dtype == torch.bfloat16:
-                made[-1, -1, 3, -1] = wrong  # one value of one picture
-            return made
+    def change(name: str, args: Any, made: Any) -> Any:
+        if "convolution" in name and made.dtype == torch.bfloat16:
+            made[-1, -1, 3, -1] = wrong  # one value of one picture
+        return made
 
     conv, x = nn.Conv2d(3, 9, 3, padding=1).bfloat16(), torch.ones(2, 3, 8, 8).bfloat16()
-    with torch.no_grad(), OneWrong():
+    with torch.no_grad(), Changed(change):
         (found,) = find_wrong(lambda: conv(x), CPU)
     assert found.startswith("aten.convolution(2×3×8×8 bfloat16, 9×3×3×3 bfloat16, 9 bfloat16")
 
 
 def test_products_of_matrices_are_compared_too() -> None:
-    class Wrong(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
-            return made + 1 if "mm" in str(func) and made.dtype == torch.bfloat16 else made
+    def change(name: str, args: Any, made: Any) -> Any:
+        return made + 1 if "mm" in name and made.dtype == torch.bfloat16 else made
 
     linear, x = nn.Linear(8, 4).bfloat16(), torch.randn(3, 8).bfloat16()
-    with torch.no_grad(), Wrong():
+    with torch.no_grad(), Changed(change):
         found = find_wrong(lambda: linear(x), CPU)
         assert len(found) == 1
         with computed_in_fp32(found):
@@ -99,48 +104,45 @@ def test_products_of_matrices_are_compared_too() -> None:
     assert torch.equal(made, linear.float()(x.float()).bfloat16())
 
 
-def test_weights_that_are_no_numbers_are_no_fault_of_the_processor() -> None:
+def test_what_is_no_fault_of_the_processor() -> None:
+    """Weights that are no numbers, numbers that fp16 cannot hold, and arguments by name."""
     conv, x = nn.Conv2d(3, 4, 3), torch.ones(1, 3, 8, 8)
     conv.weight.data.fill_(torch.inf)
+    linear = nn.Linear(4, 4).half()
+    large, small = torch.full((2, 4), 6e4).half(), torch.full((2, 4), 1e-7).half()
+    a, b, c = (torch.rand(3, 3).bfloat16() for _ in range(3))
     with torch.no_grad():
         assert find_wrong(lambda: conv(x), CPU) == []
+        linear.weight.fill_(9)
+        assert find_wrong(lambda: (linear(large), linear(small), linear(small) @ linear(small).T), CPU) == []
+        assert find_wrong(lambda: torch.addmm(c, a, b, beta=0.5, alpha=-1), CPU) == []
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-def test_an_engine_paints_a_strip_right_on_a_faulty_processor(batch: int) -> None:
+@pytest.mark.parametrize(("batch", "packed"), [(1, True), (2, True), (2, False)])
+def test_an_engine_paints_a_strip_right_on_a_faulty_processor(
+    batch: int, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    can_pack = torch_engine.can_pack
+    monkeypatch.setattr(torch_engine, "can_pack", lambda *given: packed and can_pack(*given))
     exact = TorchEngine(generator(), CPU, "fp32", batch)(strip(), deep=True)
     with FaultyProcessor():
-        engine = TorchEngine(generator(), CPU, "bf16", batch)
+        engine, wide = (TorchEngine(generator(), CPU, "bf16", batch) for _ in range(2))
+        assert "exact" in engine.identity_at(16, 64)
         first, again = engine(strip(), deep=True), engine(strip(), deep=True)
+        wide(strip(64, 64))
     assert psnr(first, exact) > 40
     assert np.array_equal(first, again)
     assert engine.exact
-    wide = TorchEngine(generator(), CPU, "bf16", batch)
-    with FaultyProcessor():
-        wide(strip(64, 64))
     assert wide.exact == []  # nothing is wrong at that size
 
 
-def test_a_network_whose_convolutions_are_not_packed_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_engine, "can_pack", lambda device, precision: False)
-    exact = TorchEngine(generator(), CPU, "fp32", 2)(strip(), deep=True)
-    with FaultyProcessor():
-        engine = TorchEngine(generator(), CPU, "bf16", 2)
-        assert "exact" in engine.identity_at(16, 64)
-        first, again = engine(strip(), deep=True), engine(strip(), deep=True)
-    assert psnr(first, exact) > 40
-    assert np.array_equal(first, again)
-
-
 def test_what_is_wrong_in_fp32_is_computed_in_fp64() -> None:
-    class Wrong(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
-            if args[0].dtype != torch.float32:
-                return made
-            if str(func) == "aten.convolution_backward.default":
-                return tuple(None if part is None else part * torch.nan for part in made)
-            return made * torch.nan if str(func) == "aten.addmm.default" else made
+    def change(name: str, args: Any, made: Any) -> Any:
+        if args[0].dtype != torch.float32:
+            return made
+        if name == "aten.convolution_backward.default":
+            return tuple(None if part is None else part * torch.nan for part in made)
+        return made * torch.nan if name == "aten.addmm.default" else made
 
     conv, linear = nn.Conv2d(3, 4, 3), nn.Linear(36, 2)
     x = torch.rand(1, 3, 5, 5)
@@ -149,7 +151,7 @@ def test_what_is_wrong_in_fp32_is_computed_in_fp64() -> None:
         return linear(conv(x).flatten(1))
 
     wanted = run()
-    with Wrong():
+    with Changed(change):
         found = find_wrong(lambda: run().sum().backward(), CPU)
         assert [name.partition("(")[0] for name in found] == ["aten.addmm", "aten.convolution_backward"]
         with computed_in_fp32(found):
@@ -167,34 +169,20 @@ def test_what_is_corrected_around_a_comparison_is_not_taken_for_right() -> None:
             assert conv(x).isfinite().all()
 
 
-def test_numbers_that_fp16_cannot_hold_are_no_fault() -> None:
-    linear = nn.Linear(4, 4).half()
-    large, small = torch.full((2, 4), 6e4).half(), torch.full((2, 4), 1e-7).half()
-    with torch.no_grad():
-        linear.weight.fill_(9)
-        assert find_wrong(lambda: (linear(large), linear(small), linear(small) @ linear(small).T), CPU) == []
-
-
-def test_arguments_by_name_are_kept() -> None:
-    a, b, c = (torch.rand(3, 3).bfloat16() for _ in range(3))
-    assert find_wrong(lambda: torch.addmm(c, a, b, beta=0.5, alpha=-1), CPU) == []
-
-
 def test_too_little_memory_to_compare_is_no_reason_not_to_paint() -> None:
-    class NoMore(TorchDispatchMode):
-        """Memory for the network alone, not for a comparison in fp32."""
+    def no_more(name: str, args: Any, made: Any) -> Any:
+        if "convolution" in name and args[0].dtype == torch.float32:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return made
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if "convolution" in str(func) and args[0].dtype == torch.float32:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-            return func(*args, **(kwargs or {}))
-
+    for precision in ("bf16", "fp32"):  # memory for the network, but not for a comparison in fp32; for neither
+        engine = TorchEngine(generator(), CPU, precision, 2)
+        with Changed(no_more):
+            assert engine.identity_at(64, 64) == engine.identity
     engine = TorchEngine(generator(), CPU, "bf16", 2)
-    with NoMore():
-        assert engine.identity_at(64, 64) == engine.identity
+    with Changed(no_more):
         made = engine(strip(64, 64))
-    assert engine.tile is None
-    assert engine.batch == 2
+    assert (engine.tile, engine.batch) == (None, 2)
     assert np.array_equal(made, TorchEngine(generator(), CPU, "bf16", 2)(strip(64, 64)))
 
 
@@ -254,19 +242,6 @@ def test_a_folder_that_cannot_be_written_or_found_costs_nothing_but_time(
         assert "exact" in TorchEngine(generator(), CPU, "bf16").identity_at(16, 64)
 
 
-def test_a_size_for_which_memory_does_not_suffice_is_not_compared_before() -> None:
-    class Full(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if "convolution" in str(func):
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-            return func(*args, **(kwargs or {}))
-
-    engine = TorchEngine(generator(), CPU, "fp32")
-    with Full():
-        assert engine.identity_at(64, 64) == engine.identity
-    assert engine.identity_at(64, 64) == engine.identity
-
-
 class Broken(WholeNetworkEngine):
     """An engine of another library that is wrong for strips."""
 
@@ -277,17 +252,12 @@ class Broken(WholeNetworkEngine):
 
 
 def test_an_engine_whose_operators_cannot_be_seen_is_replaced_where_it_is_wrong() -> None:
-    exact = TorchEngine(generator(), CPU, "fp32", 2)
-    engine = Broken(generator(), CPU, "fp32", 2)
-    assert psnr(engine(strip(), deep=True), exact(strip(), deep=True)) > 90
-    assert psnr(engine(strip(), deep=True), exact(strip(), deep=True)) > 90
+    exact, engine = TorchEngine(generator(), CPU, "fp32", 2), Broken(generator(), CPU, "fp32", 2)
+    for shown in (strip(), strip(), strip(64, 64)):
+        assert psnr(engine(shown, deep=True), exact(shown, deep=True)) > 90
     assert engine.exact == ["broken on 2×3×64×16"]
     assert engine.identity_at(16, 64)["exact"] == "broken on 2×3×64×16"
     assert engine.identity_at(64, 64) == engine.identity
-    assert psnr(engine(strip(64, 64), deep=True), exact(strip(64, 64), deep=True)) > 90
-
-
-def test_every_engine_of_other_operators_is_one_of_these() -> None:
     own = [cls for name in ENGINES if (cls := ENGINES.load(name)) is not TorchEngine]
     assert own
     assert all(issubclass(cls, WholeNetworkEngine) for cls in own)

@@ -99,8 +99,8 @@ def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> N
     assert last in (None, max(SMALLEST, multiple)) or last < longest <= 2 * multiple
 
 
-@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([64, 128, 256]), st.integers(0, 99))
-@settings(max_examples=30)
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([64, 128]), st.integers(0, 99))
+@settings(max_examples=25)
 def test_tiles_of_equal_size_weigh_one_max_pixels_at_every_pixel(height: int, width: int, side: int, seed: int) -> None:
     height, width = (length + -length % 16 for length in (height, width))
     x = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
@@ -188,29 +188,21 @@ def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precisio
 
 def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost() -> None:
     generator = generator_of("unet-small", {"channels": 8})
-    frames = np.stack([scene(320, 300, seed) for seed in range(5)])
+    frames = np.stack([scene(320, 300, seed) for seed in range(3)])
     wanted = TorchEngine(generator, CPU, "fp32")(frames)
-    halved = engine_with_room(generator, 320 * 304, batch=4)
+    halved = engine_with_room(generator, 320 * 304, batch=2)
     halved._max_pixels = None  # as where convolutions are not packed
     assert np.abs(halved(frames).astype(int) - wanted).max() <= 1
     assert (halved.batch, halved.tile) == (1, None)
-    engine = engine_with_room(generator, 256 * 256, batch=4)
+    engine = engine_with_room(generator, 256 * 256, batch=2)
     engine._max_pixels = None
     made = engine(frames)
     assert made.shape == wanted.shape
     assert engine.tile == 256
     assert all(psnr(one, other) > 30 for one, other in zip(made, wanted, strict=True))
-
-
-def test_floats_are_tiled_as_pictures_are() -> None:
-    generator = generator_of("unet-small", {"channels": 8})
-    frames = np.stack([scene(330, 300, seed) for seed in range(2)])
-    shown = torch.from_numpy(frames).permute(0, 3, 1, 2) / 127.5 - 1
-    engine = engine_with_room(generator, 256 * 256)
-    made = engine.predict(shown)
-    assert engine.tile == 256
-    pictures = ((made + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
-    assert np.abs(pictures - engine(frames)).max() <= 1
+    floats = engine.predict(torch.from_numpy(frames[:2]).permute(0, 3, 1, 2) / 127.5 - 1)  # tiled as pictures are
+    pictures = ((floats + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(pictures - made[:2]).max() <= 1
 
 
 def test_what_fits_is_kept_to_for_pictures_of_that_size() -> None:
@@ -236,18 +228,11 @@ def test_what_fits_is_kept_to_for_pictures_of_that_size() -> None:
     assert engine.tile == 256
 
 
-@pytest.mark.parametrize(
-    ("of", "size"),
-    [
-        (lambda: generator_of("unet-small", {"channels": 8}), (320, 320)),
-        (lambda: generator_of("unet-small", {"channels": 8}), (256, 256)),
-        (lambda: generator_of("unet-512", {"channels": 4}), (300, 500)),
-    ],
-)
+@pytest.mark.parametrize(("name", "channels", "size"), [("unet-small", 8, (256, 256)), ("unet-512", 4, (300, 500))])
 def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
-    of: Callable[[], nn.Module], size: tuple[int, int]
+    name: str, channels: int, size: tuple[int, int]
 ) -> None:
-    engine = engine_with_room(of(), 255 * 255)
+    engine = engine_with_room(generator_of(name, {"channels": channels}), 255 * 255)
     with pytest.raises(DeviceError, match="out of memory for one frame"):
         engine(scene(*size, 0)[None])
     with pytest.raises(DeviceError, match="--size"):

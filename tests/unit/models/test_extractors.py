@@ -34,16 +34,17 @@ def load(path: Path | str, **changes: Any) -> LoadedModel:
 # Found
 
 
-@pytest.mark.parametrize("place", ["looks/net.cube", "net.cube", "models/net.cube"])
-def test_it_is_found_beside_the_model_and_in_the_folders_of_models(place: str) -> None:
-    look = showing(Path("looks/look.safetensors"), negative(Path("made/net.cube")))
-    Path(place).parent.mkdir(exist_ok=True)
-    shutil.move("made/net.cube", place)
-    found = load(look).extractor
-    assert found is not None
-    assert found.path is not None
-    assert found.path.resolve() == Path(place).resolve()
-    assert found.digest == digest_file(Path(place))
+def test_it_is_found_beside_the_model_and_in_the_folders_of_models() -> None:
+    look = showing(Path("looks/look.safetensors"), negative(Path("net.cube")))
+    before = Path("net.cube")
+    for place in (Path("looks/net.cube"), Path("models/net.cube"), Path("net.cube")):
+        place.parent.mkdir(exist_ok=True)
+        before = Path(shutil.move(before, place))
+        found = load(look).extractor
+        assert found is not None
+        assert found.path is not None
+        assert found.path.resolve() == place.resolve()
+        assert found.digest == digest_file(place)
 
 
 def test_another_file_of_its_name_is_passed_over_and_its_content_found_under_another() -> None:
@@ -55,31 +56,23 @@ def test_another_file_of_its_name_is_passed_over_and_its_content_found_under_ano
     assert found.name == "renamed"
 
 
-def test_the_path_that_is_given_is_taken_and_changes_nothing_on_record() -> None:
+def test_the_path_that_is_given_is_taken_where_its_content_is_right_and_changes_nothing_on_record() -> None:
     look = showing(Path("look.safetensors"), negative(Path("elsewhere/net.cube")))
     given = shutil.copy("elsewhere/net.cube", "elsewhere/copy.cube")
     found = load(look, model=given)
     assert found.extractor is not None
     assert found.extractor.path == Path(given)
     assert found.pairing.settings.model == "net"
+    with pytest.raises(ModelError, match="is not that of the network 'net'"):
+        load(look, model=str(network(Path("other.safetensors"))))
 
 
 def test_one_that_is_missing_is_named_with_what_to_do() -> None:
     look = showing(Path("look.safetensors"), negative(Path("gone/net.cube")))
-    digest = digest_file(Path("gone/net.cube"))
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError, match=r"--set pairing\.model=PATH") as caught:
         load(look)
-    assert f"network 'net': it makes the input, and no file here has its content (SHA-256 {digest[:12]}…)" in str(
-        caught.value
-    )
-    assert "--set pairing.model=PATH" in str(caught.value)
-
-
-def test_a_file_of_other_content_is_refused() -> None:
-    look = showing(Path("look.safetensors"), negative(Path("net.cube")))
-    other = network(Path("other.safetensors"))
-    with pytest.raises(ModelError, match="is not that of the network 'net'"):
-        load(look, model=str(other))
+    why = f"it makes the input, and no file here has its content (SHA-256 {digest_file(Path('gone/net.cube'))[:12]}…)"
+    assert f"network 'net': {why}" in str(caught.value)
 
 
 def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,21 +94,15 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_what_needs_more_than_a_frame_makes_no_input(kind: str) -> None:
-    pairing, generator, why = REFUSED[kind]
-    net = network(Path("net.safetensors"), generator or {"name": "unet-small", "settings": {"channels": 8}}, **pairing)
-    with pytest.raises(ModelError, match=f"it cannot make the input of another: {why}"):
-        load_extractor(Extraction(str(net)), Context())
-
-
-def test_a_model_whose_own_input_is_made_by_a_network_makes_none() -> None:
+def test_what_needs_more_than_a_frame_makes_no_input() -> None:
+    for kind, (pairing, generator, why) in REFUSED.items():
+        table = generator or {"name": "unet-small", "settings": {"channels": 8}}
+        net = network(Path(f"{kind}.safetensors"), table, **pairing)
+        with pytest.raises(ModelError, match=f"it cannot make the input of another: {why}"):
+            load_extractor(Extraction(str(net)), Context())
     look = showing(Path("look.safetensors"), negative(Path("net.cube")))
     with pytest.raises(ModelError, match="its own input is made by another network"):
         load_extractor(Extraction(str(look)), Context())
-
-
-def test_a_network_has_to_be_named_and_identity_is_none() -> None:
     with pytest.raises(UsageError, match=r"pairing 'model': it needs a network .* pairing\.model=FILE"):
         load_extractor(Extraction(""), Context())
     with pytest.raises(ModelError, match="returns the frame"):
@@ -217,16 +204,11 @@ def test_a_record_that_names_a_network_without_its_digest_is_refused() -> None:
         load(showing(Path("look.safetensors"), net, digest=""))
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
+def test_a_record_of_another_tool_s_network_that_lacks_what_it_needs_is_refused() -> None:
+    record = json.loads(read_record(network(Path("net.safetensors"), COLOURS, name="aligned")).to_json())
+    for changes, says in (
         ({"origin": {"counters": False}}, "its origin"),
         ({"ports": {"in_scale": [float("nan")]}}, "it must be a finite number"),
-    ],
-)
-def test_a_record_of_another_tool_s_network_that_lacks_what_it_needs_is_refused(
-    changes: dict[str, Any], says: str
-) -> None:
-    record = read_record(network(Path("net.safetensors"), COLOURS, name="aligned"))
-    with pytest.raises(ModelError, match=says):
-        parse_record(json.dumps(json.loads(record.to_json()) | changes), Path("net.safetensors"))
+    ):
+        with pytest.raises(ModelError, match=says):
+            parse_record(json.dumps(record | changes), Path("net.safetensors"))

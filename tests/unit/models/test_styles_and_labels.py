@@ -2,85 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from imports import described, difference, imported, saved_in_folder
-from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
+from imports import described, saved_in_folder
+from peer_variants import VARIANTS, Variant, save_variant
 
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.families.spade import start_size
-from vidtrans.models.families.writing import their_state
 from vidtrans.models.formats import load_format
 from vidtrans.models.model_file import load_generator, save_model
-from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.pairing.base import make_pairing
 
-FAMILIES = {
-    "spade": "spade",
-    "fast-neural-style": "fast-style",
-    "raw-float-style": "raw-float-style",
-    "pict": "pict",
-}
-KNOWN = [variant for variant in VARIANTS if variant.family in FAMILIES]
-CASES = [(v, v.containers[i % len(v.containers)]) for i, v in enumerate(KNOWN)]  # all containers, each by several
-WRITTEN = [variant for variant in KNOWN if variant.family in ("spade", "fast-neural-style")]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def named(name: str) -> Variant:
     return next(variant for variant in VARIANTS if variant.name == name)
-
-
-@pytest.mark.parametrize(("variant", "container"), CASES, ids=[variant.name for variant in KNOWN])
-def test_a_network_is_recognised_and_computes_what_it_did_there(variant: Variant, container: str) -> None:
-    theirs, path = saved_in_folder(variant, Path("training"), container, seed=3)
-    ours, model = imported(path)
-    assert model.family == FAMILIES[variant.family]
-    assert ours.multiple % variant.multiple == 0
-    furthest, variation = difference(ours, theirs, variant)
-    assert variation > 0.01
-    assert furthest <= 1e-4
-
-
-@pytest.mark.parametrize("variant", WRITTEN, ids=[variant.name for variant in WRITTEN])
-def test_a_network_goes_back_bit_for_bit(variant: Variant) -> None:
-    theirs, path = saved_in_folder(variant, Path("training"), "zip", seed=4)
-    ours, model = imported(path)
-    record = ModelRecord(
-        model.generator,
-        {},
-        3,
-        3,
-        256,
-        NORMALISATION,
-        {},
-        {},
-        ports={"in_channels": 3, "out_channels": 3} | model.ports,
-        origin={"family": model.family} | model.origin,
-    )
-    family, state = their_state(record, ours)
-    assert family == FAMILIES[variant.family]
-    expected = {k: v for k, v in checkpoint_of(variant, theirs).items() if not _was_never_used(k, variant)}
-    assert state.keys() == expected.keys()
-    assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
-
-
-def _was_never_used(name: str, variant: Variant) -> bool:
-    return variant.old_keys != "" and (".running_" in name or "num_batches" in name)
-
-
-@pytest.mark.parametrize("name", ["raw-float-style-w8", "pict-1to3-w2-256x256"])
-def test_networks_that_no_other_tool_writes_are_not_written(name: str) -> None:
-    variant = named(name)
-    save_variant(variant, Path("model"), variant.containers[0])
-    ours, model = imported(Path("model"))
-    ports = {"in_channels": 3, "out_channels": 3} | model.ports
-    record = ModelRecord(model.generator, {}, 3, 3, 256, NORMALISATION, {}, {}, ports=ports)
-    with pytest.raises(UsageError, match="theirs is always"):
-        their_state(record, ours)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +54,9 @@ def test_a_model_of_ours_made_of_a_file_has_its_bits(name: str, pairing: dict[st
 
 
 def test_spade_is_taken_for_256_pixels_unless_its_options_say_more() -> None:
-    variant = named("spade-more-spectral-batch-5labels")
-    _, path = saved_in_folder(variant, Path("training"), "zip", seed=0)
-    assert described(path)[1].size == 512
-    assert described(path)[1].notes == ()
+    _, path = saved_in_folder(named("spade-more-spectral-batch-5labels"), Path("training"), "zip", seed=0)
+    more = described(path)[1]
+    assert (more.size, more.notes) == (512, ())
     (path.parent / "opt.txt").unlink()
     model = described(path)[1]
     assert model.size == 256
@@ -124,39 +64,26 @@ def test_spade_is_taken_for_256_pixels_unless_its_options_say_more() -> None:
     assert model.generator["settings"]["upsamplings"] == 5
 
 
-@pytest.mark.parametrize(
-    ("options", "settings"),
-    [
-        ("label_nc: 5\nno_instance: True", {"classes": 5, "boundaries": False, "rest_is_last": False}),
-        ("label_nc: 4\nno_instance: False", {"classes": 4, "boundaries": True, "rest_is_last": False}),
-        (
-            "label_nc: 3\nno_instance: False\ncontain_dontcare_label: True",
-            {"classes": 4, "boundaries": True, "rest_is_last": True},
-        ),
-        ("label_nc: 9\nno_instance: False", None),
-        ("label_nc: 0", None),
-    ],
-)
-def test_options_name_the_labels_where_they_come_to_the_channels(options: str, settings: object) -> None:
-    variant = named("spade-normal-spectral-batch-5labels")
-    _, path = saved_in_folder(variant, Path("training"), "zip", seed=0)
-    (path.parent / "opt.txt").write_text(options)
-    found = described(path)[1].pairing
-    assert found == ({"name": "labels", "settings": settings} if settings else {})
-
-
-def test_a_size_of_spade_s_options_is_a_width() -> None:
-    variant = named("spade-normal-spectral-batch-5labels")
-    _, path = saved_in_folder(variant, Path("training"), "zip", seed=0)
+def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
+    _, path = saved_in_folder(named("spade-normal-spectral-batch-5labels"), Path("training"), "zip", seed=0)
+    wanted: dict[str, tuple[int, bool, bool] | None] = {
+        "label_nc: 5\nno_instance: True": (5, False, False),
+        "label_nc: 4\nno_instance: False": (4, True, False),
+        "label_nc: 3\nno_instance: False\ncontain_dontcare_label: True": (4, True, True),
+        "label_nc: 9\nno_instance: False": None,
+        "label_nc: 0": None,
+    }
+    for options, found in wanted.items():
+        (path.parent / "opt.txt").write_text(options)
+        settings = dict(zip(("classes", "boundaries", "rest_is_last"), found or (), strict=False))
+        assert described(path)[1].pairing == ({"name": "labels", "settings": settings} if settings else {})
     (path.parent / "opt.txt").write_text("crop_size: 512\naspect_ratio: 2.0\nnum_upsampling_layers: more")
-    assert described(path)[1].size == 256
+    assert described(path)[1].size == 256  # a size of theirs is a width
 
 
-@pytest.mark.parametrize(
-    ("places", "size"), [(64, (8, 8)), (32, (4, 8)), (2, (1, 2)), (48, (6, 8)), (7, (1, 7)), (0, (1, 1))]
-)
-def test_a_learned_start_is_square_or_twice_as_wide(places: int, size: tuple[int, int]) -> None:
-    assert start_size(places) == size
+def test_a_learned_start_is_square_or_twice_as_wide() -> None:
+    sizes = {64: (8, 8), 32: (4, 8), 2: (1, 2), 48: (6, 8), 7: (1, 7), 0: (1, 1)}
+    assert {places: start_size(places) for places in sizes} == sizes
 
 
 def test_label_maps_of_pix2pixhd_are_of_0_and_1_and_pictures_are_not() -> None:
@@ -192,70 +119,48 @@ def test_a_real_checkpoint_paints_what_its_onnx_export_does(real_data: object) -
 # Raw floats
 
 
-def raw_folder() -> Path:
+LIES: list[tuple[dict[str, object], str]] = [
+    ({"filename": "../secret"}, "outside its folder"),
+    ({"filename": "/etc/hostname"}, "outside its folder"),
+    ({"filename": "C:\\secret"}, "outside its folder"),
+    ({"filename": "link"}, "outside its folder"),
+    ({"filename": ".."}, "outside its folder"),
+    ({"filename": "absent"}, "is missing"),
+    ({"filename": "Variable_3"}, "bytes, not the|in one file"),
+    ({"filename": 7}, "no file or no shape"),
+    ({"shape": [9, 9, 3, 4]}, "bytes, not the"),
+    ({"shape": [1 << 40, 9, 3, 4]}, "no file or no shape"),
+    ({"shape": [9, -9, 3, -3]}, "no file or no shape"),
+    ({"shape": "9933"}, "no file or no shape"),
+    ({"shape": [9, 3, 9, 3]}, "'Variable' is 9x3x9x3, not 9x9x3x3"),
+]
+
+
+def test_a_manifest_that_lies_is_one_line() -> None:
     save_variant(named("raw-float-style-w3"), Path("style"), "raw-floats")
-    return Path("style/manifest.json")
+    manifest = Path("style/manifest.json")
+    assert sorted(load_format("raw-float-style").files(manifest)) == sorted(manifest.parent.iterdir())
+    good = json.loads(manifest.read_text())
+    Path("secret").write_bytes(Path("style/Variable").read_bytes())
+    Path("style/link").symlink_to(Path("secret").absolute())
+    for change, reason in LIES:
+        manifest.write_text(json.dumps(good | {"Variable": good["Variable"] | change}))
+        with pytest.raises(ModelError, match=reason) as caught:
+            load_generator(manifest)
+        assert "\n" not in str(caught.value)
 
 
-def test_all_files_of_raw_floats_are_known() -> None:
-    manifest = raw_folder()
-    found = load_format("raw-float-style").files(manifest)
-    assert found[0] == manifest
-    assert sorted(found) == sorted(manifest.parent.iterdir())
-
-
-def change_manifest(manifest: Path, **of_first: object) -> None:
-    import json
-
-    table = json.loads(manifest.read_text())
-    table["Variable"] |= of_first
-    manifest.write_text(json.dumps(table))
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"filename": "../secret"}, "outside its folder"),
-        ({"filename": "/etc/hostname"}, "outside its folder"),
-        ({"filename": "C:\\secret"}, "outside its folder"),
-        ({"filename": "link"}, "outside its folder"),
-        ({"filename": ".."}, "outside its folder"),
-        ({"filename": "absent"}, "is missing"),
-        ({"filename": "Variable_3"}, "bytes, not the|in one file"),
-        ({"filename": 7}, "no file or no shape"),
-        ({"shape": [9, 9, 3, 4]}, "bytes, not the"),
-        ({"shape": [1 << 40, 9, 3, 4]}, "no file or no shape"),
-        ({"shape": [9, -9, 3, -3]}, "no file or no shape"),
-        ({"shape": "9933"}, "no file or no shape"),
-        ({"shape": [9, 3, 9, 3]}, "'Variable' is 9x3x9x3, not 9x9x3x3"),
-    ],
-)
-def test_a_manifest_that_lies_is_one_line(change: dict[str, object], reason: str) -> None:
-    manifest = raw_folder()
-    Path("secret").write_bytes((manifest.parent / "Variable").read_bytes())
-    (manifest.parent / "link").symlink_to(Path("secret").absolute())
-    change_manifest(manifest, **change)
-    with pytest.raises(ModelError, match=reason) as caught:
-        load_generator(manifest)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"Variable": 3}', "[" * 100_000, '{"a": {"filename": "a"}}'])
-def test_other_json_is_no_manifest(text: str) -> None:
-    Path("manifest.json").write_text(text)
-    assert not load_format("raw-float-style").detect(Path("manifest.json"))
+def test_other_json_is_no_manifest() -> None:
+    for text in ("", "{", "[]", '{"Variable": 3}', "[" * 100_000, '{"a": {"filename": "a"}}'):
+        Path("manifest.json").write_text(text)
+        assert not load_format("raw-float-style").detect(Path("manifest.json"))
 
 
 # .pict
 
 
-def pict() -> bytes:
-    save_variant(named("pict-3to3-w1-256x256"), Path("model.pict"), "pict")
-    return Path("model.pict").read_bytes()
-
-
 def test_a_pict_file_has_no_statistics_and_says_so() -> None:
-    pict()
+    save_variant(named("pict-3to3-w1-256x256"), Path("model.pict"), "pict")
     _, model, _ = described(Path("model.pict"))
     assert model.generator["settings"]["norm"] == "picture"
     assert model.origin == {"statistics": False}
@@ -264,30 +169,23 @@ def test_a_pict_file_has_no_statistics_and_says_so() -> None:
         load_generator(Path("model.pict"))
 
 
-@pytest.mark.parametrize("cut", [1, 4, 40, 2000])
-def test_a_pict_file_that_is_cut_off_is_one_line(cut: int) -> None:
-    data = pict()
-    for made in (data[:-cut], data + bytes(cut)):
+def test_a_pict_file_that_lies_or_is_cut_off_is_one_line() -> None:
+    save_variant(named("pict-3to3-w1-256x256"), Path("model.pict"), "pict")
+    data = Path("model.pict").read_bytes()
+    shape, bias = b'"shape": [4, 4, 3, 1]', b"encoder_8/conv2d/bias"
+    bad = [(made, "bytes of weights") for cut in (1, 4, 40, 2000) for made in (data[:-cut], data + bytes(cut))]
+    for old, new, reason in (
+        (bias, b"encoder_8/conv2d/bia5", "'generator/encoder_8/conv2d/bias' is missing"),
+        (bias, b"encoder_7/conv2d/bias", "stands there twice"),
+        (shape, b'"shape": [4, 3, 4, 1]', "not 4x4x3x1|not 4x4x"),
+        (shape, b'"shape": [4, 4, 3,-1]', "no shape"),
+        (shape, b'"shape": [9, 9, 9, 9]', "bytes of weights"),
+        (b'{"name"', b'{"nama"', "no name"),
+    ):
+        assert old in data
+        bad.append((data.replace(old, new, 1), reason))
+    for made, reason in bad:
         Path("model.pict").write_bytes(made)
-        with pytest.raises(ModelError, match="bytes of weights") as caught:
+        with pytest.raises(ModelError, match=reason) as caught:
             load_generator(Path("model.pict"))
         assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        (b"encoder_8/conv2d/bias", b"encoder_8/conv2d/bia5", "'generator/encoder_8/conv2d/bias' is missing"),
-        (b"encoder_8/conv2d/bias", b"encoder_7/conv2d/bias", "stands there twice"),
-        (b'"shape": [4, 4, 3, 1]', b'"shape": [4, 3, 4, 1]', "not 4x4x3x1|not 4x4x"),
-        (b'"shape": [4, 4, 3, 1]', b'"shape": [4, 4, 3,-1]', "no shape"),
-        (b'"shape": [4, 4, 3, 1]', b'"shape": [9, 9, 9, 9]', "bytes of weights"),
-        (b'{"name"', b'{"nama"', "no name"),
-    ],
-)
-def test_a_pict_file_that_lies_is_one_line(old: bytes, new: bytes, reason: str) -> None:
-    data = pict()
-    assert old in data
-    Path("model.pict").write_bytes(data.replace(old, new, 1))
-    with pytest.raises(ModelError, match=reason):
-        load_generator(Path("model.pict"))

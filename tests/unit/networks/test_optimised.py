@@ -41,22 +41,18 @@ def seen(frame: np.ndarray, *shares: float, past: torch.Tensor | None = None) ->
 
 def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
     style, frame = scene(48, 40, 1), scene(48, 48, 2)
-    made = generator(style, first_steps=40)(seen(frame))
+    paint, x = generator(style, first_steps=40), seen(frame)
+    made = paint(x)
     measure = load_measure("patches")
     wanted = Style.of(style, 256, measure)
-    before, after = (float(measure.style(measure.see(x), wanted.manner)) for x in (to_signed(frame, CPU), made))
+    before, after = (float(measure.style(measure.see(p), wanted.manner)) for p in (to_signed(frame, CPU), made))
     assert after < 0.7 * before
-    others = [measure.content(measure.see(x), measure.see(to_signed(frame, CPU))) for x in (made, made.flip(3))]
+    others = [measure.content(measure.see(p), measure.see(to_signed(frame, CPU))) for p in (made, made.flip(3))]
     assert float(others[0]) < 0.5 * float(others[1])
     assert made.shape == (1, 3, 48, 48)
     assert float(made.abs().max()) <= 1
-
-
-def test_the_same_frame_gives_the_same_picture_in_inference_mode_too() -> None:
-    made, x = generator(scene(48, 40, 1)), seen(scene(40, 40, 2))
-    first = made(x)
-    with torch.inference_mode():
-        assert torch.equal(made(x), first)
+    with torch.inference_mode():  # the same picture every time, in there too
+        assert torch.equal(paint(x), made)
 
 
 def test_what_the_last_output_brings_is_kept_where_that_is_sure() -> None:
@@ -84,14 +80,11 @@ def test_only_torch_can_run_it(name: str) -> None:
         ENGINES.load(name)(generator(scene(48, 40, 1)), resolve_device("cpu"))
 
 
-@pytest.mark.parametrize("sizes", [[], ["40"], ["4000x40"], ["40 by 30"]])
-def test_sizes_of_style_pictures_are_checked(sizes: list[str]) -> None:
-    with pytest.raises((UsageError, ValueError)):
-        build_generator("optimised", {"sizes": sizes}, 4, memory=True)
-    with pytest.raises((UsageError, ValueError)):
-        OptimisedSettings(sizes=tuple(sizes))
-
-
-def test_no_recipe_names_it() -> None:
+def test_sizes_of_style_pictures_are_checked_and_no_recipe_names_it() -> None:
+    for sizes in ([], ["40"], ["4000x40"], ["40 by 30"]):
+        with pytest.raises((UsageError, ValueError)):
+            build_generator("optimised", {"sizes": sizes}, 4, memory=True)
+        with pytest.raises((UsageError, ValueError)):
+            OptimisedSettings(sizes=tuple(sizes))
     assert "optimised" not in GENERATORS
     assert "optimised" in UNTRAINED

@@ -21,8 +21,7 @@ from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks import GENERATORS
-from vidtrans.networks.init import build_generator, complete_settings, initialise
+from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
 from vidtrans.pairing.clock import CHANNELS, clock, with_clock
 from vidtrans.video.images.picture import read_picture
@@ -126,55 +125,43 @@ def test_what_a_reel_holds_is_seen_at_its_moment(precision: str) -> None:
     assert min(changed[0.25], changed[0.75]) > 0
 
 
-def test_a_reel_takes_a_clock_and_two_pictures() -> None:
-    with pytest.raises(UsageError, match=r"pairing.time_encoding=true"):
-        network(6, learned_frames=4)
-    with pytest.raises(UsageError, match="it takes 2 at least"):
-        network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=1)
-
-
-def test_models_without_a_reel_are_recorded_as_ever() -> None:
-    assert (
-        complete_settings(GENERATORS, "warp-mix", {"learned_frames": 8, "time_channels": 8}, "generator")[
-            "learned_frames"
-        ]
-        == 8
-    )
-
-
-def test_where_there_is_no_frame_all_is_painted() -> None:
-    assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]
+def test_what_it_takes_and_what_it_refuses() -> None:
+    assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]  # without a frame all is painted
     assert not network(2 + CHANNELS, time_channels=CHANNELS).warps
-
-
-def test_it_wants_something_to_see_and_makes_no_masks() -> None:
-    with pytest.raises(UsageError, match="nothing is left to see"):
-        network(8, time_channels=8)
+    cases: list[tuple[int, dict[str, Any], str]] = [
+        (8, {"time_channels": 8}, "nothing is left to see"),
+        (6, {"learned_frames": 4}, r"pairing.time_encoding=true"),
+        (6 + CHANNELS, {"time_channels": CHANNELS, "learned_frames": 1}, "it takes 2 at least"),
+    ]
+    for channels, table, why in cases:
+        with pytest.raises(UsageError, match=why):
+            network(channels, **table)
     with pytest.raises(UsageError, match="background_plate=false"):
         build_generator("warp-mix", {}, 6, plate=(64, 64))
 
 
-def test_training_tells_it_of_the_clock_and_the_model_file_knows() -> None:
+def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
+    monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
     clip, cache = write_clip(Path("c.mp4"), moving_frames(12)), {"cache_dir": Path("cache")}
     pairing = {"name": "next-frame", "context_frames": 2, "time_encoding": True}
     dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
     api.make_dataset(clip, Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing}, **cache)
     small = {
         "generator": {"name": "warp-mix", "channels": 8, "learned_frames": 99},
-        "training": {**TINY["training"], "steps": 3, "lambda_gan": 0.0},
+        "training": {**TINY["training"], "steps": 2, "lambda_gan": 0.0},
     }
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
     assert record.generator["settings"]["time_channels"] == CHANNELS
     assert record.generator["settings"]["learned_frames"] == 12  # one picture for each of the clip's frames
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
-    assert record.dream["statistics"] == frame_statistics(
-        [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
-    )
+    learned = [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
+    assert record.dream["statistics"] == frame_statistics(learned)
     generator, _ = load_generator(Path("c.safetensors"))
     shown = with_clock(np.zeros((32, 48, 6), np.uint8), 0.5)
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
-    assert made["dreamt"]["frames"] == 300
+    assert made["dreamt"]["frames"] == 30
     small["generator"] |= {"time_channels": 4}
     with pytest.raises(UsageError, match="that of this dataset has 8 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from skimage.color import rgb2lab
 from tiny_vgg import TinyVGG, install_tiny_vgg
 
@@ -27,7 +29,8 @@ from vidtrans.training.losses.feature_matching import feature_matching
 from vidtrans.training.losses.gradients import Gradients
 from vidtrans.training.losses.l1 import L1
 from vidtrans.training.losses.perceptual import Perceptual, feature_distance
-from vidtrans.training.losses.rarity import rarity, weigh
+from vidtrans.training.losses.rarity import _bins, rarity, weigh
+from vidtrans.training.losses.structure import ENOUGH, edge_strength, structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.settings import MAX_RECURRENT_LENGTH, TrainingSettings
@@ -74,7 +77,10 @@ def test_balance_is_the_loss_of_a_discriminator_that_cannot_tell(name: str) -> N
     assert best == pytest.approx(objective.balance, abs=1e-3)
 
 
-def test_gradients_by_hand() -> None:
+def test_weighted_l1_and_gradients_by_hand() -> None:
+    fake, target = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
+    step = LossContext(fake, target, fake, fake, pixel_weights=torch.tensor([2.0, 1.0]).view(1, 1, 1, 2))
+    assert L1(TrainingSettings())(step).item() == pytest.approx((2 * 1 + 0.5) / 2)
     target = torch.zeros(1, 3, 2, 3)
     painted = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 3.0]]).expand(1, 3, 2, 3)
     # Down the columns: 0, 0, 2; along the rows: 1, 0 and 1, 2.
@@ -100,14 +106,14 @@ def test_feature_distance_looks_at_directions_alone() -> None:
     assert feature_distance(judgement(1, 0), judgement(-2, 0)).item() == pytest.approx(4)
     assert feature_distance(judgement(0, 0), judgement(0, 0)).item() == 0
     assert feature_distance(judgement(1e-3, 0), judgement(0, 1e-3)).item() == pytest.approx(2)
-
-
-def test_features_are_brought_to_unit_length_at_each_place_by_itself() -> None:
-    """However strong they are at one place: their direction there counts, and no other place's strength."""
+    # At each place by itself: the direction there counts, and no other place's strength.
     direction = torch.tensor([0.6, 0.8])[None, :, None, None]
     flat, steep = direction.expand(1, 2, 3, 4), direction * torch.arange(1.0, 13.0).reshape(1, 1, 3, 4)
-    logits = torch.zeros(1, 1, 1, 1)
-    assert feature_distance([[flat, logits]], [[steep, logits]]).item() == pytest.approx(0, abs=1e-6)
+    assert feature_distance([[flat, logits(0)]], [[steep, logits(0)]]).item() == pytest.approx(0, abs=1e-6)
+    # Several scales and layers count alike.
+    a, b, c = (judgement(x, y)[0][0] for x, y in ((1, 0), (0, 3), (-2, 0)))
+    fake, real = [[a, a, logits(0)], [a, logits(0)]], [[b, a, logits(1)], [c, logits(2)]]
+    assert feature_distance(fake, real).item() == pytest.approx((2 + 0 + 4) / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", [feature_matching, feature_distance])
@@ -118,22 +124,13 @@ def test_targets_features_are_not_learned_from(loss: Callable[..., torch.Tensor]
     assert real.grad is None
 
 
-def test_weighted_l1_by_hand() -> None:
-    fake, target = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
-    weights = torch.tensor([2.0, 1.0]).view(1, 1, 1, 2)
-    step = LossContext(fake, target, fake, fake, pixel_weights=weights)
-    assert L1(TrainingSettings())(step).item() == pytest.approx((2 * 1 + 0.5) / 2)
-    step.pixel_weights = torch.ones(1, 1, 1, 2)
-    assert L1(TrainingSettings())(step).item() == pytest.approx(0.75)
-
-
 def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> None:
     picture = np.full((20, 20, 3), 128, np.uint8)
     picture[0, :4] = (255, 0, 0)
     picture[1, :] = (0, 128, 0)
     weights = rarity([picture])
-    signed = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    weighed = weigh(signed, weights)
+    assert torch.allclose(rarity([picture[:10], picture[10:]]), weights)  # that of all pictures together
+    weighed = weigh(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1, weights)
     assert weighed.shape == (1, 1, 20, 20)
     assert weighed.mean().item() == pytest.approx(1, abs=1e-5)
     red, green, grey = (weighed[0, 0, y, 0].item() for y in (0, 1, 5))
@@ -144,27 +141,15 @@ def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> N
     assert weigh(blue, weights).item() > red
 
 
-def test_rarity_is_that_of_all_pictures_together() -> None:
-    first, second = np.full((4, 8, 3), 128, np.uint8), np.full((4, 8, 3), 128, np.uint8)
-    first[:, :3], second[:, 5:] = (255, 0, 0), (0, 0, 255)
-    assert torch.allclose(rarity([first, second]), rarity([np.vstack([first, second])]))
-
-
-def test_variation_is_that_of_the_last_pictures() -> None:
-    variation_tracker = OutputVariation()
+def test_variation_is_that_of_the_last_pictures_and_waits_for_enough() -> None:
+    tracker = OutputVariation()
     shades = torch.linspace(-1, 1, PICTURES).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
-    variation_tracker.add(shades, shades)
-    assert variation_tracker.variation() == pytest.approx(1)
-    variation_tracker.add(torch.zeros_like(shades), shades)
-    assert variation_tracker.variation() == 0
-
-
-@pytest.mark.parametrize(
-    ("table", "wanted"),
-    [({}, False), ({"rollout_fraction": 0.5}, True), ({"input_noise": 0.1}, True), ({"recurrent": True}, True)],
-)
-def test_keys_tell_of_films_where_any_of_it_is_on(table: dict[str, Any], wanted: bool) -> None:
-    assert bool(TrainingSettings(**table).rollout_version) == wanted
+    tracker.add(shades[1:] / 2, shades[1:])
+    assert tracker.variation() is None
+    tracker.add(shades[:1] / 2, shades[:1])
+    assert tracker.variation() == pytest.approx(0.5)
+    tracker.add(torch.zeros_like(shades), shades)
+    assert tracker.variation() == 0
 
 
 def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> None:
@@ -192,8 +177,6 @@ def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> 
 
 
 def test_colour_bins_are_those_of_cielab() -> None:
-    from vidtrans.training.losses.rarity import _bins
-
     for brightest in (256, 24):
         picture = np.random.default_rng(0).integers(0, brightest, (40, 40, 3), dtype=np.uint8)
         lab = rgb2lab(picture)
@@ -273,15 +256,6 @@ def test_a_generator_that_has_collapsed_is_told_of() -> None:
     assert relative_variation(same, same * 0 + LEAST_VARIATION / 100 * targets) is None
 
 
-def test_glimpses_wait_for_enough_pictures() -> None:
-    variation_tracker = OutputVariation()
-    for _ in range(PICTURES // 2):
-        assert variation_tracker.variation() is None
-        targets = torch.randn(2, 3, 1, 1).expand(2, 3, 16, 24)
-        variation_tracker.add(targets * 0.5, targets)
-    assert variation_tracker.variation() == pytest.approx(0.5, rel=1e-4)
-
-
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -299,10 +273,6 @@ def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_l2_alone_is_enough_to_learn_from() -> None:
-    assert TrainingSettings(lambda_l1=0, lambda_gan=0, lambda_l2=1).lambda_l2 == 1
-
-
 def test_keys_hold_all_settings_that_change_the_result() -> None:
     found = TrainingSettings(freeze=("down",)).for_key()
     unrecorded, off = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}, {"compile", "grow_from", "grow_share"}
@@ -311,6 +281,28 @@ def test_keys_hold_all_settings_that_change_the_result() -> None:
     assert TrainingSettings(compile=True).for_key() == TrainingSettings().for_key() | {"compile": True}
     assert {"grow_from", "grow_share"} <= TrainingSettings(grow_from=64).for_key().keys()
     assert found["freeze"] == ["down"]
+    for on in ({"rollout_fraction": 0.5}, {"input_noise": 0.1}, {"recurrent": True}):
+        assert TrainingSettings(**on).rollout_version
+    assert not TrainingSettings().rollout_version
+
+
+def test_what_follows_from_settings() -> None:
+    wanted = [TrainingSettings(), TrainingSettings(final_weights="best"), TrainingSettings(patience=1)]
+    assert [settings.exports_best for settings in wanted] == [False, True, True]
+    on = TrainingSettings(lambda_perceptual=0.5, perceptual_network="vgg19")
+    others = TrainingSettings(lambda_perceptual=1.0), TrainingSettings(perceptual_network="vgg19")
+    assert [settings.uses_vgg for settings in (on, *others)] == [True, False, False]
+    assert TrainingSettings(lambda_l1=0, lambda_gan=0, lambda_l2=1).lambda_l2 == 1  # enough to learn from
+    dreams, recurrent = {"rollout_fraction": 0.3}, {"recurrent": True, "recurrent_fraction": 0.7}
+    cases: list[tuple[dict[str, Any], float, int]] = [
+        ({}, 0.0, 120),
+        ({**dreams, "max_rollout_length": 1000}, 0.3, 1000),
+        ({**recurrent, "max_rollout_length": 5}, 0.7, 5),
+        ({**recurrent, "max_rollout_length": 1000}, 0.7, MAX_RECURRENT_LENGTH),
+    ]
+    for table, share, longest in cases:
+        settings = TrainingSettings(**table)
+        assert (settings.own_output_fraction, settings.max_own_outputs) == (share, longest)
 
 
 def test_detail_by_hand() -> None:
@@ -333,45 +325,6 @@ def test_temporal_by_hand() -> None:
     assert temporal(fake, past).item() == pytest.approx((1 * 0.4 + 0.25 * 1.2) / 2)
 
 
-def test_features_of_several_scales_and_layers_count_alike() -> None:
-    def judgement(*angles: float) -> list[torch.Tensor]:
-        features = [torch.tensor([np.cos(a), np.sin(a)]).view(1, 2, 1, 1).float() * (1 + a) for a in angles]
-        return [*features, logits(angles[0])]
-
-    fake, real = [judgement(0.0, 0.0), judgement(0.0)], [judgement(np.pi / 2, 0.0), judgement(np.pi)]
-    assert feature_distance(fake, real).item() == pytest.approx((2 + 0 + 4) / 3, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("table", "share", "longest"),
-    [
-        ({}, 0.0, 120),
-        ({"rollout_fraction": 0.3, "max_rollout_length": 5}, 0.3, 5),
-        ({"recurrent": True, "recurrent_fraction": 0.7, "max_rollout_length": 5}, 0.7, 5),
-        ({"recurrent": True, "recurrent_fraction": 0.7, "max_rollout_length": 1000}, 0.7, MAX_RECURRENT_LENGTH),
-        ({"rollout_fraction": 0.3, "max_rollout_length": 1000}, 0.3, 1000),
-    ],
-)
-def test_how_much_goes_on_from_own_outputs_and_how_long(table: dict[str, Any], share: float, longest: int) -> None:
-    settings = TrainingSettings(**table)
-    assert (settings.own_output_fraction, settings.max_own_outputs) == (share, longest)
-
-
-def test_the_best_state_is_delivered_where_it_is_wanted_or_waited_for() -> None:
-    wanted = [TrainingSettings(), TrainingSettings(final_weights="best"), TrainingSettings(patience=1)]
-    assert [settings.exports_best for settings in wanted] == [False, True, True]
-
-
-def test_vgg_is_looked_through_only_where_it_is_weighed() -> None:
-    tables: list[dict[str, Any]] = [
-        {},
-        {"lambda_perceptual": 1.0},
-        {"lambda_perceptual": 0.5, "perceptual_network": "vgg19"},
-    ]
-    assert [TrainingSettings(**table).uses_vgg for table in tables] == [False, False, True]
-    assert not TrainingSettings(perceptual_network="vgg19").uses_vgg
-
-
 def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:
     generator = torch.Generator().manual_seed(0)
     target = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
@@ -383,3 +336,66 @@ def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:
     }
     assert found["other"] < 0.2 * min(found["soft"], found["noisy"])  # as rough, and nowhere the same
     assert float(texture_distance(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))) == 0  # flat, and small
+
+
+# Edges of a translator without pairs: places and relative strength, not light and dark, colour or contrast
+
+
+def squares(at: int, side: int = 40, count: int = 2) -> torch.Tensor:
+    """A dark square on light ground, beginning at ``at``, (count, 3, side, side) in [-1, 1]."""
+    pictures = torch.full((count, 3, side, side), 0.8)
+    pictures[:, :, at : at + 14, at : at + 14] = -0.6
+    return pictures
+
+
+def outlines(at: int) -> torch.Tensor:
+    """Its outline, a dark line of a pixel."""
+    pictures = squares(at)
+    pictures[:, :, at + 1 : at + 13, at + 1 : at + 13] = 0.8
+    return pictures
+
+
+def test_a_picture_agrees_with_itself_reversed_tinted_or_pale() -> None:
+    picture = squares(10)
+    tint = torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
+    for other in (picture, -picture, 0.7 * picture + tint):
+        assert float(structure(other, picture)) == 0
+
+
+def test_a_picture_with_texture_of_its_own_is_let_be_as_far_as_its_edges_are_clear() -> None:
+    picture = squares(10)
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    light, heavy = (float(structure(picture + size * noise, picture)) for size in (0.02, 0.5))
+    assert light == 0
+    assert heavy > 0.1
+
+
+def test_an_outline_belongs_to_its_square_and_to_no_other() -> None:
+    own, moved = (float(structure(outlines(at), squares(10))) for at in (10, 16))
+    assert own < 0.1
+    assert moved > own + 0.5
+
+
+@given(st.integers(0, 2**31), st.integers(8, 40), st.floats(0.0, 1.0))
+def test_it_is_bounded_and_has_finite_gradients(seed: int, side: int, contrast: float) -> None:
+    random = torch.Generator().manual_seed(seed)
+    output, wanted = (contrast * (2 * torch.rand((1, 3, side, side), generator=random) - 1) for _ in range(2))
+    output.requires_grad_()
+    loss = structure(output, wanted)
+    loss.backward()
+    assert 0 <= float(loss.detach()) <= 1 + ENOUGH
+    assert output.grad is not None
+    assert bool(output.grad.isfinite().all())
+
+
+def test_pictures_count_alike_whatever_their_contrast() -> None:
+    strong, weak = squares(10, count=1), 0.2 * squares(10, count=1)
+    wanted = squares(16, count=1)
+    each = [float(structure(picture, wanted)) for picture in (strong, weak)]
+    together = float(structure(torch.cat([strong, weak]), wanted.repeat(2, 1, 1, 1)))
+    assert together == pytest.approx(sum(each) / 2, abs=1e-5)
+
+
+def test_edge_strength_is_cut_to_where_it_is_known() -> None:
+    assert edge_strength(squares(10)).shape == (2, 1, 33, 33)
+    assert edge_strength(squares(10).bfloat16()).dtype == torch.float32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,6 @@ from vidtrans.training.monitor import (
     MIN_CHART_WIDTH,
     ProgressSheet,
     TrainingMonitor,
-    film_steps,
     loss_chart,
     numbered_files,
     preview_sheet,
@@ -72,12 +70,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return Recorded.made
 
 
-def test_files_of_steps_are_found_in_order(tmp_path: Path) -> None:
-    for name in ("00000009.png", "00000011.png", "00000010.png", "notes.png"):
-        (tmp_path / name).touch()
-    assert [p.name for p in numbered_files(tmp_path)] == ["00000009.png", "00000010.png", "00000011.png"]
-
-
 def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tuple[Any, ...]]) -> None:
     preview_sheet(lambda shown, deep: darker(shown), PAIRING, pairs_of(*[(32, 24)] * 9), "step 3", Path("p.png"))
     [(title, rows, cell, columns, _)] = drawn
@@ -87,11 +79,6 @@ def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tupl
         assert np.array_equal(visible, 255 - target)
         assert np.array_equal(output, target // 2)
     assert read_picture(Path("p.png")).shape == (4, 400, 3)
-
-
-@pytest.mark.parametrize(("total", "wanted"), [(1000, [20, 60, 150, 400, 1000]), (10, [1, 2, 4, 10]), (1, [1])])
-def test_outputs_are_kept_at_shares_of_the_run(total: int, wanted: list[int]) -> None:
-    assert ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), total).milestones == wanted
 
 
 def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, ...]]) -> None:
@@ -115,19 +102,20 @@ def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, .
     assert read_picture(SHEET).shape == (4 + CHART_HEIGHT, 3 * MIN_CHART_WIDTH + 4 * GAP, 3)
 
 
-def test_a_timeline_without_losses_or_scores_has_neither(drawn: list[tuple[Any, ...]]) -> None:
-    timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
-    timeline.draw(("gan", "l1"), [], {})
-    assert drawn[-1][4] == ""
-    assert read_picture(SHEET).shape == (4, 400, 3)
-
-
-@pytest.mark.parametrize("columns", [("l1",), ("l1", "l2"), ("gan", "l1", "discriminator", "l2")])
-def test_a_timeline_has_a_chart_for_each_of_the_first_columns(columns: tuple[str, ...]) -> None:
-    timeline = ProgressSheet(Path("f"), PAIRING, pairs_of((32, 24)), 10)
-    timeline.draw(columns, [[1.0] * len(columns)] * 4, {})
-    expected = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
-    assert expected == [True] * min(3, len(columns)) + [False] * (3 - min(3, len(columns)))
+@pytest.mark.parametrize(
+    ("columns", "steps", "charts"),
+    [(("gan", "l1"), 0, 0), (("l1",), 4, 1), (("gan", "l1", "discriminator", "l2"), 4, 3)],
+)
+def test_a_timeline_has_a_chart_for_each_of_the_first_columns(
+    columns: tuple[str, ...], steps: int, charts: int, drawn: list[tuple[Any, ...]]
+) -> None:
+    pairs = pairs_of((32, 24))
+    ProgressSheet(Path("f"), PAIRING, pairs, 10).draw(columns, [[1.0] * len(columns)] * steps, {})
+    found = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
+    assert found == [True] * charts + [False] * (3 - charts)
+    assert drawn[-1][4] == ""  # no scores
+    milestones = {1000: [20, 60, 150, 400, 1000], 10: [1, 2, 4, 10], 1: [1]}  # outputs are kept at shares of the run
+    assert {total: ProgressSheet(Path("f"), PAIRING, pairs, total).milestones for total in milestones} == milestones
 
 
 def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
@@ -139,18 +127,6 @@ def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
     assert nothing.shape == whole.shape
     assert not (nothing == COLOURS[1]).all(axis=2).any()
     assert (whole == COLOURS[1]).all(axis=2).any()
-
-
-@pytest.mark.parametrize(("total", "count"), [(1, 8), (50, 24), (1000, 24), (1_000_000, 48)])
-def test_a_film_begins_at_once_slows_down_and_ends_with_the_run(total: int, count: int) -> None:
-    steps = film_steps(total, count)
-    assert steps[-1] == total
-    assert steps == sorted(set(steps))
-    assert len(steps) <= count
-    assert steps[0] >= 1
-    gaps = np.diff([0, *steps])
-    assert gaps[0] <= math.ceil(total / count)
-    assert total < 50 or gaps[0] < gaps[-1]
 
 
 class Run(SimpleNamespace):
@@ -168,13 +144,15 @@ def watched_run(**more: Any) -> TrainingMonitor:
 
 
 def test_milestones_keep_outputs_and_shoot_the_film() -> None:
+    def names(kind: str) -> list[str]:
+        return [p.name for p in numbered_files(Path("of.train") / kind)]
+
     watching = watched_run()
     due = watching.milestones()
     assert set(due) == {*watching.film_steps, *watching.timeline.milestones}
     for action in due[10]:
         action()
-    assert [p.name for p in numbered_files(Path("of.train/film"))] == ["00000002.png"]
-    assert [p.name for p in numbered_files(Path("of.train/steps"))] == ["00000002.png"]
+    assert names("film") == names("steps") == ["00000002.png"]
     shot = read_picture(Path("of.train/film/00000002.png"))
     assert np.array_equal(shot, darker(read_picture(watching.subject.target)))
     assert Path("of.train/training.png").is_file()
@@ -182,16 +160,16 @@ def test_milestones_keep_outputs_and_shoot_the_film() -> None:
     assert Path("of.train/losses.csv").read_bytes() == b"step\n"
     assert Path("of.train/preview.png").is_file()
     Path("of.train/snapshots").mkdir()
-    for step in (2, 3):
+    for step in (11, 2, 3):
         Path(f"of.train/snapshots/{step:08d}.safetensors").touch()
         write_picture(Path(f"of.train/film/{step:08d}.png"), shot)
         write_picture(Path(f"of.train/steps/{step:08d}.png"), shot)
-        Path("of.train/film/notes.png").touch()
-    watching.begin()
-    assert [p.name for p in numbered_files(Path("of.train/steps"))] == ["00000002.png"]
+    Path("of.train/film/notes.png").touch()
+    assert names("film") == [f"{step:08d}.png" for step in (2, 3, 11)]  # in order, and none but these
+    watching.begin()  # what is of later steps is of another run
+    assert names("film") == names("steps") == ["00000002.png"]
+    assert names("snapshots") == ["00000002.safetensors"]
     assert Path("of.train/film/notes.png").exists()
-    assert [p.name for p in numbered_files(Path("of.train/snapshots"))] == ["00000002.safetensors"]
-    assert [p.name for p in numbered_files(Path("of.train/film"))] == ["00000002.png"]
 
 
 def test_the_report_is_told_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from chain import said, said_json, tiny_flags
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import HANG_S, Started
+from processes import Started, until
 
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
@@ -27,7 +27,6 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
-from vidtrans.settings import Table
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.rollout_pool import (
     MIN_LENGTH,
@@ -157,17 +156,20 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
     assert max(ages) > 3
 
 
-def test_no_chain_is_taken_twice_in_a_step_and_the_pool_holds_so_many() -> None:
+def test_each_place_of_the_pool_has_its_turn_and_no_chain_is_taken_twice_in_a_step() -> None:
     chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)), batch=8))
-    for step in range(30):
+    ever: set[int | None] = set()
+    for step in range(100):
         run(chains, range(step, step + 1))
         taken = [slot for slot in chains._drawn_slots if slot is not None]
         assert len(taken) == len(set(taken))
         assert len(chains.slots) == POOL_SIZE
+        ever.update(chains._drawn_slots)
+    assert ever == {None, *range(POOL_SIZE)}
     assert all(chain is not None for chain in chains.slots)
 
 
-def test_chains_begin_late_and_grow_with_the_run() -> None:
+def test_chains_begin_late_and_grow_evenly_between_a_tenth_and_half_of_the_run() -> None:
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
     early = chains_of(loader)
     assert all(
@@ -175,45 +177,16 @@ def test_chains_begin_late_and_grow_with_the_run() -> None:
         for step, mixed in enumerate(run(early, range(20), 0.05))
     )
     assert all(chain is None or chain.age == 1 for chain in early.slots)
-
-    def oldest(progress: float) -> int:
-        chains, found = chains_of(loader, max_rollout_length=20), 0
-        for step in range(150):
-            run(chains, range(step, step + 1), progress)
-            found = max(found, *(chain.age for chain in chains.slots if chain is not None))
-        return found
-
-    assert oldest(0.1) == MIN_LENGTH
-    assert MIN_LENGTH < oldest(0.3) < oldest(0.6) == 20
-
-
-@pytest.mark.parametrize(("progress", "longest"), [(0.0, 4), (0.1, 4), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)])
-def test_chains_grow_evenly_between_a_tenth_and_half_of_the_run(progress: float, longest: int) -> None:
-    chains = chains_of(
-        loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))), max_rollout_length=20
-    )
-    chains.mix(chains.loader.make(0), 0, progress)
-    assert chains._max_length == longest
-
-
-@pytest.mark.parametrize("longest", [5, 9])
-def test_a_chain_is_used_as_often_as_it_may(longest: int) -> None:
-    pairing = NextFrame(NextFrameSettings(1, 1, True))
-    chains, oldest = chains_of(loader_of(dataset(Path("d")), pairing), max_rollout_length=longest), 0
-    for step in range(120):
-        run(chains, range(step, step + 1))
-        oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
-    assert oldest == longest
-    assert all(chain is None or chain.targets == () for chain in chains.slots)  # no triples are judged
-
-
-def test_every_place_of_the_pool_has_its_turn() -> None:
-    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True))))
-    taken: set[int | None] = set()
-    for step in range(200):
-        run(chains, range(step, step + 1))
-        taken.update(chains._drawn_slots)
-    assert taken == {None, *range(POOL_SIZE)}
+    for progress, longest in ((0.1, MIN_LENGTH), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)):
+        chains = chains_of(loader, max_rollout_length=20)
+        chains.mix(loader.make(0), 0, progress)
+        assert chains._max_length == longest
+    for longest in (5, 9):
+        chains, oldest = chains_of(loader, max_rollout_length=longest), 0
+        for step in range(80):
+            run(chains, range(step, step + 1))
+            oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
+        assert oldest == longest
 
 
 def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None:
@@ -229,7 +202,7 @@ def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None
     assert chains.ages == [(7, 1, 4.0, 8)]
 
 
-def test_weights_of_what_goes_on_are_those_of_its_own_picture() -> None:
+def test_weights_of_what_goes_on_are_those_of_its_own_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
     plain = loader.pictures
 
@@ -237,13 +210,13 @@ def test_weights_of_what_goes_on_are_those_of_its_own_picture() -> None:
         shown, target, _ = plain(example, rng)
         return shown, target, np.full((1, 32, 32), 100 + example.index, np.float32)
 
-    loader.pictures = weighed  # type: ignore[method-assign]
+    monkeypatch.setattr(loader, "pictures", weighed)
     chains = chains_of(loader)
     run(chains, range(10))
     found, wanted = [], []
     for step in range(5):
-        batch = loader.make(step)
-        mixed = chains.mix(replace(batch, weights=np.zeros((4, 1, 32, 32), np.float32)), step, 1.0)
+        batch = replace(loader.make(step), weights=np.zeros((4, 1, 32, 32), np.float32))
+        mixed = chains.mix(batch, step, 1.0)
         assert mixed.weights is not None
         found += [float(w.mean()) for w in mixed.weights]
         taken = zip(chains._drawn_slots, mixed.examples, strict=True)
@@ -268,25 +241,20 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
 
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    landed, land = [0], RolloutPool._relocated
-
-    def counted(*given: Any) -> Any:
-        landed[0] += 1
-        return land(*given)
-
-    monkeypatch.setattr(RolloutPool, "_relocated", counted)
+    landed: list[int] = []
+    land = RolloutPool._relocated
+    monkeypatch.setattr(RolloutPool, "_relocated", lambda *given: landed.append(1) or land(*given))
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
-    whole = chains_of(loader)
+    whole, other = chains_of(loader), chains_of(loader)
     run(whole, range(40))
-    before = landed[0]
+    before = len(landed)
     torch.save(whole.state(), "pool.pt")
-    other = chains_of(loader)
     other.restore(torch.load("pool.pt", weights_only=True))
     for a, b in zip(run(whole, range(40, 80)), run(other, range(40, 80)), strict=True):
         assert np.array_equal(a.inputs, b.inputs)
         assert np.array_equal(a.targets, b.targets)
     assert max(chain.age for chain in other.slots if chain is not None) > 4
-    assert clock == (before == 0) == (landed[0] == before)  # on either side, where a clip ends
+    assert clock == (before == 0) == (len(landed) == before)  # on either side, where a clip ends
 
 
 def test_a_chain_lands_on_pictures_of_its_size() -> None:
@@ -311,63 +279,46 @@ def test_a_chain_lands_on_pictures_of_its_size() -> None:
 # The chain of commands
 
 NETWORK = ("--set=generator.name=warp-mix", "--set=generator.channels=8", "--set=generator.blocks=[0,0,0]")
-LEARN = (
-    "--set=training.rollout_fraction=0.5",
-    "--set=training.input_noise=0.05",
-    "--set=training.gan_start=0.6",
-    "--set=lambda_gan=0.1",
-)
-HOLD = (
-    "--set=dataset.val_fraction=0.2",
-    "--set=dataset.val_block_size=14",
-    "--set=dataset.val_gap=1",
-    "--set=dataset.min_sharpness=0",
-)
 
 
-def train_flags(steps: int = 60) -> list[str]:
-    more = tiny_flags("training") + tiny_flags("discriminator")
-    return ["train", "c.dataset", *NETWORK, *more, *LEARN, f"--set=training.steps={steps}", "--set=ema_decay=0.9"]
+def train_flags(steps: int) -> list[str]:
+    learn = ["rollout_fraction=0.5", "input_noise=0.05", "gan_start=0.6", "lambda_gan=0.1", "ema_decay=0.9"]
+    tables = [*NETWORK, *tiny_flags("training"), *tiny_flags("discriminator")]
+    return ["train", "c.dataset", *tables, *(f"--set=training.{flag}" for flag in (*learn, f"steps={steps}"))]
 
 
 def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] = (0,)) -> None:
+    """Write c.mp4 and c.dataset; without flags one with held-out blocks."""
     write_clip(Path("c.mp4"), moving_frames(70, shots=shots))
-    said(capsys, 0, "make-dataset", "c.mp4", "--pairing=next-frame", "--set=dataset.size=32", *flags)
+    hold = "val_fraction=0.2", "val_block_size=14", "val_gap=1", "min_sharpness=0"
+    own = flags or [f"--set=dataset.{flag}" for flag in hold]
+    said(capsys, 0, "make-dataset", "c.mp4", "--pairing=next-frame", "--set=dataset.size=32", *own)
 
 
-def test_a_run_is_scored_by_what_it_makes_of_its_own_frames(capsys: pytest.CaptureFixture[str]) -> None:
-    make(capsys, *HOLD)
-    table = said_json(capsys, *train_flags(), "--set=training.val_interval=30")
-    dreamt = table["dreamt"]
+def test_a_run_is_scored_by_what_it_makes_of_its_own_frames_and_its_gan_begins_late(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidtrans.training.health.EVERY", 10)  # the ages of chains are logged then
+    make(capsys)
+    dreamt = said_json(capsys, *train_flags(20), "--set=training.val_interval=10")["dreamt"]
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}
     assert dreamt.keys() >= {"nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real"}
     page = Path("c.train/report.html").read_text()
     for words in ("Rollout", "the last frame, copied", "frame 300", "Rollouts", "Ten frames on"):
         assert words in page, words
     assert Path("c.train/dream.png").is_file()
-    shown = said(capsys, 0, "model", "show", "c.safetensors", "--json")
-    assert '"dreamt"' in shown
-    assert '"positions": 0' in shown
-
-
-def test_chains_made_otherwise_are_another_run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def runs(name: str, *more: str) -> int:
-        said(capsys, 0, *train_flags(2), *more, "-o", name)
-        return len(list(Path(".vidtrans/train").iterdir()))
-
-    make(capsys, *HOLD)
-    without = ("--set=training.rollout_fraction=0", "--set=training.input_noise=0")
-    assert [runs("a.safetensors"), runs("b.safetensors", *without), runs("c.safetensors")] == [1, 2, 2]
-    monkeypatch.setattr("vidtrans.training.settings.ROLLOUT_VERSION", 99)
-    assert [runs("d.safetensors"), runs("e.safetensors", *without)] == [3, 3]
-    assert "other inputs or options" in said(capsys, 2, *train_flags(2), "-o", "a.safetensors")
+    shown = said_json(capsys, "model", "show", "c.safetensors")
+    assert shown["training"]["dreamt"] == dreamt
+    assert shown["dream"]["positions"] == 0
+    rows = [line.split(",") for line in Path("c.train/losses.csv").read_text().splitlines()]
+    gan, discriminator = (rows[0].index(name) for name in ("generator_gan", "discriminator"))
+    on = [float(row[gan]) > 0 and float(row[discriminator]) > 0 for row in rows[1:]]
+    assert on == [False] * 12 + [True] * 8
 
 
 def test_a_clock_goes_through_one_shot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     make(capsys, "--preset=loop", shots=(0, 30))
-    told = said(capsys, 0, *train_flags(6))
+    told = said(capsys, 0, *train_flags(3))
     assert "the longest of 2 is learned" in told
     shown = said_json(capsys, "model", "show", "c.safetensors")
     assert shown["dream"]["positions"] == 2 * (40 - 1)
@@ -421,50 +372,6 @@ def test_a_chain_lands_where_it_can_go_on(lengths: list[int]) -> None:
     assert _followed_by_a_run(after) == wanted
 
 
-def test_chains_are_for_next_frame_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    write_clip(Path("c.mp4"), moving_frames(12))
-    said(capsys, 0, "make-dataset", "c.mp4", *tiny_flags("dataset"))
-    told = said(
-        capsys, 2, "train", "c.dataset", *tiny_flags("generator", "training"), "--set=training.rollout_fraction=0.5"
-    )
-    assert "no output becomes an input" in told
-
-
-def test_noise_lies_on_pictures_and_not_on_the_clock(capsys: pytest.CaptureFixture[str]) -> None:
-    from vidtrans.training.trainer import _noisy
-
-    x = torch.zeros(200, 6 + CHANNELS, 32, 32)
-    made = _noisy(x, 0.1, 6, seed=3)
-    found = sorted(made[:, :6].std(dim=(1, 2, 3)).tolist())
-    assert found == pytest.approx(np.linspace(0, 0.1, 200), abs=0.015)  # from none to the most, each as often
-    assert torch.equal(made[:, 6:], x[:, 6:])
-    assert torch.equal(made, _noisy(x, 0.1, 6, seed=3))
-    assert not torch.equal(made, _noisy(x, 0.1, 6, seed=4))
-
-
-def test_a_late_gan_begins_when_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
-    make(capsys, *HOLD)
-    said(capsys, 0, *train_flags(20))
-    rows = [line.split(",") for line in Path("c.train/losses.csv").read_text().splitlines()]
-    gan, discriminator = (rows[0].index(name) for name in ("generator_gan", "discriminator"))
-    on = [float(row[gan]) > 0 and float(row[discriminator]) > 0 for row in rows[1:]]
-    assert on == [False] * 12 + [True] * 8
-
-
-def killed_under_way(command: list[str], step: int, seconds: float) -> Table:
-    """Start the command, kill it so long after the checkpoint of that step or a later one; the state it left."""
-    process = Started.vidtrans(*command)
-    end = time.monotonic() + HANG_S
-    while process.poll() is None and saved() < step and time.monotonic() < end:
-        time.sleep(0.005)
-    time.sleep(seconds)
-    process.kill()
-    [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
-    state = load_checkpoint(pointer.parent, silent)
-    assert state is not None
-    return state
-
-
 def saved() -> int:
     """The step of the checkpoint that is there."""
     return max(
@@ -472,23 +379,32 @@ def saved() -> int:
     )
 
 
-def test_kill_at_random_moments_gives_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
-    make(capsys, *HOLD)
-    command = train_flags(120)  # far more than are done until it is killed, also where this process is held up
+def test_kill_at_a_random_moment_gives_the_same_bytes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)  # in this process, which ends both runs
+    monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
+    make(capsys)
+    command, rng = train_flags(120), random.Random(1)  # far more than are done until it is killed
     said(capsys, 0, *command)
-    wanted, rng, depths = Path("c.safetensors").read_bytes(), random.Random(1), []
+    wanted = Path("c.safetensors").read_bytes()
     shutil.rmtree(".vidtrans/train")
     shutil.rmtree("c.train")
     Path("c.safetensors").unlink()
-    for step in (rng.randrange(10, 20), rng.randrange(25, 35)):
-        state = killed_under_way(command, step, rng.random() / 10)
-        assert not Path("c.safetensors").exists()
-        depths += [chain["age"] for chain in state["rollouts"]["slots"] if chain]
+    process, step = Started.vidtrans(*command), rng.randrange(10, 20)
+    until(lambda: saved() >= step or process.poll() is not None)
+    time.sleep(rng.random() / 10)
+    process.kill()
+    assert not Path("c.safetensors").exists()
+    [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
+    state = load_checkpoint(pointer.parent, silent)
+    assert state is not None
+    ages = [chain["age"] for chain in state["rollouts"]["slots"] if chain]
+    assert max(ages) > 1, "no run was stopped with chains under way"
     said(capsys, 0, *command)
     assert Path("c.safetensors").read_bytes() == wanted
-    assert max(depths) > 1, "no run was stopped with chains under way"
 
 
 def test_the_dataset_says_how_quickly_frames_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    make(capsys, *HOLD, "--set=dataset.frame_step=2", "--set=drop_duplicates=false")
+    make(capsys, "--set=dataset.frame_step=2", "--set=drop_duplicates=false", "--set=dataset.min_sharpness=0")
     assert open_dataset(Path("c.dataset")).sources[0]["rate"] == "15"

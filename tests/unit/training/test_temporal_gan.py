@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, quick_training, said
+from chain import TINY, quick_training
 from clips import moving_frames
 from directed_clip import lossless
 from processes import ranks
@@ -100,35 +100,14 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
 
 def test_what_is_kept_for_it_changes_no_input(seen: Path) -> None:
     on, off = chains_of(seen), chains_of(seen, lambda_temporal_gan=0.0)
-    for step in range(20):
+    for step in range(12):
         a, b = (chains.mix(chains.loader.make(step), step, 1.0) for chains in (on, off))
         assert np.array_equal(a.inputs, b.inputs)
         assert off.preceding() is None
         for chains in (on, off):
             chains.update(a, SHADE * torch.from_numpy(a.targets))
     held = [slot for slot in off.state()["slots"] if slot]
-    assert held
-    assert not any(slot["targets"] for slot in held)
-    assert {len(slot["outputs"]) for slot in held} == {1}
-
-
-def test_a_restored_pool_has_the_same_triples(seen: Path) -> None:
-    whole, other = chains_of(seen), chains_of(seen)
-    found = 0
-    for step in range(24):
-        if step == 12:
-            torch.save(whole.state(), "pool.pt")
-            other.restore(torch.load("pool.pt", weights_only=True))
-        pools = (whole, other) if step >= 12 else (whole,)
-        batches = [chains.mix(chains.loader.make(step), step, 1.0) for chains in pools]
-        earlier = [pool.preceding() for pool in pools]
-        triples = [tuple(getattr(e, name) for name in ("rows", "painted", "targets")) for e in earlier if e]
-        assert len(triples) in (0, len(pools))
-        assert all(torch.equal(a, b) for a, b in zip(*triples[:1], *triples[-1:], strict=True))
-        found += sum(len(rows) for rows, *_ in triples[:1]) if step >= 12 else 0
-        for chains, batch in zip(pools, batches, strict=True):
-            chains.update(batch, SHADE * torch.from_numpy(batch.targets))
-    assert found > 10
+    assert [(len(slot["targets"]), len(slot["outputs"])) for slot in held] == [(0, 1)] * len(held) != []
 
 
 # What it tells apart
@@ -154,7 +133,7 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
     def learned(flicker: float) -> tuple[DiscriminatorTrainer, float]:
         gan = judge(gan_mode=adversarial)
         losses = []
-        for step in range(200):
+        for step in range(120):
             fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
             losses.append(gan.update([(fake, real, 1.0)], 5e-3).item())
         return gan, float(np.mean(losses[-20:]))
@@ -171,20 +150,15 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
 def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     gan = judge()
     outputs = noise(4, 3, 16, 16).requires_grad_(True)
-    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3))
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3), 0.5)
     assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
     assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
     generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
     assert outputs.grad is not None
     assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
-
-
-def test_triples_go_to_the_device_with_all_that_they_hold() -> None:
-    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 4, 4), noise(2, 6, 4, 4), 0.5)
     placed = earlier.to(torch.device("meta"), torch.channels_last)
-    held = (placed.rows, placed.painted, placed.targets)
-    assert [t.device.type for t in held] == ["meta"] * 3
-    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in held[1:])
+    assert [t.device.type for t in (placed.rows, placed.painted, placed.targets)] == ["meta"] * 3
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in (placed.painted, placed.targets))
     assert placed.share == 0.5
 
 
@@ -226,24 +200,13 @@ def test_it_learns_in_steps_that_have_triples_when_the_gan_is_on() -> None:
     assert not torch.equal(weights(network), first)
 
 
-def test_it_changes_the_generator_by_its_weight() -> None:
-    one, other, none = model(batch_size=5), model(batch_size=5, lambda_temporal_gan=30.0), model(batch_size=5)
-    for learner, rows in ((one, [0, 2]), (other, [0, 2]), (none, [])):
-        step(learner, rows)
-    found = [torch.cat([p.grad.flatten() for p in m.generator.parameters()]) for m in (one, other, none)]  # type: ignore
-    assert (found[0] - found[2]).abs().max() > 0
-    torch.testing.assert_close(found[1] - found[2], 30 * (found[0] - found[2]), rtol=1e-2, atol=1e-4)
-
-
-@pytest.mark.parametrize("parts", [2, 3, 5])
-@pytest.mark.parametrize("rows", [[4], [0, 2], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize(("parts", "rows"), [(2, [4]), (3, [0, 2]), (5, [0, 1, 2, 3, 4])])
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[int]) -> None:
     whole, split = model(batch_size=5), model(batch_size=5, grad_accum_steps=parts)
     a, b = step(whole, rows), step(split, rows)
     assert list(b.values()) == pytest.approx(list(a.values()), rel=1e-4)
     for p, q in zip(whole.generator.parameters(), split.generator.parameters(), strict=True):
-        assert p.grad is not None
-        assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5)  # type: ignore[arg-type]
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)
     mine, its = (weights(learner.networks["temporal_discriminator"]) for learner in (whole, split))
     assert torch.allclose(mine, its, rtol=0, atol=1e-4)
 
@@ -251,26 +214,19 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     one, other = model(precision, batch_size=5), model(precision, seed=7, batch_size=5)
-    for rows in ([0], [1, 2]):
-        step(one, rows)
+    step(one, [0])
+    assert one.d_v is not None
+    assert other.d_v is not None
+    one.d_v.scaler.update(8.0)
     torch.save(one.state(), "state.pt")
     other.restore(torch.load("state.pt", weights_only=True))
+    assert other.d_v.scaler.get_scale() == (8.0 if precision == "fp16" else 1.0)
     for rows in ([], [3], [0, 4]):
         assert step(one, rows) == step(other, rows)
     assert one.is_finite()
     torch.nn.init.constant_(next(one.networks["temporal_discriminator"].parameters()), torch.nan)
     assert not one.is_finite()
     assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(lambda_gan=0.0), CPU, "fp32").state()
-
-
-def test_a_restored_one_scales_its_gradients_as_before() -> None:
-    one, other = model("fp16", batch_size=5), model("fp16", seed=7, batch_size=5)
-    step(one, [0])
-    assert one.d_v is not None
-    assert other.d_v is not None
-    one.d_v.scaler.update(8.0)
-    other.restore(one.state())
-    assert other.d_v.scaler.get_scale() == 8.0
 
 
 PROGRAM = """
@@ -318,44 +274,33 @@ def test_two_processes_learn_what_one_does() -> None:
 
 # A run
 
-STEPS = 26
+STEPS = 20
 
 
 def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, Any], **options: Any) -> None:
     tables = quick_training(STEPS)
-    tables["training"] |= {
-        "recurrent": True,
-        "synthetic_motion_fraction": 0.3,
-        "batch_size": 4,
-        "recurrent_fraction": 0.6,
-        "checkpoint_seconds": 0.0,
-    } | settings
+    tables["training"] |= {"recurrent": True, "recurrent_fraction": 0.6, "synthetic_motion_fraction": 0.3}
+    tables["training"] |= {"batch_size": 4, "checkpoint_seconds": 0.0, "lambda_temporal_gan": 2.0} | settings
     api.train(folder / "clip.dataset", output, settings=tables, **options)
-
-
-def losses_of(name: str) -> list[dict[str, float]]:
-    with Path(f"{name}.train/losses.csv").open() as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"grad_accum_steps": 2}, {"ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}],
-    ids=["plain", "parts", "more"],
+    [{}, {"grad_accum_steps": 2, "ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}],
+    ids=["plain", "more"],
 )
 def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, settings: dict[str, Any]) -> None:
-    settings = {"lambda_temporal_gan": 2.0, **settings}
     train(seen, "whole.safetensors", settings=settings, cache_dir="other")
-    rows = losses_of("whole")
-    judged = [row["step"] for row in rows if row["generator_temporal_gan"] > 0]
-    assert len(judged) > 8
+    rows = list(csv.DictReader(Path("whole.train/losses.csv").read_text().splitlines()))
+    judged = [int(row["step"]) for row in rows if float(row["generator_temporal_gan"]) > 0]
+    assert len(judged) > 5
     assert min(judged) > STEPS * settings.get("gan_start", 0.0)
-    assert [row["step"] for row in rows if row["temporal_discriminator"] > 0] == judged
+    assert [int(row["step"]) for row in rows if float(row["temporal_discriminator"]) > 0] == judged
 
     class Crash(Exception):
         pass
 
-    for at, crash in ((12, False), (20, True)):
+    for at, crash in ((10, False), (15, True)):
         stop = Stop()
 
         def report(event: Event, at: int = at, crash: bool = crash, stop: Stop = stop) -> None:
@@ -373,29 +318,13 @@ def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, se
     train(seen, settings=settings)
     assert Path("m.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
     assert Path("m.train/losses.csv").read_bytes() == Path("whole.train/losses.csv").read_bytes()
-    record = read_record(Path("m.safetensors"))
-    assert record.training["losses"].keys() >= {"temporal", "temporal_gan", "temporal_discriminator"}
+    losses = read_record(Path("m.safetensors")).training["losses"]
+    assert losses.keys() >= {"temporal", "temporal_gan", "temporal_discriminator"}
     assert "three frames" in Path("m.train/report.html").read_text()
 
 
-def test_without_it_all_is_as_it_was(seen: Path) -> None:
+def test_it_is_off_by_default_and_then_in_no_column_but_the_key() -> None:
     off = TrainingSettings(recurrent=True)
-    assert off.lambda_temporal_gan == 0
     assert TrainingSettings(**ON).for_key() == off.for_key() | {"lambda_temporal_gan": 1.0}
-
-    def report(event: Event) -> None:
-        assert not isinstance(event, Progress) or event.task != "training"
-
-    train(seen, settings={})
-    train(seen, "same.safetensors", settings={"lambda_temporal_gan": 0.0}, report=report)  # there it is, in the cache
-    assert "temporal_gan" not in Path("m.train/losses.csv").read_text()
-
-
-@pytest.mark.parametrize(
-    ("other", "why"), [("recurrent=false", "recurrent, which is off"), ("lambda_gan=0", "lambda_gan, which is 0")]
-)
-def test_what_it_needs_is_said(seen: Path, other: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ("--set=recurrent=true", "--set=lambda_temporal_gan=1", f"--set=training.{other}")
-    assert f"training.{why}" in said(capsys, 2, "train", seen / "clip.dataset", *flags)
-    with pytest.raises(ValueError, match="recurrent, which is off"):
-        TrainingSettings(lambda_temporal_gan=1.0)
+    assert off.for_key()["lambda_temporal_gan"] == 0
+    assert "temporal_gan" not in model(lambda_temporal_gan=0.0).columns

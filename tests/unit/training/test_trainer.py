@@ -129,7 +129,13 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
     run = run_of(tmp_path, 2)
     train(run, silent, Stop())
     run.scores, run.warnings, run.enough = [(1, {"l1": 0.5}), (2, {"l1": None})], [(1, "a: b")], True
-    run.history = [1, 2]
+    run.rows, run.history = [[0.0, 0.123456789, 1e-9], [1.0, 2.0, 3.0]], [1, 2]
+    assert run.losses_csv().decode().split("\n") == [
+        "step,generator_gan,generator_l1,discriminator",
+        "1,0,0.123457,1e-09",
+        "2,1,2,3",
+        "",
+    ]
     assert run.save()
     other = run_of(tmp_path, 9)
     assert other.load(silent)
@@ -137,17 +143,6 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
     assert found == (2, [1, 2], run.scores, run.warnings, True)
     assert np.allclose(other.rows, run.rows)
     assert not run_of(tmp_path / "nothing").load(silent)
-
-
-def test_losses_are_a_table_with_a_line_for_each_step(tmp_path: Path) -> None:
-    run = run_of(tmp_path, lambda_l2=1.0)
-    run.rows = [[0.0, 0.123456789, 0.0, 1e-9], [1.0, 2.0, 3.0, 4.0]]
-    assert run.losses_csv().decode().split("\n") == [
-        "step,generator_gan,generator_l1,discriminator,generator_l2",
-        "1,0,0.123457,0,1e-09",
-        "2,1,2,3,4",
-        "",
-    ]
 
 
 @pytest.mark.parametrize(("saves", "kept"), [(False, "no earlier state was saved"), (True, "the state of step 3 is")])
@@ -200,29 +195,26 @@ def test_chains_go_through_every_step_and_are_logged_now_and_then(
     assert called == [0.0, kept, 0.25, kept, 0.5, kept, "logged 3", 0.75, kept]
 
 
-@pytest.mark.parametrize(("gan_from", "seconds"), [(0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)])
-def test_how_many_steps_fit_in_some_minutes(
-    gan_from: float, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_steps_fit_in_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
     monkeypatch.setattr(trainer, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
-    run = run_of(tmp_path, gan_start=gan_from)
-    assert steps_for(run, 3.0) == round(180 / seconds)
-    assert steps_for(run, 0.001) == 1
+    for gan_from, seconds in ((0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)):
+        run = run_of(tmp_path, gan_start=gan_from)
+        assert steps_for(run, 3.0) == round(180 / seconds)
+        assert steps_for(run, 0.001) == 1
 
 
 def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     for rank in (0, 0, 1):
         run = replace(run_of(tmp_path, 2, input_noise=0.5), picture_channels=3)
-        run.model.dist = DistContext(rank, 1)
-        take = run.model.step
+        run.model.dist, take = DistContext(rank, 1), run.model.step
         monkeypatch.setattr(
             run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)
         )
-        trainer.one_step(run, run.loader.make(0))
-        run.step = 1
-        trainer.one_step(run, run.loader.make(0))
+        for step in (0, 1):
+            run.step = step
+            trainer.one_step(run, run.loader.make(0))
     first, second, again, _, other, _ = seen
     assert torch.equal(first, again)
     assert not torch.equal(first, second)

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from method_setup import TRANSLATOR, ToySetup
 from torch import Tensor
 
 from vidtrans.errors import UsageError
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
+from vidtrans.training.image_pool import ImagePool
 from vidtrans.training.methods.cut import Projection
 from vidtrans.training.methods.unpaired import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
@@ -58,12 +61,13 @@ def test_the_identity_loss_ends_where_it_is_said(name: str) -> None:
     assert whole.turning_point == 0
 
 
-@pytest.mark.parametrize(("name", "updates"), [("cyclegan", 2), ("recyclegan", 2), ("cut", 1)])
-def test_each_direction_has_an_update_of_its_own(name: str, updates: int) -> None:
-    method = made(name)
-    take(method)
+@pytest.mark.parametrize("name", ["cyclegan", "recyclegan", "cut"])
+def test_each_direction_has_an_update_of_its_own_and_may_be_asked_for_structure(name: str) -> None:
+    method = made(name, lambda_structure=3.0)
+    assert "structure" not in made(name).columns
+    assert 0 < take(method)["structure"] < 2 * len(method.judges)
     taken = [int(method.g.optimizer.state[p]["step"]) for p in method.generator.parameters()]
-    assert set(taken) == {updates}
+    assert set(taken) == {1 if name == "cut" else 2}
 
 
 @pytest.mark.parametrize(("name", "steps", "most"), [("cyclegan", 60, 0.6), ("cut", 120, 0.9)])
@@ -97,18 +101,19 @@ def test_a_memory_keeps_only_what_was_there_before() -> None:
 
 
 def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
-    name = "cyclegan"
-    assert METHODS.load(name).num_frames(TrainingSettings(method=name)) == 1
-    assert METHODS.load(name).num_frames(TrainingSettings(method=name, lambda_steady=1.0)) == 2
-    assert METHODS.load("recyclegan").num_frames(TrainingSettings(method="recyclegan")) == 3
-    assert "steady" not in made(name).columns
-    assert take(made(name, lambda_steady=1.0))["steady"] > 0
-
-
-@pytest.mark.parametrize("name", ["cyclegan", "recyclegan", "cut"])
-def test_structure_is_asked_for_in_each_direction(name: str) -> None:
-    assert "structure" not in made(name).columns
-    assert 0 < take(made(name, lambda_structure=3.0))["structure"] < 2 * len(made(name).judges)
+    cases = [("cyclegan", 0.0, 1), ("cyclegan", 1.0, 2), ("recyclegan", 0.0, 3)]
+    for name, weight, count in cases:
+        assert METHODS.load(name).num_frames(TrainingSettings(method=name, lambda_steady=weight)) == count
+    assert METHODS.load("pix2pix").num_frames(TrainingSettings()) == 1
+    assert "steady" not in made("cyclegan").columns
+    parts = [
+        made("cyclegan", batch_size=2, grad_accum_steps=count, pool_size=0, lambda_steady=1.0).step(
+            frames(1, 6, 2), -frames(2, 6, 2), lr=1e-3, seed=0
+        )
+        for count in (1, 2)
+    ]
+    assert parts[0]["steady"] > 0
+    assert parts[0] == pytest.approx(parts[1], rel=1e-3)  # gradients of parts add up to those of the batch
 
 
 def test_codes_of_the_target_reach_the_picture() -> None:
@@ -130,18 +135,42 @@ def test_own_features_need_a_generator_that_shows_them() -> None:
         METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):
         made("cut", look_size=3)
-
-
-def test_projections_are_of_each_tap() -> None:
-    projected = Projection([4, 8])([torch.ones(2, 5, 4), torch.ones(2, 5, 8)])
+    projected = Projection([4, 8])([torch.ones(2, 5, 4), torch.ones(2, 5, 8)])  # of each tap
     assert [tuple(p.shape) for p in projected] == [(2, 5, 64)] * 2
 
 
-def test_gradients_of_parts_add_up_to_those_of_the_batch() -> None:
-    rows = [
-        made("cyclegan", batch_size=2, grad_accum_steps=parts, pool_size=0, lambda_identity=1.0).step(
-            frames(1, 3, 2), -frames(2, 3, 2), lr=1e-3, seed=0
-        )
-        for parts in (1, 2)
-    ]
-    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
+# Earlier outputs that a discriminator is shown
+
+
+def flat(value: float, side: int = 4) -> Tensor:
+    return torch.full((1, 3, side, side), float(value))
+
+
+@given(size=st.integers(1, 6), count=st.integers(1, 40), seed=st.integers(0, 99))
+def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size: int, count: int, seed: int) -> None:
+    pool, random = ImagePool(size), torch.Generator().manual_seed(seed)
+    shown = [float(pool.exchange(flat(n), random).mean()) for n in range(count)]
+    assert all(value <= n for n, value in enumerate(shown))
+    assert shown[:size] == list(range(min(size, count)))  # it fills first
+    earlier = [value for n, value in enumerate(shown) if value != n]
+    assert len(set(earlier)) == len(earlier)
+
+
+def test_half_of_what_is_shown_is_earlier_and_none_where_the_pool_holds_nothing() -> None:
+    pool, nothing, random = ImagePool(10), ImagePool(0), torch.Generator().manual_seed(0)
+    shown = [float(pool.exchange(flat(n), random).mean()) for n in range(1010)]
+    assert 430 < sum(value != n for n, value in enumerate(shown[10:], 10)) < 570
+    assert all(float(nothing.exchange(flat(n), random).mean()) == n for n in range(5))
+
+
+def test_a_restored_pool_goes_on_with_the_same_pictures_and_another_size_begins_it_anew() -> None:
+    one, other = ImagePool(4), ImagePool(4)
+    random = torch.Generator().manual_seed(1)
+    for n in range(9):
+        one.exchange(flat(n), random)
+    other.restore(one.state(), torch.device("cpu"))
+    for n in range(9, 30):
+        first, second = (pool.exchange(flat(n), torch.Generator().manual_seed(n)) for pool in (one, other))
+        assert torch.equal(first, second)
+    assert one.exchange(flat(7, side=8), random).shape == (1, 3, 8, 8)
+    assert len(one.state()["pictures"]) == 1

@@ -1,4 +1,4 @@
-"""Convolutions in oneDNN's layout: the same pictures, whatever the network, the size and the batch."""
+"""What a CPU computes by other means: convolutions in oneDNN's layout, instance norms, levels made by numpy."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
-from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine
+from vidtrans.inference.picture_norms import EachPictureNorm, use_quick_norms
+from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
+from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine, to_levels
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks.layers import PictureNorm
 
 CPU = Device("cpu", "cpu")
-pytestmark = pytest.mark.skipif(not can_pack(CPU, "fp32"), reason="this torch has no oneDNN")
+needs_packing = pytest.mark.skipif(not can_pack(CPU, "fp32"), reason="this torch has no oneDNN")
 SMALL = {"unet-256": {"channels": 8}, "unet-512": {"channels": 4}, "residual": {"channels": 8, "blocks": 2}}
 SMALL |= {"unet-64": {"channels": 8}, "unet-128": {"channels": 8}, "hd": {"channels": 8}, "spade": {"channels": 8}}
 
@@ -39,6 +42,7 @@ def engine_of(generator: nn.Module, precision: str, monkeypatch: pytest.MonkeyPa
         return TorchEngine(generator, CPU, precision)
 
 
+@needs_packing
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_every_generator_paints_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = generator_of(name)
@@ -52,17 +56,16 @@ def test_every_generator_paints_the_same(name: str, monkeypatch: pytest.MonkeyPa
     assert apart.mean() < 0.01
 
 
-@pytest.mark.parametrize("name", ["unet-128", "unet-small", "residual"])
+@needs_packing
+@pytest.mark.parametrize("name", ["unet-128", "unet-small"])
 def test_half_precision_is_no_further_off_than_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not can_pack(CPU, "bf16"):
         pytest.skip("this processor has no bf16")
     generator = generator_of(name)
-    frames = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3), np.uint8)
     exact = engine_of(generator, "fp32", monkeypatch, packed=False)(frames).astype(float)
-    off = [
-        np.sqrt(np.mean((engine_of(generator, "bf16", monkeypatch, packed=p)(frames) - exact) ** 2))
-        for p in (False, True)
-    ]
+    made = [engine_of(generator, "bf16", monkeypatch, packed=packed)(frames) for packed in (False, True)]
+    off = [np.sqrt(np.mean((pictures - exact) ** 2)) for pictures in made]
     assert off[1] <= 1.1 * off[0] + 0.05
 
 
@@ -90,8 +93,9 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 ROWS = st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=6).filter(lambda r: r.count("strided") <= 2)
 
 
+@needs_packing
 @given(ROWS, st.integers(0, 99))
-@settings(max_examples=80)
+@settings(max_examples=50)
 def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
     torch.manual_seed(seed)
     network = nn.Sequential(*(LAYERS[name]() for name in names)).eval()
@@ -102,11 +106,13 @@ def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
             assert torch.allclose(network(x), packed(x), atol=1e-5)
 
 
+@needs_packing
 def test_what_the_layers_cannot_do_stays_as_it_is() -> None:
     network = pack(nn.Sequential(LAYERS["mirrored"](), LAYERS["relu"](), LAYERS["one"](), nn.Identity(), nn.ReLU()))
     assert [type(m) for m in network] == [nn.Conv2d, nn.ReLU, PackedConvolution, nn.Identity, nn.Identity]
 
 
+@needs_packing
 def test_no_picture_is_painted_twice_to_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TorchEngine(generator_of("unet-small"), CPU)
     painted: list[int] = []
@@ -121,11 +127,69 @@ def test_no_picture_is_painted_twice_to_fill_a_batch(monkeypatch: pytest.MonkeyP
     assert painted == [2, 2]
 
 
+@needs_packing
 def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
-    generator = generator_of("unet-small")
-    engine = TorchEngine(generator, CPU)
-    side = 272
+    generator, side = generator_of("unet-small"), 272
     assert side * side * 4 > MAX_PIXELS["cpu"]  # four at once are more than go through together
     frames = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
     alone = np.concatenate([TorchEngine(generator, CPU)(frame[None]) for frame in frames])
-    assert np.array_equal(engine(frames), alone)
+    assert np.array_equal(TorchEngine(generator, CPU)(frames), alone)
+
+
+# Instance norms: the outputs and gradients of torch's own, under the names that files know
+
+
+def normed() -> nn.Sequential:
+    torch.manual_seed(0)
+    norms = nn.InstanceNorm2d(5, affine=True), nn.InstanceNorm2d(5), PictureNorm(5)
+    made = nn.Sequential(nn.Conv2d(3, 5, 3), *norms)
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, 1, 0.3)
+    return made
+
+
+def outputs_and_gradients(made: nn.Module, x: Tensor) -> list[Tensor]:
+    x = x.detach().requires_grad_()
+    y = made(x)
+    (y * torch.linspace(0, 1, y.numel()).view_as(y)).sum().backward()
+    gradients = [x.grad, *(parameter.grad for parameter in made.parameters())]
+    return [y.detach(), *(g for g in gradients if g is not None)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_they_learn_as_torchs_own_do(count: int, layout: torch.memory_format) -> None:
+    x = torch.randn(count, 3, 9, 7, generator=torch.Generator().manual_seed(1)).to(memory_format=layout)
+    own, quick = normed(), normed()
+    assert use_quick_norms(quick, training=True)
+    wanted, found = outputs_and_gradients(own, x), outputs_and_gradients(quick, x)
+    assert len(found) == len(wanted) == 2 + 6
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    for name, value in own.state_dict().items():  # statistics that are learned, too
+        torch.testing.assert_close(quick.state_dict()[name], value)
+
+
+def test_those_that_learn_statistics_stay_in_training() -> None:
+    training, rendering = normed(), normed()
+    use_quick_norms(training, training=True)
+    use_quick_norms(rendering)
+    assert [type(m) for m in training[1:]] == [EachPictureNorm, EachPictureNorm, PictureNorm]
+    assert type(rendering[3]) is not PictureNorm
+    assert use_quick_norms(training, training=True)  # once more: it still has some
+    assert not use_quick_norms(nn.Sequential(nn.BatchNorm2d(5)))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_both_ways_give_the_same_levels_and_leave_their_input_as_it_is(deep: bool) -> None:
+    top = 65535 if deep else 255
+    exact = torch.arange(0, 512).reshape(1, 1, 16, 32).expand(2, 3, -1, -1) / 255 - 1.01  # beyond both ends, and halves
+    before = exact.clone()
+    made = to_levels_serially(exact[..., :30], deep=deep)
+    assert torch.equal(made, to_levels(exact[..., :30], deep=deep))
+    assert made.shape == (2, 16, 30, 3)
+    assert torch.equal(exact, before)
+    levels = torch.from_numpy(np.random.default_rng(0).integers(0, top + 1, (2, 9, 7, 3), np.int32))
+    values = from_levels_serially(levels.permute(0, 3, 1, 2), top / 2)
+    assert torch.equal(values, levels.permute(0, 3, 1, 2).to(torch.float32) / (top / 2) - 1)
+    assert torch.equal(to_levels_serially(values, deep=deep), to_levels(values, deep=deep))

@@ -1,4 +1,4 @@
-"""Training on a dataset without pairs: which methods and settings suit it, and what its batches are."""
+"""A training job: which methods, settings and datasets suit each other, its batches without pairs, its key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import Stop, silent
 from vidtrans.session import Context
 from vidtrans.training.batch_upload import upload
-from vidtrans.training.methods.base import TrainingMethod
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import train
@@ -41,11 +41,12 @@ class Newest(Pix2Pix):
         return super().step(inputs[:, :3], targets[:, :3], **options)
 
 
-def job(folder: Path, **settings: Any) -> TrainingJob:
+def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingJob:
     tables = {k: TINY[k] for k in ("generator", "discriminator")}
     recipe = make_recipe(None, None, tables | {"training": {"batch_size": 2, "crop_size": 32, **settings}})
     context = Context(cache_dir=folder.parent / "cache", device="cpu")
-    return TrainingJob(open_dataset(folder), recipe, recipe.settings("training", TrainingSettings), None, context)
+    made = recipe.settings("training", TrainingSettings)
+    return TrainingJob(open_dataset(folder), recipe, made, None, context, picture_size)
 
 
 @pytest.fixture
@@ -55,17 +56,21 @@ def domains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(domains: Path, tmp_path: Path) -> None:
-    whole = job(domains).make_run(tmp_path / "whole", 6)
+    made = job(domains)
+    assert [p.domain for p in made.pairs] == [0] * 9  # the frames that its generator sees
+    assert made.summary(Path("m.safetensors"), 1)["pairs"] == 9
+    whole, stopped, resumed = (job(domains).make_run(tmp_path / name, 6) for name in ("whole", "stopped", "stopped"))
     assert isinstance(whole.loader, UnpairedLoader)
     assert (whole.loader.num_frames, whole.loader.crop) == (2, (32, 32))
     assert whole.picture_channels == 6  # that take noise
+    batch = whole.loader.make(2)
+    uploaded = upload(batch, made.device)
+    for planes, tensor in ((batch.inputs, uploaded.inputs), (batch.targets, uploaded.targets)):
+        assert torch.equal(tensor, torch.from_numpy(planes).float() / 127.5 - 1)
     train(whole, silent, Stop())
     stop = Stop()
     with pytest.raises(Interrupted):
-        train(
-            job(domains).make_run(tmp_path / "stopped", 6), silent, stop, milestones={3: lambda run: stop.request(130)}
-        )
-    resumed = job(domains).make_run(tmp_path / "stopped", 6)
+        train(stopped, silent, stop, milestones={3: lambda run: stop.request(130)})
     assert resumed.load(silent)
     assert resumed.step == 3
     train(resumed, silent, Stop())
@@ -74,55 +79,50 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_the_pairs_of_a_job_are_the_frames_that_its_generator_sees(domains: Path) -> None:
-    made = job(domains)
-    assert [p.domain for p in made.pairs] == [0] * 9
-    assert made.summary(Path("m.safetensors"), 1)["pairs"] == 9
-
-
-def test_a_recurrent_method_gets_no_rollout_pool(domains: Path, tmp_path: Path) -> None:
-    made = job(domains, recurrent=True)
-    assert made._rollout_pool(made._loader(8)) is None
-
-
-def test_batches_reach_the_device_as_they_were_made(domains: Path) -> None:
-    made = job(domains)
-    batch = made._loader(8).make(2)
-    uploaded = upload(batch, made.device)
-    assert not batch.whole
-    for planes, tensor in ((batch.inputs, uploaded.inputs), (batch.targets, uploaded.targets)):
-        assert torch.equal(tensor, torch.from_numpy(planes).float() / 127.5 - 1)
-
-
-def test_a_planned_dataset_is_timed_with_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
+def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
     monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
-    recipe = make_recipe(None, None, {k: TINY[k] for k in ("generator", "discriminator", "training")})
-    settings = recipe.settings("training", TrainingSettings)
-    context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    planned = TrainingJob(open_dataset(domains), recipe, settings, None, context, picture_size=(40, 32))
-    assert estimate_training(planned, 10)["estimate"]["seconds"] > 0
+    assert estimate_training(job(domains, (40, 32)), 10)["estimate"]["seconds"] > 0
 
 
 def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: Path) -> None:
     unpaired, paired = make_domains(tmp_path / "u"), make_dataset(tmp_path / "p", "edges")
-    with pytest.raises(
-        UsageError, match=r"training\.method=pix2pix: it learns from pairs, .*domain0, domain1.*unpaired"
-    ):
+    why = r"training\.method=pix2pix: it learns from pairs, .*domain0, domain1.*unpaired"
+    with pytest.raises(UsageError, match=why):
         job(unpaired)
     plain = TrainingSettings()
     with pytest.raises(UsageError, match=r"without pairs, and this dataset has pairs \('edges'\) — .*--unpaired"):
         check_method(Newest, plain, open_dataset(paired))
     check_method(Newest, plain, open_dataset(unpaired))
     check_method(Pix2Pix, plain, open_dataset(paired))
+    with pytest.raises(UsageError, match="in 'edges' no output becomes an input"):
+        job(paired, rollout_fraction=0.5).make_run(tmp_path, 1)
+    for name, pairing, value in (("recurrent", "edges", True), ("rollout_fraction", "next-frame", 0.5)):
+        alone = job(make_dataset(tmp_path / name, pairing), **{name: value})
+        alone.dist = DistContext(0, 2)
+        why = rf"training\.{name}: .* — train in one process, or with --set training\.{name}="
+        with pytest.raises(UsageError, match=why):
+            alone.make_run(tmp_path, 1)
 
 
-@pytest.mark.parametrize("name", ["background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction"])
-def test_settings_that_go_by_targets_are_refused_without_pairs(name: str, domains: Path) -> None:
-    value = True if name in ("background_plate", "colour_rebalancing") else 0.5
-    with pytest.raises(UsageError, match=rf"training\.{name}: it goes by the target of each frame"):
-        job(domains, **{name: value})
+def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) -> None:
+    for name in ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction"):
+        value = True if name in ("background_plate", "colour_rebalancing") else 0.5
+        with pytest.raises(UsageError, match=rf"training\.{name}: it goes by the target of each frame"):
+            job(domains, **{name: value})
+    recurrent = job(domains, recurrent=True)
+    assert recurrent._rollout_pool(recurrent._loader(8)) is None  # it feeds back its outputs itself
 
 
-def test_one_frame_is_the_default() -> None:
-    assert TrainingMethod.num_frames(TrainingSettings()) == 1
-    assert not Pix2Pix.unpaired
+def test_another_version_of_rollouts_is_another_run_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_dataset(tmp_path / "d", "next-frame")
+
+    def keys() -> list[str]:
+        own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
+        return [job(folder, precision="fp32", **settings).stage(2, "dataset", "").key for settings in own]
+
+    before = keys()
+    assert len(set(before)) == 3
+    monkeypatch.setattr("vidtrans.training.settings.ROLLOUT_VERSION", 99)
+    assert [a == b for a, b in zip(before, keys(), strict=True)] == [False, False, True]
