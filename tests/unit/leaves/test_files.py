@@ -496,13 +496,7 @@ def test_every_error_is_one_line_of_what_why_and_remedy() -> None:
 def test_every_error_has_the_exit_status_of_the_contract() -> None:
     known = [c for c in VidtransError.__subclasses__() if c.__module__ == errors.__name__ and c is not Interrupted]
     found = {c.__name__: c.exit_status for c in known}
-    assert found == {
-        "UsageError": 2,
-        "MediaError": 3,
-        "ModelError": 3,
-        "DeviceError": 4,
-        "BatchError": 5,
-    }
+    assert found == {"UsageError": 2, "MediaError": 3, "ModelError": 3, "DeviceError": 4, "BatchError": 5}
     assert VidtransError.exit_status == 1
     assert Interrupted().exit_status == 130
     assert Interrupted(143).exit_status == 143

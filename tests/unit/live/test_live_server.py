@@ -349,11 +349,7 @@ class TestPost:
         assert status == 409
         assert b"camera" in body
 
-    @pytest.mark.parametrize(
-        ("body", "status"),
-        [(b"junk", 400), (b"", 400)],
-        ids=["junk", "nothing"],
-    )
+    @pytest.mark.parametrize(("body", "status"), [(b"junk", 400), (b"", 400)], ids=["junk", "nothing"])
     def test_what_is_no_frame_is_refused(self, running: Running, body: bytes, status: int) -> None:
         assert post(running, body)[0] == status
 

@@ -57,10 +57,7 @@ def candidates(pts: Sequence[int], base: Fraction, moment: Fraction, half: Fract
     """The last frame that has begun by then or begins within half a step; on the edge of it either will do."""
     last = [
         max((i for i, p in enumerate(pts) if within(p * base)), default=0)
-        for within in (
-            lambda t: t < moment + half,
-            lambda t: t <= moment + half,
-        )
+        for within in (lambda t: t < moment + half, lambda t: t <= moment + half)
     ]
     return set(last)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
-import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,10 +107,9 @@ def stored(path: Path, kind: str) -> np.ndarray:
 # Interlaced
 
 
-@pytest.mark.parametrize("first", ["tff", "bff"])
 @pytest.mark.parametrize(
-    ("name", "codec"),
-    [("a.mp4", "h264"), ("a.mkv", "h264"), ("a.ts", "h264"), ("a.ts", "mpeg2"), ("a.mov", "prores"), ("a.mkv", "ffv1")],
+    ("name", "codec", "first"),
+    [("a.mp4", "h264", "tff"), ("a.ts", "mpeg2", "bff"), ("a.mov", "prores", "tff"), ("a.mkv", "ffv1", "bff")],
 )
 def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, codec: str, first: str) -> None:
     path = write_woven(Path(name), woven(20, first), first, codec)
@@ -130,13 +128,12 @@ def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, c
     check_middles(clip)
 
 
-@pytest.mark.parametrize("first", ["tff", "bff"])
-def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start(first: str) -> None:
+def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start() -> None:
     """What holds still keeps its detail by the frame before, which lies before the keyframe."""
-    frames, still = woven(12, first), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
+    frames, still = woven(12), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
     for frame in frames:
         frame[20:40] = still
-    clip, _ = opened(write_woven(Path("a.mov"), frames, first, "prores"))
+    clip, _ = opened(write_woven(Path("a.mov"), frames, codec="prores"))
     check_middles(clip, tuple(range(12)))
 
 
@@ -256,7 +253,7 @@ def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
 
 def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
     """Digital television does so. Here it is the sound, whose number changes half-way."""
-    path = write_clip(Path("a.ts"), moving_frames(120), sound=True, time_base=Fraction(1, 90_000), options=FAST)
+    path = write_clip(Path("a.ts"), moving_frames(80), sound=True, time_base=Fraction(1, 90_000), options=FAST)
     expected = decode(path)[0]
     data = bytearray(path.read_bytes())
     for at in range(len(data) // 376 * 188, len(data), 188):
@@ -267,10 +264,10 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: 
         assert len(container.streams) == 2  # the third is not known when the file is opened
     clip, _ = opened(path)
     assert list(clip.index.pts) == expected
-    assert len(frames_of(clip)) == 120
+
     said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mkv")
-    assert len(decode(Path("out.mkv"))[0]) == 120
-    assert len(sound_packets(Path("out.mkv"))) > 30
+    assert len(decode(Path("out.mkv"))[0]) == 80
+    assert len(sound_packets(Path("out.mkv"))) > 20
 
 
 # Transparency
@@ -280,15 +277,12 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: 
 def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same cut-outs, transparent, in every kind of file that holds them."""
     folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
-    quick = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "realtime"}
+    vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "realtime"}
+    vp8, prores = vp9 | {"b:v": "20M", "auto-alt-ref": "0"}, {"profile": "4444", "qscale": "2"}
     made = {
-        "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=quick),
-        "vp8": write_frames(
-            folder / "vp8.webm", frames, "libvpx", "yuva420p", options=quick | {"b:v": "20M", "auto-alt-ref": "0"}
-        ),
-        "prores4444": write_frames(
-            folder / "a.mov", frames, "prores_ks", "yuva444p10le", options={"profile": "4444", "qscale": "2"}
-        ),
+        "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=vp9),
+        "vp8": write_frames(folder / "vp8.webm", frames, "libvpx", "yuva420p", options=vp8),
+        "prores4444": write_frames(folder / "a.mov", frames, "prores_ks", "yuva444p10le", options=prores),
         "ffv1": write_frames(folder / "a.mkv", frames, "ffv1", "bgra"),
         "png": folder / "png",
         "gif": folder / "a.gif",
@@ -323,8 +317,9 @@ def read_cut_outs(path: Path, form: FrameFormat) -> list[Frame]:
 
 @pytest.mark.parametrize("kind", ALPHA)
 def test_transparency_is_kept_where_it_is_wanted(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    index = opened(cut_out_clips[kind])[0].index
+    assert (index.findings.alpha, index.num_frames) == (True, 6)
     frames = read_cut_outs(cut_out_clips[kind], FrameFormat(alpha="kept"))
-    assert len(frames) == 6
     ground = 255 if kind == "png" else 0
     for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
         assert frame.alpha is not None
@@ -354,7 +349,7 @@ def test_a_matte_is_the_transparency(kind: str, cut_out_clips: dict[str, Path]) 
 
 
 @pytest.mark.parametrize("kind", ALPHA)
-@pytest.mark.parametrize("size", [(20, 15), (37, 29), (150, 110)])
+@pytest.mark.parametrize("size", [(37, 29), (150, 110)])
 def test_no_colour_bleeds_in_from_what_is_not_seen(
     kind: str, size: tuple[int, int], cut_out_clips: dict[str, Path]
 ) -> None:
@@ -367,13 +362,6 @@ def test_no_colour_bleeds_in_from_what_is_not_seen(
         assert frame.alpha is not None
         seen = frame.rgb[frame.alpha > 40].astype(int)
         assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
-
-
-@pytest.mark.parametrize("kind", ALPHA)
-def test_an_index_knows_of_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    clip, _ = opened(cut_out_clips[kind])
-    assert clip.index.findings.alpha
-    assert clip.index.num_frames == 6
 
 
 def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
@@ -413,13 +401,12 @@ def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> No
             assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
 
 
-@pytest.mark.parametrize("deep", [True, False])
-def test_16_bits_of_rgb_are_read_exactly_or_rounded(deep: bool) -> None:
+def test_16_bits_of_rgb_are_read_exactly_or_rounded() -> None:
     picture = np.random.default_rng(2).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
     clip, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
     assert clip.index.findings.depth == 16
-    for frame in frames_of(clip, form=FrameFormat(deep=deep)):
-        assert np.array_equal(frame.rgb, picture if deep else np.rint(picture / 257).astype(np.uint8))
+    for deep, wanted in ((True, picture), (False, np.rint(picture / 257).astype(np.uint8))):
+        assert all(np.array_equal(f.rgb, wanted) for f in frames_of(clip, form=FrameFormat(deep=deep)))
 
 
 def test_eight_bits_that_are_read_deep_are_the_same() -> None:
@@ -446,15 +433,14 @@ def test_a_png_of_16_bits_goes_in_and_out_exactly(
 # Sizes, tracks, turns, aspects
 
 
-@pytest.mark.parametrize("ending", ["h264", "ts"])
-def test_a_size_that_changes_on_the_way_is_scaled_to_the_first(ending: str) -> None:
+def test_a_size_that_changes_on_the_way_is_scaled_to_the_first() -> None:
     base = Fraction(1, 90_000)
     first, second = moving_frames(10, (64, 48)), [cv2.resize(f, (128, 96)) for f in moving_frames(20, (64, 48))[10:]]
-    one = write_clip(Path(f"a.{ending}"), first, rate=25, time_base=base, options=FAST)
+    one = write_clip(Path("a.ts"), first, rate=25, time_base=base, options=FAST)
     later = [36_000 + 3600 * i for i in range(10)]
-    two = write_clip(Path(f"b.{ending}"), second, rate=25, time_base=base, pts=later, options=FAST)
-    Path(f"c.{ending}").write_bytes(one.read_bytes() + two.read_bytes())
-    clip, told = opened(Path(f"c.{ending}"))
+    two = write_clip(Path("b.ts"), second, rate=25, time_base=base, pts=later, options=FAST)
+    Path("c.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    clip, told = opened(Path("c.ts"))
     assert (clip.index.num_frames, clip.index.width, clip.index.height) == (20, 64, 48)
     assert clip.index.findings.resized == 10
     assert any("10 frames of another size than the first: scaled to 64x48" in line for line in told)
@@ -476,6 +462,8 @@ def test_turns_and_mirrors_of_a_file_are_undone(name: str) -> None:
     assert (clip.index.width, clip.index.height) == expected.shape[1::-1]
     for frame in frames_of(clip):
         assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+    small = frames_of(clip, 0, 1, form=FrameFormat(Size(short=24)))[0].rgb
+    assert small.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
 
 
 @pytest.mark.parametrize(("matrix", "aspect"), [((1, 0, 0, 1), Fraction(16, 11)), ((0, 1, -1, 0), Fraction(11, 16))])
@@ -493,8 +481,7 @@ def test_cover_art_is_not_the_film() -> None:
     assert np.abs(frames_of(clip)[7].rgb.astype(int) - moving_frames(8)[7]).mean() < 6
 
 
-@pytest.mark.parametrize("default", [0, 1])
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize(("default", "ending"), [(0, "mkv"), (1, "mp4"), (1, "mkv")])
 def test_of_two_tracks_the_default_one_is_read(default: int, ending: str) -> None:
     clip, _ = opened(two_tracks(Path(f"a.{ending}"), default=default))
     assert (clip.index.width, clip.index.height) == ((64, 48), (96, 64))[default]
@@ -523,34 +510,15 @@ def test_beside_a_track_of_an_unknown_codec_the_other_is_read(unknown: int) -> N
 # Colours
 
 
-@pytest.mark.parametrize(
-    ("size", "space", "tag"),
-    [
-        ((1280, 720), "ITU709", None),
-        ((640, 480), "ITU601", None),
-        ((1280, 720), "ITU601", 6),
-        ((640, 480), "ITU709", 1),
-    ],
-)
-def test_colours_follow_their_tags_and_without_any_the_lines(
-    size: tuple[int, int], space: str, tag: int | None
-) -> None:
-    stripes = np.zeros((size[1], size[0], 3), np.uint8)
-    colours, width = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], size[0] // 4
-    for number, colour in enumerate(colours):
-        stripes[:, number * width : (number + 1) * width] = colour
-    path = write_frames(
-        Path("a.mp4"),
-        [stripes],
-        "libx264",
-        "yuv420p",
-        options={"crf": "8", "preset": "ultrafast"},
-        tags={} if tag is None else {"colorspace": tag},
-        convert={"dst_colorspace": space},
-    )
+@pytest.mark.parametrize(("size", "space", "tag"), [((1280, 720), "ITU601", 6), ((64, 48), "ITU709", 1)])
+def test_colours_follow_their_tags_whatever_the_lines(size: tuple[int, int], space: str, tag: int) -> None:
+    colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], np.uint8)
+    stripes = np.broadcast_to(np.repeat(colours, size[0] // 4, axis=0), (size[1], size[0], 3))
+    made: dict[str, Any] = {"tags": {"colorspace": tag}, "convert": {"dst_colorspace": space}, "options": FAST}
+    path = write_frames(Path("a.mp4"), [stripes], "libx264", "yuv420p", **made)
     frame = frames_of(opened(path)[0])[0]
-    for number, colour in enumerate(colours):
-        assert np.abs(frame.rgb[::50, number * width + width // 2].astype(int) - colour).max() <= 3
+    middles = np.s_[::20, size[0] // 8 :: size[0] // 4]
+    assert np.abs(frame.rgb[middles].astype(int) - stripes[middles]).max() <= 3
 
 
 @pytest.mark.parametrize(("transfer", "name", "white"), [(PQ, "PQ", 0.5807), (HLG, "HLG", 0.75)])
@@ -594,6 +562,14 @@ def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return told
 
 
+def said_or_refused(path: Path) -> bool:
+    """Whether anything is said. Takes that were joined look much like damage, so an error is not asked for."""
+    try:
+        return bool(opened(path)[1])
+    except MediaError:
+        return True
+
+
 def check_usable(path: Path) -> Clip:
     """With leave, the same frames come out every time, whatever the machine; the loss is said."""
     clip, told = opened(path, allow_damaged=True)
@@ -608,7 +584,7 @@ def check_usable(path: Path) -> Clip:
     return clip
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.75, 0.97])
+@pytest.mark.parametrize("share", [0.3, 0.97])
 def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     share: float, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -632,7 +608,7 @@ def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     assert sounds <= len(heard) <= sounds + 1
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("threads", [1, 4])
 def test_how_much_of_a_damaged_file_is_there_does_not_depend_on_the_machine(threads: int, film: Path) -> None:
     data = film.read_bytes()
     Path("cut.mp4").write_bytes(data[: len(data) // 2])
@@ -641,7 +617,7 @@ def test_how_much_of_a_damaged_file_is_there_does_not_depend_on_the_machine(thre
     assert clip.index.findings.hidden == 0
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rotted(film, Path("rot.mp4"), seed, flips=12, part=(0.3, 0.9))
     check_refused(path, capsys)
@@ -664,7 +640,7 @@ def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, caps
     assert decode(Path("out.mp4"))[0] == list(clip.index.pts)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash(seed: int) -> None:
     source = write_clip(
         Path("a.ts"), moving_frames(40), sound=True, time_base=Fraction(1, 90_000), options=FAST | {"g": "10"}
@@ -688,14 +664,10 @@ def test_a_frame_that_is_missing_from_a_transport_stream_is_said() -> None:
     lost = alone[len(alone) // 2]
     path.write_bytes(data[:lost] + data[lost + 188 :])
     assert len(decode(path)[0]) == 39
-    try:  # a stream of takes that were joined looks much like it: an error is not asked for
-        told = opened(path)[1]
-    except MediaError as error:
-        told = [str(error)]
-    assert told
+    assert said_or_refused(path)
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("ending", ["mp4", "ts"])
 def test_frames_before_the_first_keyframe_are_lost_and_said(
     ending: str, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -715,11 +687,7 @@ def test_a_matroska_file_that_was_cut_off_is_not_taken_for_a_shorter_one(film: P
     path = remux(film, Path("a.mkv"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert 20 < len(decode(path)[0]) < 40
-    try:
-        told = opened(path)[1]
-    except MediaError as error:
-        told = [str(error)]
-    assert told
+    assert said_or_refused(path)
 
 
 def test_a_header_that_promises_more_frames_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -780,27 +748,17 @@ def png_of(side: int) -> bytes:
 
 def huge(name: str) -> Path:
     """A small file that claims to be a huge picture or video."""
-    path = Path(name)
+    path, claim = Path(name), struct.pack(">HH", 20000, 20000)
     if path.suffix == ".gif":
         Image.fromarray(scene(64, 48, 1)).save(path)
-        data = bytearray(path.read_bytes())
-        struct.pack_into("<HH", data, 6, 20000, 20000)
-        path.write_bytes(data)
+        data = path.read_bytes()
+        path.write_bytes(data[:6] + struct.pack("<HH", 20000, 20000) + data[10:])
     elif path.suffix in (".jpg", ".avi"):
-        Image.fromarray(scene(64, 48, 1)).save("small.jpg")
-        data = bytearray(Path("small.jpg").read_bytes())
-        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 20000, 20000)
         if path.suffix == ".jpg":
-            path.write_bytes(data)
+            Image.fromarray(scene(64, 48, 1)).save(path)
         else:
-            frames = moving_frames(3)
-            write_frames(path, frames, "mjpeg", "yuvj420p")
-            whole = bytearray(path.read_bytes())
-            at = whole.find(b"\xff\xc0")
-            while at >= 0:
-                struct.pack_into(">HH", whole, at + 5, 20000, 20000)
-                at = whole.find(b"\xff\xc0", at + 2)
-            path.write_bytes(whole)
+            write_frames(path, moving_frames(3), "mjpeg", "yuvj420p")
+        path.write_bytes(re.sub(rb"(\xff\xc0...).{4}", lambda m: m[1] + claim, path.read_bytes(), flags=re.DOTALL))
     elif path.suffix == ".y4m":
         path.write_bytes(b"YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
     elif path.suffix == ".h264":
@@ -847,61 +805,3 @@ def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[s
     before = peak_memory()
     assert "too large" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
     assert peak_memory() - before < 64 << 20
-
-
-@pytest.fixture
-def visits() -> Iterator[tuple[int, list[str]]]:
-    """A local web server: its port, and what was asked of it."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server.server_address[1], asked
-        server.shutdown()
-        thread.join()
-
-
-PLAYLISTS: dict[str, Callable[[int], str]] = {
-    "hls": lambda port: (
-        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n"
-        f"http://127.0.0.1:{port}/a.ts\n#EXTINF:2.0,\nclip.mp4\n#EXT-X-ENDLIST\n"
-    ),
-    "ffconcat": lambda port: f"ffconcat version 1.0\nfile 'http://127.0.0.1:{port}/a.mp4'\n",
-    "ffconcat-of-a-neighbour": lambda port: "ffconcat version 1.0\nfile 'clip.mp4'\n",
-    "dash": lambda port: (
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-        'mediaPresentationDuration="PT2S"><Period>'
-        f"<AdaptationSet><Representation id='1' bandwidth='1'><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL>"
-        "<SegmentBase/></Representation></AdaptationSet></Period></MPD>"
-    ),
-    "sdp": lambda port: f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n",
-}
-
-
-@pytest.mark.parametrize("kind", PLAYLISTS)
-def test_a_playlist_opens_neither_the_network_nor_another_file(
-    kind: str, visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    port, asked = visits
-    write_clip(Path("clip.mp4"), moving_frames(3), options=FAST)
-    for name in ("list.mp4", "list.m3u8", "list.mkv", "list.png", "list.gif"):
-        Path(name).write_text(PLAYLISTS[kind](port))
-        assert name in refuse(capsys, 3, "stylize", name, "--model", "identity")
-        assert name in refuse(capsys, 3, "probe", name)
-    assert asked == []
-
-
-def test_an_address_is_no_file(visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    port, asked = visits
-    for step in (("probe",), ("stylize", "--model", "identity")):
-        refuse(capsys, 3, *step, f"http://127.0.0.1:{port}/a.mp4")
-    assert asked == []

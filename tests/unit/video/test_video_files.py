@@ -16,6 +16,7 @@ from clips import moving_frames, scene, write_clip
 from systems import need_name
 
 from vidtrans.errors import MediaError, UsageError
+from vidtrans.system import name_fault
 from vidtrans.video.colour.conversion import FromRGB, ToRGB, to_uint16
 from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
 from vidtrans.video.io.codecs import CODECS
@@ -54,10 +55,8 @@ def read(path: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("codec", [name for name, codec in CODECS.items() if not codec.unpacked and not codec.software])
-@pytest.mark.parametrize("size", [(560, 128), (561, 129)])
-def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, size: tuple[int, int], depth: int) -> None:
-    if CODECS[codec].even and size[0] % 2:
-        pytest.skip(f"{codec} takes even sizes")
+def test_colours_come_back_as_they_were(tmp_path: Path, codec: str, depth: int) -> None:
+    size = (560, 128) if CODECS[codec].even else (561, 129)
     settings = EncodingSettings(codec=codec, crf=4)  # nearly no loss: what is left is the conversion's
     pictures = [patches(*size), cv2.GaussianBlur(scene(*size, seed=2), (0, 0), 4)]
     for number, picture in enumerate(pictures):
@@ -90,7 +89,7 @@ def test_scaling_to_and_from_the_encoder_keeps_plain_colours() -> None:
     assert np.abs(ToRGB(20, 10)(there).astype(int) - (200, 120, 40)).max() <= 2
 
 
-@pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1), (50, 3)])
+@pytest.mark.parametrize("size", [(33, 17), (1, 1)])
 def test_raw_outputs_come_back_bit_for_bit(tmp_path: Path, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)
     pictures = [rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8) for _ in range(6)]
@@ -127,15 +126,14 @@ def test_a_codec_refuses_a_container_that_cannot_hold_it() -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("single", [True, False])
-def test_what_a_result_is_called_by_default_suits_its_codec(codec: str, single: bool) -> None:
+def test_what_a_result_is_called_by_default_suits_its_codec(codec: str) -> None:
     settings = EncodingSettings(codec=codec)
-    settings.check_container(Path("a" + settings.default_suffix(single=single)), single=single)
+    for single in (True, False):
+        settings.check_container(Path("a" + settings.default_suffix(single=single)), single=single)
 
 
-@pytest.mark.parametrize(
-    ("pictures", "output", "codec"),
-    [
+def test_without_a_codec_the_outputs_ending_decides_and_else_the_source() -> None:
+    for pictures, output, codec in (
         (False, None, "h264"),
         (False, "a.mkv", "h264"),
         (False, "a.PNG", "png"),
@@ -143,14 +141,10 @@ def test_what_a_result_is_called_by_default_suits_its_codec(codec: str, single: 
         (True, None, "png"),
         (True, "a", "png"),
         (True, "a.mov", "h264"),
-    ],
-)
-def test_without_a_codec_the_outputs_ending_decides_and_else_the_source(
-    pictures: bool, output: str | None, codec: str
-) -> None:
-    place = Path(output) if output else None
-    assert EncodingSettings().resolved(pictures=pictures, output=place).codec == codec
-    assert EncodingSettings(codec="ffv1").resolved(pictures=pictures, output=place).codec == "ffv1"
+    ):
+        place = Path(output) if output else None
+        assert EncodingSettings().resolved(pictures=pictures, output=place).codec == codec, output
+        assert EncodingSettings(codec="ffv1").resolved(pictures=pictures, output=place).codec == "ffv1"
 
 
 # What the headers say, and what is no video
@@ -177,6 +171,9 @@ def sound_alone(path: Path) -> Path:
     return path
 
 
+CONTENT = {"empty": b"", "text": b"hello\n" * 50, "zeros": bytes(5000)}
+
+
 def bad(kind: str, path: Path) -> Path:
     if kind == "folder":
         path.mkdir()
@@ -186,15 +183,7 @@ def bad(kind: str, path: Path) -> Path:
         whole = write_clip(path.with_name("whole.mp4"), moving_frames(3)).read_bytes()
         path.write_bytes(whole[: whole.index(b"moov") - 4])
     elif kind != "missing":
-        path.write_bytes(
-            {
-                "empty": b"",
-                "text": b"hello\n" * 50,
-                "zeros": bytes(5000),
-                "playlist": b"#EXTM3U\n#EXTINF:1,\nother.ts\n",
-                "concat": b"ffconcat version 1.0\nfile other.mp4\n",
-            }[kind]
-        )
+        path.write_bytes(CONTENT[kind])
     return path
 
 
@@ -208,27 +197,22 @@ def bad(kind: str, path: Path) -> Path:
         ("folder", "it is a folder"),
         ("sound", "only sound"),
         ("no moov", "not a video that can be read"),
-        ("playlist", "not a video that can be read"),
-        ("concat", "not a video that can be read"),
     ],
 )
-@pytest.mark.parametrize("name", ["clip.mp4", "-odd: näme\n.mp4"])
-def test_what_is_no_video_is_one_line_with_the_files_name(tmp_path: Path, kind: str, why: str, name: str) -> None:
-    if kind != "missing":
-        need_name(name)
-    write_clip(tmp_path / "other.mp4", moving_frames(2))
-    path = bad(kind, tmp_path / name)
+def test_what_is_no_video_is_one_line_with_the_files_name(tmp_path: Path, kind: str, why: str) -> None:
+    name = "-odd: näme\n.mp4"
+    path = bad(kind, tmp_path / ("odd näme.mp4" if name_fault(name) else name))
     for attempt in (probe, lambda p: ClipReader(p).__enter__()):
         with pytest.raises(MediaError) as caught:
             attempt(path)
         text = str(caught.value)
         assert why in text
-        assert " ".join(name.split()) in text
+        assert " ".join(path.name.split()) in text
         assert "\n" not in text
         assert " — " in text
 
 
-@pytest.mark.parametrize("name", ["-dash.mp4", "a:b.mp4", "sp ace.mp4", "new\nline.mp4", "ünï×.mp4", "%d.mp4", "mp4"])
+@pytest.mark.parametrize("name", ["-dash.mp4", "a:b.mp4", "new\nline ×.mp4", "%d.mp4", "mp4"])
 def test_any_file_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     need_name(name)
     write_clip(tmp_path / "plain.mp4", moving_frames(2)).rename(tmp_path / name)
