@@ -63,12 +63,9 @@ def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
     assert [path.name for path in cache.log.folder.iterdir()] == [cache.log.own_file.name]
 
 
-def test_a_cache_without_its_tag_is_known_by_its_log_too(tmp_path: Path) -> None:
-    RenderLog(tmp_path).add({"ended": 1.0})
-    check_cache_folder(tmp_path)
-
-
-def test_a_log_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("a file")
-    RenderLog(tmp_path).add({"ended": 1.0})
-    assert list(RenderLog(tmp_path).lines()) == []
+def test_a_cache_without_its_tag_is_known_by_its_log_too_and_one_that_cannot_be_written_is_missing() -> None:
+    RenderLog(Path("c")).add({"ended": 1.0})
+    check_cache_folder(Path("c"))
+    Path("log").write_text("a file")
+    RenderLog(Path()).add({"ended": 1.0})
+    assert list(RenderLog(Path()).lines()) == []
