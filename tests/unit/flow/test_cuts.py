@@ -9,14 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from chain import TINY
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import vidtrans as api
-from vidtrans.data.dataset import open_dataset
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
 from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
@@ -233,15 +230,6 @@ def test_what_changes_within_a_shot_is_no_cut() -> None:
     fade = [frame for level in range(200, 0, -12) for frame in plain([level] * 3, 1)]
     assert shots_of([*plain([200] * 3), *fade, *plain([0] * 3)]) == [0]
     assert shots_of([lit([scene(*SIZE, 3)], gain)[0] for gain in (1, 1.05, 1.1, 1.0, 0.95)]) == [0]
-
-
-def test_next_frame_learns_no_pair_across_a_cut_in_a_dark_clip() -> None:
-    frames = scaled(panning(14, 3, 4) + panning(12, 2, 5), 12)
-    write_clip(Path("dark.mp4"), frames, options={"crf": "20", "preset": "veryfast"})
-    every_frame = {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0, "val_fraction": 0}
-    api.make_dataset("dark.mp4", pairing="next-frame", settings={"dataset": every_frame})
-    pairs = [[int(p.stem) for p in (*pair.inputs, pair.target)] for pair in open_dataset(Path("dark.dataset")).pairs]
-    assert pairs == [[n, n + 1, n + 2] for n in (*range(12), *range(14, 24))]
 
 
 # The detector itself

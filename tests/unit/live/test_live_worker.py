@@ -101,15 +101,6 @@ def working(easel: Easel) -> Iterator[tuple[StageWorker, Heard]]:
         assert not worker._thread.is_alive()
 
 
-def test_each_frame_that_comes_alone_is_painted() -> None:
-    with working(Easel()) as (worker, heard):
-        for number in (1, 2, 3):
-            worker.submit(job(number))
-            until(lambda n=number: len(heard.pictures) == n)
-    assert heard.levels == [11, 12, 13]
-    assert heard.lost == []
-
-
 def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
     easel = Easel()
     easel.may_paint.clear()
@@ -122,16 +113,6 @@ def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
         until(lambda: len(heard.pictures) == 2)
     assert heard.levels == [11, 14]
     assert heard.lost == [(2, ""), (3, "")]
-
-
-def test_moving_a_control_paints_the_last_frame_once_more() -> None:
-    with working(Easel()) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: len(heard.pictures) == 1)
-        worker.change(ControlState(Controls("m", strength=2.0)))
-        until(lambda: len(heard.pictures) == 2)
-    assert heard.levels == [11, 21]
-    assert [p.job is None for p in heard.pictures] == [False, True]
 
 
 def test_a_fade_goes_on_without_new_frames() -> None:
@@ -259,25 +240,19 @@ def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -
 
 
 class TestDreams:
-    def test_they_go_on_by_themselves_from_what_was_shown(self) -> None:
-        with working(Easel()) as (worker, heard):
+    def test_they_go_on_by_themselves_from_what_was_shown_and_frames_drive_them(self) -> None:
+        easel = Easel()
+        with working(easel) as (worker, heard):
             worker.submit(job(1, 40))
             until(lambda: heard.pictures)
             worker.dream(True)
             until(lambda: len(heard.pictures) > 3)
-            worker.dream(False)
-        assert heard.levels[:4] == [50, 51, 52, 53]
-
-    def test_frames_drive_them_and_are_not_painted(self) -> None:
-        easel = Easel()
-        with working(easel) as (worker, heard):
-            worker.dream(True)
-            until(lambda: heard.pictures)
             worker.submit(job(5))
             until(lambda: heard.lost)
             worker.dream(False)
+        assert heard.levels[:4] == [50, 51, 52, 53]
         assert heard.lost == [(5, "")]
-        assert easel.frames == []
+        assert len(easel.frames) == 1
 
     def test_one_that_ended_begins_anew(self) -> None:
         with working(Easel()) as (worker, heard):

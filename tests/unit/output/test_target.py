@@ -85,9 +85,10 @@ def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Ca
 
 
 def test_a_record_moves_with_the_folder_of_cache_and_result() -> None:
-    put_on_record(Cache(Path("before/.vidtrans"), silent), file_of("before/out.mp4"))
-    Path("before").rename("after")
-    assert recorded(Cache(Path("after/.vidtrans"), silent), Path("after/out.mp4")) is not None
+    before, after = Path("before").absolute(), Path("after").absolute()
+    put_on_record(Cache(before / ".vidtrans", silent), file_of("before/out.mp4"))
+    before.rename(after)
+    assert recorded(Cache(after / ".vidtrans", silent), after / "out.mp4") is not None
 
 
 CHANGES: dict[str, Callable[[], Any]] = {

@@ -34,7 +34,7 @@ def test_chunks_cover_every_frame_once_and_in_order(clip: tuple[int, int, list[i
     assert [c.number for c in chunks] == list(range(len(chunks)))
     assert all(0 < c.stop - c.first <= length for c in chunks)
     assert cut_into_chunks(first, stop, shots[::-1], length) == chunks
-    assert all(chunk_of(chunks, frame) is c for c in chunks for frame in (c.first, c.stop - 1))
+    assert all(chunk_of(chunks, frame) == c for c in chunks for frame in (c.first, c.stop - 1))
 
 
 @repeatable

@@ -91,7 +91,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_remembered(
     which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_read: list[Path]
 ) -> None:
     """A second change would have the same time where the file system counts in seconds."""
-    now = time.time_ns()
+    now = time_ns()
 
     def coarse(path: Path, *, follow_symlinks: bool = True) -> SimpleNamespace:
         found = os.stat(path, follow_symlinks=follow_symlinks)

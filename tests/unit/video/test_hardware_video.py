@@ -20,7 +20,7 @@ from clips import decode, moving_frames, number_in, numbered, times, write_clip
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import Event, Note
+from vidtrans.events import Note
 from vidtrans.pipeline.doctor import _hardware_video
 from vidtrans.self_test import installation
 from vidtrans.session import Context
@@ -45,8 +45,6 @@ NVENC = ("h264-nvenc", "h265-nvenc", "av1-nvenc")
 
 @pytest.fixture(autouse=True)
 def no_trial_is_remembered() -> Iterator[None]:
-    hardware.encoder_problem.cache_clear()
-    hardware.decoder_problem.cache_clear()
     yield
     hardware.encoder_problem.cache_clear()
     hardware.decoder_problem.cache_clear()
@@ -105,13 +103,9 @@ class PretendedGPU:
 
 
 def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
-    told: list[str] = []
-
-    def report(event: Event) -> None:
-        if isinstance(event, Note):
-            told.append(event.text)
-
-    return open_clip(Context(cache_dir=Path("cache"), report=report, **options), path), told
+    notes: list[Any] = []
+    clip = open_clip(Context(cache_dir=Path("cache"), report=notes.append, **options), path)
+    return clip, [event.text for event in notes if isinstance(event, Note)]
 
 
 def frames_of(clip: Clip, frame_format: FrameFormat = DEFAULT_FORMAT, start: int = 0) -> list[Frame]:
@@ -136,15 +130,9 @@ def told_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[d
     return check_described(arguments, json.loads(captured.out)), warnings
 
 
-@pytest.mark.parametrize(
-    ("pix_fmt", "frame_format"),
-    [("yuv420p", DEFAULT_FORMAT), ("yuvj420p", FrameFormat(deep=True)), ("yuv420p10le", FrameFormat(Size(short=24)))],
-    ids=["stored", "deep", "smaller"],
-)
-def test_what_a_gpu_decodes_is_to_the_bit_what_the_cpu_does(
-    pix_fmt: str, frame_format: FrameFormat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = shoot(pix_fmt=pix_fmt)
+def test_what_a_gpu_decodes_is_to_the_bit_what_the_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame_format = FrameFormat(Size(short=24), deep=True)
+    path = shoot(pix_fmt="yuv420p10le")
     on_cpu = frames_of(opened(path)[0], frame_format)
     gpu = PretendedGPU(monkeypatch)
     clip, told = opened(path, decoder="nvdec")
@@ -259,11 +247,6 @@ def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) 
     assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
 
 
-def test_an_unknown_decoder_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown decoder 'nvdek'"):
-        Context(decoder="nvdek")
-
-
 @needs_no_gpu(NO_NVENC)
 def test_without_nvenc_the_cpus_codec_of_the_format_is_used_with_a_note_and_found_again(
     capsys: pytest.CaptureFixture[str],
@@ -319,6 +302,8 @@ def test_every_option_is_one_that_this_ffmpegs_encoder_has(codec: str) -> None:
 
 
 def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
+    with pytest.raises(UsageError, match="unknown decoder 'nvdek'"):
+        Context(decoder="nvdek")
     with pytest.raises(UsageError, match="h264-nvenc begins at 1"):
         EncodingSettings(codec="h264-nvenc", crf=0)
     form = PictureFormat(255, 129, Fraction(1), Fraction(1, 25), Fraction(25))
@@ -328,22 +313,21 @@ def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
         EncodingSettings(codec="h265-nvenc").check_size(replace(form, width=64, height=48))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_ten_bits_for_nvenc_are_those_for_the_cpus_encoders(dtype: Any) -> None:
-    picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (48, 64, 3)).astype(dtype)
-    wanted, made = as_from_a_gpu(FromRGB(64, 48, "yuv420p10le")(picture)), FromRGB(64, 48, "p010le")(picture)
-    for a, b in zip(wanted.planes, made.planes, strict=True):
-        assert np.array_equal(samples(a, "<u2", 64), samples(b, "<u2", 64))
+def test_ten_bits_for_nvenc_are_those_for_the_cpus_encoders() -> None:
+    for dtype in (np.uint8, np.uint16):
+        picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (48, 64, 3)).astype(dtype)
+        wanted, made = as_from_a_gpu(FromRGB(64, 48, "yuv420p10le")(picture)), FromRGB(64, 48, "p010le")(picture)
+        for a, b in zip(wanted.planes, made.planes, strict=True):
+            assert np.array_equal(samples(a, "<u2", 64), samples(b, "<u2", 64))
 
 
 def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name in the build is not enough: one that opens, and one that does not exist."""
     codec = replace(CODECS["h264"], software="h264")
-    monkeypatch.setitem(CODECS, "works", codec)
-    monkeypatch.setitem(CODECS, "absent", replace(codec, encoder="no_such_encoder"))
-    monkeypatch.setitem(
-        CODECS, "refuses", replace(codec, options=(("profile", "baseline"),), formats={(10, False): "yuv420p10le"})
-    )
+    refusing = replace(codec, options=(("profile", "baseline"),), formats={(10, False): "yuv420p10le"})
+    absent = replace(codec, encoder="no_such_encoder")
+    for name, made in (("works", codec), ("absent", absent), ("refuses", refusing)):
+        monkeypatch.setitem(CODECS, name, made)
     assert hardware.encoder_problem("works") == ""
     assert "no_such_encoder" in hardware.encoder_problem("absent")
     assert hardware.encoder_problem("refuses").startswith("libx264: ")
