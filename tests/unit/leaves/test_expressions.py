@@ -153,6 +153,7 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
         ("t, 3", 1, "write keyframes as"),
         ("0: 1, soon: 2", 7, "is not a moment"),
         ("0: 1,, 3: 2", 6, "write keyframes as"),
+        ("0: 1, 30: 2 +* 3", 14, "belongs there"),
         ("__import__('os')", 1, "'__import__' is not known"),
         ("1_000", 2, "operator"),
         ("7//2", 3, "belongs there"),

@@ -218,7 +218,7 @@ def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> Non
         hold = entry.pin()
     moment = FileLock(entry.folder / ".lock", thread_local=False)
     moment.acquire()
-    release = threading.Timer(0.2, moment.release)
+    release = threading.Timer(0.6, moment.release)
     release.start()
     with entry.locked():
         assert not moment.is_locked

@@ -20,7 +20,7 @@ from clips import decode, moving_frames, number_in, numbered, times, write_clip
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import Note
+from vidtrans.events import Event, Note
 from vidtrans.pipeline.doctor import _hardware_video
 from vidtrans.self_test import installation
 from vidtrans.session import Context
@@ -103,9 +103,14 @@ class PretendedGPU:
 
 
 def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
-    notes: list[Any] = []
-    clip = open_clip(Context(cache_dir=Path("cache"), report=notes.append, **options), path)
-    return clip, [event.text for event in notes if isinstance(event, Note)]
+    """The clip, and the notes, to which reading it adds."""
+    told: list[str] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, Note):
+            told.append(event.text)
+
+    return open_clip(Context(cache_dir=Path("cache"), report=report, **options), path), told
 
 
 def frames_of(clip: Clip, frame_format: FrameFormat = DEFAULT_FORMAT, start: int = 0) -> list[Frame]:

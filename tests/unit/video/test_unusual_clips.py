@@ -255,7 +255,7 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: 
 def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same cut-outs, transparent, in every kind of file that holds them."""
     folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
-    vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "realtime"}
+    vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "good"}
     vp8, prores = vp9 | {"b:v": "20M", "auto-alt-ref": "0"}, {"profile": "4444", "qscale": "2"}
     made = {
         "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=vp9),
