@@ -43,7 +43,6 @@ def write_clip(
     sound: bool = False,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
-    rotation: int | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode frames, by default at a constant ``rate`` from 0, or at ``pts`` (in ``time_base``); maybe with a tone."""
@@ -56,8 +55,6 @@ def write_clip(
         stream: Any = container.add_stream(codec, rate=rate, options=options or {"crf": "12", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = time_base
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
         audio: Any = container.add_stream("aac", rate=44100, layout="mono") if sound else None
         for frame, stamp in zip(frames, stamps, strict=True):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import scene
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.bars import BLEED, NO_BARS, Bars, black_bars
@@ -19,6 +19,7 @@ def brightest(dark: int = 60) -> np.ndarray:
     return np.maximum(scene(*SIZE, seed=1).max(2), dark)
 
 
+@settings(max_examples=40)
 @given(top=st.integers(6, 60), left=st.integers(0, 60), noise=st.integers(0, 10))
 def test_bars_are_found_to_a_few_lines(top: int, left: int, noise: int) -> None:
     picture = np.random.default_rng(top).integers(0, 2 * noise + 1, SIZE[::-1]).astype(np.uint8)
@@ -36,30 +37,24 @@ def test_a_bar_whose_end_is_lost_in_a_dark_picture_is_as_thick_as_the_other() ->
     assert black_bars(picture[::-1]) == Bars(0, 32, 0, 32)
 
 
-def vignette() -> np.ndarray:
-    return cv2.circle(np.zeros(SIZE[::-1], np.uint8), (160, 120), 110, 200, -1)
+NOTHING = np.zeros(SIZE[::-1], np.uint8)
+# A puppet before a black ground, as bright as it ever is in each place.
+FIGURE = cv2.circle(cv2.ellipse(NOTHING.copy(), (160, 150), (90, 60), 0, 0, 360, 200, -1), (150, 80), 40, 220, -1)
+# Something straight and black at one side of the picture only.
+SHELF = np.where(np.arange(SIZE[1])[:, None] < 40, 5, brightest())
+PICTURES = {
+    "plain": brightest(),
+    "vignette": cv2.circle(NOTHING.copy(), (160, 120), 110, 200, -1),
+    "figure": FIGURE,
+    "shelf": SHELF,
+    "black": NOTHING,
+    "white": NOTHING + 255,
+}
 
 
-def figure() -> np.ndarray:
-    """A puppet before a black ground, as bright as it ever is in each place."""
-    lit = cv2.ellipse(np.zeros(SIZE[::-1], np.uint8), (160, 150), (90, 60), 0, 0, 360, 200, -1)
-    return cv2.circle(lit, (150, 80), 40, 220, -1)
-
-
-def shelf() -> np.ndarray:
-    """Something straight and black at one side of the picture only."""
-    picture = brightest()
-    picture[:40] = 5
-    return picture
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [brightest(), vignette(), figure(), shelf(), np.zeros(SIZE[::-1], np.uint8), np.full(SIZE[::-1], 255, np.uint8)],
-    ids=["plain", "vignette", "figure", "shelf", "black", "white"],
-)
-def test_what_is_dark_at_the_border_is_no_bar(picture: np.ndarray) -> None:
-    assert black_bars(picture) == NO_BARS
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_is_dark_at_the_border_is_no_bar(name: str) -> None:
+    assert black_bars(PICTURES[name]) == NO_BARS
 
 
 def test_bars_are_cut_off_and_described() -> None:

@@ -17,7 +17,7 @@ from vidtrans.errors import UsageError
 from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
 from vidtrans.flow.warping import resize_flow, warp
 
-repeatable = hypothesis_settings(max_examples=60)
+repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(4, 40)
 rates = st.floats(-0.5, 0.5)
 
@@ -54,12 +54,6 @@ def test_a_resized_flow_is_the_same_motion_on_another_grid(
     assert not is_exact or np.abs(inner - wanted).max(initial=0) <= 1e-4 * (1 + np.abs(wanted).max(initial=0))
 
 
-def test_enlarged_flow_is_interpolated_and_does_not_step() -> None:
-    ramp = np.dstack([np.tile(np.arange(8, dtype=np.float32), (8, 1)), np.zeros((8, 8), np.float32)])
-    rows = resize_flow(ramp, 32, 32)[16, 4:-4, 0]
-    assert np.allclose(np.diff(rows), 1.0)
-
-
 def test_a_flow_of_one_pixel_and_a_flow_to_one_pixel() -> None:
     one = np.full((1, 1, 2), 0.25, np.float32)
     assert np.array_equal(resize_flow(one, 8, 4), np.broadcast_to(np.float32((2, 1)), (4, 8, 2)))
@@ -81,7 +75,7 @@ def test_pictures_are_prepared_once_at_the_working_size() -> None:
     assert np.abs(deep.astype(int) - FlowEstimator("dis", 45).prepare(frame)).max() <= 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (17, 9)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 9)])
 def test_small_and_wide_pictures_have_a_flow(size: tuple[int, int]) -> None:
     estimator = FlowEstimator("dis", 8)
     first, second = (estimator.prepare(cv2.resize(scene(40, 40, s), size)) for s in (1, 2))
@@ -93,8 +87,9 @@ def test_small_and_wide_pictures_have_a_flow(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("method", ["dis", "farneback"])
 def test_what_stands_still_has_no_flow_at_all(method: str) -> None:
     estimator = FlowEstimator(method)
-    for frame in (scene(64, 48, 1), np.zeros((48, 64, 3), np.uint8)):
-        there, back = estimator.estimate_both(estimator.prepare(frame), estimator.prepare(frame.copy()))
+    for picture in (estimator.prepare(scene(64, 48, 1)), np.zeros((48, 64), np.uint8), scene(64, 48, 1)):
+        there, back = estimator.estimate_both(picture, picture.copy())
+        assert there.shape == back.shape == (48, 64, 2)
         assert not there.any()
         assert not back.any()
         assert there is not back
@@ -116,14 +111,7 @@ def test_flow_at_a_working_size_is_the_flow_at_full_size_once_it_is_resized() ->
     assert np.abs(found.astype(int) - first)[30:-30, 30:-30].mean() < 1
 
 
-def test_what_stands_still_in_colour_has_a_flow_of_two_numbers_a_pixel() -> None:
-    picture = scene(24, 16, 0)
-    there, back = FlowEstimator("dis").estimate_both(picture, picture.copy())
-    assert there.shape == back.shape == (16, 24, 2)
-    assert not there.any()
-
-
-@pytest.mark.parametrize(("width", "height"), [(40, 9), (9, 40), (10, 10)])
+@pytest.mark.parametrize(("width", "height"), [(40, 9), (9, 40)])
 def test_a_small_picture_is_one_corner_of_what_is_searched(width: int, height: int) -> None:
     method, size = DISMedium(), NARROWEST
     small = [cv2.cvtColor(scene(width, height, seed), cv2.COLOR_RGB2GRAY) for seed in (0, 1)]
@@ -145,9 +133,8 @@ def test_an_unknown_method_is_one_line() -> None:
 
 
 def test_flow_on_pictures_loads_no_torch() -> None:
-    code = (
-        "import sys; from vidtrans.flow.estimator import FlowEstimator; import vidtrans.flow.warping; "
-        "FlowEstimator('dis'); FlowEstimator('brox'); print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    code = """
+import sys; from vidtrans.flow.estimator import FlowEstimator; import vidtrans.flow.warping
+FlowEstimator('dis'); FlowEstimator('brox'); assert 'torch' not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import SharpPicture, compose, forward_backward, grid, resize_flow, squared_length, warp
+from vidtrans.flow.warping import SharpPicture, compose, forward_backward, grid, resize_flow, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -44,7 +44,7 @@ def test_bicubic_keeps_detail_that_bilinear_blurs() -> None:
     assert cubic < linear / 2
 
 
-@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.25, 0.0), (0.25, 0.5)])
+@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.5, 0.0), (0.25, 0.5)])
 @pytest.mark.parametrize("along", [0, 1])
 def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: float, along: int) -> None:
     """Of p², bilinear sampling is too high by t(1 − t), and the second difference is 2."""
@@ -78,14 +78,10 @@ def test_the_grid_that_all_share_cannot_be_changed() -> None:
     assert grid(4, 5)[3, 2].tolist() == [2, 3]
 
 
-def test_a_flow_at_its_own_size_is_itself() -> None:
-    flow = even(8, 6, 1, 2)
-    assert resize_flow(flow, 6, 8) is flow
-
-
-@pytest.mark.parametrize(("across", "down"), [(1, 4), (4, 1), (2, 4)])
+@pytest.mark.parametrize(("across", "down"), [(4, 1), (2, 4)])
 def test_a_shrunk_flow_is_the_mean_over_each_new_pixel(across: int, down: int) -> None:
     flow = np.random.default_rng(0).random((16, 16, 2), dtype=np.float32)
+    assert resize_flow(flow, 16, 16) is flow
     means = flow.reshape(16 // down, down, 16 // across, across, 2).mean(axis=(1, 3))
     wanted = means / np.array([across, down], np.float32)
     assert np.allclose(resize_flow(flow, 16 // across, 16 // down), wanted, atol=1e-5)
@@ -116,26 +112,7 @@ def test_a_composed_flow_looks_up_the_second_where_the_first_leads() -> None:
     assert found[1, 1].tolist() == [3, 0]
 
 
-@repeatable
-@given(sides, sides, st.integers(1, 3), st.integers(1, 3))
-def test_a_resized_flow_is_in_the_pixels_of_its_new_grid(w: int, h: int, kx: int, ky: int) -> None:
-    small = resize_flow(even(h * ky, w * kx, 6, -3), w, h)
-    assert small.shape == (h, w, 2)
-    assert np.allclose(small, even(h, w, 6 / kx, -3 / ky), atol=1e-4)
-
-
 # Reliability
-
-
-@repeatable
-@given(st.integers(-3, 3), st.integers(-3, 3))
-def test_a_flow_and_its_inverse_are_reliable_wherever_they_stay_inside(x: int, y: int) -> None:
-    h, w = 12, 16
-    kept = forward_backward(even(h, w, x, y), even(h, w, -x, -y))
-    ys, xs = np.mgrid[0:h, 0:w]
-    inside = (xs + x >= 0) & (xs + x < w) & (ys + y >= 0) & (ys + y < h)
-    assert kept.dtype == bool
-    assert np.array_equal(kept, inside)
 
 
 def test_the_bound_is_that_of_sundaram() -> None:
@@ -147,11 +124,6 @@ def test_the_bound_is_that_of_sundaram() -> None:
     # A long flow is allowed more: 0.01 (20² + 18²) + 0.5 = 7.74 > 2².
     assert forward_backward(even(h, w, 20, 0), even(h, w, -18, 0))[:, :20].all()
     assert not forward_backward(even(h, w, 20, 0), even(h, w, -16, 0)).any()
-
-
-def test_squared_length_sums_over_channels() -> None:
-    vectors = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    assert np.allclose(squared_length(vectors), (vectors**2).sum(axis=2))
 
 
 def test_what_is_found_on_a_translation_is_kept_and_what_a_square_hides_is_not() -> None:

@@ -30,6 +30,7 @@ def test_a_motion_and_its_inverse_agree_inside_and_nowhere_outside(a: float, zoo
     inverse = np.linalg.inv(matrix)
     flow, back = affine(h, w, matrix, shift), affine(h, w, inverse, -inverse @ shift)
     kept = forward_backward(flow, back)
+    assert kept.dtype == bool
     ys, xs = np.mgrid[0:h, 0:w]
     to_x, to_y = xs + flow[..., 0], ys + flow[..., 1]
     slack = 1e-3

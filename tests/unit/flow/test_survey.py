@@ -18,7 +18,7 @@ import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, find_near_duplicates, largest_change
 
-repeatable = hypothesis_settings(max_examples=100)
+repeatable = hypothesis_settings(max_examples=50)
 NOISE = np.random.default_rng(7)
 
 
@@ -75,10 +75,6 @@ def test_the_first_frame_of_a_shot_is_never_a_repeat() -> None:
     assert survey.looks == (0, 0, 0, 3, 3, 3, 3, 3, 8, 8, 8)
 
 
-def test_another_size_starts_a_shot() -> None:
-    assert survey_of([scene(64, 48, 1), scene(64, 48, 1), scene(48, 64, 1)]).shots == (0, 2)
-
-
 def test_a_blurred_frame_is_less_sharp_than_those_around_it() -> None:
     survey = survey_of(with_blur(20, {4, 11, 12}))
     assert find_blurred(survey.sharpness, list(range(20)), 0.5) == {4, 11, 12}
@@ -92,7 +88,7 @@ def test_sharpness_is_compared_with_as_many_frames_on_either_side() -> None:
     assert 3 not in find_blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
 
 
-@pytest.mark.parametrize(("width", "height"), [(64, 48), (96, 16), (16, 96), (8, 8)])
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (96, 16), (8, 8)])
 def test_the_largest_change_is_the_mean_of_a_patch(width: int, height: int) -> None:
     first = np.zeros((height, width, 3), np.uint8)
     second = first.copy()
@@ -112,13 +108,10 @@ def test_sharpness_is_on_record_with_three_digits() -> None:
     assert found == round(found, 3) == pytest.approx(exact, abs=5e-4)
 
 
-def test_what_is_soft_as_a_whole_is_not_blurred() -> None:
+def test_what_is_soft_as_a_whole_or_becomes_so_slowly_is_not_blurred() -> None:
     for frames in (with_blur(20, set(range(20))), [np.zeros((48, 64, 3), np.uint8)] * 20):
         assert find_blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
-
-
-def test_sharpness_may_change_over_a_shot() -> None:
-    falling = tuple(20.0 * 0.95**i for i in range(60))  # to a twentieth, slowly
+    falling = tuple(20.0 * 0.95**i for i in range(60))  # to a twentieth
     assert find_blurred(falling, list(range(60)), 0.5) == set()
 
 
@@ -131,12 +124,6 @@ def test_of_each_look_exactly_one_frame_stays(raw: list[int], data: st.DataObjec
     assert left_out <= set(numbers)
     assert sorted(raw[n] for n in kept) == sorted({raw[n] for n in numbers})
     assert all(next(n for n in numbers if raw[n] == raw[k]) == k for k in kept)
-
-
-def test_every_second_frame_of_a_still_is_thinned_too() -> None:
-    assert find_near_duplicates((0, 0, 0, 0, 4, 4), [1, 3, 5]) == {
-        3
-    }  # frame 0, like which they look, is not among them
 
 
 # What a dataset leaves out
@@ -163,13 +150,13 @@ def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
     assert {int(p.target.stem) for p in dataset.pairs} <= set(stored)
 
 
-def test_all_can_be_kept() -> None:
-    frames = [*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6]
-    assert make(frames, drop_duplicates=False)[0]["left_out"] == 1
-    assert make(frames, min_sharpness=0)[0]["left_out"] == 6
-    made, dataset = make(frames, drop_duplicates=False, min_sharpness=0)
-    assert (made["left_out"], made["frames"]) == (0, 20)
-    assert "dropped" not in {r.role for r in dataset.records}
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [({"drop_duplicates": False}, 1), ({"min_sharpness": 0}, 6), ({"drop_duplicates": False, "min_sharpness": 0}, 0)],
+)
+def test_all_can_be_kept(settings: dict[str, Any], left_out: int) -> None:
+    made, dataset = make([*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6], **settings)
+    assert (made["left_out"], made["frames"], len(numbers(dataset, "dropped"))) == (left_out, 20 - left_out, left_out)
 
 
 def test_of_a_clip_without_motion_one_frame_is_kept() -> None:
@@ -205,12 +192,8 @@ def test_where_all_is_thinned_next_frame_says_what_to_do(capsys: pytest.CaptureF
     assert "11 frames are flat or blurred, or look just like others" in told
     remedy = told.split("keep all with ")[1].split()
     assert remedy == ["--set", "dataset.drop_duplicates=false", "--set", "dataset.min_sharpness=0"]
-    made = api.make_dataset(
-        "still.mp4",
-        pairing="next-frame",
-        settings={"dataset": {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0}},
-    )
-    assert made["pairs"] > 0
+    settings = {**TINY["dataset"], "drop_duplicates": False, "min_sharpness": 0}
+    assert api.make_dataset("still.mp4", pairing="next-frame", settings={"dataset": settings})["pairs"] > 0
 
 
 def test_what_has_a_target_of_its_own_is_never_thinned() -> None:

@@ -10,7 +10,7 @@ from clips import scene
 
 from vidtrans.flow import tensors, warping
 
-SIZES = [(48, 64), (33, 17), (1, 9), (9, 1), (2, 2), (1, 1)]
+SIZES = [(48, 64), (33, 17), (1, 9), (2, 2), (1, 1)]
 TOLERANCE = 1e-4
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
@@ -37,7 +37,7 @@ def array(made: torch.Tensor) -> np.ndarray:
 
 @devices
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("reach", [0.4, 3, 30])
+@pytest.mark.parametrize("reach", [0.4, 30])
 def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: str) -> None:
     image, flow = picture(*size, 1), flow_of(*size, 2, reach)
     for bicubic in (False, True):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vidtrans.errors import UsageError
 from vidtrans.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
 
-repeatable = settings(max_examples=80)
+repeatable = settings(max_examples=40)
 WIDE = (-1e9, 1e9)
 HERE = {"t": 0.7, "f": 14.0, "low": 0.1, "mid": 0.2, "high": 0.3, "loud": 0.4}
 
@@ -39,32 +39,26 @@ leaves = numbers | st.sampled_from(["t", "f", "pi", *BANDS])
 
 def grown(inner: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
     """(our text, Python's) of larger expressions."""
-    joined = st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner)
-    called = st.tuples(st.sampled_from(["sin", "cos", "abs", "min", "max"]), inner, inner)
+    binary = st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner)
+    of_one = st.tuples(st.sampled_from(["sin", "cos", "abs"]), inner)
+    of_two = st.tuples(st.sampled_from(["min", "max"]), inner, inner)
     return (
-        joined.map(lambda p: (f"{p[0][0]} {p[1]}{p[2][0]}", f"({p[0][1]}){p[1]}({p[2][1]})")).map(
-            lambda p: (f"({p[0]})", p[1])
-        )
+        binary.map(lambda p: (f"({p[0][0]} {p[1]}{p[2][0]})", f"({p[0][1]}){p[1]}({p[2][1]})"))
         | inner.map(lambda p: (f"-{p[0]}", f"-({p[1]})"))
-        | called.map(
-            lambda p: (
-                (f"{p[0]}( {p[1][0]},{p[2][0]} )", f"{p[0]}({p[1][1]},{p[2][1]})")
-                if p[0] in ("min", "max")
-                else (f"{p[0]}({p[1][0]})", f"{p[0]}({p[1][1]})")
-            )
-        )
+        | of_one.map(lambda p: (f"{p[0]}({p[1][0]})", f"{p[0]}({p[1][1]})"))
+        | of_two.map(lambda p: (f"{p[0]}( {p[1][0]},{p[2][0]} )", f"{p[0]}({p[1][1]},{p[2][1]})"))
     )
 
 
 @repeatable
 @given(st.recursive(leaves.map(lambda t: (t, t)), grown, max_leaves=12))
 def test_they_are_worth_what_python_says(both: tuple[str, str]) -> None:
-    known = {**HERE, "pi": math.pi, "sin": math.sin, "cos": math.cos, "t": 0.7}
+    known = {**HERE, "pi": math.pi, "sin": math.sin, "cos": math.cos}
+    found, told = math.nan, "at frame 14 it is"
     try:
         wanted = eval(both[1], {"__builtins__": {"abs": abs, "min": min, "max": max}}, known)
     except (ZeroDivisionError, OverflowError, ValueError):
         wanted = math.nan
-    found, told = math.nan, "at frame 14 it is"
     try:
         found = value(both[0], frame=14)
     except UsageError as error:
@@ -74,35 +68,32 @@ def test_they_are_worth_what_python_says(both: tuple[str, str]) -> None:
     assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12, nan_ok=True)
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("-2^2", -4),
-        ("2^3^2", 512),
-        ("2^-1", 0.5),
-        ("8/4/2", 1),
-        ("7-4-2", 1),
-        ("1 + 2*3", 7),
-        ("--3", 3),
-        ("mod(-1, 4)", 3),
-        ("floor(-0.5)", -1),
-        ("clamp(7, 0, 1)", 1),
-        ("min(3, 1, 2)", 1),
-        (".5e1", 5),
-        ("sqrt(abs(-16)) + exp(0)", 5),
-        ("1.01 + 0.004*sin(t)", 1.01),
-    ],
-)
-def test_signs_bind_as_in_mathematics(text: str, wanted: float) -> None:
-    assert value(text) == pytest.approx(wanted)
+def test_signs_bind_as_in_mathematics() -> None:
+    for text, wanted in {
+        "-2^2": -4,
+        "2^3^2": 512,
+        "2^-1": 0.5,
+        "8/4/2": 1,
+        "7-4-2": 1,
+        "1 + 2*3": 7,
+        "--3": 3,
+        "mod(-1, 4)": 3,
+        "floor(-0.5)": -1,
+        "clamp(7, 0, 1)": 1,
+        "min(3, 1, 2)": 1,
+        ".5e1": 5,
+        "sqrt(abs(-16)) + exp(0)": 5,
+        "1.01 + 0.004*sin(t)": 1.01,
+    }.items():
+        assert value(text) == pytest.approx(wanted), text
 
 
 @repeatable
 @given(st.recursive(leaves.map(lambda t: (t, t)), grown, max_leaves=12))
 def test_what_is_written_reads_back_as_the_same(both: tuple[str, str]) -> None:
     made = parse_animation(both[0], "--zoom")
-    assert str(parse_animation(str(made), "--zoom")) == str(made)
-    assert parse_animation(str(made), "--zoom").names == made.names
+    again = parse_animation(str(made), "--zoom")
+    assert (str(again), again.names) == (str(made), made.names)
 
 
 def test_one_way_of_writing_it_is_one_key() -> None:
@@ -117,9 +108,9 @@ def test_it_is_known_what_never_changes() -> None:
     assert parse_animation("0: low, 3: min(t, 1)", "").names == {"low", "t"}
 
 
-@pytest.mark.parametrize(("sign", "wanted"), [("+", 149), ("-", -147), ("*", 1), ("/", 1), ("^", 1)])
-def test_the_longest_chain_of_operators_has_a_value(sign: str, wanted: float) -> None:
-    assert value(sign.join(["1"] * (LONGEST // 2 - 1))) == wanted
+def test_the_longest_chain_of_operators_has_a_value() -> None:
+    for sign, wanted in {"+": 149, "-": -147, "*": 1, "/": 1, "^": 1}.items():
+        assert value(sign.join(["1"] * (LONGEST // 2 - 1))) == wanted
 
 
 # Keyframes
@@ -137,9 +128,6 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
     assert value("0s: 0, 00:01: min(8, 9)", 10) == pytest.approx(4)
     assert value("0: 0, 20: 8, 1s: 1", 20) == 1  # two at one moment are a jump
     assert value("5: 3", 0) == value("5: 3", 9) == 3
-
-
-def test_keyframes_out_of_order_are_refused() -> None:
     with pytest.raises(UsageError, match="not in order — put the earlier one first"):
         value("2s: 1, 5: 2")
 
@@ -158,20 +146,15 @@ def test_keyframes_out_of_order_are_refused() -> None:
         ("min(1, (2 + t)", 15, "the ( at character 4 is still open"),
         ("1)", 2, "there is no ( for it"),
         ("", 1, "a number, a name or ( belongs there"),
-        ("1 + ", 5, "belongs there"),
-        ("3 $ 4", 3, "operator"),
         ("2**3", 3, "use ^"),
         ("sin", 1, "write sin(…)"),
         ("sin(1, 2)", 1, "takes 1 value"),
         ("1 + clamp(t)", 5, "takes 3 values, not 1"),
         ("t, 3", 1, "write keyframes as"),
         ("0: 1, soon: 2", 7, "is not a moment"),
-        ("0: 1, 30: 2 +* 3", 14, "belongs there"),
         ("0: 1,, 3: 2", 6, "write keyframes as"),
+        ("0: 1, 30: 2 +* 3", 14, "belongs there"),
         ("__import__('os')", 1, "'__import__' is not known"),
-        ("t.real", 2, "operator"),
-        ("lambda: 1", 1, "is not a moment"),
-        ("inf", 1, "'inf' is not known"),
         ("1_000", 2, "operator"),
         ("7//2", 3, "belongs there"),
         ("(" * 60 + "1" + ")" * 60, 41, "write it more simply"),
@@ -211,25 +194,11 @@ def test_any_text_is_an_expression_or_a_slip_with_a_place(text: str) -> None:
     assert slipped.remedy
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "9^9^9^9^9",
-        "9e99^9e99",
-        "(-8)^0.5*0",
-        "1/t",
-        "sqrt(-1)",
-        "1e400",
-        "exp(1000)",
-        "(-8)^0.5",
-        "mod(1, 0)",
-        "1e9*2",
-        "-2e9",
-    ],
-)
-def test_what_is_no_number_or_out_of_bounds_names_the_frame(text: str) -> None:
-    with pytest.raises(UsageError, match=r"at frame 0 it is .* — keep it from"):
-        value(text)
+def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
+    overflows = ("9^9^9^9^9", "9e99^9e99", "1e400", "exp(1000)", "1e9*2", "-2e9")
+    for text in (*overflows, "(-8)^0.5", "(-8)^0.5*0", "1/t", "sqrt(-1)", "mod(1, 0)"):
+        with pytest.raises(UsageError, match=r"at frame 0 it is .* — keep it from"):
+            value(text)
 
 
 def test_every_function_can_be_called_with_as_many_values_as_it_takes() -> None:

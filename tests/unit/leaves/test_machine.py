@@ -34,7 +34,6 @@ with tempfile.NamedTemporaryFile() as place:
     sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap"
 )
 def test_all_threads_share_one_heap() -> None:
-    count = [sys.executable, "-c", HEAPS]
-    assert int(subprocess.run(count, capture_output=True, text=True, check=True).stdout) == 1
-    without = [*count[:2], HEAPS.replace("\nset_up_heap()", "")]
-    assert int(subprocess.run(without, capture_output=True, text=True, check=True).stdout) > 1
+    programs = (HEAPS, HEAPS.replace("\nset_up_heap()", ""))
+    alone, without = (int(subprocess.check_output([sys.executable, "-c", program])) for program in programs)
+    assert (alone, without > 1) == (1, True)

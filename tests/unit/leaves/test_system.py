@@ -17,6 +17,8 @@ from vidtrans.output import target as output_target
 from vidtrans.store.cache_folder import check_cache_folder
 from vidtrans.store.shared_locks import refusing_no_locks
 
+A = Path("a")
+
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,67 +42,53 @@ def refusing(times: int, call: Callable[..., None]) -> Callable[..., None]:
 
 
 @pytest.mark.usefixtures("windows")
-def test_a_file_that_a_virus_scanner_has_for_a_moment_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_bytes(tmp_path / "a", b"old")
+def test_a_file_that_a_virus_scanner_has_for_a_moment_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(A, b"old")
     monkeypatch.setattr(os, "replace", refusing(2, os.replace))
-    write_bytes(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
+    write_bytes(A, b"new")
+    assert A.read_bytes() == b"new"
 
 
 @pytest.mark.usefixtures("windows")
-def test_a_file_that_a_player_has_open_stays_and_the_line_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_bytes(tmp_path / "a", b"old")
+def test_a_file_that_a_player_has_open_stays_and_the_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(A, b"old")
     monkeypatch.setattr(os, "replace", refusing(99, os.replace))
     with pytest.raises(OSError, match="another program has it open") as raised:
-        write_bytes(tmp_path / "a", b"new")
-    line, status = describe_error(raised.value) or ("", 0)
-    assert status == 1
-    assert line == (
-        f"{tmp_path / 'a'}: another program has it open — "
-        "close it there and run the same command again: what was done is kept"
-    )
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_bytes() == b"old"
+        write_bytes(A, b"new")
+    remedy = "close it there and run the same command again: what was done is kept"
+    assert describe_error(raised.value) == (f"a: another program has it open — {remedy}", 1)
+    assert [p.name for p in Path().iterdir()] == ["a"]
+    assert A.read_bytes() == b"old"
+    A.chmod(0o444)
+    with pytest.raises(PermissionError):  # a read-only file is not said to be open
+        write_bytes(A, b"new")
 
 
 @pytest.mark.usefixtures("windows")
-def test_a_folder_of_which_a_file_is_open_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_which_a_file_is_open_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("made", "out"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
+        Path(name).mkdir()
+        Path(name, name).touch()
     monkeypatch.setattr(os, "replace", refusing(99, os.replace))
     with pytest.raises(OSError, match="another program has it open"):
-        move_into_place(tmp_path / "made", tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["out"]
+        move_into_place(Path("made"), Path("out"))
+    assert [p.name for p in Path("out").iterdir()] == ["out"]
 
 
-@pytest.mark.usefixtures("windows")
-def test_a_read_only_file_is_not_said_to_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_bytes(tmp_path / "a", b"old")
-    (tmp_path / "a").chmod(0o444)
-    monkeypatch.setattr(os, "replace", refusing(99, os.replace))
-    with pytest.raises(PermissionError):
-        write_bytes(tmp_path / "a", b"new")
-
-
-def test_other_systems_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "WINDOWS", False)
-    monkeypatch.setattr(files, "WINDOWS", False)
+def test_other_systems_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (system, files):
+        monkeypatch.setattr(module, "WINDOWS", False)
     monkeypatch.setattr(os, "replace", refusing(1, os.replace))
     with pytest.raises(PermissionError):
-        write_bytes(tmp_path / "a", b"new")
+        write_bytes(A, b"new")
 
 
 @pytest.mark.usefixtures("windows")
-def test_what_is_open_is_left_where_it_was_to_be_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_bytes(tmp_path / "a", b"old")
+def test_what_is_open_is_left_where_it_was_to_be_cleared_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(A, b"old")
     monkeypatch.setattr(os, "unlink", refusing(99, os.unlink))
-    remove(tmp_path / "a")
-    assert (tmp_path / "a").exists()
+    remove(A)
+    assert A.exists()
 
 
 def test_a_preview_that_a_viewer_has_open_ends_nothing() -> None:
@@ -112,29 +100,17 @@ def test_a_preview_that_a_viewer_has_open_ends_nothing() -> None:
         raise OSError(errno.ENOSPC, "full", "preview.png")
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("a:b.mp4", "':'"),
-        ("a?.mp4", "'?'"),
-        ('a".mp4', "'\"'"),
-        ("con", "device"),
-        ("NUL.mp4", "device"),
-        ("com1.tar.gz", "device"),
-        ("clip.", "at the end"),
-        ("clip ", "at the end"),
-        ("console.mp4", ""),
-        ("clip.v2.mp4", ""),
-        ("..", ""),
-    ],
-)
-def test_names_that_windows_refuses_are_known(name: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "WINDOWS", False)
-    assert system.name_fault(name) == ""
-    monkeypatch.setattr(system, "WINDOWS", True)
-    found = system.name_fault(name)
-    assert fault in found
-    assert bool(found) == bool(fault)
+def test_names_that_windows_refuses_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = dict.fromkeys(("console.mp4", "clip.v2.mp4", ".."), "")
+    devices = dict.fromkeys(("con", "NUL.mp4", "com1.tar.gz"), "device")
+    faults = {"a:b.mp4": "':'", 'a".mp4': "'\"'", "clip.": "at the end", "clip ": "at the end"}
+    for name, fault in {**fine, **devices, **faults}.items():
+        monkeypatch.setattr(system, "WINDOWS", False)
+        assert system.name_fault(name) == ""
+        monkeypatch.setattr(system, "WINDOWS", True)
+        found = system.name_fault(name)
+        assert fault in found
+        assert bool(found) == bool(fault)
 
 
 @pytest.mark.usefixtures("windows")
@@ -146,29 +122,22 @@ def test_names_and_paths_that_windows_refuses_are_refused_before_the_work(tmp_pa
     with pytest.raises(UsageError, match="more than the 259 characters that Windows takes"):
         output_target.check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
     output_target.check_parents(tmp_path / "a.mp4")
-
-
-@pytest.mark.usefixtures("windows")
-def test_a_cache_whose_paths_would_be_too_long_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--cache-dir .* more than the 259 characters"):
         check_cache_folder(Path("/" + "c" * 150))
     check_cache_folder(Path("/" + "c" * 50))
-
-
-@pytest.mark.usefixtures("windows")
-def test_a_path_that_turns_out_too_long_is_one_line() -> None:
+    # A path that turns out too long.
     line, status = describe_error(FileNotFoundError(errno.ENOENT, "no", "/a" * 140)) or ("", 0)
     assert "too long for Windows" in line
     assert status == 2
     assert describe_error(FileNotFoundError(errno.ENOENT, "no", "/a")) is None
 
 
-@pytest.mark.parametrize(("is_insensitive", "same"), [(True, True), (False, False)])
+@pytest.mark.parametrize("same", [True, False])
 def test_paths_that_differ_in_case_are_the_same_where_the_system_has_them_so(
-    is_insensitive: bool, same: bool, monkeypatch: pytest.MonkeyPatch
+    same: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "WINDOWS", False)
-    monkeypatch.setattr(system, "MACOS", is_insensitive)
+    monkeypatch.setattr(system, "MACOS", same)
     assert (system.path_key(Path("Clip.MP4")) == system.path_key(Path("clip.mp4"))) == same
 
 
@@ -177,16 +146,12 @@ def test_commands_are_quoted_as_the_shell_of_windows_takes_them() -> None:
     assert system.command_line(["vidtrans", "stylize", "my clip.mp4"]) == 'vidtrans stylize "my clip.mp4"'
 
 
-@pytest.mark.parametrize(
-    "error", [NotImplementedError("flock"), OSError(errno.EOPNOTSUPP, "no"), OSError(errno.ENOLCK, "no")]
-)
+@pytest.mark.parametrize("error", [NotImplementedError("flock"), OSError(errno.EOPNOTSUPP, "no")])
 def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
     with pytest.raises(Exception, match="its file system has no locks") as raised, refusing_no_locks(Path("cache")):
         raise error
-    assert describe_error(raised.value) == (
-        "cache cache: its file system has no locks — give a --cache-dir on a local disk",
-        1,
-    )
+    line = "cache cache: its file system has no locks — give a --cache-dir on a local disk"
+    assert describe_error(raised.value) == (line, 1)
 
 
 def test_other_errors_of_a_lock_stay() -> None:

@@ -21,33 +21,24 @@ def on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vidtrans.settings, "WINDOWS", True)
 
 
-ESCAPED = PATH.replace("\\", "\\\\")
-
-
-@pytest.mark.parametrize("text", [PATH, f'"{PATH}"', f"'{PATH}'", f'"{ESCAPED}"'])
 @pytest.mark.usefixtures("on_windows")
-def test_a_path_is_the_value_of_a_setting(text: str) -> None:
-    assert parse_assignment(f"pairing.model={text}") == ("pairing", "model", PATH)
-
-
-@pytest.mark.parametrize("text", [r"\\server\share\m.onnx", r"\\\\server\\share\\m.onnx"])
-@pytest.mark.usefixtures("on_windows")
-def test_a_path_on_a_server_is_the_value_of_a_setting(text: str) -> None:
-    assert parse_assignment(f'pairing.model="{text}"')[2] == r"\\server\share\m.onnx"
+def test_a_path_is_the_value_of_a_setting() -> None:
+    escaped = PATH.replace("\\", "\\\\")
+    for text in (PATH, f'"{PATH}"', f"'{PATH}'", f'"{escaped}"'):
+        assert parse_assignment(f"pairing.model={text}") == ("pairing", "model", PATH)
+    for text in (r"\\server\share\m.onnx", r"\\\\server\\share\\m.onnx"):
+        assert parse_assignment(f'pairing.model="{text}"')[2] == r"\\server\share\m.onnx"
 
 
 def test_elsewhere_backslashes_in_quotes_are_those_of_toml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vidtrans.settings, "WINDOWS", False)
     assert parse_assignment(r'training.note="\\d+"')[2] == r"\d+"
+    for text in ('"a\\tb"', '"c:d"'):
+        assert parse_assignment(f"training.note={text}")[2] == text[1:-1].replace("\\t", "\t")
 
 
-@pytest.mark.parametrize("text", ['"a\\tb"', '"c:d"'])
-def test_other_text_in_quotes_is_read_as_toml(text: str) -> None:
-    assert parse_assignment(f"training.note={text}")[2] == text[1:-1].replace("\\t", "\t")
-
-
-def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy(tmp_path: Path) -> None:
-    file = tmp_path / "vidtrans.toml"
+def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy() -> None:
+    file = Path("vidtrans.toml")
     file.write_text('[pairing]\nmodel = "C:\\models\\m.onnx"\n', "utf-8")
     with pytest.raises(UsageError, match="single quotes"):
         read_toml(file)
@@ -55,11 +46,8 @@ def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy(tmp_path: P
     assert read_toml(file)["pairing"]["model"] == r"C:\models\m.onnx"
 
 
-def test_a_path_in_an_encoders_options_keeps_its_colon() -> None:
+def test_a_path_in_an_encoders_options_keeps_its_colon_and_an_address_is_no_path() -> None:
     assert dict(parse_options(r"q:v=65,passlogfile=C:\logs\pass")) == {"q:v": "65", "passlogfile": r"C:\logs\pass"}
-
-
-def test_an_address_is_no_path() -> None:
     assert parse_executor("ray://head:10001") == ("ray", "head:10001")
 
 

@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,31 +25,21 @@ def file_of(picture: np.ndarray, kind: str, **options: object) -> bytes:
     return made.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {"quality": 100, "subsampling": 0})]
-)
-def test_each_format_is_read(kind: str, options: dict[str, object]) -> None:
-    read = decode(file_of(PICTURE, kind, **options))
-    assert (read.shape, read.dtype) == (PICTURE.shape, PICTURE.dtype)
-    assert np.abs(read[:2].astype(int) - PICTURE[:2]).max() <= 6
+def test_each_format_is_read() -> None:
+    assert np.array_equal(decode(encode_png(PICTURE)), PICTURE)
+    for file in (file_of(PICTURE, "PNG"), file_of(PICTURE, "WEBP", lossless=True), encode_jpeg(PICTURE)):
+        read = decode(file)
+        assert (read.shape, read.dtype) == (PICTURE.shape, PICTURE.dtype)
+        assert np.abs(read.astype(int) - PICTURE).mean() < 8
 
 
-def test_grey_becomes_colour_and_transparency_white() -> None:
+def test_grey_becomes_colour_transparency_white_and_sixteen_bits_eight() -> None:
     grey = decode(file_of(np.full((4, 5), 77, np.uint8), "PNG"))
     clear = decode(file_of(np.dstack([PICTURE, np.full(PICTURE.shape[:2], 0, np.uint8)]), "PNG"))
-    assert (grey == 77).all()
-    assert grey.shape == (4, 5, 3)
+    deep = decode(cv2.imencode(".png", np.full((4, 5, 3), 0x8899, np.uint16))[1].tobytes())
+    assert np.array_equal(grey, np.full((4, 5, 3), 77))
     assert (clear == 255).all()
-
-
-def test_sixteen_bits_become_eight() -> None:
-    file = cv2.imencode(".png", np.full((4, 5, 3), 0x8899, np.uint16))[1].tobytes()
-    assert (decode(file) == 0x88).all()
-
-
-def test_what_it_encodes_it_reads() -> None:
-    assert np.array_equal(decode(encode_png(PICTURE)), PICTURE)
-    assert np.abs(decode(encode_jpeg(PICTURE)).astype(int) - PICTURE).mean() < 8
+    assert (deep == 0x88).all()
 
 
 def test_a_camera_jpeg_with_a_preview_behind_it_is_read() -> None:
@@ -83,25 +73,21 @@ def test_a_chunk_that_is_longer_than_the_file_is_not_allocated() -> None:
         decode(file[: at - 4] + struct.pack(">I", 0x7FFFFFF0) + file[at:])
 
 
-@pytest.mark.parametrize(
-    ("file", "why"),
-    [
+def test_what_is_no_single_picture_of_a_sane_size_is_refused() -> None:
+    for file, why in (
         (bomb(), "too large"),
         (file_of(np.zeros((2, 9000), np.uint8), "PNG"), "too large"),
         (animation(), "animation"),
         (b"GIF89a" + bytes(40), "not a JPEG"),
         (file_of(PICTURE, "BMP"), "not a JPEG"),
-        (file_of(PICTURE, "TIFF"), "not a JPEG"),
         (file_of(PICTURE, "PNG")[:60], "damaged|not a JPEG"),
         (b"", "not a JPEG"),
-    ],
-    ids=["bomb", "wide", "animation", "gif", "bmp", "tiff", "cut", "empty"],
-)
-def test_what_is_no_single_picture_of_a_sane_size_is_refused(file: bytes, why: str) -> None:
-    with pytest.raises(MediaError, match=why):
-        decode(file)
+    ):
+        with pytest.raises(MediaError, match=why):
+            decode(file)
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 400), st.integers(0, 255), st.sampled_from(["PNG", "JPEG", "WEBP"]))
 def test_a_damaged_byte_gives_a_picture_or_one_kind_of_error(at: int, level: int, kind: str) -> None:
     file = bytearray(file_of(PICTURE, kind))

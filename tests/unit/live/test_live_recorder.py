@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from live_server import flat, until
 from vidtrans.live.recorder import Recorder, Recordings
 
 
-def record(path: Path, moments: list[float], ended: float, size: tuple[int, int] = (32, 24)) -> list[str]:
-    """Record grey pictures that are shown at moments in seconds."""
+def record(path: Path, moments: list[float], ended: float, sizes: Sequence[tuple[int, int]] = ((32, 24),)) -> list[str]:
+    """Record grey pictures that are shown at moments in seconds; the sizes are taken in turns."""
     clock, problems = iter([*moments, ended]), list[str]()
     recorder = Recorder(path, problems.append, lambda: next(clock))
     for number, _ in enumerate(moments):
-        recorder.write(flat(20 * number, size))
+        recorder.write(flat(20 * number, sizes[number % len(sizes)]))
         until(lambda n=number: recorder.num_frames == n + 1)
-    recorder.close()
+    assert recorder.close() == (None if problems else path)
     return problems
 
 
@@ -37,23 +38,14 @@ def test_times_ascend_where_the_clock_stands() -> None:
 
 
 def test_odd_sizes_and_changes_of_size_are_no_trouble() -> None:
-    problems: list[str] = []
-    recorder = Recorder(Path("r.mp4"), problems.append)
-    for number, size in enumerate(((31, 23), (64, 48), (16, 16))):
-        recorder.write(flat(90, size))
-        until(lambda n=number: recorder.num_frames == n + 1)
-    assert recorder.close() == Path("r.mp4")
-    assert problems == []
+    assert record(Path("r.mp4"), [0.0, 1.0, 2.0], 3.0, ((31, 23), (64, 48), (16, 16))) == []
     assert {p.shape for p in decode(Path("r.mp4"))[2]} == {(24, 32, 3)}
 
 
-def test_without_a_picture_there_is_no_file() -> None:
-    assert Recorder(Path("r.mp4"), print).close() is None
-    assert list(Path().iterdir()) == []
-
-
-def test_nothing_half_written_is_left_where_the_folder_is_gone() -> None:
+def test_without_a_picture_or_a_folder_nothing_is_left() -> None:
     problems: list[str] = []
+    assert Recorder(Path("r.mp4"), problems.append).close() is None
+    assert problems == []
     recorder = Recorder(Path("none such") / "r.mp4", problems.append)
     recorder.write(np.zeros((24, 32, 3), np.uint8))
     assert recorder.close() is None

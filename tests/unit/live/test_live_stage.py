@@ -9,7 +9,7 @@ from live_server import flat, load
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, SourceFrame
+from vidtrans.live.live_model import LiveModel, SourceFrame, _tiles
 from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
@@ -33,31 +33,26 @@ def identity() -> LiveStage:
     return stage_of(load("identity"))
 
 
-def test_identity_shows_the_source(identity: LiveStage) -> None:
+def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) -> None:
     painted = identity.paint(SourceFrame(FRAMES[0]), state_of(), 0.0)
     assert np.array_equal(painted.picture, FRAMES[0])
     assert np.array_equal(painted.model_input, FRAMES[0])
+    mirrored = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
+    assert np.array_equal(mirrored.picture, FRAMES[0][:, ::-1])
 
 
-def test_a_mirror_turns_the_source(identity: LiveStage) -> None:
-    painted = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
-    assert np.array_equal(painted.picture, FRAMES[0][:, ::-1])
-
-
-def test_size_sets_the_short_side_and_never_enlarges(identity: LiveStage) -> None:
+def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=32), 0.0).picture.shape == (32, 43, 3)
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=512), 0.0).picture.shape == FRAMES[0].shape
-
-
-def test_a_huge_frame_is_painted_at_a_bounded_size(identity: LiveStage) -> None:
     assert min(identity.paint(SourceFrame(flat(9, (3000, 2000))), state_of(), 0.0).picture.shape[:2]) == 1024
 
 
 class TestThePast:
-    def test_lerp_mixes_with_the_picture_that_was_shown(self, identity: LiveStage) -> None:
+    def test_lerp_mixes_with_the_picture_that_was_shown_until_a_cut(self, identity: LiveStage) -> None:
         state = state_of(past="lerp", lerp=0.5)
         shown = [int(identity.paint(SourceFrame(flat(v)), state, 0.0).picture[0, 0, 0]) for v in (0, 100, 100)]
         assert shown == [0, 50, 75]
+        assert (identity.paint(SourceFrame(flat(200), is_cut=True), state, 0.0).picture == 200).all()
 
     def test_it_is_changing_until_the_picture_has_arrived(self, identity: LiveStage) -> None:
         state = state_of(past="lerp", lerp=0.5)
@@ -70,11 +65,6 @@ class TestThePast:
             pictures += 1
         assert pictures == 7
         assert abs(int(last[0, 0, 0]) - 200) <= 1
-
-    def test_a_cut_begins_anew(self, identity: LiveStage) -> None:
-        state = state_of(past="lerp", lerp=0.9)
-        identity.paint(SourceFrame(flat(0)), state, 0.0)
-        assert (identity.paint(SourceFrame(flat(200), is_cut=True), state, 0.0).picture == 200).all()
 
     def test_causal_takes_out_flicker_that_the_source_has_not(self) -> None:
         """A model that flickers on a still: the filter keeps the picture still."""
@@ -117,46 +107,29 @@ class TestModels:
         lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input > 0).sum()) for s in (few, many)]
         assert lines[0] < lines[1]
 
-    def test_a_cross_fade_lies_between_the_two(self) -> None:
+    def test_a_cross_fade_lies_between_the_two_and_strength_blends_with_the_source(self) -> None:
         stage = stage_of(load("flower", "identity"))
         states = [state_of(model="flower", second="identity", crossfade=x, fade=0.0) for x in (0, 0.5, 1)]
-        one, both, other = (
-            stage.paint(SourceFrame(FRAMES[0], is_cut=True), s, 0.0).picture.astype(float) for s in states
-        )
+        states.append(state_of(model="flower", strength=0.0))
+        pictures = [stage.paint(SourceFrame(FRAMES[0], is_cut=True), s, 9.0 * n).picture for n, s in enumerate(states)]
+        one, both, other = (picture.astype(float) for picture in pictures[:3])
         assert np.abs(both - (one + other) / 2).max() <= 1
         assert np.abs(one - other).mean() > 5
-
-    def test_strength_and_colour_blend_with_the_source(self) -> None:
-        stage = stage_of(load("flower"))
-        picture = stage.paint(SourceFrame(FRAMES[0]), state_of(model="flower", strength=0.0), 0.0).picture
-        assert np.array_equal(picture, FRAMES[0])
+        assert np.array_equal(pictures[3], FRAMES[0])
 
     def test_guides_lie_side_by_side(self) -> None:
-        from vidtrans.live.live_model import _tiles
-
         wide = np.concatenate([flat(1), flat(2), flat(3)], axis=1)
-        assert [(int(t.min()), int(t.max()), t.shape) for t in _tiles(wide, 3)] == [
-            (n, n, (24, 32, 3)) for n in (1, 2, 3)
-        ]
+        assert all(np.array_equal(tile, flat(n)) for n, tile in enumerate(_tiles(wide, 3), start=1))
 
 
 class TestFader:
-    def test_one_model_has_all(self) -> None:
-        assert Fader().weights(Controls("a"), 0.0) == {"a": 1.0}
-
     def test_another_comes_in_over_its_time(self) -> None:
         fader = Fader()
-        fader.weights(Controls("a", fade=2.0), 10.0)
-        shares = [fader.weights(Controls("b", fade=2.0), now) for now in (20.0, 20.5, 21.0, 22.0, 30.0)]
-        assert shares == [{"a": 1.0}, {"b": 0.25, "a": 0.75}, {"b": 0.5, "a": 0.5}, {"b": 1.0}, {"b": 1.0}]
-
-    def test_it_is_fading_until_then(self) -> None:
-        fader, fading = Fader(), []
-        fader.weights(Controls("a", fade=2.0), 0.0)
-        for now in (1.0, 2.0, 3.0, 4.0):
-            fader.weights(Controls("b", fade=2.0), now)
-            fading.append(fader.is_fading)
-        assert fading == [True, True, False, False]
+        assert fader.weights(Controls("a", fade=2.0), 10.0) == {"a": 1.0}
+        moments = (20.0, 20.5, 21.0, 22.0, 30.0)
+        shares = [(fader.weights(Controls("b", fade=2.0), now), fader.is_fading) for now in moments]
+        both = [({"a": 1.0}, True), ({"b": 0.25, "a": 0.75}, True), ({"b": 0.5, "a": 0.5}, True)]
+        assert shares == [*both, ({"b": 1.0}, False), ({"b": 1.0}, False)]
 
     def test_a_change_of_mind_goes_on_from_where_it_was(self) -> None:
         fader = Fader()
@@ -171,6 +144,4 @@ class TestFader:
         fader.weights(Controls("a", "b", 0.0), 0.0)
         assert fader.weights(Controls("a", "b", 0.25), 9.0) == {"a": 0.75, "b": 0.25}
         assert fader.weights(Controls("a", "b", 1.0), 9.1) == {"b": 1.0}
-
-    def test_two_of_one_name_are_one(self) -> None:
         assert Fader().weights(Controls("a", "a", 0.5), 0.0) == {"a": 1.0}

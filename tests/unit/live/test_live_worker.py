@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pytest
 from live_server import flat, png, until
 
 from vidtrans.errors import DeviceError, UsageError, VidtransError
@@ -102,15 +101,6 @@ def working(easel: Easel) -> Iterator[tuple[StageWorker, Heard]]:
         assert not worker._thread.is_alive()
 
 
-def test_each_frame_that_comes_alone_is_painted() -> None:
-    with working(Easel()) as (worker, heard):
-        for number in (1, 2, 3):
-            worker.submit(job(number))
-            until(lambda n=number: len(heard.pictures) == n)
-    assert heard.levels == [11, 12, 13]
-    assert heard.lost == []
-
-
 def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
     easel = Easel()
     easel.may_paint.clear()
@@ -125,16 +115,6 @@ def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
     assert heard.lost == [(2, ""), (3, "")]
 
 
-def test_moving_a_control_paints_the_last_frame_once_more() -> None:
-    with working(Easel()) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: len(heard.pictures) == 1)
-        worker.change(ControlState(Controls("m", strength=2.0)))
-        until(lambda: len(heard.pictures) == 2)
-    assert heard.levels == [11, 21]
-    assert [p.job is None for p in heard.pictures] == [False, True]
-
-
 def test_a_fade_goes_on_without_new_frames() -> None:
     easel = Easel()
     with working(easel) as (worker, heard):
@@ -146,22 +126,14 @@ def test_a_fade_goes_on_without_new_frames() -> None:
     assert set(heard.levels) == {11}
 
 
-def test_a_cut_is_one_frame_long() -> None:
+def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
+    """The first frame of a new source was overtaken, or is damaged: the next one is the cut."""
     easel = Easel()
     with working(easel) as (worker, heard):
         worker.submit(job(1, is_cut=True))
         until(lambda: len(heard.pictures) == 1)
         worker.change(ControlState(Controls("m")))
         until(lambda: len(heard.pictures) == 2)
-    assert [frame.is_cut for frame in easel.frames] == [True, False]
-
-
-def test_a_cut_is_not_lost_with_its_frame() -> None:
-    """The first frame of a new source was overtaken, or is damaged: the next one is the cut."""
-    easel = Easel()
-    with working(easel) as (worker, heard):
-        worker.submit(job(1, is_cut=True))
-        until(lambda: len(heard.pictures) == 1)
         easel.may_paint.clear()
         easel.is_painting.clear()
         worker.submit(job(2))
@@ -169,12 +141,12 @@ def test_a_cut_is_not_lost_with_its_frame() -> None:
         worker.submit(job(3, is_cut=True))
         worker.submit(job(4))
         easel.may_paint.set()
-        until(lambda: len(heard.pictures) == 3)
+        until(lambda: len(heard.pictures) == 4)
         worker.submit(Job(FrameMessage("picture", 5, 0.0, b"junk"), is_cut=True))
         until(lambda: len(heard.lost) == 2)
         worker.submit(job(6))
-        until(lambda: len(heard.pictures) == 4)
-    assert [frame.is_cut for frame in easel.frames] == [True, False, True, True]
+        until(lambda: len(heard.pictures) == 5)
+    assert [frame.is_cut for frame in easel.frames] == [True, False, False, True, True]
 
 
 def test_a_new_source_gets_through_a_freeze_whatever_its_first_frame_was() -> None:
@@ -221,26 +193,20 @@ def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
     assert heard.lost == [(2, "")]
 
 
-@pytest.mark.parametrize("error", [UsageError("a"), DeviceError("a", "out of memory")], ids=str)
-def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason(error: VidtransError) -> None:
+def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason() -> None:
     easel = Easel()
-    easel.troubles = [error]
+    easel.troubles = [UsageError("a"), DeviceError("a", "out of memory")]
     with working(easel) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: heard.lost)
-        worker.submit(job(2))
+        for sequence, file in enumerate((png(flat(1)), png(flat(2)), b"junk")):
+            worker.submit(Job(FrameMessage("picture", sequence, 0.0, file)))
+            until(lambda n=sequence: len(heard.lost) == n + 1)
+        worker.submit(job(3))
         until(lambda: heard.pictures)
-    assert heard.lost == [(1, str(error))]
-    assert heard.levels == [12]
+    assert heard.lost[:2] == [(0, "a"), (1, "a: out of memory")]
+    assert heard.lost[2][0] == 2
+    assert "not a JPEG" in heard.lost[2][1]
+    assert heard.levels == [13]
     assert easel.opened == 1
-
-
-def test_junk_is_given_back_with_the_reason() -> None:
-    with working(Easel()) as (worker, heard):
-        worker.submit(Job(FrameMessage("picture", 7, 0.0, b"junk")))
-        until(lambda: heard.lost)
-    assert heard.lost[0][0] == 7
-    assert "not a JPEG" in heard.lost[0][1]
 
 
 def test_after_an_error_of_the_device_models_are_loaded_again() -> None:
@@ -274,25 +240,19 @@ def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -
 
 
 class TestDreams:
-    def test_they_go_on_by_themselves_from_what_was_shown(self) -> None:
-        with working(Easel()) as (worker, heard):
+    def test_they_go_on_by_themselves_from_what_was_shown_and_frames_drive_them(self) -> None:
+        easel = Easel()
+        with working(easel) as (worker, heard):
             worker.submit(job(1, 40))
             until(lambda: heard.pictures)
             worker.dream(True)
             until(lambda: len(heard.pictures) > 3)
-            worker.dream(False)
-        assert heard.levels[:4] == [50, 51, 52, 53]
-
-    def test_frames_drive_them_and_are_not_painted(self) -> None:
-        easel = Easel()
-        with working(easel) as (worker, heard):
-            worker.dream(True)
-            until(lambda: heard.pictures)
             worker.submit(job(5))
             until(lambda: heard.lost)
             worker.dream(False)
+        assert heard.levels[:4] == [50, 51, 52, 53]
         assert heard.lost == [(5, "")]
-        assert easel.frames == []
+        assert len(easel.frames) == 1
 
     def test_one_that_ended_begins_anew(self) -> None:
         with working(Easel()) as (worker, heard):

@@ -84,41 +84,39 @@ def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Ca
     assert recorded(cache, Path("temporary.mp4")) is None
 
 
-def test_a_record_moves_with_the_folder_of_cache_and_result(tmp_path: Path) -> None:
-    (tmp_path / "before").mkdir()
-    output = tmp_path / "before" / "out.mp4"
-    output.write_bytes(b"made")
-    put_on_record(Cache(tmp_path / "before" / ".vidtrans", silent), output)
-    (tmp_path / "before").rename(tmp_path / "after")
-    assert recorded(Cache(tmp_path / "after" / ".vidtrans", silent), tmp_path / "after" / "out.mp4") is not None
+def test_a_record_moves_with_the_folder_of_cache_and_result() -> None:
+    before, after = Path("before").absolute(), Path("after").absolute()
+    put_on_record(Cache(before / ".vidtrans", silent), file_of("before/out.mp4"))
+    before.rename(after)
+    assert recorded(Cache(after / ".vidtrans", silent), after / "out.mp4") is not None
 
 
-@pytest.mark.parametrize("change", ["changed", "added", "renamed", "lost"])
+CHANGES: dict[str, Callable[[], Any]] = {
+    "changed": lambda: Path("out/0.png").write_bytes(b"else"),
+    "added": lambda: Path("out/mine.txt").touch(),
+    "renamed": lambda: Path("out/0.png").rename("out/2.png"),
+    "lost": lambda: Path("out/0.png").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_folder_with_any_other_content_is_not_the_result(change: str, cache: Cache) -> None:
     output = folder_of()
     put_on_record(cache, output)
-    first = output / "0.png"
-    actions: dict[str, Callable[[], Any]] = {
-        "changed": lambda: first.write_bytes(b"else"),
-        "added": lambda: (output / "mine.txt").touch(),
-        "renamed": lambda: first.rename(first.with_name("2.png")),
-        "lost": first.unlink,
-    }
-    actions[change]()
+    CHANGES[change]()
     assert recorded(cache, output) is None
 
 
-@pytest.mark.parametrize("damage", ["request", "result", "digest"])
-def test_a_record_that_was_changed_is_none(damage: str, cache: Cache) -> None:
+def test_a_record_that_was_changed_is_none(cache: Cache) -> None:
     output = file_of()
     put_on_record(cache, output)
     (path,) = (cache.root / "outputs").glob("*.json")
     value = json.loads(path.read_text())
-    assert value["sha256"] == digest_of({k: v for k, v in value.items() if k != "sha256"})
-    path.write_text(json.dumps(value | {damage: "other"}))
-    assert recorded(cache, output) is None
-    path.write_text(json.dumps({k: v for k, v in value.items() if k != "sha256"}))
-    assert recorded(cache, output) is None
+    unsigned = {k: v for k, v in value.items() if k != "sha256"}
+    assert value["sha256"] == digest_of(unsigned)
+    for damaged in (unsigned, *(value | {key: "other"} for key in ("request", "result", "digest"))):
+        path.write_text(json.dumps(damaged))
+        assert recorded(cache, output) is None
 
 
 # What may be written where
@@ -133,38 +131,38 @@ def test_another_request_needs_leave_to_overwrite(kind: str, cache: Cache) -> No
     assert check(cache, output, "other", overwrite=True) is None
 
 
-def test_a_strange_file_needs_leave_to_overwrite_and_says_only_that_it_exists(cache: Cache) -> None:
-    with pytest.raises(UsageError, match=r"out\.mp4: it exists — use --overwrite"):
-        check(cache, file_of())
-    assert check(cache, file_of(), overwrite=True) is None
-    with pytest.raises(UsageError, match="it exists — use --overwrite"):
-        check_foreign(cache, file_of(), overwrite=False)
-    check_foreign(cache, file_of(), overwrite=True)
+def test_a_strange_file_and_a_changed_result_need_leave_to_overwrite(cache: Cache) -> None:
+    output = file_of()
+    for content in (b"strange", b"edited"):
+        output.write_bytes(content)
+        with pytest.raises(UsageError, match=r"out\.mp4: it exists — use --overwrite"):
+            check_foreign(cache, output, overwrite=False)
+        check_foreign(cache, output, overwrite=True)
+        assert check(cache, output, overwrite=True) is None
+        with pytest.raises(UsageError, match=r"out\.mp4: it exists — use --overwrite"):
+            check(cache, output)
+        put_on_record(cache, output)
+        check_foreign(cache, output, overwrite=False)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_of_strange_files_is_never_replaced(overwrite: bool, cache: Cache) -> None:
+    def check_refused() -> None:
+        for asked in (
+            lambda: check(cache, output, overwrite=overwrite),
+            lambda: check_foreign(cache, output, overwrite),
+        ):
+            with pytest.raises(UsageError, match="it holds files that are no result of this command"):
+                asked()
+
     output = folder_of()
-    for refused in (lambda: check(cache, output, overwrite=overwrite), lambda: check_foreign(cache, output, overwrite)):
-        with pytest.raises(UsageError, match="it holds files that are no result of this command"):
-            refused()
+    check_refused()
     put_on_record(cache, output)
     check_foreign(cache, output, overwrite)
     (output / "1.png").unlink()  # it holds nothing but what was made
     check_foreign(cache, output, overwrite=True)
     (output / "of mine").mkdir()
-    for refused in (lambda: check(cache, output, overwrite=overwrite), lambda: check_foreign(cache, output, overwrite)):
-        with pytest.raises(UsageError, match="it holds files that are no result of this command"):
-            refused()
-
-
-def test_a_result_that_was_changed_needs_leave_even_where_no_request_is_compared(cache: Cache) -> None:
-    output = file_of()
-    put_on_record(cache, output)
-    check_foreign(cache, output, overwrite=False)
-    output.write_bytes(b"edited")
-    with pytest.raises(UsageError, match="it exists"):
-        check_foreign(cache, output, overwrite=False)
+    check_refused()
 
 
 def test_nothing_and_an_empty_folder_are_free(cache: Cache) -> None:
@@ -224,12 +222,9 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
     assert len(calls) == 1
     assert calls[0] != output
     assert output.read_bytes() == b"whole"
-    assert (first["cached"], second["cached"]) == (False, True)
-    for table in (first, second):
-        assert table["frames"] == 3
-        assert table["output"] == "sheet.png"
-        assert table["seconds"] >= 0
-        assert table["seconds"] == round(table["seconds"], 3)
+    for table, cached in ((first, False), (second, True)):
+        assert (table["cached"], table["frames"], table["output"]) == (cached, 3, "sheet.png")
+        assert table["seconds"] == round(table["seconds"], 3) >= 0
     with pytest.raises(UsageError, match="made with other inputs"):
         produce(context(cache), output, {"of": 2}, [], make)
 
@@ -238,6 +233,8 @@ def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
     table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], written)
     assert table == {"output": "sheet.png", "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
     assert not Path("sheet.png").exists()
+    with pytest.raises(UsageError, match="this is one picture — leave the number out"):
+        produce(context(cache), Path("sheets/%04d.png"), {}, [], written)
 
 
 def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: Cache) -> None:
@@ -249,8 +246,3 @@ def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: C
         produce(context(cache), Path("sheet.png"), {}, [], interrupted)
     assert raised.value.exit_status == 143
     assert os.listdir() == []
-
-
-def test_a_small_result_has_no_number_in_its_name(cache: Cache) -> None:
-    with pytest.raises(UsageError, match="this is one picture — leave the number out"):
-        produce(context(cache), Path("sheets/%04d.png"), {}, [], written)

@@ -20,7 +20,7 @@ from vidtrans.store.disk_forecast import DiskForecast
 Usage = namedtuple("Usage", "total used free")
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 50), st.integers(0, 50), st.integers(0, 400_000))
 def test_what_is_needed_goes_by_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, raw: int, shown: int, made: int, left: int, free: int

@@ -31,27 +31,20 @@ def test_lines_of_all_processes_are_read_and_damaged_ones_are_not(cache: Cache) 
     assert sorted(line["clip"] for line in cache.log.lines(15.0)) == ["b", "c"]
 
 
-def test_links_are_neither_read_nor_written_nor_deleted(cache: Cache, tmp_path: Path) -> None:
-    other = tmp_path / "other.jsonl"
-    other.write_text('{"clip": "secret", "ended": 1}\n')
-    cache.log.folder.mkdir()
-    cache.log.own_file.symlink_to(other)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_links_are_neither_read_nor_written_nor_deleted(is_folder: bool, cache: Cache, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs" / cache.log.own_file.name
+    theirs.parent.mkdir()
+    theirs.write_text('{"clip": "secret", "ended": 1}\n')
+    if is_folder:
+        cache.log.folder.symlink_to(theirs.parent)
+    else:
+        cache.log.folder.mkdir()
+        cache.log.own_file.symlink_to(theirs)
     cache.log.add({"ended": 2.0})
     assert list(cache.log.lines()) == []
     cache.log.clear()
-    assert cache.log.own_file.is_symlink()
-    assert other.read_text().count("\n") == 1
-
-
-def test_a_linked_folder_is_left_alone(cache: Cache, tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    (theirs / "notes.jsonl").write_text('{"ended": 1}\n')
-    cache.log.folder.symlink_to(theirs)
-    cache.log.add({"ended": 2.0})
-    assert list(cache.log.lines()) == []
-    cache.log.clear()
-    assert [path.name for path in theirs.iterdir()] == ["notes.jsonl"]
+    assert theirs.read_text().count("\n") == 1
 
 
 def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
@@ -63,12 +56,11 @@ def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
     assert [path.name for path in cache.log.folder.iterdir()] == [cache.log.own_file.name]
 
 
-def test_a_cache_without_its_tag_is_known_by_its_log_too(tmp_path: Path) -> None:
-    RenderLog(tmp_path).add({"ended": 1.0})
-    check_cache_folder(tmp_path)
-
-
-def test_a_log_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("a file")
-    RenderLog(tmp_path).add({"ended": 1.0})
-    assert list(RenderLog(tmp_path).lines()) == []
+def test_a_cache_without_its_tag_is_known_by_its_log_too_and_one_that_cannot_be_written_is_missing() -> None:
+    Path("c").mkdir()
+    RenderLog(Path("c")).add({"ended": 1.0})
+    assert len(list(RenderLog(Path("c")).lines())) == 1
+    check_cache_folder(Path("c"))
+    Path("log").write_text("a file")
+    RenderLog(Path()).add({"ended": 1.0})
+    assert list(RenderLog(Path()).lines()) == []

@@ -100,11 +100,15 @@ def put(data: bytes, path: Path = Path("a.exr")) -> Path:
 # Written
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("shape", [(1, 1, 3), (48, 64, 3), (33, 5, 3), (17, 63, 4)])
+SHAPES = [((1, 1, 3), np.uint8), ((48, 64, 3), np.uint16), ((33, 5, 3), np.uint8), ((17, 63, 4), np.uint8)]
+
+
+@pytest.mark.parametrize(("shape", "dtype"), SHAPES)
 def test_what_is_written_is_scene_light_multiplied_by_alpha(shape: tuple[int, ...], dtype: type) -> None:
     picture = noise(*shape, dtype=dtype)
-    found = written_light(encode_exr(picture))
+    data = encode_exr(picture)
+    assert data == encode_exr(picture.copy())
+    found = written_light(data)
     straight = picture / np.iinfo(dtype).max
     alpha = straight[..., 3] if shape[2] == 4 else 1.0
     assert sorted(found) == sorted("RGBA"[: shape[2]])
@@ -112,12 +116,6 @@ def test_what_is_written_is_scene_light_multiplied_by_alpha(shape: tuple[int, ..
         # Half a step of a half, and of the subnormal ones.
         assert found[name] == pytest.approx(srgb_light(straight[..., i]) * alpha, rel=2**-11, abs=2**-25)
     assert found.get("A", 1.0) == pytest.approx(alpha, rel=2**-11)
-
-
-def test_the_same_picture_gives_the_same_bytes_and_another_does_not() -> None:
-    picture = noise(40, 30, 4)
-    assert encode_exr(picture) == encode_exr(picture.copy())
-    assert encode_exr(picture) != encode_exr(picture[::-1])
 
 
 def test_even_areas_become_small() -> None:
@@ -131,7 +129,9 @@ def test_even_areas_become_small() -> None:
 def test_16_bits_come_back_as_near_as_halves_can(channels: int) -> None:
     picture = noise(70, 51, channels)
     picture[..., 3:] |= 0x8000  # alpha of a half and more: less of it, less of the colour
-    back = read_exr(put(encode_exr(picture)))
+    path = put(encode_exr(picture))
+    assert ("A" in read_header(path).channels) == (channels == 4)
+    back = read_exr(path)
     assert back.dtype == np.uint16
     assert back.shape == picture.shape
     # A step of a half is 10 codes at the top of the curve, and 32 of alpha, which has no curve.
@@ -143,14 +143,6 @@ def test_every_8_bit_code_comes_back() -> None:
     picture = np.stack([ramp, ramp[::-1], ramp, np.full(256, 255, np.uint8)], axis=1)[None]
     for part in (picture, picture[..., :3]):
         assert (np.rint(read_exr(put(encode_exr(part))) / 257) == part).all()
-
-
-def test_what_is_transparent_loses_its_colour_alone() -> None:
-    picture = np.full((2, 2, 4), 40000, np.uint16)
-    picture[0, :, 3] = 0
-    back = read_exr(put(encode_exr(picture)))
-    assert (back[0] == 0).all()
-    assert np.abs(back[1].astype(int) - 40000).max() <= 24
 
 
 # Others' files
@@ -165,12 +157,11 @@ def test_colours_are_placed_by_their_names(kind: int) -> None:
     assert back / 65535 == pytest.approx(np.broadcast_to(wanted, (3, 5, 3)), abs=3e-4)
 
 
-@pytest.mark.parametrize("kind", [HALF, FLOAT])
-def test_grey_becomes_rgb(kind: int) -> None:
+def test_grey_becomes_rgb() -> None:
     grey = np.linspace(0, 1, 15).reshape(3, 5)
-    back = read_exr(put(exr_bytes({"Y": grey}, kind)))
+    back = read_exr(put(exr_bytes({"Y": grey}, FLOAT)))
     assert back / 65535 == pytest.approx(np.repeat(srgb_code(grey)[..., None], 3, axis=2), abs=3e-4)
-    back = read_exr(put(exr_bytes({"Y": grey / 2, "A": np.full((3, 5), 0.5)}, kind)))
+    back = read_exr(put(exr_bytes({"Y": grey / 2, "A": np.full((3, 5), 0.5)}, HALF)))
     assert back[..., :3] / 65535 == pytest.approx(np.repeat(srgb_code(grey)[..., None], 3, axis=2), abs=3e-4)
     assert back[..., 3] / 65535 == pytest.approx(0.5, abs=1e-4)
 
@@ -203,10 +194,6 @@ def test_a_stored_part_lies_in_what_is_shown() -> None:
     assert back.max() == 0
 
 
-def test_the_header_tells_of_alpha() -> None:
-    assert ["A" in read_header(put(encode_exr(noise(4, 6, c)))).channels for c in (3, 4)] == [False, True]
-
-
 # Refused
 
 
@@ -219,7 +206,7 @@ def refused(data: bytes) -> str:
     return told
 
 
-@pytest.mark.parametrize("side", [(60000, 60000), (2**31 - 1, 2**31 - 1), (67108865, 1)])
+@pytest.mark.parametrize("side", [(60000, 60000), (67108865, 1)])
 @pytest.mark.parametrize("window", ["stored", "shown"])
 def test_a_huge_picture_is_refused_by_its_header(side: tuple[int, int], window: str) -> None:
     huge = (0, 0, side[0] - 1, side[1] - 1)
@@ -235,31 +222,18 @@ def test_a_file_cut_anywhere_is_refused() -> None:
             refused(data[:length])
 
 
-def test_damage_inside_is_refused() -> None:
-    data = bytearray(encode_exr(noise(64, 30, 3) // 4096 * 4096))
-    data[len(data) // 2] ^= 4
-    assert "damaged" in refused(bytes(data))
-
-
-def test_a_file_that_was_never_finished_is_refused() -> None:
-    data = bytearray(exr_bytes({"Y": np.ones((3, 4))}))
-    table = len(data) - 3 * (8 + 4 * 2) - 3 * 8
-    data[table + 8 : table + 16] = bytes(8)
-    refused(bytes(data))
-
-
-@pytest.mark.parametrize("names", ["Z", "R", ("left.R", "left.G", "left.B")])
-def test_channels_that_are_no_picture_are_refused(names: str | tuple[str, ...]) -> None:
-    assert "no channels R, G, B nor Y" in refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
-
-
-def test_whole_numbers_are_refused() -> None:
+def test_what_is_no_picture_is_refused_with_the_reason() -> None:
+    damaged = bytearray(encode_exr(noise(64, 30, 3) // 4096 * 4096))
+    damaged[len(damaged) // 2] ^= 4
+    assert "damaged" in refused(bytes(damaged))
+    for names in ("Z", "R", ("left.R", "left.G", "left.B")):
+        assert "no channels R, G, B nor Y" in refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
     assert "whole numbers" in refused(exr_bytes(dict.fromkeys("RGB", np.ones((3, 4))), WHOLE))
-
-
-@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(200), b"\x76\x2f\x31\x01" + bytes(500)])
-def test_what_is_no_exr_is_refused(data: bytes) -> None:
-    refused(data)
+    unfinished = bytearray(exr_bytes({"Y": np.ones((3, 4))}))
+    table = len(unfinished) - 3 * (8 + 4 * 2) - 3 * 8
+    unfinished[table + 8 : table + 16] = bytes(8)
+    for data in (bytes(unfinished), b"hello", b"\x89PNG\r\n\x1a\n" + bytes(200), b"\x76\x2f\x31\x01" + bytes(500)):
+        refused(data)
 
 
 def test_what_is_not_there_is_refused() -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate
@@ -18,9 +18,6 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from clips import decode, moving_frames, times
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from systems import need_name
 
 import vidtrans.video.external.program as module
@@ -30,27 +27,11 @@ from vidtrans.system import WINDOWS, name_fault
 from vidtrans.video.external.ffmpeg import FFmpegJob, check_encoder, parse_options, run_ffmpeg_job
 from vidtrans.video.external.program import encoders, find_program, program_version
 
-PATH_HAS = shutil.which("ffmpeg")
 COUNT = 12
 BASE = Fraction(1, 15_360)
 PTS = list(accumulate([4000, 512, 40, 3000, 511, 513, 1024, 48, 900, 100_000, 513, 1]))
+FRAMES = moving_frames(COUNT)
 OUT = Path("out.nut")
-repeatable = hypothesis_settings(
-    max_examples=10,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-
-@pytest.fixture(params=["path", "package"])
-def program(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each of the two programs that there may be: the PATH's, and that of imageio-ffmpeg."""
-    if request.param == "path" and PATH_HAS is None:
-        pytest.skip("there is no ffmpeg on the PATH")
-    if request.param == "package":
-        pytest.importorskip("imageio_ffmpeg")
-        monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-        monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
-    return find_program()
 
 
 def write_nut(path: Path, pictures: Sequence[av.VideoFrame], pts: Sequence[int] = PTS) -> Path:
@@ -70,40 +51,45 @@ def as_bgr0(rgb: np.ndarray) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(format="bgr0")
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nut(tmp_path_factory.mktemp("written") / "source.nut", [as_bgr0(f) for f in FRAMES])
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in moving_frames(COUNT)])
-
-
-def source_frames() -> list[np.ndarray]:
-    return moving_frames(COUNT)
+def source(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(written, tmp_path / "source.nut"))
 
 
 def at(pts: Sequence[int]) -> list[Fraction]:
     return [p * BASE for p in pts]
 
 
+def near(made: Path, expected: Sequence[np.ndarray], most: float = 0) -> bool:
+    return all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(decode(made)[2], expected, strict=True))
+
+
 # Frames and times
 
 
-@pytest.mark.parametrize("graph", ["", "hflip", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
+@pytest.mark.parametrize("graph", ["", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
 def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, graph: str) -> None:
     run_ffmpeg_job(source, OUT, FFmpegJob(graph))
-    flipped = graph.strip() in ("hflip", "[in]hflip[out]")  # the overlay lies outside of the picture
-    expected = [f[:, ::-1] for f in source_frames()] if flipped else source_frames()
+    flipped = "[in]" in graph  # the overlay lies outside of the picture, and works in YUV, with less of colour
     assert times(OUT) == at(PTS)
-    most = 8 if "overlay" in graph else 0  # it works in YUV, with less of colour
-    assert all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(decode(OUT)[2], expected, strict=True))
+    assert near(OUT, [f[:, ::-1] for f in FRAMES] if flipped else FRAMES, 8 if "overlay" in graph else 0)
 
 
-def test_frames_that_a_graph_keeps_keep_their_times(program: Path, source: Path) -> None:
+def test_frames_that_a_graph_keeps_keep_their_times_at_another_size_too(program: Path, source: Path) -> None:
     run_ffmpeg_job(source, OUT, FFmpegJob("select='not(mod(n,2))'"))
     assert times(OUT) == at(PTS[::2])
-    assert np.array_equal(decode(OUT)[2], source_frames()[::2])
+    assert near(OUT, FRAMES[::2])
+    run_ffmpeg_job(source, OUT, FFmpegJob("scale=32:24"))
+    assert times(OUT) == at(PTS)
+    assert {f.shape for f in decode(OUT)[2]} == {(24, 32, 3)}
 
 
-@pytest.mark.parametrize("encoder", ["", "mpeg4"])
-@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1001), Fraction(7)])
+@pytest.mark.parametrize(("rate", "encoder"), [(Fraction(7), ""), (Fraction(30_000, 1001), "mpeg4")])
 def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: Fraction, encoder: str) -> None:
     """They are no whole numbers of the source's 1/15360 s."""
     run_ffmpeg_job(source, OUT, FFmpegJob(f"fps={rate}", encoder))
@@ -111,12 +97,6 @@ def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: F
     first = round(PTS[0] * BASE * rate)
     assert got == [(first + i) / rate for i in range(len(got))]
     assert len(got) == pytest.approx(float((PTS[-1] - PTS[0]) * BASE * rate), abs=2)
-
-
-def test_a_graph_may_change_the_size(program: Path, source: Path) -> None:
-    run_ffmpeg_job(source, OUT, FFmpegJob("scale=32:24"))
-    assert {f.shape for f in decode(OUT)[2]} == {(24, 32, 3)}
-    assert times(OUT) == at(PTS)
 
 
 def planes(path: Path) -> list[list[bytes]]:
@@ -170,7 +150,7 @@ def good_encoder(program: Path) -> FFmpegJob:
     return FFmpegJob("", "mpeg4", (("q:v", "2"),))
 
 
-@pytest.mark.parametrize("graph", ["", "null", "[in]null[out]", "format=yuv444p"])
+@pytest.mark.parametrize("graph", ["", "[in]null[out]", "format=yuv444p"])
 def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, graph: str) -> None:
     source, encoder = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT), good_encoder(program)
     run_ffmpeg_job(source, OUT, FFmpegJob(graph, encoder.encoder, encoder.options))
@@ -194,73 +174,49 @@ def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, gr
 def test_a_start_is_kept_by_encoders_that_reorder(program: Path, tmp_path: Path, start: int) -> None:
     """Such an encoder decodes its first frame before the time at which it is shown, so before 0 here."""
     pts = [start + p - PTS[0] for p in PTS]
-    source = write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in source_frames()], pts)
-    for job in (FFmpegJob(), good_encoder(program), FFmpegJob("", "mpeg4", (("bf", "2"),))):
+    source = write_nut(tmp_path / "source.nut", [as_bgr0(f) for f in FRAMES], pts)
+    for job in (good_encoder(program), FFmpegJob("", "mpeg4", (("bf", "2"),))):
         run_ffmpeg_job(source, OUT, job)
         assert times(OUT) == at(pts)
 
 
 def test_an_encoder_takes_the_pixel_format_that_it_is_given(program: Path, source: Path) -> None:
     run_ffmpeg_job(source, OUT, FFmpegJob("hflip", "ffv1", (("pix_fmt", "bgr0"),)))
-    assert np.array_equal(decode(OUT)[2], [f[:, ::-1] for f in source_frames()])
+    assert near(OUT, [f[:, ::-1] for f in FRAMES])
     run_ffmpeg_job(source, OUT, FFmpegJob("", "ffv1", (("pix_fmt:v", "yuv444p"),)))
     with closing(av.open(str(OUT))) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv444p"
 
 
-def test_equal_jobs_give_equal_bytes(program: Path, source: Path) -> None:
-    for job in (FFmpegJob("hflip"), FFmpegJob("scale=96:64", "mpeg4", (("q:v", "3"),)), good_encoder(program)):
-        made = set()
-        for _ in range(2):
-            run_ffmpeg_job(source, OUT, job)
-            made.add(OUT.read_bytes())
-        assert len(made) == 1, job
-
-
-def test_what_is_done_is_reported(program: Path, source: Path) -> None:
-    seen: list[Any] = []
-    run_ffmpeg_job(source, OUT, FFmpegJob("null"), report=seen.append, num_frames=COUNT)
-    assert seen[-1] == Progress("filtering", COUNT, COUNT)
-    assert [e.done for e in seen] == sorted({e.done for e in seen})
+def test_equal_jobs_give_equal_bytes_and_report_what_is_done(program: Path, source: Path) -> None:
+    for job in (FFmpegJob("hflip"), good_encoder(program)):
+        seen: list[Any] = []
+        run_ffmpeg_job(source, OUT, job)
+        run_ffmpeg_job(source, Path("again.nut"), job, report=seen.append, num_frames=COUNT)
+        assert OUT.read_bytes() == Path("again.nut").read_bytes(), job
+        assert seen[-1] == Progress("filtering", COUNT, COUNT)
+        assert [e.done for e in seen] == sorted({e.done for e in seen})
 
 
 # Names
 
-ODD = [
-    "-i",
-    "-",
-    "a:b",
-    "%03d.nut",
-    "it's",
-    '"',
-    "a b",
-    " ",
-    "ü\n二",
-    "pipe:1",
-    "|x",
-    "*?[a]",
-    "\\",
-    "$HOME",
-    "a,b;c=d",
-]
-ANY = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=50)
+ODD = ["-i", "a:b", "%03d.nut", "it's", '"', " ", "ü\n二", "pipe:1", "*?[a]", "\\", "$HOME", "a,b;c=d"]
 
 
-@repeatable
-@given(st.one_of(st.sampled_from(ODD), ANY).filter(lambda n: n not in (".", "..") and not name_fault(n)))
-@example("not text" if WINDOWS else os.fsdecode(b"\xff\xfe"))
-def test_any_name_will_do(program: Path, source: Path, tmp_path_factory: Any, name: str) -> None:
-    folder = tmp_path_factory.mktemp("names")
-    for place in (folder / "in", folder / "out"):
-        place.mkdir()
-    odd = shutil.copyfile(source, folder / "in" / name)
-    run_ffmpeg_job(odd, folder / "out" / name, FFmpegJob("null"))
-    assert [p.name for p in (folder / "out").iterdir()] == [name]
-    shutil.move(folder / "out" / name, "plain.nut")
-    assert times(Path("plain.nut")) == at(PTS)
+def test_any_name_will_do(program: Path, source: Path) -> None:
+    """With a folder before it, and without: then it could be an option or a protocol."""
+    bytes_alone = "not text" if WINDOWS else os.fsdecode(b"\xff\xfe")
+    for place in ("in", "out"):
+        Path(place).mkdir()
+    for name in (name for name in (*ODD, bytes_alone) if not name_fault(name)):
+        odd = shutil.copyfile(source, Path("in", name))
+        run_ffmpeg_job(odd, Path("out", name), FFmpegJob())
+        assert [p.name for p in Path("out").iterdir()] == [name]
+        shutil.move(Path("out", name), "plain.nut")
+        assert times(Path("plain.nut")) == at(PTS)
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", ["-i", "-", "a:b", "%03d.nut", "pipe:1", "|x"])
 def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str) -> None:
     need_name(name)
     source.rename(name)
@@ -273,18 +229,17 @@ def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str)
 WRONG = {
     "no-filter": (FFmpegJob("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
     "no-filter-option": (FFmpegJob("hflip,scale=bogus=3"), r"filter graph 'hflip,scale=bogus=3': .*'bogus'"),
-    "bad-value": (FFmpegJob("crop=1000:1000"), r"filter graph .*too big"),
     "two-outputs": (FFmpegJob("split"), r"filter graph 'split': .* output"),
     "empty-filter": (FFmpegJob("hflip,,"), r"filter graph 'hflip,,': No such filter: ''"),
     "no-file": (FFmpegJob("movie=gone.mp4[a];[in][a]overlay"), r"filter graph .*'gone\.mp4'"),
     "no-frames": (FFmpegJob("select=0"), r"filter graph 'select=0': no frame comes out of it"),
+    "odd-size": (FFmpegJob("scale=63:47", "libx264"), r"encoder libx264: .*not divisible by 2"),
     "no-encoder": (FFmpegJob("", "nope"), r"encoder nope: ffmpeg has no .* — `ffmpeg -encoders`"),
     "sound-encoder": (FFmpegJob("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
     "no-option": (
         FFmpegJob("null", "mpeg4", (("foo", "3"),)),
         r"encoder option foo: mpeg4 has none .*`ffmpeg -h encoder=mpeg4`",
     ),
-    "another-encoders": (FFmpegJob("", "mpeg4", (("crf", "20"),)), r"encoder option crf: mpeg4 has none"),
     "flag": (FFmpegJob("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has none"),
     "back-in-time": (FFmpegJob("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
     "below-0": (FFmpegJob("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
@@ -296,18 +251,13 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_line_and_leaves_nothing(program: Path, source: Path, name: str) -> None:
     job, says = WRONG[name]
+    if job.encoder.startswith("lib") and job.encoder not in encoders(program):
+        pytest.skip(f"this ffmpeg has no {job.encoder}")
     with pytest.raises(UsageError, match=says) as caught:
         run_ffmpeg_job(source, OUT, job)
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
     assert [p.name for p in Path.cwd().iterdir()] == [source.name]
-
-
-def test_an_odd_size_is_the_encoders_to_refuse(program: Path, source: Path) -> None:
-    if "libx264" not in encoders(program):
-        pytest.skip("this ffmpeg has no libx264")
-    with pytest.raises(UsageError, match=r"encoder libx264: .*not divisible by 2"):
-        run_ffmpeg_job(source, OUT, FFmpegJob("scale=63:47", "libx264"))
 
 
 def test_a_damaged_source_is_no_result(program: Path, source: Path) -> None:
@@ -338,41 +288,27 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[b
 def slow(folder: Path) -> Path:
     """A source that lasts as long as it plays under the filter 'realtime': an hour."""
     pts = [i * 15_360 // 4 for i in range(COUNT - 1)] + [3600 * 15_360]
-    return write_nut(folder / "slow.nut", [as_bgr0(f) for f in moving_frames(COUNT)], pts)
+    return write_nut(folder / "slow.nut", [as_bgr0(f) for f in FRAMES], pts)
 
 
-@pytest.mark.parametrize("encoder", ["", "mpeg4"])
-def test_a_stop_ends_the_program(program: Path, tmp_path: Path, started: list, encoder: str) -> None:
-    stop, seen = Stop(), []
-
-    def report(event: Any) -> None:
-        seen.append(event)
-        stop.request(143)
-
-    with pytest.raises(Interrupted) as caught:
-        run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000", encoder), stop, report)
-    assert caught.value.exit_status == 143
-    assert seen
-    assert not OUT.exists()
-    assert started[-1].returncode != 0
+def requested(stop: Stop) -> None:
+    stop.request(143)
 
 
-def test_an_exception_ends_the_program(program: Path, tmp_path: Path, started: list) -> None:
-    def report(event: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000"), report=report)
-    assert not OUT.exists()
-    assert started[-1].returncode != 0
+def interrupted(stop: Stop) -> None:
+    raise KeyboardInterrupt
 
 
-def test_a_stop_before_the_start_starts_nothing_that_stays(program: Path, source: Path, started: list) -> None:
+@pytest.mark.parametrize(("act", "error"), [(requested, Interrupted), (interrupted, KeyboardInterrupt)])
+def test_a_stop_and_an_exception_end_the_program(
+    act: Callable[[Stop], None], error: type[BaseException], program: Path, tmp_path: Path, started: list
+) -> None:
     stop = Stop()
-    stop.request(130)
-    with pytest.raises(Interrupted):
-        run_ffmpeg_job(source, OUT, FFmpegJob("null"), stop)
+    with pytest.raises(error) as caught:
+        run_ffmpeg_job(slow(tmp_path), OUT, FFmpegJob("realtime=limit=10000"), stop, lambda event: act(stop))
+    assert getattr(caught.value, "exit_status", 143) == 143
     assert not OUT.exists()
+    assert started[-1].returncode != 0
 
 
 # Programs
@@ -394,7 +330,7 @@ def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
 @pytest.mark.parametrize(
     ("body", "error", "says"),
     [
-        ("os.write(2, b'noise\\n' * 500_000 + b'[x @ 0x1] the cause\\n'); sys.exit(1)", MediaError, r"\(the cause\)"),
+        ("os.write(2, b'noise\\n' * 50_000 + b'[x @ 0x1] the cause\\n'); sys.exit(1)", MediaError, r"\(the cause\)"),
         ("sys.exit('Error writing trailer: No space left on device')", OSError, "No space left on device.*out.nut"),
         ("os.kill(os.getpid(), signal.SIGKILL)", MediaError, r"killed \(signal 9\)"),
         ("sys.exit(3)", MediaError, "exit status 3"),
@@ -420,7 +356,12 @@ def test_a_program_that_does_not_run_is_named(tmp_path: Path) -> None:
             program_version(broken)
 
 
-def test_a_program_tells_what_it_is(program: Path) -> None:
+def test_a_program_tells_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is on the PATH, the one of imageio-ffmpeg is found."""
+    pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.setenv("PATH", "empty")
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
+    program = find_program()
     assert program.is_absolute()
     assert program_version(program)[0] in "nN0123456789"
     assert "mpeg4" in encoders(program)
@@ -428,21 +369,8 @@ def test_a_program_tells_what_it_is(program: Path) -> None:
 
 
 def test_options_of_every_kind_are_known(program: Path) -> None:
-    given = (
-        "q:v",
-        "qscale:v",
-        "b:v",
-        "maxrate",
-        "g",
-        "bf",
-        "flags",
-        "threads",
-        "pix_fmt",
-        "mpv_flags",
-        "force_key_frames",
-    )
-    check_encoder(program, FFmpegJob("", "mpeg4", tuple((name, "1") for name in given)))
-    check_encoder(program, FFmpegJob("hflip"))
+    names = ("q:v", "b:v", "maxrate", "g", "flags", "threads", "pix_fmt", "mpv_flags", "force_key_frames")
+    check_encoder(program, FFmpegJob("", "mpeg4", tuple((name, "1") for name in names)))
 
 
 def test_without_a_program_it_says_what_to_do(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,35 +390,16 @@ def test_a_place_that_cannot_be_written_is_the_systems_to_refuse(program: Path, 
 # Jobs
 
 
-@pytest.mark.parametrize(
-    ("text", "options"),
-    [
-        ("", ()),
-        ("q:v=65,profile:v=high", (("q:v", "65"), ("profile:v", "high"))),
-        (" preset=slow , crf= 20 ", (("preset", "slow"), ("crf", "20"))),
-        ("x264-params=keyint=9:bframes=0", (("x264-params", "keyint=9:bframes=0"),)),
-    ],
-)
-def test_options_are_names_and_values(text: str, options: tuple[tuple[str, str], ...]) -> None:
-    assert parse_options(text) == options
+def test_options_are_names_and_values() -> None:
+    assert parse_options("") == ()
+    assert parse_options(" q:v=65 , profile:v= high ") == (("q:v", "65"), ("profile:v", "high"))
+    assert parse_options("x264-params=keyint=9:bframes=0") == (("x264-params", "keyint=9:bframes=0"),)
 
 
-@pytest.mark.parametrize(
-    "text", [" preset = slow , crf=20 ", "q:v", "q:v=", "=3", "-y=3", "a=1,,b=2", "a=1,", "a=1,a=2"]
-)
+@pytest.mark.parametrize("text", [" preset = slow", "q:v", "q:v=", "=3", "-y=3", "a=1,,b=2", "a=1,", "a=1,a=2"])
 def test_options_that_are_no_names_and_values_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="encoder options"):
         parse_options(text)
-
-
-@repeatable
-@given(
-    st.dictionaries(
-        st.from_regex(r"[a-z][a-z0-9_-]*(:[a-z]+)?", fullmatch=True), st.from_regex(r"[^\s,\0]+", fullmatch=True)
-    )
-)
-def test_options_come_back(options: dict[str, str]) -> None:
-    assert dict(parse_options(",".join(f"{k}={v}" for k, v in options.items()))) == options
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from PIL import Image
 
 from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
 
-repeatable = hypothesis_settings(max_examples=200)
+repeatable = hypothesis_settings(max_examples=50)
 
 
 def made(
@@ -57,19 +57,13 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 def test_every_frame_is_there_for_its_time_and_near_its_colours() -> None:
     frames = moving_frames(10)
     pictures, durations = made(frames)
+    kept = Path("a.gif").read_bytes()
+    made(frames)
+    assert Path("a.gif").read_bytes() == kept
     assert durations == [4] * 10
     for at, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
         assert (picture[..., 3] == 255).all()
-        assert error(picture, frame) < 9
-        assert error(picture, frame) < error(picture, frames[at - 1]) or at == 0
-
-
-def test_few_colours_stay_as_they_are() -> None:
-    flat = np.zeros((20, 30, 3), np.uint8)
-    flat[:10], flat[10:, :15], flat[10:, 15:] = (255, 0, 0), (0, 128, 255), (255, 255, 255)
-    pictures, _ = made([flat, flat[::-1]])
-    assert error(pictures[0], flat) < 1
-    assert error(pictures[1], flat[::-1]) < 1
+        assert error(picture, frame) < min(9, error(picture, frames[at - 1]))
 
 
 def test_what_does_not_move_holds_still() -> None:
@@ -92,19 +86,15 @@ def test_a_gradient_is_dithered() -> None:
     assert np.abs(pictures[0][:, 80:120, :3].mean((0, 1)) - picture[:, 80:120].mean((0, 1))).max() < 4
 
 
-@pytest.mark.parametrize("moves", [False, True])
-def test_what_is_transparent_is_so_and_leaves_nothing_behind(moves: bool) -> None:
+def test_what_is_transparent_is_so_and_leaves_nothing_behind() -> None:
     frames = [np.dstack([f, np.zeros(f.shape[:2], np.uint8)]) for f in moving_frames(6)]
     for i, frame in enumerate(frames):
-        x = 8 * i if moves else 8
-        frame[10:30, x : x + 12, 3] = 255
-        frame[12:20, x : x + 12, 3] = 128
+        frame[10:30, 8 * i : 8 * i + 12, 3] = 255
+        frame[12:20, 8 * i : 8 * i + 12, 3] = 128
         frame[30:40, :, 3] = 127
-    pictures, _ = made(frames)
-    for picture, frame in zip(pictures, frames, strict=True):
+    for picture, frame in zip(made(frames)[0], frames, strict=True):
         seen = frame[..., 3] >= 128
-        assert ((picture[..., 3] == 255) == seen).all()
-        assert ((picture[..., 3] == 0) == ~seen).all()
+        assert (picture[..., 3] == np.where(seen, 255, 0)).all()
         assert error(picture[seen], frame[seen]) < 9
 
 
@@ -129,17 +119,25 @@ def test_a_frame_of_nothing_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("rate", "expected"),
     [
-        (Fraction(25), [4] * 9),
         (Fraction(30000, 1001), [3, 4, 3, 3, 4, 3, 3, 4, 3]),
         (Fraction(24), [4, 4, 4, 5, 4, 4, 4, 4, 5]),
-        (Fraction(12), [8, 9, 8, 8, 9, 8, 8, 9, 8]),
         (Fraction(50), [2] * 9),
+        (Fraction(2), [50]),
     ],
 )
 def test_times_do_not_drift(rate: Fraction, expected: list[int]) -> None:
-    pictures, durations = made(numbered(9), rate)
+    pictures, durations = made(numbered(len(expected)), rate)
     assert durations == expected
-    assert [number_of(p) for p in pictures] == list(range(9))
+    assert [number_of(p) for p in pictures] == list(range(len(expected)))
+
+
+def test_variable_times_count_from_the_first_and_a_very_long_hold_is_counted_in_parts() -> None:
+    pictures, durations = made(numbered(4), Fraction(10, 3), [Fraction(n, 1000) for n in (5000, 5040, 5500, 5533)])
+    assert durations == [4, 46, 3, 30]
+    assert [number_of(p) for p in pictures] == [0, 1, 2, 3]
+    pictures, durations = made(numbered(2), Fraction(1), [Fraction(0), Fraction(1000)])
+    assert durations == [LONGEST_CS, 100_000 - LONGEST_CS, 100]
+    assert [number_of(p) for p in pictures] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(("rate", "shown"), [(60, [0, 2, 3, 5, 6, 8]), (100, [1, 3, 5, 7, 8])])
@@ -148,24 +146,6 @@ def test_where_times_collide_the_later_frame_is_shown(rate: int, shown: list[int
     assert [number_of(p) for p in pictures] == shown
     assert min(durations) == SHORTEST_CS
     assert sum(durations) == pytest.approx(900 / rate, abs=1)
-
-
-def test_variable_times_count_from_the_first() -> None:
-    times = [Fraction(n, 1000) for n in (5000, 5040, 5500, 5533)]
-    pictures, durations = made(numbered(4), Fraction(10, 3), times)
-    assert durations == [4, 46, 3, 30]
-    assert [number_of(p) for p in pictures] == [0, 1, 2, 3]
-
-
-def test_one_frame_is_shown_for_its_time() -> None:
-    pictures, durations = made(numbered(1), Fraction(2))
-    assert (len(pictures), durations) == (1, [50])
-
-
-def test_a_very_long_hold_is_counted_in_parts() -> None:
-    pictures, durations = made(numbered(2), Fraction(1), [Fraction(0), Fraction(1000)])
-    assert durations == [LONGEST_CS, 100_000 - LONGEST_CS, 100]
-    assert [number_of(p) for p in pictures] == [0, 0, 1]
 
 
 @repeatable
@@ -185,14 +165,6 @@ def test_every_start_is_within_a_centisecond(durations: list[Fraction], first: F
     assert 0 <= starts[-1] + last_cs - round(sum(durations) * 100) <= 2
 
 
-def test_the_same_frames_give_the_same_bytes() -> None:
-    kept = []
-    for _ in range(2):
-        made(moving_frames(8))
-        kept.append(Path("a.gif").read_bytes())
-    assert kept[0] == kept[1]
-
-
 def test_frames_are_not_held() -> None:
     alive: list[weakref.ref[np.ndarray]] = []
     most = [0]
@@ -209,7 +181,7 @@ def test_frames_are_not_held() -> None:
     assert most[0] <= 3
 
 
-@pytest.mark.parametrize("count", [0, 3, 5])
+@pytest.mark.parametrize("count", [3, 5])
 def test_frames_and_times_must_be_as_many(count: int) -> None:
     frames, times = numbered(4), [Fraction(i, 25) for i in range(count)]
     with pytest.raises(ValueError, match=r"times|argument"):
@@ -229,6 +201,6 @@ def test_errors_of_the_disk_go_up() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to offer")
 @pytest.mark.parametrize("size", [(8, 8), (320, 240)])
 def test_a_full_disk_is_told(size: tuple[int, int]) -> None:
-    frames = moving_frames(12, size)
+    frames, times = moving_frames(3, size), [Fraction(i) for i in range(3)]
     with pytest.raises(OSError, match="No space left"):
-        write_gif(lambda: iter(frames), [Fraction(i) for i in range(12)], [Fraction(1)] * 12, Path("/dev/full"))
+        write_gif(lambda: iter(frames), times, [Fraction(1)] * 3, Path("/dev/full"))

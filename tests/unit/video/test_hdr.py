@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vidtrans.video.colour.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
 
-repeatable = hypothesis_settings(max_examples=50)
+repeatable = hypothesis_settings(max_examples=25)
 SDR_2020 = 14
 FULL = 65535
 # Table 2 of ITU-R BT.2407, linear BT.2020 to linear BT.709.
@@ -49,15 +49,10 @@ def test_pq_is_that_of_the_standard() -> None:
     assert pq_of_nits(np.array(nits)) == pytest.approx(code, abs=1e-4)
 
 
-def test_white_is_bright_and_not_clipped() -> None:
-    white = mapped(ToneMap(PQ, BT2020), pq(greys([203, 203])))
+def test_white_of_hlg_is_that_of_pq_bright_and_not_clipped() -> None:
+    white = mapped(ToneMap(PQ, BT2020), pq(greys([203])))
     assert 0.75 < white.min() <= white.max() < 0.95
-
-
-def test_white_of_hlg_is_that_of_pq() -> None:
-    assert mapped(ToneMap(HLG, BT2020), codes(greys([0.75])))[0] == pytest.approx(
-        mapped(ToneMap(PQ, BT2020), pq(greys([203])))[0], abs=0.002
-    )
+    assert mapped(ToneMap(HLG, BT2020), codes(greys([0.75]))) == pytest.approx(white, abs=0.002)
 
 
 def test_what_sdr_could_show_keeps_its_contrast() -> None:
@@ -84,13 +79,13 @@ def test_a_brighter_colour_stays_brighter(colour: tuple[float, ...], transfer: i
     assert (np.diff(brightest) >= -1e-3).all()
 
 
-@pytest.mark.parametrize("channel", [0, 1, 2])
-@pytest.mark.parametrize("nits", [5, 100, 203, 900, 3000])
-def test_red_stays_red_green_green_and_blue_blue(channel: int, nits: float) -> None:
-    primary = np.eye(3)[channel] * nits
-    for rgb in (primary, in_2020(primary)):
-        shown = mapped(ToneMap(PQ, BT2020), pq(rgb))[0]
-        assert np.delete(shown, channel).max() < 0.04 < 0.15 < shown[channel]
+@pytest.mark.parametrize("nits", [5, 203, 3000])
+def test_red_stays_red_green_green_and_blue_blue(nits: float) -> None:
+    for channel in range(3):
+        primary = np.eye(3)[channel] * nits
+        for rgb in (primary, in_2020(primary)):
+            shown = mapped(ToneMap(PQ, BT2020), pq(rgb))[0]
+            assert np.delete(shown, channel).max() < 0.04 < 0.15 < shown[channel]
 
 
 def test_vivid_highlights_keep_their_hue_and_pale_ones_turn_to_white() -> None:

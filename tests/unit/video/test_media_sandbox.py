@@ -19,18 +19,12 @@ from vidtrans.errors import MediaError
 from vidtrans.video.io import container
 from vidtrans.video.io.container import open_generated, open_media
 
-# What each would be without limits: frames that are read, and what is asked of the server.
-KINDS = {
-    "concat": (2 * FRAMES, []),
-    "concat called mp4": (2 * FRAMES, []),
+KINDS: dict[str, tuple[int, list[str]]] = {
+    **dict.fromkeys(("concat", "concat called mp4", "concat of a subfile"), (2 * FRAMES, [])),
+    **dict.fromkeys(("playlist", "playlist of file:", "key in data:", "crypto"), (2 * FRAMES, [])),
     "concat of the network": (2 * FRAMES, ["/clip.mp4"]),
-    "concat of a subfile": (2 * FRAMES, []),
-    "playlist": (2 * FRAMES, []),
-    "playlist of file:": (2 * FRAMES, []),
     "playlist of the network": (2 * FRAMES, ["/part.ts"]),
     "key of the network": (2 * FRAMES, ["/key.ts"]),
-    "key in data:": (2 * FRAMES, []),
-    "crypto": (2 * FRAMES, []),
     "numbered pictures": (FRAMES, []),
 }
 PROTOCOLS = "file,http,tcp,crypto,data,subfile"
@@ -81,7 +75,7 @@ def test_other_protocols_are_closed_even_to_a_format_that_refers_to_files(
 
 @pytest.mark.parametrize("role", ["source", "mask", "guide", "dataset", "target", "scored"])
 def test_whatever_a_file_is_given_for_it_is_refused(
-    role: str, parts: Path, server: Server, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    role: str, parts: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, clip = referring("playlist of the network", parts, server), parts / "clip.mp4"
     arguments = {
@@ -99,12 +93,29 @@ def test_whatever_a_file_is_given_for_it_is_refused(
 @pytest.mark.parametrize(
     "name", ["concat:clip.mp4|clip.mp4", "subfile,,start,9,end,99,,:clip.mp4", "data:,x", "pipe:0"]
 )
-def test_a_name_that_looks_like_a_protocol_is_the_name_of_a_file(name: str, parts: Path) -> None:
-    with pytest.raises(MediaError, match="no such file"):
-        num_frames(Path(name))
+def test_a_name_that_looks_like_a_protocol_is_the_name_of_a_file(name: str, parts: Path, server: Server) -> None:
+    for absent in (name, f"{server.address}/clip.mp4"):
+        with pytest.raises(MediaError, match="no such file"):
+            num_frames(Path(absent))
+    assert server.asked == []
     need_name(name)
     write_clip(Path("short.mp4"), moving_frames(3)).rename(name)
     assert num_frames(Path(name)) == 3
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.mpd", "list.png"])
+def test_descriptions_of_streams_are_not_followed(name: str, server: Server) -> None:
+    media = f"<BaseURL>{server.address}/clip.mp4</BaseURL><SegmentBase/>"
+    shown = f"<AdaptationSet><Representation id='1' bandwidth='1'>{media}</Representation></AdaptationSet>"
+    kind = "xmlns='urn:mpeg:dash:schema:mpd:2011' type='static' mediaPresentationDuration='PT2S'"
+    dash = f"<?xml version='1.0'?><MPD {kind}><Period>{shown}</Period></MPD>"
+    port = server.address.rpartition(":")[2]
+    session = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n"
+    for text in (dash, session):
+        Path(name).write_text(text)
+        with pytest.raises(MediaError, match=name):
+            num_frames(Path(name))
+    assert server.asked == []
 
 
 def test_a_movie_whose_pictures_lie_in_another_file_has_none(
@@ -130,7 +141,8 @@ def test_media_are_opened_for_reading_in_one_module() -> None:
     package = Path(vidtrans.__file__).parent
     found = []
     for file in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "av.open" in text else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
                 writes = len(node.args) > 1 and ast.unparse(node.args[1]) == "'w'"
                 found.append((file.relative_to(package).as_posix(), writes))

@@ -17,7 +17,7 @@ PICTURE = PictureFormat(64, 64, Fraction(1), Fraction(1, 25), Fraction(25))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has scheduling classes")
-@pytest.mark.parametrize("codec", ["av1", "h264", "h265"])
+@pytest.mark.parametrize("codec", ["av1", "h265"])
 def test_an_encoder_leaves_the_machine_to_others(codec: str) -> None:
     writer = SegmentWriter(Path("segment.nut"), PICTURE, EncodingSettings(codec=codec))
     for number in range(3):

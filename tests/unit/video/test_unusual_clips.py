@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
-import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said
-from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, write_clip
+from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, write_clip, write_folder
 from oddities import (
     FAST,
     HLG,
@@ -46,10 +45,9 @@ from PIL import Image
 
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError
-from vidtrans.events import Event, Note
+from vidtrans.events import Note
 from vidtrans.session import Context
 from vidtrans.settings import Size
-from vidtrans.system import peak_memory
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import open_reader
@@ -60,13 +58,9 @@ B_FRAMES = {"crf": "12", "preset": "fast", "g": "12", "bf": "3"}
 
 def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
     """The clip as a command opens it, and its warnings."""
-    told: list[str] = []
-
-    def report(event: Event) -> None:
-        if isinstance(event, Note) and event.level == "warning":
-            told.append(event.text)
-
-    return open_clip(Context(cache_dir=Path("cache"), report=report, **options), path), told
+    notes: list[Any] = []
+    clip = open_clip(Context(**{"cache_dir": Path("cache"), "report": notes.append, **options}), path)
+    return clip, [event.text for event in notes if isinstance(event, Note) and event.level == "warning"]
 
 
 def frames_of(
@@ -88,30 +82,24 @@ def check_middles(clip: Clip, starts: Sequence[int] = (1, 5, 11, 17, 3)) -> None
         assert same(frames_of(clip, start, start + 2), whole[start : start + 2]), start
 
 
-def written(picture: np.ndarray, path: Path, pix_fmt: str) -> Path:
-    """A picture as a PNG of this format, by FFmpeg's encoder."""
-    kinds = {(1, 3): "rgb24", (1, 4): "rgba", (2, 3): "rgb48le", (2, 4): "rgba64le", (2, 1): "gray16le"}
-    kind = kinds[picture.dtype.itemsize, picture.shape[2]]
-    frame = av.VideoFrame.from_ndarray(picture.squeeze() if kind == "gray16le" else picture, format=kind)
-    codec: Any = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, pix_fmt, Fraction(1, 25)
-    path.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame.reformat(format=pix_fmt)), *codec.encode(None))))
-    return path
+def striped(size: tuple[int, int]) -> np.ndarray:
+    """Red, green, blue and grey, upright, of (width, height)."""
+    colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], np.uint8)
+    return np.broadcast_to(np.repeat(colours, size[0] // 4, axis=0), (size[1], size[0], 3)).copy()
 
 
-def stored(path: Path, kind: str) -> np.ndarray:
-    """The picture in a file, by FFmpeg's decoder."""
-    with closing(av.open(str(path))) as container:
-        return next(container.decode(video=0)).to_ndarray(format=kind)
+def given_times(name: str) -> list[int | None]:
+    """The times of a file's frames, as FFmpeg gives them."""
+    with closing(av.open(name)) as container:
+        return [f.pts for f in container.decode(video=0)]
 
 
 # Interlaced
 
 
-@pytest.mark.parametrize("first", ["tff", "bff"])
 @pytest.mark.parametrize(
-    ("name", "codec"),
-    [("a.mp4", "h264"), ("a.mkv", "h264"), ("a.ts", "h264"), ("a.ts", "mpeg2"), ("a.mov", "prores"), ("a.mkv", "ffv1")],
+    ("name", "codec", "first"),
+    [("a.mp4", "h264", "tff"), ("a.ts", "mpeg2", "bff"), ("a.mov", "prores", "tff"), ("a.mkv", "ffv1", "bff")],
 )
 def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, codec: str, first: str) -> None:
     path = write_woven(Path(name), woven(20, first), first, codec)
@@ -130,21 +118,13 @@ def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, c
     check_middles(clip)
 
 
-@pytest.mark.parametrize("first", ["tff", "bff"])
-def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start(first: str) -> None:
+def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start() -> None:
     """What holds still keeps its detail by the frame before, which lies before the keyframe."""
-    frames, still = woven(12, first), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
+    frames, still = woven(12), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
     for frame in frames:
         frame[20:40] = still
-    clip, _ = opened(write_woven(Path("a.mov"), frames, first, "prores"))
+    clip, _ = opened(write_woven(Path("a.mov"), frames, codec="prores"))
     check_middles(clip, tuple(range(12)))
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_few_interlaced_frames_are_all_there(count: int) -> None:
-    clip, _ = opened(write_woven(Path("a.mp4"), woven(count)))
-    assert clip.index.num_frames == count
-    assert len(frames_of(clip)) == count
 
 
 def test_progressive_frames_among_interlaced_ones_are_left_alone() -> None:
@@ -169,20 +149,20 @@ def test_a_progressive_clip_is_not_filtered() -> None:
     assert all(combing(f.rgb) > 25 for f in frames_of(clip))
 
 
-def test_interlaced_and_turned_is_both_put_right() -> None:
-    path = turned(write_woven(Path("a.mp4"), woven(6)), (0, 1, -1, 0))
-    clip, _ = opened(path)
+def test_interlaced_and_turned_is_both_put_right_and_few_frames_are_all_there() -> None:
+    clip, _ = opened(turned(write_woven(Path("a.mp4"), woven(6)), (0, 1, -1, 0)))
     assert (clip.index.width, clip.index.height) == (48, 64)
     made = frames_of(clip)
     assert {f.rgb.shape for f in made} == {(64, 48, 3)}
     assert max(combing(f.rgb.swapaxes(0, 1)) for f in made) < 5
     assert (made[3].rgb[26:32, 10:-10] > 180).all()  # the bar lies across, as far from the top as it was from the left
+    for count in (1, 2):
+        few, _ = opened(write_woven(Path(f"{count}.mp4"), woven(count)))
+        assert few.index.num_frames == len(frames_of(few)) == count
 
 
 def test_interlaced_colours_keep_their_tags() -> None:
-    stripes = np.zeros((48, 64, 3), np.uint8)
-    for number, colour in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)]):
-        stripes[:, 16 * number : 16 * number + 16] = colour
+    stripes = striped((64, 48))
     clip, _ = opened(write_woven(Path("a.mp4"), [stripes] * 4, colorspace=1, color_range=1))
     assert clip.index.findings.interlaced == 4
     for frame in frames_of(clip):
@@ -194,8 +174,7 @@ def test_interlaced_colours_keep_their_tags() -> None:
 
 def test_a_raw_stream_without_times_gets_them_from_its_rate() -> None:
     path = write_clip(Path("a.h264"), numbered(moving_frames(30)), rate=25, options=B_FRAMES)
-    with closing(av.open("a.h264")) as container:
-        assert all(f.pts is None for f in container.decode(video=0))
+    assert set(given_times("a.h264")) == {None}
     clip, told = opened(path)
     assert [p * clip.index.time_base for p in clip.index.pts] == [Fraction(i, 25) for i in range(30)]
     assert clip.index.num_rebuilt_pts == 30
@@ -207,12 +186,11 @@ def test_a_raw_stream_without_times_gets_them_from_its_rate() -> None:
 def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
     base = Fraction(1, 25)
     path = write_clip(Path("a.avi"), numbered(moving_frames(40)), rate=25, time_base=base, options=B_FRAMES)
-    with closing(av.open("a.avi")) as container:
-        given = [f.pts for f in container.decode(video=0)]
-    wrong = sum(a != b for a, b in zip(given, sorted(given), strict=True))
+    given, in_order = given_times("a.avi"), decode(path)[0]
+    wrong = sum(a != b for a, b in zip(given, sorted(in_order), strict=True))
     assert wrong > 0
     clip, told = opened(path)
-    assert list(clip.index.pts) == sorted(given)
+    assert list(clip.index.pts) == sorted(in_order)
     assert clip.index.num_rebuilt_pts == wrong
     assert any(f"{wrong} frames had no time, or a wrong one" in line for line in told)
     assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(40))
@@ -233,8 +211,7 @@ def test_takes_in_one_transport_stream_follow_each_other() -> None:
 def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
     stamps = [0, 3, 6, 9, 1200, 1800, 2400, 3000, 3600, 4200]  # of 15360 a second: the first four in one millisecond
     path = write_clip(Path("a.mkv"), numbered(moving_frames(10)), pts=stamps, options=FAST | {"bf": "0"})
-    with closing(av.open("a.mkv")) as container:
-        given = [f.pts for f in container.decode(video=0)]
+    given = given_times("a.mkv")
     assert len(set(given)) < len(given)
     clip, told = opened(path)
     assert len(clip.index.pts) == 10
@@ -246,17 +223,15 @@ def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
 
 def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
     """An H.264 stream says how fine its clock is, and FFmpeg takes that for a rate where Matroska says none."""
-    source = write_clip(Path("a.mp4"), moving_frames(30), options=FAST)
-    path = remux(source, Path("a.mkv"))
+    path = remux(write_clip(Path("a.mp4"), moving_frames(30), options=FAST), Path("a.mkv"))
     with closing(av.open(str(path))) as container:
         assert (container.streams.video[0].average_rate or 0) > 1000
-    clip, _ = opened(path)
-    assert abs(clip.index.rate - 30) < Fraction(1, 10)
+    assert abs(opened(path)[0].index.rate - 30) < Fraction(1, 10)
 
 
 def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
     """Digital television does so. Here it is the sound, whose number changes half-way."""
-    path = write_clip(Path("a.ts"), moving_frames(120), sound=True, time_base=Fraction(1, 90_000), options=FAST)
+    path = write_clip(Path("a.ts"), moving_frames(80), sound=True, time_base=Fraction(1, 90_000), options=FAST)
     expected = decode(path)[0]
     data = bytearray(path.read_bytes())
     for at in range(len(data) // 376 * 188, len(data), 188):
@@ -267,10 +242,10 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: 
         assert len(container.streams) == 2  # the third is not known when the file is opened
     clip, _ = opened(path)
     assert list(clip.index.pts) == expected
-    assert len(frames_of(clip)) == 120
+
     said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mkv")
-    assert len(decode(Path("out.mkv"))[0]) == 120
-    assert len(sound_packets(Path("out.mkv"))) > 30
+    assert len(decode(Path("out.mkv"))[0]) == 80
+    assert len(sound_packets(Path("out.mkv"))) > 20
 
 
 # Transparency
@@ -280,15 +255,12 @@ def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: 
 def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same cut-outs, transparent, in every kind of file that holds them."""
     folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
-    quick = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "realtime"}
+    vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "good"}
+    vp8, prores = vp9 | {"b:v": "20M", "auto-alt-ref": "0"}, {"profile": "4444", "qscale": "2"}
     made = {
-        "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=quick),
-        "vp8": write_frames(
-            folder / "vp8.webm", frames, "libvpx", "yuva420p", options=quick | {"b:v": "20M", "auto-alt-ref": "0"}
-        ),
-        "prores4444": write_frames(
-            folder / "a.mov", frames, "prores_ks", "yuva444p10le", options={"profile": "4444", "qscale": "2"}
-        ),
+        "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=vp9),
+        "vp8": write_frames(folder / "vp8.webm", frames, "libvpx", "yuva420p", options=vp8),
+        "prores4444": write_frames(folder / "a.mov", frames, "prores_ks", "yuva444p10le", options=prores),
         "ffv1": write_frames(folder / "a.mkv", frames, "ffv1", "bgra"),
         "png": folder / "png",
         "gif": folder / "a.gif",
@@ -322,39 +294,28 @@ def read_cut_outs(path: Path, form: FrameFormat) -> list[Frame]:
 
 
 @pytest.mark.parametrize("kind", ALPHA)
-def test_transparency_is_kept_where_it_is_wanted(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    frames = read_cut_outs(cut_out_clips[kind], FrameFormat(alpha="kept"))
-    assert len(frames) == 6
-    ground = 255 if kind == "png" else 0
-    for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
+def test_transparency_is_kept_laid_on_a_ground_or_read_as_a_matte(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    path, ground = cut_out_clips[kind], 255 if kind == "png" else 0
+    index = opened(path)[0].index
+    assert (index.findings.alpha, index.num_frames) == (True, 6)
+    kept, matte = (read_cut_outs(path, FrameFormat(alpha=alpha)) for alpha in ("kept", "matte"))
+    for frame, white, wanted in zip(kept, matte, wanted_cut_outs(kind), strict=True):
         assert frame.alpha is not None
         solid = wanted[..., 3] == 255
         assert np.abs(frame.rgb.astype(int) - wanted[..., :3])[solid].max() <= (12 if kind in ("vp8", "vp9") else 4)
         assert (frame.rgb[frame.alpha == 0] == ground).all()  # what is not seen is no loud green
         assert np.abs(frame.alpha.astype(int) - wanted[..., 3]).mean() < 1
-
-
-@pytest.mark.parametrize("kind", ALPHA)
-def test_what_is_transparent_lies_on_paper_or_on_black(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    ground = 255 if kind == "png" else 0
+        assert np.abs(white.rgb.astype(int) - wanted[..., 3:]).mean() < 1
+        assert (white.rgb[24, 20].min(), white.rgb[2, 60].max()) == (255, 0)
     for form, expected in ((DEFAULT_FORMAT, [ground] * 3), (FrameFormat(background=(10, 200, 90)), [10, 200, 90])):
-        frame = read_cut_outs(cut_out_clips[kind], form)[2]
+        frame = read_cut_outs(path, form)[2]
         assert frame.alpha is None
-        assert np.abs(frame.rgb[2, 60].astype(int) - expected).max() == 0
+        assert frame.rgb[2, 60].tolist() == expected
         assert np.abs(frame.rgb[24, 20].astype(int) - (220, 100, 30)).max() <= 12
 
 
 @pytest.mark.parametrize("kind", ALPHA)
-def test_a_matte_is_the_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    frames = read_cut_outs(cut_out_clips[kind], FrameFormat(alpha="matte"))
-    for frame, wanted in zip(frames, wanted_cut_outs(kind), strict=True):
-        assert np.abs(frame.rgb.astype(int) - wanted[..., 3:]).mean() < 1
-        assert (frame.rgb[24, 20] == 255).all()
-        assert (frame.rgb[2, 60] == 0).all()
-
-
-@pytest.mark.parametrize("kind", ALPHA)
-@pytest.mark.parametrize("size", [(20, 15), (37, 29), (150, 110)])
+@pytest.mark.parametrize("size", [(37, 29), (150, 110)])
 def test_no_colour_bleeds_in_from_what_is_not_seen(
     kind: str, size: tuple[int, int], cut_out_clips: dict[str, Path]
 ) -> None:
@@ -367,13 +328,6 @@ def test_no_colour_bleeds_in_from_what_is_not_seen(
         assert frame.alpha is not None
         seen = frame.rgb[frame.alpha > 40].astype(int)
         assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
-
-
-@pytest.mark.parametrize("kind", ALPHA)
-def test_an_index_knows_of_transparency(kind: str, cut_out_clips: dict[str, Path]) -> None:
-    clip, _ = opened(cut_out_clips[kind])
-    assert clip.index.findings.alpha
-    assert clip.index.num_frames == 6
 
 
 def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
@@ -413,48 +367,37 @@ def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> No
             assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
 
 
-@pytest.mark.parametrize("deep", [True, False])
-def test_16_bits_of_rgb_are_read_exactly_or_rounded(deep: bool) -> None:
+def test_16_bits_of_rgb_are_read_exactly_or_rounded_and_8_bits_the_same_where_they_are_read_deep() -> None:
     picture = np.random.default_rng(2).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
-    clip, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
-    assert clip.index.findings.depth == 16
-    for frame in frames_of(clip, form=FrameFormat(deep=deep)):
-        assert np.array_equal(frame.rgb, picture if deep else np.rint(picture / 257).astype(np.uint8))
+    rounded = np.rint(picture / 257).astype(np.uint8)
+    deep, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
+    plain, _ = opened(write_frames(Path("b.mkv"), [rounded] * 2, "ffv1", "bgr0"))
+    assert (deep.index.findings.depth, plain.index.findings.depth) == (16, 8)
+    exact = rounded.astype(np.uint16) * 257
+    for clip, is_deep, wanted in ((deep, True, picture), (deep, False, rounded), (plain, True, exact)):
+        assert all(np.array_equal(f.rgb, wanted) for f in frames_of(clip, form=FrameFormat(deep=is_deep)))
 
 
-def test_eight_bits_that_are_read_deep_are_the_same() -> None:
-    path = write_clip(Path("a.mkv"), moving_frames(3), codec="libx264rgb", pix_fmt="rgb24", options={"qp": "0"})
-    clip, _ = opened(path)
-    deep, plain = frames_of(clip, form=FrameFormat(deep=True)), frames_of(clip)
-    assert all(np.array_equal(d.rgb, p.rgb.astype(np.uint16) * 257) for d, p in zip(deep, plain, strict=True))
-    assert clip.index.findings.depth == 8
-
-
-@pytest.mark.parametrize(("pix_fmt", "channels"), [("rgb48be", 3), ("rgba64be", 4), ("gray16be", 1)])
-def test_a_png_of_16_bits_goes_in_and_out_exactly(
-    pix_fmt: str, channels: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    picture = np.random.default_rng(1).integers(0, 65536, (24, 40, channels), dtype=np.uint16)
-    if channels == 4:
-        picture[..., 3] = np.maximum(picture[..., 3], 1)  # where nothing is seen, colours need not be kept
-    written(picture, Path("a.png"), pix_fmt)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_png_of_16_bits_goes_in_and_out_exactly(channels: int, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = np.random.default_rng(1).integers(1, 65536, (24, 40, channels), dtype=np.uint16)  # all of it is seen
+    cv2.imwrite("a.png", picture)
     said(capsys, 0, "stylize", "a.png", "--model", "identity", "-o", "b.png")
-    made = stored(Path("b.png"), "rgba64le" if channels == 4 else "rgb48le")
+    made = cv2.imread("b.png", cv2.IMREAD_UNCHANGED)
     assert np.array_equal(made, np.repeat(picture, 3, axis=2) if channels == 1 else picture)
 
 
 # Sizes, tracks, turns, aspects
 
 
-@pytest.mark.parametrize("ending", ["h264", "ts"])
-def test_a_size_that_changes_on_the_way_is_scaled_to_the_first(ending: str) -> None:
+def test_a_size_that_changes_on_the_way_is_scaled_to_the_first() -> None:
     base = Fraction(1, 90_000)
     first, second = moving_frames(10, (64, 48)), [cv2.resize(f, (128, 96)) for f in moving_frames(20, (64, 48))[10:]]
-    one = write_clip(Path(f"a.{ending}"), first, rate=25, time_base=base, options=FAST)
+    one = write_clip(Path("a.ts"), first, rate=25, time_base=base, options=FAST)
     later = [36_000 + 3600 * i for i in range(10)]
-    two = write_clip(Path(f"b.{ending}"), second, rate=25, time_base=base, pts=later, options=FAST)
-    Path(f"c.{ending}").write_bytes(one.read_bytes() + two.read_bytes())
-    clip, told = opened(Path(f"c.{ending}"))
+    two = write_clip(Path("b.ts"), second, rate=25, time_base=base, pts=later, options=FAST)
+    Path("c.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    clip, told = opened(Path("c.ts"))
     assert (clip.index.num_frames, clip.index.width, clip.index.height) == (20, 64, 48)
     assert clip.index.findings.resized == 10
     assert any("10 frames of another size than the first: scaled to 64x48" in line for line in told)
@@ -469,37 +412,27 @@ def test_turns_and_mirrors_of_a_file_are_undone(name: str) -> None:
     matrix, upright = ORIENTATIONS[name]
     picture = scene(64, 48, seed=4)
     expected = upright(picture)
-    path = turned(write_clip(Path("a.mp4"), [picture] * 3, options=FAST), matrix)
+    tags = {"sample_aspect_ratio": Fraction(16, 11)}
+    path = turned(write_frames(Path("a.mp4"), [picture] * 3, "libx264", "yuv420p", options=FAST, tags=tags), matrix)
     clip, told = opened(path)
     assert told == []
+    assert clip.index.sample_aspect_ratio == (Fraction(11, 16) if matrix[0] == 0 else Fraction(16, 11))
     assert clip.index.findings.turned == (name != "upright")
     assert (clip.index.width, clip.index.height) == expected.shape[1::-1]
     for frame in frames_of(clip):
         assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+    small = frames_of(clip, 0, 1, form=FrameFormat(Size(short=24)))[0].rgb
+    assert small.shape[:2] == tuple(s // 2 for s in expected.shape[:2])
 
 
-@pytest.mark.parametrize(("matrix", "aspect"), [((1, 0, 0, 1), Fraction(16, 11)), ((0, 1, -1, 0), Fraction(11, 16))])
-def test_pixels_that_are_not_square_stay_so_and_turn_with_the_picture(
-    matrix: tuple[int, int, int, int], aspect: Fraction
-) -> None:
-    tags = {"sample_aspect_ratio": Fraction(16, 11)}
-    path = turned(write_frames(Path("a.mp4"), moving_frames(2), "libx264", "yuv420p", options=FAST, tags=tags), matrix)
-    assert opened(path)[0].index.sample_aspect_ratio == aspect
-
-
-def test_cover_art_is_not_the_film() -> None:
-    clip, _ = opened(with_cover(Path("a.mp4")))
-    assert (clip.index.num_frames, clip.index.width, clip.index.height) == (8, 64, 48)
-    assert np.abs(frames_of(clip)[7].rgb.astype(int) - moving_frames(8)[7]).mean() < 6
-
-
-@pytest.mark.parametrize("default", [0, 1])
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_of_two_tracks_the_default_one_is_read(default: int, ending: str) -> None:
+@pytest.mark.parametrize(("default", "ending"), [(0, "mkv"), (1, "mp4"), (1, "mkv")])
+def test_of_two_tracks_the_default_one_is_read_and_cover_art_is_not_the_film(default: int, ending: str) -> None:
     clip, _ = opened(two_tracks(Path(f"a.{ending}"), default=default))
     assert (clip.index.width, clip.index.height) == ((64, 48), (96, 64))[default]
     assert clip.index.num_frames == 6
     check_middles(clip, (1, 3))
+    clip, _ = opened(with_cover(Path("b.mp4")))
+    assert (clip.index.num_frames, clip.index.width, clip.index.height) == (8, 64, 48)
 
 
 def test_a_codec_that_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -523,34 +456,12 @@ def test_beside_a_track_of_an_unknown_codec_the_other_is_read(unknown: int) -> N
 # Colours
 
 
-@pytest.mark.parametrize(
-    ("size", "space", "tag"),
-    [
-        ((1280, 720), "ITU709", None),
-        ((640, 480), "ITU601", None),
-        ((1280, 720), "ITU601", 6),
-        ((640, 480), "ITU709", 1),
-    ],
-)
-def test_colours_follow_their_tags_and_without_any_the_lines(
-    size: tuple[int, int], space: str, tag: int | None
-) -> None:
-    stripes = np.zeros((size[1], size[0], 3), np.uint8)
-    colours, width = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], size[0] // 4
-    for number, colour in enumerate(colours):
-        stripes[:, number * width : (number + 1) * width] = colour
-    path = write_frames(
-        Path("a.mp4"),
-        [stripes],
-        "libx264",
-        "yuv420p",
-        options={"crf": "8", "preset": "ultrafast"},
-        tags={} if tag is None else {"colorspace": tag},
-        convert={"dst_colorspace": space},
-    )
-    frame = frames_of(opened(path)[0])[0]
-    for number, colour in enumerate(colours):
-        assert np.abs(frame.rgb[::50, number * width + width // 2].astype(int) - colour).max() <= 3
+@pytest.mark.parametrize(("size", "space", "tag"), [((1280, 720), "ITU601", 6), ((64, 48), "ITU709", 1)])
+def test_colours_follow_their_tags_whatever_the_lines(size: tuple[int, int], space: str, tag: int) -> None:
+    stripes, middles = striped(size), np.s_[::20, size[0] // 8 :: size[0] // 4]
+    made: dict[str, Any] = {"tags": {"colorspace": tag}, "convert": {"dst_colorspace": space}, "options": FAST}
+    frame = frames_of(opened(write_frames(Path("a.mp4"), [stripes], "libx264", "yuv420p", **made))[0])[0]
+    assert np.abs(frame.rgb[middles].astype(int) - stripes[middles]).max() <= 3
 
 
 @pytest.mark.parametrize(("transfer", "name", "white"), [(PQ, "PQ", 0.5807), (HLG, "HLG", 0.75)])
@@ -584,14 +495,20 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return index_first(whole, folder / "film.mp4")
 
 
-def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is named with what is wrong, what was lost, and the remedy; nothing is made."""
-    told = ""
     for step in (("stylize", path, "--model", "identity"), ("make-dataset", path)):
         told = refuse(capsys, 3, *step)
         assert f"{path}: damaged: " in told
         assert "--allow-damaged" in told
-    return told
+
+
+def said_or_refused(path: Path) -> bool:
+    """Whether anything is said. Takes that were joined look much like damage, so an error is not asked for."""
+    try:
+        return bool(opened(path)[1])
+    except MediaError:
+        return True
 
 
 def check_usable(path: Path) -> Clip:
@@ -600,15 +517,13 @@ def check_usable(path: Path) -> Clip:
     assert sum("damaged: " in line for line in told) == 1
     whole = frames_of(clip)
     assert [f.pts for f in whole] == list(clip.index.pts)
-    for threads in (1, 2, 3):
+    for threads in (1, 3):
         assert same(frames_of(clip, threads=threads), whole)
-    count = clip.index.num_frames
-    for start in (1, count // 2, count - 3):
-        assert same(frames_of(clip, start, start + 3), whole[start : start + 3])
+    check_middles(clip, (1, clip.index.num_frames // 2, clip.index.num_frames - 3))
     return clip
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.75, 0.97])
+@pytest.mark.parametrize("share", [0.3, 0.97])
 def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     share: float, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -618,6 +533,8 @@ def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     assert 5 < len(pictures) < 60
     check_refused(path, capsys)
     clip = check_usable(path)
+    on_four_threads = opened(path, allow_damaged=True, decode_threads=4, cache_dir=Path("another"))[0]
+    assert on_four_threads.index == clip.index
     # Every picture whose bytes are there; one that is cut in two may be there too.
     shown = set(clip.index.pts)
     assert pictures <= shown
@@ -632,16 +549,7 @@ def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     assert sounds <= len(heard) <= sounds + 1
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4])
-def test_how_much_of_a_damaged_file_is_there_does_not_depend_on_the_machine(threads: int, film: Path) -> None:
-    data = film.read_bytes()
-    Path("cut.mp4").write_bytes(data[: len(data) // 2])
-    clip, _ = opened(Path("cut.mp4"), allow_damaged=True, decode_threads=threads)
-    assert packets_before(film, len(data) // 2)[0] <= set(clip.index.pts)
-    assert clip.index.findings.hidden == 0
-
-
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rotted(film, Path("rot.mp4"), seed, flips=12, part=(0.3, 0.9))
     check_refused(path, capsys)
@@ -664,7 +572,7 @@ def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, caps
     assert decode(Path("out.mp4"))[0] == list(clip.index.pts)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash(seed: int) -> None:
     source = write_clip(
         Path("a.ts"), moving_frames(40), sound=True, time_base=Fraction(1, 90_000), options=FAST | {"g": "10"}
@@ -688,15 +596,11 @@ def test_a_frame_that_is_missing_from_a_transport_stream_is_said() -> None:
     lost = alone[len(alone) // 2]
     path.write_bytes(data[:lost] + data[lost + 188 :])
     assert len(decode(path)[0]) == 39
-    try:  # a stream of takes that were joined looks much like it: an error is not asked for
-        told = opened(path)[1]
-    except MediaError as error:
-        told = [str(error)]
-    assert told
+    assert said_or_refused(path)
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
-def test_frames_before_the_first_keyframe_are_lost_and_said(
+@pytest.mark.parametrize("ending", ["mp4", "ts"])
+def test_frames_before_the_first_keyframe_and_after_the_end_are_lost_and_said(
     ending: str, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its first keyframe is gone: the 11 that are made from it cannot be shown."""
@@ -709,23 +613,14 @@ def test_frames_before_the_first_keyframe_are_lost_and_said(
     assert clip.index.findings.hidden == 0
     numbers = [number_in(f.rgb) for f in frames_of(clip)]
     assert numbers[-plain:] == list(range(60 - plain, 60))
+    whole = remux(film, Path("whole.mkv"))  # a shorter one, as far as its headers say
+    Path("half.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert 20 < len(decode(Path("half.mkv"))[0]) < 40
+    assert said_or_refused(Path("half.mkv"))
 
 
-def test_a_matroska_file_that_was_cut_off_is_not_taken_for_a_shorter_one(film: Path) -> None:
-    path = remux(film, Path("a.mkv"))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert 20 < len(decode(path)[0]) < 40
-    try:
-        told = opened(path)[1]
-    except MediaError as error:
-        told = [str(error)]
-    assert told
-
-
-def test_a_header_that_promises_more_frames_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_clip(
-        Path("a.avi"), moving_frames(20), rate=25, time_base=Fraction(1, 25), codec="mpeg4", options={"g": "12"}
-    )
+def test_a_header_that_promises_more_frames_is_told() -> None:
+    path = write_frames(Path("a.avi"), moving_frames(20), "mjpeg", "yuvj420p")
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, data.index(b"avih") + 24, 5544)
     struct.pack_into("<I", data, data.index(b"strh") + 40, 5544)
@@ -733,8 +628,6 @@ def test_a_header_that_promises_more_frames_is_told(capsys: pytest.CaptureFixtur
     clip, told = opened(path)
     assert (clip.index.num_frames, clip.index.num_frames_from_header) == (20, 5544)
     assert [line for line in told if "5544" in line] == ["a.avi: its header promises 5544 frames, it has 20"]
-    said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mp4")
-    assert len(decode(Path("out.mp4"))[0]) == 20
 
 
 def test_a_file_whose_every_frame_is_damaged_is_refused_with_leave_too(
@@ -780,27 +673,20 @@ def png_of(side: int) -> bytes:
 
 def huge(name: str) -> Path:
     """A small file that claims to be a huge picture or video."""
-    path = Path(name)
-    if path.suffix == ".gif":
+    path, claim = Path(name), struct.pack(">HH", 20000, 20000)
+    if name == "in":
+        write_folder(path, [scene(64, 48, 1)])
+        (path / "1.png").write_bytes(png_of(16000))
+    elif path.suffix == ".gif":
         Image.fromarray(scene(64, 48, 1)).save(path)
-        data = bytearray(path.read_bytes())
-        struct.pack_into("<HH", data, 6, 20000, 20000)
-        path.write_bytes(data)
+        data = path.read_bytes()
+        path.write_bytes(data[:6] + struct.pack("<HH", 20000, 20000) + data[10:])
     elif path.suffix in (".jpg", ".avi"):
-        Image.fromarray(scene(64, 48, 1)).save("small.jpg")
-        data = bytearray(Path("small.jpg").read_bytes())
-        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 20000, 20000)
         if path.suffix == ".jpg":
-            path.write_bytes(data)
+            Image.fromarray(scene(64, 48, 1)).save(path)
         else:
-            frames = moving_frames(3)
-            write_frames(path, frames, "mjpeg", "yuvj420p")
-            whole = bytearray(path.read_bytes())
-            at = whole.find(b"\xff\xc0")
-            while at >= 0:
-                struct.pack_into(">HH", whole, at + 5, 20000, 20000)
-                at = whole.find(b"\xff\xc0", at + 2)
-            path.write_bytes(whole)
+            write_frames(path, moving_frames(3), "mjpeg", "yuvj420p")
+        path.write_bytes(re.sub(rb"(\xff\xc0...).{4}", lambda m: m[1] + claim, path.read_bytes(), flags=re.DOTALL))
     elif path.suffix == ".y4m":
         path.write_bytes(b"YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
     elif path.suffix == ".h264":
@@ -810,7 +696,7 @@ def huge(name: str) -> Path:
     return path
 
 
-HUGE = ["a.png", "png.mp4", "a.gif", "a.jpg", "a.avi", "a.y4m", "a.h264"]
+HUGE = ["a.png", "png.mp4", "a.gif", "a.jpg", "a.avi", "a.y4m", "a.h264", "in"]
 
 
 def test_what_claims_to_be_huge_is_refused_before_it_takes_memory() -> None:
@@ -837,71 +723,4 @@ for name in {HUGE}:
     assert len(done.stdout.splitlines()) == 2 * len(HUGE)
     assert "Traceback" not in done.stderr
     for name in HUGE:
-        assert sum(f"error: {name}: " in line for line in done.stderr.splitlines()) == 2
-
-
-def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("in").mkdir()
-    Image.fromarray(scene(64, 48, 1)).save("in/0.png")
-    Path("in/1.png").write_bytes(png_of(16000))
-    before = peak_memory()
-    assert "too large" in refuse(capsys, 3, "stylize", "in", "--model", "identity")
-    assert peak_memory() - before < 64 << 20
-
-
-@pytest.fixture
-def visits() -> Iterator[tuple[int, list[str]]]:
-    """A local web server: its port, and what was asked of it."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server.server_address[1], asked
-        server.shutdown()
-        thread.join()
-
-
-PLAYLISTS: dict[str, Callable[[int], str]] = {
-    "hls": lambda port: (
-        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n"
-        f"http://127.0.0.1:{port}/a.ts\n#EXTINF:2.0,\nclip.mp4\n#EXT-X-ENDLIST\n"
-    ),
-    "ffconcat": lambda port: f"ffconcat version 1.0\nfile 'http://127.0.0.1:{port}/a.mp4'\n",
-    "ffconcat-of-a-neighbour": lambda port: "ffconcat version 1.0\nfile 'clip.mp4'\n",
-    "dash": lambda port: (
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-        'mediaPresentationDuration="PT2S"><Period>'
-        f"<AdaptationSet><Representation id='1' bandwidth='1'><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL>"
-        "<SegmentBase/></Representation></AdaptationSet></Period></MPD>"
-    ),
-    "sdp": lambda port: f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n",
-}
-
-
-@pytest.mark.parametrize("kind", PLAYLISTS)
-def test_a_playlist_opens_neither_the_network_nor_another_file(
-    kind: str, visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    port, asked = visits
-    write_clip(Path("clip.mp4"), moving_frames(3), options=FAST)
-    for name in ("list.mp4", "list.m3u8", "list.mkv", "list.png", "list.gif"):
-        Path(name).write_text(PLAYLISTS[kind](port))
-        assert name in refuse(capsys, 3, "stylize", name, "--model", "identity")
-        assert name in refuse(capsys, 3, "probe", name)
-    assert asked == []
-
-
-def test_an_address_is_no_file(visits: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    port, asked = visits
-    for step in (("probe",), ("stylize", "--model", "identity")):
-        refuse(capsys, 3, *step, f"http://127.0.0.1:{port}/a.mp4")
-    assert asked == []
+        assert len(re.findall(rf"^error: {name}[:/]", done.stderr, re.MULTILINE)) == 2, name
