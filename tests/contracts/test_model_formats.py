@@ -19,15 +19,7 @@ from vidtrans.models.model_file import find_model, known_models, load_generator,
 
 WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]
 each_writable = pytest.mark.parametrize("writable", WRITABLE)
-FOREIGN = {
-    "nothing",
-    "seven-bytes",
-    "an-empty-header",
-    "no-tensors",
-    "200,000-tensors",
-    "deep-header",
-    "a-zip",
-}
+FOREIGN = {"nothing", "seven-bytes", "an-empty-header", "no-tensors", "200,000-tensors", "deep-header", "a-zip"}
 PICKLES = {"a-pickle", "a-pickle-of-torch"}  # the format of checkpoints says what is wrong with them
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -11,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
+from safetensors.torch import save as save_tensors
+
+from vidtrans.models.weights import weights_digest
 
 Record = dict[str, Any]
 
@@ -36,10 +41,7 @@ def parts_of(path: Path) -> tuple[Record, dict[str, np.ndarray]]:
 
 def written(record: Record | str, weights: dict[str, np.ndarray]) -> bytes:
     text = record if isinstance(record, str) else json.dumps(record)
-    save_file(weights, "made.safetensors", metadata={"vidtrans": text})
-    made = Path("made.safetensors").read_bytes()
-    Path("made.safetensors").unlink()
-    return made
+    return save(weights, {"vidtrans": text})
 
 
 def changed(*where: str, to: object) -> Callable[[Record], None]:
@@ -61,41 +63,32 @@ GENERATOR = ("generator", "settings")
 RECORDS: dict[str, Callable[[Record], None]] = {
     "another architecture": changed("generator", "name", to="residual"),
     "unknown architecture": changed("generator", "name", to="unet-9000"),
-    "architecture by path": changed("generator", "name", to="os:system"),
     "negative channels": changed(*GENERATOR, "channels", to=-8),
     "text for a number": changed(*GENERATOR, "channels", to="8"),
     "yes for a number": changed(*GENERATOR, "channels", to=True),
     "a million layers": changed(*GENERATOR, "blocks", to=[1_000_000] * 3),
-    "a million numbers of layers": changed(*GENERATOR, "blocks", to=[0] * 1_000_000),
     "endless layers": changed(*GENERATOR, "blocks", to=10**4000),
     "a setting too many": changed(*GENERATOR, "__class__", to="x"),
     "terabytes": changed("generator", to={"name": "hd", "settings": {"channels": 10**6}}),
-    "no torch could count": changed("generator", to={"name": "hd", "settings": {"channels": 10**30}}),
     "unknown pairing": changed("pairing", "name", to="edgs"),
     "wrong setting of its pairing": changed("pairing", "settings", to={"density": "much"}),
     "pairing of other channels": changed("pairing", to={"name": "next-frame", "settings": {"context_frames": 4}}),
     "no channels": changed("in_channels", to=0),
-    "a third of a channel": changed("in_channels", to=1 / 3),
     "half a pixel": changed("size", to=32.5),
-    "no number for a size": changed("size", to=float("nan")),
     "text for a size": changed("size", to="32"),
     "a huge size": changed("size", to=10**12),
     "a list for a table": changed("training", to=[1]),
     "text for a table": changed("card", to="mine"),
     "steps that are no list": changed("training", "steps", to=7),
     "scores that are no table": changed("training", "held_out", to=[1]),
-    "a list for a plate": changed("plate", to=[8, 8]),
     "a huge plate": changed("plate", to={"size": [8192, 10**9], "still": 1.0}),
     "a plate without weights": changed("plate", to={"size": [64, 64], "still": 1.0}),
     "a plate of no stillness": changed("plate", to={"size": [64, 64], "still": "very"}),
     "an endless clock": changed("dream", to={"positions": 10**12, "rate": "25"}),
     "a rate that takes ages": changed("dream", to={"positions": 8, "rate": "1e-999999999"}),
-    "a rate of nothing": changed("dream", to={"positions": 8, "rate": "1/0"}),
     "unknown flow": changed("memory", to={"flow": "os:system"}),
-    "flow that is no text": changed("memory", to={"flow": ["dis"]}),
     "codes of no weights": changed("codes", to={"size": 2, "mean": [0.0, 0.0], "spread": [1.0, 1.0]}),
     "a million numbers of a code": changed("codes", to={"size": 10**6, "mean": [0.0], "spread": [1.0]}),
-    "codes of another size": changed("codes", to={"size": 2, "mean": [0.0], "spread": [1.0]}),
     "codes that are no numbers": changed("codes", to={"size": 1, "mean": ["0"], "spread": [1.0]}),
     "codes out of bounds": changed("codes", to={"size": 1, "mean": [1e300], "spread": [1.0]}),
     "codes of no spread": changed("codes", to={"size": 1, "mean": [0.0], "spread": [-1.0]}),
@@ -178,12 +171,9 @@ def bad_files(whole: bytes) -> dict[str, bytes]:
 
 
 def torch_file(value: object) -> bytes:
-    import torch
-
-    torch.save(value, "made.pth")
-    made = Path("made.pth").read_bytes()
-    Path("made.pth").unlink()
-    return made
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
 
 
 def bad_models(good: Path) -> list[Path]:
@@ -213,16 +203,9 @@ def _text(record: Record) -> str:
 
 
 def signed(record: Record, weights: dict[str, np.ndarray]) -> Record:
-    import torch
-
-    from vidtrans.models.weights import weights_digest
-
     return record | {"weights": weights_digest({n: torch.from_numpy(w) for n, w in weights.items()})}
 
 
 def bfloat16(record: Record, weights: dict[str, np.ndarray]) -> bytes:
-    import torch
-    from safetensors.torch import save
-
     state = {n: torch.from_numpy(w).to(torch.bfloat16 if w.dtype == np.float32 else None) for n, w in weights.items()}
-    return save(state, {"vidtrans": json.dumps(record)})
+    return save_tensors(state, {"vidtrans": json.dumps(record)})

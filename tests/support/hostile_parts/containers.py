@@ -15,11 +15,7 @@ import torch
 from torch import Tensor
 
 MAGIC = 0x1950A86A20F9469CFC6C
-SYSTEM = {
-    "protocol_version": 1001,
-    "little_endian": True,
-    "type_sizes": {"short": 2, "int": 4, "long": 4},
-}
+SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
 
 
 class Elements(bytes):
