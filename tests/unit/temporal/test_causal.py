@@ -43,18 +43,6 @@ def test_the_first_frame_of_a_clip_and_after_a_cut_is_the_models_own() -> None:
     assert alike(run(again, fresh()), made)
 
 
-@repeatable
-@given(st.integers(0, COUNT - 2))
-def test_nothing_ahead_is_looked_at(frame: int) -> None:
-    guides, outputs = shown()
-    rng = np.random.default_rng(9)
-    for i in range(frame + 1, COUNT):
-        guides[i], outputs[i] = (rng.integers(0, 256, guides[i].shape, dtype=np.uint8) for _ in range(2))
-    made = run(causal(), samples(guides, outputs, (0, CUT)))
-    assert causal().radius == 0
-    assert alike(made[: frame + 1], run(causal(), fresh())[: frame + 1])
-
-
 def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
     whole = run(causal(), fresh())
     for changed in (CUT - 1, CUT):
