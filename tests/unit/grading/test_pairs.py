@@ -61,8 +61,7 @@ def test_samples_are_colours_of_the_same_places(name: str) -> None:
 
 
 def test_a_part_is_found_where_it_lies() -> None:
-    before = picture()
-    placement = place(before, graded(before)[40:280, 60:420])
+    placement = place(picture(), graded(picture())[40:280, 60:420])
     corners = placement.matrix @ np.array([[60 / 480, 420 / 480], [40 / 320, 280 / 320], [1, 1]])
     assert np.abs(corners - [[0, 1], [0, 1]]).max() < 0.01
 
