@@ -100,6 +100,5 @@ def test_domains_and_noise_grow_alike() -> None:
     noise = NoiseLoader((64, 32), make_pairing("edges", {}), batch=2)
     for loader in (unpaired, noise, UnpairedNoise((64, 32), batch=2)):
         loader.growth = GROWTH
-        for step, size in ((3, (16, 32)), (4, (32, 64))):
-            batch = loader.make(step)
+        for batch, size in zip(loader.stream(3, 5), ((16, 32), (32, 64)), strict=True):
             assert batch.inputs.shape[2:] == batch.targets.shape[2:] == size

@@ -166,7 +166,7 @@ def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(product_check, "resolve_precision", lambda wanted, device: "bf16")
     with FaultyProcessor():
         found = verdict("products", "convolutions bf16", tmp_path)
-    assert found.state == "note"  # what renders and trainings do about it is checked with them
+    assert found.state == "note"  # what renders and trainings do about it is tested with them
     assert found.figures["wrong"]
     assert "in fp32 instead" in found.detail
 
@@ -432,5 +432,5 @@ def test_a_full_disk_is_no_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("vidtrans.self_test.run.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
     (finding,) = SelfTest(CPU, SMALL)
     assert finding.state == "wrong"
-    assert finding.detail.startswith("it cannot be checked: step.pt: no space left on device")
+    assert finding.detail.startswith("it cannot be tested: step.pt: no space left on device")
     assert "TMPDIR" in finding.remedy
