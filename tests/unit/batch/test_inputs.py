@@ -21,14 +21,16 @@ PATHS = st.builds(
 )
 
 
+CLIPS = ["clips/a.MP4", "clips/b2.mov", "clips/b10.mov"]
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path) -> Path:
     for name in ("clips/b10.mov", "clips/b2.mov", "clips/a.MP4", "clips/notes.txt", "clips/.hidden.mov", "more/c.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "1.png").touch()
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -37,24 +39,15 @@ def told(*given: str, **options: bool) -> list[str]:
 
 
 def test_folders_of_videos_stand_for_these_and_others_for_themselves(place: Path) -> None:
-    assert told("clips", "frames", "more") == [
-        "clips/a.MP4",
-        "clips/b2.mov",
-        "clips/b10.mov",
-        "frames",
-        "more/c.mkv",
-    ]
+    assert told("clips", "frames", "more") == [*CLIPS, "frames", "more/c.mkv"]
     assert told("clips", whole_folders=True) == ["clips"]
 
 
 def test_a_glob_stands_for_what_a_shell_would_find(place: Path) -> None:
-    assert told("clips/*.mov") == ["clips/b2.mov", "clips/b10.mov"]
-    assert told("**/*.m*") == ["clips/a.MP4", "clips/b2.mov", "clips/b10.mov", "more/c.mkv"] or told("**/*.m*") == [
-        "clips/b2.mov",
-        "clips/b10.mov",
-        "more/c.mkv",
-    ]
-    assert told("*") == ["clips/a.MP4", "clips/b2.mov", "clips/b10.mov", "frames", "more/c.mkv"]
+    assert told("clips/*.mov") == CLIPS[1:]
+    # Where names have no case, the first is one of them.
+    assert told("**/*.m*") in ([*CLIPS, "more/c.mkv"], [*CLIPS[1:], "more/c.mkv"])
+    assert told("*") == [*CLIPS, "frames", "more/c.mkv"]
     with pytest.raises(UsageError, match="nothing matches"):
         told("clips/*.webm")
 
@@ -73,7 +66,7 @@ def test_results_beside_their_sources_are_no_sources(place: Path) -> None:
     assert [p.name for p in kept] == ["a.MP4", "b2.mov", "b10.mov", "own.x.mp4"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True))
 def test_no_two_results_have_one_name_and_the_order_decides_nothing(sources: list[Path]) -> None:
     names = result_names(sources, [".x.mp4"] * len(sources))
@@ -87,16 +80,11 @@ def test_no_two_results_have_one_name_and_the_order_decides_nothing(sources: lis
 
 def test_clips_of_one_name_are_called_by_what_tells_them_apart() -> None:
     sources = [Path(p) for p in ("/day/cam1/a.mov", "/day/cam2/a.mov", "/day/cam1/b.mov", "/day/cam1/b.mp4", "/c.mov")]
-    assert result_names(sources, [".x.mp4"] * 5) == [
-        "cam1-a.x.mp4",
-        "cam2-a.x.mp4",
-        "b-mov.x.mp4",
-        "b-mp4.x.mp4",
-        "c.x.mp4",
-    ]
+    names = ("cam1-a", "cam2-a", "b-mov", "b-mp4", "c")
+    assert result_names(sources, [".x.mp4"] * 5) == [f"{name}.x.mp4" for name in names]
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shards_are_the_whole_each_item_once(count: int, parts: int) -> None:
     items = [Item(Path(str(n)), None, dict) for n in range(count)]
@@ -105,7 +93,7 @@ def test_shards_are_the_whole_each_item_once(count: int, parts: int) -> None:
     assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
-@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5"])
-def test_what_is_no_shard_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="shard"):
-        parse_shard(text)
+def test_what_is_no_shard_is_refused() -> None:
+    for text in ("0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5"):
+        with pytest.raises(UsageError, match="shard"):
+            parse_shard(text)

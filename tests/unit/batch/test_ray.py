@@ -21,7 +21,6 @@ from vidtrans.batch.jobs import run_batch
 from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import DeviceError, UsageError, VidtransError
-from vidtrans.events import Event
 from vidtrans.session import Context
 
 RUN = "run_on_ray"
@@ -32,17 +31,16 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
     return pretended_ray.pretend(monkeypatch)
 
 
+def cluster(folder: Path, told: list[str] | None = None, device: str = "cpu") -> Context:
+    report: list[str] = [] if told is None else told
+    return Context(cache_dir=folder / "cache", device=device, report=lambda event: report.append(str(event)))
+
+
 def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcome]:
     """A batch of ``batch_jobs.job``."""
     sources = [Path(f"{n} {what}") for n, what in enumerate(whats)]
     items = [Item(s, None, partial(batch_jobs.job, s, what)) for s, what in zip(sources, whats, strict=True)]
-
-    def report(event: Event) -> None:
-        if told is not None:
-            told.append(str(event))
-
-    context = Context(cache_dir=folder / "cache", device="cpu", report=report)
-    return run_batch(items, "job", folder, BatchOptions(executor="ray"), context)[0]
+    return run_batch(items, "job", folder, BatchOptions(executor="ray"), cluster(folder, told))[0]
 
 
 def test_all_machines_are_asked_and_tasks_run(ray: PretendedRay, tmp_path: Path) -> None:
@@ -88,12 +86,11 @@ def test_one_that_comes_later_is_refused_as_well(
 
 def test_a_task_that_took_too_much_memory_gets_a_machine_to_itself(ray: PretendedRay, tmp_path: Path) -> None:
     told: list[str] = []
-    ray.lose = lambda name, node: (
-        ray.exceptions.OutOfMemoryError if name == RUN and len(ray.asked_cpus(RUN)) == 1 else None
-    )
+    ray.lose = lambda name, node: ray.exceptions.OutOfMemoryError if name == RUN and len(asked()) == 1 else None
+    asked = partial(ray.asked_cpus, RUN)
     assert states(run(tmp_path, "good", told=told)) == ["done"]
     assert any("ran out of memory: it gets one to itself" in text for text in told)
-    assert ray.asked_cpus(RUN)[1] == 64.0 > ray.asked_cpus(RUN)[0]
+    assert asked()[1] == 64.0 > asked()[0]
 
 
 def test_one_that_always_takes_too_much_is_named(ray: PretendedRay, tmp_path: Path) -> None:
@@ -110,7 +107,7 @@ def test_a_machine_that_is_lost_costs_no_try(ray: PretendedRay, tmp_path: Path) 
 
 
 def test_a_board_that_was_lost_hears_again_that_all_are_to_stop(ray: PretendedRay, tmp_path: Path) -> None:
-    executor = RayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), None, "")
+    executor = RayExecutor(cluster(tmp_path), None, "")
     executor.submit(Task(0, "whole", partial(batch_jobs.job, Path("0 good"), "good")), lambda event: None)
     executor.stop(130)
     executor._board._actor = Board()
@@ -126,7 +123,7 @@ def test_a_machine_that_does_not_answer_is_told(
 
     monkeypatch.setattr(ray, "get", wait_in_vain)
     with pytest.raises(VidtransError, match="did not answer in 120 s"):
-        RayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), None, "")
+        RayExecutor(cluster(tmp_path), None, "")
 
 
 def test_one_kind_of_device_is_chosen_for_all(
@@ -134,16 +131,12 @@ def test_one_kind_of_device_is_chosen_for_all(
 ) -> None:
     """A GPU node among CPU nodes: tasks ask for a GPU, or for none."""
     with pytest.raises(DeviceError, match="no machine of the cluster has a GPU"):
-        RayExecutor(Context(cache_dir=tmp_path, device="cuda"), None, "")
+        RayExecutor(cluster(tmp_path, device="cuda"), None, "")
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 128.0, "GPU": 1.0})
-    monkeypatch.setattr(
-        ray,
-        "nodes",
-        lambda: [
-            {"NodeID": name, "Alive": True, "Resources": {"CPU": 64.0, "GPU": float(n)}} for n, name in enumerate(NODES)
-        ],
-    )
-    executor = RayExecutor(Context(cache_dir=tmp_path, device="cpu"), None, "")
+    resources = [{"CPU": 64.0, "GPU": float(n)} for n in range(len(NODES))]
+    nodes = [{"NodeID": n, "Alive": True, "Resources": has} for n, has in zip(NODES, resources, strict=True)]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    executor = RayExecutor(cluster(tmp_path), None, "")
     assert executor.kind == "cpu"
     assert [node["NodeID"] for node in executor._nodes()] == list(NODES)
     assert executor._kind("auto") == "cuda"

@@ -28,13 +28,10 @@ from vidtrans.settings import Size
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 
-repeatable = hypothesis_settings(max_examples=80)
-
-
 # Roles
 
 
-@repeatable
+@hypothesis_settings(max_examples=40)
 @given(st.integers(0, 400), st.floats(0, 0.5), st.integers(1, 20), st.integers(0, 10))
 def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction: float, block: int, gap: int) -> None:
     roles = split_roles(n, fraction, block, gap)
@@ -47,23 +44,17 @@ def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction:
     assert roles == split_roles(n, fraction, block, gap)
 
 
-@pytest.mark.parametrize("n", [320, 800, 1600])
+@pytest.mark.parametrize("n", [320, 1600])
 def test_about_the_asked_share_is_held_out_and_spread(n: int) -> None:
-    roles = split_roles(n, 0.1, 8, 4)
-    held = [i for i, r in enumerate(roles) if r == "val"]
+    held = [i for i, r in enumerate(split_roles(n, 0.1, 8, 4)) if r == "val"]
     assert abs(len(held) - n / 10) <= 8
-    halves = sum(i < n / 2 for i in held), sum(i >= n / 2 for i in held)
-    assert abs(halves[0] - halves[1]) <= 8
+    assert abs(sum(1 if i < n / 2 else -1 for i in held)) <= 8
 
 
-def test_a_single_block_lies_in_the_middle() -> None:
+def test_a_single_block_lies_in_the_middle_and_a_shot_too_short_to_spare_one_is_all_for_training() -> None:
     line = "".join(r[0] for r in split_roles(32, 0.1, 8, 4))
     assert line == "t" * 8 + "g" * 4 + "v" * 8 + "g" * 4 + "t" * 8
-
-
-def test_a_shot_too_short_to_spare_a_block_is_all_for_training() -> None:
     assert set(split_roles(31, 0.5, 8, 4)) == {"train"}
-    assert "val" in split_roles(32, 0.01, 8, 4)
     assert set(split_roles(1000, 0.0, 8, 4)) == {"train"}
 
 
@@ -148,12 +139,8 @@ def test_a_plan_lays_out_every_frame_once_in_chunks_of_one_source(every: int) ->
 def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
     for i in range(60):
         put(tmp_path / "in" / f"{i:03}.png", i, (32, 16))
-    source, pairing, settings = (
-        find_pairs(tmp_path / "in", "AtoB"),
-        make_pairing("aligned", {}),
-        DatasetSettings(),
-    )
-    plan, stop, done = plan_dataset([source], pairing, settings), Stop(), []
+    source, settings = find_pairs(tmp_path / "in", "AtoB"), DatasetSettings()
+    plan, stop, done = plan_dataset([source], make_pairing("aligned", {}), settings), Stop(), []
 
     def build(folder: Path, marked: list[int], after: Callable[[int], None] = lambda n: None) -> None:
         mark = lambda n: (marked.append(n), after(n))  # noqa: E731
@@ -193,12 +180,22 @@ def test_a_dataset_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (again / INDEX).read_bytes() == (tmp_path / "d" / INDEX).read_bytes()
 
 
+def change(folder: Path, damage: Callable[[Any], Any]) -> None:
+    value = damage(json.loads((folder / INDEX).read_text()))
+    (folder / INDEX).write_text(json.dumps(value))
+
+
+def changed(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda value: {**value, **changes}
+
+
+def frame_changed(*numbers: int, **changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda v: {**v, "frames": [f | changes if i in numbers else f for i, f in enumerate(v["frames"])]}
+
+
 def test_frames_of_a_gap_are_in_no_pair(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "d", "edges")
-    value = json.loads((folder / INDEX).read_text())
-    for frame in value["frames"][3:6]:
-        frame["role"] = "gap"
-    (folder / INDEX).write_text(json.dumps(value))
+    change(folder, frame_changed(3, 4, 5, role="gap"))
     assert [t for _, t, _ in places(open_dataset(folder))] == [0, 1, 2, *range(6, 12)]
 
 
@@ -210,65 +207,43 @@ def test_a_deleted_picture_drops_its_pairs_alone(tmp_path: Path) -> None:
     assert places(dataset) == [p for p in before if 3 not in (*p[0], p[1])]
     assert dataset.num_missing == 1
     assert len(dataset.files()) == 11
-
-
-def test_a_deleted_target_drops_its_pair(tmp_path: Path) -> None:
-    folder = make_dataset(tmp_path / "d", "aligned")
-    (folder / "clip.target" / "000003.png").unlink()
-    assert [t for _, t, _ in places(open_dataset(folder))] == [0, 1, 2, *range(4, 12)]
-
-
-def changed(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda value: {**value, **changes}
-
-
-def first_frame(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda v: {**v, "frames": [{**v["frames"][0], **changes}, *v["frames"][1:]]}
+    aligned = make_dataset(tmp_path / "aligned", "aligned")
+    (aligned / "clip.target" / "000003.png").unlink()
+    assert [t for _, t, _ in places(open_dataset(aligned))] == [0, 1, 2, *range(4, 12)]
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         lambda v: [],
-        lambda v: "text",
         lambda v: {k: x for k, x in v.items() if k != "frames"},
         changed(format=99),
-        changed(preset=5),
-        changed(preset=None),
-        changed(key=["a"]),
-        changed(size={}),
-        changed(frames=None),
+        *(changed(**{name: 5}) for name in ("preset", "key", "size", "pairing")),
         changed(frames=[1]),
-        changed(pairing=None),
-        changed(pairing={}),
         changed(pairing={"name": "edges"}),
         changed(pairing={"name": "no-such", "settings": {}}),
         changed(pairing={"name": "edges", "settings": {"no_such": 1}}),
-        first_frame(file=7),
-        first_frame(no_such=1),
-        first_frame(file="../secret.png"),
-        first_frame(file="/etc/passwd"),
-        first_frame(file="clip/../../secret.png"),
-        first_frame(target="../secret.png"),
+        frame_changed(0, no_such=1),
+        *(frame_changed(0, file=f) for f in (7, "../secret.png", "/etc/passwd", "clip/../../secret.png")),
+        frame_changed(0, target="../secret.png"),
     ],
-    ids=range(21),
+    ids=range(17),
 )
 def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
     put(tmp_path / "secret.png")
     folder = make_dataset(tmp_path / "d")
-    value = damage(json.loads((folder / INDEX).read_text()))
-    (folder / INDEX).write_text(json.dumps(value))
+    change(folder, damage)
     with pytest.raises(MediaError) as caught:
         open_dataset(folder)
     assert str(folder) in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_an_index_that_is_no_json_is_a_media_error(tmp_path: Path, data: bytes) -> None:
+def test_an_index_that_is_no_json_is_a_media_error(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "d")
-    (folder / INDEX).write_bytes(data)
-    with pytest.raises(MediaError, match="damaged"):
-        open_dataset(folder)
+    for data in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+        (folder / INDEX).write_bytes(data)
+        with pytest.raises(MediaError, match="damaged"):
+            open_dataset(folder)
 
 
 def test_what_is_no_dataset_is_a_media_error_with_the_remedy(tmp_path: Path) -> None:

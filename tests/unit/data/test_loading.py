@@ -22,7 +22,7 @@ from vidtrans.data.loading import Loader, TrainingBatch, order, signed_planes, t
 from vidtrans.errors import MediaError
 from vidtrans.video.images.picture import picture_size
 
-repeatable = hypothesis_settings(max_examples=80)
+repeatable = hypothesis_settings(max_examples=30)
 
 
 def loader(folder: Path, pairing: str = "next-frame", **options: Any) -> Loader:
@@ -43,9 +43,12 @@ def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path, monkeyp
     assert not equal(loader(tmp_path / "a", seed=6).make(0), batches[0])
     for processors in (1, 2, 5):
         monkeypatch.setattr(loader_module, "cores", lambda: processors)  # noqa: B023
-        streamed = list(loader(tmp_path / "a").stream(2, 7))
+        streamed = list(second.stream(2, 7))
         assert len(streamed) == 5
         assert all(equal(a, b) for a, b in zip(streamed, batches[2:7], strict=True))
+    left_in_the_middle = second.stream(0, 1000)
+    next(left_in_the_middle)
+    left_in_the_middle.close()
 
 
 def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +63,7 @@ def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkey
             at_once += 1
             most = max(most, at_once)
             changed.notify_all()
-            changed.wait_for(lambda: most == 6, 1.0)
+            changed.wait_for(lambda: most == 6, 0.2)
             at_once -= 1
         return make(step)
 
@@ -73,15 +76,8 @@ def test_where_steps_would_wait_more_threads_make_batches(tmp_path: Path, monkey
 def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:
     whole = loader(tmp_path / "a", batch=6).make(3)
     shares = [loader(tmp_path / "a", batch=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
-    assert equal(
-        TrainingBatch(*(np.concatenate([getattr(s, n) for s in shares]) for n in ("inputs", "targets"))), whole
-    )
-
-
-def test_a_stream_may_be_left_in_the_middle(tmp_path: Path) -> None:
-    stream = loader(tmp_path / "a").stream(0, 1000)
-    next(stream)
-    stream.close()
+    joined = [np.concatenate([getattr(s, side) for s in shares]) for side in ("inputs", "targets")]
+    assert equal(TrainingBatch(*joined), whole)
 
 
 def test_a_picture_that_vanishes_while_training_is_a_media_error(tmp_path: Path) -> None:
@@ -112,13 +108,10 @@ def test_every_pair_is_seen_once_an_epoch_across_batches(tmp_path: Path) -> None
     assert all(sorted(seen[k * count : (k + 1) * count]) == list(range(count)) for k in range(4))
 
 
-def test_batches_are_in_range_and_of_the_sizes_asked_for(tmp_path: Path) -> None:
+def test_batches_are_of_the_sizes_asked_for(tmp_path: Path) -> None:
     batch = loader(tmp_path / "a", "edges").make(0)
     assert (batch.inputs.shape, batch.targets.shape) == ((3, 1, 16, 16), (3, 3, 16, 16))
     assert batch.inputs.dtype == batch.targets.dtype == np.uint8
-    signed = signed_planes(batch.targets)
-    assert signed.dtype == np.float32
-    assert -1 <= signed.min() < signed.max() <= 1
     whole = loader(tmp_path / "b", crop=None, jitter=1.0, multiple=16).make(0)
     assert whole.targets.shape == (3, 3, 32, 32)
 
@@ -184,3 +177,6 @@ def test_pictures_are_cached_up_to_a_size(tmp_path: Path, monkeypatch: pytest.Mo
 def test_pictures_become_numbers_from_minus_one_to_one() -> None:
     picture = np.array([[[0, 255, 51]]], np.uint8)
     assert to_signed(picture).tolist() == [[[-1.0]], [[1.0]], [[pytest.approx(-0.6)]]]
+    planes = signed_planes(picture.transpose(2, 0, 1)[None])
+    assert planes.dtype == np.float32
+    assert planes.ravel().tolist() == [-1.0, 1.0, pytest.approx(-0.6)]

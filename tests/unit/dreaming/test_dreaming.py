@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -30,19 +31,18 @@ from vidtrans.dreaming.seeds import smooth_noise
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.expressions import BANDS
 from vidtrans.files import canonical_json
-from vidtrans.inference.device import resolve_device
+from vidtrans.inference.device import CPU
 from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, clock
 
-repeatable = settings(max_examples=30)
+repeatable = settings(max_examples=12)
 moves = st.builds(
     CameraMove,
     st.floats(0.7, 1.4),
     st.floats(-40, 40),
-    st.floats(-0.2, 0.2),
-    st.floats(-0.2, 0.2),
+    *[st.floats(-0.2, 0.2)] * 2,
     st.floats(-180, 180),
 )
 
@@ -66,6 +66,12 @@ class Follow:
     def predict(self, shown: Tensor) -> Tensor:
         self.shown.append(shown)
         return shown[:, 3 * self.pictures - 3 : 3 * self.pictures] + self.change
+
+
+def network(seed: int, in_channels: int = 3) -> torch.nn.Module:
+    made = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, in_channels)
+    initialise(made, seed)
+    return made.eval()
 
 
 def still(frame: int) -> CameraMove:
@@ -104,18 +110,16 @@ def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> 
 def test_what_is_seen_moves_as_the_names_say() -> None:
     picture = torch.full((3, 41, 61), -1.0)
     picture[:, 19:22, 44:47] = 1.0  # right of the centre, at (45, 20)
-
-    def place(move: CameraMove) -> tuple[int, int]:
+    for move, wanted in (
+        (CameraMove(zoom=1.5), (52, 20)),
+        (CameraMove(rotate=90), (30, 5)),  # anticlockwise: up
+        (CameraMove(pan_x=0.1), (51, 20)),
+        (CameraMove(pan_y=0.2), (45, 28)),
+        (CameraMove(zoom=0.9, rotate=180), (16, 20)),
+    ):
         bright = transform(picture, move.view(61, 41), IDENTITY)[0]
         row, column = divmod(int(bright.flatten().argmax()), 61)
-        return column, row
-
-    near = lambda a, b: all(abs(x - y) <= 1 for x, y in zip(a, b, strict=True))  # noqa: E731
-    assert near(place(CameraMove(zoom=1.5)), (52, 20))
-    assert near(place(CameraMove(rotate=90)), (30, 5))  # anticlockwise: up
-    assert near(place(CameraMove(pan_x=0.1)), (51, 20))
-    assert near(place(CameraMove(pan_y=0.2)), (45, 28))
-    assert near(place(CameraMove(zoom=0.9, rotate=180)), (16, 20))
+        assert np.abs(np.subtract((column, row), wanted)).max() <= 1, move
 
 
 def test_beyond_the_border_it_is_mirrored() -> None:
@@ -123,6 +127,7 @@ def test_beyond_the_border_it_is_mirrored() -> None:
     shifted = transform(ramp, CameraMove(pan_x=0.25).view(40, 30), IDENTITY)
     assert torch.allclose(shifted[..., :10], ramp[..., :10].flip(-1), atol=1e-4)
     assert torch.allclose(shifted[..., 10:], ramp[..., :30], atol=1e-4)
+    assert transform(ramp, CameraMove().view(40, 30), CameraMove().colours()) is ramp  # nothing to resample
 
 
 @repeatable
@@ -135,13 +140,7 @@ def test_hues_turn_and_grey_stays_grey(angle: float, level: float) -> None:
 
 def test_a_third_of_the_circle_makes_red_greenish_and_then_bluish() -> None:
     red = np.array([1.0, 0.0, 0.0])
-    assert int((CameraMove(hue=120).colours() @ red).argmax()) == 1
-    assert int((CameraMove(hue=240).colours() @ red).argmax()) == 2
-
-
-def test_a_camera_that_does_nothing_resamples_nothing() -> None:
-    picture = smooth()
-    assert transform(picture, CameraMove().view(48, 36), CameraMove().colours()) is picture
+    assert [int((CameraMove(hue=hue).colours() @ red).argmax()) for hue in (0, 120, 240)] == [0, 1, 2]
 
 
 def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() -> None:
@@ -180,32 +179,29 @@ def test_hands_of_the_clock_are_sine_and_cosine_in_turn() -> None:
     assert np.allclose(clock(1.3), clock(0.3), atol=1e-5)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3, 7])
+@pytest.mark.parametrize("kept", [0, 3])
 def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
-    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 6 + CHANNELS)
-    initialise(generator, 1)
-    engine = TorchEngine(generator, resolve_device("cpu"))
+    engine = TorchEngine(network(1, 6 + CHANNELS), CPU)
     player = RolloutModel(engine, 2, 1, 40, DriftCorrector(FrameStatistics.of(frame_statistics(moving_frames(6))), 0.7))
     drive = lambda n: smooth(seed=n).numpy()  # noqa: E731
     score = RolloutControls(lambda n: CameraMove(1.01, n, hue=3), lambda n: 0.3, lambda n: 0.2, drive)
     begin = lambda: Rollout([smooth().numpy()] * 2, lambda n: player, score)  # noqa: E731
     whole = begin()
-    frames = [whole.step().clone() for _ in range(10)]
+    frames = [whole.step().clone() for _ in range(6)]
     part = begin()
     for _ in range(kept):
         part.step()
     state = {name: value.copy() for name, value in part.state().items()}
     again = begin()
     again.restore(state)
-    assert [bool(torch.equal(again.step(), frame)) for frame in frames[kept:]] == [True] * (10 - kept)
+    assert all(torch.equal(again.step(), frame) for frame in frames[kept:])
     assert {k: v.tobytes() for k, v in again.state().items()} == {k: v.tobytes() for k, v in whole.state().items()}
 
 
 def test_the_state_is_not_rounded_to_levels() -> None:
     engine = Follow(change=1e-4)
-    dream = Rollout(
-        [np.zeros((3, 8, 8), np.float32)], lambda n: RolloutModel(engine, 1), RolloutControls(still, plainly)
-    )
+    black = np.zeros((3, 8, 8), np.float32)
+    dream = Rollout([black], lambda n: RolloutModel(engine, 1), RolloutControls(still, plainly))
     for _ in range(20):
         dream.step()
     assert dream.state()["pictures"] == pytest.approx(20e-4, rel=1e-3)
@@ -258,9 +254,10 @@ def as_tensor(frame: np.ndarray) -> Tensor:
 
 
 def test_a_bank_is_small_plain_and_the_same_for_the_same_pictures() -> None:
-    assert canonical_json(BANK) == canonical_json(frame_statistics(iter(FRAMES)))
-    assert json.loads(canonical_json(BANK)) == BANK
-    assert len(canonical_json(BANK)) < 4000
+    text = canonical_json(BANK)
+    assert text == canonical_json(frame_statistics(iter(FRAMES)))
+    assert json.loads(text) == BANK
+    assert len(text) < 4000
 
 
 @repeatable
@@ -278,10 +275,8 @@ def test_what_is_measured_is_what_numpy_measures(width: int, height: int, seed: 
 
 
 def test_what_was_seen_in_training_is_left_as_it_is() -> None:
-    governor = DriftCorrector(FrameStatistics.of(BANK), 1.0)
-    for frame in FRAMES:
-        picture = as_tensor(frame)
-        made, strayed = governor(picture)
+    for picture in map(as_tensor, FRAMES):
+        made, strayed = DriftCorrector(FrameStatistics.of(BANK), 1.0)(picture)
         assert made is picture
         assert not strayed
 
@@ -303,24 +298,26 @@ def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number
 
 
 def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() -> None:
-    bank = FrameStatistics.of(BANK)
-    upside_down = as_tensor(FRAMES[0]).flip(1)
-    assert not torch.equal(DriftCorrector(bank, 1.0)(upside_down)[0], upside_down)
-    assert DriftCorrector(bank.loosened(places=True, channels=False), 1.0)(upside_down)[0] is upside_down
-    turned = as_tensor(FRAMES[0])[[1, 2, 0]]
-    assert not torch.equal(DriftCorrector(bank, 1.0)(turned)[0], turned)
-    assert DriftCorrector(bank.loosened(places=False, channels=True), 1.0)(turned)[0] is turned
+    bank, picture = FrameStatistics.of(BANK), as_tensor(FRAMES[0])
+    upside_down, turned = picture.flip(1), picture[[1, 2, 0]]
+    for changed, loosened in (
+        (upside_down, bank.loosened(places=True, channels=False)),
+        (turned, bank.loosened(places=False, channels=True)),
+    ):
+        assert not torch.equal(DriftCorrector(bank, 1.0)(changed)[0], changed)
+        assert DriftCorrector(loosened, 1.0)(changed)[0] is changed
 
 
-@pytest.mark.parametrize("lost", ["contrast", "detail", "noise"])
-def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(lost: str) -> None:
-    def spoil(picture: Tensor) -> Tensor:
-        if lost == "contrast":
-            return picture * 0
-        if lost == "detail":
-            return torch.nn.functional.avg_pool2d(picture[None], 15, 1, 7, count_include_pad=False)[0]
-        return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, picture.shape).astype(np.float32))
-
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda picture: picture * 0,
+        lambda picture: torch.nn.functional.avg_pool2d(picture[None], 15, 1, 7, count_include_pad=False)[0],
+        lambda picture: 2 * torch.rand(picture.shape, generator=torch.Generator().manual_seed(0)) - 1,
+    ],
+    ids=["no contrast", "no detail", "noise"],
+)
+def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(spoil: Callable[[Tensor], Tensor]) -> None:
     class Spoiling(Follow):
         def predict(self, shown: Tensor) -> Tensor:
             self.shown.append(shown)
@@ -338,28 +335,23 @@ def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(lost: str) -> 
     assert np.array_equal(engine.shown[-1][0].numpy(), seed)
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda b: b.pop("cells"),
-        lambda b: b["mean"].pop("low"),
-        lambda b: b["mean"]["low"].append(0.0),
-        lambda b: b["deviation"].update(low="wide"),
-        lambda b: b["mean"].update(low=[9.0, 9.0, 9.0]),
-    ],
-)
-def test_a_damaged_bank_is_no_bank(spoil: object) -> None:
-    bank = json.loads(json.dumps(BANK))
-    spoil(bank)  # type: ignore[operator]
-    with pytest.raises(ModelError, match="statistics"):
-        FrameStatistics.of(bank)
+def test_a_damaged_bank_is_no_bank() -> None:
+    low = BANK["mean"]["low"]
+    for damaged in (
+        {name: value for name, value in BANK.items() if name != "cells"},
+        BANK | {"mean": {"high": BANK["mean"]["high"]}},
+        BANK | {"mean": BANK["mean"] | {"low": [*low, 0.0]}},
+        BANK | {"mean": BANK["mean"] | {"low": [9.0, 9.0, 9.0]}},
+        BANK | {"deviation": BANK["deviation"] | {"low": "wide"}},
+    ):
+        with pytest.raises(ModelError, match="statistics"):
+            FrameStatistics.of(damaged)
 
 
 def test_noise_is_smooth_has_the_banks_colours_and_follows_its_seed() -> None:
     bank = FrameStatistics.of(BANK)
     noise = smooth_noise(50, 40, 3, bank)
-    assert noise.dtype == np.float32
-    assert noise.shape == (3, 40, 50)
+    assert (noise.dtype, noise.shape) == (np.float32, (3, 40, 50))
     assert np.array_equal(noise, smooth_noise(50, 40, 3, bank))
     assert not np.array_equal(noise, smooth_noise(50, 40, 4, bank))
     assert noise.mean((1, 2)) == pytest.approx(bank.mean_and_deviation()[0], abs=0.05)
@@ -379,11 +371,13 @@ def levels(samples: np.ndarray, seconds: float) -> dict[str, float]:
     return loudness(blocks, 22_050).at(seconds)
 
 
-@pytest.mark.parametrize(("hertz", "band"), [(100, "low"), (700, "mid"), (5000, "high")])
-def test_a_tone_is_heard_in_its_band_when_it_sounds(hertz: float, band: str) -> None:
-    silence = np.zeros(22_050, np.float32)
-    others = sum(tone(h) for h in (100, 700, 5000) if h != hertz)
-    sound = np.concatenate([silence, tone(hertz), others])
+TONES = {"low": 100, "mid": 700, "high": 5000}
+
+
+@pytest.mark.parametrize("band", TONES)
+def test_a_tone_is_heard_in_its_band_when_it_sounds(band: str) -> None:
+    others = sum(tone(hertz) for name, hertz in TONES.items() if name != band)
+    sound = np.concatenate([np.zeros(22_050, np.float32), tone(TONES[band]), others])
     before, now, after = (levels(sound, s) for s in (0.4, 1.5, 2.5))
     assert set(before) == set(BANDS)
     assert max(before.values()) < 0.05
@@ -425,33 +419,25 @@ def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_floats_go_through_as_pictures_do(deep: bool) -> None:
-    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
-    initialise(generator, 0)
-    engine = TorchEngine(generator, resolve_device("cpu"), batch=1)
+    engine = TorchEngine(network(0), CPU, batch=1)
     picture = np.stack([scene(37, 21, 0)])
-    shown = torch.from_numpy(picture).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
-    made = engine.predict(shown)
+    made = engine.predict(as_tensor(picture[0])[None])
     assert (made.dtype, made.shape) == (torch.float32, (1, 3, 21, 37))
     assert np.array_equal(to_pictures(made, deep=deep), engine(picture, deep=deep))
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:
-    made = []
-    for seed in (0, 1):
-        network = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
-        initialise(network, seed)
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.fill_(0.1 * seed), module.running_var.fill_(1 + seed)  # type: ignore[operator]
-        made.append(network.eval())
-    morph = Morph(lambda n: made[n], resolve_device("cpu"), "fp32")
-    shown = smooth(32, 32)[None]
+    made = [network(0), network(1)]
+    for module in made[1].modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.fill_(0.1), module.running_var.fill_(2)  # type: ignore[operator]
+    morph = Morph(lambda n: made[n], CPU, "fp32")
+    shown, wanted = smooth(32, 32)[None], network(2)
+    first, second = (m.state_dict() for m in made)
     for share in (0.0, 0.25, 1.0):
-        wanted = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 3)
-        states = [m.state_dict() for m in made]
-        mixed = {k: torch.lerp(v, states[1][k], share) if v.is_floating_point() else v for k, v in states[0].items()}
+        mixed = {k: torch.lerp(v, second[k], share) if v.is_floating_point() else v for k, v in first.items()}
         wanted.load_state_dict(mixed)
         with torch.inference_mode():
-            expected = wanted.eval()(shown)
+            expected = wanted(shown)
         assert torch.allclose(morph.at(0, share).predict(shown), expected, atol=1e-5)
     assert morph.at(0, 1.0) is morph.at(0, 1.0)

@@ -32,17 +32,15 @@ def jpeg(before: np.ndarray, quality: int) -> np.ndarray:
     return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def enlarged(before: np.ndarray, width: int, height: int) -> np.ndarray:
+def resized(before: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(before, (width, height), interpolation=cv2.INTER_AREA)
 
 
 AFTER = {
     "as it is": graded,
-    "half the size": lambda p: enlarged(graded(p), 240, 160),
-    "twice the size": lambda p: enlarged(graded(p), 960, 640),
+    "twice the size": lambda p: resized(graded(p), 960, 640),
     "compressed": lambda p: jpeg(graded(p), 30),
-    "cropped": lambda p: graded(p)[40:280, 60:420],
-    "cropped and smaller": lambda p: enlarged(graded(p)[40:280, 60:420], 270, 180),
+    "cropped and smaller": lambda p: resized(graded(p)[40:280, 60:420], 270, 180),
     "16 bits": lambda p: graded(p).astype(np.uint16) * 257,
     "a negative": lambda p: 255 - graded(p),
 }
@@ -63,8 +61,7 @@ def test_samples_are_colours_of_the_same_places(name: str) -> None:
 
 
 def test_a_part_is_found_where_it_lies() -> None:
-    before = picture()
-    placement = place(before, graded(before)[40:280, 60:420])
+    placement = place(picture(), graded(picture())[40:280, 60:420])
     corners = placement.matrix @ np.array([[60 / 480, 420 / 480], [40 / 320, 280 / 320], [1, 1]])
     assert np.abs(corners - [[0, 1], [0, 1]]).max() < 0.01
 
@@ -73,8 +70,6 @@ def test_pictures_of_different_things_do_not_agree() -> None:
     assert not place(picture(seed=1), picture(seed=2)).agrees
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (300, 2)])
-def test_what_is_flat_or_tiny_is_no_crash(shape: tuple[int, int]) -> None:
-    flat = np.full((*shape, 3), 90, np.uint8)
-    placement = place(flat, scene(64, 48, 0))
-    assert not placement.agrees
+def test_what_is_flat_or_tiny_is_no_crash() -> None:
+    for shape in ((16, 16), (1, 1), (300, 2)):
+        assert not place(np.full((*shape, 3), 90, np.uint8), scene(64, 48, 0)).agrees

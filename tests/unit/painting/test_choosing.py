@@ -31,20 +31,14 @@ def turning(count: int) -> list[np.ndarray]:
 
 
 def test_each_half_of_a_clip_that_shows_two_things_gets_its_key_frame() -> None:
-    frames = turning(24)
-    chooser = ShotChooser(range(24), frames)
+    chooser = ShotChooser(range(12), turning(12))
     alone, both = chooser.best(1), chooser.best(2)
     assert both.psnr > alone.psnr + 3
-    assert both.keys[0] < 10
-    assert both.keys[1] >= 14
-
-
-def test_the_best_pair_is_no_worse_than_any_other() -> None:
-    chooser = ShotChooser(range(12), turning(12))
-    best = chooser.best(2)
+    assert both.keys[0] < 5
+    assert both.keys[1] >= 7
     assert chooser.candidates == list(range(12))
     for pair in itertools.combinations(range(12), 2):
-        assert best.psnr >= chooser._psnr(pair)
+        assert both.psnr >= chooser._psnr(pair)
 
 
 def test_more_key_frames_are_better_and_all_of_them_leave_nothing_to_make() -> None:
@@ -77,7 +71,7 @@ class Steps:
         return Choice(tuple(range(self.first, self.first + count)), self.psnr[count - 1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.floats(1, BEST_DB), min_size=1, max_size=5), min_size=1, max_size=5), st.integers(1, 30))
 def test_every_shot_has_a_key_frame_and_no_more_are_given_than_asked_for(psnr: list[list[float]], count: int) -> None:
     shots = [Steps(100 * n, sorted(values)) for n, values in enumerate(psnr)]
@@ -94,7 +88,7 @@ def test_a_key_frame_goes_where_it_helps_most() -> None:
     assert [len(c.keys) for c in allot(shots, [1000, 10], 3)] == [2, 1]  # type: ignore[list-item]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 400), st.integers(1, 60))
 def test_samples_are_frames_of_the_shot_in_order(first: int, length: int, count: int) -> None:
     numbers = sample_numbers(first, first + length, count)

@@ -30,15 +30,10 @@ def test_the_worse_the_network_the_more_is_carried() -> None:
     assert poor[0] > 0.4 > good[0]
 
 
-def test_where_nothing_was_compared_the_trust_itself_counts() -> None:
+def test_where_nothing_was_compared_the_trust_itself_counts_and_where_nothing_is_sure_the_surest() -> None:
     assert shares_of(np.zeros(len(LEVELS)), np.zeros(len(LEVELS))) == LEVELS
-
-
-def test_where_nothing_is_sure_the_surest_is_taken() -> None:
-    counts = COUNTS.copy()
-    counts[np.array(LEVELS) > 0.5] = 0
-    found = shares_of(counts * 0.01, counts)
-    assert max(found) == 1
+    counts = np.where(np.array(LEVELS) > 0.5, 0, COUNTS)
+    assert max(shares_of(counts * 0.01, counts)) == 1
 
 
 def test_levels_are_found_by_value() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import moving_frames, write_clip
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.clips.indexing import Clip, open_clip
@@ -20,15 +20,21 @@ from vidtrans.session import Context
 
 
 @pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clip:
-    monkeypatch.chdir(tmp_path)
+def clip() -> Clip:
     write_clip(Path("c.mkv"), moving_frames(12), codec="ffv1")
     return open_clip(Context(), Path("c.mkv"))
+
+
+def found(clip: Clip, keys: list[int], context: Context) -> KeyMaps:
+    maps = KeyMaps(clip, (0, 12), keys, context)
+    maps.find()
+    return maps
 
 
 shot_lengths = st.lists(st.integers(1, 80), min_size=1, max_size=4)
 
 
+@settings(max_examples=40)
 @given(lengths=shot_lengths, data=st.data())
 def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
     lengths: list[int], data: st.DataObject
@@ -38,19 +44,19 @@ def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
     numbers = st.integers(0, edges[-1] - 1)
     keys = sorted(data.draw(st.sets(numbers, max_size=8)))
     always = sorted(data.draw(st.sets(st.sampled_from(keys), max_size=2))) if keys else []
-    found = {(walk.key, walk.last > walk.key): walk for walk in walks(keys, shots, always)}
+    taken = {(walk.key, walk.last > walk.key): walk for walk in walks(keys, shots, always)}
     for shot in shots:
         for frame in shot:
             for key in near_keys(frame, keys, shot, always):
                 assert key in shot
-                walked = [] if key == frame else found[key, frame > key].blocks
+                walked = [] if key == frame else taken[key, frame > key].blocks
                 assert sum(frame in block for block in walked) == int(key != frame)
 
 
-@given(key=st.integers(0, 199), stop=st.integers(1, 200), first=st.integers(0, 199))
-def test_blocks_lead_away_from_the_key_frame_and_stay_in_its_shot(key: int, stop: int, first: int) -> None:
-    if not first <= key < stop:
-        return
+@settings(max_examples=50)
+@given(key=st.integers(0, 199), after=st.integers(1, 100), before=st.integers(0, 100))
+def test_blocks_lead_away_from_the_key_frame_and_stay_in_its_shot(key: int, after: int, before: int) -> None:
+    first, stop = max(0, key - before), key + after
     for walk in walks([key], [range(first, stop)]):
         numbers = [number for block in walk.blocks for number in block]
         step = 1 if walk.last > key else -1
@@ -76,8 +82,7 @@ def test_a_packed_flow_comes_back_within_a_32nd_of_its_pixels() -> None:
 
 def test_frames_are_found_in_key_frames(clip: Clip) -> None:
     frames = moving_frames(12)
-    maps = KeyMaps(clip, (0, 12), [2, 9], Context())
-    maps.find()
+    maps = found(clip, [2, 9], Context())
     for frame in (0, 5, 11):
         for key, carried in maps.at(frame, 64, 48):
             error = np.abs(warp(frames[key].astype(np.float32), carried.flow) - frames[frame])
@@ -90,9 +95,7 @@ def test_frames_are_found_in_key_frames(clip: Clip) -> None:
 
 def test_what_was_interrupted_ends_in_the_same_maps(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.painting.maps.BLOCK", 3)
-    whole = KeyMaps(clip, (0, 12), [1], Context(cache_dir=Path("whole")))
-    whole.find()
-    context = Context(cache_dir=Path("parts"))
+    whole = found(clip, [1], Context(cache_dir=Path("whole")))
     seen = 0
 
     def report(event: object) -> None:
@@ -101,11 +104,10 @@ def test_what_was_interrupted_ends_in_the_same_maps(clip: Clip, monkeypatch: pyt
         if seen == 6:
             context.stop.request(130)
 
-    context.report = report
+    context = Context(cache_dir=Path("parts"), report=report)
     with pytest.raises(Interrupted):
-        KeyMaps(clip, (0, 12), [1], context).find()
-    again = KeyMaps(clip, (0, 12), [1], Context(cache_dir=Path("parts")))
-    again.find()
+        found(clip, [1], context)
+    again = found(clip, [1], Context(cache_dir=Path("parts")))
     for frame in range(12):
         for (_, one), (_, other) in zip(whole.at(frame, 64, 48), again.at(frame, 64, 48), strict=True):
             assert np.array_equal(one.flow, other.flow)
@@ -116,12 +118,8 @@ def test_what_was_interrupted_ends_in_the_same_maps(clip: Clip, monkeypatch: pyt
 
 def test_another_key_frame_finds_what_is_there(clip: Clip) -> None:
     context = Context()
-    one = KeyMaps(clip, (0, 12), [2], context)
-    one.find()
+    found(clip, [2], context).close()
     files = {path: path.stat().st_mtime_ns for path in context.cache.root.rglob("chunk-*.npz")}
-    both = KeyMaps(clip, (0, 12), [2, 7], context)
-    both.find()
+    found(clip, [2, 7], context).close()
     assert files
     assert all(path.stat().st_mtime_ns == time for path, time in files.items())
-    one.close()
-    both.close()

@@ -31,18 +31,17 @@ def areas(seed: int, classes: int, size: int = 48) -> np.ndarray:
 
 
 @given(st.integers(0, 1000), st.integers(1, 256))
-@hypothesis_settings(max_examples=30)
+@hypothesis_settings(max_examples=20)
 def test_grey_levels_are_the_numbers_of_classes(seed: int, classes: int) -> None:
     labels = np.random.default_rng(seed).integers(0, classes, (9, 13))
     made = Labels(LabelsSettings(classes=classes, clean=False)).input([grey(labels)])
     assert np.array_equal(made, one_hot(labels, classes))
 
 
-@pytest.mark.parametrize(("rest", "of_last"), [(False, 0), (True, 255)])
-def test_levels_beyond_the_classes_are_of_none_or_of_the_last(rest: bool, of_last: int) -> None:
-    made = Labels(LabelsSettings(classes=3, rest_is_last=rest)).input([grey(np.full((4, 4), 255))])
-    assert (made[..., :2] == 0).all()
-    assert (made[..., 2] == of_last).all()
+def test_levels_beyond_the_classes_are_of_none_or_of_the_last() -> None:
+    for rest, of_last in ((False, 0), (True, 255)):
+        made = Labels(LabelsSettings(classes=3, rest_is_last=rest)).input([grey(np.full((4, 4), 255))])
+        assert (made == (0, 0, of_last)).all()
 
 
 @given(st.integers(0, 1000))
@@ -55,7 +54,7 @@ def test_colours_that_compression_changed_a_little_are_those_of_the_palette(seed
     assert np.array_equal(made, one_hot(labels, 3))
 
 
-@pytest.mark.parametrize("scale", [0.61, 0.83, 1.4])
+@pytest.mark.parametrize("scale", [0.61, 1.4])
 @pytest.mark.parametrize("palette", ["", "#000000 #646464 #dcdcdc"])
 def test_scaling_a_map_gives_no_pixel_a_label_that_is_not_beside_it(scale: float, palette: str) -> None:
     """Between areas 0 and 2 of a scaled map lie pixels of the value 1."""
@@ -78,11 +77,9 @@ def test_borders_are_on_both_sides_as_pix2pixhd_has_them() -> None:
     labels = areas(5, 4)
     made = Labels(LabelsSettings(classes=4, boundaries=True, clean=False)).input([grey(labels)])
     assert made.shape == (48, 48, 5)
-    expected = np.zeros((48, 48), bool)
-    for y in range(48):
-        for x in range(48):
-            around = [(y + dy, x + dx) for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))]
-            expected[y, x] = any(labels[p] != labels[y, x] for p in around if min(p) >= 0 and max(p) < 48)
+    around = np.pad(labels, 1, mode="edge")
+    beside = (around[1:-1, 2:], around[2:, 1:-1], around[1:-1, :-2], around[:-2, 1:-1])
+    expected = np.any([labels != other for other in beside], axis=0)
     assert np.array_equal(made[..., 4] == 255, expected)
     assert np.array_equal(made[..., :4], one_hot(labels, 4))
 

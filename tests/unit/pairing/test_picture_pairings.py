@@ -21,7 +21,7 @@ from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings, holes
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
 
-repeatable = hypothesis_settings(max_examples=40)
+repeatable = hypothesis_settings(max_examples=10)
 seeds = st.integers(0, 1000)
 grey_levels = st.integers(0, 255)
 
@@ -69,7 +69,7 @@ def test_ink_is_found_whatever_the_light_and_whichever_is_darker(
     assert found[cv2.dilate(drawn.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0].mean() < 0.002
 
 
-@repeatable
+@hypothesis_settings(max_examples=20)
 @given(grey_levels, st.integers(0, 6), st.sampled_from([(17, 33), (33, 17), (1, 1), (2, 40), (64, 80)]), seeds)
 def test_an_empty_page_has_no_ink_and_no_lines(level: int, noise: int, size: tuple[int, int], seed: int) -> None:
     page = flat(level, *size) + generator(seed).normal(0, noise, (*size, 3))
@@ -93,14 +93,13 @@ def test_a_wide_fill_stays_ink_and_a_shadow_does_not_become_any() -> None:
 def test_pencil_is_brought_to_full_ink() -> None:
     page = drawing(3)
     faint = (page * 0.3 + 165).astype(np.uint8)
-    assert faint.min() > 160
     assert ((ink(faint) > 128) == (page[..., 0] < 128)).mean() > 0.99
 
 
 # Edges of drawings
 
 
-@pytest.mark.parametrize("thickness", [1, 2, 4, 7, 10])
+@pytest.mark.parametrize("thickness", [1, 4, 10])
 def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
     lines = Edges(EdgesSettings()).drawing_input(drawing(thickness))
     assert lines.shape == (120, 160, 1)
@@ -108,8 +107,7 @@ def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
     length = 4 * 55 + 2 * 50 + 2 * np.pi * 28  # as drawn; diagonals have fewer pixels than length
     assert 0.75 * length < (lines > 0).sum() < 1.1 * length
     # They lie in the middle of the strokes.
-    middle = drawing(1)[..., 0] < 200
-    near = cv2.dilate(middle.astype(np.uint8), np.ones((5, 5), np.uint8))
+    near = cv2.dilate((drawing(1)[..., 0] < 200).astype(np.uint8), np.ones((5, 5), np.uint8))
     assert near[lines[..., 0] > 0].mean() > 0.95
     blocks = cv2.erode(lines, np.ones((2, 2), np.uint8))
     assert (blocks > 0).sum() < 0.03 * (lines > 0).sum()
@@ -125,20 +123,22 @@ def test_what_is_filled_has_an_outline() -> None:
 
 
 def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
-    page = drawing(2)
-    soft, hard = (
-        Edges(EdgesSettings(gradient_channel=True)).drawing_input(page),
-        Edges(EdgesSettings()).drawing_input(page),
+    hard, soft, wide = (
+        Edges(settings).drawing_input(drawing(2))
+        for settings in (
+            EdgesSettings(),
+            EdgesSettings(gradient_channel=True),
+            EdgesSettings(gradient_channel=True, sigma=2.0),
+        )
     )
     assert np.array_equal(soft[..., :1], hard)
+    assert np.array_equal(wide[..., :1], hard)
     away = cv2.distanceTransform(255 - hard[..., 0], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     order = np.argsort(away, axis=None)
     assert (np.diff(soft[..., 1].ravel()[order].astype(int)) <= 0).all()
     assert soft[..., 1].max() == 190
-    wide = Edges(EdgesSettings(gradient_channel=True, sigma=2.0)).drawing_input(page)
     assert (wide[..., 1] >= soft[..., 1]).all()
     assert np.mean(wide[..., 1]) > np.mean(soft[..., 1]) + 2
-    assert np.array_equal(wide[..., :1], hard)
 
 
 def test_dust_is_no_line_and_pale_ends_of_strokes_are() -> None:
@@ -158,14 +158,10 @@ def test_strokes_are_dark_on_white_and_lie_on_the_dark_side() -> None:
     picture[20:44, 20:44] = 60
     made = Sketch(SketchSettings()).input([picture])[..., 0]
     assert made[32, 21] < 100  # inside the dark square
-    assert made[32, 32] == 255
-    assert made[32, 10] == made[5, 5] == 255
     assert made[32, 21] + 60 < made[32, 18]
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_nothing_is_drawn_where_nothing_is(level: int) -> None:
-    assert (Sketch(SketchSettings()).input([flat(level)]) == 255).all()
+    assert made[32, 32] == made[32, 10] == made[5, 5] == 255
+    for level in (0, 90, 255):
+        assert (Sketch(SketchSettings()).input([flat(level)]) == 255).all()
 
 
 def test_colours_of_equal_lightness_are_drawn_too() -> None:
@@ -208,14 +204,14 @@ def test_shading_darkens_dark_areas_and_a_wider_pencil_draws_wider() -> None:
 
 
 def test_every_colour_of_a_palette_is_its_own() -> None:
-    for levels in (2, 3, 5, 9, 12):
+    for levels in (2, 5, 12):
         table = palette(levels)
         assert len(np.unique(table.colours, axis=0)) == len(table.colours) <= 256
         page = np.repeat(np.repeat(table.colours[None], 8, axis=0), 8, axis=1)
         assert np.array_equal(Regions(RegionsSettings(levels=levels)).drawing_input(page), page)
 
 
-@repeatable
+@hypothesis_settings(max_examples=5)
 @given(seeds)
 def test_a_frame_becomes_few_flat_areas_in_colours_of_the_palette(seed: int) -> None:
     made = Regions(RegionsSettings()).input([scene(96, 64, seed)])
@@ -233,7 +229,7 @@ def test_islands_go_to_their_neighbours() -> None:
     assert len(np.unique(gone.reshape(-1, 3), axis=0)) == 1
 
 
-@repeatable
+@hypothesis_settings(max_examples=5)
 @given(seeds)
 def test_a_little_noise_moves_few_labels(seed: int) -> None:
     picture = cv2.GaussianBlur(scene(128, 96, seed), (0, 0), 3).astype(np.int16)
@@ -296,8 +292,7 @@ def test_colours_in_range_are_kept_whole_and_grey_stays_grey() -> None:
 # Enlarging
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4])
-@pytest.mark.parametrize("size", [(48, 36), (47, 31), (33, 17), (1, 5)])
+@pytest.mark.parametrize(("factor", "size"), [(2, (48, 36)), (3, (33, 31)), (4, (47, 31)), (3, (33, 17)), (4, (1, 5))])
 def test_detail_is_lost_and_the_rest_is_not(factor: int, size: tuple[int, int]) -> None:
     pairing = Enlarge(EnlargeSettings(factor=factor, degradation=0.0))
     assert pairing.upscale_factor == factor
@@ -312,22 +307,13 @@ def test_detail_is_lost_and_the_rest_is_not(factor: int, size: tuple[int, int]) 
 
 
 def test_wear_is_drawn_and_is_as_bad_as_it_is_set() -> None:
-    frame = scene(96, 64, 2)
-    clean = Enlarge(EnlargeSettings(degradation=0.0)).training_input([frame], generator()).astype(int)
-    worn = [
-        np.mean(
-            [
-                np.abs(Enlarge(EnlargeSettings(degradation=w)).training_input([frame], generator(s)) - clean)
-                for s in range(8)
-            ]
-        )
-        for w in (0.1, 0.4, 1.0)
-    ]
-    assert worn == sorted(worn)
-    pairing = Enlarge(EnlargeSettings())
-    assert not np.array_equal(
-        pairing.training_input([frame], generator(1)), pairing.training_input([frame], generator(2))
-    )
+    def worn(degradation: float, seed: int) -> np.ndarray:
+        return Enlarge(EnlargeSettings(degradation=degradation)).training_input([scene(96, 64, 2)], generator(seed))
+
+    clean = worn(0.0, 0).astype(int)
+    wear = [np.mean([np.abs(worn(amount, seed) - clean).mean() for seed in range(8)]) for amount in (0.1, 0.4, 1.0)]
+    assert wear == sorted(wear)
+    assert not np.array_equal(worn(0.4, 1), worn(0.4, 2))
 
 
 # Noise
@@ -343,10 +329,8 @@ def test_noise_is_as_strong_as_it_is_set_and_moves_no_mean(seed: int, sigma: flo
 
 
 def test_noise_ranges_are_checked_and_may_be_nothing() -> None:
-    frame = scene(40, 30, 1)
-    assert np.array_equal(
-        Denoise(DenoiseSettings(min_sigma=0, max_sigma=0)).training_input([frame], generator()), frame
-    )
+    frame, none = scene(40, 30, 1), Denoise(DenoiseSettings(min_sigma=0, max_sigma=0))
+    assert np.array_equal(none.training_input([frame], generator()), frame)
     with pytest.raises(UsageError, match=r"pairing\.low"):
         make_pairing("denoise", {"low": 20, "high": 10})
 
@@ -367,7 +351,7 @@ def test_coarse_grain_is_coarser() -> None:
 shapes = st.tuples(st.integers(17, 90), st.integers(17, 90))
 
 
-@repeatable
+@hypothesis_settings(max_examples=25)
 @given(shapes, st.integers(0, 100_000), st.integers(0, 1 << 31), st.floats(0.05, 0.5))
 def test_holes_cover_their_share_and_move_slowly(shape: tuple[int, int], number: int, seed: int, share: float) -> None:
     now, then = (holes(*shape, n, seed, share) for n in (number, number + 1))
@@ -410,9 +394,8 @@ def test_a_wire_is_filled_after_its_mask_was_made_smaller() -> None:
 def test_a_mask_grows_before_it_is_filled() -> None:
     mask = np.zeros((48, 64), np.uint8)
     mask[24, 32] = 255
-    grown = Inpaint(InpaintSettings(mask_dilation=5, mask_feather=0.0)).render_input([scene(64, 48, 1)], 0, mask)[
-        ..., 3
-    ]
+    pairing = Inpaint(InpaintSettings(mask_dilation=5, mask_feather=0.0))
+    grown = pairing.render_input([scene(64, 48, 1)], 0, mask)[..., 3]
     away = np.hypot(*(np.indices(mask.shape) - np.array([24, 32])[:, None, None]))
     assert grown[away <= 4].all()
     assert not grown[away > 6].any()
@@ -437,10 +420,10 @@ def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, 
     assert ((made >= low) & (made <= high)).all()
 
 
-@pytest.mark.parametrize("feather", [0.0, 4.0])
-def test_without_a_hole_nothing_is_filled_and_in_nothing_but_a_hole_everything(feather: float) -> None:
+def test_without_a_hole_nothing_is_filled_and_in_nothing_but_a_hole_everything() -> None:
     frame, output = scene(20, 16, 1), scene(20, 16, 2)
-    pairing = Inpaint(InpaintSettings(mask_feather=feather))
-    for level, wanted in ((0, frame), (255, output)):
-        shown = pairing.render_input([frame], 0, np.full((16, 20), level, np.uint8))
-        assert np.array_equal(pairing.finish(frame, output, shown), wanted)
+    for feather in (0.0, 4.0):
+        pairing = Inpaint(InpaintSettings(mask_feather=feather))
+        for level, wanted in ((0, frame), (255, output)):
+            shown = pairing.render_input([frame], 0, np.full((16, 20), level, np.uint8))
+            assert np.array_equal(pairing.finish(frame, output, shown), wanted)

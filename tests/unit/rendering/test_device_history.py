@@ -23,8 +23,7 @@ def outputs(depth: int) -> list[np.ndarray]:
     return [rng.integers(0, top, SHAPE).astype(np.uint8 if depth == 8 else np.uint16) for _ in FRAMES]
 
 
-@pytest.mark.parametrize("flow", ["dis-torch", "farneback"])
-@pytest.mark.parametrize(("depth", "seen"), [(8, 8), (16, 8), (16, 16)])
+@pytest.mark.parametrize(("flow", "depth", "seen"), [("dis-torch", 8, 8), ("dis-torch", 16, 16), ("farneback", 16, 8)])
 def test_a_history_is_that_of_arrays(flow: str, depth: int, seen: int) -> None:
     """Through a shot's start, motion, a frame that repeats, and another shot."""
     host, device = RecurrentHistory(flow), DeviceHistory(flow, CPU)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter, Sample
 
-repeatable = hypothesis_settings(max_examples=10)
-COUNT, CUT = 24, 10
+repeatable = hypothesis_settings(max_examples=5)
+COUNT, CUT = 16, 7
 
 
 def shown(deep: bool = False) -> tuple[Frames, Frames]:
@@ -44,18 +43,6 @@ def test_the_first_frame_of_a_clip_and_after_a_cut_is_the_models_own() -> None:
     assert alike(run(again, fresh()), made)
 
 
-@repeatable
-@given(st.integers(0, COUNT - 2))
-def test_nothing_ahead_is_looked_at(frame: int) -> None:
-    guides, outputs = shown()
-    rng = np.random.default_rng(9)
-    for i in range(frame + 1, COUNT):
-        guides[i], outputs[i] = (rng.integers(0, 256, guides[i].shape, dtype=np.uint8) for _ in range(2))
-    made = run(causal(), samples(guides, outputs, (0, CUT)))
-    assert causal().radius == 0
-    assert alike(made[: frame + 1], run(causal(), fresh())[: frame + 1])
-
-
 def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
     whole = run(causal(), fresh())
     for changed in (CUT - 1, CUT):
@@ -71,6 +58,7 @@ def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
 def test_from_its_state_at_any_frame_it_goes_on_exactly(frame: int, deep: bool, history: int) -> None:
     method = causal(history=history)
     assert isinstance(method, RecursiveFilter)
+    assert method.state() == {}  # before its first frame
     whole = run(causal(history=history), fresh(deep))
     assert alike(run(method, fresh(deep)[:frame]), whole[:frame])
     state = {name: value.copy() for name, value in method.state().items()}
@@ -81,15 +69,6 @@ def test_from_its_state_at_any_frame_it_goes_on_exactly(frame: int, deep: bool, 
     run(other, samples(*busy(3, (48, 32))))  # it was somewhere else before
     other.resume(state)
     assert alike(run(other, fresh(deep)[frame:]), whole[frame:])
-
-
-def test_before_its_first_frame_it_remembers_nothing() -> None:
-    method = causal()
-    assert method.state() == {}
-    run(method, fresh())
-    method.resume({})
-    assert method.state() == {}
-    assert alike(run(method, fresh()), run(causal(), fresh()))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 9), (1, 64)])
@@ -112,41 +91,42 @@ def state_of(frames: int) -> Mapping[str, np.ndarray]:
     return method.state()
 
 
-def test_a_state_is_read_as_it_was_written_and_the_one_before_it_is_gone(tmp_path: Path) -> None:
-    entry = Cache(tmp_path, silent).entry("render", "k")
-    with entry.locked():
-        store = StateStore(entry)
-        assert store.load(0) is None
-        for number in range(3):
-            store.save(number, state_of(number + 2))
-        read = store.load(2)
-        assert read is not None
-        assert {n: (v.dtype, v.tobytes()) for n, v in read.items()} == {
-            n: (v.dtype, v.tobytes()) for n, v in state_of(4).items()
-        }
-        assert store.load(0) is store.load(1) is None
-        assert {p.name for p in entry.folder.glob("state*")} == {"state-000002.npz", "state-000002.json"}
-        store.clear()
-        assert not list(entry.folder.glob("state*"))
-
-
-@hypothesis_settings(repeatable, max_examples=100)
-@given(st.integers(0, 10**6), st.integers(0, 255), st.sampled_from([".npz", ".json"]))
-def test_a_state_that_is_damaged_anywhere_is_none(
-    tmp_path_factory: pytest.TempPathFactory, at: int, flip: int, suffix: str
-) -> None:
-    """``flip`` 0: cut off there."""
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateStore]:
     entry = Cache(tmp_path_factory.mktemp("cache"), silent).entry("render", "k")
     with entry.locked():
-        store = StateStore(entry)
-        store.save(0, {"mean": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.ones((1, 2), np.float32)})
-        (path,) = entry.folder.glob(f"state*{suffix}")
-        data = bytearray(path.read_bytes())
-        at %= len(data)
-        if flip:
-            data[at] ^= flip
-        path.write_bytes(data if flip else data[:at])
-        read = store.load(0)
-        whole = np.arange(24, dtype=np.float32).tobytes()
-        # The other bytes of the JSON are only its form.
-        assert read is None or (suffix == ".json" and read["mean"].tobytes() == whole)
+        yield StateStore(entry)
+
+
+def test_a_state_is_read_as_it_was_written_and_the_one_before_it_is_gone(stored: StateStore) -> None:
+    stored.clear()
+    assert stored.load(0) is None
+    for number in range(3):
+        stored.save(number, state_of(number + 2))
+    read, wanted = stored.load(2), state_of(4)
+    assert read is not None
+    assert {n: (v.dtype, v.tobytes()) for n, v in read.items()} == {
+        n: (v.dtype, v.tobytes()) for n, v in wanted.items()
+    }
+    assert stored.load(0) is stored.load(1) is None
+    assert {p.name for p in stored.entry.folder.glob("state*")} == {"state-000002.npz", "state-000002.json"}
+    stored.clear()
+    assert not list(stored.entry.folder.glob("state*"))
+
+
+@hypothesis_settings(repeatable, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(0, 255), st.sampled_from([".npz", ".json"]))
+def test_a_state_that_is_damaged_anywhere_is_none(stored: StateStore, at: int, flip: int, suffix: str) -> None:
+    """``flip`` 0: cut off there."""
+    whole = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    stored.clear()
+    stored.save(0, {"mean": whole, "count": np.ones((1, 2), np.float32)})
+    (path,) = stored.entry.folder.glob(f"state*{suffix}")
+    data = bytearray(path.read_bytes())
+    at %= len(data)
+    if flip:
+        data[at] ^= flip
+    path.write_bytes(data if flip else data[:at])
+    read = stored.load(0)
+    # The other bytes of the JSON are only its form.
+    assert read is None or (suffix == ".json" and np.array_equal(read["mean"], whole))

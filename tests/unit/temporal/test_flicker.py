@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import cv2
@@ -33,12 +34,15 @@ MIDDLE = slice(8, 16)
 both = pytest.mark.parametrize("make", [window, causal])
 
 
+def looks_of(guides: Frames) -> Frames:
+    return [look(g) for g in guides]
+
+
 # Flicker of tones
 
 
-@pytest.mark.parametrize("step", [0, 1])
-def test_the_wider_the_window_the_more_flicker_is_taken_out(step: int) -> None:
-    wanted = drifting(40, step)
+def test_the_wider_the_window_the_more_flicker_is_taken_out() -> None:
+    wanted = drifting(40)
     outputs = flickering(wanted)
     left = [unsteadiness(outputs, wanted)]
     for radius in WIDTHS:
@@ -47,9 +51,8 @@ def test_the_wider_the_window_the_more_flicker_is_taken_out(step: int) -> None:
     assert left[-2] < 0.15 * left[0]
 
 
-@pytest.mark.parametrize("step", [0, 1, 3])
-def test_the_causal_filter_takes_flicker_out_once_it_has_seen_enough(step: int) -> None:
-    wanted = drifting(40, step, size=SIZE)
+def test_the_causal_filter_takes_flicker_out_once_it_has_seen_enough() -> None:
+    wanted = drifting(40, 3)
     outputs = flickering(wanted)
     left = [unsteadiness(run(causal(history=h), samples(wanted, outputs))[12:], wanted[12:]) for h in (1, 4, 12)]
     before = unsteadiness(outputs[12:], wanted[12:])
@@ -72,25 +75,15 @@ def test_flicker_is_followed_along_a_motion_that_bends(make: Make) -> None:
 
 
 @both
-@pytest.mark.parametrize("step", [0, 1, 3])
-@pytest.mark.parametrize("grain", [False, True])
+@pytest.mark.parametrize(("step", "grain"), [(0, False), (3, True)])
 def test_a_look_that_does_not_flicker_is_left_as_it_is(make: Make, step: int, grain: bool) -> None:
     """The window filter within 45 dB, which is 1.43 grey levels; the causal one knows half as much."""
-    guides = drifting(20, step, size=SIZE, grain=grain)
-    looks = [look(g) for g in guides]
+    guides = drifting(20, step, grain=grain)
+    looks = looks_of(guides)
     made = run(make(), samples(guides, looks))
     errors = [rms([m], [x]) for m, x in zip(made, looks, strict=True)]
     assert max(errors) < (1.43 if make is window else 3)
     assert np.mean(errors) < (1.43 if make is window else 2)
-
-
-@both
-def test_sharpness_is_kept_for_a_hundred_frames(make: Make) -> None:
-    """Nothing is resampled again and again: what is fed back would blur more and more."""
-    guides = drifting(100, 1, size=(64, 48), grain=True)
-    looks = [look(g) for g in guides]
-    made = run(make(), samples(guides, flickering(looks, 6)))
-    assert 0.93 < sharpness(made[80:]) / sharpness(looks[80:]) < 1.07
 
 
 @pytest.mark.parametrize(("make", "least"), [(window, 0.95), (causal, 0.82)])
@@ -99,7 +92,7 @@ def test_motion_by_parts_of_a_pixel_costs_little_sharpness(make: Make, least: fl
     big = textured(84, 48)
     shifts = [np.float32([[1, 0, -0.3 * i], [0, 1, 0]]) for i in range(40)]  # type: ignore[arg-type]
     guides = [cv2.warpAffine(big, s, (64, 48), flags=cv2.INTER_LANCZOS4) for s in shifts]
-    looks = [look(g) for g in guides]
+    looks = looks_of(guides)
     made = run(make(texture_gain=0), samples(guides, flickering(looks, 6)))
     assert least < sharpness(made[20:32]) / sharpness(looks[20:32]) < 1.03
 
@@ -107,23 +100,22 @@ def test_motion_by_parts_of_a_pixel_costs_little_sharpness(make: Make, least: fl
 # Boil
 
 
-def restlessness(frames: Frames, step: int) -> float:
-    """How much a picture that drifts by ``step`` pixels changes along its motion, in grey levels."""
-    moved = [(b[:, : b.shape[1] - step], a[:, step:]) for a, b in pairwise(frames)]
-    return rms([b[8:-8, 8:-8] for b, _ in moved], [a[8:-8, 8:-8] for _, a in moved])
+def restlessness(frames: Frames) -> float:
+    """How much a picture that drifts by two pixels changes along its motion, in grey levels."""
+    moved = [(b[8:-8, 8:-10], a[8:-8, 10:-8]) for a, b in pairwise(frames)]
+    return rms([b for b, _ in moved], [a for _, a in moved])
 
 
 @both
-@pytest.mark.parametrize("step", [0, 2])
-def test_a_boiling_grain_is_averaged_and_with_boil_0_it_is_kept(make: Make, step: int) -> None:
-    guides = drifting(24, step, size=SIZE, grain=True)
-    looks = [look(g) for g in guides]
+def test_a_boiling_grain_is_averaged_and_kept_where_texture_is_to_be_left(make: Make) -> None:
+    guides = drifting(24, 2, size=SIZE, grain=True)
+    looks = looks_of(guides)
     outputs, noise = grainy(looks)
-    assert restlessness(looks, step) == 0
+    assert restlessness(looks) == 0
     made, half, kept = (run(make(texture_strength=b), samples(guides, outputs)) for b in (1.0, 0.5, 0.0))
-    own = restlessness(outputs[8:], step)
-    assert restlessness(made[8:], step) < 0.2 * own
-    assert 0.4 * own < restlessness(half[8:], step) < 0.65 * own
+    own = restlessness(outputs[8:])
+    assert restlessness(made[8:]) < 0.2 * own
+    assert 0.4 * own < restlessness(half[8:]) < 0.65 * own
     share = [np.mean((k - x.astype(float)) * n) / np.mean(n**2) for k, x, n in zip(kept, looks, noise, strict=True)]
     assert min(share) > 0.9
 
@@ -135,7 +127,7 @@ def jittering(count: int) -> tuple[Frames, Frames]:
     laid = [(y, x) for y, x in rng.integers(0, 2, (count, 2))]
     noise = [20 / grain.std() * grain[y : y + SIZE[1], x : x + SIZE[0]] for y, x in laid]
     guides = [scene(*SIZE, 3)] * count
-    return guides, added([look(g) for g in guides], noise)
+    return guides, added(looks_of(guides), noise)
 
 
 @both
@@ -151,28 +143,32 @@ def test_the_contrast_that_averaging_takes_is_given_back(make: Make) -> None:
 # What the source does itself
 
 
+def times(factors: list[np.ndarray | float]) -> Frames:
+    """A still picture that its light changes."""
+    still = textured(*SIZE, 3)
+    return [np.clip(np.rint(still * f), 0, 255).astype(np.uint8) for f in factors]
+
+
 def fade() -> Frames:
-    return [np.rint(textured(*SIZE, 3) * (0.3 + 0.7 * i / 30)).astype(np.uint8) for i in range(31)]
+    return times([0.3 + 0.7 * i / 30 for i in range(31)])
 
 
 def shadow() -> Frames:
-    """A soft dark bar that passes over a still picture."""
-    still, x = textured(*SIZE, 3), np.arange(SIZE[0])
-    dark = [1 - 0.45 / (1 + np.exp((np.abs(x - (3 * i - 10)) - 9) / 2)) for i in range(31)]
-    return [np.rint(still * d[None, :, None]).astype(np.uint8) for d in dark]
+    """A soft dark bar that passes."""
+    x = np.arange(SIZE[0])[None, :, None]
+    return times([1 - 0.45 / (1 + np.exp((np.abs(x - (3 * i - 10)) - 9) / 2)) for i in range(31)])
 
 
 def pulse() -> Frames:
     """A source that flickers."""
-    still = textured(*SIZE, 3)
-    return [np.clip(np.rint(still * (1 + 0.15 * np.sin(1.3 * i))), 0, 255).astype(np.uint8) for i in range(31)]
+    return times([1 + 0.15 * float(np.sin(1.3 * i)) for i in range(31)])
 
 
 # A window that looks both ways keeps a fade by itself: there, following it makes no difference.
 @pytest.mark.parametrize(("source", "most", "share"), [(fade, 1.5, 1.1), (shadow, 1.5, 0.65), (pulse, 4.0, 0.65)])
 def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float, share: float) -> None:
     guides = source()
-    looks = [look(g) for g in guides]
+    looks = looks_of(guides)
     made, unfollowed = (run(window(keep_source_changes=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
     assert rms(made, looks[8:-8]) < most
     assert rms(made, looks[8:-8]) < share * rms(unfollowed, looks[8:-8])
@@ -181,6 +177,7 @@ def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], mo
 # Occlusion
 
 
+@cache
 def passing(count: int = 24) -> tuple[Frames, list[np.ndarray], list[np.ndarray]]:
     """A disc that crosses a still picture; masks of what was uncovered since the last frame, and of what is far."""
     frames, uncovered, far = [], [], []
@@ -196,7 +193,7 @@ def passing(count: int = 24) -> tuple[Frames, list[np.ndarray], list[np.ndarray]
     return frames, uncovered, far
 
 
-def gradients(count: int, levels: float = 20) -> list[np.ndarray]:
+def gradients(count: int, levels: float = 20) -> list[np.ndarray | float]:
     """Light that changes at random, more on one side than on the other."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[-1:1:96j, -1:1:128j][..., None]
@@ -205,18 +202,17 @@ def gradients(count: int, levels: float = 20) -> list[np.ndarray]:
 
 def test_what_was_hidden_a_moment_ago_takes_the_correction_of_its_surroundings() -> None:
     guides, uncovered, far = passing()
-    looks = [look(g) for g in guides]
+    looks = looks_of(guides)
     outputs = added(looks, gradients(len(looks)))
     made = run(window(), samples(guides, outputs))
     for masks, most in ((uncovered, 0.7), (far, 0.5)):
-        assert rms(made[MIDDLE], looks[MIDDLE], masks[MIDDLE]) < most * rms(
-            outputs[MIDDLE], looks[MIDDLE], masks[MIDDLE]
-        )
+        left, before = (rms(frames[MIDDLE], looks[MIDDLE], masks[MIDDLE]) for frames in (made, outputs))
+        assert left < most * before
 
 
 def test_what_passes_leaves_no_ghost() -> None:
     guides, uncovered, far = passing()
-    looks = [look(g) for g in guides]
+    looks = looks_of(guides)
     before = looks[MIDDLE.start - 1 : MIDDLE.stop - 1]
     assert rms(before, looks[MIDDLE], uncovered[MIDDLE]) > 60  # as much as a ghost could be
     made = run(window(), samples(guides, looks))

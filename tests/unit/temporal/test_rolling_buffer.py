@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-
-CPU = torch.device("cpu")
 
 
 def numbered(first: int, count: int) -> torch.Tensor:
     return torch.arange(first, first + count, dtype=torch.float32)[:, None].expand(-1, 3).contiguous()
 
 
+@pytest.fixture
+def buffer() -> RollingBuffer:
+    return RollingBuffer(3, device=torch.device("cpu"))
+
+
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 7), st.integers(0, 9), st.booleans()), max_size=20))
 def test_it_holds_what_was_added_and_not_dropped(steps: list[tuple[int, int, bool]]) -> None:
-    buffer, first, stop = RollingBuffer(3, device=CPU), 0, 0
+    buffer, first, stop = RollingBuffer(3, device=torch.device("cpu")), 0, 0
     for added, dropped, trimmed in steps:
         buffer.append(numbered(stop, added))
         stop += added
@@ -30,8 +34,7 @@ def test_it_holds_what_was_added_and_not_dropped(steps: list[tuple[int, int, boo
         assert torch.equal(buffer[first:stop], numbered(first, stop - first))
 
 
-def test_frames_that_were_not_committed_are_written_again() -> None:
-    buffer = RollingBuffer(3, device=CPU)
+def test_frames_that_were_not_committed_are_written_again(buffer: RollingBuffer) -> None:
     buffer.append(numbered(0, 4))
     buffer.reserve(2).fill_(9)
     assert buffer.stop == 4
@@ -39,8 +42,7 @@ def test_frames_that_were_not_committed_are_written_again() -> None:
     assert torch.equal(buffer[0:7], numbered(0, 7))
 
 
-def test_it_does_not_grow_where_as_many_are_dropped_as_are_added() -> None:
-    buffer = RollingBuffer(3, device=CPU)
+def test_it_does_not_grow_where_as_many_are_dropped_as_are_added(buffer: RollingBuffer) -> None:
     sizes = set()
     for batch in range(10):
         buffer.drop(4 * batch - 6)
@@ -49,10 +51,9 @@ def test_it_does_not_grow_where_as_many_are_dropped_as_are_added() -> None:
     assert max(sizes) == 10 * 3 * 4
 
 
-@pytest.mark.parametrize("wanted", [slice(1, 4), slice(3, 8), slice(5, 4)])
-def test_frames_that_are_not_there_are_an_error(wanted: slice) -> None:
-    buffer = RollingBuffer(3, device=CPU)
+def test_frames_that_are_not_there_are_an_error(buffer: RollingBuffer) -> None:
     buffer.append(numbered(0, 6))
     buffer.drop(2)
-    with pytest.raises(IndexError):
-        buffer[wanted]
+    for wanted in (slice(1, 4), slice(3, 8), slice(5, 4)):
+        with pytest.raises(IndexError):
+            buffer[wanted]
