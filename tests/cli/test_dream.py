@@ -163,7 +163,9 @@ def test_a_dry_run_tells_and_touches_nothing(seed: Path, dreamer: Path, capsys: 
     assert "would render" in said(capsys, 0, "dream", seed, "--model", dreamer, "--frames", 5, "--dry-run")
 
 
-def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(seed: Path, dreamer: Path, dream: Dreams) -> None:
+def test_the_camera_changes_the_dream_from_the_frame_at_which_it_moves(
+    seed: Path, dreamer: Path, dream: Dreams
+) -> None:
     model = ("--model", dreamer, "--frames", 4, "--drift-correction", 0)
     plain = dream(seed, *model)
     moves = {"--zoom": (1, 1.1), "--rotate": (0, 5), "--pan-x": (0, 0.1), "--pan-y": (0, 0.1), "--hue": (0, 20)}

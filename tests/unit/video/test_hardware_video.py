@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from chain import check_described
 from clips import decode, moving_frames, number_in, numbered, times, write_clip
-from vidtrans.pipeline.doctor import _hardware_video
 
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.events import Event, Note
 from vidtrans.self_test import installation
+from vidtrans.self_test.examination import _hardware_video
 from vidtrans.session import Context
 from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
