@@ -101,12 +101,8 @@ def test_a_memory_keeps_only_what_was_there_before() -> None:
 
 
 def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
-    for name, weight, count in (
-        ("cyclegan", 0.0, 1),
-        ("cyclegan", 1.0, 2),
-        ("recyclegan", 0.0, 3),
-        ("pix2pix", 0.0, 1),
-    ):
+    cases = ("cyclegan", 0.0, 1), ("cyclegan", 1.0, 2), ("recyclegan", 0.0, 3), ("pix2pix", 0.0, 1)
+    for name, weight, count in cases:
         settings = TrainingSettings(method=name, lambda_steady=weight)
         assert METHODS.load(name).num_frames(settings) == count
     assert "steady" not in made("cyclegan").columns
