@@ -10,6 +10,7 @@ from vidtrans.config.recipe import CHOICES, TABLES, dataset_recipe, make_recipe,
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.errors import UsageError
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
@@ -75,3 +76,8 @@ def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -
     assert recipe.choice("pairing") == ("next-frame", {})
     recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "sigma": 2.0}})
     assert recipe.choice("pairing") == ("edges", {"gradient_channel": True, "sigma": 2.0})
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        make_recipe(None, None, {"training": {"lambda_l1": 0.0, "lambda_gan": 0.0}})
