@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +26,19 @@ def crops(first: int, crop: tuple[int, int], multiple: int = 8, smallest: int = 
     return [scale.crop for scale in growth.scales]
 
 
-def test_crops_double_up_to_the_full_one_and_keep_its_shape() -> None:
+def test_crops_double_up_to_the_full_one_and_suit_the_networks_and_the_scaled_picture() -> None:
     assert crops(128, (512, 512)) == [(128, 128), (256, 256), (512, 512)]
     assert crops(128, (448, 256), multiple=32) == [(224, 128), (448, 256)]
     assert crops(0, (448, 256)) == [(448, 256)]
     scales = [s.scale for s in plan_growth((512, 512), 128, 0.5, 9, multiple=8, smallest=8).scales]
     assert scales == [0.25, 0.5, 1.0]
-
-
-def test_crops_suit_the_networks_and_fit_into_the_scaled_picture() -> None:
-    for first in (16, 40, 100, 130):
-        for crop in ((448, 256), (192, 320)):
-            growth = plan_growth(crop, first, 0.5, 100, multiple=32, smallest=48)
-            assert growth.scales[-1] == PictureScale(crop)
-            assert len(set(growth.scales)) == len(growth.scales) >= 2
-            for scale in growth.scales:
-                assert all(side % 32 == 0 and side >= 64 for side in scale.crop)
-                assert all(s <= round(n * scale.scale) for s, n in zip(scale.crop, crop, strict=True))
+    for first, crop in itertools.product((16, 40, 100, 130), ((448, 256), (192, 320))):
+        growth = plan_growth(crop, first, 0.5, 100, multiple=32, smallest=48)
+        assert growth.scales[-1] == PictureScale(crop)
+        assert len(set(growth.scales)) == len(growth.scales) >= 2
+        for scale in growth.scales:
+            assert all(side % 32 == 0 and side >= 64 for side in scale.crop)
+            assert all(s <= round(n * scale.scale) for s, n in zip(scale.crop, crop, strict=True))
 
 
 def test_where_no_smaller_crop_suits_it_is_one_line() -> None:

@@ -39,11 +39,7 @@ from vidtrans.pairing.clock import CHANNELS, clock
 
 repeatable = settings(max_examples=12)
 moves = st.builds(
-    CameraMove,
-    st.floats(0.7, 1.4),
-    st.floats(-40, 40),
-    *[st.floats(-0.2, 0.2)] * 2,
-    st.floats(-180, 180),
+    CameraMove, st.floats(0.7, 1.4), st.floats(-40, 40), *[st.floats(-0.2, 0.2)] * 2, st.floats(-180, 180)
 )
 
 

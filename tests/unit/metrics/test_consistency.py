@@ -92,13 +92,16 @@ def test_only_followed_pixels_count() -> None:
     assert errors == [pytest.approx(0.25), 0, pytest.approx(0.125)]
 
 
-def test_a_motion_boundary_is_where_neighbours_move_differently() -> None:
-    flow = np.zeros((20, 30, 2), np.float32)
-    flow[..., 0] = 3
-    assert not motion_boundary(flow).any()
-    flow[:, 15:, 0] = -3
-    assert np.flatnonzero(motion_boundary(flow).any(axis=0)).tolist() == [14]
-    assert motion_boundary(flow)[:, 14].all()
+def test_a_motion_boundary_is_where_neighbours_move_differently_by_more_where_the_flow_is_long() -> None:
+    """By 0.01 |f|² + 0.002 squared, in either direction."""
+    cases = (3.0, 0.0, False), (0.0, 0.05, True), (0.0, 0.04, False), (20.0, 1.9, False), (20.0, 2.3, True)
+    for axis, (length, jump, is_boundary) in product((0, 1), cases):
+        flow = np.zeros((8, 8, 2), np.float32)
+        flow[..., axis] = length
+        flow[4:, :, axis] += jump
+        wanted = np.zeros((8, 8), bool)
+        wanted[3] = is_boundary
+        assert np.array_equal(motion_boundary(flow), wanted), (axis, length, jump)
 
 
 def test_uncovered_is_what_the_last_frame_did_not_show() -> None:
@@ -202,13 +205,10 @@ def test_a_ghost_is_what_new_pixels_are_further_off_than_others() -> None:
     assert measure_ghost(output, wanted, np.zeros((20, 30), bool)) is None
     assert measure_ghost(output, wanted, np.ones((20, 30), bool)) is None
     one = np.zeros((20, 30), bool)
+    assert combine_ghosts([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)  # each pixel counts alike
+    assert combine_ghosts([]) is None
     one[1, 2] = True  # a single pixel is enough
     assert measure_ghost(output, wanted, one) == Ghost(40, pytest.approx((119 * 40 + 480 * 5) / 599), 1)
-
-
-def test_every_new_pixel_of_a_clip_counts_alike() -> None:
-    assert combine_ghosts([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)
-    assert combine_ghosts([]) is None
 
 
 def crossing(count: int) -> Frames:
@@ -303,27 +303,27 @@ def test_the_reference_is_what_is_compared_with_and_the_per_frame_video_beside_i
     assert alone.summary["psnr_to_per_frame"] is alone.summary["ratio"] is None
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_clips_of_a_few_frames(count: int) -> None:
-    source = panned(count)
-    scores = scored(source, source, source)
-    assert (scores.frames, scores.pairs) == (count, count - 1)
-    assert (scores.summary["warping_error"] is None) == (count < 2)
-    assert (scores.summary["flicker"] is None) == (count < 3)
-    assert scores.summary["psnr"] == 99
-    assert all(len(values) == count for values in scores.series.values())
-    assert {"psnr", "ssim", "sharpness"} <= {name.removesuffix("_per_frame") for name in scores.series}
-    json.dumps(scores.table(), allow_nan=False)
+def test_clips_of_a_few_frames() -> None:
+    for count in (1, 2, 3):
+        source = panned(count)
+        scores = scored(source, source, source)
+        assert (scores.frames, scores.pairs) == (count, count - 1)
+        assert (scores.summary["warping_error"] is None) == (count < 2)
+        assert (scores.summary["flicker"] is None) == (count < 3)
+        assert scores.summary["psnr"] == 99
+        assert all(len(values) == count for values in scores.series.values())
+        assert {"psnr", "ssim", "sharpness"} <= {name.removesuffix("_per_frame") for name in scores.series}
+        json.dumps(scores.table(), allow_nan=False)
 
 
-@pytest.mark.parametrize("value", [0, 128, 255])
-def test_plain_pictures_divide_nothing_by_zero(value: int) -> None:
-    frames = [np.full((40, 60, 3), value, np.uint8)] * 4
-    table = scored(frames, frames, frames, frames).table()
-    json.dumps(table, allow_nan=False)
-    assert table["warping_error"] == table["warping_error_source"] == table["flicker"] == 0
-    assert [table[k] for k in ("ratio", "removed", "sharpness", "ghosting")] == [None] * 4
-    assert (table["psnr"], table["ssim"]) == (99, 1)
+def test_plain_pictures_divide_nothing_by_zero() -> None:
+    for value in (0, 255):
+        frames = [np.full((40, 60, 3), value, np.uint8)] * 4
+        table = scored(frames, frames, frames, frames).table()
+        json.dumps(table, allow_nan=False)
+        assert table["warping_error"] == table["warping_error_source"] == table["flicker"] == 0
+        assert [table[k] for k in ("ratio", "removed", "sharpness", "ghosting")] == [None] * 4
+        assert (table["psnr"], table["ssim"]) == (99, 1)
 
 
 def test_a_picture_smaller_than_the_window_of_ssim_has_none() -> None:
@@ -374,16 +374,6 @@ def test_two_worst_moments_are_as_far_apart_as_the_length_asks(frames: int, apar
         errors = [0.0] * frames
         errors[10], errors[10 + gap] = 0.5, 0.4
         assert made_up(errors, source=0.0).worst() == [10, 10 + gap][:found]
-
-
-def test_a_boundary_needs_more_of_a_jump_where_the_flow_is_long() -> None:
-    """0.01 |f|² + 0.002: in either direction."""
-    cases = (0.0, 0.05, True), (0.0, 0.04, False), (20.0, 1.9, False), (20.0, 2.3, True)
-    for axis, (length, jump, is_boundary) in product((0, 1), cases):
-        flow = np.zeros((8, 8, 2), np.float32)
-        flow[..., axis] = length
-        flow[4:, :, axis] += jump
-        assert motion_boundary(flow)[3, 4] == is_boundary, (axis, length, jump)
 
 
 def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:

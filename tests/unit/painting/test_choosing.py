@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.painting.carrying import Guide, Step, carry_along
-from vidtrans.painting.choosing import (
-    BEST_DB,
-    SAMPLES,
-    Choice,
-    ShotChooser,
-    allot,
-    overall,
-    sample_numbers,
-)
+from vidtrans.painting.choosing import BEST_DB, SAMPLES, Choice, ShotChooser, allot, overall, sample_numbers
 
 
 def turning(count: int) -> list[np.ndarray]:

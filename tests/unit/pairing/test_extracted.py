@@ -13,18 +13,16 @@ from vidtrans.pairing.base import make_pairing
 FRAME, PICTURE = scene(40, 30, 1), scene(40, 30, 2)
 
 
-def test_the_picture_of_the_other_network_is_the_input() -> None:
-    pairing = make_pairing("model", {})
-    assert np.array_equal(pairing.input([FRAME, PICTURE]), PICTURE)
-    assert np.array_equal(pairing.preview(PICTURE), PICTURE)
-
-
-def test_grey_is_the_luminance_and_inverted_its_negative() -> None:
+def test_the_picture_of_the_other_network_is_the_input_in_grey_or_inverted_where_it_is_asked_for() -> None:
     grey = cv2.cvtColor(PICTURE, cv2.COLOR_RGB2GRAY)[..., None]
-    assert np.array_equal(make_pairing("model", {"channels": "grey"}).input([FRAME, PICTURE]), grey)
-    inverted = make_pairing("model", {"channels": "grey", "invert": True})
-    assert np.array_equal(inverted.input([FRAME, PICTURE]), 255 - grey)
-    assert np.array_equal(make_pairing("model", {"invert": True}).input([FRAME, PICTURE]), 255 - PICTURE)
+    for table, wanted in (
+        ({}, PICTURE),
+        ({"invert": True}, 255 - PICTURE),
+        ({"channels": "grey"}, grey),
+        ({"channels": "grey", "invert": True}, 255 - grey),
+    ):
+        assert np.array_equal(make_pairing("model", table).input([FRAME, PICTURE]), wanted)
+    assert np.array_equal(make_pairing("model", {}).preview(PICTURE), PICTURE)
 
 
 def test_a_drawing_is_taken_where_the_input_is_dark_lines_on_white() -> None:

@@ -79,21 +79,17 @@ def test_an_empty_page_has_no_ink_and_no_lines(level: int, noise: int, size: tup
     assert not Edges(EdgesSettings(gradient_channel=True)).drawing_input(page).any()
 
 
-def test_a_wide_fill_stays_ink_and_a_shadow_does_not_become_any() -> None:
+def test_a_wide_fill_and_pencil_are_full_ink_and_a_shadow_is_none() -> None:
     page = drawing(2)
     page[70:100, 92:150] = 30
     assert (ink(page)[75:95, 97:145] == 255).all()
+    pencil = (drawing(3) * 0.3 + 165).astype(np.uint8)
+    assert ((ink(pencil) > 128) == (drawing(3)[..., 0] < 128)).mean() > 0.99
     shaded = drawing(2).astype(np.float32)
     shaded[:, 110:] *= 0.72
     shaded = cv2.GaussianBlur(shaded, (0, 0), 3).astype(np.uint8)
     bare = np.s_[5:20, 95:155]
     assert (ink(shaded)[bare] < 64).all()
-
-
-def test_pencil_is_brought_to_full_ink() -> None:
-    page = drawing(3)
-    faint = (page * 0.3 + 165).astype(np.uint8)
-    assert ((ink(faint) > 128) == (page[..., 0] < 128)).mean() > 0.99
 
 
 # Edges of drawings
@@ -113,24 +109,9 @@ def test_strokes_of_any_thickness_become_lines(thickness: int) -> None:
     assert (blocks > 0).sum() < 0.03 * (lines > 0).sum()
 
 
-def test_what_is_filled_has_an_outline() -> None:
-    page = flat(255, 96, 128)
-    cv2.rectangle(page, (30, 25), (100, 75), (0, 0, 0), -1)
-    lines = Edges(EdgesSettings()).drawing_input(page)[..., 0]
-    assert not lines[32:69, 37:94].any()
-    assert lines[50, [30, 100]].all()
-    assert lines[[25, 75], 60].all()
-
-
 def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
-    hard, soft, wide = (
-        Edges(settings).drawing_input(drawing(2))
-        for settings in (
-            EdgesSettings(),
-            EdgesSettings(gradient_channel=True),
-            EdgesSettings(gradient_channel=True, sigma=2.0),
-        )
-    )
+    tables = ({}, {"gradient_channel": True}, {"gradient_channel": True, "sigma": 2.0})
+    hard, soft, wide = (make_pairing("edges", table).drawing_input(drawing(2)) for table in tables)
     assert np.array_equal(soft[..., :1], hard)
     assert np.array_equal(wide[..., :1], hard)
     away = cv2.distanceTransform(255 - hard[..., 0], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -141,7 +122,13 @@ def test_a_drawings_soft_channel_falls_off_as_a_frames_does() -> None:
     assert np.mean(wide[..., 1]) > np.mean(soft[..., 1]) + 2
 
 
-def test_dust_is_no_line_and_pale_ends_of_strokes_are() -> None:
+def test_fills_have_an_outline_and_dust_is_no_line() -> None:
+    page = flat(255, 96, 128)
+    cv2.rectangle(page, (30, 25), (100, 75), (0, 0, 0), -1)
+    lines = Edges(EdgesSettings()).drawing_input(page)[..., 0]
+    assert not lines[32:69, 37:94].any()
+    assert lines[50, [30, 100]].all()
+    assert lines[[25, 75], 60].all()
     page = drawing(3)
     page[110, [5, 90, 150]] = 0
     page[5, 5:7] = 0

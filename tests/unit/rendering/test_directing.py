@@ -70,19 +70,6 @@ def test_up_to_full_strength_every_pixel_lies_between_source_and_look(strength: 
     assert np.array_equal(made, np.clip(made, np.minimum(SOURCE, LOOK), np.maximum(SOURCE, LOOK)))
 
 
-@repeatable
-@given(shares, shares)
-def test_a_darker_matte_or_more_mix_never_brings_more_of_the_look(a: float, b: float) -> None:
-    less, more = sorted((a, b))
-
-    def distance(made: np.ndarray) -> float:
-        return float(np.abs(made.astype(int) - SOURCE).sum())
-
-    assert distance(FrameBlend(mix=more)(SOURCE, LOOK, None)) <= distance(FrameBlend(mix=less)(SOURCE, LOOK, None))
-    dark, light = (FrameBlend()(SOURCE, LOOK, matte(round(255 * share))) for share in (less, more))
-    assert distance(dark) <= distance(light)
-
-
 def test_kept_colours_are_the_sources_and_the_lightness_the_looks() -> None:
     soft = [np.rint(110 + (picture.astype(float) - 128) / 6).astype(np.uint8) for picture in (SOURCE, LOOK)]
     made = lab(FrameBlend(keep_colour=1)(*soft, None))
