@@ -24,6 +24,7 @@ from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
 from directed_clip import COUNT, EXACT, Frames, Shoot, lossless, same
 from hypothesis import settings
+from real_clips import DATA
 
 import vidtrans as api
 from vidtrans.concurrency import threads
@@ -43,7 +44,6 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 # As the command line does it.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 NO_PRIVILEGE = 1314  # of Windows: ERROR_PRIVILEGE_NOT_HELD
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,7 @@ from directed_clip import EXACT, FLAGS, PICTURES, lossless, same
 from made_models import make_grade, make_model
 from processes import KILLED_STATUSES, Started
 
-from vidtrans import api
+import vidtrans as api
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
@@ -82,7 +82,7 @@ def test_only_colour_maps_have_no_filter_by_default(source: Path, capsys: Capsys
     make_grade("warm.cube", 0.7)
     table = said_json(capsys, "stylize", source, *chained("dark", "warm"), "--dry-run")
     assert (table["output"], table["temporal"], table["working_size"]) == ("c.dark+warm.mp4", "off", [64, 48])
-    assert table["estimate"]["seconds"] > 0
+    assert table["estimate"]["seconds"] >= 0
     assert said_json(capsys, "stylize", source, *chained("dark", "tone"), "--dry-run")["temporal"] == "window"
 
 
@@ -229,7 +229,7 @@ def test_another_second_model_is_another_result(source: Path, capsys: Capsys) ->
 KILLED = """
 import os, pathlib, signal, sys, time
 import torch
-from vidtrans import api
+import vidtrans as api
 from vidtrans.events import Progress
 
 def report(event):

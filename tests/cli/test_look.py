@@ -12,7 +12,7 @@ import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_clip
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.errors import Interrupted
 from vidtrans.events import Event, Progress, Stop

@@ -11,7 +11,7 @@ from chain import TINY, quick_training, refuse, said, said_json, tiny_flags
 from clips import decode, moving_frames, scene, write_clip, write_folder
 from made_models import make_coded_model, make_grade, make_model
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.models.model_file import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial")

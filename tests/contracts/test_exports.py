@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from clips import scene
-from conftest import DATA
 from imports import imported
+from real_clips import DATA
 from torch import nn
 from variants import least
 

@@ -26,7 +26,7 @@ from clips import moving_frames, scene
 from directed_clip import lossless
 from variants import least
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.concurrency.transfers import StreamTransfers, transfers_for
 from vidtrans.errors import out_of_memory
 from vidtrans.flow.history import CHANNELS as PAST

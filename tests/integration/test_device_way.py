@@ -18,7 +18,7 @@ from clips import decode, moving_frames, write_clip
 from directed_clip import EXACT, Frames, halves, lossless
 from oddities import write_frames
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_history, device_renderer, runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -36,9 +37,18 @@ def write_material() -> None:
     make_dreamer(Path("two.safetensors"), context_frames=2)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the material, which is written once: an encoder's threads may make other bytes another time."""
+    folder = tmp_path_factory.mktemp("material")
+    with contextlib.chdir(folder):
+        write_material()
+    return folder
+
+
 @pytest.fixture
-def material() -> None:
-    write_material()
+def material(written: Path) -> None:
+    shutil.copytree(written, ".", dirs_exist_ok=True)
 
 
 def dream(frames: int, output: str, cache: str = ".vidtrans", **options: object) -> dict[str, object]:
@@ -53,11 +63,11 @@ def digest(output: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(written: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The dream of 33 frames, made in one go."""
     folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(written, folder, dirs_exist_ok=True)
     with contextlib.chdir(folder):
-        write_material()
         dream(33, "whole.mp4")
     return (folder / "whole.mp4").read_bytes()
 

@@ -15,7 +15,7 @@ from directed_clip import lossless
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.batching import RenderCount, is_similar

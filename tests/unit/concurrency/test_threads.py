@@ -20,7 +20,7 @@ from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.concurrency import threads
 from vidtrans.concurrency.threads import Prefetcher, buffer_capacity, limit_opencv_threads, stage_buffer_capacity
 from vidtrans.errors import Interrupted, MediaError

@@ -26,8 +26,6 @@ TRIED = {
     "onnx with an unknown attribute",
     "onnx with a tile of 2^40",
     "onnx with weights that are not numbers",
-    "onnx with weights twice",
-    "onnx with classes for an output",
     "onnx with words from a picture",
     "onnx with names of half characters",
     "onnx with notes in colours",

@@ -12,7 +12,7 @@ from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans import api
+import vidtrans as api
 from vidtrans.events import Event, Note
 from vidtrans.rendering import runner as filling
 from vidtrans.store.disk_forecast import DiskForecast
