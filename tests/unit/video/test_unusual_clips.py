@@ -724,3 +724,7 @@ for name in {HUGE}:
     assert "Traceback" not in done.stderr
     for name in HUGE:
         assert len(re.findall(rf"^error: {name}[:/]", done.stderr, re.MULTILINE)) == 2, name
+
+
+def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "too large" in refuse(capsys, 3, "stylize", huge("in"), "--model", "identity")
