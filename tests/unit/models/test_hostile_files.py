@@ -133,7 +133,8 @@ def test_each_that_must_be_is_refused_in_one_line_that_says_why(outcomes: Outcom
 
 def test_the_command_line_says_why(outcomes: Outcomes, capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("clip.mp4"), moving_frames(3))
-    for name in ("deep-nesting", "a-header-of-90-MB", "wrong-setting-of-its-pairing"):
+    names = ["deep-nesting", "a-pickle-of-torch", "a-header-of-90-MB", "wrong-setting-of-its-pairing"]
+    for name in (*names, "bfloat16,-signed"):
         model = outcomes.models / f"{name}.safetensors"
         assert name in refuse(capsys, 3, "stylize", "clip.mp4", "--model", model, "-q")
     for name in ("steps-that-are-no-list", "scores-that-are-no-table", "text-for-a-table"):
