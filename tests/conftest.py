@@ -99,6 +99,14 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _without_lines_of_progress() -> Iterator[None]:
+    """What a pipe is told every few seconds comes only where a machine is slow, and no test reckons with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidtrans.cli.console.PLAIN_INTERVAL_S", 1e9)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs in an empty folder, without variables of the user's."""
