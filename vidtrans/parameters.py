@@ -106,15 +106,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """A parameter that is given by its place. ``metavar`` '' is its name in capitals; ``required``: at least one.
-
-    ``access`` as of ``Option``.
-    """
+    """A parameter that is given by its place; fields as of ``Option``. ``metavar`` '': its name in capitals."""
 
     metavar: str = ""
     values: Values = None
-    required: bool = True
-    help: str = ""
     access: Access | Literal[""] = ""
 
 
@@ -134,6 +129,14 @@ class Flag:
     rare: bool = False
     access: Access | Literal[""] = ""
     sets: str = ""
+
+    def option(self, help: str = "", values: Values = None) -> Option:
+        """Return the option, with the setting's own help and values where the flag has none."""
+        words = self.help or sentence(help)
+        taken = self.values or values
+        return Option(
+            words, self.group, self.flags, self.metavar, taken, self.default, rare=self.rare, access=self.access
+        )
 
 
 @dataclass(frozen=True)
@@ -202,12 +205,8 @@ def flagged(cls: type, table: str) -> dict[str, Parameter]:
     found = {}
     for field in dataclasses.fields(cls):
         if flag := field.metadata.get("flag"):
-            values = flag.values or _bounds(field.metadata)
             kind, many = plain_type(hints[field.name])
-            words = flag.help or sentence(field.metadata["help"])
-            given = Option(
-                words, flag.group, flag.flags, flag.metavar, values, flag.default, rare=flag.rare, access=flag.access
-            )
+            given = flag.option(field.metadata["help"], _bounds(field.metadata))
             name = given.flags[0].strip("-").replace("-", "_") if given.flags else field.name
             found[field.name] = Parameter(
                 name, given, kind, many, field.default, "recipe", table, field.name, flag.sets

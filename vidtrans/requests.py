@@ -30,15 +30,10 @@ def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
         raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
 
 
-def _check_minutes(minutes: float | None) -> None:
+def check_minutes(minutes: float | None) -> None:
+    """Raise UsageError where it is no length of time."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
-
-
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UsageError(f"--{name} {count}", "it must be at least 1", "give a larger number")
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class TrainRequest:
         if self.output and self.output.suffix != MODEL_SUFFIX:
             remedy = f"use -o {self.output.name}{MODEL_SUFFIX}"
             raise UsageError(str(self.output), "a model is one .safetensors file", remedy)
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         if self.start_from and self.fresh:
             why = "one starts from a model, the other from nothing"
             raise UsageError("--from and --fresh", why, "give one of them")
@@ -102,7 +97,7 @@ class AblateRequest:
     batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         if self.kind and self.sweep:
             raise UsageError("--sweep and --ablate", "each says what is varied", "give one of them")
         if not self.kind and not self.sweep:
@@ -136,7 +131,7 @@ class LookRequest:
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         given = {"--on": self.on, "--minutes": self.minutes, "--fresh": self.fresh}
         if self.optimise and (unread := [name for name, value in given.items() if value]):
             raise UsageError(unread[0], "nothing is learned with --optimise", "leave it out, or --optimise")
@@ -178,7 +173,7 @@ class RunRequest:
     batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         if self.video is None and not self.looks:
             raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
         if self.looks and self.target:
@@ -221,7 +216,7 @@ class PropagateRequest:
 
     def __post_init__(self) -> None:
         if self.minutes != 0:
-            _check_minutes(self.minutes)
+            check_minutes(self.minutes)
         if self.follow not in FOLLOW:
             raise UsageError(f"--follow {self.follow}", "unknown", f"use {', '.join(FOLLOW)}")
         if self.follow == "look" and self.layer:

@@ -12,7 +12,6 @@ import click
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
 from vidtrans.cli.types import FILE, MODEL, PART, PRESET, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
-from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Choices, FileName, Group, Names, Option, Parameter, Range, Values, in_groups
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 ANY_SETTING = "Any setting of a preset; may be repeated. The table may be left out where only one has the key."
 A_PRESET = "A whole recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
+_RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
 CONSOLE = ("as_json", "quiet", "verbose")
 WIDEST = 26  # columns of flags in the help; wider ones have a line of their own
 
@@ -131,7 +131,7 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
     given, kind, name = parameter.given, _click_type(parameter), _click_name(parameter)
     if isinstance(given, Argument):
         many = {"nargs": -1} if parameter.many else {}
-        required = given.required and parameter.default is MISSING
+        required = parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
     attributes: dict[str, Any] = {"help": given.help, "metavar": given.metavar or None}
     if given.variable:
@@ -199,9 +199,11 @@ class ParameterOption(click.Option):
         if isinstance(parameter.given, Option) and parameter.given.default:
             return parameter.given.default
         if parameter.owner == "recipe":
-            value = self.cls_of.usual_recipe().value(parameter.table, parameter.key)
             if self.is_flag:
                 return ""
+            if _RECIPE not in ctx.meta:  # it is read from files: once for all options
+                ctx.meta[_RECIPE] = self.cls_of.usual_recipe()
+            value = ctx.meta[_RECIPE].value(parameter.table, parameter.key)
             return "none" if value in (None, "") else str(value)
         plain = parameter.default in (None, MISSING, "", ()) or isinstance(parameter.default, bool)
         return "" if plain else str(parameter.default)
@@ -228,21 +230,7 @@ def command_of(context: click.Context) -> Command:
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
-    """Return what was given, by flags and variables, with its parameters, by their names.
-
-    Of two that exclude each other the flag outranks the variable. Raises UsageError where both are given alike.
-    """
+    """Return what was given, by flags and variables, with its parameters, by their names."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
-    values = {
-        p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())
-    }
-    for one, other, why in context.command.cls.EXCLUSIVE:
-        if not {one, other} <= values.keys():
-            continue
-        source = {name: context.get_parameter_source(_click_name(parameters[name])) for name in (one, other)}
-        if source[one] == source[other]:
-            flags = " and ".join(parameters[name].flags[-1] for name in (one, other))
-            raise UsageError(flags, why, "give one of them")
-        del values[next(n for n in (one, other) if source[n] is click.core.ParameterSource.ENVIRONMENT)]
-    return values
+    return {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}

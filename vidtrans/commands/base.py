@@ -23,7 +23,7 @@ from vidtrans.commands.terminal import Terminal
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop, silent
-from vidtrans.parameters import Option, Parameter, Range, declared, flagged
+from vidtrans.parameters import Parameter, Range, declared, flagged
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time
 from vidtrans.store.chunking import Part
@@ -45,14 +45,12 @@ class Command:
         TABLES: The tables of a recipe that it reads, each with the settings that have options; None: all with a flag.
         READS: Of ``[rendering]`` the settings that it reads, where these are not all: others are refused.
         BATCH: The fields of ``BatchOptions`` that it reads.
-        EXCLUSIVE: Pairs of parameters of which one may be given, and why.
     """
 
     CONTEXT: ClassVar[Collection[str]] = ()
     TABLES: ClassVar[Mapping[str, Collection[str] | None]] = {}
     READS: ClassVar[Sequence[str]] = ()
     BATCH: ClassVar[Collection[str]] = ()
-    EXCLUSIVE: ClassVar[Sequence[tuple[str, str, str]]] = ()
 
     def make(self, context: Context) -> Table:
         """Do what the command is for; return the table that ``--json`` prints. Raises VidtransError."""
@@ -105,8 +103,7 @@ def _flagged(table: str) -> dict[str, Parameter]:
     flag = CHOICE_FLAGS.get(table)
     if flag is None:
         return {}
-    given = Option(flag.help, flag.group, flag.flags, flag.metavar, flag.values, flag.default, rare=flag.rare)
-    return {"name": Parameter(table, given, str, False, None, "recipe", table, "name")}
+    return {"name": Parameter(table, flag.option(), str, False, None, "recipe", table, "name")}
 
 
 def build(
@@ -193,9 +190,6 @@ def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
         report, stop = given.pop("report", silent), given.pop("stop", None)
         preset, settings = given.pop("preset", None), given.pop("settings", None)
         values = {n: convert(known[n], value) for n, value in given.items() if n in known}
-        for one, other, why in cls.EXCLUSIVE:
-            if values.get(one) is not None and values.get(other) is not None:
-                raise UsageError(f"{one} and {other}", why, "give one of them")
         check_ranges(known, values)
         command, options = build(cls, {n: v for n, v in values.items() if v is not None}, preset, settings)
         table = command.make(Context(**options, report=report, stop=stop or Stop()))
@@ -235,7 +229,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
     """Return the type of an argument of the Python function."""
     kind = {Path: str | Path, Time: str | Time, Part: str | Part}.get(parameter.type, parameter.type)
-    if isinstance(parameter.given.values, object) and parameter.type is str and parameter.access == "path":
+    if parameter.type is str and parameter.access == "path":
         kind = str | Path
     if parameter.many:
         kind = kind | Sequence[kind]  # type: ignore[valid-type]

@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
-from vidtrans.commands.options import check_minutes, output
+from vidtrans.commands.options import output
 from vidtrans.files import PACKAGE
 from vidtrans.parameters import Group, Option, Range
+from vidtrans.requests import check_minutes
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vidtrans.errors import UsageError
-from vidtrans.parameters import FileName, Group, Option, Range
-
-MODEL_SUFFIX = ".safetensors"
+from vidtrans.parameters import FileName, Group, Option
 
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
 END = Option("The first moment that is left out.", Group.TIME, metavar="TIME")
-MINUTES = Option(
-    "Instead of --steps: as many as fit, measured once.", Group.TRAINING, values=Range(0, 1e6, low_open=True)
-)
-STEPS_OR_MINUTES = ("steps", "minutes", "both say when to stop")
 
 
 def output(help: str, default: str = "") -> Option:
@@ -25,19 +17,6 @@ def output(help: str, default: str = "") -> Option:
 def models(help: str) -> Option:
     """Return ``--model`` of a command that takes several."""
     return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))
-
-
-def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
-    """Raise UsageError where an output does not end as what it is to hold."""
-    if output is not None and output.suffix.lower() not in suffixes:
-        remedy = " or ".join(f"-o {output.with_suffix(suffix)}" for suffix in suffixes)
-        raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
-
-
-def check_minutes(minutes: float | None) -> None:
-    """Raise UsageError where it is no length of time."""
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
 
 
 def check_counts(**counts: int | None) -> None:
