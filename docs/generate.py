@@ -297,17 +297,19 @@ def _said_of(cls: type, module: Any) -> str:
     return _cell(found[1]) if found else ""
 
 
+PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
+given as it is. Each returns the table that `--json` prints. `settings` are tables as in a preset, say
+`{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.errors`; where some of several clips or
+trainings failed, that is `BatchError`, after all others are done."""
+
+
 def python_page() -> str:
     """Return the page with the functions of the Python API and what all of them take."""
-    from vidtrans.session import Context
-
-    text = f"{NOTE}# Python\n\n{_docstring(importlib.import_module('vidtrans.api'))}\n"
+    text = f"{NOTE}# Python\n\n{PYTHON}\n"
     for name in (n for n in dir(vidtrans) if not n.startswith("_")):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
-    text += f"\n## Options of all functions\n\n{_docstring(Context)}\n\n"
-    rows = [[_code(f.name), _code(str(f.default))] for f in fields(Context) if f.repr and f.default is not MISSING]
-    return text + _table(["option", "default"], [row for row in rows if "function" not in row[1]])
+    return text
 
 
 def _signature(function: Any) -> str:
@@ -325,13 +327,12 @@ def stub() -> str:
     from vidtrans.commands import COMMANDS, FUNCTIONS
     from vidtrans.commands.base import function_of
 
-    text = f'''"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+    text = '''"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.api import {", ".join(f"{name} as {name}" for name in vidtrans._API)}
 from vidtrans.events import Report, Stop
 from vidtrans.settings import Table, Time
 
@@ -352,8 +353,6 @@ __version__: str
 
 def _typed(parameter: inspect.Parameter, *, with_default: bool = False) -> str:
     """Return a parameter as signatures have it; without its default, as a stub."""
-    if isinstance(parameter.annotation, str):  # of vidtrans.api
-        return str(parameter).replace("'", "")
     default = parameter.default
     if with_default and default is not parameter.empty:
         shown = (

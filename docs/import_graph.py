@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 LEAVES = "leaves"
-ROOMS = ("api", "requests", "session")  # single files that are no leaves
+ROOMS = ("session",)  # single files that are no leaves
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 118, 44, 24, 46, 16  # of a box, between boxes, around all; in pixels
 STYLE = """<style>
 rect { fill: #eef2fb; stroke: #4a63a9; rx: 6 }

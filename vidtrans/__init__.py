@@ -18,7 +18,6 @@ from typing import Any
 
 # What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
-_API = ("ablate", "fix", "look", "make_dataset", "propagate", "run", "stylize", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
@@ -28,14 +27,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
         from vidtrans.commands.base import function_of
 
         return function_of(COMMANDS.load(FUNCTIONS[name]), name)
-    if name in _API:
-        from vidtrans import api
-
-        return getattr(api, name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
     from vidtrans.commands import FUNCTIONS
 
-    return ["__version__", *sorted((*FUNCTIONS, *_API))]
+    return ["__version__", *sorted(FUNCTIONS)]

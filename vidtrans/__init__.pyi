@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.api import ablate as ablate, fix as fix, look as look, make_dataset as make_dataset, propagate as propagate, run as run, stylize as stylize, sweep as sweep, train as train
 from vidtrans.events import Report, Stop
 from vidtrans.settings import Table, Time
 
@@ -217,6 +216,25 @@ def export_model(
 
     Before the file gets its name it is run on pictures of three sizes and compared with the model."""
 
+def fix(
+    render: str | Path,
+    painted: str | Path,
+    output: str | Path | None = ...,
+    *,
+    relearn: bool = ...,
+    cache_dir: str | Path = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+
+    What was painted is found by comparing. All that it does not reach stays as it is. To undo one, take its picture
+    away, and give the command again."""
+
 def grade(
     before: str | Path,
     after: str | Path,
@@ -307,6 +325,70 @@ def list_presets(
 ) -> Table:
     """The presets that ship: what each is for, and what training with it costs."""
 
+def look(
+    pictures: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    on: str | Path | Sequence[str | Path] = ...,
+    minutes: float | None = ...,
+    fresh: bool = ...,
+    optimise: bool = ...,
+    steps: int | None = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Teach a model the manner of one or more PICTURES: a painting in, films in its strokes out.
+
+    A PICTURE may be a video: its middle frame is taken. Five minutes on two cores are enough; stop it, and the same
+    command goes on."""
+
+def make_dataset(
+    videos: str | Path | Sequence[str | Path],
+    output: str | Path | None = ...,
+    *,
+    each: bool = ...,
+    target: str | Path | None = ...,
+    unpaired: str | Path | Sequence[str | Path] = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    restore: bool = ...,
+    pairing: str | None = ...,
+    size: str | None = ...,
+    every: int | None = ...,
+    cuts: str | Path | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
+
+    With --unpaired it has two domains or more, and no pairs: frames of VIDEO... are to look like those of the other.
+
+    A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
+
+    The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone."""
+
 def model_formats(
     *,
     report: Report = ...,
@@ -325,6 +407,88 @@ def probe(
     stop: Stop | None = ...,
 ) -> Table:
     """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+
+def propagate(
+    video: str | Path | Sequence[str | Path],
+    keyframes: str | Path,
+    output: str | Path | None = ...,
+    *,
+    follow: str = ...,
+    minutes: float | None = ...,
+    preview: bool = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    mask: str | Path | None = ...,
+    layer: bool = ...,
+    temporal: str | None = ...,
+    steps: int | None = ...,
+    strength: str | float | None = ...,
+    mix: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    cuts: str | Path | None = ...,
+    codec: str | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Paint over one or a few frames of VIDEO, and the others follow.
+
+    vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
+
+    vidtrans propagate clip.mp4 --keyframes clip.keyframes"""
+
+def run(
+    video: str | Path | None = ...,
+    *,
+    apply: str | Path | Sequence[str | Path],
+    output: str | Path,
+    looks: str | Path | Sequence[str | Path] = ...,
+    target: str | Path | None = ...,
+    minutes: float | None = ...,
+    pairing: str | None = ...,
+    temporal: str | None = ...,
+    steps: int | None = ...,
+    strength: str | float | None = ...,
+    mix: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    codec: str | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Teach a look from VIDEO, or from pictures, and render it onto clips; every step is found again.
+
+    vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
+
+    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4"""
 
 def serve_live(
     model: str | Path | Sequence[str | Path],
@@ -388,6 +552,85 @@ def show_preset(
     stop: Stop | None = ...,
 ) -> Table:
     """A preset's file, comments and all: copy it, change it, give it to --preset."""
+
+def stylize(
+    video: str | Path | Sequence[str | Path],
+    model: str | Path | Sequence[str | Path] = ...,
+    output: str | Path | None = ...,
+    *,
+    mask: str | Path | None = ...,
+    start: str | Time | None = ...,
+    end: str | Time | None = ...,
+    score: bool = ...,
+    chunk: str | None = ...,
+    join: bool = ...,
+    print_jobs: str | None = ...,
+    size: str | None = ...,
+    strength: str | float | None = ...,
+    mix: str | float | None = ...,
+    keep_colour: str | float | None = ...,
+    look: str | None = ...,
+    stroke_size: str | float | None = ...,
+    drawn: str | None = ...,
+    cuts: str | Path | None = ...,
+    filter_source: str | None = ...,
+    engine: str | None = ...,
+    draft: int | None = ...,
+    temporal: str | None = ...,
+    codec: str | None = ...,
+    fps: str | None = ...,
+    filter: str | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    shared_disk: bool = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
+
+    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
+    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
+    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
+    is named and passed over. Several models (--model a --model b) are rendered one after the other in one pass, and the
+    temporal filter comes once, at the end."""
+
+def train(
+    dataset: str | Path,
+    output: str | Path | None = ...,
+    *,
+    minutes: float | None = ...,
+    ablate: str | None = ...,
+    sweep: str | Sequence[str] = ...,
+    start_from: str | Path | None = ...,
+    fresh: bool = ...,
+    embed: bool = ...,
+    steps: int | None = ...,
+    jobs: int | None = ...,
+    executor: str = ...,
+    cache_dir: str | Path = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
 
 def try_out(
     video: str | Path,

@@ -8,6 +8,7 @@ share. Unknown keys and wrong types are refused with the valid ones named.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 import types
@@ -198,6 +199,22 @@ def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
         return text
     except ValueError as error:
         raise UsageError(f"the value {text}", str(error), "give a shorter one") from None
+
+
+def value_text(value: Any) -> str:  # noqa: ANN401  (a TOML value)
+    """Return a value as ``parse_value`` reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and parse_value(value) == value
+        return value if plain else _quoted(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_quoted(item) if isinstance(item, str) else value_text(item) for item in value)}]"
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def parse_rate(text: str) -> Fraction:

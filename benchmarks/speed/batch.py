@@ -29,8 +29,7 @@ import sys
 from pathlib import Path
 from vidtrans.session import Context
 from vidtrans.config.recipe import render_recipe
-from vidtrans.pipeline.stylize import stylize
-from vidtrans.requests import StylizeRequest
+from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 context = Context()
 for path in sorted(Path("clips").iterdir()):
     output = Path("out") / f"{path.stem}.{sys.argv[1]}.mp4"

@@ -134,10 +134,10 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
     with pytest.raises(Interrupted):
         directed(shoot, "resumed", 5, stop=stop, report=strike)
     assert not Path("resumed.mkv").exists()
-    resumed = directed(shoot, "resumed", 5, decode_threads=2)
+    resumed = directed(shoot, "resumed", 5)
     assert same(resumed, directed(shoot, "whole", 5))
     assert Path("resumed.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-    assert same(resumed, directed(shoot, "one chunk", 1000, decode_threads=1))
+    assert same(resumed, directed(shoot, "one chunk", 1000))
 
 
 def test_how_the_input_is_made_can_be_changed_when_rendering(shoot: Shoot, render: Render, capsys: Capsys) -> None:

@@ -12,7 +12,7 @@ from chain import TINY, said, said_json, tiny_flags
 from clips import moving_frames, scene, write_folder
 
 import vidtrans as api
-from vidtrans.rendering.cost import add_up, duration, format_cost, size
+from vidtrans.costs import add_up, duration, format_cost, size
 from vidtrans.system import peak_memory
 
 Capsys = pytest.CaptureFixture[str]

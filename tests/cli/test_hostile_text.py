@@ -26,11 +26,11 @@ from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.errors import VidtransError
 from vidtrans.expressions import parse_animation
 from vidtrans.inference.device import resolve_device
-from vidtrans.pipeline.clip_list import read_clip_list
 from vidtrans.rendering.settings_grid import parse_variations
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
+from vidtrans.stylizing.clip_list import read_clip_list
+from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.sweeps import parse_sweep, sweep_variants
 from vidtrans.video.io.encoding import EncodingSettings
 

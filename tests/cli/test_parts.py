@@ -185,7 +185,7 @@ def test_printed_commands_render_clips_with_the_options_that_were_given(
     assert len(lines) == 4
     assert not Path("renders").exists()
     for line in lines:
-        assert "VIDTRANS_STYLIZE_STRENGTH=0.5" in line
+        assert "--strength 0.5" in line
         assert "--print-jobs" not in line
         assert "--jobs" not in line
         _, _, command = line.partition(" vidtrans ")
@@ -212,9 +212,19 @@ def test_what_is_for_the_printing_command_alone_is_not_printed(capsys: Capsys, m
     options = (*IDENTITY, *SMALL, "--score", "--dry-run", "-qo", "-y.mp4", "--print-jobs")
     job = json.loads(said(capsys, 0, "stylize", *options, "json", "--", "-x.mp4"))
     [clip] = job["clips"]
-    assert clip["part"][2:] == [*IDENTITY, *SMALL, "-q", "./-x.mp4", "-o", "./-y.mp4", "--chunk", "{part}/2"]
+    assert clip["part"][2:] == [
+        *IDENTITY,
+        "--strength",
+        "0.5",
+        *SMALL,
+        "./-x.mp4",
+        "-o",
+        "./-y.mp4",
+        "--chunk",
+        "{part}/2",
+    ]
     assert clip["join"][-2:] == ["--join", "--score"]
-    assert set(job["environment"]) == {"VIDTRANS_STYLIZE_STRENGTH", "OMP_NUM_THREADS"}
+    assert set(job["environment"]) == {"OMP_NUM_THREADS"}
     assert not Path(".vidtrans").exists()
     assert "whole clips" in refuse(capsys, 2, *RENDER, "--print-jobs", "json", "--chunk", "1/2")
     sharded = ("stylize", CLIP, *IDENTITY, "-o", "renders", "--shard", "2/2")

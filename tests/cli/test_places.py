@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-import vidtrans.pipeline.train
+import vidtrans.training.requested_training
 from vidtrans import files
 from vidtrans.files import move_into_place, write_atomically
 from vidtrans.partials import PARTIAL, partial_path
@@ -279,7 +279,7 @@ def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
 ) -> None:
     name, command = DERIVED[kind]
     if name.startswith("vidtrans-demo"):
-        monkeypatch.setattr(api.pipeline.train, "train", None)  # minutes, where the link is not seen
+        monkeypatch.setattr(api.training.requested_training, "train", None)  # minutes, where the link is not seen
     for folder in ("clips", "out", "sizes", "victim", *([] if name == "vidtrans-demo" else ["vidtrans-demo"])):
         Path(folder).mkdir()
     Path("clips/a.mkv").write_bytes(source.read_bytes())

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import pickle
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,10 +17,14 @@ from typing import Any
 import pytest
 from chain import refuse, said
 from clips import moving_frames, write_clip
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import vidtrans
+from vidtrans.batch.options import BatchOptions
+from vidtrans.batch.trainings import VariedTraining
 from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
-from vidtrans.commands.base import Command, build, parameters_of
+from vidtrans.commands.base import Command, Given, build, parameters_of, words_of
 from vidtrans.commands.batch_report import BatchReport
 from vidtrans.commands.cache_clean import CacheClean
 from vidtrans.commands.compare import Compare
@@ -27,22 +32,49 @@ from vidtrans.commands.deflicker import Deflicker
 from vidtrans.commands.demo import Demo
 from vidtrans.commands.dream import Dream
 from vidtrans.commands.evaluate import Evaluate
+from vidtrans.commands.fix import Fix
 from vidtrans.commands.grade import Grade
 from vidtrans.commands.keyframes import Keyframes
 from vidtrans.commands.live import Live
+from vidtrans.commands.look import Look
+from vidtrans.commands.make_dataset import MakeDataset
 from vidtrans.commands.model_export import ModelExport
 from vidtrans.commands.model_import import ModelImport
+from vidtrans.commands.propagate import Propagate
+from vidtrans.commands.run import Run
 from vidtrans.commands.sheet import Sheet
+from vidtrans.commands.stylize import Stylize
+from vidtrans.commands.train import Train
 from vidtrans.commands.try_out import Try
 from vidtrans.config.recipe import make_recipe
 from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Option
-from vidtrans.settings import Time
+from vidtrans.propagation.requests import PropagateRequest
+from vidtrans.settings import Time, parse_assignment, value_text
+from vidtrans.store.chunking import Part
+from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.training.ablations import Variant
+from vidtrans.training.requested_training import TrainingRequest
 
 A, B = Path("a.mp4"), Path("b.mp4")
 START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
 RECIPE = make_recipe(None, None, {"rendering": {"size": "64"}})
+VARIANT = Variant("lr-1", "lr=1", RECIPE, {"training.lr": 1.0}, 3)
+STEPS = Variant("steps-1", "steps=1", RECIPE, {"training.steps": 1})
+MODEL = Path("m.safetensors")
 MADE = [
+    MakeDataset((A,), Path("d"), target=B, start=START, end=END, restore=True, recipe=RECIPE),
+    Train(Path("d"), MODEL, minutes=2.0, start_from="flower", recipe=RECIPE),
+    Train(Path("d"), Path("out"), ablate="loss", batch=BatchOptions(jobs=2), given=Given({"jobs": 2}), recipe=RECIPE),
+    Stylize((A,), ("flower", "ink"), "o/", mask=B, start=START, end=END, chunk=Part(1, 2, 8), recipe=RECIPE),
+    Look((A,), MODEL, on=(B,), minutes=2.0, fresh=True, recipe=RECIPE),
+    Run(None, apply=(B,), output=Path("o.mp4"), looks=(A,), recipe=RECIPE),
+    Propagate((A,), Path("keys"), B, minutes=2.0, follow="look", preview=True, start=START, mask=B, recipe=RECIPE),
+    Fix(A, Path("fixes"), B, relearn=True),
+    TrainingRequest(Path("d"), MODEL, RECIPE, 2.0, 100, "flower"),
+    VariedTraining(Path("d"), "", Path("out"), RECIPE, 2.0, (VARIANT,)),
+    StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
+    PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, Path("mask.png")),
     Deflicker((A,), B, B, start=START, recipe=RECIPE),
     Dream(("a.mp4",), ("m",), B, frames=30, start=START, blend=B, sound=B, recipe=RECIPE),
     Try(A, ("flower",), Path("t.png"), vary=("strength=1",), frames=2, at=(START,), recipe=RECIPE),
@@ -60,6 +92,30 @@ def test_a_command_that_was_pickled_is_equal_and_frozen(made: Any) -> None:
 
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
+    (lambda: MakeDataset((A,), batch=BatchOptions(jobs=2), recipe=RECIPE), "one dataset is one job — give --each"),
+    (lambda: Train(A, Path("m.pt"), recipe=RECIPE), "a model is one .safetensors file"),
+    (lambda: Train(A, minutes=0.0, recipe=RECIPE), "--minutes: it must be greater than 0 (got 0)"),
+    (lambda: Train(A, minutes=float("nan"), recipe=RECIPE), "must be greater than 0"),
+    (lambda: Train(A, start_from="m", fresh=True, recipe=RECIPE), "--from and --fresh"),
+    (lambda: Train(A, ablate="loss", fresh=True, recipe=RECIPE), "--ablate and --fresh: every variant starts"),
+    (lambda: Train(A, batch=BatchOptions(jobs=2), recipe=RECIPE), "--jobs, --executor: there is one training"),
+    (lambda: VariedTraining(A, "loss", MODEL, RECIPE), "in a folder — use -o m"),
+    (lambda: VariedTraining(A, "loss", None, RECIPE, None, (VARIANT,)), "--sweep and --ablate: each says"),
+    (lambda: VariedTraining(A, "", None, RECIPE), "--sweep: there is nothing to vary"),
+    (lambda: VariedTraining(A, "", None, RECIPE, 1.0, (STEPS,)), "training.steps and --minutes: both say"),
+    (lambda: vidtrans.look("a.png", steps=1, minutes=1.0), "--steps and --minutes: both say when to stop"),
+    (lambda: vidtrans.look("a.png", steps=1, optimise=True), "--steps: nothing is learned with --optimise"),
+    (lambda: Look((A,), on=(B,), optimise=True, recipe=RECIPE), "--on: nothing is learned with --optimise"),
+    (lambda: Run(A, apply=(B,), output=B, minutes=-1, recipe=RECIPE), "--minutes"),
+    (lambda: Run(None, apply=(B,), output=B, recipe=RECIPE), "there is nothing to learn from"),
+    (lambda: Run(None, apply=(B,), output=B, looks=(A,), target=A, recipe=RECIPE), "--target: a look is learned"),
+    (lambda: Stylize((A,), recipe=RECIPE), "there is no model — give one with --model"),
+    (lambda: Stylize((Path("a.toml"), B), recipe=RECIPE), "a list of clips stands alone"),
+    (lambda: Stylize((Path("a.toml"),), join=True, recipe=RECIPE), "have places of their own"),
+    (lambda: Stylize((A,), ("m",), join=True, print_jobs="slurm", recipe=RECIPE), "it prints a job for whole clips"),
+    (lambda: Propagate((A,), B, follow="paint", recipe=RECIPE), "--follow paint: unknown"),
+    (lambda: Propagate((A,), B, follow="look", layer=True, recipe=RECIPE), "leave --follow look out"),
+    (lambda: Propagate((A,), B, follow="look", minutes=0, recipe=RECIPE), "--follow look: the look is what"),
     (lambda: Deflicker((A,), start=START, recipe=RECIPE), "--start 3: there is no source"),
     (lambda: Dream(("a",), ("m",), frames=0, recipe=RECIPE), "--frames 0: it must be at least 1"),
     (lambda: Dream(("a", "b"), ("m",), frames=1, recipe=RECIPE), "SEED: 2 were given (a, b)"),
@@ -101,7 +157,7 @@ def test_what_needs_no_file_is_refused_in_a_line(make: Callable[[], object], lin
 def test_a_command_is_described(name: str) -> None:
     cls: type[Command] = COMMANDS.load(name)
     assert cls.__doc__
-    assert cls.__module__.rpartition(".")[2] in name.replace(" ", "_").replace("try", "try_out")
+    assert cls.__module__.rpartition(".")[2] in name.replace(" ", "_").replace("-", "_").replace("try", "try_out")
     assert " " not in name or name.partition(" ")[0] in GROUPS
     for parameter in parameters_of(cls).values():
         given = parameter.given
@@ -130,6 +186,50 @@ def test_a_setting_may_be_given_as_an_argument_and_a_table_outranks_it() -> None
     assert context == {"device": "cpu"}
     over, _ = build(Deflicker, values, None, {"rendering": {"strength": 1.0}})
     assert over.recipe.value("rendering", "strength") == 1.0  # type: ignore[attr-defined]
+
+
+INKS = {"model": ("a b", "ink")}
+LSGAN = {"training": {"gan_mode": "lsgan", "flip": False}}
+GIVEN: list[tuple[type[Command], dict[str, Any], dict[str, Any], str]] = [
+    (Stylize, INKS | {"start": START, "score": True}, {}, "--model 'a b' --model ink --start 3 --score"),
+    (Stylize, {"keep_colour": "1", "shared_disk": False}, {}, "--keep-colour --no-shared-disk"),
+    (Stylize, {"strength": "0: 0, 9: 1"}, {}, "--strength '0: 0, 9: 1'"),
+    (Stylize, {"mix": "1"}, {"rendering": {"mix": 0.5}}, "--set rendering.mix=0.5"),
+    (Train, {"steps": 9}, LSGAN, "--steps 9 --set training.gan_mode=lsgan --set training.flip=false"),
+    (Train, {"sweep": ("lr=1,2", "seed=1,2")}, {}, "--sweep lr=1,2 --sweep seed=1,2"),
+]
+TOML = st.booleans() | st.integers(-9, 9) | st.text(max_size=9) | st.floats(-9, 9)
+
+
+@pytest.mark.parametrize(("cls", "values", "tables", "line"), GIVEN, ids=[line for *_, line in GIVEN])
+def test_what_was_given_is_written_as_a_command_line(
+    cls: type[Command], values: dict[str, Any], tables: dict[str, Any], line: str
+) -> None:
+    merged: dict[str, dict[str, Any]] = {}
+    for parameter in parameters_of(cls).values():
+        if parameter.owner == "recipe" and parameter.name in values:
+            merged.setdefault(parameter.table, {})[parameter.key] = values[parameter.name]
+    for name, table in tables.items():
+        merged[name] = merged.get(name, {}) | table
+    assert shlex.join(words_of(cls, Given(values, None, merged))) == line
+
+
+@given(
+    st.recursive(st.booleans() | st.integers(-9, 9) | st.text(max_size=9) | st.floats(-9, 9), st.lists, max_leaves=5)
+)
+def test_a_value_is_written_as_it_is_read(value: Any) -> None:
+    text = value_text(value)
+    assume("\n" not in text and text == text.strip())
+    assert parse_assignment(f"training.key={text}") == ("training", "key", value)
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    folder = Path(vidtrans.__file__).parent / "cli"
+    names = [f"vidtrans.cli.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+    code = f"import sys\nfor name in {['vidtrans.config.recipe', *names]}: __import__(name)\n"
+    code += "print(*({'torch', 'cv2', 'av', 'skimage'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_files_of_commands_load_nothing_heavy() -> None:

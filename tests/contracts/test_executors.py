@@ -29,9 +29,9 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import Interrupted, UsageError, VidtransError
 from vidtrans.events import BatchStatus, Event, Stop
-from vidtrans.pipeline.stylize_batch import plan
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
+from vidtrans.stylizing.clips import plan
+from vidtrans.stylizing.requested_render import StylizeRequest
 
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
 SUPPORT = Path(__file__).parents[1] / "support"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,8 @@ from paintings import painted, write
 from peer_variants import VARIANTS, save_variant
 
 import vidtrans as api
-from vidtrans import __file__ as vidtrans_file
-from vidtrans import requests
 from vidtrans.cli.building import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
-from vidtrans.cli.options import SettingOption
 from vidtrans.events import Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.server import LiveServer
@@ -34,8 +29,6 @@ from vidtrans.session import Context
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "warned", "decode_threads"}
-# What wrappers take, and hand over as one: the console, a batch's options.
-WRAPPED = {"as_json", "quiet", "verbose", "jobs", "executor", "no_shared_disk", "shard", "retry", "halt"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))
 LOOKED = ("--set=dataset.size=32", "--set=generator.channels=4", "--set=training.look_measure=patches")
 # A run of each command in which all that it has of a Context is read.
@@ -181,42 +174,15 @@ def test_the_demo_offers_what_its_steps_read() -> None:
     assert offered("demo") <= set().union(*map(offered, STEPS_OF_DEMO))
 
 
-DECLARED = {name: command for name, command in FOUND.items() if isinstance(command, CommandOfParameters)}
-
-
-@pytest.mark.parametrize("name", DECLARED)
+@pytest.mark.parametrize("name", FOUND)
 def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
-    command = DECLARED[name]
+    command = FOUND[name]
+    assert isinstance(command, CommandOfParameters)
     source, whole = inspect.getsource(command.cls), inspect.getsource(sys.modules[command.cls.__module__])
     own = [p.name for p in command.parameters.values() if p.owner == "command"]
     assert [option for option in own if f"self.{option}" not in source and f'"{option}"' not in whole] == []
     assert not command.cls.TABLES or "self.recipe" in source
     assert not command.cls.BATCH or "self.batch" in source
-
-
-@pytest.mark.parametrize("name", [name for name in FOUND if name not in DECLARED])
-def test_every_other_option_reaches_the_function_of_the_command(name: str) -> None:
-    command = FOUND[name]
-    declared = vars(command.callback)
-    function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
-    body = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
-    request, tables = declared.get("request"), declared.get("tables", ())
-    used |= {field.name for field in fields(getattr(requests, request))} if request else set()
-    assert not request or "request" in used
-    assert not tables or {"flags", "recipe"} & used
-    unread = [option.opts for option in command.params if not is_read(option, name, used, tables)]
-    assert unread == []
-
-
-def is_read(option: click.Parameter, command: str, used: set[str], tables: Sequence[str]) -> bool:
-    """Whether a command's function, or the request that it is given, has an option."""
-    if isinstance(option, SettingOption):
-        return option.table in tables
-    if option.name in ("assignments", "preset") and tables:
-        return True
-    by_context = option.name in OPTIONS | WRAPPED and command in {*RUNS, "demo"}
-    return by_context or option.name in used | WRAPPED
 
 
 COMMON_OPTIONS = ("DEVICE", "DECODER", "SEED", "CACHE_DIR", "CACHE_LIMIT")  # of all commands
@@ -231,16 +197,3 @@ def test_variables_are_named_after_command_and_flag(name: str) -> None:
     }
     wanted = [f"VIDTRANS {name} {flags[0][2:]}".replace(" ", "_").replace("-", "_").upper() for flags in own.values()]
     assert list(own) == wanted
-
-
-REQUESTS = [cls for name, cls in vars(requests).items() if name.endswith("Request")]
-
-
-@pytest.mark.parametrize("cls", REQUESTS, ids=lambda cls: cls.__name__)
-def test_every_field_of_a_request_is_read_by_the_command(cls: type) -> None:
-    pipeline = (Path(vidtrans_file).parent / "pipeline").glob("*.py")
-    sources = [text for path in pipeline if cls.__name__ in (text := path.read_text(encoding="utf-8"))]
-    nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
-    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    read |= {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # by name, from a table
-    assert {field.name for field in fields(cls)} - read == set()

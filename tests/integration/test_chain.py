@@ -13,8 +13,11 @@ from clips import decode, moving_frames, sound_packets, times, write_clip
 from under_test import put_first
 
 import vidtrans as api
+from vidtrans.config.recipe import render_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
+from vidtrans.session import Context
+from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 from vidtrans.video.io.reader import ClipReader
 
 TRAINING = tiny_flags("generator", "discriminator", "training")
@@ -94,14 +97,9 @@ def test_identity_returns_its_input(clip: Path) -> None:
 def test_a_render_as_a_whole_in_chunks_and_on_other_thread_counts_is_bit_identical(chain: Path) -> None:
     renders = {}
     for name, chunk, threads in (("whole", 1000, 1), ("chunks", 7, 2), ("single", 1, 1)):
-        api.stylize(
-            chain,
-            "clip",
-            f"{name}.mkv",
-            settings={"rendering": {"chunk_frames": chunk}, "encoding": {"codec": "ffv1"}},
-            decode_threads=threads,
-            cache_dir=f"cache-{name}",
-        )
+        recipe = render_recipe(None, {"rendering": {"chunk_frames": chunk}, "encoding": {"codec": "ffv1"}})
+        context = Context(decode_threads=threads, cache_dir=Path(f"cache-{name}"))
+        stylize(StylizeRequest(chain, ("clip",), Path(f"{name}.mkv"), recipe), context)
         renders[name] = decode(Path(f"{name}.mkv"))
     for name, (_, _, frames) in renders.items():
         assert times(Path(f"{name}.mkv")) == times(Path("whole.mkv"))

@@ -23,9 +23,9 @@ from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
 from vidtrans.errors import DeviceError, UsageError
 from vidtrans.events import Event, Progress
-from vidtrans.pipeline.stylize_batch import divide
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
+from vidtrans.stylizing.clips import divide
+from vidtrans.stylizing.requested_render import StylizeRequest
 
 APART = ("--executor", "ray", "--no-shared-disk", "--device", "cpu")
 CHUNKS = ("--set", "rendering.chunk_frames=5")

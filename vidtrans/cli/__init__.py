@@ -1,1 +1,1 @@
-"""The command line: parses, calls one function of the pipeline, shows what it reports."""
+"""The command line: makes a command of what was typed, runs it, and shows what it reports."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
-from vidtrans.cli.types import FILE, MODEL, PART, PRESET, TIME, RegistryName
+from vidtrans.cli.types import FILE, MODEL, PART, PATH_AS_TYPED, PRESET, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.parameters import Argument, Choices, FileName, Group, Names, Option, Parameter, Range, Values, in_groups
 
@@ -23,6 +23,7 @@ A_PRESET = "A whole recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
 CONSOLE = ("as_json", "quiet", "verbose")
+NUMBERS = (click.IntRange, click.FloatRange)
 WIDEST = 26  # columns of flags in the help; wider ones have a line of their own
 
 
@@ -133,7 +134,8 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
         many = {"nargs": -1} if parameter.many else {}
         required = parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
-    attributes: dict[str, Any] = {"help": given.help, "metavar": given.metavar or None}
+    metavar = given.metavar or ("N" if kind in (click.INT, click.FLOAT) or isinstance(kind, NUMBERS) else None)
+    attributes: dict[str, Any] = {"help": given.help, "metavar": metavar}
     if given.variable:
         attributes["envvar"] = given.variable
     if parameter.sets:
@@ -171,6 +173,8 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     if isinstance(values, Range) and parameter.type in (int, float):
         numbers = click.IntRange if parameter.type is int else click.FloatRange
         return numbers(values.low, values.high, min_open=values.low_open)  # type: ignore[arg-type]
+    if parameter.type is str and parameter.access == "path":
+        return PATH_AS_TYPED
     own: dict[Any, click.ParamType] = {Path: FILE, Time: TIME, Part: PART, int: click.INT, float: click.FLOAT}
     return own.get(parameter.type)
 
@@ -182,12 +186,20 @@ class ParameterOption(click.Option):
         self.parameter, self.cls_of = parameter, cls_of
         super().__init__(*names, **attributes)
 
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Return what click adds to the help, without ranges: their ends say nothing that a user has to choose by."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the flags, and the help with the default."""
         text = self.help
+        if isinstance(self.type, RegistryName) and (names := self.type.words()):
+            self.help = f"{text} NAME: {names}."
         with suppress(Exception):  # help is shown even where vidtrans.toml is broken
             if words := self._default_words(ctx):
-                self.help = f"{text}  [default: {words}]"
+                self.help = f"{self.help}  [default: {words}]"
         record = super().get_help_record(ctx)
         self.help = text
         return record
@@ -233,4 +245,13 @@ def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
     """Return what was given, by flags and variables, with its parameters, by their names."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
-    return {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
+    found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
+    for pair in context.command.cls.EXCLUSIVE:
+        variables = [n for n in pair if n in found and _is_variable(context, found[n][0])]
+        if len(variables) == 1 and found.keys() >= set(pair):  # the flag outranks it
+            del found[variables[0]]
+    return found
+
+
+def _is_variable(context: click.Context, parameter: Parameter) -> bool:
+    return context.get_parameter_source(_click_name(parameter)) is click.core.ParameterSource.ENVIRONMENT

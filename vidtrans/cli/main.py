@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 import traceback
@@ -12,32 +11,19 @@ from contextlib import suppress
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.command import with_variables
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.errors import describe_error, shorten
 from vidtrans.launcher import is_distributed
 from vidtrans.machine import set_up_heap
 
-# Those that are not in ``vidtrans.commands`` yet: module of this folder, whose function has the same name, and summary.
-_OTHERS = {
-    "make-dataset": ("make_dataset", "Videos in, a dataset of pairs out."),
-    "train": ("train", "A dataset in, a model out."),
-    "stylize": ("stylize", "Render a model onto videos."),
-    "look": ("look", "A painting in, a model that paints like it out."),
-    "propagate": ("propagate", "Painted frames in, the whole clip painted out."),
-    "fix": ("fix", "Paint over frames of a result, and the others follow."),
-    "run": ("run", "The whole chain in one resumable command."),
-}
-_FIRST = ("demo", *_OTHERS)
 _VARIABLES = "VIDTRANS"
 
 
 def summaries() -> dict[str, str]:
     """Return all commands and groups, with the line that ``--help`` shows."""
     plain = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
-    found = plain | {name: summary for name, (_, summary) in _OTHERS.items()} | GROUPS
-    return {name: found[name] for name in dict.fromkeys((*_FIRST, *found))}
+    return plain | GROUPS
 
 
 class _LazyGroup(click.Group):
@@ -49,13 +35,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in summaries():
             return None
-        if cmd_name not in _OTHERS:
-            from vidtrans.cli.building import click_command
+        from vidtrans.cli.building import click_command
 
-            return click_command(cmd_name)
-        name = _OTHERS[cmd_name][0]
-        command: click.Command = getattr(importlib.import_module(f"vidtrans.cli.{name}"), name)
-        return with_variables(command, f"{_VARIABLES}_{cmd_name}")
+        return click_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -6,30 +6,27 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from vidtrans.errors import UsageError
 
-# In a click context's ``meta``: the paths that were typed as folders, with a slash at their end.
-FOLDERS = "vidtrans.folders"
+WIDEST_CHOICE = 30  # characters of names that the help shows beside a flag
 
 
 class _AnyPath(click.Path):
-    """A path; whether it is there and of the right kind, the pipeline says better."""
+    """A path; whether it is there and of the right kind, the command says better. ``as_typed``: text."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, readable=False)
+    def __init__(self, *, as_typed: bool = False) -> None:
+        super().__init__(path_type=str if as_typed else Path, readable=False)
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
         if value == "":  # an unset variable of the shell, as a rule; Path("") would be the current folder
             raise UsageError("an empty path", "nothing was given where a file is expected", "name the file")
-        path = cast(Path, super().convert(cast(str, value), param, ctx))
-        if ctx is not None and str(value).endswith(("/", os.sep)):
-            ctx.meta.setdefault(FOLDERS, set()).add(path)
-        return path
+        return super().convert(value, param, ctx)
 
 
 class _PartOfClip(click.ParamType):
@@ -71,8 +68,14 @@ class RegistryName(click.ParamType):
         return [*self.others, *getattr(importlib.import_module(module), name)]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return all names, as the help shows them."""
-        return "[" + "|".join(self._names()) + "]"
+        """Return all names, or NAME where they are many."""
+        whole = "[" + "|".join(self._names()) + "]"
+        return whole if len(whole) <= WIDEST_CHOICE else "NAME"
+
+    def words(self) -> str:
+        """Return the names that the metavar does not show; '' where it shows them."""
+        names = ", ".join(self._names())
+        return names if len(names) > WIDEST_CHOICE else ""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value. Raises UsageError where it is not one of the names."""
@@ -114,5 +117,5 @@ def _preset_names() -> list[str]:
     return preset_names()
 
 
-FILE, TIME, PART = _AnyPath(), _TimeOnClip(), _PartOfClip()
+FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _AnyPath(as_typed=True), _TimeOnClip(), _PartOfClip()
 MODEL, PRESET = FileOrName("model", _model_names), FileOrName("preset", _preset_names)

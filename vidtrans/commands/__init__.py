@@ -23,6 +23,13 @@ COMMANDS = Registry(
         name: CommandEntry(f"vidtrans.commands.{path}", summary, *function)
         for name, path, summary, *function in (
             ("demo", "demo:Demo", "See a result in minutes; needs no file of yours."),
+            ("make-dataset", "make_dataset:MakeDataset", "Videos in, a dataset of pairs out."),
+            ("train", "train:Train", "A dataset in, a model out."),
+            ("stylize", "stylize:Stylize", "Render a model onto videos."),
+            ("look", "look:Look", "A painting in, a model that paints like it out."),
+            ("propagate", "propagate:Propagate", "Painted frames in, the whole clip painted out."),
+            ("fix", "fix:Fix", "Paint over frames of a result, and the others follow."),
+            ("run", "run:Run", "The whole chain in one resumable command."),
             ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
             ("dream", "dream:Dream", "Let a model that predicts frames go on from a seed."),
             ("try", "try_out:Try", "A grid of settings on a few frames, in seconds.", "try_out"),

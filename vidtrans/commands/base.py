@@ -14,7 +14,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,9 +23,9 @@ from vidtrans.commands.terminal import Terminal
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.errors import BatchError, UsageError
 from vidtrans.events import Report, Stop, silent
-from vidtrans.parameters import Parameter, Range, declared, flagged
+from vidtrans.parameters import Argument, Parameter, Range, declared, flagged
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, parse_time
+from vidtrans.settings import Table, Time, parse_time, value_text
 from vidtrans.store.chunking import Part
 
 # Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.
@@ -35,22 +35,43 @@ CACHING = (*WRITING, "cache_limit_gb")
 
 
 @dataclass(frozen=True)
+class Given:
+    """What was asked for, before defaults.
+
+    Attributes:
+        values: The values of parameters, by their names in Python.
+        preset: The preset that was named.
+        tables: The settings, those of ``values`` among them.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+
+NOTHING_GIVEN = Given()
+
+
+@dataclass(frozen=True)
 class Command:
     """One command with its arguments. Frozen and picklable: workers of a batch receive it.
 
-    Building it raises UsageError where arguments do not go together, as far as that needs no file.
+    Building it raises UsageError where arguments do not go together, as far as that needs no file. A field ``recipe``
+    holds its settings, ``batch`` how several are made, ``given`` what was asked for.
 
     Attributes:
         CONTEXT: The fields of ``Context`` that it reads.
         TABLES: The tables of a recipe that it reads, each with the settings that have options; None: all with a flag.
         READS: Of ``[rendering]`` the settings that it reads, where these are not all: others are refused.
         BATCH: The fields of ``BatchOptions`` that it reads.
+        EXCLUSIVE: Pairs of parameters, both of which say when to stop.
     """
 
     CONTEXT: ClassVar[Collection[str]] = ()
     TABLES: ClassVar[Mapping[str, Collection[str] | None]] = {}
     READS: ClassVar[Sequence[str]] = ()
     BATCH: ClassVar[Collection[str]] = ()
+    EXCLUSIVE: ClassVar[Collection[tuple[str, str]]] = ()
 
     def make(self, context: Context) -> Table:
         """Do what the command is for; return the table that ``--json`` prints. Raises VidtransError."""
@@ -116,6 +137,9 @@ def build(
 
     ``tables``: settings, which outrank flags.
     """
+    for one, other in cls.EXCLUSIVE:
+        if one in values and other in values:
+            raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
     own: dict[str, Any] = {}
     context: dict[str, Any] = {}
     batch: dict[str, Any] = {}
@@ -135,7 +159,33 @@ def build(
         own["recipe"] = cls.recipe_of(preset, merged, own)
     if "batch" in fields:
         own["batch"] = BatchOptions(**batch)
+    if "given" in fields:
+        own["given"] = Given(dict(values), preset, merged)
     return cls(**own), context
+
+
+def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:
+    """Return what was given as the words of a command line, ``without`` the parameters of these names."""
+    words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
+    for parameter in parameters_of(cls).values():
+        if parameter.name not in given.values or parameter.name in without or isinstance(parameter.given, Argument):
+            continue
+        value = given.values[parameter.name]
+        if parameter.owner == "recipe":
+            if left.get(parameter.table, {}).get(parameter.key) != value:
+                continue  # a setting outranks it
+            del left[parameter.table][parameter.key]
+        flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
+        if parameter.sets or parameter.type is bool:
+            yes, _, no = flag.partition("/")
+            is_no = yes.startswith("--no-")
+            words += [yes] if bool(value) != is_no else [no] if no else []
+            continue
+        for one in value if parameter.many else (value,):
+            words += [flag, str(one)]
+    for table, settings in left.items():
+        words += [word for key, value in settings.items() for word in ("--set", f"{table}.{key}={value_text(value)}")]
+    return words + (["--preset", given.preset] if given.preset else [])
 
 
 def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
@@ -228,7 +278,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 
 def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
     """Return the type of an argument of the Python function."""
-    kind = {Path: str | Path, Time: str | Time, Part: str | Part}.get(parameter.type, parameter.type)
+    kind = {Path: str | Path, Time: str | Time, Part: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path
     if parameter.many:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import check_suffix, output
 from vidtrans.commands.words import count
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.parameters import Argument, Group, Option
-from vidtrans.requests import check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table
 

@@ -122,8 +122,7 @@ class Bench(Command):
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first frames of a clip."""
-    from vidtrans.pipeline.stylize import stylize
-    from vidtrans.requests import StylizeRequest
+    from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
 

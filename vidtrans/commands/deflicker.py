@@ -100,7 +100,7 @@ class Deflicker(Command):
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show what was made, of several what failed."""
-        return show_batch(terminal, table) if "items" in table else super().show(table, terminal)
+        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

@@ -10,10 +10,9 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
-from vidtrans.commands.options import output
+from vidtrans.commands.options import check_minutes, output
 from vidtrans.files import PACKAGE
 from vidtrans.parameters import Group, Option, Range
-from vidtrans.requests import check_minutes
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER
@@ -46,12 +45,12 @@ class Demo(Command):
         Stopped, it goes on where it was. Raises UsageError, Interrupted.
         """
         from vidtrans.config.recipe import make_recipe
+        from vidtrans.data.dataset_planning import DatasetSpec
+        from vidtrans.data.making import make_dataset
         from vidtrans.files import write_atomically
         from vidtrans.output.target import refuse_link
-        from vidtrans.pipeline.make_dataset import make_dataset
-        from vidtrans.pipeline.stylize import stylize
-        from vidtrans.pipeline.train import train
-        from vidtrans.requests import MakeDatasetRequest, StylizeRequest, TrainRequest
+        from vidtrans.stylizing.requested_render import StylizeRequest, stylize
+        from vidtrans.training.requested_training import TrainingRequest, train
 
         began = time.monotonic()
         folder = self.output or refuse_link(Path("vidtrans-demo"))
@@ -73,8 +72,8 @@ class Demo(Command):
         if not clip.is_file():
             with write_atomically(clip) as temporary:
                 shutil.copyfile(CLIP, temporary)
-        dataset_table = make_dataset(MakeDatasetRequest([clip], dataset, recipe), context)
-        trained = train(TrainRequest(dataset, model, recipe, self.minutes, at_most=MOST_STEPS), context)
+        dataset_table = make_dataset(DatasetSpec([clip], recipe), dataset, context)
+        trained = train(TrainingRequest(dataset, model, recipe, self.minutes, at_most=MOST_STEPS), context)
         rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
         painted = stylize(StylizeRequest(clip, (LOOK,), painting, make_recipe(None, None, {})), context)
         labels = ("the clip", "painted from its lines by the model")

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import check_counts, models, output
+from vidtrans.commands.options import MODEL_SUFFIX, check_counts, models, output
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Group, Option, Range
-from vidtrans.requests import MODEL_SUFFIX
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

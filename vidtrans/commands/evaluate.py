@@ -11,13 +11,13 @@ from typing import Annotated, ClassVar
 
 from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import check_suffix
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, count, show_batch, timing
 from vidtrans.errors import UsageError
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.parameters import Argument, Group, Names, Option
-from vidtrans.requests import check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

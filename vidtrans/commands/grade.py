@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
 from vidtrans.commands.words import count, next_command, timing
 from vidtrans.errors import UsageError
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.parameters import Argument, Choices, Group, Option
 from vidtrans.registry import unknown_name
-from vidtrans.requests import MODEL_SUFFIX, check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table
 

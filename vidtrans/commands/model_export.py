@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import check_suffix, output
 from vidtrans.commands.words import count, timing
 from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.exporting import EXPORTS
 from vidtrans.parameters import Argument, FileName, Group, Names, Option
-from vidtrans.requests import check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
 from vidtrans.commands.words import next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
 from vidtrans.errors import UsageError
 from vidtrans.networks.ports import RANGES
 from vidtrans.parameters import Argument, Choices, Group, Names, Option
-from vidtrans.requests import MODEL_SUFFIX, check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table, to_table
 

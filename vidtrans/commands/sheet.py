@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import END, START, output
+from vidtrans.commands.options import END, START, check_suffix, output
 from vidtrans.commands.words import sheet_text
 from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Group, Names, Option, Range
-from vidtrans.requests import check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_counts, models, output
+from vidtrans.commands.options import check_counts, check_suffix, models, output
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.parameters import Argument, Group, Option, Range
-from vidtrans.requests import check_suffix
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 

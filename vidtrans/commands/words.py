@@ -56,7 +56,7 @@ def count(number: int, what: str) -> str:
 
 def cost_text(table: Table) -> str:
     """Return what a dry run expects, in words."""
-    from vidtrans.rendering.cost import format_cost
+    from vidtrans.costs import format_cost
 
     return f"; {format_cost(table)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 
 
-def train_recipe(folder: Path, preset: str | None, flags: dict[str, Table]) -> Recipe:
+def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
     """Return the recipe for a dataset: the preset that is named, else the one that the dataset was made with."""
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)

@@ -17,6 +17,7 @@ from torch import Tensor
 from vidtrans.clips.indexing import Clip
 from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.costs import TRIAL_FRAMES, estimate
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
@@ -31,7 +32,6 @@ from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.target import record, up_to_date
-from vidtrans.rendering.cost import TRIAL_FRAMES, estimate
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time

@@ -10,9 +10,9 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.costs import add_up
 from vidtrans.errors import BatchError, MediaError, UsageError
 from vidtrans.output.target import COUNTS, refuse_link
-from vidtrans.rendering.cost import add_up
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context

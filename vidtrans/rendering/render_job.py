@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.costs import add_up, without_result
 from vidtrans.events import Progress
 from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine, wrong_products_warning
@@ -20,7 +21,7 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.target import record, replaces_own, up_to_date
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.cost import add_up, estimate_render, without_result
+from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_planning import makes_folder

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from vidtrans.costs import after
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name, digest_of, finish_replacing, link_target
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -16,7 +17,6 @@ from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.target import check_named, check_place, up_to_date
-from vidtrans.rendering.cost import after
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context

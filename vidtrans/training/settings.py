@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
+from vidtrans.parameters import Flag, Group
 from vidtrans.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 
@@ -35,7 +36,12 @@ class TrainingSettings:
     """
 
     method: str = setting("pix2pix", "the training method", choices=tuple(METHODS))
-    steps: int = setting(80_000, "updates of the generator (the paper: 200 epochs of 400 pictures)", low=1)
+    steps: int = setting(
+        80_000,
+        "updates of the generator (the paper: 200 epochs of 400 pictures)",
+        low=1,
+        flag=Flag(Group.TRAINING, ("--steps",), metavar="N", help="Updates; raise it later to go on."),
+    )
     batch_size: int = setting(1, "pairs in a step; 0: 4, and 16 on a CUDA device", low=0, high=256)
     grad_accum_steps: int = setting(
         1, "parts of a batch whose gradients are added up: less memory, more time", low=1, high=256

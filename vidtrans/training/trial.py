@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
+from vidtrans.costs import estimate
 from vidtrans.data.loading import CACHE_BYTES
 from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.rendering.cost import estimate
 from vidtrans.settings import Table
 from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.trainer import seconds_per_step, steps_for

@@ -49,7 +49,7 @@ def _decoding(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
 
 
 def _rendering(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
-    from vidtrans.api import stylize
+    from vidtrans import stylize
     from vidtrans.events import Event, Progress
 
     def report(event: Event) -> None:

@@ -81,3 +81,13 @@ def test_another_choice_does_not_inherit_the_settings_of_the_one_it_replaces() -
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(UsageError, match="nothing to learn from"):
         make_recipe(None, None, {"training": {"lambda_l1": 0.0, "lambda_gan": 0.0}})
+
+
+def test_a_recipe_is_read_once_into_settings() -> None:
+    recipe = make_recipe("edges", None, {"pairing": {"name": "edges", "sigma": 2.0}, "training": {"steps": 7}})
+    settings = recipe.settings("training", TrainingSettings)
+    assert settings is recipe.settings("training", TrainingSettings)
+    assert settings.steps == 7
+    assert recipe.choice_settings("pairing")[1] is recipe.choice_settings("pairing")[1]
+    with pytest.raises(UsageError, match="no setting 'stepz'"):
+        recipe.under({"training": {"stepz": 1}})

@@ -1,4 +1,4 @@
-"""``vidtrans train``: a dataset in, a model file out."""
+"""Train the model that is asked for, go on with it, or find the one that is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
@@ -20,7 +21,6 @@ from vidtrans.models.loaded_model import LoadedModel, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model
 from vidtrans.output.target import record, recorded, refuse_link, up_to_date
 from vidtrans.pairing.base import pairing_record
-from vidtrans.requests import TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import TrainStage
@@ -30,10 +30,30 @@ if TYPE_CHECKING:
     from vidtrans.training.distributed import DistContext
     from vidtrans.training.training_job import TrainingJob
 
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A model of a dataset; without ``output`` it is named after that.
+
+    ``minutes`` outranks the recipe's steps, ``at_most`` bounds the steps that they come to. ``start_from``: the model
+    whose weights come first. ``fresh``: continue no earlier run. ``embed``: the network that makes the input goes into
+    the model file.
+    """
+
+    dataset: Path
+    output: Path | None
+    recipe: Recipe
+    minutes: float | None = None
+    at_most: int | None = None
+    start_from: str | None = None
+    fresh: bool = False
+    embed: bool = False
+
+
 EMBEDDED_FILE = "embedded.safetensors"  # the model with the network that makes its input
 
 
-def train(request: TrainRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
+def train(request: TrainingRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
     """Train a model on a dataset and return what is reported of it.
 
     ``preview`` is called with a model file of what was learned so far, after a minute, two, four and so on.
@@ -60,7 +80,7 @@ def train(request: TrainRequest, context: Context, preview: Callable[[Path], Non
         return {}
 
 
-def finished_model(request: TrainRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
+def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
     """Return what is reported of the model that a request asks for, if it is there; None if it has to be trained.
 
     ``pictures``: the digest of the ``dataset``. Nothing is written, and torch is not imported. Raises UsageError where
@@ -74,13 +94,13 @@ def finished_model(request: TrainRequest, dataset: Dataset, pictures: str, conte
 class _RequestedRun:
     """A request, its dataset, and where the model goes."""
 
-    request: TrainRequest
+    request: TrainingRequest
     dataset: Dataset
     output: Path
     start: Path | None
 
     @classmethod
-    def of(cls, request: TrainRequest) -> _RequestedRun:
+    def of(cls, request: TrainingRequest) -> _RequestedRun:
         """Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:

@@ -1,4 +1,4 @@
-"""``vidtrans look --optimise``: pictures in, a model that optimises each frame to look like them out, untrained."""
+"""A model that learns nothing, and optimises each frame to look like pictures when it renders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_middle_frame
+from vidtrans.config.recipe import Recipe
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
 from vidtrans.output.target import produce
-from vidtrans.requests import LookRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, parse_size
 from vidtrans.training.settings import TrainingSettings
@@ -25,9 +25,8 @@ VERSION = 1
 LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
 
 
-def optimised_look(request: LookRequest, names: list[str], output: Path, context: Context) -> Table:
-    """Write the model and return what is reported of it. Raises UsageError, MediaError."""
-    recipe = request.recipe
+def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
+    """Write the model of the pictures ``given``, and return what is reported of it. Raises UsageError, MediaError."""
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:
@@ -42,11 +41,11 @@ def optimised_look(request: LookRequest, names: list[str], output: Path, context
     from vidtrans.perception import MEASURES, resolve_measure
 
     measure = resolve_measure(recipe.settings("training", TrainingSettings).method_settings["look_measure"])
-    clips = [open_clip(context, picture) for picture in request.pictures]
+    clips = [open_clip(context, picture) for picture in given]
     key = {
         "command": "look --optimise",
         "version": VERSION,
-        "pictures": [content_digest(context, picture) for picture in request.pictures],
+        "pictures": [content_digest(context, picture) for picture in given],
         "names": names,
         "generator": canonical_json(own),
         "measure": [measure, MEASURES.load(measure).identity()],
@@ -65,7 +64,7 @@ def optimised_look(request: LookRequest, names: list[str], output: Path, context
         _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
         return {"frames": 0, "looks": names, "measure": measure}
 
-    return produce(context, output, key, [p for p in request.pictures if p.is_file()], make)
+    return produce(context, output, key, [p for p in given if p.is_file()], make)
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
 from vidtrans.errors import UsageError
-from vidtrans.pipeline.stylize_batch import requests_for
 from vidtrans.registry import unknown_name
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time, parse_time, read_toml
+from vidtrans.stylizing.clips import requests_for
+from vidtrans.stylizing.requested_render import StylizeRequest
 
 SUFFIX = ".toml"
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask")

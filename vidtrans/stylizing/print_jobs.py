@@ -1,20 +1,18 @@
-"""``vidtrans stylize --print-jobs``: the commands that render clips on a farm, as its queue reads them."""
+"""The commands that render clips on a farm, as its queue reads them."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
-from vidtrans.pipeline.stylize import RequestedRender
 from vidtrans.rendering.division import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
 
 THREADS = "OMP_NUM_THREADS"
 
@@ -25,24 +23,20 @@ def print_jobs(
     command: Sequence[str],
     most: int | None,
     context: Context,
-    ignored: Collection[str] = (),
 ) -> Table:
     """Return the text of a job that renders clips, in ``format`` NAME; each has a place for its result.
 
     ``command``: what all clips' commands have in common, up to the source. ``most``: parts of a clip; None: as many as
-    are long enough. ``ignored``: variables that are for this command alone. Every clip is read to its end once. Raises
-    as ``stylize`` does.
+    are long enough. Every clip is read to its end once. Raises as ``stylize`` does.
     """
     write = JOB_FORMATS.load(name)
     clips: list[ClipTasks] = []
-    variables = {key: os.environ[key] for key in os.environ if key.startswith("VIDTRANS_") and key not in ignored}
-    if threads := _threads(context):
-        variables[THREADS] = threads
+    variables = {THREADS: threads} if (threads := _threads(context)) else {}
     for request in requests:
         source, output = (_path(path) for path in (request.video, request.output) if path is not None)
         own = (*command, source, "-o", output)
         clips.append(ClipTasks(source, output, _parts(request, most, context), own, ("--score",) * request.score))
-    job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), dict(sorted(variables.items())), clips)
+    job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), variables, clips)
     return {"format": name, "clips": len(clips), "parts": sum(clip.parts for clip in clips), "job": write(job)}
 
 

@@ -1,4 +1,4 @@
-"""``vidtrans stylize``: a video and one or more models in, the stylised video with its sound out."""
+"""A video and one or more models in, the stylised video with its sound out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.concurrency.threads import import_in_background
@@ -16,7 +17,6 @@ from vidtrans.evaluation.rendered import check_scorable, score_path, score_rende
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_foreign, refuse_link
-from vidtrans.pipeline.remaking import describe
 from vidtrans.rendering.agreement import forget_terms
 from vidtrans.rendering.code_conditions import look_files as named_looks
 from vidtrans.rendering.picture_folders import render_pictures
@@ -29,10 +29,31 @@ from vidtrans.rendering.requested_output import (
     is_one_picture,
     request_digest,
 )
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
-from vidtrans.settings import Table
+from vidtrans.settings import Table, Time
+from vidtrans.stylizing.made_of import describe
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+
+
+@dataclass(frozen=True)
+class StylizeRequest:
+    """Models rendered onto one video, picture or folder, each onto what the one before it has made.
+
+    ``mask``: where the look is. ``score``: measure flicker and save a plot next to the output. ``in_batch``: the batch
+    trims the cache when all of its clips are done.
+    """
+
+    COMMAND: ClassVar = "stylize"
+
+    video: Path
+    models: tuple[str, ...]
+    output: Path | None
+    recipe: Recipe
+    start: Time | None = None
+    end: Time | None = None
+    mask: Path | None = None
+    score: bool = False
+    in_batch: bool = False
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -136,7 +157,7 @@ class RequestedRender:
         plan = plan_render(clip, self.look, self.settings, self.context, span, mask=request.mask, pattern=pattern)
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
-        return RenderJob(plan, self.context, made_of=describe(request, self.context))
+        return RenderJob(plan, self.context, made_of=describe(request.COMMAND, vars(request), self.context))
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:

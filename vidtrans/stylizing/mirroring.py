@@ -15,10 +15,9 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, index_entry
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.pipeline.stylize import RequestedRender
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.requests import StylizeRequest
 from vidtrans.store.cache import META, CacheEntry
+from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
 from vidtrans.video.io.pictures import media_files
 
 

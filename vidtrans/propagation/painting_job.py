@@ -13,12 +13,14 @@ import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.costs import add_up, estimate
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
+from vidtrans.data.making import make_dataset
 from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
-from vidtrans.models.model_file import IDENTITY
+from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.output.target import refuse_link
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
@@ -27,19 +29,18 @@ from vidtrans.painting.following import calibrate
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.painting.pairs import write_pairs
-from vidtrans.pipeline.make_dataset import make_dataset
-from vidtrans.pipeline.remaking import describe
-from vidtrans.pipeline.run_checks import forecast
-from vidtrans.pipeline.train import train
-from vidtrans.rendering.cost import add_up, estimate
+from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, default_output, request_digest
-from vidtrans.requests import MODEL_SUFFIX, MakeDatasetRequest, PropagateRequest, StylizeRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
+from vidtrans.stylizing.forecast import forecast_chain
+from vidtrans.stylizing.made_of import describe
+from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
@@ -122,7 +123,7 @@ class PaintingJob:
     def model(self) -> Path:
         """Return where the network goes: beside the result, under its name."""
         output = self.requested.target.output
-        return refuse_link(output.parent / f"{base_name(output)}{MODEL_SUFFIX}")
+        return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 
     @property
     def dataset(self) -> Path:
@@ -210,8 +211,8 @@ class PaintingJob:
         request, context = self.request, self.context
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
-            make_dataset(MakeDatasetRequest((pairs,), self.dataset, request.recipe), context)
-        asked = TrainRequest(self.dataset, self.model, request.recipe, request.minutes)
+            make_dataset(DatasetSpec((pairs,), request.recipe), self.dataset, context)
+        asked = TrainingRequest(self.dataset, self.model, request.recipe, request.minutes)
         if self.start is not None:
             steps = max(1, request.recipe.settings("training", TrainingSettings).steps // AGAIN)
             minutes = request.minutes and request.minutes / AGAIN
@@ -231,7 +232,8 @@ class PaintingJob:
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None
         facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | learned
-        return RenderJob(plan, self.context, facts, made_of=describe(self.request, self.context))
+        made_of = describe(self.request.COMMAND, vars(self.request), self.context)
+        return RenderJob(plan, self.context, facts, made_of=made_of)
 
     def forecast(self) -> Table:
         """Return what it would take: each step is tried for a moment."""
@@ -244,7 +246,7 @@ class PaintingJob:
                 pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(LOOK)))
                 spec = DatasetSpec((pairs,), request.recipe)
                 render = StylizeRequest(request.video, (), output, request.recipe, request.start, request.end)
-                table = forecast(spec, self.dataset, self.model, request.minutes, [render], self.context)
+                table = forecast_chain(spec, self.dataset, self.model, request.minutes, [render], self.context)
             costs.append(table)
             learned = {name: table[name] for name in ("model", "steps")}
         else:

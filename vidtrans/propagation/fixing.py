@@ -1,4 +1,4 @@
-"""``vidtrans fix``: a result and frames of it, painted over, in; the result with these corrections out."""
+"""A result and frames of it, painted over, in; the result with these corrections out."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
-from vidtrans.pipeline.painting_job import PaintingJob
-from vidtrans.pipeline.propagate import painted
-from vidtrans.pipeline.remaking import describe, remake
-from vidtrans.pipeline.stylize import RequestedRender
+from vidtrans.propagation.painting_job import PaintingJob
+from vidtrans.propagation.propagating import painted
+from vidtrans.propagation.remaking import remake
+from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.requests import FixRequest, PropagateRequest, StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.stylizing.made_of import describe
+from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
 from vidtrans.system import path_key
 
 FIXED = "fixed"  # of the result, where nobody names it: clip.painted.fixed.mp4
@@ -60,7 +61,7 @@ def fix(request: FixRequest, context: Context) -> Table:
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
             own = replace(job.context, overwrite=overwrite)
-            made_of = describe(request, context)
+            made_of = describe(request.COMMAND, vars(request), context)
             table = replace(job, context=own, lineage=lineage, made_of=made_of).render(output, digest)
     if not context.dry_run:
         context.trim_cache()

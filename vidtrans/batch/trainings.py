@@ -1,17 +1,18 @@
-"""``vidtrans train --ablate`` and ``--sweep``: several trainings with something varied, in a table with pictures."""
+"""Several trainings with something varied, and a table of them with pictures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
-from vidtrans.batch.options import SEQUENTIAL
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.config.recipe import Recipe
+from vidtrans.costs import add_up
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
@@ -21,12 +22,10 @@ from vidtrans.files import digest_of
 from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.target import check_foreign, check_place, produce, refuse_link, replaces_own
-from vidtrans.pipeline.train import finished_model, train
-from vidtrans.rendering.cost import add_up
-from vidtrans.requests import AblateRequest, TrainRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
+from vidtrans.training.requested_training import TrainingRequest, finished_model, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.sweeps import check_networks, check_variants, sweep_name
 
@@ -35,7 +34,39 @@ SHEET_VERSION = 1
 TRAININGS = "trainings", "steps"
 
 
-def ablate(request: AblateRequest, context: Context) -> Table:
+@dataclass(frozen=True)
+class VariedTraining:
+    """A training of each variant of ``kind``, or of those of a ``sweep``, one of which is given.
+
+    ``minutes`` are for each. ``batch``: how several are trained. Raises UsageError where these do not go together.
+    """
+
+    dataset: Path
+    kind: str
+    output: Path | None
+    recipe: Recipe
+    minutes: float | None = None
+    sweep: tuple[Variant, ...] = ()
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        if self.kind and self.sweep:
+            raise UsageError("--sweep and --ablate", "each says what is varied", "give one of them")
+        if not self.kind and not self.sweep:
+            raise UsageError("--sweep", "there is nothing to vary", "give settings with their values")
+        if self.minutes and any("training.steps" in variant.settings for variant in self.sweep):
+            raise UsageError("--sweep training.steps and --minutes", "both say when to stop", "give one of them")
+        if self.output and self.output.suffix == SUFFIX:
+            remedy = f"use -o {self.output.with_suffix('')}"
+            raise UsageError(str(self.output), f"{self.option} makes several models, in a folder", remedy)
+
+    @property
+    def option(self) -> str:
+        """Return the option that asks for it."""
+        return f"--ablate {self.kind}" if self.kind else "--sweep"
+
+
+def train_varied(request: VariedTraining, context: Context) -> Table:
     """Train every variant of a kind, or of a sweep, on a dataset, and return what is reported of all of them.
 
     Each is an ordinary training from nothing, with the same pictures, seed and number of steps where these are not
@@ -85,7 +116,7 @@ def ablate(request: AblateRequest, context: Context) -> Table:
     }
 
 
-def _output_of(request: AblateRequest) -> Path:
+def _output_of(request: VariedTraining) -> Path:
     """Return the folder of the models."""
     if request.output:
         return request.output
@@ -94,12 +125,12 @@ def _output_of(request: AblateRequest) -> Path:
     return refuse_link(Path(f"{stem}.{varied}"))
 
 
-def _keys(request: AblateRequest) -> list[str]:
+def _keys(request: VariedTraining) -> list[str]:
     """Return the keys that a sweep varies; none of an ablation."""
     return list(request.sweep[0].settings) if request.sweep else []
 
 
-def _lineage(request: AblateRequest) -> str:
+def _lineage(request: VariedTraining) -> str:
     """Return a digest that is the same for a dataset's tables of one kind, or of the same keys: more values go on."""
     return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_keys(request))])
 
@@ -125,11 +156,11 @@ def _check_picture(path: Path, lineage: str, context: Context) -> None:
 
 
 def _train_all(
-    request: AblateRequest, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
+    request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
     """Train what is missing; return the tables of the variants that are done, and the errors of others, by name."""
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
-    requests = {v.name: TrainRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
+    requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
         existing = finished_model(requests[variant.name], dataset, pictures, _seeded(context, variant.seed))
         if existing is None:
@@ -155,7 +186,7 @@ def _train_all(
         for variant in missing
     ]
     # What is up to date has been decided for this machine's kind of device: on a cluster, too, that one trains.
-    outcomes = run_jobs(items, request.batch or SEQUENTIAL, replace(context, device=_device(context)), TRAININGS)
+    outcomes = run_jobs(items, request.batch, replace(context, device=_device(context)), TRAININGS)
     for variant, outcome in zip(missing, outcomes, strict=True):
         if outcome.state == "done":
             trained[variant.name] = outcome.table
@@ -167,7 +198,7 @@ def _device(context: Context) -> str:
     return context.device_kind if context.device == "auto" else context.device
 
 
-def _train_one(request: TrainRequest, seed: int | None, context: Context) -> Table:
+def _train_one(request: TrainingRequest, seed: int | None, context: Context) -> Table:
     """Train a variant, in whatever process."""
     return train(request, _seeded(context, seed))
 

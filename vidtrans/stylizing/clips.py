@@ -15,14 +15,13 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.target import check_place, refuse_link
-from vidtrans.pipeline.mirroring import files_of, for_mirror
-from vidtrans.pipeline.stylize import RequestedRender, stylize
 from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
-from vidtrans.requests import StylizeRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table
+from vidtrans.stylizing.mirroring import files_of, for_mirror
+from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
 from vidtrans.system import path_key
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_source

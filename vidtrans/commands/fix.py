@@ -1,0 +1,63 @@
+"""``vidtrans fix``: a result and frames of it, painted over, in; the result with these corrections out."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import output
+from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.parameters import Argument, Group, Option
+from vidtrans.propagation.requests import FixRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+@dataclass(frozen=True)
+class Fix(Command):
+    """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+
+    What was painted is found by comparing. All that it does not reach stays as it is. To undo one, take its picture
+    away, and give the command again.
+    """
+
+    CONTEXT: ClassVar = CACHING
+
+    render: Annotated[Path, Argument()]
+    painted: Annotated[
+        Path,
+        Option(
+            "Frames of RENDER that were painted over: pictures whose names end in the frame's number in RENDER.",
+            Group.INPUT,
+            metavar="DIR",
+        ),
+    ]
+    output: Annotated[Path | None, output("The result.", "RENDER.fixed, with its ending")] = None
+    _: KW_ONLY
+    relearn: Annotated[
+        bool,
+        Option(
+            "Let the network learn the corrected frames, and paint all of the clip anew: for a look that was wrong "
+            "everywhere.",
+            Group.TRAINING,
+        ),
+    ] = False
+
+    def make(self, context: Context) -> Table:
+        """Carry corrections, painted over frames of a result, through its clip.
+
+        What they do not reach stays as it is, to the bit where the codec keeps bits. Raises UsageError, MediaError,
+        Interrupted.
+        """
+        from vidtrans.propagation.fixing import fix
+
+        return fix(FixRequest(self.render, self.painted, self.output, self.relearn), context)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the result."""
+        corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")
+        if table.get("dry_run"):
+            return f"would carry {corrected} through {frames} of {table['output']}{cost_text(table)}"
+        return f"{table['output']}: {frames}, {corrected}{timing(table)}"

@@ -1,0 +1,137 @@
+"""``vidtrans look``: pictures in, a model that paints in their manner out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
+from vidtrans.commands.options import (
+    FRESH,
+    MINUTES,
+    MODEL_SUFFIX,
+    WHEN_TO_STOP,
+    check_minutes,
+    check_suffix,
+    clips_of,
+    output,
+)
+from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+if TYPE_CHECKING:
+    from vidtrans.stylizing.requested_render import StylizeRequest
+    from vidtrans.training.look_lesson import LookLesson
+
+
+@dataclass(frozen=True)
+class Look(Command):
+    """Teach a model the manner of one or more PICTURES: a painting in, films in its strokes out.
+
+    A PICTURE may be a video: its middle frame is taken. Five minutes on two cores are enough; stop it, and the same
+    command goes on.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {"training": ("steps",)}
+    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+
+    pictures: Annotated[tuple[Path, ...], Argument("PICTURE...")]
+    output: Annotated[Path | None, output("The model.", "PICTURE.safetensors")] = None
+    _: KW_ONLY
+    on: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A clip to learn on, best the one that it is for; may be repeated.",
+            Group.INPUT,
+            metavar="VIDEO",
+            default="pictures that ship",
+        ),
+    ] = ()
+    minutes: Annotated[float | None, MINUTES] = None
+    fresh: Annotated[bool, FRESH] = False
+    optimise: Annotated[
+        bool,
+        Option(
+            "Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to "
+            "minutes a frame: for stills and short shots.",
+            Group.TRAINING,
+        ),
+    ] = False
+    recipe: Recipe
+    given: Given = NOTHING_GIVEN
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a model", MODEL_SUFFIX)
+        check_minutes(self.minutes)
+        unread = {"--on": self.on, "--minutes": self.minutes, "--fresh": self.fresh}
+        if self.optimise and (names := [name for name, value in unread.items() if value]):
+            raise UsageError(names[0], "nothing is learned with --optimise", "leave it out, or --optimise")
+        if self.optimise and "steps" in self.given.values:
+            raise UsageError("--steps", "nothing is learned with --optimise", "use --set generator.first_steps=N")
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a look: without a preset that of the preset 'look'. Raises UsageError."""
+        return look_recipe(preset, tables)
+
+    def make(self, context: Context) -> Table:
+        """Teach a painter the manner of pictures on the frames of clips.
+
+        Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+        """
+        began = time.monotonic()
+        if self.optimise:
+            from vidtrans.training.look_lesson import look_names
+            from vidtrans.training.optimised_look import optimised_look
+
+            names = look_names(self.pictures)
+            return optimised_look(self.pictures, names, self.recipe, self._output(names), context)
+        if context.dry_run:
+            table = self.forecast([], context)
+            output = table.pop("model")
+            return table | {"seconds": round(time.monotonic() - began, 3), "output": output}
+        table = self._lesson(context).learn(self.minutes, context, fresh=self.fresh)
+        return table | {"seconds": round(time.monotonic() - began, 3)}
+
+    def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
+        """Return what the look, and ``renders`` with it, would take: each step is tried for a moment."""
+        from vidtrans.stylizing.forecast import forecast_chain
+
+        lesson = self._lesson(context)
+        with TemporaryDirectory() as folder:
+            lesson.store(Path(folder), context)
+            spec = lesson.spec(Path(folder))
+            table = forecast_chain(spec, lesson.dataset, lesson.output, self.minutes, renders, context)
+            return table | {"looks": lesson.names}
+
+    def _lesson(self, context: Context) -> LookLesson:
+        from vidtrans.training.look_lesson import LookLesson, look_names
+
+        clips = clips_of(self.on, self.recipe) if self.on else []
+        return LookLesson.of(self.pictures, clips, self._output(look_names(self.pictures)), self.recipe, context)
+
+    def _output(self, names: Sequence[str]) -> Path:
+        from vidtrans.output.target import refuse_link
+
+        return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of the model."""
+        if "steps" not in table and table.get("dry_run"):
+            return f"would write {table['output']}, which optimises each frame"
+        if "steps" not in table:
+            written = f"{table['output']}: nothing to learn, each frame is optimised{timing(table)}"
+            return f"{written}\nnext: {next_command(table['output'])}"
+        if table.get("dry_run"):
+            learned = f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}"
+            return f"{learned} in {count(table['steps'], 'step')}, into {table['output']}{cost_text(table)}"
+        return trained_text(table)

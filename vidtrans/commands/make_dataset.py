@@ -1,0 +1,142 @@
+"""``vidtrans make-dataset``: videos in, a dataset folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import batch_table, cost_text, count, shell_path, show_batch, timing
+from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+
+@dataclass(frozen=True)
+class MakeDataset(Command):
+    """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
+
+    With --unpaired it has two domains or more, and no pairs: frames of VIDEO... are to look like those of the other.
+
+    A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
+
+    The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device")
+    TABLES: ClassVar = {"pairing": None, "dataset": None}
+    BATCH: ClassVar = SEVERAL
+
+    videos: Annotated[tuple[Path, ...], Argument("VIDEO...")]
+    output: Annotated[
+        Path | None,
+        output("The folder to make; with --each, where they go.", "VIDEO.dataset, or A-B.dataset"),
+    ] = None
+    _: KW_ONLY
+    each: Annotated[
+        bool, Option("A dataset of each video, not one of all; --target may be a folder, too.", Group.BATCH)
+    ] = False
+    target: Annotated[Path | None, TARGET] = None
+    unpaired: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A clip or folder of another domain, without pairs; VIDEO... are the source's. May be repeated, for "
+            "several domains. --start and --end are those of every clip.",
+            Group.INPUT,
+            metavar="VIDEO",
+        ),
+    ] = ()
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+    restore: Annotated[
+        bool, Option("Bring back pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
+    ] = False
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        if not self.each and self.batch != SEQUENTIAL:
+            what = "--jobs, --executor, --shard, --retry-failed, --halt-on-error"
+            raise UsageError(what, "one dataset is one job", "give --each")
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a dataset, with pairs or without. Raises UsageError."""
+        return (unpaired_recipe if arguments.get("unpaired") else dataset_recipe)(preset, tables)
+
+    def make(self, context: Context) -> Table:
+        """Make a dataset folder from videos, or from a folder of pairs; with ``each`` one of each.
+
+        Raises UsageError, MediaError, Interrupted.
+        """
+        if self.each:
+            return self._make_each(context)
+        videos = self.videos if self.unpaired else clips_of(self.videos, self.recipe)
+        return replace(self, videos=tuple(videos))._make_one(context)
+
+    def _make_one(self, context: Context) -> Table:
+        from vidtrans.data.dataset_planning import DatasetSpec, default_output
+        from vidtrans.data.domains import find_domains
+        from vidtrans.data.making import make_dataset
+        from vidtrans.output.target import refuse_link
+        from vidtrans.pairing.base import make_pairing
+        from vidtrans.rendering.extraction import FrameExtractor
+
+        groups = [self.videos, *((path,) for path in self.unpaired)]
+        domains = find_domains(groups, partial(clips_of, recipe=self.recipe)) if self.unpaired else ()
+        output = self.output or refuse_link(default_output(self.videos, domains))
+        extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)
+        videos = [video for domain in domains for video in domain.videos] or self.videos
+        wanted = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains)
+        return make_dataset(wanted, output, context, restore=self.restore)
+
+    def _make_each(self, context: Context) -> Table:
+        """Make a dataset of each video, in the output folder; ``target`` may be a folder of clips of their names."""
+        from vidtrans.batch.inputs import counterparts, make_items
+        from vidtrans.batch.jobs import run_batch
+        from vidtrans.data.dataset_planning import SUFFIX
+
+        videos, folder = clips_of(self.videos, self.recipe), self.output or Path()
+        targets = dict(zip(videos, counterparts(videos, self.target, "--target"), strict=True)) if self.target else {}
+
+        def work(video: Path, place: Path) -> partial[Table]:
+            own = replace(self, videos=(video,), output=place, target=targets.get(video))
+            return partial(type(self)._make_one, own)
+
+        items = make_items(videos, folder, [SUFFIX] * len(videos), work)
+        outcomes, summary = run_batch(items, "make-dataset", folder, self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(folder)})
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show what was made, of several what failed."""
+        return show_batch(terminal, table) if self.each else super().show(table, terminal)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of one dataset."""
+        frames = count(table["frames"], "frame")
+        if table.get("dry_run"):
+            return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"
+        trained_on = count(table["pairs"] - table["held_out"], "pair")
+        whole = f"{trained_on} to train on and {table['held_out']} held out, from "
+        if "domains" in table:
+            whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
+        left_out = "without a counterpart" if table["pairing"] == "matched" else "blurred or repeated ones"
+        return (
+            f"{table['output']}: {whole}{frames}"
+            + (f" ({table['left_out']} {left_out} left out)" if table["left_out"] else "")
+            + f"{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
+            f"\n      vidtrans train {shell_path(table['output'])}"
+        )
+
+
+def _domain_text(domain: Table) -> str:
+    held_out = f" and {domain['held_out']} held out" if domain["held_out"] else ""
+    return f"{domain['frames'] - domain['held_out']} of '{domain['name']}' to train on{held_out}"

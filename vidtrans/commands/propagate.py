@@ -1,0 +1,179 @@
+"""``vidtrans propagate``: a clip and a few of its frames, painted over, in; the whole clip painted out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import END, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
+from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Choices, Group, Option, Range
+from vidtrans.propagation.requests import FOLLOW, PropagateRequest
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+
+
+@dataclass(frozen=True)
+class Propagate(Command):
+    """Paint over one or a few frames of VIDEO, and the others follow.
+
+    vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
+
+    vidtrans propagate clip.mp4 --keyframes clip.keyframes
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
+        "training": ("steps",),
+        "rendering": ("cuts", "strength", "mix", "keep_colour"),
+        "temporal": None,
+        "encoding": ("codec",),
+    }
+    BATCH: ClassVar = SEVERAL
+    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+
+    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
+    keyframes: Annotated[
+        Path,
+        Option(
+            "The painted frames: pictures whose names end in the frame's number, or that look like it. What is clear "
+            "in them is not painted. Of several clips a folder for each, with its name.",
+            Group.INPUT,
+            metavar="DIR",
+        ),
+    ]
+    output: Annotated[Path | None, output("The result; a folder for several.", "VIDEO.painted.mp4")] = None
+    _: KW_ONLY
+    follow: Annotated[
+        str,
+        Option(
+            "What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
+            "better one.",
+            Group.LOOK,
+            values=Choices(FOLLOW),
+        ),
+    ] = FOLLOW[0]
+    minutes: Annotated[
+        float | None,
+        Option(
+            "Instead of --steps: as many as fit, measured once. 0 trains nothing, and carries paint along the motion "
+            "alone.",
+            Group.TRAINING,
+            values=Range(0, 1e6),
+        ),
+    ] = None
+    preview: Annotated[
+        bool,
+        Option("Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT),
+    ] = False
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+    mask: Annotated[
+        Path | None,
+        Option("A matte, white where the paint is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
+    ] = None
+    layer: Annotated[
+        bool,
+        Option(
+            "Write the paint alone, transparent where nothing is painted, to lie over footage: with a codec that "
+            "keeps alpha.",
+            Group.OUTPUT,
+        ),
+    ] = False
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        if self.minutes != 0:
+            check_minutes(self.minutes)
+        self._request()  # raises where options do not go together
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of painted frames: without a preset that of the preset 'painted'. Raises UsageError."""
+        return painted_recipe(preset, tables)
+
+    def make(self, context: Context) -> Table:
+        """Carry painted key frames through a clip, or through several.
+
+        Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+        """
+        from vidtrans.batch.inputs import is_batch
+        from vidtrans.propagation.propagating import propagate
+
+        if is_batch(self.video) or self.batch.is_partial:
+            return self._make_several(context)
+        return propagate(self._request(), context)
+
+    def _request(self) -> PropagateRequest:
+        return PropagateRequest(
+            self.video[0],
+            self.keyframes,
+            self.recipe,
+            self.output,
+            minutes=self.minutes,
+            follow=self.follow,
+            preview=self.preview,
+            start=self.start,
+            end=self.end,
+            mask=self.mask,
+            layer=self.layer,
+        )
+
+    def _make_several(self, context: Context) -> Table:
+        """Paint clips into the output folder, each like the key frames in the folder of its name."""
+        from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
+        from vidtrans.batch.jobs import run_batch
+        from vidtrans.files import base_name
+        from vidtrans.propagation.painting_job import NAME
+        from vidtrans.propagation.propagating import propagate
+        from vidtrans.rendering.requested_output import default_ending
+        from vidtrans.video.io.encoding import EncodingSettings
+
+        clips, folder = expand_sources(self.video), self.output or Path()
+        encoding = self.recipe.settings("encoding", EncodingSettings)
+
+        def work(video: Path, place: Path) -> partial[Table]:
+            own = replace(self._request(), video=video, keyframes=keys[video], output=place)
+            return partial(propagate, own)
+
+        if clips != list(self.video):  # else each was named
+            clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{default_ending(p, [NAME], encoding)}")
+        keys = {video: _keys_of(video, self.keyframes) for video in clips}
+        items = make_items(clips, folder, [default_ending(clip, [NAME], encoding) for clip in clips], work)
+        outcomes, summary = run_batch(items, "propagate", folder, self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(folder)})
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show what was made, of several what failed."""
+        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of one clip."""
+        frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
+        if table.get("dry_run"):
+            learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""
+            return f"would paint {frames} like {keys}{learned}, into {table['output']}{cost_text(table)}"
+        text = f"{table['output']}: {frames} painted like {keys}{timing(table)}"
+        return text + (f"\nthe network: {table['model']}" if table["model"] else "")
+
+
+def _keys_of(video: Path, folder: Path) -> Path:
+    """Return the folder of a clip's key frames among those of several. Raises UsageError."""
+    from vidtrans.files import base_name
+    from vidtrans.painting.proposal import SUFFIX
+
+    names = base_name(video), f"{base_name(video)}{SUFFIX}"
+    found = next((folder / name for name in names if (folder / name).is_dir()), None)
+    if found is None:
+        why = f"it has no folder '{names[0]}' or '{names[1]}' for {video.name}"
+        raise UsageError(f"--keyframes {folder}", why, "put the key frames of each clip into a folder of its name")
+    return found

@@ -1,0 +1,234 @@
+"""``vidtrans stylize``: videos and a model in, the stylised videos with their sound out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
+from vidtrans.commands.options import END, SEVERAL, START, models
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import batch_table, part_text, render_text, show_batch
+from vidtrans.config.recipe import Recipe, render_recipe
+from vidtrans.errors import UsageError
+from vidtrans.parameters import Argument, Group, Names, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time
+from vidtrans.store.chunking import Part
+
+if TYPE_CHECKING:
+    from vidtrans.stylizing.requested_render import StylizeRequest
+
+LIST_SUFFIX = ".toml"  # of a list of clips
+# What is of the command that prints jobs, not of those that it prints.
+NOT_PRINTED = ("output", "print_jobs", "chunk", "join", "score", "dry_run", "jobs", "executor", "shared_disk", "shard")
+
+
+@dataclass(frozen=True)
+class Stylize(Command):
+    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
+
+    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
+    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
+    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
+    is named and passed over. Several models (--model a --model b) are rendered one after the other in one pass, and the
+    temporal filter comes once, at the end.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    TABLES: ClassVar = {"pairing": (), "rendering": None, "temporal": None, "encoding": None}
+    BATCH: ClassVar = (*SEVERAL, "shared_disk")
+
+    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
+    model: Annotated[
+        tuple[str, ...],
+        models(
+            "A model file or name; 'identity' returns its input. Repeated, each paints what the one before it has "
+            "painted. Only a list of clips may name its own."
+        ),
+    ] = ()
+    output: Annotated[
+        str | None,
+        Option(
+            "The result; a folder for several clips.",
+            Group.OUTPUT,
+            ("-o", "--output"),
+            default="VIDEO.MODEL.mp4, for pictures .png or a folder",
+            access="path",
+        ),
+    ] = None
+    _: KW_ONLY
+    mask: Annotated[
+        Path | None,
+        Option("A matte, white where the look is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
+    ] = None
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+    score: Annotated[
+        bool, Option("Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
+    ] = False
+    chunk: Annotated[
+        Part | None,
+        Option(
+            "Render one of N parts of the clip into the cache, or some, as 3-5/8: for job arrays.",
+            Group.FARM,
+            metavar="I/N",
+            rare=True,
+        ),
+    ] = None
+    join: Annotated[
+        bool,
+        Option(
+            "Make the result of the parts. With --chunk: if that was the last one that was missing.",
+            Group.FARM,
+            rare=True,
+        ),
+    ] = False
+    print_jobs: Annotated[
+        str | None,
+        Option(
+            "Print bash commands that render this on a farm, in parts (--jobs: their largest number), and exit.",
+            Group.FARM,
+            metavar="FORMAT",
+            values=Names("vidtrans.batch.farm:JOB_FORMATS", "job format"),
+        ),
+    ] = None
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+    given: Given = NOTHING_GIVEN
+
+    def __post_init__(self) -> None:
+        if self._is_list and len(self.video) > 1:
+            raise UsageError(str(self.video[1]), "a list of clips stands alone", "give one list, or videos")
+        if not self.model and not self._is_list:
+            raise UsageError("stylize", "there is no model", "give one with --model")
+        if self._is_list and self.print_jobs:
+            remedy = "name the clips whose options are the same, and print a job for these"
+            raise UsageError("--print-jobs", "the clips of a list have options of their own", remedy)
+        if self.print_jobs and (self.batch.retry or self.chunk or self.join):
+            why = "it prints a job for whole clips"
+            raise UsageError("--print-jobs", why, "leave out --chunk, --join and --retry-failed")
+        if self.chunk or self.join:
+            if self._is_list:
+                why = "the clips of a list have places of their own"
+                raise UsageError("--chunk, --join", why, "name one clip")
+            if self.batch.jobs or self.batch.executor != SEQUENTIAL.executor:
+                raise UsageError("--chunk, --join", "this process renders a part", "leave --jobs and --executor out")
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a render; a list of clips has the preset below its own. Raises UsageError."""
+        return render_recipe(None if _is_list(arguments["video"]) else preset, tables)
+
+    @classmethod
+    def usual_recipe(cls) -> Recipe:
+        """Return the recipe whose values the help shows."""
+        return render_recipe(None, {})
+
+    @property
+    def _is_list(self) -> bool:
+        return _is_list(self.video)
+
+    @property
+    def _folder(self) -> Path:
+        """Return where the results of several go."""
+        return Path(self.output or "")
+
+    def make(self, context: Context) -> Table:
+        """Render models onto videos, pictures or folders; several one after the other, or side by side.
+
+        Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
+        DeviceError, Interrupted.
+        """
+        from vidtrans.stylizing.clips import stylize_batch, stylize_one
+
+        requests = self._requests(context)
+        is_one = len(requests) == 1 and not self.batch.is_partial
+        if self.print_jobs:
+            return self._print_jobs(requests, context)
+        if self.chunk or self.join:
+            if not is_one:
+                remedy = "name one, or divide several with --shard I/N"
+                raise UsageError("--chunk, --join", "they are for one clip", remedy)
+            from vidtrans.stylizing.parts_of_clip import stylize_part
+
+            return stylize_part(requests[0], self.chunk, context, join=self.join)
+        if is_one and not self._is_list:
+            return stylize_one(requests[0], self.batch, context)
+        outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(self._folder)})
+
+    def _requests(self, context: Context) -> list[StylizeRequest]:
+        """Return a request for each clip. Raises UsageError, ModelError."""
+        from vidtrans.stylizing.clip_list import read_clip_list
+        from vidtrans.stylizing.clips import requests_for
+        from vidtrans.stylizing.requested_render import StylizeRequest
+
+        template = StylizeRequest(
+            self.video[0], self.model, None, self.recipe, self.start, self.end, self.mask, self.score
+        )
+        if self._is_list:
+            preset, tables = self.given.preset, self.given.tables
+            return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
+        requests = requests_for(self.video, template, context, self._folder)
+        if len(requests) == 1 and not self.batch.is_partial:
+            requests = [replace(requests[0], output=self._output_of(requests[0]))]
+        return requests
+
+    def _output_of(self, request: StylizeRequest) -> Path | None:
+        """Return where one clip's result goes.
+
+        A folder that is there, or ends in a slash, takes a video's result in; the result of a folder of pictures is
+        itself a folder.
+        """
+        from vidtrans.output.target import refuse_link
+        from vidtrans.stylizing.clips import default_output_of
+        from vidtrans.video.io.encoding import EncodingSettings
+        from vidtrans.video.io.pictures import is_picture_sequence
+
+        if self.output is None:
+            return None
+        output = Path(self.output)
+        makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
+        gives_folder = is_picture_sequence(request.video) or makes_pictures
+        is_folder = output.is_dir() or self.output.endswith(("/", os.sep))
+        return refuse_link(output / default_output_of(request)) if is_folder and not gives_folder else output
+
+    def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
+        """Return the commands that render clips on a farm."""
+        from vidtrans.batch.inputs import parse_shard, shard_of
+        from vidtrans.stylizing.clips import default_output_of, place_results
+        from vidtrans.stylizing.print_jobs import print_jobs
+
+        assert self.print_jobs is not None
+        if len(requests) == 1 and not self.batch.is_partial:
+            placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
+        else:
+            placed = place_results(requests, self._folder)
+        if self.batch.shard:
+            placed = shard_of(placed, parse_shard(self.batch.shard))
+        if not placed:
+            raise UsageError(f"--shard {self.batch.shard}", "there is no clip in it", "make fewer parts")
+        command = ("vidtrans", "stylize", *words_of(type(self), self.given, NOT_PRINTED))
+        return print_jobs(placed, self.print_jobs, command, self.batch.jobs, context)
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show what was made, of several what failed, or the job."""
+        if "job" in table and not terminal.as_json:
+            terminal.file_content(table["job"])
+            return 0
+        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of one clip, or of a part of it."""
+        if "job" in table:
+            return ""
+        return part_text(table) if self.chunk or self.join else render_text(table)
+
+
+def _is_list(paths: tuple[Path, ...]) -> bool:
+    return paths[0].suffix.lower() == LIST_SUFFIX

@@ -1,0 +1,177 @@
+"""``vidtrans train``: a dataset in, a model out; with ``--ablate`` and ``--sweep`` several, in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
+from vidtrans.commands.options import FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.config.recipe import Recipe, dataset_recipe
+from vidtrans.errors import BatchError, UsageError
+from vidtrans.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+
+    CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
+    TABLES: ClassVar = {"generator": (), "discriminator": (), "training": ("steps",), "card": ()}
+    BATCH: ClassVar = ("jobs", "executor")
+    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+
+    dataset: Annotated[Path, Argument()]
+    output: Annotated[
+        Path | None, output("The model file; of --ablate and --sweep, a folder.", "DATASET.safetensors")
+    ] = None
+    _: KW_ONLY
+    minutes: Annotated[float | None, MINUTES] = None
+    ablate: Annotated[
+        str | None,
+        Option(
+            "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
+            Group.TRAINING,
+            values=Names("vidtrans.training.ablations:ABLATIONS", "ablation"),
+        ),
+    ] = None
+    sweep: Annotated[
+        tuple[str, ...],
+        Option(
+            "Train once for each value of a setting of generator, discriminator or training, as --set names it, or of "
+            "seed, and put the models in a table: lambda_l1=50,100. Repeated, once for each combination. Lists: "
+            "blocks=[0,0,0],[1,1,1].",
+            Group.TRAINING,
+            metavar="[TABLE.]KEY=V,V",
+        ),
+    ] = ()
+    start_from: Annotated[
+        str | None,
+        Option("Start from a model's weights.", Group.TRAINING, ("--from",), metavar="MODEL", values=FileName("model")),
+    ] = None
+    fresh: Annotated[bool, FRESH] = False
+    embed: Annotated[
+        bool, Option("Put the network of --pairing model into the model file.", Group.OUTPUT, rare=True)
+    ] = False
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+    given: Given = NOTHING_GIVEN
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
+        if self.ablate or self.sweep:
+            option = "--ablate" if self.ablate else "--sweep"
+            for name, given in (("--from", self.start_from), ("--fresh", self.fresh)):
+                if given:
+                    raise UsageError(f"{option} and {name}", "every variant starts from nothing", f"leave {name} out")
+            if self.embed:
+                raise UsageError(f"{option} and --embed", "variants are compared, not passed on", "leave --embed out")
+            return
+        if self.batch != SEQUENTIAL:
+            why = "there is one training, in this process"
+            raise UsageError("--jobs, --executor", why, "leave them out, or train several with --sweep or --ablate")
+        if self.output and self.output.suffix != MODEL_SUFFIX:
+            remedy = f"use -o {self.output.name}{MODEL_SUFFIX}"
+            raise UsageError(str(self.output), "a model is one .safetensors file", remedy)
+        if self.start_from and self.fresh:
+            why = "one starts from a model, the other from nothing"
+            raise UsageError("--from and --fresh", why, "give one of them")
+
+    @classmethod
+    def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a training; the dataset has a preset of its own. Raises UsageError, MediaError."""
+        from vidtrans.data.folder import train_recipe
+
+        return train_recipe(arguments["dataset"], preset, tables)
+
+    @classmethod
+    def usual_recipe(cls) -> Recipe:
+        """Return the recipe whose values the help shows."""
+        return dataset_recipe(None, {})
+
+    def make(self, context: Context) -> Table:
+        """Train a model, or several with something varied.
+
+        A run that was stopped goes on; more steps continue a finished one, unless ``fresh``. Of several processes that
+        PyTorch's launcher has started, one reports, and the others return {}. Raises UsageError, MediaError,
+        ModelError, DeviceError, Diverged, Interrupted.
+        """
+        from vidtrans.training.requested_training import TrainingRequest, train
+
+        if self.ablate or self.sweep:
+            return self._train_varied(context)
+        request = TrainingRequest(
+            self.dataset,
+            self.output,
+            self.recipe,
+            self.minutes,
+            start_from=self.start_from,
+            fresh=self.fresh,
+            embed=self.embed,
+        )
+        return train(request, context)
+
+    def _train_varied(self, context: Context) -> Table:
+        from vidtrans.batch.trainings import VariedTraining, train_varied
+        from vidtrans.data.folder import train_recipe
+        from vidtrans.training.sweeps import parse_sweep, sweep_variants
+
+        make_recipe = partial(train_recipe, self.dataset, self.given.preset)
+        variants = sweep_variants(parse_sweep(self.sweep), self.given.tables, make_recipe)
+        if any(variant.seed is not None for variant in variants) and "seed" in self.given.values:
+            raise UsageError("--sweep seed", "it is also given one value for all", "leave --seed out")
+        varied = VariedTraining(
+            self.dataset, self.ablate or "", self.output, self.recipe, self.minutes, variants, self.batch
+        )
+        return train_varied(varied, context)
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show what was trained; of variants their held-out scores, where pairs were held out, and what failed."""
+        if not table:  # another process reports for all
+            return 0
+        if not (self.ablate or self.sweep):
+            return super().show(table, terminal)
+        from vidtrans.training.report.curves import SCORE_LABELS, figure
+
+        rows, failed = table["rows"], table["failed"]
+        if table.get("dry_run"):
+            return super().show(table, terminal)
+        if names := [n for n in SCORE_LABELS if rows and all(row["held_out"].get(n) is not None for row in rows)]:
+            headings = ["", *(f"{SCORE_LABELS[n].name}\n{SCORE_LABELS[n].unit}".rstrip() for n in names)]
+            terminal.figures(headings, [[row["label"], *(figure(row["held_out"][n]) for n in names)] for row in rows])
+        if not failed:
+            return super().show(table, terminal)
+        trained = count(len(rows) + len(failed), "training")
+        why = f"{'; the first' if len(failed) > 1 else ''}: {next(iter(failed.values()))}"
+        line = f"{len(failed)} of {trained} failed: {', '.join(failed)}{why}"
+        terminal.failure(f"{line}; the same command trains only what is missing", BatchError.exit_status, table)
+        return BatchError.exit_status
+
+    def describe(self, table: Table) -> str:
+        """Return what is said of one model, or of several."""
+        if "rows" in table:
+            return _varied_text(table)
+        if not table.get("dry_run"):
+            return trained_text(table)
+        where = f"{table['device']} {table['precision']}"
+        rate = f"{table['pictures_per_second']:.3g} pictures a second"
+        what = f"{count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, {where}, {rate}"
+        return f"would train {table['output']}: {what}{cost_text(table)}"
+
+
+def _varied_text(table: Table) -> str:
+    rows, steps = table["rows"], table["steps"]
+    models = count(len(rows), "model") + (f" of {count(steps, 'step')}" if steps is not None else "")
+    if table.get("dry_run"):
+        return f"would train {models} into {table['output']}{cost_text(table)}"
+    last = rows[-1]
+    line = f"{table['output']}: {models}{timing(table)}\npicture: {table['picture']}"
+    return f"{line}\nnext: {next_command(last['model'], dreams='dreamt' in last)}"

@@ -1,0 +1,72 @@
+"""The table of costs that ``--dry-run`` reports: seconds, disk and memory; and costs in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidtrans.settings import Table
+from vidtrans.system import peak_memory
+
+TRIAL_FRAMES = 12  # as many are tried at most, to estimate what all of them take
+
+
+def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
+    """Return the table of a dry run: ``disk`` is the size of the result, ``cache`` what may be deleted.
+
+    ``held_bytes``: memory that the job will fill, and the trial did not.
+    """
+    return {
+        "estimate": {
+            "seconds": round(seconds, 1),
+            "disk_bytes": round(disk_bytes),
+            "cache_bytes": round(cache_bytes),
+            "memory_bytes": peak_memory() + held_bytes,  # a job that streams its frames needs no more than its trial
+        }
+    }
+
+
+def after(seconds: float, table: Table) -> Table:
+    """Add the seconds of reading the clip before the trial to an estimate: the job spends them too."""
+    cost = table["estimate"]
+    return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
+
+
+def add_up(tables: Sequence[Table]) -> Table:
+    """Add up the estimates of consecutive steps."""
+    parts = [t["estimate"] for t in tables]
+    memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
+    sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
+    return {"estimate": sums | {"memory_bytes": max(memory, default=None)}}
+
+
+def without_result(table: Table) -> Table:
+    """Return the estimate of a step that leaves nothing but what it caches."""
+    return {"estimate": table["estimate"] | {"disk_bytes": 0}}
+
+
+def format_cost(table: Table) -> str:
+    """Return an estimate in words."""
+    cost = table["estimate"]
+    parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
+    if cost["cache_bytes"]:
+        parts.append(f"{size(cost['cache_bytes'])} of cache")
+    if cost["memory_bytes"]:
+        parts.append(f"{size(cost['memory_bytes'])} of memory")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3 h 5 min``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(num_bytes: float) -> str:
+    """``640 kB``, ``1.2 GB``."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= scale:
+            value = num_bytes / scale
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{max(1, round(num_bytes / 1e3))} kB"

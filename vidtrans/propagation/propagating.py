@@ -1,0 +1,64 @@
+"""A clip and a few of its frames, painted over, in; the whole clip painted out."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vidtrans.files import remove
+from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.propagation.painting_job import PaintingJob
+from vidtrans.propagation.requests import PropagateRequest
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+PREVIEW = "preview"  # of the film beside what else training shows
+
+
+def propagate(request: PropagateRequest, context: Context) -> Table:
+    """Carry painted key frames through a clip, and return what is reported of it.
+
+    Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+    """
+    with closing(PaintingJob(request, context, time.monotonic())) as job:
+        requested = job.requested
+        requested.check()
+        if (existing := requested.existing()) is not None:
+            return requested.report(existing, cached=True)
+        job.check()
+        job.tell_shots()
+        if context.dry_run:
+            return requested.report(job.forecast(), cached=False)
+        job.maps.find()
+        render = painted(job)
+        table = render.render(requested.target.output, requested.request)
+    context.trim_cache()
+    return requested.report(table, cached=False)
+
+
+def painted(job: PaintingJob) -> RenderJob:
+    """Return the job that paints the clip, after training."""
+    if not job.learns:
+        return job.rough()
+    if not job.request.preview:
+        return job.finished(job.learn())
+    film = job.model.with_suffix(".train") / f"{PREVIEW}{job.requested.target.output.suffix}"
+    _write_preview(job.rough(), film)
+    job.context.note(f"what there is so far: {film}")
+    return job.finished(job.learn(lambda model: _write_preview(job.finished(model), film)))
+
+
+def _write_preview(job: RenderJob, film: Path) -> None:
+    """Render a film of what there is so far, in the place of an earlier one."""
+    check_parents(refuse_link(film))
+    with TemporaryDirectory(prefix="vidtrans-") as temporary:
+        aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name
+        replace(job, context=aside, made_of={}).render(made, "")
+        film.parent.mkdir(parents=True, exist_ok=True)
+        remove(film)
+        shutil.move(made, film)

@@ -1,0 +1,87 @@
+"""What a result was made of, on record: a request as JSON has it, and read again.
+
+Paths are relative to the folder that the cache lies in: a working folder that is moved keeps its records.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vidtrans.clips.cut_list import AUTO, OFF
+from vidtrans.config.recipe import Recipe
+from vidtrans.models.model_file import IDENTITY, find_model
+from vidtrans.session import Context
+from vidtrans.settings import Table, Time, parse_time
+
+
+def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
+    """Return the fields of a ``command``'s request, and the options that decide its result, for ``restore``."""
+    root = root_of(context)
+    values = {name: _plain(value, root) for name, value in request.items()}
+    if "models" in values:
+        files = [find_model(name) for name in request["models"]]
+        values["models"] = [IDENTITY if file is None else _relative(file, root) for file in files]
+    return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
+
+
+def restore(made_of: Table, context: Context) -> dict[str, Any]:
+    """Return the fields of a request that was described.
+
+    Raises TypeError, ValueError, KeyError, AttributeError where that was damaged.
+    """
+    root = root_of(context)
+    values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
+    if "models" in values:
+        names = [str(name) for name in values["models"]]
+        values["models"] = tuple(name if name == IDENTITY else os.path.relpath(root / name) for name in names)
+    return values
+
+
+def root_of(context: Context) -> Path:
+    """Return the folder that paths on record are relative to."""
+    return context.cache.root.resolve().parent
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return os.path.relpath(path.absolute(), root)
+    except ValueError:  # Windows: another drive
+        return str(path.absolute())
+
+
+def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (as JSON has it)
+    if isinstance(value, Path):
+        return {"path": _relative(value, root)}
+    if isinstance(value, Time):
+        return {"time": str(value)}
+    if isinstance(value, Recipe):
+        tables, from_preset = (
+            {name: dict(table) for name, table in found.items()} for found in (value.tables, value.from_preset)
+        )
+        if (cuts := _cut_list(tables)) is not None:
+            tables["rendering"]["cuts"] = _relative(Path(cuts), root)
+        recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
+        return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
+    return value
+
+
+def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
+    if not isinstance(value, dict):
+        return value
+    ((kind, given),) = value.items()
+    if kind == "path":
+        return Path(_relative(root / given, Path.cwd()))
+    if kind == "time":
+        return parse_time(given)
+    if (cuts := _cut_list(given["tables"])) is not None:
+        given["tables"]["rendering"]["cuts"] = _relative(root / cuts, Path.cwd())
+    return Recipe(**given)
+
+
+def _cut_list(tables: Mapping[str, Table]) -> str | None:
+    """Return the file of cuts that a recipe names; None where it names none."""
+    cuts = tables.get("rendering", {}).get("cuts", AUTO)
+    return None if cuts in (AUTO, OFF) else str(cuts)

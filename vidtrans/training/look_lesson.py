@@ -1,0 +1,142 @@
+"""A look that is to be learned from pictures: what they are called, where they go, and the recipe of the lesson."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.clips.sampling import read_middle_frame
+from vidtrans.config.recipe import Recipe
+from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
+from vidtrans.data.dataset_planning import DatasetSpec
+from vidtrans.data.making import make_dataset
+from vidtrans.errors import UsageError
+from vidtrans.files import PACKAGE, base_name
+from vidtrans.output.target import refuse_link
+from vidtrans.session import Context
+from vidtrans.settings import Table
+from vidtrans.training.requested_training import TrainingRequest, train
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.frame_format import DEFAULT_FORMAT
+
+FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
+FOLDER = "looks"  # of the dataset, with the style pictures
+SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
+
+
+@dataclass(frozen=True)
+class LookLesson:
+    """Style pictures that were found to be readable, before hours are spent.
+
+    Attributes:
+        names: Of the looks.
+        styles: The style pictures, or videos whose middle frames are meant.
+        clips: What is learned on.
+        output: The model file.
+        asked: The recipe, without the pictures.
+    """
+
+    names: list[str]
+    styles: list[Clip]
+    clips: Sequence[Path]
+    output: Path
+    asked: Recipe
+
+    @classmethod
+    def of(
+        cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
+    ) -> LookLesson:
+        """Return the lesson; without ``clips`` on the pictures that ship. Raises UsageError, MediaError."""
+        if (pairing := recipe.choice("pairing")[0]) != "look":
+            why = "a look is learned from its pictures alone"
+            raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
+        if recipe.settings("training", TrainingSettings).background_plate:
+            raise UsageError("training.background_plate", "a look has no background plate", "leave it out")
+        names = look_names(pictures)
+        return cls(names, [open_clip(context, picture) for picture in pictures], clips or [FRAMES], output, recipe)
+
+    @property
+    def dataset(self) -> Path:
+        """Return the folder of the dataset."""
+        return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
+
+    def spec(self, folder: Path) -> DatasetSpec:
+        """Return the dataset, with the style pictures of a folder."""
+        return DatasetSpec(self.clips, self._recipe(folder))
+
+    def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
+        """Make the dataset, train the model, and return what is reported of it.
+
+        Raises UsageError, MediaError, DeviceError, Interrupted.
+        """
+        folder = self.dataset / FOLDER
+        made = make_dataset(self.spec(folder), self.dataset, context)
+        if self.clips == [FRAMES]:
+            context.note("no clip was given with --on: it learns on the pictures that ship, for clips of any kind")
+        self.store(folder, context)
+        _tell_measure(self.asked, context)
+        request = TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh)
+        trained = train(request, context)
+        own = {"dataset": str(self.dataset), "looks": self.names, "cached": trained["cached"] and made["cached"]}
+        return trained | own
+
+    def _recipe(self, folder: Path) -> Recipe:
+        paths = [str(path) for path in self._paths(folder)]
+        return self.asked.under(
+            {
+                "pairing": {"name": "look", "looks": self.names},
+                "generator": {"looks": len(self.names)},
+                "training": {"look_pictures": paths},
+            }
+        )
+
+    def store(self, folder: Path, context: Context) -> None:
+        """Write the style pictures, of videos their middle frames, unless they are there."""
+        from vidtrans.video.images.picture import read_picture, write_picture
+
+        for style, path in zip(self.styles, self._paths(folder), strict=True):
+            frame = read_middle_frame(style, DEFAULT_FORMAT, context)
+            _warn_plain(style.path, frame.rgb, context)
+            stored = read_picture(path) if path.is_file() else None
+            if stored is None or not np.array_equal(stored, frame.rgb):
+                write_picture(path, frame.rgb)
+
+    def _paths(self, folder: Path) -> list[Path]:
+        return [folder / f"{name}.png" for name in self.names]
+
+
+def look_names(pictures: Sequence[Path]) -> list[str]:
+    """Return the names of looks, those of their pictures.
+
+    Raises UsageError where two are alike, or ``--look`` could not tell one from a list.
+    """
+    names = [base_name(picture) for picture in pictures]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
+    if unclear := next((name for name in names if set(name) & set(",:")), ""):
+        why = "a look has the name of its picture, and --look lists names with commas and colons"
+        raise UsageError(f"look '{unclear}'", why, "rename the picture")
+    return names
+
+
+def _tell_measure(recipe: Recipe, context: Context) -> None:
+    """Say where a look is learned without features because nothing that has some is installed."""
+    from vidtrans.perception import AUTO, resolve_measure
+
+    wanted = recipe.settings("training", TrainingSettings).method_settings["look_measure"]
+    if wanted == AUTO and resolve_measure(wanted) == "patches":
+        text = "pictures are compared by patches of pixels, which know nothing of things"
+        context.note(f"{text}: a look gets more of its strokes with pip install 'vidtrans[looks]'", "warning")
+
+
+def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
+    """Warn of a style picture with hardly anything to learn from."""
+    height, width = rgb.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any strokes to learn from", picture)
+    elif float(rgb.std((0, 1)).max()) < PLAIN:
+        context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)
