@@ -490,6 +490,19 @@ def run(
 
     vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4"""
 
+def schema(
+    command: str | Sequence[str] = ...,
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """The parameters of COMMAND as JSON Schema; without one of all commands.
+
+    Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
+    that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder
+    ("path"), or a program of yours ("program"). Whoever takes values from strangers leaves the last out; of names it
+    may be one pattern that reaches further than the others."""
+
 def serve_live(
     model: str | Path | Sequence[str | Path],
     output: str | Path | None = ...,

@@ -7,6 +7,7 @@ heavy, and knows nothing of any command.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
@@ -46,6 +47,11 @@ class Names:
     others: tuple[str, ...] = ()
     prefix: str = ""
     has_address: bool = False
+
+    def all(self) -> list[str]:
+        """Return the names, for which the registry's module is imported."""
+        module, _, name = self.registry.partition(":")
+        return [*self.others, *getattr(importlib.import_module(module), name)]
 
 
 @dataclass(frozen=True)

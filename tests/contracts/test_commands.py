@@ -42,6 +42,7 @@ from vidtrans.commands.model_export import ModelExport
 from vidtrans.commands.model_import import ModelImport
 from vidtrans.commands.propagate import Propagate
 from vidtrans.commands.run import Run
+from vidtrans.commands.schema import schema_of
 from vidtrans.commands.sheet import Sheet
 from vidtrans.commands.stylize import Stylize
 from vidtrans.commands.train import Train
@@ -176,6 +177,35 @@ def test_the_python_function_takes_every_parameter_under_its_name(function: str)
     assert call.__doc__ == cls.__doc__
     with pytest.raises(TypeError):
         call(nonsense=1)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_schema_has_what_the_python_function_takes(name: str) -> None:
+    function = next(function for function, command in FUNCTIONS.items() if command == name)
+    taken = inspect.signature(getattr(vidtrans, function)).parameters
+    schema = schema_of(name)
+    assert schema["properties"].keys() == taken.keys() - {"report", "stop"}
+    assert set(schema["required"]) == {p for p, one in taken.items() if one.default is one.empty}
+    texts = {"integer": int, "number": (int, float), "boolean": bool, "string": str, "object": dict}
+    for found in schema["properties"].values():
+        one, default = (found["items"] if found["type"] == "array" else found), found.get("default")
+        kinds = tuple(texts[kind] for kind in ([one["type"]] if isinstance(one["type"], str) else one["type"]))
+        for value in default if isinstance(default, list) else () if default is None else (default,):
+            assert isinstance(value, kinds)
+        named = one.get("enum") or next((kind["enum"] for kind in one.get("anyOf", ()) if "enum" in kind), None)
+        assert default is None or named is None or default in named
+    json.dumps(schema)
+
+
+def test_the_schema_says_what_can_run_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said(capsys, 0, "schema"))["commands"]
+    assert json.loads(said(capsys, 0, "schema", "model", "import")) == found["model import"]
+    reaching = {n for s in found.values() for n, p in s["properties"].items() if p["x-access"] == "program"}
+    assert reaching == {"filter", "filter_source", "trust", "settings"}
+    [_, own] = found["stylize"]["properties"]["codec"]["anyOf"]
+    assert own == {"pattern": "^ffmpeg:", "x-access": "program"}
+    assert found["stylize"]["properties"]["draft"]["maximum"] == 12
+    assert "did you mean 'stylize'?" in refuse(capsys, 2, "schema", "stylise")
 
 
 def test_a_setting_may_be_given_as_an_argument_and_a_table_outranks_it() -> None:

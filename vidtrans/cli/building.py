@@ -164,8 +164,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
 
     values: Values = parameter.given.values
     if isinstance(values, Names):
-        forms = {"prefix": values.prefix, "has_address": values.has_address}
-        return RegistryName(values.registry, values.kind, *values.others, **forms)  # type: ignore[arg-type]
+        return RegistryName(values)
     if isinstance(values, Choices):
         return click.Choice(values.words)
     if isinstance(values, FileName):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from vidtrans.errors import UsageError
+from vidtrans.parameters import Names
 
 WIDEST_CHOICE = 30  # characters of names that the help shows beside a flag
 
@@ -52,43 +52,36 @@ class _TimeOnClip(click.ParamType):
 
 
 class RegistryName(click.ParamType):
-    """A name of a registry, "module:REGISTRY", which is not read before it is needed, or of ``others``.
-
-    ``prefix``: what begins with it is taken as it is. ``has_address``: an address may follow, as in NAME://ADDRESS.
-    """
+    """A name of a registry, which is not read before it is needed."""
 
     name = "name"
 
-    def __init__(self, path: str, kind: str, *others: str, prefix: str = "", has_address: bool = False) -> None:
-        self.path, self.kind, self.others = path, kind, others
-        self.prefix, self.has_address = prefix, has_address
-
-    def _names(self) -> Sequence[str]:
-        module, _, name = self.path.partition(":")
-        return [*self.others, *getattr(importlib.import_module(module), name)]
+    def __init__(self, values: Names) -> None:
+        self.values = values
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Return all names, or NAME where they are many."""
-        whole = "[" + "|".join(self._names()) + "]"
+        whole = f"[{'|'.join(self.values.all())}]"
         return whole if len(whole) <= WIDEST_CHOICE else "NAME"
 
     def words(self) -> str:
         """Return the names that the metavar does not show; '' where it shows them."""
-        names = ", ".join(self._names())
-        return names if len(names) > WIDEST_CHOICE else ""
+        names = ", ".join(self.values.all())
+        return names if len(names) + 2 > WIDEST_CHOICE else ""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value. Raises UsageError where it is not one of the names."""
         from vidtrans.registry import unknown_name
 
-        name, names = value.partition("://")[0] if self.has_address else value, self._names()
-        if name not in names and not (self.prefix and name.startswith(self.prefix)):
-            raise unknown_name(self.kind, name, [*names, *([self.prefix + "NAME"] if self.prefix else [])])
+        names, prefix = self.values.all(), self.values.prefix
+        name = value.partition("://")[0] if self.values.has_address else value
+        if name not in names and not (prefix and name.startswith(prefix)):
+            raise unknown_name(self.values.kind, name, [*names, *([prefix + "NAME"] if prefix else [])])
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that begin with ``incomplete``."""
-        return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in self.values.all() if name.startswith(incomplete)]
 
 
 class FileOrName(click.ParamType):

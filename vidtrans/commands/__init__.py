@@ -50,6 +50,7 @@ COMMANDS = Registry(
             ("preset show", "preset_show:PresetShow", "A preset's file.", "show_preset"),
             ("cache list", "cache_list:CacheList", "What is kept between runs.", "list_cache"),
             ("cache clean", "cache_clean:CacheClean", "Delete what is kept between runs.", "clean_cache"),
+            ("schema", "schema:Schema", "The parameters of commands, for other programs."),
             ("bench", "bench:Bench", "How fast it is here, step by step, and what holds it up."),
             ("doctor", "doctor:Doctor", "Is everything here that a render needs?", "check_installation"),
         )

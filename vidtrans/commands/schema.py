@@ -1,0 +1,127 @@
+"""``vidtrans schema``: the parameters of commands as JSON Schema, for pages, nodes and other programs."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from vidtrans.commands import COMMANDS
+from vidtrans.commands.base import Command, parameters_of
+from vidtrans.config.recipe import Recipe
+from vidtrans.parameters import Argument, Choices, FileName, Names, Option, Parameter, Range
+from vidtrans.registry import unknown_name
+from vidtrans.session import Context
+from vidtrans.settings import Table
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PLAIN = {int: "integer", float: "number", bool: "boolean"}  # all others are text
+
+
+@dataclass(frozen=True)
+class Schema(Command):
+    """The parameters of COMMAND as JSON Schema; without one of all commands.
+
+    Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
+    that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder
+    ("path"), or a program of yours ("program"). Whoever takes values from strangers leaves the last out; of names it
+    may be one pattern that reaches further than the others.
+    """
+
+    command: Annotated[tuple[str, ...], Argument("[COMMAND]")] = ()
+
+    def __post_init__(self) -> None:
+        name = " ".join(self.command)
+        if name and name not in COMMANDS:
+            raise unknown_name("command", name, list(COMMANDS))
+
+    def make(self, context: Context) -> Table:
+        """Return the schema of a command, or those of all by their names. Raises UsageError."""
+        if name := " ".join(self.command):
+            return schema_of(name)
+        return {"commands": {name: schema_of(name) for name in COMMANDS}}
+
+    def describe(self, table: Table) -> str:
+        """Return the schema as JSON."""
+        return json.dumps(table, indent=2, ensure_ascii=False)
+
+
+def schema_of(name: str) -> Table:
+    """Return the JSON Schema of the arguments of a command's Python function. Raises UsageError on a broken file."""
+    cls: type[Command] = COMMANDS.load(name)
+    parameters = parameters_of(cls)
+    recipe = cls.usual_recipe() if cls.TABLES else None
+    properties = {p.name: _property(p, recipe) for p in parameters.values()}
+    if cls.TABLES:
+        properties["preset"] = {"type": "string", "description": "A whole recipe.", "x-access": "path"}
+        properties["settings"] = {
+            "type": "object",
+            "description": "Settings of a preset, by table and key.",
+            "properties": {table: {"type": "object"} for table in cls.TABLES},
+            "additionalProperties": False,
+            "x-access": "program",  # some of them are filter graphs
+        }
+    needed = [p.name for p in parameters.values() if p.owner == "command" and p.default is MISSING]
+    return {
+        "$schema": DIALECT,
+        "title": f"vidtrans {name}",
+        "description": " ".join((cls.__doc__ or "").split()),
+        "type": "object",
+        "properties": properties,
+        "required": needed,
+        "additionalProperties": False,
+    }
+
+
+def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
+    given = parameter.given
+    one = {"type": _type(parameter.type)} | _values(parameter)
+    found: Table = {"type": "array", "items": one} if parameter.many else one
+    if isinstance(given, Option):
+        found["description"] = given.help
+        found |= {"x-flags": list(parameter.flags), "x-group": str(given.group), "x-rare": given.rare}
+    if (default := _default(parameter, recipe)) is not None:
+        found["default"] = default
+    return found | {"x-access": "plain" if isinstance(given.values, Names) else parameter.access}
+
+
+def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
+    if isinstance(kind, types.UnionType):
+        return [PLAIN.get(one, "string") for one in typing.get_args(kind)]
+    return PLAIN.get(kind, "string")
+
+
+def _values(parameter: Parameter) -> Table:
+    """Return what a value may be, besides its type."""
+    values = parameter.given.values
+    if isinstance(values, Choices):
+        return {"enum": list(values.words)}
+    if isinstance(values, FileName):
+        return {"format": f"vidtrans-{values.kind}"}
+    if isinstance(values, Names):
+        names = values.all()
+        more: list[Table] = [{"pattern": "://"}] if values.has_address else []
+        if values.prefix:
+            reaches = "path" if parameter.access == "plain" else parameter.access
+            more.append({"pattern": f"^{values.prefix}", "x-access": reaches})
+        return {"anyOf": [{"enum": names}, *more]} if more else {"enum": names}
+    if isinstance(values, Range):
+        low = "exclusiveMinimum" if values.low_open else "minimum"
+        return {key: end for key, end in ((low, values.low), ("maximum", values.high)) if end is not None}
+    return {}
+
+
+def _default(parameter: Parameter, recipe: Recipe | None) -> Any:  # noqa: ANN401  (as JSON has it)
+    if parameter.owner == "recipe":
+        assert recipe is not None
+        value = recipe.value(parameter.table, parameter.key)
+    else:
+        value = parameter.default
+    if value is MISSING or value in (None, (), ""):
+        return None
+    if isinstance(value, tuple):
+        return [str(one) if isinstance(one, Path) else one for one in value]
+    return value if isinstance(value, str | int | float) else str(value)
