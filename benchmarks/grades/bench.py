@@ -22,7 +22,7 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidtrans.errors import UsageError
-from vidtrans.grading.learning import LearnedGrade, learn_from_pairs
+from vidtrans.grading.learning import LearnedGrade, place_pairs
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.models.formats.cube import write_cube
 from vidtrans.settings import Size
@@ -162,7 +162,7 @@ def main() -> None:
         for title, grade in GRADES.items():
             after = [jpeg(eight_bits(grade(frame / 255)), arguments.quality) for frame in learned_from]
             began = time.perf_counter()
-            learned = learn_from_pairs(zip(learned_from, after, strict=True), 33)
+            learned = place_pairs(zip(learned_from, after, strict=True)).learn(33)
             seconds, lattice = time.perf_counter() - began, learned.grade.lattice
             apart = [
                 deltaE_ciede2000(rgb2lab(lattice(f / 255)), rgb2lab(eight_bits(grade(f / 255)) / 255)) for f in scored

@@ -31,7 +31,7 @@ from benchmarks.consistency.methods import run_filter
 from benchmarks.consistency.store import Store
 from benchmarks.looks.critic import Critic
 from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_styles
-from vidtrans.grading.learning import learn_from_pairs
+from vidtrans.grading.learning import place_pairs
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
@@ -76,7 +76,7 @@ def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
         case = Case(f"{style}-{clip}", "look", frames, painted)
         raw = measure(case, painted)
         filtered = measure(case, run_filter("window", frames, painted))
-        lattice = learn_from_pairs(zip(frames[::3], painted[::3], strict=True), 33).grade.lattice
+        lattice = place_pairs(zip(frames[::3], painted[::3], strict=True)).learn(33).grade.lattice
         calm = measure(case, [np.rint(255 * np.clip(lattice(f / 255), 0, 1)).astype(np.uint8) for f in frames])
         source = raw.floor * raw.error
         removed = min(1.0, (raw.error - filtered.error) / (raw.error - calm.error)) if raw.error > calm.error else 1.0

@@ -11,7 +11,7 @@ from benchmarks.consistency.methods import run_filter
 from benchmarks.training.measures import gabor_distance
 from benchmarks.unpaired.scenes import Scene, Stretch
 from vidtrans.errors import VidtransError
-from vidtrans.grading.learning import learn_from_pairs
+from vidtrans.grading.learning import place_pairs
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness, ssim
@@ -80,7 +80,7 @@ def steady(kind: str, stretch: Stretch, pictures: Sequence[np.ndarray]) -> Seque
     if kind != "look":  # no map of colours leads from the input to such pictures
         return stretch.inputs
     try:
-        lattice = learn_from_pairs(zip(stretch.inputs, pictures, strict=True), CUBE).grade.lattice
+        lattice = place_pairs(zip(stretch.inputs, pictures, strict=True)).learn(CUBE).grade.lattice
     except VidtransError:  # nor to those that show something else, as a mean picture may
         return stretch.inputs
     return [np.rint(255 * np.clip(lattice(frame / 255), 0, 1)).astype(np.uint8) for frame in stretch.inputs]

@@ -257,7 +257,7 @@ def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: Capsys)
     assert list(table["failed"]) == ["l1-1e39"]
     assert table["exit_status"] == 5
     settings = {**SETTINGS, "training": {**SETTINGS["training"], "precision": "fp32"}}
-    with pytest.raises(BatchError, match="1 failed: l1-1e39"):
+    with pytest.raises(BatchError, match="1 of 2 failed: l1-1e39"):
         api.train("clip.dataset", "api", sweep="lambda_l1=1e39,10", steps=3, settings=settings, executor="inline")
     said(capsys, 0, *command("--sweep", "lambda_l1=5,10", "--set=training.precision=fp32", *INLINE))
     assert read_picture(Path("clip.sweep-l1/table.png")).shape[1] > one

@@ -83,7 +83,7 @@ def test_every_json_key_is_there_and_is_made_somewhere_in_the_code() -> None:
     names = set(re.findall(r"^##+ vidtrans (.*)$", page("commands"), re.MULTILINE))
     assert set(table["commands"]) == names - {"batch", "model", "preset", "cache"}
     assert {group for groups in table["commands"].values() for group in groups} == set(table["groups"])
-    words = set(re.findall(r"\w+", CODE))
+    words = set(re.findall(r"\$?\w+", CODE))
     for name, group in table["groups"].items():
         section = page("json").split(f"\n## {name}\n")[1].split("\n## ")[0]
         assert [key for key in group["keys"] if f"| `{key}` | " not in section] == []

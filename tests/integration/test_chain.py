@@ -177,11 +177,12 @@ def test_a_deleted_picture_stays_deleted_and_changes_the_training(clip: Path) ->
 
 def test_more_steps_go_on_from_a_finished_run_and_fresh_starts_from_nothing_once(chain: Path) -> None:
     heard: list[object] = []
-    longer = api.train("clip.dataset", "b.safetensors", steps=14, settings=TABLES, report=heard.append)
+    tables = {**TABLES, "training": {**TABLES["training"], "steps": 14}}
+    longer = api.train("clip.dataset", "b.safetensors", settings=tables, report=heard.append)
     assert longer["history"] == [12, 14]
     assert any("going on from the finished run of 12 steps" in str(e) for e in heard)
-    fresh = api.train("clip.dataset", "c.safetensors", steps=14, settings=TABLES, fresh=True)
+    fresh = api.train("clip.dataset", "c.safetensors", settings=tables, fresh=True)
     assert fresh["history"] == [14]
-    assert api.train("clip.dataset", "c.safetensors", steps=14, settings=TABLES, fresh=True)["cached"] is True
+    assert api.train("clip.dataset", "c.safetensors", settings=tables, fresh=True)["cached"] is True
     assert read_record(Path("b.safetensors")).training["steps"] == [12, 14]
     assert Path("b.safetensors").read_bytes() != Path("c.safetensors").read_bytes()

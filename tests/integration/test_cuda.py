@@ -366,7 +366,7 @@ def test_pictures_that_stay_on_the_device_are_those_that_do_not(
     for name in ("device", "host"):
         if name == "host":
             monkeypatch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
-        options: dict[str, Any] = {"device": "cuda", "cache_dir": tmp_path / name}
+        options: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": tmp_path / name}
         api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
         made.append(Path(f"{name}.mp4").read_bytes())
     assert made[0] == made[1]
@@ -376,7 +376,7 @@ def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Pa
     lossless(tmp_path / "clip.mp4", moving_frames(12))
     made = []
     for name in ("a", "b"):
-        options: dict[str, Any] = {"device": "cuda", "cache_dir": tmp_path / name}
+        options: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": tmp_path / name}
         table = api.stylize(
             tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings={"rendering": {"draft_step": 4}}, **options
         )

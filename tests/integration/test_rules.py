@@ -219,7 +219,7 @@ def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Pa
     data = bytearray(clip.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
     broken.write_bytes(data)
-    with pytest.raises(BatchError, match="1 of 2 clips failed"):
+    with pytest.raises(BatchError, match="1 of 2 failed"):
         api.run(clip, apply=[clip, broken], output="out", settings=TINY | QUICK)
     arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=1")
     table = vidtrans_json("run", clip, *arguments, expect=5)

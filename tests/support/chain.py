@@ -98,6 +98,15 @@ def said_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[st
 def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
     """Run in this process; the command must fail in one line and change no file."""
     before = snapshot(Path())
+    words = [str(a) for a in arguments]
+    import os
+
+    if os.environ.get("DRYLOG") and "--dry-run" not in words:
+        st = run([*words[:1], "--dry-run", *words[1:]])
+        out = capsys.readouterr()
+        if st != status and "No such option" not in out.err:
+            with open(os.environ["DRYLOG"], "a") as f:
+                f.write(f"{st} {status} {words}\n   {out.err}{out.out[:300]}\n")
     assert run([str(a) for a in arguments]) == status
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if line]

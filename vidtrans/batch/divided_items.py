@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from vidtrans.errors import VidtransError
-from vidtrans.output.target import COUNTS
+from vidtrans.output.records import COUNTS
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 

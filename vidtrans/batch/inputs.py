@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vidtrans.errors import UsageError
 from vidtrans.files import base_name
-from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.system import path_key
 from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order

@@ -21,7 +21,9 @@ from vidtrans.events import silent
 from vidtrans.files import digest_of
 from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
-from vidtrans.output.target import check_foreign, check_place, produce, refuse_link, replaces_own
+from vidtrans.output.places import check_place, refuse_link
+from vidtrans.output.records import check_foreign, replaces_own
+from vidtrans.output.result import produce
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
@@ -226,7 +228,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
         draw_sheet(path, title, rows, dataset, context)
         return {}
 
-    return produce(context, output / PICTURE, request, models, make, lineage=lineage)
+    return produce(context, output / PICTURE, request, models, lambda: make, lineage=lineage)
 
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:

@@ -245,7 +245,9 @@ def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
         table = command.make(Context(**options, report=report, stop=stop or Stop()))
         if failed := table.get("failed"):
             errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
-            raise BatchError(f"{len(failed)} failed", errors)
+            done = table.get("items", table.get("rows", ()))
+            total = len(failed) + len(done) + len(table.get("pending", ()))
+            raise BatchError(f"{len(failed)} of {total} failed", errors)
         return table
 
     call.__name__ = call.__qualname__ = name

@@ -50,13 +50,10 @@ class BatchReport(Command):
         from vidtrans.batch.report.night import Failure, Night
         from vidtrans.batch.report.page import write_page
         from vidtrans.batch.summary import NAME, read_summaries
-        from vidtrans.files import digest_of, link_target, write_atomically
-        from vidtrans.output.target import check_foreign, check_place, record, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
 
-        began = time.monotonic()
         output = self.output or refuse_link(self.folder / f"{NAME}.html")
-        check_place(output, [])
-        check_foreign(context.cache, output, context.overwrite)
         rows = read_summaries(self.folder)
         clips = list(dict.fromkeys(Path(row["source"]).name for row in rows))
         failures = [Failure(Path(row["source"]).name, str(row["error"])) for row in rows if row["state"] == "failed"]
@@ -66,15 +63,13 @@ class BatchReport(Command):
             why = f"nothing was rendered into {context.cache.root} in the last {self.hours:g} hours, and nothing failed"
             raise MediaError(str(self.folder), why, "give --cache-dir, or more --hours")
         table = _table(night, output)
-        if not context.dry_run:
-            with write_atomically(link_target(output)) as temporary:
-                write_page(temporary, night, f"Renders of {output.resolve().parent.name}")
-                record(context.cache, output, temporary, digest_of({"command": "batch report"}), table)
-        return (
-            table
-            | {"seconds": round(time.monotonic() - began, 3), "cached": False}
-            | ({"dry_run": True} if context.dry_run else {})
-        )
+
+        def make(path: Path) -> Table:
+            write_page(path, night, f"Renders of {output.resolve().parent.name}")
+            return table
+
+        key = {"command": "batch report", "table": table}
+        return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
         """Return the sums of the page."""

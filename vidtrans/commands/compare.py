@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -63,7 +64,8 @@ class Compare(Command):
         from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
         from vidtrans.files import base_name
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
         from vidtrans.video.io.encoding import EncodingSettings
         from vidtrans.video.io.pictures import is_picture_source
 
@@ -89,18 +91,18 @@ class Compare(Command):
             **({"span": [str(start), str(end)]} if start or end else {}),
         }
 
-        def make(path: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             opened = [open_clip(context, c) for c in clips]
             first, span = opened[0], range(*opened[0].trim(start, end))
             panels = [clip_panel(clip, first, span, label, context) for clip, label in zip(opened, labels, strict=True)]
             if look is not None:
                 panels.insert(1, input_panel(first, look, context))
             if as_sheet:
-                return draw_sheet(panels, span, path, self.frames)
+                return lambda path: draw_sheet(panels, span, path, self.frames)
             columns = self.columns or min(3, len(panels))
-            return write_video(first, panels, span, path, columns, encoding, context)
+            return lambda path: write_video(first, panels, span, path, columns, encoding, context)
 
-        return produce(context, output, key, clips, make)
+        return produce(context, output, key, clips, prepare)
 
     def describe(self, table: Table) -> str:
         """Return what is said of the comparison."""

@@ -21,7 +21,8 @@ from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import ResolvedRenderSettings
-    from vidtrans.rendering.requested_output import RequestedOutput
+    from vidtrans.output.result import Result
+    from vidtrans.rendering.requested_output import OutputTarget
 
 NAME = "deflickered"  # of the result, where nobody names it: clip.deflickered.mp4
 
@@ -125,32 +126,33 @@ class Deflicker(Command):
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, look, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
-        requested = self._requested(settings, context, began)
-        if (table := requested.existing()) is not None:
-            return requested.report(table, cached=True)
+        target, result = self._result(settings, context, began)
+        if (table := result.existing()) is not None:
+            return result.report(table, cached=True)
         clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
         if not clip.index.same_size:
             raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
-        requested.target.check_holds(clip.index.num_frames)
+        target.check_holds(clip.index.num_frames)
         guide = None
         if self.source is not None:
             clip, guide = find_guide(clip, self.source, settings.rendering.cuts, self.start, context)
             clip = with_sound_of(clip, guide)
         warn_about_programs(self.recipe.programs, context, ("encoding",))
-        plan = plan_render(clip, look, settings, context, pattern=requested.target.pattern, guide=guide)
+        plan = plan_render(clip, look, settings, context, pattern=target.pattern, guide=guide)
         job = RenderJob(plan, context)
-        plan.delivery.check_sound(requested.target.output)
+        plan.delivery.check_sound(target.output)
         if context.dry_run:
-            return requested.forecast(job)
-        table = job.render(requested.target.output, requested.request)
+            return result.forecast(job)
+        table = job.render(result)
         context.trim_cache()
-        return requested.report(table, cached=False)
+        return result.report(table, cached=False)
 
-    def _requested(self, settings: ResolvedRenderSettings, context: Context, began: float) -> RequestedOutput:
-        """Return where the result goes, and the digest of all that decides it."""
+    def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
+        """Return where the result goes, and the result with the digest of all that decides it."""
         from vidtrans.clips.indexing import content_digest
-        from vidtrans.output.target import refuse_link
-        from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, default_output, request_digest
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import Result
+        from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
         from vidtrans.video.io.pictures import is_picture_source
 
         [processed] = self.processed
@@ -163,7 +165,8 @@ class Deflicker(Command):
             "start": str(self.start),
         }
         digest = request_digest(own, settings, target, stills=is_picture_source(processed))
-        return RequestedOutput(target, digest, [p for p in (processed, self.source) if p], context, began)
+        sources = [p for p in (processed, self.source) if p]
+        return target, Result(target.output, digest, sources, context, target.folder, began=began)
 
     def _make_several(self, context: Context) -> Table:
         """Filter several clips, each along the source of its name, into the output folder."""

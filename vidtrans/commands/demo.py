@@ -48,7 +48,7 @@ class Demo(Command):
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
         from vidtrans.files import write_atomically
-        from vidtrans.output.target import refuse_link
+        from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.requested_render import StylizeRequest, stylize
         from vidtrans.training.requested_training import TrainingRequest, train
 

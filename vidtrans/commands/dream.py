@@ -103,8 +103,9 @@ class Dream(Command):
         from vidtrans.dreaming.predictors import NOISE, check_clock, load_models
         from vidtrans.files import base_name
         from vidtrans.models.model_file import SUFFIX
-        from vidtrans.output.target import refuse_link
-        from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import Result
+        from vidtrans.rendering.requested_output import OutputTarget
         from vidtrans.video.io.encoding import EncodingSettings
 
         began = time.monotonic()
@@ -122,9 +123,9 @@ class Dream(Command):
         target = OutputTarget.find(self.output or refuse_link(Path(name)), encoding)
         digest = self._digest(looks, target, context)
         sources = [*self._paths, *(look.path for look in looks if look.path)]
-        requested = RequestedOutput(target, digest, sources, context, began)
-        if (table := requested.existing()) is not None:
-            return requested.report(table, cached=True)
+        result = Result(target.output, digest, sources, context, target.folder, began=began)
+        if (table := result.existing()) is not None:
+            return result.report(table, cached=True)
         target.check_holds(self.frames)
         warn_about_programs(recipe.programs, context, ("encoding",))
         from vidtrans.dreaming.dream_job import DreamJob, DreamSpec  # torch
@@ -134,10 +135,10 @@ class Dream(Command):
         spec = DreamSpec(self._source, self.frames, self.start, self.blend, sound, dreaming, rendering, encoding)
         job = DreamJob(plan_dream(spec, looks, target, context), context)
         if context.dry_run:
-            return requested.forecast(job)
-        table = job.render(target.output, digest)
+            return result.forecast(job)
+        table = job.render(result)
         context.trim_cache()
-        return requested.report(table, cached=False)
+        return result.report(table, cached=False)
 
     def describe(self, table: Table) -> str:
         """Return what is said of the film."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -151,16 +151,17 @@ class Evaluate(Command):
     def _make_one(self, context: Context) -> Table:
         """Score one render."""
         from vidtrans.clips.indexing import open_clip
-        from vidtrans.output.target import produce
+        from vidtrans.output.result import produce
 
         began = time.monotonic()
         check_suffix(self.result, "a plot or a table of scores", *SCORE_SUFFIXES)
         sources = list(self._videos().values())
         if self.result is not None:
             key = self._for_key(self.result, context)
-            table = produce(context, self.result, key, sources, partial(self._score, context))
+            table = produce(context, self.result, key, sources, lambda: self._prepared(context))
         else:
-            table = {"dry_run": True} if context.dry_run else self._score(context, None)
+            score = self._prepared(context)
+            table = {"dry_run": True} if context.dry_run else score(None)
             table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
         if context.dry_run:
             frames = [open_clip(context, path).index.num_frames for path in sources]
@@ -212,8 +213,8 @@ class Evaluate(Command):
             "ending": result.suffix.lower(),
         } | ({"dream": DREAM_VERSION} if self.dream else {})
 
-    def _score(self, context: Context, result: Path | None) -> Table:
-        """Score, and write what was asked for."""
+    def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
+        """Return what scores the clips, once these are aligned, and writes the plot to a path."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.evaluation.dream_scores import score_dream
         from vidtrans.evaluation.score_report import score
@@ -222,14 +223,15 @@ class Evaluate(Command):
         clips = {name: open_clip(context, path) for name, path in self._videos().items()}
         output = clips.pop("output")
         if self.dream:
-            return score_dream(output, clips["source"], self.start, result, context)
+            return lambda result: score_dream(output, clips["source"], self.start, result, context)
         aligned = {}
         for name, clip in clips.items():
             # Another render or a reference with as many frames is the same part of the source, wherever that begins.
             is_part = name != "source" and clip.index.num_frames == output.index.num_frames
             span = (None, None) if is_part else (self.start, self.end)
             aligned[name] = AlignedSource.find(clip, output, context, *span)
-        return score(output, aligned.pop("source"), self.flow, result, context, **aligned)
+        source = aligned.pop("source")
+        return lambda result: score(output, source, self.flow, result, context, **aligned)
 
 
 def _scores(tables: Sequence[Table]) -> tuple[list[str], list[list[str]]]:

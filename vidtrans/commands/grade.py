@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidtrans.clips.indexing import Clip
+    from vidtrans.grading.learning import LearnedGrade
 
 VERSION = 2
 FRAMES = 12  # of a clip that are looked at
@@ -74,7 +75,8 @@ class Grade(Command):
         """Learn a grade and write it. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.files import base_name
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
 
         output = self.output or refuse_link(Path(f"{base_name(self.after)}.grade{MODEL_SUFFIX}"))
         key = {
@@ -86,15 +88,18 @@ class Grade(Command):
             "size": self.nodes,
         }
 
-        def make(path: Path) -> Table:
-            from vidtrans.grading.learning import learn_from_colours, learn_from_pairs
+        def prepare() -> Callable[[Path], Table]:
+            from vidtrans.grading.learning import learn_from_colours, place_pairs
 
             before, after = (open_clip(context, p) for p in (self.before, self.after))
-            if self.unpaired:
-                method = self.method or UNPAIRED_METHODS[0]
-                learned = learn_from_colours(_frames(before, context), _frames(after, context), self.nodes, method)
-            else:
-                learned = learn_from_pairs(_pairs(before, after, context), self.nodes)
+            if not self.unpaired:
+                placed = place_pairs(_pairs(before, after, context))
+                return lambda path: write(path, placed.learn(self.nodes))
+            method = self.method or UNPAIRED_METHODS[0]
+            sides = _frames(before, context), _frames(after, context)
+            return lambda path: write(path, learn_from_colours(*sides, self.nodes, method))
+
+        def write(path: Path, learned: LearnedGrade) -> Table:
             for text in learned.doubts:
                 context.note(text, "warning")
             title = ", ".join(learned.words)
@@ -109,7 +114,7 @@ class Grade(Command):
             return {"frames": learned.num_pictures, "words": learned.words, **learned.scores}
 
         sources = [p for p in (self.before, self.after) if p.is_file()]
-        return produce(context, output, key, sources, make)
+        return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
         """Return the grade in words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -60,9 +61,11 @@ class Keyframes(Command):
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.target import produce, recorded, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.records import recorded
+        from vidtrans.output.result import produce
         from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
-        from vidtrans.painting.proposal import SUFFIX, Proposal
+        from vidtrans.painting.proposal import SUFFIX, Proposal, shots_and_count
         from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
         video = self.video
@@ -82,15 +85,20 @@ class Keyframes(Command):
             "cuts": cuts_for_key(self.cuts),
         }
 
-        def make(folder: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             clip = with_cuts(open_clip(context, video), self.cuts)
             if not clip.index.same_size:
                 raise UsageError(str(video), "its pictures are not of one size", "give pictures of one size")
-            found = Proposal.of(clip, range(*clip.trim(self.start, self.end)), self.count, context)
-            found.write(folder, context)
-            return found.table()
+            shots, wanted = shots_and_count(clip, range(*clip.trim(self.start, self.end)), self.count)
 
-        return produce(context, output, key, [video] if video.is_file() else [], make, folder=True)
+            def make(folder: Path) -> Table:
+                found = Proposal.of(clip, shots, wanted, context)
+                found.write(folder, context)
+                return found.table()
+
+            return make
+
+        return produce(context, output, key, [video] if video.is_file() else [], prepare, folder=True)
 
     def describe(self, table: Table) -> str:
         """Return the frames to paint, and how well the clip comes back."""

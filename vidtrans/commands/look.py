@@ -120,7 +120,7 @@ class Look(Command):
         return LookLesson.of(self.pictures, clips, self._output(look_names(self.pictures)), self.recipe, context)
 
     def _output(self, names: Sequence[str]) -> Path:
-        from vidtrans.output.target import refuse_link
+        from vidtrans.output.places import refuse_link
 
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 

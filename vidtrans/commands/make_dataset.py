@@ -86,7 +86,7 @@ class MakeDataset(Command):
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.target import refuse_link
+        from vidtrans.output.places import refuse_link
         from vidtrans.pairing.base import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -74,7 +75,8 @@ class ModelExport(Command):
         from vidtrans.models.exporting.base import ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
 
         model = load_model(self.model, context)
         path = model.path
@@ -93,19 +95,20 @@ class ModelExport(Command):
             "conditions": list(conditions),
         }
 
-        def make(temporary: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             generator, record = load_generator(path)
             subject = ExportSubject(model.name, generator, record, model.pairing, self.whole, conditions)
-            report = load_export(self.format).write(temporary, subject)
-            return {
-                "frames": 0,
-                "format": self.format,
-                "whole": self.whole,
-                "bytes": temporary.stat().st_size,
-                **report,
-            }
+            form = load_export(self.format)
+            form.check(subject)
 
-        return produce(context, output, key, [path], make)
+            def make(temporary: Path) -> Table:
+                report = form.write(temporary, subject)
+                size = temporary.stat().st_size
+                return {"frames": 0, "format": self.format, "whole": self.whole, "bytes": size, **report}
+
+            return make
+
+        return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
         """Return what was written, and how near it is to the model."""

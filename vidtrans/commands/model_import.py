@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
@@ -123,7 +123,8 @@ class ModelImport(Command):
         from vidtrans.models.formats.foreign import ForeignFormat
         from vidtrans.models.model_file import embed_extractor, file_in_folder, save_model
         from vidtrans.models.model_record import Card
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
         from vidtrans.pairing.base import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
         from vidtrans.settings import record_table
@@ -153,17 +154,26 @@ class ModelImport(Command):
         }
         record = model.record(path, pairing)  # what does not fit is said before anything is written
 
-        def make(target: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             generator, made = form.load_described(path, model, pairing)
             made = replace(made, card=made.card | _card(self.recipe))
             if self.norms or self.calibrate:
-                made = self._with_norms(generator, made, lambda clip: _inputs(clip, made, extractor, context))
-            save_model(target, generator, made)
-            if extractor and self.embed:
-                embed_extractor(target, target, extractor.model.load_generator())
-            return {"frames": 0}
+                made = self._with_norms(made)
+            inputs = _inputs(self.calibrate, made, extractor, context) if self.calibrate else None
 
-        table = produce(context, output, key, form.files(path), make)
+            def make(target: Path) -> Table:
+                if inputs is not None:
+                    from vidtrans.models.calibration import calibrate
+
+                    calibrate(generator, inputs)
+                save_model(target, generator, made)
+                if extractor and self.embed:
+                    embed_extractor(target, target, extractor.model.load_generator())
+                return {"frames": 0}
+
+            return make
+
+        table = produce(context, output, key, form.files(path), prepare)
         for note in () if table["cached"] else model.notes:
             context.note(note)
         return table | {
@@ -196,25 +206,16 @@ class ModelImport(Command):
                 ports[name] = value
         return replace(model, ports=model.ports | ports, size=self.size or model.size)
 
-    def _with_norms(
-        self,
-        generator: Any,  # noqa: ANN401  (no torch here)
-        record: ModelRecord,
-        inputs: Callable[[Path], np.ndarray],
-    ) -> ModelRecord:
+    def _with_norms(self, record: ModelRecord) -> ModelRecord:
         """Return the record of a network whose norms use stored statistics, or those of each picture.
 
-        The network learns the statistics of a clip's ``inputs``, where there is one. Raises UsageError, MediaError.
+        Raises UsageError where it has none, or its file has no statistics.
         """
         settings = record.generator["settings"]
         if settings.get("norm") not in ("picture", "batch"):
             option = "--norms" if self.norms else "--calibrate"
             raise UsageError(option, "the norms of this network have no statistics to choose from", "leave it out")
-        if self.calibrate:
-            from vidtrans.models.calibration import calibrate
-
-            calibrate(generator, inputs(self.calibrate))
-        elif self.norms == "stored" and record.origin.get("statistics") is False:
+        if not self.calibrate and self.norms == "stored" and record.origin.get("statistics") is False:
             raise UsageError("--norms stored", "its file has no statistics", "give a clip with --calibrate")
         norm = "picture" if self.norms == "picture" else "batch"
         generator_table = record.generator | {"settings": settings | {"norm": norm}}

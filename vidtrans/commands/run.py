@@ -99,7 +99,7 @@ class Run(Command):
     def _make(self, context: Context) -> Table:
         from vidtrans.data.dataset_planning import default_output
         from vidtrans.files import base_name
-        from vidtrans.output.target import refuse_link
+        from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
         from vidtrans.stylizing.requested_render import stylize
         from vidtrans.stylizing.run_checks import check_renders

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_suffix, output
@@ -13,6 +14,9 @@ from vidtrans.errors import UsageError
 from vidtrans.parameters import Argument, Group, Names, Option, Range
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
+
+if TYPE_CHECKING:
+    from vidtrans.video.plots import layout
 
 VERSION = 1
 
@@ -56,10 +60,17 @@ class Sheet(Command):
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.data.dataset import INDEX, open_dataset
         from vidtrans.data.folder import dataset_digest
-        from vidtrans.evaluation.contact_sheet import ShownPairing, clip_sheet, dataset_sheet, pairing_sheet
+        from vidtrans.evaluation.contact_sheet import (
+            ShownPairing,
+            check_shown,
+            clip_sheet,
+            dataset_sheet,
+            pairing_sheet,
+        )
         from vidtrans.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
         from vidtrans.pairing.base import pairing_record
         from vidtrans.video.images.picture import write_picture
 
@@ -85,20 +96,22 @@ class Sheet(Command):
             **({"span": [str(start), str(end)]} if start or end else {}),
         }
 
-        def make(path: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             if is_dataset:
-                sheet = dataset_sheet(open_dataset(source), self.count)
-            else:
-                clip = open_clip(context, source)
-                span = range(*clip.trim(start, end))
-                if pairings:
-                    sheet = pairing_sheet(clip, shown, span, self.count, context)
-                else:
-                    sheet = clip_sheet(clip, span, self.count, context)
+                dataset = open_dataset(source)
+                check_shown(dataset)
+                return lambda path: write(path, dataset_sheet(dataset, self.count))
+            clip = open_clip(context, source)
+            span = range(*clip.trim(start, end))
+            if pairings:
+                return lambda path: write(path, pairing_sheet(clip, shown, span, self.count, context))
+            return lambda path: write(path, clip_sheet(clip, span, self.count, context))
+
+        def write(path: Path, sheet: layout.Sheet) -> Table:
             write_picture(path, sheet.draw())
             return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 
-        return produce(context, output, key, [source] if source.is_file() else [], make)
+        return produce(context, output, key, [source] if source.is_file() else [], prepare)
 
     def describe(self, table: Table) -> str:
         """Return what is said of the sheet."""

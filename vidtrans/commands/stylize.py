@@ -185,7 +185,7 @@ class Stylize(Command):
         A folder that is there, or ends in a slash, takes a video's result in; the result of a folder of pictures is
         itself a folder.
         """
-        from vidtrans.output.target import refuse_link
+        from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import default_output_of
         from vidtrans.video.io.encoding import EncodingSettings
         from vidtrans.video.io.pictures import is_picture_sequence

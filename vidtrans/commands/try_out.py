@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -58,9 +58,10 @@ class Try(Command):
         from vidtrans.clips.indexing import content_digest
         from vidtrans.files import base_name
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.output.target import produce, refuse_link
+        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import produce
         from vidtrans.rendering.code_conditions import look_files
-        from vidtrans.rendering.settings_grid import check_variations, draw_grid, parse_variations
+        from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
 
         video, recipe = self.video, self.recipe
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
@@ -88,12 +89,13 @@ class Try(Command):
         if pictures:  # their paths alone are in the settings
             key["looks"] = [context.cache.digest(file) for file in pictures]
 
-        def make(path: Path) -> Table:
+        def prepare() -> Callable[[Path], Table]:
             models = [(look, rendering) for look in looks]
-            return draw_grid(path, video, models, variations, self.frames, self.at, context, colours)
+            shown = GridRows.of(video, models, self.frames, self.at, context)
+            return lambda path: draw_grid(path, video, models, shown, variations, context, colours)
 
         sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
-        return produce(context, output, key, sources, make)
+        return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
         """Return what is said of the grid."""

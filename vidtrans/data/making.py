@@ -16,7 +16,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.folder import existing_dataset, write_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import finish_replacing, link_target
-from vidtrans.output.target import check_parents
+from vidtrans.output.places import check_parents
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.video.images.picture import encode_png

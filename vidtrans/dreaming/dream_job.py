@@ -26,13 +26,11 @@ from vidtrans.dreaming.seeds import Driver, Seed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.events import Progress
-from vidtrans.files import link_target, write_atomically
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
-from vidtrans.output.target import record, up_to_date
-from vidtrans.rendering.render_planning import makes_folder
+from vidtrans.output.result import Result
 from vidtrans.session import Context
 from vidtrans.settings import Table, Time
 from vidtrans.store.chunking import Chunk
@@ -107,11 +105,10 @@ class DreamJob:
         )
         return Clip(seed.clip.path if seed.clip else Path(seed.name), "", index, Survey((0,)))
 
-    def render(self, output: Path, request: str) -> Table:
-        """Render missing chunks, join all with the sound, record the result and give it its name."""
-        spec, cache = self.spec, self.context.cache
-        stage = self._stage()
-        entry = cache.entry(stage.name, stage.key)
+    def render(self, wanted: Result) -> Table:
+        """Render missing chunks, and write the result: all of them, joined with the sound."""
+        spec, stage = self.spec, self._stage()
+        entry = self.context.cache.entry(stage.name, stage.key)
         with entry.locked():
             store = ChunkStore(entry, "." + spec.encoding.chunk_codec.segments)
             interval = CHUNKS_PER_STATE * spec.rendering.chunk_frames
@@ -123,18 +120,17 @@ class DreamJob:
                 "frames_inferred": self.num_predicted,
                 "frames_encoded": sum(c.stop - c.first for c in missing),
             }
-            folder = makes_folder(spec.encoding, output)
-            # Another run may have written the output meanwhile.
-            up_to_date(cache, output, request, [], self.context.overwrite, folder=folder)
-            self.context.report(Progress("joining", 0, None))
-            with write_atomically(link_target(output)) as temporary:
+
+            def join(path: Path) -> Table:
+                self.context.report(Progress("joining", 0, None))
                 segments = [store.path(c.number) for c in self.chunks]
-                assembly = replace(self.delivery.assembly(folder), copied=self._sound())
-                written = assembly.write(segments, temporary, entry.folder, self.context)
-                result = self.summary(output) | counts | written
-                record(cache, output, temporary, request, result)
+                assembly = replace(self.delivery.assembly(wanted.folder), copied=self._sound())
+                written = assembly.write(segments, path, entry.folder, self.context)
+                return self.summary(wanted.output) | counts | written
+
+            table = wanted.write(join)
             entry.finish({"frames": spec.frames})
-        return result
+        return table
 
     def _engine_table(self) -> Table:
         models = self.plan.models

@@ -84,6 +84,13 @@ def pairing_sheet(clip: Clip, shown: Sequence[ShownPairing], span: range, count:
     return Sheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
 
 
+def check_shown(dataset: Dataset) -> None:
+    """Raise MediaError for a dataset without anything to show."""
+    if not dataset.pairs:
+        what = "frames" if dataset.domains else "pairs"
+        raise MediaError(str(dataset.folder), f"it has no {what}", "make it again, or --restore its pictures")
+
+
 def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     """Draw pairs of a dataset, input beside target, with the names of the pictures to delete.
 
@@ -99,8 +106,6 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         notes.append(_name(dataset, pair))
-    if not cells:
-        raise MediaError(str(dataset.folder), "it has no pairs", "make it again, or --restore its pictures")
     title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture and its pair goes"
     return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
 
@@ -112,8 +117,6 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> Sheet:
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
     chosen = [evenly(own, wanted) for own in frames]
     pictures = [[_small(pair) for pair in own] for own in chosen]
-    if not any(pictures):
-        raise MediaError(str(dataset.folder), "it has no frames", "make it again, or --restore its pictures")
     rows, notes = [], []
     for first in range(0, max(map(len, chosen)), columns):
         blank: list[None] = [None] * columns

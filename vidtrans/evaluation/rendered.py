@@ -11,7 +11,7 @@ from vidtrans.evaluation.score_report import VERSION, score, verdict
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.output.target import produce
+from vidtrans.output.result import produce
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
@@ -53,4 +53,4 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
 
     place = score_path(output)
     key = {"command": "score", "version": VERSION, "render": request, "output": content_digest(context, output)}
-    return produce(context, place, key, [plan.clip.path, output], make)
+    return produce(context, place, key, [plan.clip.path, output], lambda: make)

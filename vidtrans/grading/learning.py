@@ -37,10 +37,27 @@ class LearnedGrade:
     num_pictures: int
 
 
-def learn_from_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]], size: int) -> LearnedGrade:
-    """Learn from pictures before and after, (H, W, 3) uint8 or uint16, of any size, one perhaps a part of the other.
+@dataclass(frozen=True)
+class PlacedPairs:
+    """Colours of pictures before and after that show the same: of ``placed`` pairs, and not of ``strangers``."""
 
-    Raises UsageError where they do not show the same.
+    samples: ColourSamples
+    placed: int
+    strangers: int
+
+    def learn(self, size: int) -> LearnedGrade:
+        """Fit a grade, a table of ``size`` nodes a side."""
+        learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
+        if not self.strangers:
+            return learned
+        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not show the same: they were left out"
+        return replace(learned, doubts=[*learned.doubts, left_out])
+
+
+def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
+    """Find in pictures before and after, (H, W, 3) uint8 or uint16, what shows the same.
+
+    They may be of any size, one perhaps a part of the other. Raises UsageError where they do not show the same.
     """
     parts, placed, strangers = [], 0, 0
     for before, after in pairs:
@@ -53,13 +70,7 @@ def learn_from_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]], size: int) 
     if not parts or not sum(len(part.before) for part in parts):
         why = "the pictures before and after do not show the same, as far as can be seen"
         raise UsageError("vidtrans grade", why, "give pictures of one scene, or --unpaired for the colours alone")
-    samples = ColourSamples.join(parts)
-    grade = fit_grade(samples, size)
-    learned = _learned(grade, samples, placed)
-    if not strangers:
-        return learned
-    left_out = f"{strangers} of {strangers + placed} pairs do not show the same: they were left out"
-    return replace(learned, doubts=[*learned.doubts, left_out])
+    return PlacedPairs(ColourSamples.join(parts), placed, strangers)
 
 
 def learn_from_colours(

@@ -23,6 +23,22 @@ FEWEST = 2  # where nobody says how many
 SHEET, CELL, COLUMNS = "sheet.png", 360, 4
 
 
+def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[range], int]:
+    """Return the shots of a part of a clip, and how many frames to paint: ``count``, or by itself one in each shot.
+
+    Raises UsageError where there are fewer than shots, or more than frames.
+    """
+    starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
+    shots = [range(first, stop) for first, stop in pairwise(starts)]
+    wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
+    if wanted < len(shots):
+        why = f"{clip.name} has {len(shots)} shots, and each needs one"
+        raise UsageError(f"--count {wanted}", why, f"give {len(shots)} or more, or a part with --start and --end")
+    if wanted > len(span):
+        raise UsageError(f"--count {wanted}", f"there are {len(span)} frames", "give a smaller number")
+    return shots, wanted
+
+
 class Proposal:
     """The ``chosen`` frames of a clip, with the PSNR that they come to, and what one more would come to."""
 
@@ -34,16 +50,8 @@ class Proposal:
         self.psnr, self.more_psnr = (overall(choices, lengths) for choices in both)
 
     @classmethod
-    def of(cls, clip: Clip, span: range, count: int | None, context: Context) -> Proposal:
-        """Try key frames of each shot. Raises UsageError where there are fewer than shots."""
-        starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
-        shots = [range(first, stop) for first, stop in pairwise(starts)]
-        wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
-        if wanted < len(shots):
-            why = f"{clip.name} has {len(shots)} shots, and each needs one"
-            raise UsageError(f"--count {wanted}", why, f"give {len(shots)} or more, or a part with --start and --end")
-        if wanted > len(span):
-            raise UsageError(f"--count {wanted}", f"there are {len(span)} frames", "give a smaller number")
+    def of(cls, clip: Clip, shots: Sequence[range], wanted: int, context: Context) -> Proposal:
+        """Try key frames of each of the ``shots``, and choose ``wanted`` of them all."""
         choosers = []
         for number, shot in enumerate(shots):
             context.report(Progress("trying key frames", number, len(shots)))

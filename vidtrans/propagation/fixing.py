@@ -13,8 +13,10 @@ import numpy as np
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.errors import UsageError
-from vidtrans.files import digest_of, finish_replacing, link_target
-from vidtrans.output.target import check_named, refuse_link, replaces_own, up_to_date
+from vidtrans.files import digest_of
+from vidtrans.output.places import check_named, refuse_link
+from vidtrans.output.records import replaces_own
+from vidtrans.output.result import Result
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
@@ -47,12 +49,10 @@ def fix(request: FixRequest, context: Context) -> Table:
     with ExitStack() as stack:
         making = _Making(replace(context, overwrite=overwrite), stack)
         job = making.fixed(request, output)
-        digest = _digest(job)
         sources = [request.render, job.plan.clip.path, *key_frame_files(request.painted, "--painted", needed=False)]
-        if not context.dry_run:
-            finish_replacing(link_target(output))
-        existing = up_to_date(context.cache, output, digest, sources, overwrite, folder=folder)
-        if existing is not None:
+        made_of = describe(request.COMMAND, vars(request), context)
+        result = Result(output, _digest(job), sources, context, folder, lineage, made_of=made_of, began=began)
+        if (existing := result.existing()) is not None:
             table = existing
         elif context.dry_run:
             plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
@@ -60,21 +60,18 @@ def fix(request: FixRequest, context: Context) -> Table:
         else:
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
-            own = replace(job.context, overwrite=overwrite)
-            made_of = describe(request.COMMAND, vars(request), context)
-            table = replace(job, context=own, lineage=lineage, made_of=made_of).render(output, digest)
+            table = job.render(result)
     if not context.dry_run:
         context.trim_cache()
-    seconds = round(time.monotonic() - began, 3)
-    return table | {"output": str(output), "seconds": seconds, "cached": existing is not None}
+    return result.report(table, cached=existing is not None)
 
 
 def _digest(job: RenderJob) -> str:
-    """Return the digest of all that decides a corrected result; of what it is made, its ``lineage`` has the digest."""
+    """Return the digest of all that decides a corrected result; the job's ``origin`` is that of what it corrects."""
     plan = job.plan
     paint = plan.corrections or plan.paint
     made = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
-    return digest_of({"command": "fix", "of": job.lineage, **made, "model": plan.model.digest})
+    return digest_of({"command": "fix", "of": job.origin, **made, "model": plan.model.digest})
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
@@ -106,7 +103,7 @@ class _Making:
         self.forecast: Table = {}
 
     def fixed(self, request: FixRequest, output: Path) -> RenderJob:
-        """Return the job that makes a result with corrections, at ``output``; its ``lineage`` is what it is made of."""
+        """Return the job that makes a result with corrections, at ``output``."""
         job = self.made(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
         tell_ignored(request.painted, self.context)
@@ -114,7 +111,7 @@ class _Making:
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
             again = self._relearned(request.render, output, job, found)
-            return replace(again, facts=again.facts | facts, lineage=job.lineage)
+            return replace(again, facts=again.facts | facts, origin=job.origin)
         plan = job.plan
         earlier = plan.corrections.sources if plan.corrections else []
         merged = merge([*(one for one in earlier if isinstance(one, Correction)), *found])
@@ -138,14 +135,14 @@ class _Making:
             again = _digest(job)
         elif isinstance(request, StylizeRequest):
             asked = RequestedRender(request, own, time.monotonic())
-            again, job = asked.requested.request, asked.job(asked.open())
+            again, job = asked.result.request, asked.job(asked.open())
         else:
             painting = self._stack.enter_context(closing(PaintingJob(request, own, time.monotonic())))
-            again = painting.requested.request
+            again = painting.result.request
             _check_same(render, digest, again)  # before a network is trained
             job = self._painted(painting)
         _check_same(render, digest, again)
-        return replace(job, lineage=digest)
+        return replace(job, origin=digest)
 
     def _relearned(self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction]) -> RenderJob:
         """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""

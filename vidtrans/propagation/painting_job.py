@@ -21,7 +21,8 @@ from vidtrans.errors import MediaError, UsageError
 from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
-from vidtrans.output.target import refuse_link
+from vidtrans.output.places import refuse_link
+from vidtrans.output.result import Result
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
@@ -33,7 +34,7 @@ from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render
-from vidtrans.rendering.requested_output import OutputTarget, RequestedOutput, default_output, request_digest
+from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
@@ -66,16 +67,24 @@ class PaintingJob:
     start: Path | None = None
 
     @cached_property
-    def requested(self) -> RequestedOutput:
-        """Return where the result goes, and the digest of all that decides it. Raises UsageError, MediaError."""
+    def target(self) -> OutputTarget:
+        """Return where the result goes. Raises UsageError."""
         request = self.request
         if is_picture_source(request.video) and not is_picture_sequence(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
         encoding = self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, [NAME], encoding))
-        target = OutputTarget.find(wanted, encoding)
+        return OutputTarget.find(wanted, encoding)
+
+    @cached_property
+    def result(self) -> Result:
+        """Return the result, with the digest of all that decides it. Raises UsageError, MediaError."""
+        request, target = self.request, self.target
         sources = [path for path in (request.video, request.mask, *self.files) if path]
-        return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
+        made_of = describe(request.COMMAND, vars(request), self.context)
+        return Result(
+            target.output, self._digest(), sources, self.context, target.folder, made_of=made_of, began=self.began
+        )
 
     @cached_property
     def files(self) -> list[Path]:
@@ -92,7 +101,7 @@ class PaintingJob:
         found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
         return found.resolved(is_picture_source(request.video), request.output, self.context.report)
 
-    def _digest(self, target: OutputTarget) -> str:
+    def _digest(self) -> str:
         request, context = self.request, self.context
         tables = ("pairing", "dataset", "generator", "discriminator", "training", "card")
         own = {
@@ -112,7 +121,7 @@ class PaintingJob:
             "device": context.device_kind,
         }
         stills = is_picture_source(request.video)
-        return request_digest(own, self.settings, target, stills=stills, masked=request.mask is not None)
+        return request_digest(own, self.settings, self.target, stills=stills, masked=request.mask is not None)
 
     @property
     def learns(self) -> bool:
@@ -122,7 +131,7 @@ class PaintingJob:
     @property
     def model(self) -> Path:
         """Return where the network goes: beside the result, under its name."""
-        output = self.requested.target.output
+        output = self.target.output
         return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 
     @property
@@ -186,7 +195,7 @@ class PaintingJob:
     @cached_property
     def plan(self) -> RenderPlan:
         """Return the plan of the render, without paint or a network. Raises UsageError, MediaError."""
-        request, target = self.request, self.requested.target
+        request, target = self.request, self.target
         source, span = load_model(IDENTITY, self.context), (request.start, request.end)
         plan = plan_render(
             self.clip, source, self.settings, self.context, span, mask=request.mask, pattern=target.pattern
@@ -232,12 +241,11 @@ class PaintingJob:
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None
         facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | learned
-        made_of = describe(self.request.COMMAND, vars(self.request), self.context)
-        return RenderJob(plan, self.context, facts, made_of=made_of)
+        return RenderJob(plan, self.context, facts)
 
     def forecast(self) -> Table:
         """Return what it would take: each step is tried for a moment."""
-        request, output = self.request, self.requested.target.output
+        request, output = self.request, self.target.output
         job = RenderJob(self.plan, self.context)
         seconds, stored = self.maps.cost()
         costs, learned = [estimate(seconds, 0, stored)], NOTHING_LEARNED

@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vidtrans.files import remove
-from vidtrans.output.target import check_parents, refuse_link
+from vidtrans.output.places import check_parents, refuse_link
+from vidtrans.output.result import Result
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context
 from vidtrans.settings import Table
 
@@ -26,19 +28,18 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
     Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
     """
     with closing(PaintingJob(request, context, time.monotonic())) as job:
-        requested = job.requested
-        requested.check()
-        if (existing := requested.existing()) is not None:
-            return requested.report(existing, cached=True)
+        result = job.result
+        if (existing := result.existing()) is not None:
+            return result.report(existing, cached=True)
         job.check()
         job.tell_shots()
         if context.dry_run:
-            return requested.report(job.forecast(), cached=False)
+            return result.report(job.forecast(), cached=False)
         job.maps.find()
         render = painted(job)
-        table = render.render(requested.target.output, requested.request)
+        table = render.render(result)
     context.trim_cache()
-    return requested.report(table, cached=False)
+    return result.report(table, cached=False)
 
 
 def painted(job: PaintingJob) -> RenderJob:
@@ -47,7 +48,7 @@ def painted(job: PaintingJob) -> RenderJob:
         return job.rough()
     if not job.request.preview:
         return job.finished(job.learn())
-    film = job.model.with_suffix(".train") / f"{PREVIEW}{job.requested.target.output.suffix}"
+    film = job.model.with_suffix(".train") / f"{PREVIEW}{job.target.output.suffix}"
     _write_preview(job.rough(), film)
     job.context.note(f"what there is so far: {film}")
     return job.finished(job.learn(lambda model: _write_preview(job.finished(model), film)))
@@ -58,7 +59,7 @@ def _write_preview(job: RenderJob, film: Path) -> None:
     check_parents(refuse_link(film))
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
         aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name
-        replace(job, context=aside, made_of={}).render(made, "")
+        replace(job, context=aside).render(Result(made, "", [], aside, makes_folder(job.plan.settings.encoding, made)))
         film.parent.mkdir(parents=True, exist_ok=True)
         remove(film)
         shutil.move(made, film)

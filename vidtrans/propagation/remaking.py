@@ -8,7 +8,7 @@ from typing import Any
 
 from vidtrans.config.programs import refuse_programs
 from vidtrans.errors import UsageError
-from vidtrans.output.target import recorded
+from vidtrans.output.records import recorded
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.session import Context
 from vidtrans.settings import Table

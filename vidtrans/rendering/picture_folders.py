@@ -12,7 +12,8 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.costs import add_up
 from vidtrans.errors import BatchError, MediaError, UsageError
-from vidtrans.output.target import COUNTS, refuse_link
+from vidtrans.output.places import refuse_link
+from vidtrans.output.records import COUNTS
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context

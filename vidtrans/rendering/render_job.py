@@ -14,17 +14,15 @@ import numpy as np
 
 from vidtrans.costs import add_up, without_result
 from vidtrans.events import Progress
-from vidtrans.files import link_target, write_atomically
 from vidtrans.inference.engine import Engine, wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
-from vidtrans.output.target import record, replaces_own, up_to_date
+from vidtrans.output.result import Result
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -37,14 +35,13 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 class RenderJob:
     """A ``plan``, and the context in which it is carried out.
 
-    On record with the result: ``facts`` that are reported with it, its ``lineage``, and what it is ``made_of``.
+    ``facts`` are reported with the result. ``origin``: the digest of what made the result that is corrected.
     """
 
     plan: RenderPlan
     context: Context
     facts: Table = field(default_factory=dict)
-    lineage: str = ""
-    made_of: Table = field(default_factory=dict)
+    origin: str = ""
 
     def engine(self) -> Engine:
         """Load the model. Raises ModelError, DeviceError, UsageError."""
@@ -72,8 +69,8 @@ class RenderJob:
             chunks.extract(missing)
             stack.callback(entry.pin().release)
 
-    def render(self, output: Path, request: str) -> Table:
-        """Make what is missing of every chunk, join the segments and the sound, record and name the result."""
+    def render(self, wanted: Result) -> Table:
+        """Make what is missing of every chunk, and write the result: the segments and the sound, joined."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -89,10 +86,10 @@ class RenderJob:
                 if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
                     entries.raw.finish({"frames": plan.num_frames})
             counts = chunks.counts(missing) | self._engine_table(engine, chunks) | self.facts
-            result = self._join(entries, output, request, counts)
+            table = wanted.write(lambda path: self.summary(wanted.output) | counts | self._join(entries, wanted, path))
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
-        return result
+        return table
 
     def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
         """What is reported of the engine and its outputs."""
@@ -107,19 +104,11 @@ class RenderJob:
             table["draft_psnr"] = round(psnr, 2)
         return table
 
-    def _join(self, entries: RenderEntries, output: Path, request: str, counts: Table) -> Table:
-        plan, context, store = self.plan, self.context, entries.store
-        # Another run may have put something there meanwhile.
-        folder = makes_folder(plan.settings.encoding, output)
-        overwrite = context.overwrite or replaces_own(context.cache, output, self.lineage)
-        up_to_date(context.cache, output, request, [plan.clip.path], overwrite, folder=folder)
-        context.report(Progress("joining", 0, None))
-        with write_atomically(link_target(output)) as temporary:
-            segments = [store.path(c.number) for c in entries.written]
-            assembled = plan.delivery.assembly(folder).write(segments, temporary, store.entry.folder, context)
-            result = self.summary(output) | counts | assembled
-            record(context.cache, output, temporary, request, result, self.lineage, self.made_of)
-        return result
+    def _join(self, entries: RenderEntries, wanted: Result, path: Path) -> Table:
+        self.context.report(Progress("joining", 0, None))
+        segments = [entries.store.path(chunk.number) for chunk in entries.written]
+        assembly = self.plan.delivery.assembly(wanted.folder)
+        return assembly.write(segments, path, entries.store.entry.folder, self.context)
 
     def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
         """Yield the result's pictures as they would be without a temporal filter: (H, W, 3) uint8.

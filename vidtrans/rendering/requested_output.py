@@ -1,25 +1,21 @@
-"""The output of a request: where it goes, whether it exists already, and the final report."""
+"""The output of a render: where it goes, what it is called, and the digest of all that decides it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from vidtrans.costs import after
 from vidtrans.errors import UsageError
-from vidtrans.files import base_name, digest_of, finish_replacing, link_target
+from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
-from vidtrans.output.target import check_named, check_place, up_to_date
+from vidtrans.output.places import check_named
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.render_planning import makes_folder
-from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
@@ -69,48 +65,6 @@ def default_ending(video: Path, models: Sequence[str], settings: EncodingSetting
 def is_one_picture(video: Path) -> bool:
     """Return whether a source is a single picture, so that its result is one too."""
     return is_picture_source(video) and not is_picture_sequence(video)
-
-
-class _Job(Protocol):
-    def summary(self, output: Path) -> Table: ...
-
-    def estimate(self) -> Table: ...
-
-
-@dataclass(frozen=True)
-class RequestedOutput:
-    """A render that was asked for: where it goes, the digest of all that decides it, and what it is made of.
-
-    ``began``: when, in seconds of ``time.monotonic``.
-    """
-
-    target: OutputTarget
-    request: str
-    sources: Sequence[Path]
-    context: Context
-    began: float
-
-    def check(self) -> None:
-        """Raise UsageError where the output is one of the sources, or of the wrong kind."""
-        check_place(self.target.output, self.sources, folder=self.target.folder)
-
-    def existing(self) -> Table | None:
-        """Return the recorded table if the output is up to date. Raises UsageError where another file is there."""
-        self.check()
-        context, output, folder = self.context, self.target.output, self.target.folder
-        if not context.dry_run:
-            finish_replacing(link_target(output))
-        return up_to_date(context.cache, output, self.request, self.sources, context.overwrite, folder=folder)
-
-    def forecast(self, job: _Job) -> Table:
-        """Return the table of a dry run."""
-        estimate = after(time.monotonic() - self.began, job.estimate())
-        return job.summary(self.target.output) | {"dry_run": True} | estimate
-
-    def report(self, table: Table, *, cached: bool) -> Table:
-        """Complete the table of a result with output, seconds and ``cached``."""
-        seconds = round(time.monotonic() - self.began, 3)
-        return table | {"output": str(self.target.output), "seconds": seconds, "cached": cached}
 
 
 def request_digest(

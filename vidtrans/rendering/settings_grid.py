@@ -80,28 +80,42 @@ class _GridFrame:
 _Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # its label, and what paints it
 
 
+@dataclass(frozen=True)
+class GridRows:
+    """The frames of a grid, and for each model whether they are taken for drawings."""
+
+    chosen: list[_GridFrame]
+    drawn: list[bool]
+
+    @classmethod
+    def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
+        """Read the frames. Raises UsageError, MediaError, also where they are of another scene than a model's."""
+        history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
+        chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
+        drawn = [_is_drawn(look, rendering, video, context) for look, rendering in models]
+        for (look, _), is_drawn in zip(models, drawn, strict=True):
+            if (scene := Scene.of(look)) and not is_drawn:
+                for frame in chosen:
+                    scene.check(frame.frames[-1:], f"{video.name}: {frame.label}")
+        return cls(chosen, drawn)
+
+
 def draw_grid(
     path: Path,
     video: Path,
     models: Models,
+    shown: GridRows,
     asked: Sequence[Variation],
-    frames: int,
-    at: Sequence[Time],
     context: Context,
     colours: Sequence[LoadedModel] = (),
 ) -> Table:
-    """Draw the grid and return what is reported of it. Raises UsageError, MediaError, ModelError, DeviceError.
+    """Draw the grid and return what is reported of it. Raises UsageError, ModelError, DeviceError.
 
     ``colours`` are the colour maps that belong to models; each has one column.
     """
-    history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
-    chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
+    chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
-    for look, rendering in models:
-        drawn = _is_drawn(look, rendering, video, context)
-        if (scene := Scene.of(look)) and not drawn:
-            for frame in chosen:
-                scene.check(frame.frames[-1:], f"{video.name}: {frame.label}")
+    for (look, rendering), drawn in zip(models, shown.drawn, strict=True):
         columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn)
     columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
     pictures = []

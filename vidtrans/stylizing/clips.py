@@ -14,7 +14,7 @@ from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.models.model_chain import load_models_in_turn
-from vidtrans.output.target import check_place, refuse_link
+from vidtrans.output.places import check_place, refuse_link
 from vidtrans.rendering.division import Division, divide_render, render_part
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
@@ -104,7 +104,7 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
     ``stylize`` does.
     """
     render = RequestedRender(request, context, time.monotonic())
-    render.requested.check()
+    render.result.check()
     if context.dry_run:
         return None
     clip = None if is_one_picture(request.video) else render.open()
@@ -112,7 +112,7 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
         if apart:
             context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
         return None
-    if render.requested.existing() is not None:
+    if render.result.existing() is not None:
         return None
     job = render.job(clip)
     if not apart:

@@ -60,7 +60,7 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     request = render.request
     models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
     mask = request.mask and _relative(request.mask)
-    output = _relative(render.requested.target.output / render.requested.target.pattern)
+    output = _relative(render.target.output / render.target.pattern)
     recipe, extractor = request.recipe, render.look.extractor
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})

@@ -31,8 +31,8 @@ def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *
 
 def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
     render = RequestedRender(request, context, time.monotonic())
-    requested = render.requested
-    requested.check()
+    wanted = render.result
+    wanted.check()
     if request.score and not join:
         raise UsageError("--score", "flicker is measured over the whole clip", "give it with --join")
     if is_one_picture(request.video):
@@ -42,16 +42,16 @@ def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, 
         raise UsageError(
             f"--chunk: {request.video}", "pictures of several sizes are rendered one by one", "leave it out"
         )
-    existing = requested.existing()
+    existing = wanted.existing()
     named: Table = {} if part is None else {"part": str(part)}
     if existing is not None:
         if request.score and join:
             return stylize(request, context)
-        return requested.report(existing | named, cached=True)
+        return wanted.report(existing | named, cached=True)
     divided = DividedRender(render.job(clip))
-    agreement = Agreement(divided.job, divided.job.engine(), requested.request, str(requested.target.output))
+    agreement = Agreement(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
     if context.dry_run:
-        return divided.job.summary(requested.target.output) | ({} if part is None else named | divided.forecast(part))
+        return divided.job.summary(wanted.output) | ({} if part is None else named | divided.forecast(part))
     agreement.join()
     table: Table = {}
     if part is not None:
@@ -59,10 +59,10 @@ def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, 
         left = divided.missing(verify=False)
         table["chunks_missing"] = len(left)
         if left or not join:
-            return requested.report(table, cached=table["frames_encoded"] == 0)
+            return wanted.report(table, cached=table["frames_encoded"] == 0)
     elif missing := divided.missing(verify=True):
         why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
-        raise VidtransError(str(requested.target.output), why, "render these parts with --chunk, then --join again")
+        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
     result = stylize(request, context)
     counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
-    return requested.report(result | named | counts, cached=result["cached"])
+    return wanted.report(result | named | counts, cached=result["cached"])

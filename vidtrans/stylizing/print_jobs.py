@@ -43,7 +43,7 @@ def print_jobs(
 def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
     """Return in how many parts a clip is rendered. Raises as ``stylize`` does."""
     render = RequestedRender(request, context, time.monotonic())
-    render.requested.existing()  # refuses a place in which something else lies
+    render.result.existing()  # refuses a place in which something else lies
     if is_one_picture(request.video):
         return 1
     clip = render.open()

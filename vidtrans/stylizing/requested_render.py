@@ -16,7 +16,9 @@ from vidtrans.errors import UsageError
 from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import load_models_in_turn
-from vidtrans.output.target import check_foreign, refuse_link
+from vidtrans.output.places import refuse_link
+from vidtrans.output.records import check_foreign
+from vidtrans.output.result import Result
 from vidtrans.rendering.agreement import forget_terms
 from vidtrans.rendering.code_conditions import look_files as named_looks
 from vidtrans.rendering.picture_folders import render_pictures
@@ -24,7 +26,6 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render, with_picture_fps
 from vidtrans.rendering.requested_output import (
     OutputTarget,
-    RequestedOutput,
     default_output,
     is_one_picture,
     request_digest,
@@ -63,30 +64,30 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     DeviceError, Interrupted.
     """
     render = RequestedRender(request, context, time.monotonic())
-    requested = render.requested
-    requested.check()
+    result = render.result
+    result.check()
     clip = render.open() if is_picture_sequence(request.video) else None
     if clip is not None and not clip.index.same_size:
         return _stylize_pictures(clip, render)
-    existing = requested.existing()
+    existing = result.existing()
     if existing is not None and not request.score:
-        return requested.report(existing, cached=True)
+        return result.report(existing, cached=True)
     if not render.look.is_identity:
         import_in_background("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
-    output = requested.target.output
+    output = result.output
     if request.score:
         check_scorable(job.plan)
         check_foreign(context.cache, refuse_link(score_path(output)), context.overwrite)
     if context.dry_run:
-        return requested.forecast(job)
-    table = existing or job.render(output, requested.request)
+        return result.forecast(job)
+    table = existing or job.render(result)
     forget_terms(context, str(output))
     if request.score:
-        table |= {"score": score_render(job, output, requested.request, context)}
+        table |= {"score": score_render(job, output, result.request, context)}
     if not request.in_batch:
         context.trim_cache()
-    return requested.report(table, cached=existing is not None)
+    return result.report(table, cached=existing is not None)
 
 
 @dataclass(frozen=True)
@@ -111,21 +112,29 @@ class RequestedRender:
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @cached_property
-    def requested(self) -> RequestedOutput:
-        """Return where the result goes, and the digest of all that decides it."""
+    def target(self) -> OutputTarget:
+        """Return where the result goes."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.models, encoding))
-        target = OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
+        return OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
+
+    @cached_property
+    def result(self) -> Result:
+        """Return the result, with the digest of all that decides it."""
+        request, target = self.request, self.target
         files = (request.video, *(part.path for part in self.look.parts), request.mask, *self.look_files)
         sources = [path for path in files if path]
-        return RequestedOutput(target, self._digest(target), sources, self.context, self.began)
+        made_of = describe(request.COMMAND, vars(request), self.context)
+        return Result(
+            target.output, self._digest(), sources, self.context, target.folder, made_of=made_of, began=self.began
+        )
 
     @property
     def look_files(self) -> list[Path]:
         """Return the pictures whose looks are painted."""
         return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
 
-    def _digest(self, target: OutputTarget) -> str:
+    def _digest(self) -> str:
         """Raises UsageError, MediaError where something cannot be read."""
         request, look, context = self.request, self.look, self.context
         own = {
@@ -139,7 +148,7 @@ class RequestedRender:
         if pictures := self.look_files:  # their paths alone are in the settings
             own["looks"] = [context.cache.digest(path) for path in pictures]
         stills, masked = is_picture_source(request.video), request.mask is not None
-        return request_digest(own, self.settings, target, stills=stills, masked=masked)
+        return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
         """Return the source. Raises MediaError."""
@@ -147,7 +156,7 @@ class RequestedRender:
 
     def job(self, clip: Clip) -> RenderJob:
         """Return the job that renders the source. Raises UsageError, MediaError."""
-        request, target = self.request, self.requested.target
+        request, target = self.request, self.target
         warn_about_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
             from vidtrans.output.filtered_source import filtered_clip
@@ -157,7 +166,7 @@ class RequestedRender:
         plan = plan_render(clip, self.look, self.settings, self.context, span, mask=request.mask, pattern=pattern)
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
-        return RenderJob(plan, self.context, made_of=describe(request.COMMAND, vars(request), self.context))
+        return RenderJob(plan, self.context)
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
@@ -172,7 +181,7 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
         return stylize(replace(own, in_batch=True), context)
 
     span = clip.trim(request.start, request.end)
-    target = render.requested.target
+    target = render.target
     table = render_pictures(clip, target, request.recipe, context, render_one, span, request.mask)
     context.trim_cache()
     return table

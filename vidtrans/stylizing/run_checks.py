@@ -12,7 +12,8 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.errors import UsageError
 from vidtrans.output.assembling import pass_of, try_pass
-from vidtrans.output.target import check_foreign, check_place
+from vidtrans.output.places import check_place
+from vidtrans.output.records import check_foreign
 from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.render_planning import makes_folder

@@ -16,7 +16,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import make_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import PACKAGE, base_name
-from vidtrans.output.target import refuse_link
+from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.training.requested_training import TrainingRequest, train

@@ -12,7 +12,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.errors import UsageError
 from vidtrans.files import canonical_json
-from vidtrans.output.target import produce
+from vidtrans.output.result import produce
 from vidtrans.session import Context
 from vidtrans.settings import Table, parse_size
 from vidtrans.training.settings import TrainingSettings
@@ -64,7 +64,7 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
         _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
         return {"frames": 0, "looks": names, "measure": measure}
 
-    return produce(context, output, key, [p for p in given if p.is_file()], make)
+    return produce(context, output, key, [p for p in given if p.is_file()], lambda: make)
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:

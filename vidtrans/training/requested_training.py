@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,14 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
 from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import digest_of, link_target, write_atomically
+from vidtrans.files import digest_of
 from vidtrans.launcher import is_distributed
 from vidtrans.models.extractors import find_extractor
 from vidtrans.models.loaded_model import LoadedModel, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model
-from vidtrans.output.target import record, recorded, refuse_link, up_to_date
+from vidtrans.output.places import refuse_link
+from vidtrans.output.records import recorded
+from vidtrans.output.result import Result
 from vidtrans.pairing.base import pairing_record
 from vidtrans.session import Context
 from vidtrans.settings import Table
@@ -87,7 +89,8 @@ def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, co
     something else is in the place of the model or of its previews.
     """
     assert request.output is not None
-    return _RequestedRun(request, dataset, request.output, None).finished(context, pictures)
+    run = _RequestedRun(request, dataset, request.output, None)
+    return run.finished(run.result(context, pictures))
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,14 @@ class _RequestedRun:
         made = None if self.request.minutes or self.request.fresh else recorded(context.cache, self.output)
         return made is not None and made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
 
-    def may_replace(self, context: Context, pictures: str) -> bool:
-        """Return whether what is in the place of the model may be replaced."""
-        return context.overwrite or self.goes_on(context, self.lineage(context, pictures))
-
-    @property
-    def sources(self) -> list[Path]:
-        """Return the files, beside the dataset, that are read."""
-        return [self.start] if self.start else []
+    def result(self, context: Context, pictures: str) -> Result:
+        """Return the model file, with the digest of all that decides it."""
+        lineage = self.lineage(context, pictures)
+        overwrite = context.overwrite or self.goes_on(context, lineage)
+        sources = [self.start] if self.start else []  # beside the dataset
+        return Result(
+            self.output, self.digest(context, pictures), sources, context, lineage=lineage, overwrite=overwrite
+        )
 
     def previews(self) -> Path:
         """Return the folder of the previews. Raises UsageError where something else is there."""
@@ -149,12 +152,11 @@ class _RequestedRun:
             raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
         return previews
 
-    def finished(self, context: Context, pictures: str) -> Table | None:
+    def finished(self, result: Result) -> Table | None:
         """Return what is reported of the model, if it is there with its companions; else None. Raises UsageError."""
-        digest, overwrite = self.digest(context, pictures), self.may_replace(context, pictures)
-        existing = up_to_date(context.cache, self.output, digest, self.sources, overwrite)
-        if existing is not None and all(recorded(context.cache, Path(p)) for p in existing["companions"].values()):
-            return existing | {"output": str(self.output), "cached": True}
+        existing, cache = result.existing(), result.context.cache
+        if existing is not None and all(recorded(cache, Path(p)) for p in existing["companions"].values()):
+            return result.report(existing, cached=True)
         self.previews()
         return None
 
@@ -193,21 +195,19 @@ def _train(
     run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
 ) -> Table:
     """Train in a single process, or in the first of several."""
-    began = time.monotonic()
-    request, output = run.request, run.output
+    began, request, output = time.monotonic(), run.request, run.output
     pictures = dataset_digest(context, run.dataset)
-    if (existing := run.finished(context, pictures)) is not None:
+    result = replace(run.result(context, pictures), began=began)
+    if (existing := run.finished(result)) is not None:
         if dist:
             dist.broadcast(None)
-        return existing | {"seconds": round(time.monotonic() - began, 3)}
-    digest, lineage = run.digest(context, pictures), run.lineage(context, pictures)
-    sources, overwrite = run.sources, run.may_replace(context, pictures)
+        return existing
     from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trial import estimate_training, find_steps
 
     extractor = run.extractor(context)
     job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = find_steps(job, request.minutes, digest, request.at_most) if request.minutes else run.settings.steps
+    total = find_steps(job, request.minutes, result.request, request.at_most) if request.minutes else run.settings.steps
     if context.dry_run:
         return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
     from vidtrans.training.companions import companion_file
@@ -223,28 +223,27 @@ def _train(
             job.dist.broadcast(None)
         companions = {name: companion_path(output, name) for name in meta["companions"]}
         for name, path in companions.items():
-            _write_companion(path, entry.folder / companion_file(name), digest, sources, context, overwrite=overwrite)
-        result: Table = meta["result"] | {"output": str(output)}
-        result["companions"] = {name: str(path) for name, path in companions.items()}
-        up_to_date(context.cache, output, digest, sources, overwrite)  # it may have appeared meanwhile
+            made = entry.folder / companion_file(name)
+            request_of = digest_of([result.request, made.name])
+            beside = replace(result, output=path, request=request_of, lineage="")
+            if beside.existing() is None:
+                _deliver(beside, made, {"output": str(path)})
+        table: Table = meta["result"] | {"output": str(output)}
+        table["companions"] = {name: str(path) for name, path in companions.items()}
         wanted = entry.folder / MODEL_FILE
         if extractor is not None:
             wanted = entry.folder / EMBEDDED_FILE
             embed_extractor(entry.folder / MODEL_FILE, wanted, extractor.load_generator())
-        with write_atomically(link_target(output)) as temporary:
-            shutil.copyfile(wanted, temporary)
-            record(context.cache, output, temporary, digest, result, lineage)
+        _deliver(result, wanted, table)
     context.trim_cache()
-    return result | {"seconds": round(time.monotonic() - began, 3), "cached": False}
+    return result.report(table, cached=False)
 
 
-def _write_companion(
-    path: Path, made: Path, digest: str, sources: list[Path], context: Context, *, overwrite: bool
-) -> None:
-    """Give a model that comes beside the model its place. Raises UsageError where something else is there."""
-    digest = digest_of([digest, made.name])
-    if up_to_date(context.cache, path, digest, sources, overwrite) is not None:
-        return
-    with write_atomically(link_target(path)) as temporary:
-        shutil.copyfile(made, temporary)
-        record(context.cache, path, temporary, digest, {"output": str(path)})
+def _deliver(result: Result, made: Path, table: Table) -> None:
+    """Copy a file to the place of a result. Raises UsageError where something else is there."""
+
+    def make(path: Path) -> Table:
+        shutil.copyfile(made, path)
+        return table
+
+    result.write(make)

@@ -13,7 +13,7 @@ import pytest
 from vidtrans import files, system
 from vidtrans.errors import UsageError, describe_error
 from vidtrans.files import keeping_what_is_in_use, move_into_place, remove, write_bytes
-from vidtrans.output import target as output_target
+from vidtrans.output import places
 from vidtrans.store.cache_folder import check_cache_folder
 from vidtrans.store.shared_locks import refusing_no_locks
 
@@ -116,12 +116,12 @@ def test_names_that_windows_refuses_are_known(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("windows")
 def test_names_and_paths_that_windows_refuses_are_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takes no ':'"):
-        output_target.check_parents(Path("shot:2.mp4"))
+        places.check_parents(Path("shot:2.mp4"))
     with pytest.raises(UsageError, match="device"):
-        output_target.check_parents(Path("aux/a.mp4"))
+        places.check_parents(Path("aux/a.mp4"))
     with pytest.raises(UsageError, match="more than the 259 characters that Windows takes"):
-        output_target.check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
-    output_target.check_parents(tmp_path / "a.mp4")
+        places.check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
+    places.check_parents(tmp_path / "a.mp4")
     with pytest.raises(UsageError, match=r"--cache-dir .* more than the 259 characters"):
         check_cache_folder(Path("/" + "c" * 150))
     check_cache_folder(Path("/" + "c" * 50))

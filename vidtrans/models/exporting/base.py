@@ -42,6 +42,9 @@ class ExportSubject:
 class ExportFormat:
     """One kind of file for other programs. Importing its module may import torch."""
 
+    def check(self, subject: ExportSubject) -> None:
+        """Raise UsageError for a model that the format does not take, or where what writes it is not installed."""
+
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write a file to a temporary path, compare it with the model, and return what is reported of it.
 

@@ -18,6 +18,10 @@ from vidtrans.settings import Table
 class CheckpointExport(ExportFormat):
     """A state dict of the tool whose generator it is: pytorch-CycleGAN-and-pix2pix, pix2pixHD, SPADE."""
 
+    def check(self, subject: ExportSubject) -> None:
+        """Refuse a generator of no other tool; see ``ExportFormat``."""
+        their_state(subject.record, subject.generator)
+
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write, compare and report; see ``ExportFormat``."""
         family, state = their_state(subject.record, subject.generator)

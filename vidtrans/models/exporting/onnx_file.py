@@ -29,6 +29,10 @@ WHOLE_WORDS = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictu
 class OnnxExport(ExportFormat):
     """ONNX of opset 17. ``write`` needs onnx and ONNX Runtime, which runs the file once it is written."""
 
+    def check(self, subject: ExportSubject) -> None:
+        """Refuse where onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
+        _runtime()
+
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write, compare and report; see ``ExportFormat``."""
         runtime = _runtime()

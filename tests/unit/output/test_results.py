@@ -14,7 +14,9 @@ import pytest
 from vidtrans.errors import Interrupted, UsageError
 from vidtrans.events import silent
 from vidtrans.files import digest_of
-from vidtrans.output.target import check_foreign, check_place, produce, record, recorded, up_to_date
+from vidtrans.output.places import check_place
+from vidtrans.output.records import check_foreign, record, recorded, up_to_date
+from vidtrans.output.result import produce
 from vidtrans.session import Context
 from vidtrans.store import digests
 from vidtrans.store.cache import Cache
@@ -218,7 +220,7 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
         return written(path)
 
     output = Path("sheet.png")
-    first, second = (produce(context(cache), output, {"of": 1}, [], make) for _ in range(2))
+    first, second = (produce(context(cache), output, {"of": 1}, [], lambda: make) for _ in range(2))
     assert len(calls) == 1
     assert calls[0] != output
     assert output.read_bytes() == b"whole"
@@ -226,15 +228,15 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
         assert (table["cached"], table["frames"], table["output"]) == (cached, 3, "sheet.png")
         assert table["seconds"] == round(table["seconds"], 3) >= 0
     with pytest.raises(UsageError, match="made with other inputs"):
-        produce(context(cache), output, {"of": 2}, [], make)
+        produce(context(cache), output, {"of": 2}, [], lambda: make)
 
 
 def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
-    table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], written)
+    table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], lambda: written)
     assert table == {"output": "sheet.png", "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
     assert not Path("sheet.png").exists()
     with pytest.raises(UsageError, match="this is one picture — leave the number out"):
-        produce(context(cache), Path("sheets/%04d.png"), {}, [], written)
+        produce(context(cache), Path("sheets/%04d.png"), {}, [], lambda: written)
 
 
 def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: Cache) -> None:
@@ -243,6 +245,6 @@ def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: C
         raise Interrupted(143)
 
     with pytest.raises(Interrupted, match="nothing was written") as raised:
-        produce(context(cache), Path("sheet.png"), {}, [], interrupted)
+        produce(context(cache), Path("sheet.png"), {}, [], lambda: interrupted)
     assert raised.value.exit_status == 143
     assert os.listdir() == []

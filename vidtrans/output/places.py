@@ -1,0 +1,86 @@
+"""Places of results: where one can be written, and where it must not be."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import link_target, special_file_kind
+from vidtrans.partials import partial_path
+from vidtrans.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
+
+
+def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
+    """Raise UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
+    check_parents(output)
+    for source in sources:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
+        if folder and path_key(output) in map(path_key, source.resolve().parents):
+            raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
+    if special_file_kind(output):
+        raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
+    if output.is_dir() and not folder:
+        raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
+    if output.exists() and folder and not output.is_dir():
+        raise UsageError(str(output), "it is a file, and the result a folder of pictures", "choose another with -o")
+    target = link_target(output)
+    if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
+        why = f"a link to '{target}', which does not end in {output.suffix}"
+        raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
+
+
+def check_named(output: Path) -> None:
+    """Raise UsageError where an output is a place, as ``..`` is, and not a name."""
+    if output.name in ("", ".."):
+        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+
+
+def refuse_link(output: Path) -> Path:
+    """Return the path of a result whose name nobody gave with -o.
+
+    Raises:
+        UsageError: a link has that name. Whoever put it there would choose where to write.
+    """
+    if output.is_symlink():
+        why = "it is a link, and links are followed only where -o names them"
+        raise UsageError(str(output), why, "remove it, or choose another place with -o")
+    return output
+
+
+def check_parents(output: Path) -> None:
+    """Raise UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
+    _check_name(output)
+    place = link_target(output)
+    if output.is_symlink() and not place.parent.exists():
+        # An unmounted disk, as a rule: no folder is made in its place.
+        why = f"a link into '{place.parent}', which is not there"
+        raise UsageError(str(output), why, "choose another place with -o")
+    for parent in place.absolute().parents:
+        if parent.is_symlink() and not parent.exists():
+            raise UsageError(str(output), f"'{parent}' is a link to nothing", "choose another place with -o")
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+
+
+def _check_name(output: Path) -> None:
+    """Raise UsageError where a name is longer than the file system allows, or links lead back to themselves."""
+    limit = name_limit(output.parent)
+    for part in output.parts:
+        if name_length(part) > limit:
+            why = f"a name of {name_length(part)} bytes, and {limit} is the most"
+            raise UsageError(str(output), why, "use a shorter name with -o")
+        if part != output.anchor and (fault := name_fault(part)):
+            raise UsageError(str(output), fault, "use another name with -o")
+    if output.name and is_too_long(str(partial_path(output))):
+        why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
+        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths")
+    try:
+        output.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(str(output), "a link that leads back to itself", "choose another name with -o") from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(str(output), "the whole path is too long", "use a shorter one with -o") from None

@@ -1,0 +1,152 @@
+"""Records of results: recognised when they are asked for again, and never overwritten unless asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vidtrans.errors import UsageError
+from vidtrans.files import (
+    digest_file,
+    digest_of,
+    link_target,
+    look_anew,
+    read_small_json,
+    special_file_kind,
+    write_json,
+)
+from vidtrans.output.places import check_parents, check_place
+from vidtrans.settings import Table
+from vidtrans.store.cache import Cache
+
+COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
+
+
+def _record_path(cache: Cache, output: Path) -> Path:
+    # Relative to the cache's folder: a working folder that is moved keeps its records.
+    place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
+    name = hashlib.sha256(place.encode()).hexdigest()
+    return cache.root / "outputs" / f"{name}.json"
+
+
+def _look_anew(output: Path) -> None:
+    """Make a file server say again whether an output is there: another host may have made it."""
+    look_anew(link_target(output).parent)
+
+
+def _read(cache: Cache, output: Path) -> Table:
+    """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
+    path = _record_path(cache, output)
+    look_anew(path.parent)  # another host may have written it
+    value: Table = read_small_json(path)
+    if value.pop("sha256") != digest_of(value):
+        raise ValueError("the record changed")
+    return value
+
+
+def _is_known(cache: Cache, folder: Path) -> bool:
+    """Whether a folder of pictures was made here, and everything in it has a name that was written then."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, folder)
+        return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
+    return False
+
+
+def recorded(cache: Cache, output: Path) -> Table | None:
+    """Return the record of an output, if its content is still what was written."""
+    if special_file_kind(output):
+        return None
+    _look_anew(output)
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = _read(cache, output)
+        if _digest(output, cache.digest) == value["digest"]:
+            return value
+    return None
+
+
+def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
+    """Return whether an output is of a lineage, so that what goes on from it may take its place."""
+    made = recorded(cache, output) if lineage else None
+    return made is not None and made["lineage"] == lineage
+
+
+def _names(folder: Path) -> list[str]:
+    """All files below a folder."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
+    """The digest of a file, or of all files in a folder of pictures."""
+    if output.is_dir():
+        return digest_of([[name, of_file(output / name)] for name in _names(output)])
+    return of_file(output)
+
+
+def record(
+    cache: Cache,
+    output: Path,
+    written: Path,
+    request: str,
+    result: Table,
+    lineage: str = "",
+    made_of: Table | None = None,
+) -> None:
+    """Remember that ``request`` made ``output``, and what was reported of it.
+
+    Call it when the content is whole and still has its temporary name, ``written``: a run that is killed after the
+    rename has its record, and a record without an output does no harm. ``lineage``: the same for requests whose results
+    go on from one another. ``made_of``: what it takes to make it again.
+    """
+    cache.prepare()
+    # Not with the cache's digests: they would remember the temporary name.
+    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result, "lineage": lineage}
+    value["made_of"] = made_of or {}
+    if written.is_dir():
+        value["names"] = _names(written)
+    plain = json.loads(json.dumps(value))  # as it will be read
+    write_json(_record_path(cache, output), plain | {"sha256": digest_of(plain)})
+    cache.save_digests()
+
+
+def _check_replaceable(cache: Cache, output: Path) -> None:
+    """Raise UsageError where --overwrite would delete files that are no result: a folder is replaced whole."""
+    if output.is_dir() and not _is_known(cache, output):
+        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+
+
+def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
+    """Raise UsageError where the output is something that is not on record, before work is spent on it."""
+    check_parents(output)
+    _look_anew(output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    _check_replaceable(cache, output)
+    if not overwrite and recorded(cache, output) is None:
+        raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
+
+
+def up_to_date(
+    cache: Cache, output: Path, request: str, sources: Sequence[Path], overwrite: bool, *, folder: bool = False
+) -> Table | None:
+    """Return the recorded result, if ``output`` is what ``request`` makes; None if it has to be made.
+
+    ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
+    kind, or is something else that exists and ``overwrite`` was not asked for.
+    """
+    _look_anew(output)
+    check_place(output, sources, folder=folder)
+    if not output.exists() or (folder and not any(output.iterdir())):
+        return None
+    existing = recorded(cache, output)
+    if existing and existing["request"] == request:
+        result: Table = existing["result"]
+        return result | {k: 0 for k in result if k in COUNTS}
+    _check_replaceable(cache, output)
+    if overwrite:
+        return None
+    why = "it exists, made with other inputs or options" if existing else "it exists"
+    raise UsageError(str(output), why, "use --overwrite, or another name with -o")
