@@ -229,6 +229,6 @@ def test_a_cache_on_a_network_drive_without_locks_is_one_line(
         raise error
 
     monkeypatch.setattr(FileLock, "acquire", refused)
-    said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4")
+    said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4", dry_run=False)
     cache = Path(".vidtrans").resolve()
     assert said == f"error: cache {cache}: its file system has no locks — give a --cache-dir on a local disk"

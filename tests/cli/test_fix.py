@@ -184,6 +184,8 @@ def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     twice = said_json(capsys, "fix", "f.mkv", "--painted", "more", "-o", "g.mkv")
     assert np.array_equal(decode(Path("g.mkv"))[2][1], after[1] // 2)
     assert twice["keyframes"] == [2, 5, 9]
+    planned = said_json(capsys, "fix", "g.mkv", "--painted", "fixes", "-o", "h.mkv", "--dry-run")
+    assert planned["corrections"] == [1, 5]
     again = ("fix", "g.mkv", "--painted", "fixes", "--relearn", "-o", "h.mkv")
     assert "give 'f.mkv', with all corrections in one folder" in refuse(capsys, 2, *again)
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "m.mkv", *EXACT)

@@ -221,6 +221,7 @@ NEEDED: dict[str, list[str]] = {
     "probe": ["CLIP"],
     "demo": ["--dry-run"],
     "bench": ["--dry-run"],
+    "schema": [],
     "doctor": [],
 }
 FILES = (click.Path, FileOrName)  # a name of 5,000 letters is no text that is parsed

@@ -133,8 +133,8 @@ def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: p
 def test_chunks_of_another_kind_of_processor_are_never_joined(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
     monkeypatch.setattr(agreement, "processor", lambda device: "ABACUS")
-    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2")
-    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite")
+    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", dry_run=False)
+    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite", dry_run=False)
 
 
 def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: Capsys) -> None:

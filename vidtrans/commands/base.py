@@ -245,8 +245,7 @@ def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
         table = command.make(Context(**options, report=report, stop=stop or Stop()))
         if failed := table.get("failed"):
             errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
-            done = table.get("items", table.get("rows", ()))
-            total = len(failed) + len(done) + len(table.get("pending", ()))
+            total = len(failed) + sum(len(table.get(key, ())) for key in ("items", "rows", "pending"))
             raise BatchError(f"{len(failed)} of {total} failed", errors)
         return table
 

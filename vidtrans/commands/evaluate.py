@@ -216,14 +216,16 @@ class Evaluate(Command):
     def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
         """Return what scores the clips, once these are aligned, and writes the plot to a path."""
         from vidtrans.clips.indexing import open_clip
-        from vidtrans.evaluation.dream_scores import score_dream
+        from vidtrans.evaluation.dream_scores import check_dream, score_dream
         from vidtrans.evaluation.score_report import score
-        from vidtrans.evaluation.scoring import AlignedSource
+        from vidtrans.evaluation.scoring import AlignedSource, check_scored
 
         clips = {name: open_clip(context, path) for name, path in self._videos().items()}
         output = clips.pop("output")
         if self.dream:
+            check_dream(output, clips["source"], self.start)
             return lambda result: score_dream(output, clips["source"], self.start, result, context)
+        check_scored(output)
         aligned = {}
         for name, clip in clips.items():
             # Another render or a reference with as many frames is the same part of the source, wherever that begins.

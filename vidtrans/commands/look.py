@@ -96,8 +96,9 @@ class Look(Command):
             names = look_names(self.pictures)
             return optimised_look(self.pictures, names, self.recipe, self._output(names), context)
         if context.dry_run:
-            table = self.forecast([], context)
-            output = table.pop("model")
+            known = self._lesson(context).forecast(self.minutes, context, fresh=self.fresh)
+            table = self.forecast([], context) if known is None else known
+            output = table.pop("model", table.get("output"))
             return table | {"seconds": round(time.monotonic() - began, 3), "output": output}
         table = self._lesson(context).learn(self.minutes, context, fresh=self.fresh)
         return table | {"seconds": round(time.monotonic() - began, 3)}

@@ -30,6 +30,20 @@ SHAPE_TOLERANCE_FACTOR = 1.05  # ratio of the sides above which a crop is report
 CELL = 320  # pixels, the long side of one of them
 
 
+def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
+    """Raise UsageError for clips that ``score_dream`` cannot compare."""
+    for given in (film, source):
+        if not given.index.same_size:
+            raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
+    if source.index.num_frames < 2:
+        why = "it is a single picture, and a dream is compared with a clip that moves"
+        raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
+    begin = 1 if start is None else source.frame_at(start)
+    if not 0 < begin < source.index.num_frames:
+        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
+        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
+
+
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
     """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
@@ -37,12 +51,7 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
     ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
     Pictures are compared at the film's size, or at SHORT_SIDE if that is smaller. Raises UsageError, MediaError.
     """
-    for given in (film, source):
-        if not given.index.same_size:
-            raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
-    if source.index.num_frames < 2:
-        why = "it is a single picture, and a dream is compared with a clip that moves"
-        raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
+    check_dream(film, source, start)
     total = film.index.num_frames
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, context)
@@ -105,11 +114,8 @@ def _at_film_rate(source: Clip, film: Clip) -> list[int]:
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """Return the horizons of the film and of copies of the last frame, by time. Raises UsageError."""
+    """Return the horizons of the film and of copies of the last frame, by time."""
     begin = source.frame_at(start)
-    if not 0 < begin < source.index.num_frames:
-        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
-        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
     reach = min(film.index.num_frames, max(dreams.HORIZONS))
     if source.is_pictures or film.is_pictures:
         numbers = list(range(begin, min(begin + reach, source.index.num_frames)))

@@ -89,6 +89,13 @@ def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
 Pictures = AlignedSource | Iterable[np.ndarray]
 
 
+def check_scored(output: Clip) -> None:
+    """Raise UsageError for a render that cannot be scored."""
+    if not output.index.same_size:
+        why = "its pictures are not of one size, so nothing can be followed from one to the next"
+        raise UsageError(output.path.name, why, "evaluate pictures of one size")
+
+
 def score_clips(
     output: Clip,
     source: AlignedSource,
@@ -102,9 +109,7 @@ def score_clips(
 
     Raises UsageError, MediaError, Interrupted; ValueError where there are fewer pictures than frames.
     """
-    if not output.index.same_size:
-        why = "its pictures are not of one size, so nothing can be followed from one to the next"
-        raise UsageError(output.path.name, why, "evaluate pictures of one size")
+    check_scored(output)
     total = output.index.num_frames
     given = (source, AlignedSource(output, range(total)), per_frame, reference)
     _warn_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)

@@ -53,22 +53,30 @@ class Agreement:
             "options": self.request,
         }
 
+    @property
+    def _entry(self) -> CacheEntry:
+        stage = _stage(self.job.context, self.output)
+        return self.job.context.cache.entry(stage.name, stage.key)
+
     def join(self) -> None:
         """Agree to the terms on record; where there are none, put these there. Warn where locks hold on one host alone.
 
         Raises:
             UsageError: where they differ: with --overwrite these replace them.
         """
-        context, own = self.job.context, self.terms()
+        context, entry = self.job.context, self._entry
         if warning := warning_about_locks(context.cache.root):
             context.warn_once(warning)
-        stage = _stage(context, self.output)
-        entry = context.cache.entry(stage.name, stage.key)
         with entry.locked(wait_for=f"another run that begins to render {self.output}"):
-            known: Table | None = entry.read()
-            if known is None or context.overwrite:
-                entry.finish({"terms": own, "host": socket.gethostname()})
-                return
+            if entry.read() is None or context.overwrite:
+                entry.finish({"terms": self.terms(), "host": socket.gethostname()})
+        self.check()
+
+    def check(self) -> None:
+        """Raise UsageError where the terms on record are others, and are not to be replaced."""
+        own, known = self.terms(), self._entry.read()
+        if known is None or self.job.context.overwrite:
+            return
         differing = [key for key in (*own, *known["terms"]) if own.get(key) != known["terms"].get(key)]
         if differing:
             raise self._refusal(differing[0], own, known)

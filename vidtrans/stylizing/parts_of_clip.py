@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.output.result import Result
 from vidtrans.rendering.agreement import Agreement
 from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.parts import DividedRender, spans
@@ -51,7 +52,11 @@ def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, 
     divided = DividedRender(render.job(clip))
     agreement = Agreement(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
     if context.dry_run:
-        return divided.job.summary(wanted.output) | ({} if part is None else named | divided.forecast(part))
+        agreement.check()
+        if part is None:
+            _check_whole(divided, wanted)
+            return wanted.forecast(divided.job) | {"cached": False}
+        return divided.job.summary(wanted.output) | named | divided.forecast(part)
     agreement.join()
     table: Table = {}
     if part is not None:
@@ -60,9 +65,15 @@ def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, 
         table["chunks_missing"] = len(left)
         if left or not join:
             return wanted.report(table, cached=table["frames_encoded"] == 0)
-    elif missing := divided.missing(verify=True):
-        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
-        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
+    else:
+        _check_whole(divided, wanted)
     result = stylize(request, context)
     counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
     return wanted.report(result | named | counts, cached=result["cached"])
+
+
+def _check_whole(divided: DividedRender, wanted: Result) -> None:
+    """Raise VidtransError where parts are not rendered."""
+    if missing := divided.missing(verify=True):
+        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
+        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")

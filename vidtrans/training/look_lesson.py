@@ -13,6 +13,7 @@ from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.config.recipe import Recipe
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
+from vidtrans.data.folder import existing_dataset
 from vidtrans.data.making import make_dataset
 from vidtrans.errors import UsageError
 from vidtrans.files import PACKAGE, base_name
@@ -83,6 +84,17 @@ class LookLesson:
         trained = train(request, context)
         own = {"dataset": str(self.dataset), "looks": self.names, "cached": trained["cached"] and made["cached"]}
         return trained | own
+
+    def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
+        """Return what a dry run reports of the model, where the dataset is there; else None. Raises as ``learn``."""
+        folder = self.dataset / FOLDER
+        if not self.dataset.exists():
+            return None
+        dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
+        if dataset is None or not all(path.is_file() for path in self._paths(folder)):
+            return None
+        table = train(TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh), context)
+        return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
     def _recipe(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
