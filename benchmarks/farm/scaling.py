@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.farm.cluster import THREADS
 from benchmarks.farm.work import Row, Work, environment, vidtrans
 from vidtrans.batch.report.schedule import Farm, finish_s
-from vidtrans.rendering.division import MIN_PART_FRAMES
+from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.store.cache_folder import FOLDER
 from vidtrans.store.render_log import RenderLog
 

@@ -18,7 +18,7 @@ from processes import HANG_S, KILL, Started, until, workers
 from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
-from vidtrans.rendering.division import MIN_PART_FRAMES, cut
+from vidtrans.rendering.parts import MIN_PART_FRAMES, cut
 from vidtrans.store.chunking import Chunk
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)

@@ -12,7 +12,7 @@ from typing import Any
 
 from vidtrans.errors import MediaError
 from vidtrans.events import Progress
-from vidtrans.rendering.division import Division
+from vidtrans.rendering.parts import Division
 
 
 def job(source: Path, what: str, context: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 
 if TYPE_CHECKING:
-    from vidtrans.rendering.division import Division
+    from vidtrans.rendering.parts import Division
 
 
 class DividedItems:

@@ -18,7 +18,7 @@ from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
 
 if TYPE_CHECKING:
-    from vidtrans.rendering.division import Division
+    from vidtrans.rendering.parts import Division
     from vidtrans.session import Context
     from vidtrans.settings import Table
 

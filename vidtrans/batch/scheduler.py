@@ -19,7 +19,7 @@ from vidtrans.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.rendering.division import Division
+    from vidtrans.rendering.parts import Division
     from vidtrans.settings import Table
 
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs

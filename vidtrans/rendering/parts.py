@@ -1,14 +1,17 @@
-"""Parts of a render, each by a process of its own, on any host, in one cache; and what is missing when they are joined.
+"""A render in parts, each by a process of its own, on any host, in one cache; and what is missing when they are joined.
 
-Nobody holds a lock meanwhile: each chunk is written under another name first, and is the same whoever makes it.
+Parts need no lock: each chunk is written under another name first, and is the same whoever makes it. A part keeps what
+it needs of the cache from deletion; for those of a batch the scheduler does, and holds other renders of the same clip
+back meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 from vidtrans.errors import UsageError
 from vidtrans.files import look_anew
@@ -16,12 +19,31 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.agreement import check_processor
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.cost import estimate_render
-from vidtrans.rendering.division import keeps_shots_whole
+from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.settings import Table
-from vidtrans.store.chunking import Chunk, Part
+from vidtrans.store.cache import CacheEntry
+from vidtrans.store.chunking import Chunk, Part, split
 from vidtrans.store.chunks import StateStore
+from vidtrans.temporal.stream import RecursiveFilter
+
+MIN_PART_FRAMES = 240  # each part loads the model, and filters frames beyond its ends once more
+
+
+@dataclass(frozen=True)
+class Division:
+    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share. Picklable.
+
+    They write in ``entries``, their chunks in the first, and only read ``sources``. ``make_part(context, part=…)``
+    makes one of them. ``files``, absolute, are what it reads, where it is made on a machine that does not see them.
+    """
+
+    parts: Sequence[tuple[int, int]]
+    make_part: Callable[..., Table]
+    entries: Sequence[tuple[str, str]]
+    sources: Sequence[tuple[str, str]] = ()
+    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -35,25 +57,50 @@ class DividedRender:
             why = "how much a draft loses is measured over the whole clip"
             raise UsageError(f"--draft {self.job.plan.rendering.draft_step}", why, "leave it out")
 
-    def chunks_of(self, part: Part) -> list[Chunk]:
-        """Return the chunks of a part."""
-        return part.of(self.job.plan.chunks, whole_shots=keeps_shots_whole(self.job.plan))
+    @property
+    def _keeps_shots_whole(self) -> bool:
+        """Whether each frame of a shot needs the one before it: a model with a memory, or a recursive filter."""
+        plan: RenderPlan = self.job.plan
+        return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
 
-    def render(self, part: Part) -> Table:
-        """Render what is missing of a part; return its counts of frames."""
+    def chunks_of(self, part: Part) -> list[Chunk]:
+        """Return the chunks of a part, whichever are rendered already."""
+        return part.of(self.job.plan.chunks, whole_shots=self._keeps_shots_whole)
+
+    def divide(self, make_part: Callable[..., Table], count: int, *, apart: bool = False) -> Division | None:
+        """Divide what is missing into up to ``count`` parts; None where there is nothing to gain.
+
+        ``apart``: they are made by machines that see nothing of what is made already. Then a part is one run of missing
+        chunks, and a single one is worth it.
+        """
+        entries, job = self._entries, self.job
+        missing = entries.missing()
+        chunks = [job.plan.chunks[number] for number in missing]
+        parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
+        if apart:
+            parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
+        written = [entries.segments] if apart else self._shared  # else all but the chunks stays where it is made
+        sources = [(pin.entry.stage, pin.entry.key)] if (pin := job.plan.clip.pin) else []
+        if len(parts) <= (0 if apart else 1):
+            return None
+        return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
+
+    def render(self, chunks: Sequence[Chunk], *, is_held: bool = False) -> Table:
+        """Render what is missing of some chunks; return their counts of frames.
+
+        ``is_held``: another process has locked the cache entries, and keeps them from deletion.
+        """
         job, entries = self.job, self._entries
-        own = self.chunks_of(part)
-        with self._pinned():
-            wanted = {chunk.number for chunk in own}
-            device = resolve_device(job.context.device)
-            check_processor(entries.segments, device, str(job.plan.clip.name))
-            missing = [number for number in self._written(own) if not entries.store.is_done(number)]
-            chunks = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
-            chunks.extract(missing)
+        with nullcontext() if is_held else self._pinned():
+            wanted = {chunk.number for chunk in chunks}
+            check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
+            missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
+            renderer = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
+            renderer.extract(missing)
             # The states of other parts are not older ones of this.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in wanted)
-            chunks.render(entries.store, states, missing)
-        return {"frames": num_frames(own)} | chunks.counts(missing)
+            renderer.render(entries.store, states, missing)
+        return {"frames": num_frames(chunks)} | renderer.counts(missing)
 
     def missing(self, *, verify: bool) -> list[Chunk]:
         """Return the chunks that are not rendered. ``verify``: nor undamaged, for which all of them are read."""
@@ -74,21 +121,38 @@ class DividedRender:
     def _entries(self) -> RenderEntries:
         return self.job.entries(self.job.engine())
 
-    def _written(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Return the numbers of those of which anything is written."""
-        written = {chunk.number for chunk in self._entries.written}
-        return [chunk.number for chunk in chunks if chunk.number in written]
+    @property
+    def _shared(self) -> list[CacheEntry]:
+        """The cache entries that parts write in, that of the chunks first."""
+        entries, extraction = self._entries, self.job.extraction
+        raw = [entries.raw] if entries.raw_store else []
+        return [entries.segments, *raw, *([extraction.entry] if extraction else [])]
 
     @contextmanager
     def _pinned(self) -> Iterator[None]:
         """Keep the cache entries from deletion; where a whole render holds them, wait for that."""
-        entries, extraction = self._entries, self.job.extraction
-        raw = [entries.raw] if entries.raw_store else []
         with ExitStack() as stack:
-            for entry in (entries.segments, *raw, *([extraction.entry] if extraction else [])):
+            for entry in self._shared:
                 with entry.locked(wait_for=f"another run that renders {self.job.plan.clip.name}"):
                     stack.callback(partial(entry.pin().release))
             yield
+
+
+def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
+    """Split chunks into at most ``count`` runs [first, stop) of about equal length, of ``MIN_PART_FRAMES`` or more.
+
+    ``whole_shots``: what is missing of a shot is in one of them, whatever their lengths.
+    """
+    most = max(1, min(count, num_frames(missing) // MIN_PART_FRAMES))
+    parts = [part for part in split(missing, most, whole_shots=whole_shots) if part]
+    return [(part[0].number, part[-1].number + 1) for part in parts]
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs [first, stop) of neighbours."""
+    firsts = [n for n, before in zip(numbers, (None, *numbers), strict=False) if n - 1 != before]
+    lasts = [n for n, after in zip(numbers, (*numbers[1:], None), strict=True) if n + 1 != after]
+    return [(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def spans(chunks: Sequence[Chunk]) -> str:

@@ -62,10 +62,25 @@ class Part:
 
         Each chunk is in one part, whichever are rendered already. ``whole_shots``: a shot is in one part.
         """
-        base, total = chunks[0].first, chunks[-1].stop - chunks[0].first
-        begins = (chunk.shot_first if whole_shots else chunk.first for chunk in chunks)
-        numbers = ((begin - base) * self.count // total + 1 for begin in begins)
-        return [chunk for chunk, number in zip(chunks, numbers, strict=True) if self.first <= number <= self.last]
+        parts = split(chunks, self.count, whole_shots=whole_shots)
+        return [chunk for part in parts[self.first - 1 : self.last] for chunk in part]
+
+
+def split(chunks: Sequence[Chunk], count: int, *, whole_shots: bool) -> list[list[Chunk]]:
+    """Split chunks into ``count`` groups of neighbours, some of them perhaps empty, of about as many frames each.
+
+    ``whole_shots``: what there is of a shot is in one group.
+    """
+    total = sum(chunk.stop - chunk.first for chunk in chunks)
+    parts: list[list[Chunk]] = [[] for _ in range(count)]
+    done = begin = 0
+    shot = None
+    for chunk in chunks:
+        if not whole_shots or chunk.shot_first != shot:
+            begin, shot = done, chunk.shot_first
+        parts[begin * count // total].append(chunk)
+        done += chunk.stop - chunk.first
+    return parts
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:

@@ -15,7 +15,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.errors import UsageError
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.places import check_place, refuse_link
-from vidtrans.rendering.division import Division, divide_render, render_part
+from vidtrans.rendering.parts import DividedRender, Division
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
 from vidtrans.session import Context
@@ -115,18 +115,21 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
     if render.result.existing() is not None:
         return None
     job = render.job(clip)
-    if not apart:
-        return divide_render(job, partial(make_part, request), count)
     if job.plan.draft:
-        context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
-    division = divide_render(job, partial(make_part, for_mirror(render)), count, apart=True)
+        if apart:
+            context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
+        return None
+    if not apart:
+        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
+    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, apart=True)
     return division and replace(division, files=files_of(render, job))
 
 
-def make_part(request: StylizeRequest, context: Context, part: tuple[int, int]) -> Table:
-    """Make the chunks [first, stop) of a render that was divided."""
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
+    """Make the chunks [first, stop) of a render that was divided; ``is_held`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
-    return render_part(render.job(render.open()), *part)
+    job = render.job(render.open())
+    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:

@@ -60,7 +60,7 @@ def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, 
     agreement.join()
     table: Table = {}
     if part is not None:
-        table = named | divided.render(part)
+        table = named | divided.render(divided.chunks_of(part))
         left = divided.missing(verify=False)
         table["chunks_missing"] = len(left)
         if left or not join:

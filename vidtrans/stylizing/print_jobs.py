@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
-from vidtrans.rendering.division import MIN_PART_FRAMES
+from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.settings import Table

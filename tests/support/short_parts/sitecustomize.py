@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vidtrans.rendering import division
+from vidtrans.rendering import parts
 
-division.MIN_PART_FRAMES = 60
+parts.MIN_PART_FRAMES = 60

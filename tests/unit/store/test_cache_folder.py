@@ -118,6 +118,6 @@ def test_make_dataset_leaves_the_folder_alone_that_its_entry_links_to(capsys: py
     shutil.rmtree(entry)
     user_folder(Path("precious"))
     entry.symlink_to("../../precious")
-    told = refuse(capsys, 1, *command)
+    told = refuse(capsys, 1, *command, dry_run=False)
     assert "link" in told
     assert str(entry) in told

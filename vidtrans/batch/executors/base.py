@@ -14,7 +14,7 @@ from vidtrans.session import Context
 from vidtrans.settings import Table
 
 if TYPE_CHECKING:
-    from vidtrans.rendering.division import Division
+    from vidtrans.rendering.parts import Division
 
 SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "decoder", "cache_limit_gb")
 

@@ -33,7 +33,7 @@ from vidtrans.errors import DeviceError, Interrupted, first_line
 from vidtrans.events import Progress, Report
 from vidtrans.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
 from vidtrans.partials import partial_path, process_mark
-from vidtrans.rendering.division import Division
+from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
 from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
