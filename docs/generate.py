@@ -33,9 +33,9 @@ BEGIN, END = "<!-- begin: docs/generate.py -->\n", "<!-- end: docs/generate.py -
 
 import import_graph  # noqa: E402
 
-import vidtrans.events  # noqa: E402
+import vidtrans.core.events  # noqa: E402
 from vidtrans.cli.main import cli, summaries  # noqa: E402
-from vidtrans.registry import Registry  # noqa: E402
+from vidtrans.core.registry import Registry  # noqa: E402
 
 
 def main() -> int:
@@ -274,7 +274,7 @@ def json_page() -> str:
 
 def environment_page() -> str:
     """Return the page with exit statuses and environment variables."""
-    from vidtrans import errors
+    from vidtrans.core import errors
 
     rows = [["0", "done, or up to date"], ["1", "a step failed, or a bug (it keeps its traceback)"]]
     raised = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.VidtransError)]
@@ -299,7 +299,7 @@ def _said_of(cls: type, module: Any) -> str:
 
 PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
 given as it is. Each returns the table that `--json` prints. `settings` are tables as in a preset, say
-`{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.errors`; where some of several clips or
+`{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.core.errors`; where some of several clips or
 trainings failed, that is `BatchError`, after all others are done."""
 
 
@@ -333,8 +333,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.events import Report, Stop
-from vidtrans.settings import Table, Time
+from vidtrans.core.events import Report, Stop
+from vidtrans.core.settings import Table, Time
 
 __version__: str
 '''
@@ -371,7 +371,7 @@ def _typed(parameter: inspect.Parameter, *, with_default: bool = False) -> str:
 
 def _type_name(kind: Any) -> str:
     """Return a type as the stub's imports name it."""
-    if kind is vidtrans.events.Report:
+    if kind is vidtrans.core.events.Report:
         return "Report"
     args = typing.get_args(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-LEAVES = "leaves"
-ROOMS = ("session",)  # single files that are no leaves
+ROOMS = ("session",)  # single files
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 118, 44, 24, 46, 16  # of a box, between boxes, around all; in pixels
 STYLE = """<style>
 rect { fill: #eef2fb; stroke: #4a63a9; rx: 6 }
@@ -47,7 +46,6 @@ def _width(item: str) -> int:
 
 
 def _rooms(package: Path) -> Iterator[tuple[str, Iterator[Path]]]:
-    yield LEAVES, (p for p in package.glob("*.py") if not p.stem.startswith("__") and p.stem not in ROOMS)
     for name in ROOMS:
         yield name, iter([package / f"{name}.py"])
     for folder in sorted(p for p in package.iterdir() if (p / "__init__.py").is_file()):
@@ -64,8 +62,7 @@ def imports(files: dict[str, list[Path]], package: Path) -> dict[str, set[str]]:
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package.name:
                     parts = (node.module or "").split(".")
                     names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        leaves = {path.stem for path in files[LEAVES]}
-        found[room] = {LEAVES if name in leaves else name for name in names} & set(files) - {room}
+        found[room] = names & set(files) - {room}
     return found
 
 

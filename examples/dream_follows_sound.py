@@ -12,8 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import vidtrans
+from vidtrans.core.events import Event, Note, Progress
 from vidtrans.dreaming.controls import loudness
-from vidtrans.events import Event, Note, Progress
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 FPS = 25

@@ -27,8 +27,8 @@ from hypothesis import settings
 from real_clips import DATA
 
 import vidtrans as api
-from vidtrans.concurrency import threads
-from vidtrans.machine import cores
+from vidtrans.core.concurrency import threads
+from vidtrans.core.machine import cores
 
 # The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -150,7 +150,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this process see two GPUs, whose work the CPU does."""
     from two_gpus import pretend
 
-    from vidtrans import machine
+    from vidtrans.core import machine
     from vidtrans.inference import device
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
@@ -172,7 +172,7 @@ def clip(_clip: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The user's own ffmpeg; the test skips where there is none."""
-    from vidtrans.errors import UsageError
+    from vidtrans.core.errors import UsageError
     from vidtrans.video.external.program import find_program
 
     try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.events import Report, Stop
-from vidtrans.settings import Table, Time
+from vidtrans.core.events import Report, Stop
+from vidtrans.core.settings import Table, Time
 
 __version__: str
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Note, Report, Stop, silent
-from vidtrans.machine import check_device_name, device_kind
-from vidtrans.parameters import Choices, Group, Option, Range
-from vidtrans.registry import unknown_name
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note, Report, Stop, silent
+from vidtrans.core.machine import check_device_name, device_kind
+from vidtrans.core.parameters import Choices, Group, Option, Range
+from vidtrans.core.registry import unknown_name
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_folder import FOLDER
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.consistency.known_flicker import FLICKERS, flickering, toned
 from benchmarks.consistency.store import Store, digest
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
 from vidtrans.metrics.picture_quality import psnr
 from vidtrans.video.io.pictures import open_reader
 

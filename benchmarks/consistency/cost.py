@@ -14,7 +14,7 @@ from benchmarks.consistency.cases import CLIPS, Missing, read_frames
 from benchmarks.consistency.known_flicker import FINE, fine_field, toned
 from benchmarks.consistency.methods import run_filter
 from benchmarks.consistency.tables import Goal, Table
-from vidtrans.machine import set_up_heap
+from vidtrans.core.machine import set_up_heap
 
 ROUNDS = 5
 # The side of a middle square, 0 for whole frames; how many frames; the filter's share of the network's time.

@@ -27,7 +27,7 @@ from benchmarks.consistency.measure import measure
 from benchmarks.consistency.methods import samples
 from benchmarks.consistency.store import Store
 from benchmarks.consistency.tables import Table
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import forward_backward, warp

@@ -16,9 +16,9 @@ import numpy as np
 import vidtrans
 from benchmarks.consistency.cases import CLIPS, SIDE, Case, Clip, Missing, Plan, frames_of, read_frames
 from benchmarks.consistency.store import Store, digest, tell
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Size
 from vidtrans.models.model_file import find_model
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize, write_picture
 
 STEPS = 300  # of training: about three minutes on two cores

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
+from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 

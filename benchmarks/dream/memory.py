@@ -22,14 +22,14 @@ import numpy as np
 
 import vidtrans
 from benchmarks.training.contenders import FAST, SIZE, Case, Contender, Trained, kept, name_of, runs, train
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Size, Table
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.recurrence import RecurrentHistory
-from vidtrans.settings import Size, Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.training.training_job import use_huge_pages
 from vidtrans.training.validation import pair_input

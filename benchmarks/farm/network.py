@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.farm.work import CHUNK, Row, Work, environment, same, vidtrans
-from vidtrans.files import look_anew
+from vidtrans.core.files import look_anew
 
 THREADS = "1"
 GRACE_S = "10"  # how long a server that has just begun gives locks only to those who had them before

@@ -48,7 +48,7 @@ def drive(folder: Path) -> None:
     from vidtrans.batch.inputs import Item
     from vidtrans.batch.jobs import run_batch
     from vidtrans.batch.options import BatchOptions
-    from vidtrans.events import BatchStatus, Event
+    from vidtrans.core.events import BatchStatus, Event
     from vidtrans.session import Context
 
     held: dict[int, float] = {}

@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks.speed.things import clip_of, machine, model_of
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.commands.bench import stylize_frames
-from vidtrans.errors import DeviceError, VidtransError
+from vidtrans.core.errors import DeviceError, VidtransError
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model

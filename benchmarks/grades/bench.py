@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size
 from vidtrans.grading.learning import LearnedGrade, place_pairs
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.models.formats.cube import write_cube
-from vidtrans.settings import Size
 from vidtrans.video.external.program import find_program
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader

@@ -34,13 +34,13 @@ from benchmarks.consistency.measure import FLOW
 from benchmarks.consistency.store import Store, digest, source_digest
 from benchmarks.keyframes import peers
 from benchmarks.keyframes.cases import Case, plan
+from vidtrans.core.settings import Size
 from vidtrans.flow.warping import halve, warp
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend
 from vidtrans.painting.carrying import Carried, Guide, Step, carry_along
 from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, sample_numbers
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize, write_picture
 
 PACKAGE = Path(vidtrans.__file__).parent

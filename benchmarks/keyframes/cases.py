@@ -18,9 +18,9 @@ import numpy as np
 import vidtrans
 from benchmarks.consistency.cases import Missing, frames_of
 from benchmarks.consistency.store import Store, digest
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
+from vidtrans.core.settings import Size
 from vidtrans.models.model_file import find_model
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 
 COUNT, SIDE = 100, 270  # frames, and the short side of the pictures

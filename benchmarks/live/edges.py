@@ -26,15 +26,15 @@ import numpy as np
 import vidtrans
 from benchmarks.live.edges_cameras import CAMERAS, Frames
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Size, Table
 from vidtrans.data.dataset import open_dataset
-from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.settings import Size, Table
 from vidtrans.training.training_job import use_huge_pages
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture

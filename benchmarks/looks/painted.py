@@ -11,8 +11,8 @@ import numpy as np
 import vidtrans
 from benchmarks.consistency.cases import CLIPS, SIDE, Missing, frames_of, read_frames, stylised
 from benchmarks.consistency.store import Store, digest, tell
-from vidtrans.errors import VidtransError
-from vidtrans.files import digest_file
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.files import digest_file
 from vidtrans.video.images.picture import write_picture
 
 STEPS = 1000  # of training: five minutes on two quiet cores

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import torch
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import to_pictures

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import vidtrans
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
 
 SHIPPED = Path(vidtrans.__file__).parent / "assets/flower.mp4"
 SMALL = ("--set", "training.checkpoint_seconds=0.5", "--device", "cpu", "-q")

@@ -22,7 +22,7 @@ import numpy as np
 import vidtrans
 from benchmarks.speed.batch import parts_of
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.files import PACKAGE
+from vidtrans.core.files import PACKAGE
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.session import Context

@@ -32,9 +32,9 @@ def run_generator(model: str, before: Path, after: Path) -> None:
     import torch
     from PIL import Image
 
+    from vidtrans.core.settings import Size
     from vidtrans.models.model_file import find_model, load_generator
     from vidtrans.pairing.base import make_pairing
-    from vidtrans.settings import Size
 
     path = find_model(model)
     assert path is not None

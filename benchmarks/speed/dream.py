@@ -25,8 +25,9 @@ import torch
 
 import vidtrans
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.events import Event, Progress
+from vidtrans.core.settings import parse_value
 from vidtrans.dreaming.drift_correction import frame_statistics
-from vidtrans.events import Event, Progress
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
 from vidtrans.inference.folding import fold_norm
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
@@ -36,7 +37,6 @@ from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.pairing.base import make_pairing, pairing_record
 from vidtrans.pairing.clock import CHANNELS
-from vidtrans.settings import parse_value
 
 
 def make_model(preset: str, size: int, path: Path) -> None:

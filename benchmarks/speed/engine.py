@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed.things import arguments, clip_in, clip_of, frames_of, machine, model_of, spread
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import to_pictures

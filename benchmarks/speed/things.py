@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import vidtrans
-from vidtrans.machine import processor
+from vidtrans.core.machine import processor
 from vidtrans.models.model_file import find_model
 from vidtrans.rendering.bench_clip import pictures
 

@@ -17,16 +17,16 @@ import torch
 
 import vidtrans
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.events import Event, Progress
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import to_signed
-from vidtrans.events import Event, Progress
-from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import pad_to_multiple
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import read_picture
 

@@ -41,10 +41,10 @@ def measure(folder: Path, timed: int) -> None:
     """In a process of its own: print one JSON object."""
     import torch
 
+    from vidtrans.core.system import peak_memory
     from vidtrans.data.dataset import open_dataset
     from vidtrans.data.folder import train_recipe
     from vidtrans.session import Context
-    from vidtrans.system import peak_memory
     from vidtrans.training.settings import TrainingSettings
     from vidtrans.training.training_job import TrainingJob
 

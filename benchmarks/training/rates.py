@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from benchmarks.training.step import plain
+from vidtrans.core.errors import VidtransError
 from vidtrans.data.loading import TrainingBatch
-from vidtrans.errors import VidtransError
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.batch_upload import upload, uploads

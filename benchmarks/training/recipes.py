@@ -35,8 +35,8 @@ from benchmarks.training.contenders import (
     train,
 )
 from benchmarks.training.measures import scores
-from vidtrans.errors import VidtransError
-from vidtrans.settings import Table
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Table
 from vidtrans.training.training_job import use_huge_pages
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import resize, write_picture

@@ -40,7 +40,7 @@ from benchmarks.unpaired.ours import Lab, Ours
 from benchmarks.unpaired.scenes import Scene, plan
 from benchmarks.unpaired.step_speed import compare_speed
 from benchmarks.unpaired.tables import Found, Goals, draw, table_of
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
 from vidtrans.training.training_job import use_huge_pages
 
 SCENES = {

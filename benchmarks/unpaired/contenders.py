@@ -19,7 +19,7 @@ from benchmarks.unpaired.opponent import OPPONENTS, find_checkout, run_opponent
 from benchmarks.unpaired.ours import PAIRED, Lab, Ours, paired, plain_name
 from benchmarks.unpaired.scenes import Scene
 from benchmarks.unpaired.scores import score
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 COLOURS = {"colours": "linear", "colours, transport": "transport"}  # rows, and how the map is found
 UNTRAINED = ("mean", *COLOURS)

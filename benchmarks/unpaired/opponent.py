@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.consistency.cases import Missing
 from benchmarks.unpaired.scenes import Scene
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 from vidtrans.video.images.picture import write_picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -17,10 +17,10 @@ from benchmarks.consistency.cases import Missing
 from benchmarks.consistency.store import Store
 from benchmarks.unpaired.scenes import SIDE, Scene
 from vidtrans.config.recipe import make_recipe, preset_names
-from vidtrans.errors import VidtransError
-from vidtrans.events import Event, Note, Progress
-from vidtrans.files import digest_of
-from vidtrans.settings import Table, parse_assignment
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Event, Note, Progress
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table, parse_assignment
 from vidtrans.training import METHODS
 from vidtrans.video.images.picture import read_picture, write_picture
 

@@ -10,12 +10,12 @@ import numpy as np
 from benchmarks.consistency.methods import run_filter
 from benchmarks.training.measures import gabor_distance
 from benchmarks.unpaired.scenes import Scene, Stretch
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Table
 from vidtrans.grading.learning import place_pairs
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness, ssim
-from vidtrans.settings import Table
 
 CUBE = 33  # points a side, of the smooth colours of a look
 

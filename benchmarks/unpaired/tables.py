@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.unpaired.contenders import COLOURS, UNTRAINED, Bench
 from benchmarks.unpaired.scenes import Scene
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.plots.layout import Sheet, cell_size
 

@@ -6,7 +6,7 @@ from functools import partialmethod
 import pytest
 from filelock import FileLock
 
-from vidtrans.events import Event, Note
+from vidtrans.core.events import Event, Note
 from vidtrans.store.cache import CacheEntry
 
 

@@ -16,9 +16,9 @@ from vidtrans.batch import jobs, scheduler
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.cli.main import run
 from vidtrans.config.recipe import Recipe, make_recipe
+from vidtrans.core.errors import BatchError, Interrupted
+from vidtrans.core.events import BatchStatus, Stop
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import BatchError, Interrupted
-from vidtrans.events import BatchStatus, Stop
 from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
 from vidtrans.training.ablations import ABLATIONS

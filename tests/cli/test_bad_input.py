@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save, save_file
 from systems import need_name
 
 from vidtrans.cli.main import run
-from vidtrans.system import peak_memory
+from vidtrans.core.system import peak_memory
 from vidtrans.video.images.picture import encode_png
 
 Capsys = pytest.CaptureFixture[str]

@@ -12,7 +12,7 @@ from directed_clip import lossless
 from flicker import flickering
 
 from vidtrans.batch.inputs import counterparts
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 
 @pytest.fixture

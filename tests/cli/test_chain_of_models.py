@@ -230,7 +230,7 @@ KILLED = """
 import os, pathlib, signal, sys, time
 import torch
 import vidtrans as api
-from vidtrans.events import Progress
+from vidtrans.core.events import Progress
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == 13:

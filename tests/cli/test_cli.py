@@ -97,7 +97,7 @@ def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
 
     with monkeypatch.context() as patched:
         patched.setattr("vidtrans.data.building.sync_file", full)
-        patched.setattr("vidtrans.files.sync_file", full)
+        patched.setattr("vidtrans.core.files.sync_file", full)
         assert run(arguments[step]) == 1
     captured = capsys.readouterr()
     assert "no space left" in captured.err

@@ -144,8 +144,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import vidtrans
-from vidtrans.events import Progress
-from vidtrans.concurrency import threads
+from vidtrans.core.events import Progress
+from vidtrans.core.concurrency import threads
 threads.cores = lambda: 1  # in turns: else the encoder is some frames behind
 def report(event):
     if isinstance(event, Progress) and event.task.startswith(sys.argv[4]) and event.done >= int(sys.argv[5]):

@@ -12,9 +12,9 @@ from chain import refuse, said, said_json, tiny_flags
 from clips import moving_frames, write_folder
 from directed_clip import lossless
 
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Progress, Stop
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -19,7 +19,7 @@ from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
 import vidtrans as api
 from vidtrans.config.rendering_settings import DEFLICKER_READS as READ
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.temporal import FILTERS
 
 Capsys = pytest.CaptureFixture[str]

@@ -46,8 +46,8 @@ from streams import stream_of, timecode_track
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.output.filtered_source import filtered_clip
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry

@@ -13,8 +13,8 @@ from clips import decode, moving_frames, pictures_of
 from directed_clip import COUNT, EXACT, Frames, Shoot, halves, lossless, same
 
 import vidtrans as api
-from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Progress, Stop
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 

@@ -12,8 +12,8 @@ from chain import TINY, said, said_json, tiny_flags
 from clips import moving_frames, scene, write_folder
 
 import vidtrans as api
-from vidtrans.costs import add_up, duration, format_cost, size
-from vidtrans.system import peak_memory
+from vidtrans.core.costs import add_up, duration, format_cost, size
+from vidtrans.core.system import peak_memory
 
 Capsys = pytest.CaptureFixture[str]
 PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")

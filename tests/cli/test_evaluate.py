@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
+from vidtrans.core.events import Note, Progress, Stop
+from vidtrans.core.settings import Time
 from vidtrans.evaluation.score_report import CURVES, UNSCORED, WIDTH, changes
 from vidtrans.evaluation.scoring import AlignedSource, score_clips
-from vidtrans.events import Note, Progress, Stop
 from vidtrans.flow import FLOWS, GREY_FLOWS
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
-from vidtrans.settings import Time
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values, runs, separate_labels
 from vidtrans.video.plots.layout import PAPER
@@ -258,7 +258,7 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(shots: dict[str, Pa
 
 
 def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
-    from vidtrans.errors import Interrupted
+    from vidtrans.core.errors import Interrupted
 
     stop = Stop()
 

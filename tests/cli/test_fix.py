@@ -15,7 +15,7 @@ from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, write
 
 from vidtrans.cli.main import run
-from vidtrans.files import digest_of
+from vidtrans.core.files import digest_of
 
 Capsys = pytest.CaptureFixture[str]
 BOX = (slice(10, 20), slice(40, 54))  # beside the way of the disc

@@ -21,14 +21,14 @@ from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import cli, run, summaries
 from vidtrans.cli.types import FileOrName
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
-from vidtrans.curves import parse_curve
+from vidtrans.core.curves import parse_curve
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.expressions import parse_animation
+from vidtrans.core.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
 from vidtrans.data.dataset import INDEX, open_dataset
-from vidtrans.errors import VidtransError
-from vidtrans.expressions import parse_animation
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.session import Context
-from vidtrans.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
 from vidtrans.stylizing.clip_list import read_clip_list
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.sweeps import parse_sweep, sweep_variants

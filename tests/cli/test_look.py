@@ -14,9 +14,9 @@ from clips import decode, moving_frames, scene, write_clip
 
 import vidtrans as api
 from vidtrans.cli.main import run
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop
-from vidtrans.files import PACKAGE
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.files import PACKAGE
 from vidtrans.models.model_file import find_model, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")

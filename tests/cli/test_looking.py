@@ -27,7 +27,7 @@ from vidtrans.cli.main import run
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.models.colour_grade import save_grade
 from vidtrans.models.model_file import COLOURS, companion_path

@@ -12,7 +12,7 @@ from clips import decode, moving_frames, pictures_of, scene, write_folder
 from directed_clip import COUNT, PICTURES, Frames, Shoot, directed, halves, lossless, same
 
 import vidtrans as api
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.rendering.directing import FrameBlend
 
 Capsys = pytest.CaptureFixture[str]

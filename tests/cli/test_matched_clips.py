@@ -11,11 +11,11 @@ from clips import decode, write_clip, write_folder
 from panorama import panorama
 
 import vidtrans as api
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Progress, Stop
 from vidtrans.data import building, match_search
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.matched_source import keep_apart
-from vidtrans.errors import Interrupted
-from vidtrans.events import Progress, Stop
 from vidtrans.flow.matching import Match, Matcher, Outlines
 from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import read_picture

@@ -11,7 +11,7 @@ from chain import refuse, said, said_json, snapshot
 from clips import moving_frames, write_clip
 from peer_variants import VARIANTS, Variant, save_experiment, save_variant
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.model_file import find_model, load_generator, read_record
 from vidtrans.video.images.picture import read_picture
 

@@ -15,7 +15,7 @@ from directed_clip import lossless
 from processes import Started
 
 import vidtrans as api
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.rendering import agreement
 
 Capsys = pytest.CaptureFixture[str]

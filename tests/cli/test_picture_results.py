@@ -11,7 +11,7 @@ from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_folder
 from directed_clip import same
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.sequence import picture_names, unpack

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 import vidtrans.training.requested_training
-from vidtrans import files
-from vidtrans.files import move_into_place, write_atomically
-from vidtrans.partials import PARTIAL, partial_path
-from vidtrans.system import name_length, name_limit
+from vidtrans.core import files
+from vidtrans.core.files import move_into_place, write_atomically
+from vidtrans.core.partials import PARTIAL, partial_path
+from vidtrans.core.system import name_length, name_limit
 from vidtrans.video.images.picture import encode_png
 
 Capsys = pytest.CaptureFixture[str]

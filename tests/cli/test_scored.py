@@ -16,8 +16,8 @@ from oddities import cut_outs, write_frames
 from PIL import Image
 
 import vidtrans as api
-from vidtrans.errors import Interrupted, VidtransError
-from vidtrans.events import Event, Progress, Stop
+from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.store.cache import Cache, CacheEntry
 
 Capsys = pytest.CaptureFixture[str]

@@ -18,9 +18,9 @@ from clips import moving_frames, write_clip
 from processes import at_most
 
 import vidtrans as api
-from vidtrans.errors import Interrupted, MediaError, UsageError
-from vidtrans.events import Stop, silent
-from vidtrans.files import check_regular_file, digest_file
+from vidtrans.core.errors import Interrupted, MediaError, UsageError
+from vidtrans.core.events import Stop, silent
+from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.store.cache import Cache
 
 Capsys = pytest.CaptureFixture[str]

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 import vidtrans as api
 from vidtrans.config.programs import programs_in
 from vidtrans.config.recipe import preset_names, preset_path, read_tables
-from vidtrans.errors import UsageError
-from vidtrans.events import Event, Note
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Event, Note
 from vidtrans.video.external.program import find_program
 
 Capsys = pytest.CaptureFixture[str]

@@ -16,10 +16,10 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

@@ -48,10 +48,10 @@ from vidtrans.commands.stylize import Stylize
 from vidtrans.commands.train import Train
 from vidtrans.commands.try_out import Try
 from vidtrans.config.recipe import make_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Option
+from vidtrans.core.settings import Time, parse_assignment, value_text
 from vidtrans.propagation.requests import PropagateRequest
-from vidtrans.settings import Time, parse_assignment, value_text
 from vidtrans.store.chunking import Part
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.ablations import Variant

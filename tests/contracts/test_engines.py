@@ -9,7 +9,7 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine

@@ -27,8 +27,8 @@ from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
-from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.events import BatchStatus, Event, Stop
+from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.events import BatchStatus, Event, Stop
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import plan
 from vidtrans.stylizing.requested_render import StylizeRequest

@@ -17,7 +17,8 @@ from real_clips import DATA
 from torch import nn
 from variants import least
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.settings import Table, from_table
 from vidtrans.models.exporting import EXPORTS, graphs, load_export
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.comparing import run_model
@@ -30,7 +31,6 @@ from vidtrans.networks.ports import PortSettings, named_range
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look import Look, look_conditions
-from vidtrans.settings import Table, from_table
 from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import DISMedium, grey
 

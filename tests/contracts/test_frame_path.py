@@ -16,7 +16,7 @@ COUNT = """
 import json, sys, threading
 from pathlib import Path
 import vidtrans
-from vidtrans.concurrency import threads
+from vidtrans.core.concurrency import threads
 from vidtrans.video.io.encoder import SegmentWriter
 
 threads.cores = lambda: 2

@@ -13,7 +13,7 @@ from openjd.model import decode_job_template
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
 from vidtrans.batch.farm.openjd import MAX_CLIPS
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.store.chunking import Part
 
 HOSTILE = 'it\'s $HOME `x` "q" & café; #1.mp4'

@@ -10,7 +10,7 @@ import torch
 from clips import scene
 from tiny_vgg import TinyVGG, install_tiny_vgg
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.measure import LookMeasure
 

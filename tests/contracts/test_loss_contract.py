@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from vidtrans.core.settings import from_table
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.settings import from_table
 from vidtrans.training import LOSSES, weight_key
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term
 from vidtrans.training.methods.pix2pix import Pix2Pix

@@ -12,7 +12,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
 from hostile_models import bad_models
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.formats import FORMATS, NATIVE, format_of, load_format
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_file import find_model, known_models, load_generator, read_record, save_model

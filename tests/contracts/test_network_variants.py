@@ -13,11 +13,11 @@ import torch
 from torch.nn import functional as F
 from variants import LEAST, axes, pairwise
 
+from vidtrans.core.registry import Registry
+from vidtrans.core.settings import Table
 from vidtrans.inference.folding import fold_norm
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.registry import Registry
-from vidtrans.settings import Table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -20,7 +20,7 @@ from peer_variants import VARIANTS, save_variant
 import vidtrans as api
 from vidtrans.cli.building import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
-from vidtrans.events import Stop
+from vidtrans.core.events import Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.server import LiveServer
 from vidtrans.live.stage_worker import StageWorker

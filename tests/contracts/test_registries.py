@@ -14,10 +14,12 @@ from clips import scene
 from vidtrans.batch.executors import EXECUTORS
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import canonical_json
+from vidtrans.core.registry import Registry
+from vidtrans.core.settings import from_table, to_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.errors import UsageError
-from vidtrans.files import canonical_json
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
 from vidtrans.models.exporting import EXPORTS
@@ -27,8 +29,6 @@ from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
 from vidtrans.pairing.clock import picture_channels, with_clock
-from vidtrans.registry import Registry
-from vidtrans.settings import from_table, to_table
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample

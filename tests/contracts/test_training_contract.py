@@ -14,10 +14,10 @@ import pytest
 import torch
 from variants import least, pairwise
 
+from vidtrans.core.settings import Table
 from vidtrans.inference.device import Device
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.settings import Table
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.pix2pix import Pix2Pix

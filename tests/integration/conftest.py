@@ -9,14 +9,14 @@ import pytest
 import torch
 from processes import KILLED_STATUSES, Started
 
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Note, Progress, Stop
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Note, Progress, Stop
 
 KILLED = """
 import os, signal, torch
 import vidtrans as api
-from vidtrans.concurrency import threads
-from vidtrans.events import Progress
+from vidtrans.core.concurrency import threads
+from vidtrans.core.events import Progress
 
 def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == {at}:

@@ -13,10 +13,10 @@ from clips import moving_frames, write_clip
 from processes import at_most
 
 import vidtrans as api
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Note, silent
+from vidtrans.core.files import digest_of, remove
 from vidtrans.data.folder import PictureMarks
-from vidtrans.errors import VidtransError
-from vidtrans.events import Note, silent
-from vidtrans.files import digest_of, remove
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 

@@ -13,7 +13,7 @@ from directed_clip import lossless
 from flicker import flickering, look
 
 import vidtrans as api
-from vidtrans.events import Event, Stop
+from vidtrans.core.events import Event, Stop
 from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.stream import Window
 

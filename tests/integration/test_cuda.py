@@ -27,8 +27,8 @@ from directed_clip import lossless
 from variants import least
 
 import vidtrans as api
-from vidtrans.concurrency.transfers import StreamTransfers, transfers_for
-from vidtrans.errors import out_of_memory
+from vidtrans.core.concurrency.transfers import StreamTransfers, transfers_for
+from vidtrans.core.errors import out_of_memory
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device, to_device

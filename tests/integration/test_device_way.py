@@ -19,7 +19,7 @@ from directed_clip import EXACT, Frames, halves, lossless
 from oddities import write_frames
 
 import vidtrans as api
-from vidtrans.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_history, device_renderer, runner
 from vidtrans.rendering.plan import RenderPlan
@@ -323,7 +323,7 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
 
 PRETENDED = """
 from two_gpus import pretend
-from vidtrans import machine
+from vidtrans.core import machine
 from vidtrans.inference import device
 for owner, name, value in (*pretend.of_machine(machine), *pretend.of_torch(device)):
     setattr(owner, name, value)
@@ -381,7 +381,7 @@ def test_in_tf32_the_filter_computes_in_the_thread_of_the_network(
 
     monkeypatch.setattr(TorchEngine, "_run_network", running)
     monkeypatch.setattr(BatchWindowFilter, "push", pushing)
-    monkeypatch.setattr("vidtrans.concurrency.threads.cores", lambda: 2)
+    monkeypatch.setattr("vidtrans.core.concurrency.threads.cores", lambda: 2)
     made = {}
     for precision, shared in (("fp32", 0), ("tf32", 1)):
         made[precision] = render(source, tiny_model, with_rendering(WINDOW, precision=precision), on_device=True)

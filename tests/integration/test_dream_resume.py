@@ -17,10 +17,10 @@ from dreams import make_dreamer, toy, toys
 from processes import HANG_S, Started, run_and_kill, until
 
 import vidtrans as api
-from vidtrans.concurrency.threads import BackgroundQueue
+from vidtrans.core.concurrency.threads import BackgroundQueue
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.dreaming.rollout import Rollout
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop
 
 __all__ = ["toys"]  # a fixture
 

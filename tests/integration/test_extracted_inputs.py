@@ -21,8 +21,8 @@ import vidtrans as api
 from vidtrans.commands.live import Live
 from vidtrans.config.recipe import render_recipe
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import open_dataset
-from vidtrans.files import digest_file
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
 from vidtrans.models.loaded_model import load_model

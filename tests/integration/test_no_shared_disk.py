@@ -21,8 +21,8 @@ from vidtrans.batch.executors import ray_apart, ray_mirror
 from vidtrans.batch.executors.base import Task, TaskResult
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
-from vidtrans.errors import DeviceError, UsageError
-from vidtrans.events import Event, Progress
+from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.events import Event, Progress
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import divide
 from vidtrans.stylizing.requested_render import StylizeRequest

@@ -19,8 +19,8 @@ from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
 from vidtrans.config.recipe import TABLES, table_of
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import MediaError, UsageError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator

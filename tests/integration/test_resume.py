@@ -15,8 +15,8 @@ from clips import moving_frames, write_clip
 from paintings import QUICK, painted, write
 from processes import Started, run_and_kill, until
 
-from vidtrans.events import silent
-from vidtrans.files import remove
+from vidtrans.core.events import silent
+from vidtrans.core.files import remove
 from vidtrans.store.cache import Cache
 
 FRAMES, CHUNKS = 48, "--set=rendering.chunk_frames=6"

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.config.recipe import dataset_recipe
+from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import BatchError, UsageError
 from vidtrans.models.model_file import read_record
 
 QUICK = quick_training(1)
@@ -48,7 +48,7 @@ def test_a_run_killed_after_the_output_has_its_name_is_known_again(
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.files.os.replace", killed_after)
+        patched.setattr("vidtrans.core.files.os.replace", killed_after)
         with pytest.raises(Killed):
             job(source, **arguments)
     assert job(source, **arguments)["cached"] is True

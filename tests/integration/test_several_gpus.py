@@ -16,7 +16,7 @@ from dreams import make_dreamer
 from two_gpus import pretend
 
 import vidtrans as api
-from vidtrans import machine
+from vidtrans.core import machine
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_generator

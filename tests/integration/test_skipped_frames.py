@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.batching import RenderCount, is_similar
 from vidtrans.rendering.flow_propagation import CHECK_INTERVAL, Draft

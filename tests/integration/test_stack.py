@@ -15,12 +15,12 @@ from clips import decode, moving_frames, pictures_of, scene, times, write_folder
 from directed_clip import lossless
 
 import vidtrans as api
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import UsageError
-from vidtrans.events import Note
 from vidtrans.models.model_file import read_record
 from vidtrans.pairing.base import make_pairing
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.pictures import find_guides, open_reader
 

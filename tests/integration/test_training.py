@@ -18,11 +18,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import vidtrans as api
+from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.events import Note, Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.errors import DeviceError, UsageError
-from vidtrans.events import Note, Stop, silent
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.folding import fold_norm
 from vidtrans.inference.torch_engine import TorchEngine

@@ -13,7 +13,7 @@ from chain import TINY, refuse, said_json
 from clips import moving_frames, write_clip
 
 import vidtrans as api
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
 from vidtrans.training import unpaired_colours
 

@@ -28,14 +28,14 @@ from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Outcome, Summary, run_batch
 from vidtrans.batch.options import BatchOptions
 from vidtrans.cli.main import run
-from vidtrans.errors import describe_error
-from vidtrans.events import silent
-from vidtrans.files import move_into_place, write_atomically, write_bytes, write_json
+from vidtrans.core.errors import describe_error
+from vidtrans.core.events import silent
+from vidtrans.core.files import move_into_place, write_atomically, write_bytes, write_json
+from vidtrans.core.system import WINDOWS
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
-from vidtrans.system import WINDOWS
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import MediaError
-from vidtrans.events import Progress
+from vidtrans.core.errors import MediaError
+from vidtrans.core.events import Progress
 from vidtrans.rendering.parts import Division
 
 

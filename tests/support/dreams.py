@@ -15,14 +15,14 @@ import torch
 from clips import moving_frames
 from torch import Tensor, nn
 
+from vidtrans.core.registry import Entry
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS
-from vidtrans.registry import Entry
-from vidtrans.settings import Table
 
 POSITIONS = 40
 TINY_UNET = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
 from vidtrans.grading.lattice import node_colours
 from vidtrans.models.formats.cube import write_cube
 from vidtrans.models.model_file import save_model

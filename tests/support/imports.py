@@ -9,11 +9,11 @@ from peer_files import RANGES, Variant, expected_output, input_of, sampled, save
 from peer_networks.layers import Weights
 from torch import Tensor, nn
 
+from vidtrans.core.settings import Table
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
 from vidtrans.models.model_file import file_in_folder
 from vidtrans.networks.init import build_generator
-from vidtrans.settings import Table
 
 
 def described(path: Path) -> tuple[ForeignFormat, ForeignModel, Path]:

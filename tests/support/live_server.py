@@ -16,7 +16,7 @@ from processes import HANG_S, until
 from websockets.sync.client import ClientConnection, connect
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.events import Event, Note, Stop
+from vidtrans.core.events import Event, Note, Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_session import LiveSession
 from vidtrans.live.presets import SavedControls

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vidtrans.core.settings import Table
 from vidtrans.models.formats.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -15,7 +16,6 @@ from vidtrans.networks.coded_generator import CodedNorm
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.painter import ConditionalNorm
 from vidtrans.pairing.base import make_pairing, pairing_record
-from vidtrans.settings import Table
 
 TINY_UNET: Table = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}
 TINY_PAINTER: Table = {"name": "painter", "settings": {"channels": 4, "blocks": 1}}

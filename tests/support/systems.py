@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vidtrans.system import name_fault
+from vidtrans.core.system import name_fault
 
 
 def need_name(name: str) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import Field, fields
 from typing import Any
 
-from vidtrans.registry import Registry
-from vidtrans.settings import Table
+from vidtrans.core.registry import Registry
+from vidtrans.core.settings import Table
 
 LEAST = ("channels", "downsamplings", "upsamplings", "blocks", "enhancer_blocks", "hidden")
 # Whole numbers that change how a network is built.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Table
 from vidtrans.output.records import COUNTS
-from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 
 if TYPE_CHECKING:

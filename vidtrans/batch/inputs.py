@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from vidtrans.errors import UsageError
-from vidtrans.files import base_name
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import base_name
+from vidtrans.core.system import path_key
 from vidtrans.output.places import check_parents, refuse_link
-from vidtrans.system import path_key
 from vidtrans.video.io.codecs import ENDINGS
 from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order
 
 if TYPE_CHECKING:
+    from vidtrans.core.settings import Table
     from vidtrans.rendering.parts import Division
     from vidtrans.session import Context
-    from vidtrans.settings import Table
 
 T = TypeVar("T")
 MAGIC = re.compile(r"[*?\[]")

@@ -16,9 +16,9 @@ from vidtrans.batch.inputs import Item, parse_shard, shard_of
 from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.scheduler import CLIPS, Scheduler
 from vidtrans.batch.summary import Outcome, Summary
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 
 def run_batch(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from vidtrans.batch.executors import AUTO, check_apart, parse_executor
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Group, Names, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Group, Names, Option, Range
 
 
 @dataclass(frozen=True)

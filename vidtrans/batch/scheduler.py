@@ -14,13 +14,13 @@ from vidtrans.batch.divided_items import DividedItems
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.summary import Outcome
-from vidtrans.errors import VidtransError
-from vidtrans.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
+    from vidtrans.core.settings import Table
     from vidtrans.rendering.parts import Division
-    from vidtrans.settings import Table
 
 TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
 REPORT_S = 0.2  # between two reports of progress

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from vidtrans.batch.inputs import Item, parse_shard
-from vidtrans.errors import UsageError
-from vidtrans.files import read_small_json, write_json
-from vidtrans.settings import Table
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.settings import Table
 
 State = Literal["done", "failed", "pending"]
 NAME = "vidtrans-batch"

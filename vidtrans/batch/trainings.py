@@ -12,20 +12,20 @@ from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
 from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.config.recipe import Recipe
-from vidtrans.costs import add_up
+from vidtrans.core.costs import add_up
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import silent
+from vidtrans.core.files import digest_of
+from vidtrans.core.launcher import is_distributed
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.folder import dataset_digest
-from vidtrans.errors import UsageError
-from vidtrans.events import silent
-from vidtrans.files import digest_of
-from vidtrans.launcher import is_distributed
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.places import check_place, refuse_link
 from vidtrans.output.records import check_foreign, replaces_own
 from vidtrans.output.result import produce
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.requested_training import TrainingRequest, finished_model, train
 from vidtrans.training.settings import TrainingSettings

@@ -12,7 +12,18 @@ import click
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
 from vidtrans.cli.types import FILE, MODEL, PART, PATH_AS_TYPED, PRESET, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
-from vidtrans.parameters import Argument, Choices, FileName, Group, Names, Option, Parameter, Range, Values, in_groups
+from vidtrans.core.parameters import (
+    Argument,
+    Choices,
+    FileName,
+    Group,
+    Names,
+    Option,
+    Parameter,
+    Range,
+    Values,
+    in_groups,
+)
 
 if TYPE_CHECKING:
     from vidtrans.cli.console import Console
@@ -159,7 +170,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     """Return the click type that reads a value, as its errors and its completion have it."""
     from pathlib import Path
 
-    from vidtrans.settings import Time
+    from vidtrans.core.settings import Time
     from vidtrans.store.chunking import Part
 
     values: Values = parameter.given.values

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidtrans.cli.console import Console
-from vidtrans.errors import Interrupted
-from vidtrans.system import command_line
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
-    from vidtrans.events import Stop
+    from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
 
@@ -26,8 +26,8 @@ def flags_of_set(
 ) -> dict[str, dict[str, Any]]:
     """Return the tables that ``--set`` makes up. Raises UsageError."""
     from vidtrans.config.recipe import table_of
-    from vidtrans.registry import unknown_name
-    from vidtrans.settings import parse_assignment
+    from vidtrans.core.registry import unknown_name
+    from vidtrans.core.settings import parse_assignment
 
     tables: dict[str, dict[str, Any]] = {}
     for text in assignments:
@@ -57,7 +57,7 @@ def console_options(function: Callable[..., int]) -> Callable[..., int]:
 @contextmanager
 def open_context(click_context: click.Context, console: Console, values: dict[str, Any]) -> Iterator[Context]:
     """Yield the context of a command, whose ``values`` were given, while signals ask it to stop."""
-    from vidtrans.events import Stop
+    from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
     stop = Stop()

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any
 
-from vidtrans.events import BatchStatus, Event, Note, Progress
-from vidtrans.launcher import is_secondary_rank
-from vidtrans.system import WINDOWS
+from vidtrans.core.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.launcher import is_secondary_rank
+from vidtrans.core.system import WINDOWS
 
 PLAIN_INTERVAL_S = 5.0
 BATCH_INTERVAL_S = 60.0  # each item of a batch has a line of its own

@@ -13,9 +13,9 @@ import click
 from vidtrans import __version__
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS
-from vidtrans.errors import describe_error, shorten
-from vidtrans.launcher import is_distributed
-from vidtrans.machine import set_up_heap
+from vidtrans.core.errors import describe_error, shorten
+from vidtrans.core.launcher import is_distributed
+from vidtrans.core.machine import set_up_heap
 
 _VARIABLES = "VIDTRANS"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Names
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Names
 
 WIDEST_CHOICE = 30  # characters of names that the help shows beside a flag
 
@@ -46,7 +46,7 @@ class _TimeOnClip(click.ParamType):
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        from vidtrans.settings import parse_time
+        from vidtrans.core.settings import parse_time
 
         return (parse_time(value) if value else None) if isinstance(value, str) else value
 
@@ -71,7 +71,7 @@ class RegistryName(click.ParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value. Raises UsageError where it is not one of the names."""
-        from vidtrans.registry import unknown_name
+        from vidtrans.core.registry import unknown_name
 
         names, prefix = self.values.all(), self.values.prefix
         name = value.partition("://")[0] if self.values.has_address else value

@@ -14,8 +14,8 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import same_shape
+from vidtrans.core.settings import Size, Table
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
 
 

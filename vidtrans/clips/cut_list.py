@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.errors import UsageError
-from vidtrans.files import check_regular_file, digest_file
-from vidtrans.settings import Time, parse_time
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import check_regular_file, digest_file
+from vidtrans.core.settings import Time, parse_time
 
 AUTO, OFF = "auto", "off"
 

@@ -10,13 +10,13 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import Progress
-from vidtrans.files import digest_of
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Size, Table, Time, to_table
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
 from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table, Time, to_table
 from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat

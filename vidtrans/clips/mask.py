@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Size, Table
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 

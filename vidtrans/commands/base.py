@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 from vidtrans.batch.options import BatchOptions
 from vidtrans.commands.terminal import Terminal
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
-from vidtrans.errors import BatchError, UsageError
-from vidtrans.events import Report, Stop, silent
-from vidtrans.parameters import Argument, Parameter, Range, declared, flagged
+from vidtrans.core.errors import BatchError, UsageError
+from vidtrans.core.events import Report, Stop, silent
+from vidtrans.core.parameters import Argument, Parameter, Range, declared, flagged
+from vidtrans.core.settings import Table, Time, parse_time, value_text
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, parse_time, value_text
 from vidtrans.store.chunking import Part
 
 # Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import check_suffix, output
 from vidtrans.commands.words import count
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 if TYPE_CHECKING:
     from vidtrans.batch.report.night import Night

@@ -14,11 +14,11 @@ from vidtrans.commands.base import Command
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import count
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.events import Progress, silent
-from vidtrans.parameters import FileName, Group, Option, Range
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.events import Progress, silent
+from vidtrans.core.parameters import FileName, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.parameters import Group, Option
+from vidtrans.core.parameters import Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.stages import STAGES
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import check_counts, output
 from vidtrans.commands.words import sheet_text
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, FileName, Group, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 VERSION = 1
 
@@ -61,8 +61,8 @@ class Compare(Command):
         Frames go together by number where there are as many, else by time. Raises UsageError, MediaError, ModelError.
         """
         from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.core.files import base_name
         from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
-        from vidtrans.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce

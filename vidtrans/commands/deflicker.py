@@ -14,10 +14,10 @@ from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, render_text, show_batch
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import ResolvedRenderSettings
@@ -172,7 +172,7 @@ class Deflicker(Command):
         """Filter several clips, each along the source of its name, into the output folder."""
         from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
         from vidtrans.batch.jobs import run_batch
-        from vidtrans.files import base_name
+        from vidtrans.core.files import base_name
         from vidtrans.rendering.requested_output import default_ending
         from vidtrans.video.io.encoding import EncodingSettings
 

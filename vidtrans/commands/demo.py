@@ -11,10 +11,10 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.options import check_minutes, output
-from vidtrans.files import PACKAGE
-from vidtrans.parameters import Group, Option, Range
+from vidtrans.core.files import PACKAGE
+from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache_folder import FOLDER
 
 CLIP = PACKAGE / "assets" / "flower.mp4"
@@ -45,9 +45,9 @@ class Demo(Command):
         Stopped, it goes on where it was. Raises UsageError, Interrupted.
         """
         from vidtrans.config.recipe import make_recipe
+        from vidtrans.core.files import write_atomically
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
-        from vidtrans.files import write_atomically
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.requested_render import StylizeRequest, stylize
         from vidtrans.training.requested_training import TrainingRequest, train

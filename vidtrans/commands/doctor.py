@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.terminal import Terminal
-from vidtrans.events import Progress
-from vidtrans.parameters import Group, Option
+from vidtrans.core.events import Progress
+from vidtrans.core.parameters import Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 

@@ -13,11 +13,11 @@ from vidtrans.commands.options import MODEL_SUFFIX, check_counts, models, output
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option, Range
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
@@ -100,8 +100,8 @@ class Dream(Command):
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """
         from vidtrans.config.programs import warn_about_programs
+        from vidtrans.core.files import base_name
         from vidtrans.dreaming.predictors import NOISE, check_clock, load_models
-        from vidtrans.files import base_name
         from vidtrans.models.model_file import SUFFIX
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
@@ -147,7 +147,7 @@ class Dream(Command):
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
         """Return the digest of all that decides a result. Raises UsageError, MediaError where a file cannot be read."""
         from vidtrans.clips.indexing import content_digest
-        from vidtrans.files import digest_of
+        from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
         from vidtrans.pairing.base import pairing_record

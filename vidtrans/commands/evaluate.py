@@ -14,12 +14,12 @@ from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, count, show_batch, timing
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Names, Option
+from vidtrans.core.settings import Table, Time
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
-from vidtrans.parameters import Argument, Group, Names, Option
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 SCORE_SUFFIXES = (".png", ".json")
 MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import output
 from vidtrans.commands.words import cost_text, count, timing
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.propagation.requests import FixRequest
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
 from vidtrans.commands.words import count, next_command, timing
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Choices, Group, Option
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
-from vidtrans.parameters import Argument, Choices, Group, Option
-from vidtrans.registry import unknown_name
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ class Grade(Command):
     def make(self, context: Context) -> Table:
         """Learn a grade and write it. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
-        from vidtrans.files import base_name
+        from vidtrans.core.files import base_name
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
 

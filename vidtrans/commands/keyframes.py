@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_counts, output
 from vidtrans.commands.words import count, timing
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 VERSION = 2
 
@@ -59,7 +59,7 @@ class Keyframes(Command):
         """Write the frames that are best painted, and a sheet of them. Raises UsageError, MediaError."""
         from vidtrans.clips.cut_list import cuts_for_key, with_cuts
         from vidtrans.clips.indexing import content_digest, open_clip
-        from vidtrans.files import base_name
+        from vidtrans.core.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.places import refuse_link
         from vidtrans.output.records import recorded

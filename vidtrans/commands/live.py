@@ -13,11 +13,11 @@ from vidtrans.commands.base import Command
 from vidtrans.commands.options import models, output
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LOOPBACK, missing_packages
-from vidtrans.parameters import Group, Option, Range
 from vidtrans.session import Context
-from vidtrans.settings import Table, parse_size
 
 if TYPE_CHECKING:
     from vidtrans.live.server import LiveServer

@@ -22,10 +22,10 @@ from vidtrans.commands.options import (
 )
 from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.requested_render import StylizeRequest

@@ -14,10 +14,10 @@ from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, out
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, cost_text, count, shell_path, show_batch, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import check_suffix, output
 from vidtrans.commands.words import count, timing
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.core.settings import Table, Time
 from vidtrans.models.exporting import EXPORTS
-from vidtrans.parameters import Argument, FileName, Group, Names, Option
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from fractions import Fraction

@@ -11,11 +11,11 @@ from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
 from vidtrans.commands.words import next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Choices, Group, Names, Option
+from vidtrans.core.settings import Table, to_table
 from vidtrans.networks.ports import RANGES
-from vidtrans.parameters import Argument, Choices, Group, Names, Option
 from vidtrans.session import Context
-from vidtrans.settings import Table, to_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +119,7 @@ class ModelImport(Command):
     def make(self, context: Context) -> Table:
         """Convert a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
+        from vidtrans.core.settings import record_table
         from vidtrans.models.formats import format_of, load_format
         from vidtrans.models.formats.foreign import ForeignFormat
         from vidtrans.models.model_file import embed_extractor, file_in_folder, save_model
@@ -127,7 +128,6 @@ class ModelImport(Command):
         from vidtrans.output.result import produce
         from vidtrans.pairing.base import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
-        from vidtrans.settings import record_table
 
         path = file_in_folder(self.model)
         form = load_format(format_of(path))
@@ -251,9 +251,9 @@ def _inputs(clip_path: Path, record: ModelRecord, extractor: FrameExtractor | No
 
     from vidtrans.clips.indexing import open_clip
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+    from vidtrans.core.settings import Size
     from vidtrans.pairing.base import make_pairing
     from vidtrans.rendering.extraction import resized
-    from vidtrans.settings import Size
     from vidtrans.video.colour.conversion import to_uint8
     from vidtrans.video.frame_format import FrameFormat
 

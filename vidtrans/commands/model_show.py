@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from vidtrans.commands.base import Command
-from vidtrans.errors import strip_controls
+from vidtrans.core.errors import strip_controls
+from vidtrans.core.parameters import Argument, FileName
+from vidtrans.core.settings import Table, to_table
 from vidtrans.networks.ports import PortSettings
-from vidtrans.parameters import Argument, FileName
 from vidtrans.session import Context
-from vidtrans.settings import Table, to_table
 
 if TYPE_CHECKING:
     from vidtrans.models.model_record import ModelRecord

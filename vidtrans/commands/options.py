@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidtrans.errors import UsageError
-from vidtrans.parameters import FileName, Group, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import FileName, Group, Option, Range
 
 if TYPE_CHECKING:
     from vidtrans.config.recipe import Recipe

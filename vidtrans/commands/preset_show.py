@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from vidtrans.commands.base import Command
-from vidtrans.parameters import Argument, FileName
+from vidtrans.core.parameters import Argument, FileName
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)

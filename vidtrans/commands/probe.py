@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.words import count
-from vidtrans.parameters import Argument
+from vidtrans.core.parameters import Argument
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 CUTS_LISTED = 12
 

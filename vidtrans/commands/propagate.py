@@ -14,11 +14,11 @@ from vidtrans.commands.options import END, SEVERAL, START, WHEN_TO_STOP, check_m
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Choices, Group, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Choices, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Propagate(Command):
         """Paint clips into the output folder, each like the key frames in the folder of its name."""
         from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
         from vidtrans.batch.jobs import run_batch
-        from vidtrans.files import base_name
+        from vidtrans.core.files import base_name
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
         from vidtrans.rendering.requested_output import default_ending
@@ -168,7 +168,7 @@ class Propagate(Command):
 
 def _keys_of(video: Path, folder: Path) -> Path:
     """Return the folder of a clip's key frames among those of several. Raises UsageError."""
-    from vidtrans.files import base_name
+    from vidtrans.core.files import base_name
     from vidtrans.painting.proposal import SUFFIX
 
     names = base_name(video), f"{base_name(video)}{SUFFIX}"

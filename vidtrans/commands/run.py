@@ -17,10 +17,10 @@ from vidtrans.commands.options import output as output_option
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
 from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
@@ -97,8 +97,8 @@ class Run(Command):
         return replace(self, apply=tuple(clips_of(self.apply, self.recipe)))._make(context)
 
     def _make(self, context: Context) -> Table:
+        from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
-        from vidtrans.files import base_name
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
         from vidtrans.stylizing.requested_render import stylize

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import Command, parameters_of
 from vidtrans.config.recipe import Recipe
-from vidtrans.parameters import Argument, Choices, FileName, Names, Option, Parameter, Range
-from vidtrans.registry import unknown_name
+from vidtrans.core.parameters import Argument, Choices, FileName, Names, Option, Parameter, Range
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN = {int: "integer", float: "number", bool: "boolean"}  # all others are text

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_suffix, output
 from vidtrans.commands.words import sheet_text
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Names, Option, Range
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Names, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.video.plots import layout
@@ -58,6 +58,7 @@ class Sheet(Command):
     def make(self, context: Context) -> Table:
         """Write a contact sheet of a video, a folder of pictures, or a dataset. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.core.files import base_name
         from vidtrans.data.dataset import INDEX, open_dataset
         from vidtrans.data.folder import dataset_digest
         from vidtrans.evaluation.contact_sheet import (
@@ -67,7 +68,6 @@ class Sheet(Command):
             dataset_sheet,
             pairing_sheet,
         )
-        from vidtrans.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce

@@ -14,10 +14,10 @@ from vidtrans.commands.options import END, SEVERAL, START, models
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, part_text, render_text, show_batch
 from vidtrans.config.recipe import Recipe, render_recipe
-from vidtrans.errors import UsageError
-from vidtrans.parameters import Argument, Group, Names, Option
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Names, Option
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 from vidtrans.store.chunking import Part
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 
 class Terminal(Protocol):

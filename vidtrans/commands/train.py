@@ -14,10 +14,10 @@ from vidtrans.commands.options import FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
-from vidtrans.errors import BatchError, UsageError
-from vidtrans.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.core.errors import BatchError, UsageError
+from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from vidtrans.commands.options import check_counts, check_suffix, models, output
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.parameters import Argument, Group, Option, Range
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
@@ -56,7 +56,7 @@ class Try(Command):
         Raises UsageError, MediaError, ModelError, DeviceError.
         """
         from vidtrans.clips.indexing import content_digest
-        from vidtrans.files import base_name
+        from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce

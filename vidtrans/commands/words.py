@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.commands.terminal import Terminal
-from vidtrans.errors import BatchError
-from vidtrans.system import command_line
+from vidtrans.core.errors import BatchError
+from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
     from vidtrans.batch.summary import Outcome
-    from vidtrans.settings import Table
+    from vidtrans.core.settings import Table
 
 FAILED_NAMED = 5  # failed clips that are named in a line
 
@@ -56,7 +56,7 @@ def count(number: int, what: str) -> str:
 
 def cost_text(table: Table) -> str:
     """Return what a dry run expects, in words."""
-    from vidtrans.costs import format_cost
+    from vidtrans.core.costs import format_cost
 
     return f"; {format_cost(table)}"
 

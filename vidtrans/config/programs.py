@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vidtrans.session import Context

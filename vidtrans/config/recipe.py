@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
-from vidtrans.errors import UsageError
-from vidtrans.files import PACKAGE, check_regular_file
-from vidtrans.parameters import Flag, Group, Names
-from vidtrans.registry import Entry, unknown_name
-from vidtrans.settings import Table, from_table, read_toml
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import PACKAGE, check_regular_file
+from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.registry import Entry, unknown_name
+from vidtrans.core.settings import Table, from_table, read_toml
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"

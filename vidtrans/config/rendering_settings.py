@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.curves import KeyframeCurve, parse_curve
+from vidtrans.core.curves import KeyframeCurve, parse_curve
+from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
 from vidtrans.inference import ENGINES
-from vidtrans.parameters import Flag, Group, Names
-from vidtrans.settings import SMALLEST_SIDE, Table, setting, to_table
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.settings import Table
 from vidtrans.data.augment import Geometry
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 MAX_PICTURES = 61  # of a median, an odd number, so that it is one of the values

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.events import Progress, Report, Stop
+from vidtrans.core.files import naming_disk_errors, sync_file, sync_folder
+from vidtrans.core.settings import parse_size
 from vidtrans.data.dataset import FrameRecord, Role
 from vidtrans.data.matched_source import MatchedSource, keep_apart
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource
-from vidtrans.events import Progress, Report, Stop
-from vidtrans.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.unpaired import Unpaired
-from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50

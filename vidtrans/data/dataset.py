@@ -18,11 +18,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import write_json
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import write_json
+from vidtrans.core.settings import Table, parse_rate
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.unpaired import Unpaired
-from vidtrans.settings import Table, parse_rate
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1

@@ -12,6 +12,9 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import base_name, digest_of
+from vidtrans.core.settings import Table, Time, parse_size
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset
 from vidtrans.data.domains import (
@@ -28,15 +31,12 @@ from vidtrans.data.matched_source import MatchedSource
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
 from vidtrans.data.stack_guides import with_guides
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import base_name, digest_of
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.matched import Matched
 from vidtrans.pairing.stack import Stack
 from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, parse_size
 from vidtrans.store.stages import DatasetStage, media_libraries
 from vidtrans.video.io.clip import ClipIndex
 

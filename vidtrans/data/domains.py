@@ -10,16 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset
 from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import base_name
 from vidtrans.flow.bars import NO_BARS, Bars, black_bars
 from vidtrans.flow.matching import ENOUGH, Matcher, Outlines, outlines
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.unpaired import Unpaired
 from vidtrans.session import Context
-from vidtrans.settings import Size
 
 SAMPLES = 16  # frames of a clip in which bars and equal pictures are looked for
 THUMBNAIL = 32  # pixels a side

@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.config.recipe import Recipe, make_recipe
-from vidtrans.data.building import write_pictures
-from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
-from vidtrans.data.dataset_planning import PlannedDataset
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import (
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import (
     digest_file,
     digest_of,
     link_target,
@@ -24,9 +21,12 @@ from vidtrans.files import (
     write_atomically,
     write_json,
 )
-from vidtrans.partials import partial_path
+from vidtrans.core.partials import partial_path
+from vidtrans.core.settings import Table
+from vidtrans.data.building import write_pictures
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.dataset_planning import PlannedDataset
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 
 

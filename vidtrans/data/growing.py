@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 Size = tuple[int, int]
 

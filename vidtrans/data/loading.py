@@ -11,12 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
+from vidtrans.core.machine import cores
 from vidtrans.data.augment import Geometry, crop_size, draw_geometry
 from vidtrans.data.background_plate import MotionWeights
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.flow.history import no_history
-from vidtrans.machine import cores
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.video.images.picture import picture_size, read_picture

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.costs import TRIAL_FRAMES, after, estimate
+from vidtrans.core.costs import TRIAL_FRAMES, after, estimate
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import finish_replacing, link_target
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset, write_index
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.folder import existing_dataset, write_dataset
-from vidtrans.errors import UsageError
-from vidtrans.files import finish_replacing, link_target
 from vidtrans.output.places import check_parents
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import encode_png
 
 

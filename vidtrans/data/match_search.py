@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from vidtrans.clips.sampling import spread_numbers
+from vidtrans.core.errors import MediaError
+from vidtrans.core.events import Progress
+from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.settings import Size
 from vidtrans.data.sources import ClipSource
-from vidtrans.errors import MediaError
-from vidtrans.events import Progress
-from vidtrans.files import read_small_json, write_json
 from vidtrans.flow.matching import SHORT_SIDE, VERSION, Match, Matcher, Outlines, outlines
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatchStage, media_libraries
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidtrans.clips.sampling import MAX_SKIPPED
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Role
 from vidtrans.data.sources import ClipSource
-from vidtrans.files import base_name
 from vidtrans.flow.matching import bring
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize
 
 

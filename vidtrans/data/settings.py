@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.parameters import Flag, Group
-from vidtrans.settings import Table, setting, to_table
+from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.settings import Table, setting, to_table
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 
 from vidtrans.clips.sampling import passes, spread_numbers
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Size, Table
 from vidtrans.data.dataset import Role
-from vidtrans.errors import MediaError
-from vidtrans.files import base_name
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
-from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader, read_frames

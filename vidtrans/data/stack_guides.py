@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.stack import Stack, StackSettings
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.pictures import find_guides, open_reader
 

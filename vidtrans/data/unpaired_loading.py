@@ -8,11 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import CACHE_BYTES, Example, TrainingBatch, order, prefetched, to_planes
-from vidtrans.errors import MediaError, UsageError
 from vidtrans.video.images.picture import picture_size, read_picture
 
 STAND_INS = 2  # frames of an example up to which a frame stands in for a neighbour that it lacks

@@ -9,11 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from vidtrans.core.errors import UsageError
+from vidtrans.core.expressions import BANDS, Values
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.settings import ANIMATED, NO_MOVE, DreamingSettings, flag_of
-from vidtrans.errors import UsageError
-from vidtrans.expressions import BANDS, Values
-from vidtrans.settings import Table
 
 VERSION = 1
 EDGES_HZ = (250.0, 2000.0)  # between low and mid, mid and high

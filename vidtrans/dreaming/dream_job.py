@@ -15,9 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.costs import TRIAL_FRAMES, estimate
+from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
+from vidtrans.core.costs import TRIAL_FRAMES, estimate
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
@@ -25,14 +27,12 @@ from vidtrans.dreaming.rollout import Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.events import Progress
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries

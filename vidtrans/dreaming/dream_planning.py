@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from vidtrans.core.errors import UsageError
 from vidtrans.dreaming.controls import DreamControls, Loudness, loudness
 from vidtrans.dreaming.dream_job import DreamPlan, DreamSpec
 from vidtrans.dreaming.predictors import context_of, positions_of
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
-from vidtrans.errors import UsageError
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context

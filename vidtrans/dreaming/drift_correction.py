@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.errors import ModelError
-from vidtrans.settings import Table
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 
 CELLS = 4  # a side
 # Slices of ``measured``: means and deviations of the channels, means of the cells; fine detail comes last.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.errors import ModelError, UsageError
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.rollout import Rollout
-from vidtrans.errors import UsageError
 from vidtrans.inference.torch_engine import to_pictures
-from vidtrans.settings import Table
 from vidtrans.store.chunks import StateStore
 
 MAX_FADE = 12  # frames: half a second

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.settings import Size, Table, Time, parse_size
 from vidtrans.dreaming.drift_correction import FrameStatistics
 from vidtrans.dreaming.predictors import NOISE
-from vidtrans.errors import MediaError, UsageError
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table, Time, parse_size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 

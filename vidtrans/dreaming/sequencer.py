@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.rollout import RolloutModel
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine
@@ -19,7 +20,6 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import pairing_record
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 
 def statistics_in(look: LoadedModel) -> FrameStatistics | None:

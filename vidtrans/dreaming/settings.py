@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.expressions import Animation, parse_animation
-from vidtrans.parameters import Flag, Group
-from vidtrans.settings import Table, setting, to_table
+from vidtrans.core.expressions import Animation, parse_animation
+from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.settings import Table, setting, to_table
 
 # The values that may be animated, and their bounds.
 ANIMATED = {

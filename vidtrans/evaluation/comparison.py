@@ -14,15 +14,15 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import match_frames
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import AlignedSource
-from vidtrans.events import Progress
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter

@@ -9,12 +9,12 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
+from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.errors import MediaError
 from vidtrans.pairing.base import Pairing, input_frames, make_pairing
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize

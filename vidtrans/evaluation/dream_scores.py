@@ -12,13 +12,13 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import segment_centres
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
-from vidtrans.files import write_json
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.files import write_json
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.metrics import SHORT_SIDE, dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table, Time
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
 from vidtrans.video.plots.layout import Sheet, cell_size

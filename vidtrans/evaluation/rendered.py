@@ -6,16 +6,16 @@ from contextlib import closing
 from pathlib import Path
 
 from vidtrans.clips.indexing import content_digest, open_clip
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Table, Time
 from vidtrans.evaluation.score_report import VERSION, score, verdict
 from vidtrans.evaluation.scoring import AlignedSource
-from vidtrans.files import base_name
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.output.result import produce
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 
 
 def score_path(output: Path) -> Path:

@@ -11,15 +11,15 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.core.files import write_json
+from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
-from vidtrans.files import write_json
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Scores, round_digits
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour

@@ -16,13 +16,13 @@ from vidtrans.clips.aligned_clip import AlignedClip, with_shots_of
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import match_frames, same_shape
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Time
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.session import Context
-from vidtrans.settings import Time
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe

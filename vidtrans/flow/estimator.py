@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS
 from vidtrans.flow.warping import BORDER, blur, grid, grid_axes, grid_factor, grow, halve
-from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import to_uint8
 
 # An instance of a registered class, (first, second) → flow; ``vidtrans.flow`` describes it.

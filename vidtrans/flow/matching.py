@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
-from vidtrans.settings import Size
 
 VERSION = 1  # of what is found, which is cached
 SHORT_SIDE = 128  # pixels, at which frames are compared

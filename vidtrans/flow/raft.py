@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import torch
 
-from vidtrans.files import digest_file
-from vidtrans.pretrained import find_weights, load_weights, torchvision_module
+from vidtrans.core.files import digest_file
+from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import Table
 from vidtrans.flow.cuts import CutDetector
 from vidtrans.flow.estimator import grey
-from vidtrans.settings import Table
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.
 VERSION = 5

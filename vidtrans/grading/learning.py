@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.grading.fitting import SEEN, FittedGrade, certainty_of, fit_grade
 from vidtrans.grading.operators import Operators
@@ -18,7 +19,6 @@ from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
 from vidtrans.grading.transport import AffineColours, linear_map, transport_colours
 from vidtrans.grading.words import describe
-from vidtrans.settings import Table
 from vidtrans.video.colour.conversion import unit
 
 SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared

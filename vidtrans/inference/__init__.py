@@ -7,7 +7,7 @@ An engine is a class that is made of a generator, a device, a precision and a ba
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 ENGINES = Registry(
     "engine",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.files import canonical_json
+from vidtrans.core.files import canonical_json
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.codes import with_planes
 from vidtrans.pairing.base import Pairing

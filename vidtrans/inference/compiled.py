@@ -17,14 +17,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack
 from vidtrans.inference.product_checks import environment
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, use_inductor_cache
-from vidtrans.machine import import_onnx_runtime
 
 # Root mean square error of a network that is right, of values in [−1, 1]. Made-up ones have .01 at most in bf16, and
 # 1e-6 in fp32; of one that is further off, fp32 is the better picture whatever the cause.

@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 
 import torch
 
-from vidtrans.errors import DeviceError, UsageError
-from vidtrans.machine import check_device_name
+from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.machine import check_device_name
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 CUDA_ONLY = ("tf32", "fp16")

@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vidtrans.files import digest_of, read_small_json, write_json
+from vidtrans.core.files import digest_of, read_small_json, write_json
+from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import plain_weight
 from vidtrans.inference.user_cache import cache_folder
-from vidtrans.machine import processor
 
 CHECK_VERSION = 2  # of what is compared, and how
 CHANNELS = 4  # output channels of a convolution that are compared, spread evenly from the first to the last

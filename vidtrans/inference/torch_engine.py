@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidtrans.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.history import CHANNELS as HISTORY_CHANNELS
 from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import (
@@ -31,7 +32,6 @@ from vidtrans.inference.picture_norms import use_quick_norms
 from vidtrans.inference.product_checks import computed_in_fp32, find_wrong, remembered
 from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
-from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.video.images.picture import resize

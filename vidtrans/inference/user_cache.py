@@ -10,7 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from vidtrans.files import digest_of
+from vidtrans.core.files import digest_of
 
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
 _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)

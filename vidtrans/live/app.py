@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from vidtrans.errors import DeviceError, MediaError, UsageError
+from vidtrans.core.errors import DeviceError, MediaError, UsageError
 from vidtrans.live.access import Access, Guard
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub

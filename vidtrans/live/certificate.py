@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vidtrans.files import write_bytes
+from vidtrans.core.files import write_bytes
 
 LIFE = timedelta(days=397)  # browsers take none for longer
 RENEWED = timedelta(days=30)  # before its end

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from vidtrans.core.settings import Table
 from vidtrans.live.protocol import DROPPED, PictureMessage, pack_picture
-from vidtrans.settings import Table
 
 MOST_WAITING = 256  # messages of a kind that wait for a connection which does not read; older ones are lost
 

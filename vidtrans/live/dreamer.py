@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.settings import parse_size
 from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.predictors import context_of
 from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
@@ -18,7 +19,6 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.settings import parse_size
 from vidtrans.video.images.picture import cover_crop, resize
 
 ENDLESS = 1 << 40  # frames

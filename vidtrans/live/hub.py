@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from vidtrans.core.errors import UsageError, VidtransError
+from vidtrans.core.events import Note, Report
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
-from vidtrans.errors import UsageError, VidtransError
-from vidtrans.events import Note, Report
 from vidtrans.live.clients import Client
 from vidtrans.live.live_controls import ControlState, describe_controls
 from vidtrans.live.model_description import describe_model
@@ -21,7 +22,6 @@ from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessa
 from vidtrans.live.recorder import Recordings
 from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.settings import Table
 
 SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
 SOURCES: tuple[str, ...] = get_args(SourceKind)

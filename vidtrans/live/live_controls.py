@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look import Look
-from vidtrans.registry import unknown_name
-from vidtrans.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 
 LARGEST_SIZE = 1024
 OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them

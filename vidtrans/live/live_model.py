@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
@@ -23,7 +24,6 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.look_conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.session import Context
-from vidtrans.settings import Time
 from vidtrans.video.io.clip import Frame
 
 ENDLESS = range(1 << 60)  # timestamps, of frames that end some day

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.curves import KeyframeCurve
-from vidtrans.errors import UsageError
+from vidtrans.core.curves import KeyframeCurve
+from vidtrans.core.errors import UsageError
+from vidtrans.core.machine import cores
+from vidtrans.core.settings import parse_size
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState
@@ -20,10 +22,8 @@ from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
-from vidtrans.machine import cores
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.settings import parse_size
 from vidtrans.temporal.causal import CausalSettings
 
 CAUSAL = CausalSettings(flow="dis-fast")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.live_controls import describe_pairing, looks_of
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.regions import Regions, palette
-from vidtrans.settings import Table
 
 
 def describe_model(model: LoadedModel) -> Table:

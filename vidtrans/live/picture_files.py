@@ -7,7 +7,7 @@ import io
 import cv2
 import numpy as np
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import PAPER
 from vidtrans.video.images.picture import decode_picture

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.files import read_small_json, write_json
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.settings import Table
 from vidtrans.live.live_controls import Controls, ControlState, describe_pairing, looks_of
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.settings import Table
 
 MOST = 200
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")

@@ -17,7 +17,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 VERSION = 1
 FRAME = struct.Struct("<BBHId")

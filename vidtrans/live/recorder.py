@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import MediaError, describe_error
-from vidtrans.files import write_atomically
+from vidtrans.core.errors import MediaError, describe_error
+from vidtrans.core.files import write_atomically
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join

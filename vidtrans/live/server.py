@@ -11,8 +11,8 @@ from pathlib import Path
 
 import uvicorn
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Stop
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Stop
 from vidtrans.live import LOOPBACK
 from vidtrans.live.access import Access
 from vidtrans.live.app import make_app

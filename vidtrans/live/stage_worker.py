@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.errors import DeviceError, VidtransError
+from vidtrans.core.errors import DeviceError, VidtransError
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 NOTICEABLE = (1 / 255) ** 2  # warping error: one 8-bit level, as an RMS
 SHARE_OF_WORST = 0.1  # share of the worst moment's error that makes another one worth a look

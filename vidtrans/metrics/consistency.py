@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
@@ -15,7 +16,6 @@ from vidtrans.metrics.clip_scores import Scores, Series, divide, flicker_removed
 from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary, measure_ghost
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.metrics.picture_quality import sharpness
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import resize
 
 # What the names of measures end in, and which video is measured; with a reference also against which.

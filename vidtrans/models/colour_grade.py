@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.settings import Table
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.settings import Table
 
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.errors import ModelError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import ModelError
+from vidtrans.core.files import digest_of
 from vidtrans.models.formats import format_of, load_format, suffixes
 from vidtrans.models.model_file import model_folders
 from vidtrans.pairing.base import Extraction, Pairing

@@ -10,21 +10,21 @@ from typing import Any
 from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.events import Report, silent
-from vidtrans.files import digest_of
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.events import Report, silent
+from vidtrans.core.files import digest_of
+from vidtrans.core.machine import device_kind
+from vidtrans.core.settings import AS_STORED, Size, Table, parse_size, to_table
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.machine import device_kind
 from vidtrans.models.extractors import check_digest, check_extractor, file_digest, find_extractor
 from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_record
 from vidtrans.session import Context
-from vidtrans.settings import AS_STORED, Size, Table, parse_size, to_table
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings

@@ -8,15 +8,15 @@ from math import prod
 from typing import Any
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import AS_STORED, Size, parse_size
 from vidtrans.inference.chain_engine import ChainEngine, ChainLink
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.pairing.base import Pairing, pairing_record
 from vidtrans.pairing.chain import ChainPairing
 from vidtrans.session import Context
-from vidtrans.settings import AS_STORED, Size, parse_size
 
 PixelSize = tuple[int, int]  # width, height
 SEPARATOR = "+"  # between the models' names

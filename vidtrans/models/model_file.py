@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from vidtrans.errors import ModelError
-from vidtrans.files import PACKAGE, check_regular_file
+from vidtrans.core.errors import ModelError
+from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
 from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
 from vidtrans.models.formats.native import NativeFormat

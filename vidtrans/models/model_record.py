@@ -9,13 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
-from vidtrans.files import canonical_json
+from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.core.files import canonical_json
+from vidtrans.core.settings import Table, from_table, setting
 from vidtrans.flow import FLOWS
 from vidtrans.networks.codes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import make_pairing
-from vidtrans.settings import Table, from_table, setting
 
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see

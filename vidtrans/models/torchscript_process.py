@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.errors import first_line
-from vidtrans.machine import import_onnx_runtime
+from vidtrans.core.errors import first_line
+from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import trial_picture
 
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # height and width; what is fixed is often square

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.models.onnx.checks import check_graph
 from vidtrans.models.onnx.graph import read_graph_in

@@ -22,7 +22,7 @@ A ``Settings`` class may name fields in ``unrecorded``: those that change no res
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 GENERATORS = Registry(
     "generator",

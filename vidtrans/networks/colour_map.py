@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.settings import setting
+from vidtrans.core.settings import setting
 
 
 @dataclass(frozen=True)

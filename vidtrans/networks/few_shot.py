@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.settings import setting
+from vidtrans.core.settings import setting
 
 SLOPE = 0.1  # of LeakyReLU
 FAINT = 0.1  # of the first weights of what adds to a sum

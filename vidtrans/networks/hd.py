@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table, setting
 from vidtrans.networks.layers import norm_setting, run_stages
 from vidtrans.networks.residual import (
     BlockSettings,
@@ -28,7 +29,6 @@ from vidtrans.networks.residual import (
     residual_blocks,
     upsample_layer,
 )
-from vidtrans.settings import Table, setting
 
 
 @dataclass(frozen=True)

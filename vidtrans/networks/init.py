@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.registry import Entry, Registry
-from vidtrans.settings import Table, from_table, record_table
 
 _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator
 

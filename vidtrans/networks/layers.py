@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.matmul_convolution import MatmulConvTranspose
-from vidtrans.settings import setting
 
 
 def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import ModelError, UsageError, first_line, out_of_memory
-from vidtrans.machine import import_onnx_runtime
-from vidtrans.settings import setting
+from vidtrans.core.errors import ModelError, UsageError, first_line, out_of_memory
+from vidtrans.core.machine import import_onnx_runtime
+from vidtrans.core.settings import setting
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
 KINDS = ("float32", "float16", "uint8")

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import parse_size, setting
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import Style, stroke_side
-from vidtrans.settings import parse_size, setting
 
 RATE, LAST_RATE = 0.06, 0.01  # of Adam, where colours are from −1 to 1
 MAX_SIDE = 2048  # pixels of a style picture

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import ReflectPad
-from vidtrans.settings import setting
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
 FLAT = 0.08  # σ of a frame, where colours are from −1 to 1, at which half of it is painted

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import norm_setting, normalise, spectral
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 
 class PlateGenerator(nn.Module):

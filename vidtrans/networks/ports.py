@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.settings import setting
+from vidtrans.core.settings import setting
 
 
 @dataclass(frozen=True)

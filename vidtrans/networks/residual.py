@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.blur import BlurDown, BlurUp
 from vidtrans.networks.layers import (
     Attention,
@@ -25,7 +26,6 @@ from vidtrans.networks.layers import (
     upsample_setting,
     upsampling,
 )
-from vidtrans.settings import setting
 
 DOWNSAMPLINGS = 2
 

@@ -14,9 +14,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stages, spectral
 from vidtrans.networks.residual import multiple_of
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

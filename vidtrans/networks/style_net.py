@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import ReflectPad
-from vidtrans.settings import setting
 
 KERNEL = 9  # of the first and the last layer
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
-from vidtrans.settings import setting
 
 HEAD_CHANNELS = 16  # at full size
 LIMIT = 0.98  # of colours whose logits are taken: black and white have none

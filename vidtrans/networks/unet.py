@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import (
     checkpointing_setting,
     has_bias,
@@ -18,7 +19,6 @@ from vidtrans.networks.layers import (
     upsampling,
 )
 from vidtrans.networks.matmul_convolution import MatmulConv
-from vidtrans.settings import setting
 
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)

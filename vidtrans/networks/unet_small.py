@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import setting
 from vidtrans.networks.layers import convolution
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

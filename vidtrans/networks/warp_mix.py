@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
 from vidtrans.networks.unet_small import SmallResidual
-from vidtrans.settings import setting
 
 # A learned picture: channels, of which the first three are a picture, height and width, whatever the frames' size.
 TRACKS, SPOOL = 4, (48, 80)

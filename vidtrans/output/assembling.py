@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import FFMPEG_PREFIX, EncodingSettings, PictureFormat

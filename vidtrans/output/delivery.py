@@ -10,7 +10,7 @@ from math import gcd
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
-from vidtrans.files import write_atomically
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.files import write_atomically
 from vidtrans.output.assembling import try_pass
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry

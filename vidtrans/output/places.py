@@ -6,10 +6,10 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.files import link_target, special_file_kind
-from vidtrans.partials import partial_path
-from vidtrans.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import link_target, special_file_kind
+from vidtrans.core.partials import partial_path
+from vidtrans.core.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:

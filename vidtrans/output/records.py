@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.files import (
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import (
     digest_file,
     digest_of,
     link_target,
@@ -19,8 +19,8 @@ from vidtrans.files import (
     special_file_kind,
     write_json,
 )
+from vidtrans.core.settings import Table
 from vidtrans.output.places import check_parents, check_place
-from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time

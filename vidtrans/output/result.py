@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vidtrans.costs import after
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.files import digest_of, finish_replacing, link_target, write_atomically
+from vidtrans.core.costs import after
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.files import digest_of, finish_replacing, link_target, write_atomically
+from vidtrans.core.settings import Table
 from vidtrans.output.places import check_place
 from vidtrans.output.records import record, replaces_own, up_to_date
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.io.encoding import split_pattern
 
 

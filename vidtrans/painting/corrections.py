@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.errors import MediaError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import digest_of
 from vidtrans.flow.warping import blur
 from vidtrans.painting.blending import Painting
 from vidtrans.painting.registering import place

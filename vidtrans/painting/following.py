@@ -16,10 +16,10 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.core.settings import Size
 from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.painting.composing import LEVELS, Painter
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.errors import MediaError, UsageError
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.settings import Size
 from vidtrans.painting.blending import Painting
 from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import read_layers, read_picture, resize

@@ -19,11 +19,11 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.events import Progress
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Size
 from vidtrans.flow.warping import grow, resize_flow
 from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import CarryStage, media_libraries

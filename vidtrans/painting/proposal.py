@@ -8,11 +8,11 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Size, Table
 from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, allot, overall, sample_numbers
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.sequence import picture_names

@@ -5,7 +5,7 @@ To add one: a file here with a class like those beside it (see ``base.Pairing``)
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 PAIRINGS = Registry(
     "pairing",

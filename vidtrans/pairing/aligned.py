@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.pairing import PAIRINGS
-from vidtrans.settings import Table, from_table, record_table
 
 if TYPE_CHECKING:
     from torch import Tensor

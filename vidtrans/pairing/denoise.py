@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 from vidtrans.pairing.sensor_noise import add_sensor_noise
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import LARGEST_SIDE, setting
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.drawings import ink
-from vidtrans.settings import LARGEST_SIDE, setting
 
 
 @dataclass(frozen=True)

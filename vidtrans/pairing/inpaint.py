@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.areas import filled_from_nearest
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import setting
 
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have

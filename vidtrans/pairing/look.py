@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing, PairPositions
-from vidtrans.registry import unknown_name
-from vidtrans.settings import setting
 
 STROKE_LEVELS = (0, 128, 255)  # of the plane that says how large strokes are; what lies between is interpolated
 MIDDLE = 1

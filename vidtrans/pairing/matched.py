@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidtrans.core.settings import setting
 from vidtrans.flow.matching import ENOUGH
 from vidtrans.pairing.aligned import Aligned
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

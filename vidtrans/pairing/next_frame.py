@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.clock import CHANNELS
-from vidtrans.settings import setting
 
 if TYPE_CHECKING:
     from torch import Tensor

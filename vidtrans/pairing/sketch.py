@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
-from vidtrans.settings import setting
 
 RATIO = 1.6  # of the two Gaussians: the difference then resembles the Laplacian (Marr and Hildreth 1980)
 REACH, TAPS = 3.5, 3  # strokes are drawn over this many ``width`` along the flow, in so many steps each way

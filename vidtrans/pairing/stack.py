@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import setting
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidtrans.errors import UsageError
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import Entry, Registry
 
 MEASURES = Registry(
     "look measure",

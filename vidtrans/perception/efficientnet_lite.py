@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import digest_file
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.files import digest_file
 from vidtrans.perception.measure import FeatureMeasure, Features
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage

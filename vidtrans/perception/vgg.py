@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
+from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.perception.measure import FeatureMeasure, Features, enlarged
-from vidtrans.pretrained import find_weights, load_weights, torchvision_module
 
 LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
 SMALLEST = 32  # pixels a side: four poolings come before the last layer

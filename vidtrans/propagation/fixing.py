@@ -12,8 +12,10 @@ import numpy as np
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table
+from vidtrans.core.system import path_key
 from vidtrans.output.places import check_named, refuse_link
 from vidtrans.output.records import replaces_own
 from vidtrans.output.result import Result
@@ -28,10 +30,8 @@ from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
-from vidtrans.system import path_key
 
 FIXED = "fixed"  # of the result, where nobody names it: clip.painted.fixed.mp4
 

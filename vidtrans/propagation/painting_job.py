@@ -13,12 +13,13 @@ import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.costs import add_up, estimate
+from vidtrans.core.costs import add_up, estimate
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import make_dataset
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.files import base_name
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.output.places import refuse_link
@@ -36,7 +37,6 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
 from vidtrans.stylizing.made_of import describe

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vidtrans.files import remove
+from vidtrans.core.files import remove
+from vidtrans.core.settings import Table
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.output.result import Result
 from vidtrans.propagation.painting_job import PaintingJob
@@ -17,7 +18,6 @@ from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 PREVIEW = "preview"  # of the film beside what else training shows
 

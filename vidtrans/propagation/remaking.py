@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.config.programs import refuse_programs
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.output.records import recorded
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.stylizing.made_of import restore
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.video.io.encoding import split_pattern

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import UsageError
-from vidtrans.settings import Time
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time
 
 FOLLOW = ("auto", "motion", "look")
 

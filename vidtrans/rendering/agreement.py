@@ -8,12 +8,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidtrans.errors import UsageError
-from vidtrans.files import read_small_json
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_json
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import PartsStage, libraries, media_libraries

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import recurrence_key
-from vidtrans.settings import Table
 from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs

@@ -7,12 +7,12 @@ import socket
 import time
 from pathlib import Path
 
-from vidtrans.concurrency.step_clock import StepClock
-from vidtrans.errors import first_line
-from vidtrans.machine import processor
+from vidtrans.core.concurrency.step_clock import StepClock
+from vidtrans.core.errors import first_line
+from vidtrans.core.machine import processor
+from vidtrans.core.settings import Table
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.curves import check_order, neighbours, parse_names
-from vidtrans.errors import MediaError, UsageError
+from vidtrans.core.curves import check_order, neighbours, parse_names
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.networks.codes import plane_values
-from vidtrans.settings import Size, Table, Time
 from vidtrans.video.images.picture import read_picture, resize
 
 EACH_SHOT = "shots:"  # and a number: a look for each shot

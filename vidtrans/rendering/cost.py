@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.costs import TRIAL_FRAMES, estimate
+from vidtrans.core.costs import TRIAL_FRAMES, estimate
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.settings import Table
 from vidtrans.temporal.window import filter_samples
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.encoder import LosslessWriter

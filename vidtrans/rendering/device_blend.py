@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidtrans.clips.mask import MatteReader
-from vidtrans.concurrency.transfers import Transfers
+from vidtrans.core.concurrency.transfers import Transfers
 from vidtrans.rendering.device_pixels import levels, to_bits
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan

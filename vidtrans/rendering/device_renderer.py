@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.concurrency.transfers import Download, Transfers, Upload, transfers_for
+from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, transfers_for
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount

@@ -9,8 +9,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vidtrans.curves import KeyframeCurve
-from vidtrans.settings import Time
+from vidtrans.core.curves import KeyframeCurve
+from vidtrans.core.settings import Time
 
 VERSION = 1
 

@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.events import Progress
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.extractors import file_digest
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_extractor
@@ -25,7 +26,6 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.curves import check_order, neighbours, parse_names
-from vidtrans.errors import UsageError
+from vidtrans.core.curves import check_order, neighbours, parse_names
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.look import Look
-from vidtrans.registry import unknown_name
 from vidtrans.rendering.code_conditions import CodeConditions
-from vidtrans.settings import Table, Time
 
 
 class LookConditions:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.files import look_anew
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import look_anew
+from vidtrans.core.settings import Table
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.agreement import check_processor
 from vidtrans.rendering.cache_entries import RenderEntries
@@ -22,7 +23,6 @@ from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, Part, split
 from vidtrans.store.chunks import StateStore

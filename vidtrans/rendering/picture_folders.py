@@ -10,14 +10,14 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.costs import add_up
-from vidtrans.errors import BatchError, MediaError, UsageError
+from vidtrans.core.costs import add_up
+from vidtrans.core.errors import BatchError, MediaError, UsageError
+from vidtrans.core.settings import Table
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import COUNTS
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
 from vidtrans.video.io.sequence import picture_names

@@ -11,7 +11,8 @@ from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import ModelChain
@@ -25,7 +26,6 @@ from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.look_conditions import Conditions, conditions_of, is_told
 from vidtrans.rendering.recurrence import recurrence
-from vidtrans.settings import Size
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter

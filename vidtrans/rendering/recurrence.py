@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vidtrans.core.settings import Table
 from vidtrans.flow.history import (
     VERSION,
     BackwardFlowEstimator,
@@ -16,7 +17,6 @@ from vidtrans.flow.history import (
 )
 from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.settings import Table
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint16
 

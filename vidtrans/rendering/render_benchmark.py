@@ -21,21 +21,21 @@ import torch
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import VidtransError
-from vidtrans.events import Progress
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Progress
+from vidtrans.core.machine import cores, processor
+from vidtrans.core.settings import Table
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.inference import ENGINES
 from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
-from vidtrans.machine import cores, processor
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
 from vidtrans.temporal.stream import BatchFilter, Sample

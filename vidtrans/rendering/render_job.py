@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.costs import add_up, without_result
-from vidtrans.events import Progress
+from vidtrans.core.costs import add_up, without_result
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine, wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
@@ -25,7 +26,6 @@ from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunks import StateStore
 from vidtrans.video.colour.conversion import composite_over, to_uint8

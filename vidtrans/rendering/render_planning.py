@@ -10,12 +10,12 @@ from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, treat_as_drawing
+from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.painting.composing import Paint
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
-from vidtrans.settings import Time
 from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import EncodingSettings
 

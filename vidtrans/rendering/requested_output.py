@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.files import base_name, digest_of
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import base_name, digest_of
+from vidtrans.core.settings import Table
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.models.model_chain import SEPARATOR, without_identity
@@ -16,7 +17,6 @@ from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.places import check_named
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.render_planning import makes_folder
-from vidtrans.settings import Table
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.concurrency.step_clock import StepClock
-from vidtrans.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
-from vidtrans.events import Progress
+from vidtrans.core.concurrency.step_clock import StepClock
+from vidtrans.core.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.batching import RenderCount
@@ -22,7 +23,6 @@ from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
@@ -31,7 +31,7 @@ from vidtrans.temporal.window import filter_samples
 from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:  # torch is imported where it is used
-    from vidtrans.concurrency.transfers import Download
+    from vidtrans.core.concurrency.transfers import Download
     from vidtrans.rendering.device_renderer import DeviceWay
 
 T = TypeVar("T")

@@ -12,13 +12,13 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import Size, Table
 from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, agreement, find_background_plate
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.errors import MediaError
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
-from vidtrans.settings import Size, Table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 

@@ -15,12 +15,13 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.mask import treat_as_drawing
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
-from vidtrans.events import Progress
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.look import Look
-from vidtrans.registry import unknown_name
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -28,7 +29,6 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.look_conditions import Conditions, conditions_of
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame

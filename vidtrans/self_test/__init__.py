@@ -7,7 +7,7 @@ are made up, all files are temporary.
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry
+from vidtrans.core.registry import Entry
 
 CHECKS = {
     "device": Entry("vidtrans.self_test.device_check:device_checks", "what the device is and has"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from vidtrans.core.settings import Table
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.rendering.render_benchmark import machine
 from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.subject import Subject
-from vidtrans.settings import Table
 
 
 def device_checks(subject: Subject) -> Checks:

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_precision
 from vidtrans.inference.torch_engine import to_pictures

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vidtrans
-from vidtrans.errors import UsageError, describe_error
+from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.self_test.findings import Finding, State
 
 if TYPE_CHECKING:

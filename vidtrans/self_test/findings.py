@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 State = Literal["ok", "note", "wrong"]
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
 from vidtrans.self_test.findings import Checks, Verdict

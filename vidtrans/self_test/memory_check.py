@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidtrans.errors import DeviceError
+from vidtrans.core.errors import DeviceError
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.made_up import flickering, frames, make_generator

@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import vidtrans
-from vidtrans.errors import TEMPORARY, describe_error
+from vidtrans.core.errors import TEMPORARY, describe_error
+from vidtrans.core.settings import Table
 from vidtrans.inference.device import Device
 from vidtrans.inference.user_cache import caches_in
 from vidtrans.self_test import CHECKS
 from vidtrans.self_test.findings import Finding, Verdict
 from vidtrans.self_test.subject import Scale, Subject
-from vidtrans.settings import Table
 
 LIBRARIES = ("torch", "torchvision", "triton", "numpy", "opencv-python-headless", "av", "onnxruntime", "openvino")
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"

@@ -17,9 +17,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vidtrans.errors import VidtransError
-from vidtrans.events import NEVER, Note, Report, Stop
-from vidtrans.files import (
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import NEVER, Note, Report, Stop
+from vidtrans.core.files import (
     digest_file,
     digest_of,
     folder_bytes,
@@ -29,13 +29,13 @@ from vidtrans.files import (
     write_bytes,
     write_json,
 )
-from vidtrans.partials import process_mark
+from vidtrans.core.partials import process_mark
+from vidtrans.core.system import WINDOWS
 from vidtrans.store.cache_folder import KEY, TAG_FILE, check_cache_folder
 from vidtrans.store.digests import Digests
 from vidtrans.store.render_log import RenderLog
 from vidtrans.store.shared_locks import refusing_no_locks
 from vidtrans.store.stages import STAGES
-from vidtrans.system import WINDOWS
 
 META = "meta.json"
 PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.partials import PROCESS
+from vidtrans.core.errors import UsageError
+from vidtrans.core.partials import PROCESS
+from vidtrans.core.system import is_too_long, path_limit
 from vidtrans.store.digests import NAME as DIGESTS
 from vidtrans.store.stages import STAGES
-from vidtrans.system import is_too_long, path_limit
 
 FOLDER = ".vidtrans"
 TAG_FILE = "CACHEDIR.TAG"

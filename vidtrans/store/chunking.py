@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 
 @dataclass(frozen=True)

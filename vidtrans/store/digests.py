@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.events import NEVER, Stop
-from vidtrans.files import check_regular_file, digest_file, digest_of, parse_json, read_small_file, write_bytes
+from vidtrans.core.events import NEVER, Stop
+from vidtrans.core.files import check_regular_file, digest_file, digest_of, parse_json, read_small_file, write_bytes
 
 NAME = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.files import folder_bytes
+from vidtrans.core.files import folder_bytes
 
 GB = 1e9
 

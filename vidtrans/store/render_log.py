@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.partials import process_mark
-from vidtrans.settings import Table
+from vidtrans.core.partials import process_mark
+from vidtrans.core.settings import Table
 from vidtrans.store.cache_folder import LOG
 
 KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for so long

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.errors import VidtransError
+from vidtrans.core.errors import VidtransError
 
 MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
 _NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})

@@ -13,9 +13,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import ClassVar
 
-from vidtrans.files import digest_of
-from vidtrans.registry import Entry, Registry
-from vidtrans.settings import Table
+from vidtrans.core.files import digest_of
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table
 
 STAGES = Registry(
     "stage",

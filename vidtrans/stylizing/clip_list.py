@@ -9,10 +9,10 @@ from typing import Any
 
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
-from vidtrans.errors import UsageError
-from vidtrans.registry import unknown_name
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, Time, parse_time, read_toml
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, parse_time, read_toml
 from vidtrans.stylizing.clips import requests_for
 from vidtrans.stylizing.requested_render import StylizeRequest
 

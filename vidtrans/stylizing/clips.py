@@ -12,17 +12,17 @@ from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results,
 from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.places import check_place, refuse_link
 from vidtrans.rendering.parts import DividedRender, Division
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.stylizing.mirroring import files_of, for_mirror
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
-from vidtrans.system import path_key
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_source
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.indexing import open_clip
-from vidtrans.costs import add_up
+from vidtrans.core.costs import add_up
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import ResolvedRenderSettings, load_extractor
@@ -15,7 +16,6 @@ from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.pictures import is_picture_source

@@ -12,9 +12,9 @@ from typing import Any
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.models.model_file import IDENTITY, find_model
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time, parse_time
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:

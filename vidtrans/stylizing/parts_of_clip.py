@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from vidtrans.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.settings import Table
 from vidtrans.output.result import Result
 from vidtrans.rendering.agreement import Agreement
 from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.parts import DividedRender, spans
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.chunking import Part
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.core.settings import Table
 from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
 
 THREADS = "OMP_NUM_THREADS"

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.concurrency.threads import import_in_background
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
-from vidtrans.errors import UsageError
+from vidtrans.core.concurrency.threads import import_in_background
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table, Time
 from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
 from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
 from vidtrans.models.model_chain import load_models_in_turn
@@ -31,7 +32,6 @@ from vidtrans.rendering.requested_output import (
     request_digest,
 )
 from vidtrans.session import Context
-from vidtrans.settings import Table, Time
 from vidtrans.stylizing.made_of import describe
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from vidtrans.clips.indexing import open_clip
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import UsageError
 from vidtrans.output.assembling import pass_of, try_pass
 from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vidtrans.concurrency.transfers import from_bits
+from vidtrans.core.concurrency.transfers import from_bits
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail
 from vidtrans.temporal.batch_shot import apply_corrections, low_correction, write_picture

@@ -14,10 +14,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import grid_factor
-from vidtrans.settings import Size as PictureSize
 from vidtrans.temporal.fine_detail import SLACK
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings

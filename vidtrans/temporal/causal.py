@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.flow.warping import grid_size, grow, shrink, warp
-from vidtrans.settings import setting
 from vidtrans.temporal.fine_detail import FineDetail, FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction, pack_channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vidtrans.concurrency.transfers import as_bits, from_bits
+from vidtrans.core.concurrency.transfers import as_bits, from_bits
 
 Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may have 16 bits in int16
 

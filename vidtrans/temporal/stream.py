@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.flow import FLOWS
-from vidtrans.settings import setting
 
 
 @dataclass

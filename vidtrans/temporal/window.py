@@ -27,6 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from vidtrans.core.settings import setting
 from vidtrans.flow.estimator import FlowPath, grey
 from vidtrans.flow.warping import (
     CHANGE,
@@ -40,7 +41,6 @@ from vidtrans.flow.warping import (
     strips,
     to_16bit,
 )
-from vidtrans.settings import setting
 from vidtrans.temporal.fine_detail import LOW, REACH, Correction, FineDetail, FlowTracker, compute_once
 from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 from vidtrans.video.colour.conversion import to_uint16

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import Any, NamedTuple
 
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import setting
 from vidtrans.perception import MEASURES
-from vidtrans.registry import Entry, Registry
-from vidtrans.settings import setting
 
 
 class Label(NamedTuple):

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table
 from vidtrans.data.augment import crop_size
 from vidtrans.data.dataset import Dataset
-from vidtrans.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.registry import Entry, Registry
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vidtrans.concurrency.threads import Prefetcher
+from vidtrans.core.concurrency.threads import Prefetcher
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
 from vidtrans.training.device_augmentation import transform

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from vidtrans.events import Note, Report
-from vidtrans.files import digest_file, naming_disk_errors, read_small_json, remove, write_atomically, write_json
+from vidtrans.core.events import Note, Report
+from vidtrans.core.files import digest_file, naming_disk_errors, read_small_json, remove, write_atomically, write_json
 
 POINTER = "checkpoint.json"
 

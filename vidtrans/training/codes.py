@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from torch import Tensor, nn
 
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
@@ -16,7 +17,6 @@ from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.codes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.picture_encoder import PictureEncoder
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from torch import nn
 
+from vidtrans.core.files import write_atomically
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.files import write_atomically
 from vidtrans.models.model_file import COLOURS, SUFFIX, save_model
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.settings import Table
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.training_job import TrainingJob
 

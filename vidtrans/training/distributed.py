@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from vidtrans.errors import UsageError
-from vidtrans.launcher import is_distributed
-from vidtrans.settings import Table
+from vidtrans.core.errors import UsageError
+from vidtrans.core.launcher import is_distributed
+from vidtrans.core.settings import Table
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.metrics.distributions import DomainDistance, network_patches, random_patches
 from vidtrans.metrics.unpaired_scores import REVERSED, cycle_error, diversity, light_correlation, temporal_error
-from vidtrans.settings import Table
 from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError
-from vidtrans.files import digest_of, read_small_json, remove, write_atomically, write_json
+from vidtrans.core.errors import ModelError
+from vidtrans.core.files import digest_of, read_small_json, remove, write_atomically, write_json
+from vidtrans.core.settings import Table
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint

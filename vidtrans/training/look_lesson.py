@@ -11,15 +11,15 @@ import numpy as np
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import PACKAGE, base_name
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.folder import existing_dataset
 from vidtrans.data.making import make_dataset
-from vidtrans.errors import UsageError
-from vidtrans.files import PACKAGE, base_name
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.files import keeping_what_is_in_use, remove, write_bytes
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training.report.curves import LOSS_LABELS, thin
 from vidtrans.training.report.page import RolloutSummary, TrainingReport, film_steps, write_report
 from vidtrans.training.stopping import best_of

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_middle_frame
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import canonical_json
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.errors import UsageError
-from vidtrans.files import canonical_json
 from vidtrans.output.result import produce
 from vidtrans.session import Context
-from vidtrans.settings import Table, parse_size
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.engine import Engine
@@ -20,7 +21,6 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.settings import Table
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
 from vidtrans.training.report.page import RolloutSummary
 from vidtrans.video.colour.conversion import to_uint8, to_uint16

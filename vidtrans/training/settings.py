@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
-from vidtrans.parameters import Flag, Group
-from vidtrans.settings import Table, record_table, setting
+from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 
 T = TypeVar("T")

@@ -14,12 +14,12 @@ from itertools import product
 from typing import Any
 
 from vidtrans.config.recipe import Recipe, table_of
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_of
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import LARGEST_INT, Table, parse_key, parse_value
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.registry import unknown_name
 from vidtrans.session import Context
-from vidtrans.settings import LARGEST_INT, Table, parse_key, parse_value
 from vidtrans.training import weight_key
 from vidtrans.training.ablations import Variant
 from vidtrans.training.settings import TrainingSettings

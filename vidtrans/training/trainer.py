@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.events import Note, Progress, Report, Stop
+from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
-from vidtrans.errors import Interrupted, VidtransError
-from vidtrans.events import Note, Progress, Report, Stop
 from vidtrans.inference.device import CPU, Device
-from vidtrans.settings import Table
 from vidtrans.training import LOSSES, health
 from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint

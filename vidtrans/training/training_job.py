@@ -14,12 +14,14 @@ import torch
 
 import vidtrans
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table, to_table
 from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
-from vidtrans.errors import DeviceError, UsageError
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import wrong_products_warning
@@ -31,10 +33,8 @@ from vidtrans.networks.init import build_discriminator, build_generator, complet
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.clock import CHANNELS, picture_channels
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.registry import Entry, Registry
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
-from vidtrans.settings import Table, to_table
 from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext

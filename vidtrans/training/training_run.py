@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.events import silent
+from vidtrans.core.files import remove, write_atomically
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.events import silent
-from vidtrans.files import remove, write_atomically
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.product_checks import computed_in_fp32
@@ -25,7 +26,6 @@ from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs

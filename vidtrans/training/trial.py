@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from vidtrans.costs import estimate
+from vidtrans.core.costs import estimate
+from vidtrans.core.files import digest_of, read_small_json, write_json
+from vidtrans.core.settings import Table
 from vidtrans.data.loading import CACHE_BYTES
-from vidtrans.files import digest_of, read_small_json, write_json
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.settings import Table
 from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.trainer import seconds_per_step, steps_for
 from vidtrans.training.training_job import TrainingJob

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.augment import crop_size
 from vidtrans.data.dataset import Dataset
 from vidtrans.data.loading import Batches
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
-from vidtrans.errors import UsageError
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.errors import UsageError
 from vidtrans.grading.lattice import SIZE, ColourLattice
 from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_colours
 from vidtrans.grading.transport import AffineColours

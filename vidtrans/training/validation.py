@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
@@ -16,7 +17,6 @@ from vidtrans.networks.codes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.clock import with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 64

@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import nn
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.registry import unknown_name
-from vidtrans.settings import Table
 
 
 def start_with(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vidtrans.settings import AS_STORED, Size
+from vidtrans.core.settings import AS_STORED, Size
 
 # The default background of transparent pixels: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)

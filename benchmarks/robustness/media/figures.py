@@ -250,7 +250,7 @@ def _decode_bare(clip: Path) -> int:
 
 
 def _decode_to_256(clip: Path) -> int:
-    from vidtrans.settings import Size
+    from vidtrans.core.settings import Size
     from vidtrans.video.frame_format import FrameFormat
     from vidtrans.video.io.reader import ClipReader
 

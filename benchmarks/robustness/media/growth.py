@@ -50,7 +50,7 @@ def _decoding(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
 
 def _rendering(clip: Path, seen: Callable[[int], None]) -> Callable[[], None]:
     from vidtrans import stylize
-    from vidtrans.events import Event, Progress
+    from vidtrans.core.events import Event, Progress
 
     def report(event: Event) -> None:
         if isinstance(event, Progress) and event.task.startswith("rendering"):

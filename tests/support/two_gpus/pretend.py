@@ -23,7 +23,7 @@ def environment(log: Path) -> dict[str, str]:
 
 
 def of_machine(machine: Any) -> Iterator[tuple[Any, str, Any]]:
-    """Yield what to set in ``vidtrans.machine``: (object, attribute, value)."""
+    """Yield what to set in ``vidtrans.core.machine``: (object, attribute, value)."""
     yield machine, "_torch_build", lambda: "cuda"
 
 

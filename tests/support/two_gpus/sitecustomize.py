@@ -11,7 +11,7 @@ from typing import Any
 
 import pretend
 
-AFTER = {"vidtrans.machine": pretend.of_machine, "vidtrans.inference.device": pretend.of_torch}
+AFTER = {"vidtrans.core.machine": pretend.of_machine, "vidtrans.inference.device": pretend.of_torch}
 
 
 class Finder(MetaPathFinder):

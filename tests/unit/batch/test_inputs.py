@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.batch.inputs import Item, exclude_results, expand_sources, parse_shard, result_names, shard_of
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 NAMES = st.text("aAäÄb .-_", min_size=1, max_size=3).map(lambda s: f"x{s}")
 PATHS = st.builds(

@@ -20,7 +20,7 @@ from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
 from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
-from vidtrans.errors import DeviceError, UsageError, VidtransError
+from vidtrans.core.errors import DeviceError, UsageError, VidtransError
 from vidtrans.session import Context
 
 RUN = "run_on_ray"

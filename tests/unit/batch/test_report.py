@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vidtrans.batch.report.night import Failure, Night
 from vidtrans.batch.report.page import MOST_BARS, clock, render, span
 from vidtrans.batch.report.schedule import Farm, finish_s
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 quick = settings(max_examples=40)
 DURATIONS = st.lists(st.floats(0.01, 1000), min_size=1, max_size=60)

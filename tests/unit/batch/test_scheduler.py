@@ -12,7 +12,7 @@ from vidtrans.batch import scheduler
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
 from vidtrans.batch.options import BatchOptions
-from vidtrans.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 
 

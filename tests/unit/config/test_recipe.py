@@ -8,14 +8,14 @@ import pytest
 
 from vidtrans.config.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_text
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import from_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.errors import UsageError
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
-from vidtrans.settings import from_table
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.data.augment import draw_geometry
 from vidtrans.data.background_plate import (
     SAME_SCENE,
@@ -29,13 +31,11 @@ from vidtrans.data.background_plate import (
 )
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.errors import ModelError
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import FORMAT, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import read_picture, write_picture
 
 repeatable = hypothesis_settings(max_examples=20)

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.core.errors import Interrupted, MediaError
+from vidtrans.core.events import Stop, silent
+from vidtrans.core.settings import Size
 from vidtrans.data.building import plan_dataset, split_roles, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, find_pairs
-from vidtrans.errors import Interrupted, MediaError
-from vidtrans.events import Stop, silent
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import make_pairing
-from vidtrans.settings import Size
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 

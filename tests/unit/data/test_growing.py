@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from datasets import put
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale, plan_growth
 from vidtrans.data.loading import Loader, NoiseLoader
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
-from vidtrans.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.video.images.picture import read_picture, resize
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.core.errors import MediaError
 from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, order, signed_planes, to_signed
-from vidtrans.errors import MediaError
 from vidtrans.video.images.picture import picture_size
 
 repeatable = hypothesis_settings(max_examples=30)

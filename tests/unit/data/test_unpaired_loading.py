@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
-from vidtrans.errors import MediaError, UsageError
 
 repeatable = hypothesis_settings(max_examples=12)
 THREE = {"counts": (8, 5, 4), "sizes": ((40, 32), (32, 40), (40, 40))}

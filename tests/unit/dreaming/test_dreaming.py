@@ -14,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.expressions import BANDS
+from vidtrans.core.files import canonical_json
 from vidtrans.dreaming import rollout as rollout_module
 from vidtrans.dreaming.camera import IDENTITY, CameraMove, transform
 from vidtrans.dreaming.controls import Loudness, loudness
@@ -28,9 +31,6 @@ from vidtrans.dreaming.drift_correction import (
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
 from vidtrans.dreaming.seeds import smooth_noise
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.expressions import BANDS
-from vidtrans.files import canonical_json
 from vidtrans.inference.device import CPU
 from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures

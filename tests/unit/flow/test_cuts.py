@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 

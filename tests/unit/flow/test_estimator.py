@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
 from vidtrans.flow.warping import resize_flow, warp
 

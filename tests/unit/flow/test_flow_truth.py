@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import forward_backward, warp
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 

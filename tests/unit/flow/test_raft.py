@@ -16,7 +16,7 @@ from clips import scene
 from directed_clip import lossless
 from flicker import drifting, flickering, look
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator, flow_identity, runs_on_device
 from vidtrans.flow.raft import Raft

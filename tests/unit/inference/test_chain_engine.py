@@ -10,7 +10,7 @@ from clips import scene
 from made_models import make_grade, make_model
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import compiled
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn

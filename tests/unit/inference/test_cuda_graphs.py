@@ -11,7 +11,7 @@ import torch
 from clips import scene
 from torch import Tensor
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES, compiled, cuda_graphs
 from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32

@@ -10,11 +10,11 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.errors import DeviceError, MediaError, describe_error, out_of_memory
+from vidtrans.core.errors import DeviceError, MediaError, describe_error, out_of_memory
+from vidtrans.core.machine import release_cached_memory
 from vidtrans.inference import compiled
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.machine import release_cached_memory
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

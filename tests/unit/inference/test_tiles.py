@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from vidtrans.errors import DeviceError
+from vidtrans.core.errors import DeviceError
 from vidtrans.inference import tiles
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import can_pack

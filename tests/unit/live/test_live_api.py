@@ -12,8 +12,8 @@ import pytest
 from live_server import TOKEN, flat, pixels, png, until
 
 import vidtrans
-from vidtrans.errors import UsageError
-from vidtrans.events import Event, Note, Stop
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Event, Note, Stop
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

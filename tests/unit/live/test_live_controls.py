@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live_server import load
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.live.live_controls import Controls, ControlState, describe_controls, describe_pairing
 from vidtrans.live.presets import SavedControls
 from vidtrans.models.loaded_model import LoadedModel

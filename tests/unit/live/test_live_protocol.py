@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.live.protocol import (
     FRAME,
     MAX_MESSAGE,

@@ -25,7 +25,7 @@ from live_server import TOKEN, Program, Running, flat, load, pixels, png, servin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.live.access import Access
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED

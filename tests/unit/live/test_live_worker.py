@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from live_server import flat, png, until
 
-from vidtrans.errors import DeviceError, UsageError, VidtransError
+from vidtrans.core.errors import DeviceError, UsageError, VidtransError
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Scores, flicker_removed
 from vidtrans.metrics.consistency import Scorer

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.grading.lattice import ColourLattice, node_colours
 from vidtrans.models.formats import format_of
 from vidtrans.models.formats.cube import read_cube, write_cube

@@ -16,8 +16,8 @@ from peer_variants import VARIANTS, save_variant
 from safetensors import safe_open
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import digest_file
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.files import digest_file
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
 from vidtrans.models.model_file import embed_extractor, load_generator, read_record
 from vidtrans.models.model_record import parse_record

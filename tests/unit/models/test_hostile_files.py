@@ -16,9 +16,9 @@ from clips import moving_frames, write_clip
 from hostile_checkpoints import write_hostile
 from hostile_models import bad_models, parts_of, written
 
+from vidtrans.core.errors import _CONTROLS as CONTROLS
+from vidtrans.core.errors import ModelError
 from vidtrans.dreaming.drift_correction import FrameStatistics, frame_statistics
-from vidtrans.errors import _CONTROLS as CONTROLS
-from vidtrans.errors import ModelError
 
 MOST_BYTES = 1.5e9  # of which torch takes 0.3, and ONNX Runtime, which refuses, in a process of its own
 # One ONNX file for each way in which a trial may end: starting a process for each of the others proves nothing more.
@@ -34,13 +34,13 @@ TRIED = {
 LOADS = """
 import faulthandler, json, sys
 from pathlib import Path
-from vidtrans.errors import ModelError, VidtransError
+from vidtrans.core.errors import ModelError, VidtransError
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.formats.foreign import ForeignFormat
 from vidtrans.models.model_file import file_in_folder, load_generator
 from vidtrans.models.onnx import describe, trial
 from vidtrans.pairing.base import make_pairing
-from vidtrans.system import peak_memory
+from vidtrans.core.system import peak_memory
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
 run_trial = describe.run_trial

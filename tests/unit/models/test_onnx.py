@@ -19,7 +19,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 from onnx import TensorProto, helper  # noqa: E402
 from onnx_graphs import FREE, blurred, bombs, constant, fixed_and_normed, hostile, model, painter, save  # noqa: E402
 
-from vidtrans.errors import ModelError, UsageError  # noqa: E402
+from vidtrans.core.errors import ModelError, UsageError  # noqa: E402
 from vidtrans.inference.compiled import OnnxEngine  # noqa: E402
 from vidtrans.inference.device import Device  # noqa: E402
 from vidtrans.inference.torch_engine import TorchEngine  # noqa: E402

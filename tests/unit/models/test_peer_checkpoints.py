@@ -16,7 +16,7 @@ from peer_networks.pix2pix_cyclegan import ResnetGenerator
 from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
 from torch import Tensor, nn
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.families.writing import their_state
 from vidtrans.models.formats.foreign import ForeignModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord

@@ -13,7 +13,7 @@ from hostile_models import raw
 from peer_variants import VARIANTS, save_variant
 from safetensors.torch import save_file
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from vidtrans.models.formats import format_of
 from vidtrans.models.model_file import load_generator, read_record

@@ -11,7 +11,7 @@ import torch
 from imports import described, saved_in_folder
 from peer_variants import VARIANTS, Variant, save_variant
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.families.spade import start_size
 from vidtrans.models.formats import load_format
 from vidtrans.models.model_file import load_generator, save_model

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vidtrans[onnx]'")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vidtrans[onnx]'")
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.formats import format_of
 from vidtrans.models.formats.foreign import Hints
 from vidtrans.models.formats.torchscript import TorchScriptFormat

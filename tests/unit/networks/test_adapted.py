@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import from_table
 from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.ports import PortSettings, named_range, range_ports
-from vidtrans.settings import from_table
 
 
 class Recorder(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from variants import least
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.few_shot import FewShot, FewShotSettings
 from vidtrans.networks.hd import load_coarser

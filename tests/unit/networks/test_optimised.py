@@ -9,7 +9,7 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.flow.history import no_history, to_signed_range
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device

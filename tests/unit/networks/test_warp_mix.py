@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidtrans as api
+from vidtrans.core.errors import UsageError
 from vidtrans.data.loading import to_signed
 from vidtrans.dreaming.drift_correction import frame_statistics
-from vidtrans.errors import UsageError
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.events import silent
-from vidtrans.files import digest_of
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.events import silent
+from vidtrans.core.files import digest_of
 from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign, record, recorded, up_to_date
 from vidtrans.output.result import produce

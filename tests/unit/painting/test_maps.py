@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.errors import Interrupted
-from vidtrans.events import Progress
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Progress
 from vidtrans.flow.warping import warp
 from vidtrans.painting.maps import BLOCK, KeyMaps, near_keys, pack, unpack, walks
 from vidtrans.session import Context

@@ -7,7 +7,7 @@ import pytest
 from clips import scene
 
 from vidtrans.config.recipe import make_recipe
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.pairing import camera
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.camera import disturb

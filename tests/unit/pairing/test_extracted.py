@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 
 FRAME, PICTURE = scene(40, 30, 1), scene(40, 30, 2)

@@ -9,7 +9,7 @@ from clips import moving_frames, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Aligned, AlignedSettings
 from vidtrans.pairing.base import PairPositions, input_frames, make_pairing

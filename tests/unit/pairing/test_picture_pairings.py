@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.colorize import LUMA, Colorize, ColorizeSettings
 from vidtrans.pairing.denoise import Denoise, DenoiseSettings

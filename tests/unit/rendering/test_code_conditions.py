@@ -11,12 +11,12 @@ import pytest
 from clips import scene
 from made_models import make_coded_model
 
-from vidtrans.errors import MediaError, UsageError
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.networks.codes import plane_values
 from vidtrans.rendering.code_conditions import CodeConditions, look_files
 from vidtrans.session import Context
-from vidtrans.settings import Time
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PTS = range(0, 400, 10)

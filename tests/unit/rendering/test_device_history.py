@@ -7,7 +7,7 @@ import pytest
 import torch
 from clips import moving_frames
 
-from vidtrans.concurrency.transfers import as_bits
+from vidtrans.core.concurrency.transfers import as_bits
 from vidtrans.inference.device import CPU
 from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.device_pixels import levels

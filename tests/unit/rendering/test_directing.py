@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.curves import parse_curve
+from vidtrans.core.curves import parse_curve
 from vidtrans.rendering.directing import BlendCurves, FrameBlend, transfer_colour
 
 repeatable = hypothesis_settings(max_examples=20)

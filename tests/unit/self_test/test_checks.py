@@ -18,21 +18,21 @@ import torch
 from faulty_processor import FaultyProcessor
 from torch import nn
 
-from vidtrans.errors import DeviceError, UsageError
+from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.registry import Entry
+from vidtrans.core.settings import Table
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
 from vidtrans.inference import ENGINES, product_checks
 from vidtrans.inference.device import CPU, Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE
-from vidtrans.registry import Entry
 from vidtrans.rendering import render_benchmark
 from vidtrans.self_test import CHECKS, memory_check, product_check, rate_check
 from vidtrans.self_test.device_check import cuda_figures
 from vidtrans.self_test.findings import Finding, Verdict
 from vidtrans.self_test.run import SelfTest
 from vidtrans.self_test.subject import Scale, Subject, psnr
-from vidtrans.settings import Table
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter

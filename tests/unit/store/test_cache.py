@@ -21,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.errors import VidtransError
-from vidtrans.events import Note, silent
-from vidtrans.files import digest_of, remove
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Note, silent
+from vidtrans.core.files import digest_of, remove
+from vidtrans.core.system import WINDOWS
 from vidtrans.store.cache import PIN_PREFIX, Cache, CacheEntry
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import (
@@ -40,7 +41,6 @@ from vidtrans.store.stages import (
     Stage,
     TrainStage,
 )
-from vidtrans.system import WINDOWS
 
 LIBRARIES = {"av": "18.1.0"}
 ON_CPU: dict[str, Any] = {"engine": {"device": "cpu"}, "libraries": LIBRARIES}
@@ -175,8 +175,8 @@ def test_a_chunk_that_fails_leaves_nothing(tmp_path: Path) -> None:
 LOCKING = """
 import sys
 from pathlib import Path
-from vidtrans.errors import VidtransError
-from vidtrans.events import silent
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import silent
 from vidtrans.store.cache import Cache
 entry = Cache(Path(sys.argv[1]), silent).entry("train", "k")
 assert not entry.delete()

@@ -9,9 +9,9 @@ import pytest
 from chain import refuse, said, said_json, snapshot, tiny_flags
 from clips import moving_frames, write_clip
 
-from vidtrans.errors import UsageError, VidtransError
-from vidtrans.events import silent
-from vidtrans.files import digest_of
+from vidtrans.core.errors import UsageError, VidtransError
+from vidtrans.core.events import silent
+from vidtrans.core.files import digest_of
 from vidtrans.store.cache import Cache
 
 KEY = digest_of("a key")

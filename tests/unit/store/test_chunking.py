@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.store.chunking import Chunk, Part, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=60)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
 from vidtrans.store import digests
 from vidtrans.store.digests import Digests
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.events import Event, Note
+from vidtrans.core.events import Event, Note
 from vidtrans.rendering import runner as filling
 from vidtrans.store.disk_forecast import DiskForecast
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.events import silent
+from vidtrans.core.events import silent
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_folder import check_cache_folder
 from vidtrans.store.render_log import KEPT_S, RenderLog

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.events import silent
+from vidtrans.core.events import silent
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter, Sample

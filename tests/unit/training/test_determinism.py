@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from variants import least
 
 import vidtrans as api
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Note, Progress, Stop
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Note, Progress, Stop
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS

@@ -16,11 +16,11 @@ from datasets import make_dataset
 from torch import Tensor, nn
 
 import vidtrans as api
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.data.augment import Geometry, draw_geometry
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes, to_planes, to_signed
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.events import Event, Progress, Stop
 from vidtrans.inference.device import CPU, Device, resolve_device, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from processes import Started, rank_variables, ranks
 from torch import nn
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.training.distributed import DistContext, distributed_context
 
 PROGRAM = """

@@ -13,8 +13,8 @@ from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
-from vidtrans.errors import UsageError
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from skimage.color import rgb2lab
 from tiny_vgg import TinyVGG, install_tiny_vgg
 
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.files import digest_file
-from vidtrans.settings import from_table
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.files import digest_file
+from vidtrans.core.settings import from_table
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual

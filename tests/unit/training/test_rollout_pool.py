@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import Started, until
 
+from vidtrans.core.events import silent
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.events import silent
 from vidtrans.pairing.clock import CHANNELS
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.training.checkpoint import load_checkpoint

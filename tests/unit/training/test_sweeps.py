@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from vidtrans.config.recipe import Recipe, make_recipe
-from vidtrans.errors import UsageError
-from vidtrans.settings import Table
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.training.ablations import Variant
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.sweeps import MAX_VARIANTS, parse_sweep, sweep_name, sweep_variants

@@ -16,10 +16,10 @@ from directed_clip import lossless
 from processes import ranks
 
 import vidtrans as api
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Example, Loader, signed_planes
-from vidtrans.errors import Interrupted
-from vidtrans.events import Event, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
-from vidtrans.errors import Interrupted
-from vidtrans.events import Note, Progress, Stop, silent
 from vidtrans.inference.device import Device
 from vidtrans.training import ADVERSARIAL, health, trainer
 from vidtrans.training.distributed import DistContext

@@ -12,10 +12,10 @@ from datasets import make_dataset, make_domains
 from torch import Tensor
 
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.unpaired_loading import UnpairedLoader
-from vidtrans.errors import Interrupted, UsageError
-from vidtrans.events import Stop, silent
 from vidtrans.session import Context
 from vidtrans.training.batch_upload import upload
 from vidtrans.training.distributed import DistContext

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidtrans as api
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note, Stop, silent
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
-from vidtrans.errors import UsageError
-from vidtrans.events import Note, Stop, silent
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from method_setup import TRANSLATOR, ToySetup
 from torch import Tensor
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
 from vidtrans.training.image_pool import ImagePool

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from extractors import TINY_UNET, network
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.networks.init import build_generator
 from vidtrans.training.warm_start import start_with

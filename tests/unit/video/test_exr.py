@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr import encode_exr, read_exr
 from vidtrans.video.images.exr_file import read_header
 from vidtrans.video.images.picture import picture_size

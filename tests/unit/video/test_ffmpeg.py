@@ -21,9 +21,9 @@ from clips import decode, moving_frames, times
 from systems import need_name
 
 import vidtrans.video.external.program as module
-from vidtrans.errors import Interrupted, MediaError, UsageError
-from vidtrans.events import Progress, Stop
-from vidtrans.system import WINDOWS, name_fault
+from vidtrans.core.errors import Interrupted, MediaError, UsageError
+from vidtrans.core.events import Progress, Stop
+from vidtrans.core.system import WINDOWS, name_fault
 from vidtrans.video.external.ffmpeg import FFmpegJob, check_encoder, parse_options, run_ffmpeg_job
 from vidtrans.video.external.program import encoders, find_program, program_version
 

@@ -19,12 +19,12 @@ from clips import decode, moving_frames, number_in, numbered, times, write_clip
 
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import Event, Note
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.events import Event, Note
+from vidtrans.core.settings import Size
 from vidtrans.self_test import installation
 from vidtrans.self_test.examination import _hardware_video
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io import hardware

@@ -15,7 +15,7 @@ from references import FRAMES, Server, copied, in_another_file, referring, servi
 from systems import need_name
 
 import vidtrans
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.io import container
 from vidtrans.video.io.container import open_generated, open_media
 

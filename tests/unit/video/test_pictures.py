@@ -16,9 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
+from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
-from vidtrans.errors import MediaError
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in

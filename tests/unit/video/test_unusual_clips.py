@@ -44,10 +44,10 @@ from oddities import (
 from PIL import Image
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.errors import MediaError
-from vidtrans.events import Note
+from vidtrans.core.errors import MediaError
+from vidtrans.core.events import Note
+from vidtrans.core.settings import Size
 from vidtrans.session import Context
-from vidtrans.settings import Size
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import open_reader
@@ -706,7 +706,7 @@ def test_what_claims_to_be_huge_is_refused_before_it_takes_memory() -> None:
         huge(name)
     script = f"""
 from vidtrans.cli.main import run
-from vidtrans.system import peak_memory
+from vidtrans.core.system import peak_memory
 peak = lambda: peak_memory() >> 20
 assert run(["stylize", "small.mp4", "--model", "identity", "-q"]) == 0
 for name in {HUGE}:

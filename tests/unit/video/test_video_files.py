@@ -15,8 +15,8 @@ import pytest
 from clips import moving_frames, scene, write_clip
 from systems import need_name
 
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.system import name_fault
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.system import name_fault
 from vidtrans.video.colour.conversion import FromRGB, ToRGB, to_uint16
 from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
 from vidtrans.video.io.codecs import CODECS

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidtrans.errors import UsageError
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from vidtrans.batch.executors.base import Executor

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from vidtrans.errors import Interrupted, describe_error
-from vidtrans.events import Report
+from vidtrans.core.errors import Interrupted, describe_error
+from vidtrans.core.events import Report
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division

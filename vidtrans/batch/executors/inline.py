@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, run_task
-from vidtrans.events import Report
+from vidtrans.core.events import Report
 from vidtrans.session import Context
 
 

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import IO, Any, ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
-from vidtrans.errors import VidtransError
-from vidtrans.events import Report
-from vidtrans.machine import cuda_devices
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Report
+from vidtrans.core.machine import cuda_devices
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 
 LAST_LINES = 20  # of a lost process's standard error that are kept
 ENDING_S = 5.0  # how long a process that was told to end may take

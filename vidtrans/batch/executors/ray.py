@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
 from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
-from vidtrans.errors import DeviceError, UsageError, VidtransError, first_line
-from vidtrans.events import Report
-from vidtrans.files import remove
-from vidtrans.machine import cores
-from vidtrans.partials import process_mark
+from vidtrans.core.errors import DeviceError, UsageError, VidtransError, first_line
+from vidtrans.core.events import Report
+from vidtrans.core.files import remove
+from vidtrans.core.machine import cores
+from vidtrans.core.partials import process_mark
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import libraries
 

@@ -29,13 +29,13 @@ from vidtrans.batch.executors.ray_mirror import (
     run_part_on_ray,
 )
 from vidtrans.batch.executors.ray_worker import check_node, examine
-from vidtrans.errors import DeviceError, Interrupted, first_line
-from vidtrans.events import Progress, Report
-from vidtrans.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
-from vidtrans.partials import partial_path, process_mark
+from vidtrans.core.errors import DeviceError, Interrupted, first_line
+from vidtrans.core.events import Progress, Report
+from vidtrans.core.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
+from vidtrans.core.partials import partial_path, process_mark
+from vidtrans.core.settings import Table
 from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import ChunkStore
 

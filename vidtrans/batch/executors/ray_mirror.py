@@ -22,16 +22,16 @@ from filelock import FileLock, Timeout
 
 from vidtrans.batch.executors.base import Task, TaskResult, is_disk_full, run_task
 from vidtrans.batch.executors.ray_worker import ENGINES, Link, check_node, examine
-from vidtrans.errors import UsageError, VidtransError, describe_error, first_line
-from vidtrans.events import Progress, Stop
-from vidtrans.files import remove
-from vidtrans.machine import set_up_heap
-from vidtrans.partials import process_mark
+from vidtrans.core.errors import UsageError, VidtransError, describe_error, first_line
+from vidtrans.core.events import Progress, Stop
+from vidtrans.core.files import remove
+from vidtrans.core.machine import set_up_heap
+from vidtrans.core.partials import process_mark
+from vidtrans.core.settings import Table
+from vidtrans.core.system import WINDOWS
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import InferStage, RenderStage
-from vidtrans.system import WINDOWS
 
 LOOK_S = 1.0  # how often it is looked for chunks that are done
 PIECE_BYTES = 32 << 20  # of a chunk that is sent

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.executors.base import Task, TaskResult, run_task
-from vidtrans.errors import UsageError
-from vidtrans.events import Event, Progress, Stop
-from vidtrans.machine import set_up_heap
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.machine import set_up_heap
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.store.stages import libraries
 
 EXCHANGE_S = 0.25  # between two messages of a task to the board

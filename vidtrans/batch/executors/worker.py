@@ -16,8 +16,8 @@ import time
 from typing import BinaryIO
 
 from vidtrans.batch.executors.base import Task, run_task
-from vidtrans.events import Event, Progress, Stop
-from vidtrans.machine import set_up_heap
+from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.machine import set_up_heap
 
 REPORT_S = 0.2  # seconds between two progress reports
 

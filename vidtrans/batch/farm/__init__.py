@@ -6,7 +6,7 @@ shell, on Windows too: bash, as Git for Windows has it. ``json`` has lists of ar
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 JOB_FORMATS = Registry(
     "job format",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 SCRIPT = """\
 // Save it as scripts/NAME.js beside the Flamenco Manager, and submit a job of this type.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
-from vidtrans.errors import UsageError
-from vidtrans.settings import Table
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 
 SHELL = "Its commands run in bash, on Windows too: Git for Windows has it."
 MAX_CLIPS = 50  # of a template: it has at most 100 steps

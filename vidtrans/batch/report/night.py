@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vidtrans.batch.report.schedule import Farm, finish_s
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 SLOWEST = 12  # chunks that are named
 ROUNDED_S = 2e-3  # by which times may overlap: they are rounded

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Template
 
 from vidtrans.batch.report.night import ChunkLine, Night, seconds_by_step
-from vidtrans.files import write_bytes
+from vidtrans.core.files import write_bytes
 from vidtrans.video.plots.page import Filter, load_page
 
 WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 MAX_BYTES = 1 << 20

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from vidtrans.models.exporting.base import ExportFormat

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.models.exporting.base import ExportFormat, ExportSubject
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.writing import their_state
 from vidtrans.models.formats.checkpoint import recognise
-from vidtrans.settings import Table
 
 
 class CheckpointExport(ExportFormat):

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph
 from vidtrans.networks.codes import with_planes
 from vidtrans.pairing.look import Look
 from vidtrans.pairing.operators.base import PairingOperators
-from vidtrans.settings import Table
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[np.ndarray], np.ndarray]

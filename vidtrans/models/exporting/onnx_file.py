@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidtrans.errors import UsageError, first_line
-from vidtrans.files import canonical_json
-from vidtrans.machine import import_onnx_runtime
+from vidtrans.core.errors import UsageError, first_line
+from vidtrans.core.files import canonical_json
+from vidtrans.core.machine import import_onnx_runtime
+from vidtrans.core.settings import Table
 from vidtrans.models.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.models.exporting.comparing import check_file
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph, graph_of
-from vidtrans.settings import Table
 
 OPSET = 17
 METADATA_KEY = "vidtrans"

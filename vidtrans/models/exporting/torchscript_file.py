@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidtrans.files import canonical_json
+from vidtrans.core.files import canonical_json
+from vidtrans.core.settings import Table
 from vidtrans.models.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.models.exporting.comparing import check_file
 from vidtrans.models.exporting.graphs import UnitGraph, WholeGraph, graph_of
-from vidtrans.settings import Table
 
 DESCRIPTION = "vidtrans.json"  # the file inside that says what the model is
 

@@ -6,7 +6,7 @@ the family that accounts for all of its tensors, whatever its file is called.
 
 from __future__ import annotations
 
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Registry
 
 FAMILIES = Registry(
     "family",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from vidtrans.settings import Table
+from vidtrans.core.settings import Table
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]  # of a checkpoint's tensors, by its own names

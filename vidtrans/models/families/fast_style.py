@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, side
 from vidtrans.models.families.resnet import FRAME
 from vidtrans.networks.ports import range_ports
-from vidtrans.settings import Table
 
 FIRST = "conv1.conv2d.weight"
 BLOCK = re.compile(r"res(\d{1,3})\.conv1\.conv2d\.weight")

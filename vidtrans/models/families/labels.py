@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Family
 from vidtrans.networks.ports import MOST_PICTURE_CHANNELS
-from vidtrans.settings import Table
 
 LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # planes of 0 and 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Layout, Shapes, side
 from vidtrans.models.families.labels import LabelFamily, label_ports
 from vidtrans.models.families.resnet import Sizes, Walk, check_biases, first_norm, read_sizes, sizes_of, walk_body
-from vidtrans.settings import Table
 
 DOWN = re.compile(r"model(\d)_1\.1\.weight")
 BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")

@@ -6,9 +6,9 @@ import itertools
 import re
 from dataclasses import dataclass, replace
 
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, norm_kind, refuse_others, side
 from vidtrans.models.families.labels import LabelFamily, label_ports
-from vidtrans.settings import Table
 
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Family, Layout, Shape, Shapes, norm_kind, refuse_others, side
-from vidtrans.settings import Table
 
 NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # by halvings; ours for any other number is unet-256
 MAX_HALVINGS = 9

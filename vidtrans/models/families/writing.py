@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.base import COUNTER, Family, Layout, swap_halves, value_of
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.settings import Table
 
 
 def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)

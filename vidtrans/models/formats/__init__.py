@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidtrans.errors import ModelError
-from vidtrans.files import check_regular_file
-from vidtrans.registry import Entry, Registry
+from vidtrans.core.errors import ModelError
+from vidtrans.core.files import check_regular_file
+from vidtrans.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from vidtrans.models.formats.base import ModelFormat

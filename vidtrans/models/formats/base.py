@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.model_record import ModelRecord
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.checkpoints.contents import is_training, what_it_is
 from vidtrans.models.checkpoints.options import in_our_terms, read_options
 from vidtrans.models.checkpoints.pickle_values import PickleError

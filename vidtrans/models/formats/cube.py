@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vidtrans.errors import MAX_QUOTED, ModelError
-from vidtrans.files import write_atomically
+from vidtrans.core.errors import MAX_QUOTED, ModelError
+from vidtrans.core.files import write_atomically
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.models.formats.base import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.weights import build_with_weights
 from vidtrans.networks.ports import MOST_PICTURE_CHANNELS, PortSettings
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
-from vidtrans.settings import Table, from_table, to_table
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.onnx.describe import OnnxDescription, describe_onnx
 from vidtrans.models.onnx.graph import is_onnx
 from vidtrans.networks import ONNX_GRAPH
-from vidtrans.settings import Table
 
 FAMILY = "ONNX graph"
 FREE_SIZE = 512  # pixels of the short side, by default: what most such networks are shown at

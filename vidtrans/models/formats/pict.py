@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import COUNTER, STATISTICS, Layout, Shape, Shapes, side, value_of
 from vidtrans.models.families.unet import NAMES
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.formats.tensorflow_kernels import check_layout, checked_shape, to_torch
-from vidtrans.settings import Table
 
 MAX_LIST = 1 << 20  # bytes of the names and shapes
 MAX_VARIABLES = 1000

@@ -12,13 +12,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Layout, Shape, Shapes, side
 from vidtrans.models.families.fast_style import KERNEL
 from vidtrans.models.families.resnet import FRAME
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.formats.tensorflow_kernels import check_layout, checked_shape, to_torch
-from vidtrans.settings import Table
 
 MAX_MANIFEST = 1 << 20
 MAX_VARIABLES = 1000

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.families.base import Candidate, Layout, Shape, Shapes, compare
 
 AXES = (3, 2, 0, 1)  # of a kernel (height, width, a, b): torch has (b, a, height, width), for transposed ones as well

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.errors import ModelError, UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.formats.onnx import graph_model
 from vidtrans.models.onnx.describe import describe_onnx

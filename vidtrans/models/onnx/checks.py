@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.onnx.graph import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
 
 PLAIN = ("", "ai.onnx")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.models.onnx.checks import CHANNELS, check_graph
 from vidtrans.models.onnx.ends import affine_at_input, bounds_at_output
 from vidtrans.models.onnx.graph import Graph, Port, read_graph
@@ -19,7 +20,6 @@ from vidtrans.models.onnx.ranges import (
 )
 from vidtrans.models.onnx.trial import Trial, run_trial
 from vidtrans.networks.ports import RANGES
-from vidtrans.settings import Table
 
 AXES = {"nchw": "batch, channels, rows, columns", "nhwc": "batch, rows, columns, channels"}
 AXES |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import ModelError
+from vidtrans.core.errors import ModelError
 from vidtrans.models.onnx.protobuf import (
     BYTES,
     VARINT,

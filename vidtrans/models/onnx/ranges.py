@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.core.settings import Table
 from vidtrans.models.onnx.ends import Affine
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
-from vidtrans.settings import Table
 
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}

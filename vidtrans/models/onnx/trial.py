@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import ModelError, UsageError
-from vidtrans.machine import cores
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.machine import cores
+from vidtrans.core.settings import Table
 from vidtrans.models.onnx.checks import feeds, fixed_sides
 from vidtrans.models.onnx.graph import REMEDY, Graph, Port
 from vidtrans.models.onnx.ranges import input_affine
-from vidtrans.settings import Table
 
 SECONDS = 240
 MEMORY = 8 << 30  # bytes of addresses, of which ONNX Runtime reserves more than it uses

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.errors import first_line
-from vidtrans.machine import import_onnx_runtime
+from vidtrans.core.errors import first_line
+from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.models.onnx.trial_pictures import correlation, luminance, structure, trial_picture
 
 # (height, width) of free sides: multiples of most things, then of 32 · 7, of 9 · 28, of 48, of 512.

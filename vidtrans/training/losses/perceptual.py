@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.files import digest_file
+from vidtrans.core.files import digest_file
 from vidtrans.perception.vgg import Trunk, find_vgg
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.errors import DeviceError, UsageError, out_of_memory
 from vidtrans.inference.device import Device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training.determinism import deterministic
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames

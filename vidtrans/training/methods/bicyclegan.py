@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training.codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames

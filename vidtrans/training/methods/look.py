@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_file
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.errors import UsageError
-from vidtrans.files import digest_file
 from vidtrans.inference.device import tensor_float32, to_device
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.painter import Painter
@@ -27,7 +28,6 @@ from vidtrans.pairing.look import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
-from vidtrans.settings import Table
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.losses.base import PrecedingFrames

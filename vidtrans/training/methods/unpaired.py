@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import resolve_precision, tensor_float32, to_device
 from vidtrans.inference.engine import Engine
@@ -26,7 +27,6 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.networks.picture_encoder import CodeDistribution, code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
-from vidtrans.settings import Table
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.codes import latent_error
 from vidtrans.training.distributed import DistContext

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
-from vidtrans.settings import Table
 from vidtrans.training.report.curves import SCORE_LABELS, figure
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from jinja2 import Template
 
-from vidtrans.files import write_bytes
-from vidtrans.settings import Table
+from vidtrans.core.files import write_bytes
+from vidtrans.core.settings import Table
 from vidtrans.training import Label
 from vidtrans.training.report import curves
 from vidtrans.training.report.curves import LOSS_LABELS, SCORE_LABELS, LossCurve, LossPanel, StepMarks

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import av
 
-from vidtrans.errors import MediaError, UsageError
-from vidtrans.events import NEVER, Progress, Report, Stop, silent
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.video.external.program import RunningProgram, encoders, find_program, keeps_time_base, query_program
 
 THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's

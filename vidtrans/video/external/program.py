@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import IO
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Stop
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Stop
 
 POLL_S = 0.1  # how soon a stop is seen
 QUERY_TIMEOUT_S = 60.0

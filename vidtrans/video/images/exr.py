@@ -18,7 +18,7 @@ import av.error
 import cv2
 import numpy as np
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.exr_file import check_chunks, read_header, unreadable
 

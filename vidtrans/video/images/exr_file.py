@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
 
 MAGIC = b"\x76\x2f\x31\x01"

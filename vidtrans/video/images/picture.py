@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.errors import MediaError
-from vidtrans.files import check_regular_file, write_bytes
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 

@@ -19,8 +19,8 @@ from av.stream import Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
-from vidtrans.errors import MediaError
-from vidtrans.files import check_regular_file
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import check_regular_file
 from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.

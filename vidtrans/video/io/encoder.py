@@ -15,8 +15,8 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from vidtrans.errors import MediaError
-from vidtrans.files import naming_disk_errors
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import naming_disk_errors
 from vidtrans.video.colour.conversion import FromRGB, is_yuv, tag_bt709
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_generated

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Note, Report, silent
-from vidtrans.files import NUMBER
-from vidtrans.parameters import Flag, Group, Names
-from vidtrans.registry import unknown_name
-from vidtrans.settings import Table, parse_rate, setting
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note, Report, silent
+from vidtrans.core.files import NUMBER
+from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, parse_rate, setting
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
 

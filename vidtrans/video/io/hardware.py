@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.io.codecs import CODECS, HARDWARE_DECODERS, SPEEDS
 from vidtrans.video.io.container import open_media, picture_stream
 

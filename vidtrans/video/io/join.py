@@ -19,8 +19,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vidtrans.errors import DISK, MediaError
-from vidtrans.events import NEVER, Report, Stop, silent
+from vidtrans.core.errors import DISK, MediaError
+from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import open_generated, open_media
 from vidtrans.video.io.stream_copy import StreamCopy, add_tracks, copied_packets, write_tags

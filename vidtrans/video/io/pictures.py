@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import MediaError
-from vidtrans.files import NUMBER
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import NUMBER
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
 from vidtrans.video.images.picture import read_layers, resize

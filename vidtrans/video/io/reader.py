@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame

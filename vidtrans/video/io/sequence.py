@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.errors import MediaError
-from vidtrans.events import NEVER, Progress, Report, Stop, silent
+from vidtrans.core.errors import MediaError
+from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.video.images.picture import encode_png
 from vidtrans.video.io.encoder import read_lossless
 from vidtrans.video.io.pictures import format_number

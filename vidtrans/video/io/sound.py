@@ -9,7 +9,7 @@ import av
 import av.error
 import numpy as np
 
-from vidtrans.errors import MediaError
+from vidtrans.core.errors import MediaError
 from vidtrans.video.io.container import open_media
 
 RATE_HZ = 22_050

@@ -17,8 +17,8 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from vidtrans.errors import UsageError
-from vidtrans.events import Note, Report, silent
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import re
 
-from vidtrans.system import is_too_long
+from vidtrans.core.system import is_too_long
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them

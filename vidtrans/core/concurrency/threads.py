@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 import cv2
 
-from vidtrans.concurrency.step_clock import WAITING, StepClock
-from vidtrans.machine import cores
+from vidtrans.core.concurrency.step_clock import WAITING, StepClock
+from vidtrans.core.machine import cores
 
 T = TypeVar("T")
 BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.curves import KeyframeCurve, parse_curve
-from vidtrans.errors import UsageError
+from vidtrans.core.curves import KeyframeCurve, parse_curve
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time, from_table
 from vidtrans.flow.survey import Survey
-from vidtrans.settings import Time, from_table
 from vidtrans.video.io.clip import ClipIndex
 
 repeatable = hypothesis_settings(max_examples=50)

@@ -20,9 +20,9 @@ from difflib import get_close_matches
 from fractions import Fraction
 from itertools import islice, pairwise
 
-from vidtrans.curves import check_order, neighbours
-from vidtrans.errors import UsageError
-from vidtrans.settings import Time, parse_time
+from vidtrans.core.curves import check_order, neighbours
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time, parse_time
 
 Values = Mapping[str, float]
 Value = Callable[[Values], float]

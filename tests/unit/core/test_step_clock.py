@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from vidtrans.concurrency import step_clock
-from vidtrans.concurrency.step_clock import WAITING, StepClock
+from vidtrans.core.concurrency import step_clock
+from vidtrans.core.concurrency.step_clock import WAITING, StepClock
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidtrans.settings import Table
-from vidtrans.system import peak_memory
+from vidtrans.core.settings import Table
+from vidtrans.core.system import peak_memory
 
 TRIAL_FRAMES = 12  # as many are tried at most, to estimate what all of them take
 

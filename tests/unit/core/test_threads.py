@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.concurrency import threads
-from vidtrans.concurrency.threads import Prefetcher, buffer_capacity, limit_opencv_threads, stage_buffer_capacity
-from vidtrans.errors import Interrupted, MediaError
-from vidtrans.events import Event, Progress, Stop
+from vidtrans.core.concurrency import threads
+from vidtrans.core.concurrency.threads import Prefetcher, buffer_capacity, limit_opencv_threads, stage_buffer_capacity
+from vidtrans.core.errors import Interrupted, MediaError
+from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.video.io.reader import ClipReader
 
 ROOMS = st.sampled_from([0, 1, 2, 7])

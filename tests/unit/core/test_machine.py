@@ -10,7 +10,7 @@ import pytest
 
 HEAPS = """
 import ctypes, tempfile, threading
-from vidtrans.machine import set_up_heap
+from vidtrans.core.machine import set_up_heap
 
 set_up_heap()
 libc = ctypes.CDLL(None)

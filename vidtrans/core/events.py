@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vidtrans.errors import Interrupted
+from vidtrans.core.errors import Interrupted
 
 
 @dataclass(frozen=True)

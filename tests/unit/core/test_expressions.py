@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
-from vidtrans.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
+from vidtrans.core.errors import UsageError
+from vidtrans.core.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
 
 repeatable = settings(max_examples=40)
 WIDE = (-1e9, 1e9)

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.system import is_alive, name_length, name_limit
+from vidtrans.core.system import is_alive, name_length, name_limit
 
 PARTIAL = ".partial"
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder

@@ -19,11 +19,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidtrans.errors import UsageError
-from vidtrans.files import check_regular_file
-from vidtrans.parameters import Flag
-from vidtrans.registry import unknown_name
-from vidtrans.system import WINDOWS
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import check_regular_file
+from vidtrans.core.parameters import Flag
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.system import WINDOWS
 
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # what TOML promises to hold

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vidtrans.errors import UsageError
+from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # where the system shows its devices
 

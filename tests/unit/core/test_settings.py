@@ -14,9 +14,9 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.errors import UsageError
-from vidtrans.files import canonical_json
-from vidtrans.settings import (
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import canonical_json
+from vidtrans.core.settings import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
     Size,

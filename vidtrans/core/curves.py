@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidtrans.errors import UsageError
-from vidtrans.settings import Time, parse_time
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time, parse_time
 
 HINT = 'use a number, or keyframes such as "0: 0.2, 120: 1" (frames, or times as in "0s: 0, 2.5s: 1")'
 

@@ -25,9 +25,9 @@ from processes import HANG_S
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from vidtrans import errors, files, system
-from vidtrans.errors import Interrupted, UsageError, VidtransError
-from vidtrans.files import (
+from vidtrans.core import errors, files, system
+from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.files import (
     canonical_json,
     digest_file,
     digest_of,
@@ -38,8 +38,8 @@ from vidtrans.files import (
     write_bytes,
     write_json,
 )
-from vidtrans.partials import HOST, PARTIAL, partial_path
-from vidtrans.system import WINDOWS
+from vidtrans.core.partials import HOST, PARTIAL, partial_path
+from vidtrans.core.system import WINDOWS
 
 repeatable = hypothesis_settings(max_examples=40)
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vidtrans.errors import MediaError, VidtransError
-from vidtrans.partials import partial_path, replaced_path, stale_partials
-from vidtrans.system import WINDOWS, when_free
+from vidtrans.core.errors import MediaError, VidtransError
+from vidtrans.core.partials import partial_path, replaced_path, stale_partials
+from vidtrans.core.system import WINDOWS, when_free
 
-PACKAGE = Path(__file__).parent  # what ships lies in it
+PACKAGE = Path(__file__).parent.parent  # what ships lies in it
 IN_USE = "another program has it open"
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import vidtrans.settings
+import vidtrans.core.settings
 from vidtrans.batch.executors import parse_executor
-from vidtrans.errors import UsageError, describe_error
-from vidtrans.settings import parse_assignment, read_toml
+from vidtrans.core.errors import UsageError, describe_error
+from vidtrans.core.settings import parse_assignment, read_toml
 from vidtrans.video.external.ffmpeg import parse_options
 
 PATH = r"C:\new\table.onnx"  # with the escapes of a line break and of a tab
@@ -18,7 +18,7 @@ PATH = r"C:\new\table.onnx"  # with the escapes of a line break and of a tab
 
 @pytest.fixture
 def on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vidtrans.settings, "WINDOWS", True)
+    monkeypatch.setattr(vidtrans.core.settings, "WINDOWS", True)
 
 
 @pytest.mark.usefixtures("on_windows")
@@ -31,7 +31,7 @@ def test_a_path_is_the_value_of_a_setting() -> None:
 
 
 def test_elsewhere_backslashes_in_quotes_are_those_of_toml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vidtrans.settings, "WINDOWS", False)
+    monkeypatch.setattr(vidtrans.core.settings, "WINDOWS", False)
     assert parse_assignment(r'training.note="\\d+"')[2] == r"\d+"
     for text in ('"a\\tb"', '"c:d"'):
         assert parse_assignment(f"training.note={text}")[2] == text[1:-1].replace("\\t", "\t")
