@@ -201,7 +201,7 @@ def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> Non
 def test_formats_are_listed_for_people_and_programs(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "formats")
     text = said(capsys, 0, "model", "formats")
-    assert {"checkpoint", "onnx", "pict"} <= set(table["formats"])
+    assert {"checkpoint", "onnx", "cube"} <= set(table["formats"])
     assert all(
         name in text and words in text for part in ("formats", "families") for name, words in table[part].items()
     )

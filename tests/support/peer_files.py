@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from peer_networks.layers import Weights
-from peer_networks.pict import PictGenerator, write_pict
-from peer_networks.styles import write_raw_floats
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -99,11 +97,11 @@ def checkpoint_of(variant: Variant, network: Weights) -> OrderedDict[str, Tensor
 
 
 def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) -> Weights:
-    """Write a variant's file, or its folder where the container is ``raw-floats``, and return its network.
+    """Write a variant's file, and return its network.
 
     Args:
         variant: The variant.
-        path: The file or folder to make.
+        path: The file to make.
         container: One of ``variant.containers``. ``zip`` and ``legacy`` are torch's two formats; ``wrapped`` is a zip
             of {"state_dict": …}, ``data-parallel`` one of keys that begin with ``module.``.
         seed: What the weights are drawn from.
@@ -111,11 +109,7 @@ def save_variant(variant: Variant, path: Path, container: str, seed: int = 0) ->
     assert container in variant.containers
     network = variant.build(seed)
     state = checkpoint_of(variant, network)
-    if container == "raw-floats":
-        write_raw_floats(network, path)
-    elif isinstance(network, PictGenerator):
-        write_pict(network, path)
-    elif container == "safetensors":
+    if container == "safetensors":
         save_file(dict(state), path)
     elif container == "wrapped":
         torch.save({"state_dict": state, "epoch": 200}, path)

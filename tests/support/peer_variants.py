@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from peer_files import OLD_KEYS, Variant, checkpoint_of, input_of, save_experiment, save_variant
-from peer_networks.pict import PictGenerator
 from peer_networks.pix2pix_cyclegan import ResnetGenerator, UnetGenerator
 from peer_networks.pix2pixhd import GlobalGenerator, LocalEnhancer
 from peer_networks.spade import DOUBLINGS, SpadeGenerator
-from peer_networks.styles import RawFloatStyle, TransformerNet
+from peer_networks.styles import TransformerNet
 
 __all__ = ["VARIANTS", "Variant", "checkpoint_of", "input_of", "save_experiment", "save_variant"]
 
@@ -98,17 +97,6 @@ def _style(width: int, old_keys: str = "") -> Variant:
     return _variant(f"fast-style-w{width}", "fast-neural-style", TransformerNet, width, old_keys=old_keys, **bytes_)
 
 
-def _raw_floats(width: int) -> Variant:
-    more: dict[str, Any] = {"values": "bytes", "out_values": "bytes", "containers": ("raw-floats",)}
-    return _variant(f"raw-float-style-w{width}", "raw-float-style", RawFloatStyle, width, **more)
-
-
-def _pict(width: int, inputs: int = 3, size: tuple[int, int] = (256, 256)) -> Variant:
-    more: dict[str, Any] = {"in_channels": inputs, "multiple": 256, "size": size, "containers": ("pict",)}
-    name = f"pict-{inputs}to3-w{width}-{size[0]}x{size[1]}"
-    return _variant(name, "pict", PictGenerator, inputs, 3, width, **more)
-
-
 OLD_INSTANCE = OLD_KEYS[2:]
 # Every depth, every kind of norm and every kind of layer of each family; not each with each.
 VARIANTS: tuple[Variant, ...] = (
@@ -141,8 +129,4 @@ VARIANTS: tuple[Variant, ...] = (
     *(_spade(upsampling, "batch", latent=16) for upsampling in ("normal", "more")),
     *(_style(width) for width in (8, 5)),
     *(_style(8, keys) for keys in OLD_INSTANCE),
-    *(_raw_floats(width) for width in (8, 3)),
-    *(_pict(width) for width in (1, 4)),
-    _pict(2, inputs=1),
-    _pict(2, size=(512, 256)),  # of one pixel, a norm leaves nothing: here the innermost level has two
 )

@@ -16,7 +16,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
 REVERSE, COLOURS = "reverse", "colours"  # what the names of models end in that come beside another
-IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth", "manifest.json")
+IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
 # Which network of a file is meant: the model; the model as the extractor of others, which takes frames where its file
 # does not say what it takes; or the extractor that is embedded in it.
 Part = Literal["model", "extractor", "embedded"]
@@ -64,7 +64,7 @@ def file_in_folder(path: Path) -> Path:
     """Return the model's file of a folder of another tool; a file itself. Raises ModelError for none, and for two.
 
     A training of pytorch-CycleGAN-and-pix2pix leaves ``latest_net_G.pth`` in its folder, of CycleGAN one for each
-    direction; models of TensorFlow.js are folders with a ``manifest.json``.
+    direction.
     """
     check_regular_file(path, ModelError)
     if not path.is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,7 @@ import torch
 from imports import described, saved_in_folder
 from peer_variants import VARIANTS, Variant, save_variant
 
-from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.models.families.spade import start_size
-from vidtrans.models.formats import load_format
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.pairing.base import make_pairing
 
@@ -29,8 +26,6 @@ def named(name: str) -> Variant:
     [
         ("spade-normal-spectral-batch-5labels", {"name": "labels", "settings": {"classes": 4, "boundaries": True}}),
         ("fast-style-w8", None),
-        ("raw-float-style-w8", None),
-        ("pict-1to3-w2-256x256", {"name": "edges", "settings": {}}),
     ],
 )
 def test_a_model_of_ours_made_of_a_file_has_its_bits(name: str, pairing: dict[str, object] | None) -> None:
@@ -114,78 +109,3 @@ def test_a_real_checkpoint_paints_what_its_onnx_export_does(real_data: object) -
             found = (ours(torch.from_numpy(x) / 127.5 - 1).numpy() + 1) * 127.5
         error = np.square(theirs.clip(0, 255).round() - found.clip(0, 255).round()).mean()
         assert 10 * np.log10(255**2 / max(error, 1e-9)) >= 50
-
-
-# Raw floats
-
-
-LIES: list[tuple[dict[str, object], str]] = [
-    ({"filename": "../secret"}, "outside its folder"),
-    ({"filename": "/etc/hostname"}, "outside its folder"),
-    ({"filename": "C:\\secret"}, "outside its folder"),
-    ({"filename": "link"}, "outside its folder"),
-    ({"filename": ".."}, "outside its folder"),
-    ({"filename": "absent"}, "is missing"),
-    ({"filename": "Variable_3"}, "bytes, not the|in one file"),
-    ({"filename": 7}, "no file or no shape"),
-    ({"shape": [9, 9, 3, 4]}, "bytes, not the"),
-    ({"shape": [1 << 40, 9, 3, 4]}, "no file or no shape"),
-    ({"shape": [9, -9, 3, -3]}, "no file or no shape"),
-    ({"shape": "9933"}, "no file or no shape"),
-    ({"shape": [9, 3, 9, 3]}, "'Variable' is 9x3x9x3, not 9x9x3x3"),
-]
-
-
-def test_a_manifest_that_lies_is_one_line() -> None:
-    save_variant(named("raw-float-style-w3"), Path("style"), "raw-floats")
-    manifest = Path("style/manifest.json")
-    assert sorted(load_format("raw-float-style").files(manifest)) == sorted(manifest.parent.iterdir())
-    good = json.loads(manifest.read_text())
-    Path("secret").write_bytes(Path("style/Variable").read_bytes())
-    Path("style/link").symlink_to(Path("secret").absolute())
-    for change, reason in LIES:
-        manifest.write_text(json.dumps(good | {"Variable": good["Variable"] | change}))
-        with pytest.raises(ModelError, match=reason) as caught:
-            load_generator(manifest)
-        assert "\n" not in str(caught.value)
-
-
-def test_other_json_is_no_manifest() -> None:
-    for text in ("", "{", "[]", '{"Variable": 3}', "[" * 100_000, '{"a": {"filename": "a"}}'):
-        Path("manifest.json").write_text(text)
-        assert not load_format("raw-float-style").detect(Path("manifest.json"))
-
-
-# .pict
-
-
-def test_a_pict_file_has_no_statistics_and_says_so() -> None:
-    save_variant(named("pict-3to3-w1-256x256"), Path("model.pict"), "pict")
-    _, model, _ = described(Path("model.pict"))
-    assert model.generator["settings"]["norm"] == "picture"
-    assert model.origin == {"statistics": False}
-    assert "each picture" in model.notes[0]
-    with pytest.raises(UsageError, match="--pairing"):
-        load_generator(Path("model.pict"))
-
-
-def test_a_pict_file_that_lies_or_is_cut_off_is_one_line() -> None:
-    save_variant(named("pict-3to3-w1-256x256"), Path("model.pict"), "pict")
-    data = Path("model.pict").read_bytes()
-    shape, bias = b'"shape": [4, 4, 3, 1]', b"encoder_8/conv2d/bias"
-    bad = [(made, "bytes of weights") for cut in (1, 4, 40, 2000) for made in (data[:-cut], data + bytes(cut))]
-    for old, new, reason in (
-        (bias, b"encoder_8/conv2d/bia5", "'generator/encoder_8/conv2d/bias' is missing"),
-        (bias, b"encoder_7/conv2d/bias", "stands there twice"),
-        (shape, b'"shape": [4, 3, 4, 1]', "not 4x4x3x1|not 4x4x"),
-        (shape, b'"shape": [4, 4, 3,-1]', "no shape"),
-        (shape, b'"shape": [9, 9, 9, 9]', "bytes of weights"),
-        (b'{"name"', b'{"nama"', "no name"),
-    ):
-        assert old in data
-        bad.append((data.replace(old, new, 1), reason))
-    for made, reason in bad:
-        Path("model.pict").write_bytes(made)
-        with pytest.raises(ModelError, match=reason) as caught:
-            load_generator(Path("model.pict"))
-        assert "\n" not in str(caught.value)

@@ -25,11 +25,6 @@ FORMATS = Registry(
             "vidtrans.models.formats.checkpoint:CheckpointFormat",
             ".pth, PyTorch checkpoints of pix2pix, CycleGAN, CUT, pix2pixHD …",
         ),
-        "raw-float-style": Entry(
-            "vidtrans.models.formats.raw_float:RawFloatFormat",
-            "manifest.json with files of raw floats: fast neural style for web pages",
-        ),
-        "pict": Entry("vidtrans.models.formats.pict:PictFormat", ".pict, pix2pix-tensorflow's for web pages and Unity"),
         "torchscript": Entry(
             "vidtrans.models.formats.torchscript:TorchScriptFormat", "TorchScript, a program: imported with --trust"
         ),
