@@ -15,7 +15,7 @@ import numpy as np
 
 import vidtrans
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.plots.layout import Sheet
+from vidtrans.video.plots.layout import ContactSheet
 
 HERE = Path(__file__).parent
 CELL = (300, 210)
@@ -55,7 +55,7 @@ def main(output: Path, pictures: list[Path]) -> None:
             rows.append([fill(one) for one in row])
             print(picture.name, flush=True)
     styles = [fill(read_picture(HERE / "looks" / f"{style}.jpg")) for style in ("ink", "oil", "print", "ink", "oil")]
-    sheet = Sheet("", [[None, *styles], *rows], CELL, ["", *COLUMNS]).draw()
+    sheet = ContactSheet("", [[None, *styles], *rows], CELL, ["", *COLUMNS]).draw()
     cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
 
 

@@ -142,7 +142,7 @@ def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_paintings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look's picture is looked at small, which takes a second less for each training of a look."""
-    monkeypatch.setattr("vidtrans.training.methods.look.STROKE_SIDES", (32, 64, 128))
+    monkeypatch.setattr("vidtrans.training.methods.look_method.STROKE_SIDES", (32, 64, 128))
 
 
 @pytest.fixture

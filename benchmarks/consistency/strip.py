@@ -17,7 +17,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.model_file import find_model
-from vidtrans.video.plots.layout import GAP, Sheet, blank
+from vidtrans.video.plots.layout import GAP, ContactSheet, blank
 
 # Free to be shown (CC0), as the model is; a head turns, and its hair is made anew in each frame.
 CLIP = "video/friday.mp4"
@@ -53,7 +53,7 @@ def _row(words: str, pictures: list[np.ndarray]) -> np.ndarray:
     """The part of each picture that is shown, side by side, under its words."""
     parts = [pictures[i][PLACE] for i in SHOWN]
     cells = [cv2.resize(p, (CELL, CELL), interpolation=cv2.INTER_CUBIC) for p in parts]
-    return Sheet(words, [cells], (CELL, CELL)).draw()
+    return ContactSheet(words, [cells], (CELL, CELL)).draw()
 
 
 def _changes(pictures: list[np.ndarray], guides: list[np.ndarray]) -> list[np.ndarray]:

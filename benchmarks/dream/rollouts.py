@@ -33,7 +33,7 @@ from vidtrans.core.settings import Table
 from vidtrans.metrics.dreams import STRIP_FRAMES
 from vidtrans.training.training_job import use_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
-from vidtrans.video.plots.layout import Sheet
+from vidtrans.video.plots.layout import ContactSheet
 
 CLIPS = {"flower": "flower.mp4", "water": "stream-of-water.mp4", "juggle": "juggle.mp4"}
 SIZES = {"flower": "80", "water": "96", "juggle": "80"}  # pixels of the short side: 142x80, 128x96, 142x80
@@ -255,7 +255,7 @@ def draw(path: Path, found: Found) -> None:
         notes.append([f"{WORDS[name]}, frame {STRIP_FRAMES[0]}", *(f"frame {n}" for n in STRIP_FRAMES[1:])])
     size = 2 * rows[0][0].shape[1], 2 * rows[0][0].shape[0]
     rows = [[resize(picture, *size) for picture in row] for row in rows]
-    write_picture(path, Sheet("", rows, size, notes=notes).draw())
+    write_picture(path, ContactSheet("", rows, size, notes=notes).draw())
 
 
 def main() -> None:

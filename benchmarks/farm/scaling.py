@@ -45,9 +45,9 @@ def memory_mb() -> float:
 
 def drive(folder: Path) -> None:
     """Run ten thousand clips on a cluster of this machine; print its seconds and what memory it took on the way."""
+    from vidtrans.batch.batch_options import BatchOptions
     from vidtrans.batch.inputs import Item
     from vidtrans.batch.jobs import run_batch
-    from vidtrans.batch.options import BatchOptions
     from vidtrans.core.events import BatchStatus, Event
     from vidtrans.session import Context
 

@@ -39,7 +39,7 @@ from vidtrans.training.training_job import use_huge_pages
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 LEARNED = ("dog.mp4", "juggle.mp4", "flower.mp4", "bikes_5cuts.mp4", "friday.mp4", "bigbuckbunny_720p.mp4")
 CHOSEN = ("cockatoo_yuv420.mp4", "wolf_512.mp4")
@@ -147,7 +147,9 @@ def draw(clips: dict[str, Frames], renderers: Sequence[Renderer], path: Path) ->
         rows.append(row)
         notes.append([f"{clip.split('.')[0]}: {name}"])
     columns = ("camera", *(f"{preset}{what}" for preset in PRESETS for what in (": lines", "")))
-    write_picture(path, Sheet("edges-live beside edges", rows, cell_size(rows[0][0], 320), columns, notes).draw())
+    write_picture(
+        path, ContactSheet("edges-live beside edges", rows, cell_size(rows[0][0], 320), columns, notes).draw()
+    )
 
 
 def main() -> None:

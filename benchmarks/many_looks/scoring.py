@@ -14,9 +14,9 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.picture_quality import psnr, ssim
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.codes import plane_values, with_planes
+from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.training.codes import mean_distance
+from vidtrans.training.picture_codes import mean_distance
 from vidtrans.video.images.picture import read_picture
 
 LOOKS, SCORED = 10, 6  # draws, and frames

@@ -21,7 +21,7 @@ from benchmarks.speed.things import machine
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.families.writing import their_state
-from vidtrans.models.formats.checkpoint import CheckpointFormat
+from vidtrans.models.formats.torch_checkpoint import CheckpointFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.base import make_pairing

@@ -29,8 +29,8 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.batch_upload import upload, uploads
-from vidtrans.training.captured_step import WARM_UP
+from vidtrans.training.device.batch_upload import upload, uploads
+from vidtrans.training.device.captured_step import WARM_UP
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings

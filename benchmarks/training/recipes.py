@@ -41,7 +41,7 @@ from vidtrans.training.training_job import use_huge_pages
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.pictures import open_reader
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 CLIPS = {"dog": "video/dog.mp4", "asl_walk": "video/asl_walk.mkv", "juggle": "video/juggle.mp4"}
 FACADES = "pairs/facades_194"
@@ -157,7 +157,7 @@ def draw(case: Case, options: argparse.Namespace) -> None:
     columns["target"] = targets
     rows = list(zip(*columns.values(), strict=True))
     title = f"{case.name}: held-out pictures after {options.seconds:g} s of training"
-    sheet = Sheet(title, rows, cell_size(rows[0][-1], 320), tuple(columns)).draw()
+    sheet = ContactSheet(title, rows, cell_size(rows[0][-1], 320), tuple(columns)).draw()
     write_picture(options.cache / f"{case.name}.png", sheet)
 
 
@@ -180,7 +180,7 @@ def draw_elsewhere(options: argparse.Namespace) -> None:
         rows.append([frame, trained.pairing.preview(shown), rendered(trained.model, [shown])[0]])
         notes.append([name, "", ""])
     title = f"learned from {TEACHER}, shown other footage"
-    sheet = Sheet(title, rows, (320, 240), ("frame", "input", "fast"), notes).draw()
+    sheet = ContactSheet(title, rows, (320, 240), ("frame", "input", "fast"), notes).draw()
     write_picture(options.cache / "elsewhere.png", sheet)
 
 

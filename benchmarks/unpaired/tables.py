@@ -10,7 +10,7 @@ from benchmarks.unpaired.contenders import COLOURS, UNTRAINED, Bench
 from benchmarks.unpaired.scenes import Scene
 from vidtrans.core.settings import Table
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 COLUMNS = ("steps", "seconds", "psnr", "ssim", "sharp", "gfd", "light", "warp", "window", "floor", "removed")
 DIGITS = {"steps": 0, "seconds": 0, "psnr": 1}
@@ -139,4 +139,4 @@ def draw(bench: Bench, scene: Scene, names: Sequence[str], path: Path, steps: in
         columns["truth"] = truths
     chosen = [(2 * k + 1) * len(inputs) // (2 * ROWS) for k in range(ROWS)]
     rows = [[pictures[n] for pictures in columns.values()] for n in chosen]
-    write_picture(path, Sheet(scene.name, rows, cell_size(rows[0][0], CELL), tuple(columns)).draw())
+    write_picture(path, ContactSheet(scene.name, rows, cell_size(rows[0][0], CELL), tuple(columns)).draw())

@@ -18,7 +18,7 @@ from clips import decode, moving_frames, pictures_of, sound_packets, times, writ
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
 
 import vidtrans as api
-from vidtrans.cli.building import click_command, command_of
+from vidtrans.cli.click_commands import click_command, command_of
 from vidtrans.commands.dream import Dream
 from vidtrans.dreaming.controls import DreamControls, loudness
 from vidtrans.dreaming.dream_job import DreamJob

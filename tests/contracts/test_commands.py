@@ -21,7 +21,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import vidtrans
-from vidtrans.batch.options import BatchOptions
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.trainings import VariedTraining
 from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
 from vidtrans.commands.base import Command, Given, build, parameters_of, words_of
@@ -52,7 +52,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Option
 from vidtrans.core.settings import Time, parse_assignment, value_text
 from vidtrans.propagation.requests import PropagateRequest
-from vidtrans.store.chunking import Part
+from vidtrans.store.chunking import ClipPart
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.ablations import Variant
 from vidtrans.training.requested_training import TrainingRequest
@@ -67,7 +67,7 @@ MADE = [
     MakeDataset((A,), Path("d"), target=B, start=START, end=END, restore=True, recipe=RECIPE),
     Train(Path("d"), MODEL, minutes=2.0, start_from="flower", recipe=RECIPE),
     Train(Path("d"), Path("out"), ablate="loss", batch=BatchOptions(jobs=2), given=Given({"jobs": 2}), recipe=RECIPE),
-    Stylize((A,), ("flower", "ink"), "o/", mask=B, start=START, end=END, chunk=Part(1, 2, 8), recipe=RECIPE),
+    Stylize((A,), ("flower", "ink"), "o/", mask=B, start=START, end=END, chunk=ClipPart(1, 2, 8), recipe=RECIPE),
     Look((A,), MODEL, on=(B,), minutes=2.0, fresh=True, recipe=RECIPE),
     Run(None, apply=(B,), output=Path("o.mp4"), looks=(A,), recipe=RECIPE),
     Propagate((A,), Path("keys"), B, minutes=2.0, follow="look", preview=True, start=START, mask=B, recipe=RECIPE),

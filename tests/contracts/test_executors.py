@@ -20,11 +20,11 @@ from directed_clip import three_clips
 from processes import states, workers
 from under_test import put_first
 
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import SHARED, Task, TaskResult, run_task, shared_options
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch, run_spread
-from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError

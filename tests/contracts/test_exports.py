@@ -30,7 +30,7 @@ from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.ports import PortSettings, named_range
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.look import Look, look_conditions
+from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,7 +107,7 @@ def subject(generator: str, table: Table, pairing: str = "aligned", settings: Ta
         {},
         {"author": "tests"},
     )
-    conditions = look_conditions(made, made.settings.looks[-1], 0.25) if isinstance(made, Look) else ()
+    conditions = look_conditions(made, made.settings.looks[-1], 0.25) if isinstance(made, LookPairing) else ()
     return ExportSubject("model", network, record, made, pairing != "aligned", conditions)
 
 
@@ -230,7 +230,7 @@ def expected(model: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.nd
     """Return a frame at the size of its render, and what the pairing makes of it."""
     factor = model.pairing.upscale_factor
     guide = frame if factor == 1 else resize(frame, factor * frame.shape[1], factor * frame.shape[0])
-    if isinstance(model.pairing, Look):
+    if isinstance(model.pairing, LookPairing):
         *shares, stroke = model.conditions
         return guide, model.pairing.conditioned(guide, np.array(shares), stroke)
     return guide, model.pairing.input([guide])

@@ -14,7 +14,7 @@ from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
 from vidtrans.batch.farm.openjd import MAX_CLIPS
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import Part
+from vidtrans.store.chunking import ClipPart
 
 HOSTILE = 'it\'s $HOME `x` "q" & café; #1.mp4'
 COMMAND = ("vidtrans", "stylize", "--model", "a b", HOSTILE, "-o", "out.mp4")
@@ -62,7 +62,7 @@ def test_no_array_of_slurm_is_too_long_and_each_part_is_rendered_once(count: int
     last = int(text.partition("--array=1-")[2].split()[0])
     loop = f"for SLURM_ARRAY_TASK_ID in $(seq {last}); do {line}; echo $part; done"
     done = subprocess.run(["bash", "-euc", loop], capture_output=True, text=True, check=True)
-    parts = [Part.parse(f"{part}/{count}") for part in done.stdout.split()]
+    parts = [ClipPart.parse(f"{part}/{count}") for part in done.stdout.split()]
     assert last <= 1000
     assert [number for part in parts for number in range(part.first, part.last + 1)] == list(range(1, count + 1))
 

@@ -16,7 +16,7 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.training import LOSSES, weight_key
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.report import curves
+from vidtrans.training.report import score_curves
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -141,7 +141,7 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label
     )
     assert settings.loss_weights[name] == 7
     assert settings.for_key()[key] == 7
-    assert curves.LOSS_LABELS[name].name == loss.label.name != ""
+    assert score_curves.LOSS_LABELS[name].name == loss.label.name != ""
     assert loss.label.hint.endswith(".")
     assert [other.label.name for other in LOSSES.values()].count(loss.label.name) == 1
 

@@ -18,7 +18,7 @@ from paintings import painted, write
 from peer_variants import VARIANTS, save_variant
 
 import vidtrans as api
-from vidtrans.cli.building import CommandOfParameters
+from vidtrans.cli.click_commands import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
 from vidtrans.core.events import Stop
 from vidtrans.live.hub import Hub

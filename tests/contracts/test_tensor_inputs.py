@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.rendering.device_pixels import eight_bits, levels
 from vidtrans.video.colour.conversion import to_uint8
 
 WITH_FORM = [name for name in PAIRINGS if PAIRINGS.load(name).has_tensor_form]

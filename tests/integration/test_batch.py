@@ -21,10 +21,10 @@ from directed_clip import three_clips
 from processes import Started, needs_signals, states, until, workers
 from under_test import put_first
 
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.core import machine
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError

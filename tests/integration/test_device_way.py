@@ -21,7 +21,8 @@ from oddities import write_frames
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.rendering import device_history, device_renderer, runner
+from vidtrans.rendering import device_history, runner
+from vidtrans.rendering.device import device_renderer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter

@@ -13,7 +13,8 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.data.loading import Loader, TrainingBatch
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.training import trainer, unpaired_colours
+from vidtrans.training import trainer
+from vidtrans.training.unpaired import unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Stopped = Callable[..., list[str]]

@@ -15,7 +15,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
-from vidtrans.training import unpaired_colours
+from vidtrans.training.unpaired import unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("always_one_thread")
 

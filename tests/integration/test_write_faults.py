@@ -23,10 +23,10 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.batch import summary as batch_summary
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Outcome, Summary, run_batch
-from vidtrans.batch.options import BatchOptions
 from vidtrans.cli.main import run
 from vidtrans.core.errors import describe_error
 from vidtrans.core.events import silent

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import make_executor
 from vidtrans.batch.executors.base import Executor
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.scheduler import CLIPS, Scheduler
 from vidtrans.batch.summary import Outcome, Summary
 from vidtrans.core.errors import VidtransError

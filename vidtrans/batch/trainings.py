@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import add_up
 from vidtrans.core.errors import UsageError
@@ -234,7 +234,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
     from vidtrans.training.training_job import TrainingJob
-    from vidtrans.training.trial import find_steps
+    from vidtrans.training.training_trial import find_steps
 
     quiet, fitting = replace(context, report=silent), []
     for recipe in recipes:

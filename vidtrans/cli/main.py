@@ -35,7 +35,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in summaries():
             return None
-        from vidtrans.cli.building import click_command
+        from vidtrans.cli.click_commands import click_command
 
         return click_command(cmd_name)
 

@@ -35,9 +35,9 @@ class _PartOfClip(click.ParamType):
     name = "part"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        from vidtrans.store.chunking import Part
+        from vidtrans.store.chunking import ClipPart
 
-        return (Part.parse(value) if value else None) if isinstance(value, str) else value
+        return (ClipPart.parse(value) if value else None) if isinstance(value, str) else value
 
 
 class _TimeOnClip(click.ParamType):

@@ -18,7 +18,7 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.batch.options import BatchOptions
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.commands.terminal import Terminal
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.core.errors import BatchError, UsageError
@@ -26,7 +26,7 @@ from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.parameters import Argument, Parameter, Range, declared, flagged
 from vidtrans.core.settings import Table, Time, parse_time, value_text
 from vidtrans.session import Context
-from vidtrans.store.chunking import Part
+from vidtrans.store.chunking import ClipPart
 
 # Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.
 READING = ("cache_dir", "allow_damaged", "dry_run")
@@ -206,8 +206,8 @@ def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
         return Path(value)
     if kind is Time and isinstance(value, str):
         return parse_time(value)
-    if kind is Part and isinstance(value, str):
-        return Part.parse(value)
+    if kind is ClipPart and isinstance(value, str):
+        return ClipPart.parse(value)
     return str(value) if kind is str and isinstance(value, Path) else value
 
 
@@ -279,7 +279,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 
 def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
     """Return the type of an argument of the Python function."""
-    kind = {Path: str | Path, Time: str | Time, Part: str}.get(parameter.type, parameter.type)
+    kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path
     if parameter.many:

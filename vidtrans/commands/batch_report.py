@@ -47,8 +47,8 @@ class BatchReport(Command):
         Where a folder of results has summaries of batches, their clips count, and what failed there; else all that the
         log has. Raises UsageError, MediaError where there is nothing to tell of.
         """
+        from vidtrans.batch.report.farm_page import write_page
         from vidtrans.batch.report.night import Failure, Night
-        from vidtrans.batch.report.page import write_page
         from vidtrans.batch.summary import NAME, read_summaries
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce

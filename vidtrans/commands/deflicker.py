@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import batch_table, render_text, show_batch

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.terminal import Terminal

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
 from vidtrans.commands.terminal import Terminal

@@ -125,10 +125,10 @@ class ModelExport(Command):
 
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
         """Return what a whole file tells a model with looks. Raises UsageError where that does not fit the model."""
-        from vidtrans.pairing.look import Look, look_conditions
+        from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 
         pairing = model.pairing
-        if isinstance(pairing, Look):
+        if isinstance(pairing, LookPairing):
             stroke = STROKE_SIZE if self.stroke_size is None else self.stroke_size
             return look_conditions(pairing, self.look, stroke) if self.whole else ()
         if model.has_codes and self.stroke_size is None:

@@ -122,7 +122,7 @@ class ModelImport(Command):
         from vidtrans.core.settings import record_table
         from vidtrans.models.formats import format_of, load_format
         from vidtrans.models.formats.foreign import ForeignFormat
-        from vidtrans.models.model_file import embed_extractor, file_in_folder, save_model
+        from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
@@ -155,23 +155,7 @@ class ModelImport(Command):
         record = model.record(path, pairing)  # what does not fit is said before anything is written
 
         def prepare() -> Callable[[Path], Table]:
-            generator, made = form.load_described(path, model, pairing)
-            made = replace(made, card=made.card | _card(self.recipe))
-            if self.norms or self.calibrate:
-                made = self._with_norms(made)
-            inputs = _inputs(self.calibrate, made, extractor, context) if self.calibrate else None
-
-            def make(target: Path) -> Table:
-                if inputs is not None:
-                    from vidtrans.models.calibration import calibrate
-
-                    calibrate(generator, inputs)
-                save_model(target, generator, made)
-                if extractor and self.embed:
-                    embed_extractor(target, target, extractor.model.load_generator())
-                return {"frames": 0}
-
-            return make
+            return self._prepared(form, path, model, pairing, extractor, context)
 
         table = produce(context, output, key, form.files(path), prepare)
         for note in () if table["cached"] else model.notes:
@@ -181,6 +165,36 @@ class ModelImport(Command):
             "pairing": record.pairing["name"],
             "working_size": record.size,
         }
+
+    def _prepared(
+        self,
+        form: ForeignFormat,
+        path: Path,
+        model: ForeignModel,
+        pairing: Pairing | None,
+        extractor: FrameExtractor | None,
+        context: Context,
+    ) -> Callable[[Path], Table]:
+        """Return what writes the model, once its weights and the clip were read. Raises UsageError, MediaError."""
+        from vidtrans.models.model_file import embed_extractor, save_model
+
+        generator, record = form.load_described(path, model, pairing)
+        record = replace(record, card=record.card | _card(self.recipe))
+        if self.norms or self.calibrate:
+            record = self._with_norms(record)
+        inputs = _inputs(self.calibrate, record, extractor, context) if self.calibrate else None
+
+        def make(target: Path) -> Table:
+            if inputs is not None:
+                from vidtrans.models.calibration import calibrate
+
+                calibrate(generator, inputs)
+            save_model(target, generator, record)
+            if extractor and self.embed:
+                embed_extractor(target, target, extractor.model.load_generator())
+            return {"frames": 0}
+
+        return make
 
     def describe(self, table: Table) -> str:
         """Return what the model takes, and the command that it is for."""

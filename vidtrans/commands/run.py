@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.look import Look
 from vidtrans.commands.options import MINUTES, MODEL_SUFFIX, SEVERAL, TARGET, WHEN_TO_STOP, check_minutes, clips_of

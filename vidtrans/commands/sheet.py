@@ -107,7 +107,7 @@ class Sheet(Command):
                 return lambda path: write(path, pairing_sheet(clip, shown, span, self.count, context))
             return lambda path: write(path, clip_sheet(clip, span, self.count, context))
 
-        def write(path: Path, sheet: layout.Sheet) -> Table:
+        def write(path: Path, sheet: layout.ContactSheet) -> Table:
             write_picture(path, sheet.draw())
             return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 

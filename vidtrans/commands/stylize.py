@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
 from vidtrans.commands.options import END, SEVERAL, START, models
 from vidtrans.commands.terminal import Terminal
@@ -18,7 +18,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.store.chunking import Part
+from vidtrans.store.chunking import ClipPart
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.requested_render import StylizeRequest
@@ -72,7 +72,7 @@ class Stylize(Command):
         bool, Option("Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
     ] = False
     chunk: Annotated[
-        Part | None,
+        ClipPart | None,
         Option(
             "Render one of N parts of the clip into the cache, or some, as 3-5/8: for job arrays.",
             Group.FARM,

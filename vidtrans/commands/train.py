@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from vidtrans.batch.options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
 from vidtrans.commands.terminal import Terminal
@@ -139,7 +139,7 @@ class Train(Command):
             return 0
         if not (self.ablate or self.sweep):
             return super().show(table, terminal)
-        from vidtrans.training.report.curves import SCORE_LABELS, figure
+        from vidtrans.training.report.score_curves import SCORE_LABELS, figure
 
         rows, failed = table["rows"], table["failed"]
         if table.get("dry_run"):

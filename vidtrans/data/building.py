@@ -18,7 +18,7 @@ from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.unpaired import Unpaired
+from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50

@@ -22,7 +22,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.unpaired import Unpaired
+from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1

@@ -35,7 +35,7 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.matched import Matched
 from vidtrans.pairing.stack import Stack
-from vidtrans.pairing.unpaired import Unpaired
+from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
 from vidtrans.video.io.clip import ClipIndex

@@ -28,7 +28,7 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
-from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, fit, text_band
+from vidtrans.video.plots.layout import GAP, ContactSheet, blank, cell_size, fit, text_band
 
 WIDEST = 1920  # pixels, of a comparison
 SHEET_FRAMES = 4
@@ -77,7 +77,7 @@ def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | No
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
     cell = cell_size(rows[0][0], side)
-    write_picture(path, Sheet("", rows, cell, [p.label for p in panels]).draw())
+    write_picture(path, ContactSheet("", rows, cell, [p.label for p in panels]).draw())
     return {"frames": len(rows), "panels": len(panels)}
 
 

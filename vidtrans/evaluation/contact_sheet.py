@@ -19,14 +19,14 @@ from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 CELL = 240  # pixels on a picture's long side
 COLUMNS = 6
 PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
 
-def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> Sheet:
+def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> ContactSheet:
     """Draw ``count`` of the frames ``span`` with their times and shots, or the names of the pictures."""
     numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
@@ -68,7 +68,9 @@ class ShownPairing:
         return self.pairing.preview(self.pairing.training_input(pictures, rng))
 
 
-def pairing_sheet(clip: Clip, shown: Sequence[ShownPairing], span: range, count: int | None, context: Context) -> Sheet:
+def pairing_sheet(
+    clip: Clip, shown: Sequence[ShownPairing], span: range, count: int | None, context: Context
+) -> ContactSheet:
     """Draw a few frames, and beside each its input with each of the pairings."""
     rows, notes = [], []
     form = FrameFormat() if any(one.extractor for one in shown) else FrameFormat(Size(short=PAIRING_SIDE))
@@ -81,7 +83,7 @@ def pairing_sheet(clip: Clip, shown: Sequence[ShownPairing], span: range, count:
         rows.append([frames[number].rgb, *inputs])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(one.pairing.name for one in shown))
-    return Sheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
+    return ContactSheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
 
 
 def check_shown(dataset: Dataset) -> None:
@@ -91,7 +93,7 @@ def check_shown(dataset: Dataset) -> None:
         raise MediaError(str(dataset.folder), f"it has no {what}", "make it again, or --restore its pictures")
 
 
-def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
+def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     """Draw pairs of a dataset, input beside target, with the names of the pictures to delete.
 
     Of a dataset without pairs the frames of each domain, side by side.
@@ -110,7 +112,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> Sheet:
     return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
 
 
-def _domain_sheet(dataset: Dataset, count: int | None) -> Sheet:
+def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     """Draw ``count`` frames, in columns for each domain under its name; of a smaller one all that there are."""
     domains, columns = dataset.domains, max(1, COLUMNS // len(dataset.domains))
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
@@ -129,7 +131,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> Sheet:
     headings = [h for name in domains for h in (name, *[""] * (columns - 1))]
     counts = ", ".join(f"{len(own)} frames of {name}" for name, own in zip(domains, frames, strict=True))
     title = f"{dataset.folder.name}: {counts}; a picture that is deleted is not learned from"
-    return Sheet(title, rows, cell, headings, notes)
+    return ContactSheet(title, rows, cell, headings, notes)
 
 
 def _small(pair: Pair) -> np.ndarray:
@@ -145,7 +147,7 @@ def _name(dataset: Dataset, pair: Pair) -> str:
 
 def _in_columns(
     title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL
-) -> Sheet:
+) -> ContactSheet:
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     lines = [notes[i : i + columns] for i in range(0, len(notes), columns)]
-    return Sheet(title, rows, cell_size(pictures[0], side), (), lines)
+    return ContactSheet(title, rows, cell_size(pictures[0], side), (), lines)

@@ -21,7 +21,7 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 VERSION = 1
 COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
@@ -140,4 +140,4 @@ def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.
     shown = [n for n in dreams.STRIP_FRAMES if n <= len(made)]
     rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
     notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
-    write_picture(path, Sheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())
+    write_picture(path, ContactSheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())

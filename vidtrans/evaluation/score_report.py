@@ -23,7 +23,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
-from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, Sheet, blank, text_band
+from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, ContactSheet, blank, text_band
 
 VERSION = 2
 VISIBLE_GHOST = 2.0  # 8-bit levels
@@ -205,7 +205,7 @@ def _moments(
         notes.append([f"frame {mark - 1}", f"frame {mark}, {seconds(clip, mark):.2f} s", note])
     height = max(1, min(TALLEST, round(CELL * scores.size[1] / scores.size[0])))
     headings = ("before the jump", "after it", f"what changed (white: {WHITE} levels; slate: not scored)")
-    return Sheet("", rows, (CELL, height), headings, notes).draw()
+    return ContactSheet("", rows, (CELL, height), headings, notes).draw()
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:

@@ -13,12 +13,12 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.grading.fitting import SEEN, FittedGrade, certainty_of, fit_grade
+from vidtrans.grading.grade_words import describe
 from vidtrans.grading.operators import Operators
-from vidtrans.grading.pairs import place, sample_pair
+from vidtrans.grading.placing import place, sample_pair
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
 from vidtrans.grading.transport import AffineColours, linear_map, transport_colours
-from vidtrans.grading.words import describe
 from vidtrans.video.colour.conversion import unit
 
 SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared

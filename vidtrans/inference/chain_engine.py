@@ -9,10 +9,10 @@ import numpy as np
 
 from vidtrans.core.files import canonical_json
 from vidtrans.inference.engine import Engine
-from vidtrans.networks.codes import with_planes
+from vidtrans.networks.code_planes import with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.chain import chain_channels
-from vidtrans.pairing.look import Look
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 
@@ -46,7 +46,7 @@ class ChainLink:
 
     def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
-        if len(values) and isinstance(self.pairing, Look):
+        if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)
         made = self.pairing.input([picture])
         return with_planes(made, values) if self.has_codes else made

@@ -20,7 +20,7 @@ from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.presets import SavedControls, that_fit
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
-from vidtrans.live.stage_worker import Answers, Job, Painted, StageWorker
+from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 
 SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
@@ -99,7 +99,7 @@ class Hub(Answers):
         if client.number != self.holder:
             client.drop(message.sequence, message.timestamp)
             return
-        self._submit(Job(message, client.number, self._is_cut))
+        self._submit(PaintJob(message, client.number, self._is_cut))
 
     async def paint_for_program(self, message: FrameMessage) -> Painted:
         """Return the picture of a frame that came without a connection, painted by itself.
@@ -114,7 +114,7 @@ class Hub(Answers):
         loop = asyncio.get_running_loop()
         self._replies[number] = reply = loop.create_future()
         try:
-            self._submit(Job(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
+            self._submit(PaintJob(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
             return await reply
         finally:
             self._replies.pop(number, None)
@@ -146,7 +146,7 @@ class Hub(Answers):
         except OSError as error:
             client.say({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, job: PaintJob) -> None:
         self._is_cut = False
         self.worker.submit(job)
 
@@ -243,7 +243,7 @@ class Hub(Answers):
         file = encode_jpeg(painted.picture) if self.clients else b""
         self._in_loop(self._show, painted, file, model_input)
 
-    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+    def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Acknowledge a frame that is not painted."""
         self._in_loop(self._drop, job, problem)
 
@@ -269,7 +269,7 @@ class Hub(Answers):
         for client in self.clients.values():
             client.show(picture, received)
 
-    def _drop(self, job: Job, problem: VidtransError | None) -> None:
+    def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
         reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
         if reply is not None and not reply.done():
             reply.set_exception(problem or UsageError("frame", "a newer one took its place", "send one after another"))

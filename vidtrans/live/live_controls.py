@@ -11,7 +11,7 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.look import Look
+from vidtrans.pairing.look_pairing import LookPairing
 
 LARGEST_SIZE = 1024
 OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them
@@ -93,7 +93,7 @@ def looks_of(model: LoadedModel) -> list[str]:
     """Return the looks to choose from: the names of a painter's, numbers for a model of many; none for another one."""
     if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
-    return list(model.pairing.settings.looks) if isinstance(model.pairing, Look) else []
+    return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
 def describe_controls() -> Table:

@@ -15,7 +15,7 @@ from vidtrans.core.settings import Time
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.look import Look
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.code_conditions import CodeConditions
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
@@ -41,7 +41,7 @@ class SourceFrame:
     is_cut: bool = False
 
 
-class Painting(NamedTuple):
+class LivePicture(NamedTuple):
     """A model's ``picture`` of a frame, the frame at the same size (``guide``), and what the network saw of it.
 
     All (H, W, 3) uint8.
@@ -82,7 +82,7 @@ class LiveModel:
         """Return its pairing, with the controls' changes."""
         return self._renderer.inputs.pairing
 
-    def paint(self, frame: SourceFrame, state: ControlState) -> Painting:
+    def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame. Raises UsageError, DeviceError."""
         if self.pairing.has_clock:
             raise UsageError(f"model '{self.model.name}'", "it goes by a clock of its own", "choose Dream")
@@ -102,7 +102,7 @@ class LiveModel:
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
         picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
-        return Painting(picture, sample.guide, self.pairing.preview(seen_by_it))
+        return LivePicture(picture, sample.guide, self.pairing.preview(seen_by_it))
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size
@@ -127,7 +127,7 @@ class LiveModel:
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, ENDLESS, _no_moment)
-        if not isinstance(pairing, Look):
+        if not isinstance(pairing, LookPairing):
             return None
         look = controls.look if controls.look in pairing.settings.looks else ""
         settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)

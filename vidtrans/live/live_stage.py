@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, Painting, SourceFrame
+from vidtrans.live.live_model import LiveModel, LivePicture, SourceFrame
 from vidtrans.temporal.causal import CausalFilter, CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.images.picture import resize
@@ -115,7 +115,7 @@ class LiveStage:
         return np.rint(self._mean).astype(np.uint8)
 
 
-def _mix(paintings: Mapping[str, Painting], weights: Weights) -> np.ndarray:
+def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:
     """Return the mean of the models' pictures, at the size of the first, (H, W, 3) uint8."""
     if len(weights) == 1:
         (painting,) = paintings.values()

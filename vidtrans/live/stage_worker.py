@@ -24,7 +24,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # waits before models are loaded again
 
 
 @dataclass(frozen=True)
-class Job:
+class PaintJob:
     """A frame to paint. ``received``: of ``time.perf_counter``. ``sender``: its connection's number."""
 
     message: FrameMessage
@@ -37,7 +37,7 @@ class Job:
 class Painted:
     """A picture that was painted, (H, W, 3) uint8. ``job``: None where no new frame was the reason."""
 
-    job: Job | None
+    job: PaintJob | None
     picture: np.ndarray
     model_input: np.ndarray
     model_ms: float
@@ -49,7 +49,7 @@ class Answers(Protocol):
     def painted(self, painted: Painted) -> None:
         """Take a picture."""
 
-    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+    def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Take a frame that was overtaken by a newer one, or that has a ``problem``."""
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
@@ -72,7 +72,7 @@ class StageWorker:
         self._open_stage, self._open_dreamer, self._answers = open_stage, open_dreamer, answers
         self._changed = threading.Condition()
         self._state, self._is_closed, self._is_dirty = state, False, False
-        self._job: Job | None = None
+        self._job: PaintJob | None = None
         self._dreams = False
         self._is_cut = True  # no frame of the source was taken yet
         self._stage: LiveStage | None = None
@@ -88,7 +88,7 @@ class StageWorker:
         self._stage = self._open_stage()
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: PaintJob) -> None:
         """Paint a frame next, in place of one that waits."""
         with self._changed:
             overtaken, self._job = self._job, job
@@ -139,7 +139,7 @@ class StageWorker:
             if dreams:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
-    def _take_job(self) -> Job | None:
+    def _take_job(self) -> PaintJob | None:
         """Return the frame that waits, which is a cut if one was to come."""
         if self._job is None:
             return None
@@ -157,7 +157,7 @@ class StageWorker:
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or not self._dreams, max(0.0, seconds))
 
-    def _is_ready(self, job: Job | None) -> bool:
+    def _is_ready(self, job: PaintJob | None) -> bool:
         """Load the models where the device was lost; whatever goes wrong then, it is tried again later."""
         if self._stage is None:
             try:
@@ -166,7 +166,7 @@ class StageWorker:
                 self._recover(job, error)
         return self._stage is not None
 
-    def _paint(self, job: Job | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
+    def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
         """Raises VidtransError, and whatever a lost device raises."""
         assert self._stage is not None
         if job is not None:
@@ -190,7 +190,7 @@ class StageWorker:
         self._frame = SourceFrame(frame.rgb, frame.is_drawing)
         self._answer(job, painted.picture, painted.model_input, began)
 
-    def _dream(self, job: Job | None, state: ControlState) -> None:
+    def _dream(self, job: PaintJob | None, state: ControlState) -> None:
         if self._dreamer is None or self._dreamer.model.name != state.controls.model:
             self._dreamer = self._open_dreamer(state, self._shown)
         began = time.perf_counter()
@@ -201,19 +201,19 @@ class StageWorker:
         if job is not None:
             self._drop(job)  # it drives the dream, which has a rhythm of its own
 
-    def _answer(self, job: Job | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
+    def _answer(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
         self._shown = picture
         self.num_painted += 1
         self._answers.painted(Painted(job, picture, model_input, 1e3 * (time.perf_counter() - began)))
 
-    def _drop(self, job: Job, problem: VidtransError | None = None) -> None:
+    def _drop(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Give a frame back; if it was a cut, the next one is."""
         with self._changed:
             self._is_cut = self._is_cut or job.is_cut
         self.num_dropped += 1
         self._answers.dropped(job, problem)
 
-    def _refuse(self, job: Job | None, error: VidtransError, is_dirty: bool) -> None:
+    def _refuse(self, job: PaintJob | None, error: VidtransError, is_dirty: bool) -> None:
         """Go on after a frame or controls with which nothing can be painted."""
         with self._changed:
             if job is not None:
@@ -226,7 +226,7 @@ class StageWorker:
         else:  # it would fail again and again
             self._answers.failed(str(error), ends_dream=ends_dream)
 
-    def _recover(self, job: Job | None, error: Exception) -> None:
+    def _recover(self, job: PaintJob | None, error: Exception) -> None:
         """Load everything again after a while: the device may have been lost, and be found again."""
         if job is not None:
             self._drop(job, DeviceError("painting", "it failed", "it is tried again soon"))

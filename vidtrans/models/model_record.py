@@ -13,7 +13,7 @@ from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import Table, from_table, setting
 from vidtrans.flow import FLOWS
-from vidtrans.networks.codes import CODE_RANGE, MAX_CODE_SIZE
+from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing.base import make_pairing
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidtrans.networks.codes import CODE_RANGE
+from vidtrans.networks.code_planes import CODE_RANGE
 from vidtrans.networks.layers import PictureNorm
 from vidtrans.networks.picture_encoder import PictureEncoder
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.codes import CODE_RANGE
+from vidtrans.networks.code_planes import CODE_RANGE
 
 SLOPE = 0.2  # of LeakyReLU
 LEVELS = (-0.6, -0.2, 0.2, 0.6)  # of colours from −1 to 1, above which it is measured how much there is

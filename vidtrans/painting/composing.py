@@ -65,7 +65,7 @@ class Reliance:
     over_source: bool = False
 
 
-class Painter:
+class PaintComposer:
     """Paints the frames of a clip, of one (width, height) ``size``."""
 
     def __init__(
@@ -165,7 +165,7 @@ class Painter:
 class Corrector:
     """Lays corrections over the pictures of a result, as far as they can be carried; all else stays as it is."""
 
-    def __init__(self, painter: Painter) -> None:
+    def __init__(self, painter: PaintComposer) -> None:
         self._painter = painter
 
     def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
@@ -198,9 +198,9 @@ class Paint:
     reliance: Reliance
     layer: bool = False
 
-    def painter(self, size: tuple[int, int]) -> Painter:
+    def painter(self, size: tuple[int, int]) -> PaintComposer:
         """Return what paints frames of a (width, height)."""
-        return Painter(self.sources, self.maps, size, self.reliance)
+        return PaintComposer(self.sources, self.maps, size, self.reliance)
 
     def corrector(self, size: tuple[int, int]) -> Corrector:
         """Return what lays the paintings, as corrections, over results of a (width, height)."""

@@ -18,7 +18,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.settings import Size
 from vidtrans.metrics.picture_quality import sharpness
-from vidtrans.painting.composing import LEVELS, Painter
+from vidtrans.painting.composing import LEVELS, PaintComposer
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
@@ -32,7 +32,7 @@ KEYS = 4  # key frames that this is measured on
 
 
 def calibrate(
-    painter: Painter,
+    painter: PaintComposer,
     clip: Clip,
     frames: Sequence[int],
     keys: Sequence[int],
@@ -67,7 +67,12 @@ def calibrate(
 
 
 def _sharpness(
-    painter: Painter, clip: Clip, keys: Sequence[int], size: tuple[int, int], network: NetworkPicture, context: Context
+    painter: PaintComposer,
+    clip: Clip,
+    keys: Sequence[int],
+    size: tuple[int, int],
+    network: NetworkPicture,
+    context: Context,
 ) -> float:
     """How sharp the network paints key frames that are painted all over, over the paintings; 1 without any."""
     found = []

@@ -16,7 +16,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.sequence import picture_names
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 SUFFIX = ".keyframes"  # of the folder
 FEWEST = 2  # where nobody says how many
@@ -77,7 +77,7 @@ class Proposal:
         rows = [cells[n : n + COLUMNS] for n in range(0, len(cells), COLUMNS)]
         lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
         title = f"{self.clip.name}: paint over these frames"
-        write_picture(folder / SHEET, Sheet(title, rows, cell_size(cells[0], CELL), (), lines).draw())
+        write_picture(folder / SHEET, ContactSheet(title, rows, cell_size(cells[0], CELL), (), lines).draw())
 
     def table(self) -> Table:
         """Return what is reported."""

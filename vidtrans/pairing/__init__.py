@@ -23,9 +23,15 @@ PAIRINGS = Registry(
         "matched": Entry(
             "vidtrans.pairing.matched:Matched", "a picture → what shows the same in a clip that is not in step"
         ),
-        "grade": Entry("vidtrans.pairing.grade:Grade", "as aligned, for colours: at full size and 16 bits"),
-        "unpaired": Entry("vidtrans.pairing.unpaired:Unpaired", "a frame → the same in another domain's manner"),
-        "look": Entry("vidtrans.pairing.look:Look", "a frame for a painter of looks; what it paints has no target"),
+        "grade": Entry(
+            "vidtrans.pairing.grade_pairing:GradePairing", "as aligned, for colours: at full size and 16 bits"
+        ),
+        "unpaired": Entry(
+            "vidtrans.pairing.unpaired_pairing:Unpaired", "a frame → the same in another domain's manner"
+        ),
+        "look": Entry(
+            "vidtrans.pairing.look_pairing:LookPairing", "a frame for a painter of looks; what it paints has no target"
+        ),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
         "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),
     },

@@ -39,7 +39,7 @@ def find_weights(size: int) -> Path:
     return found[0]
 
 
-class Trunk(nn.Module):
+class EfficientNetTrunk(nn.Module):
     """The stem and the blocks 0 … ``last``; each convolution has its BatchNorm folded in."""
 
     mean: Tensor
@@ -124,7 +124,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk(find_weights(self.size), self.taps[-1])
+        self.trunk = EfficientNetTrunk(find_weights(self.size), self.taps[-1])
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features at the taps."""

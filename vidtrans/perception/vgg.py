@@ -18,7 +18,7 @@ SMALLEST = 32  # pixels a side: four poolings come before the last layer
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Trunk(nn.Module):
+class VggTrunk(nn.Module):
     """The layers up to the last of ``LAYERS``, frozen. Nothing is downloaded, see ``pretrained``.
 
     ``what`` needs them, and ``instead`` is what to choose where torchvision or the weights are not there: raises
@@ -58,7 +58,7 @@ class VGG19(nn.Module, FeatureMeasure):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk(self.WHAT, self.INSTEAD)
+        self.trunk = VggTrunk(self.WHAT, self.INSTEAD)
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features of the layers."""

@@ -28,9 +28,9 @@ from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Relian
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate
+from vidtrans.painting.key_frame_pairs import write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
-from vidtrans.painting.pairs import write_pairs
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob

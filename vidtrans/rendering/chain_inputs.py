@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidtrans.networks.codes import with_planes
+from vidtrans.networks.code_planes import with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.look_conditions import Conditions

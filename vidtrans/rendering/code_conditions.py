@@ -19,7 +19,7 @@ from vidtrans.core.curves import check_order, neighbours, parse_names
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.networks.codes import plane_values
+from vidtrans.networks.code_planes import plane_values
 from vidtrans.video.images.picture import read_picture, resize
 
 EACH_SHOT = "shots:"  # and a number: a look for each shot

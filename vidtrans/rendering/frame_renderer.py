@@ -12,8 +12,8 @@ import numpy as np
 
 from vidtrans.clips.mask import MatteReader
 from vidtrans.inference.engine import Engine
-from vidtrans.networks.codes import with_planes
-from vidtrans.painting.composing import Painter
+from vidtrans.networks.code_planes import with_planes
+from vidtrans.painting.composing import PaintComposer
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
 from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
@@ -123,7 +123,7 @@ class FrameRenderer:
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
-        painter: Painter | None = None,
+        painter: PaintComposer | None = None,
     ) -> None:
         self._painter = painter
         self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()

@@ -14,7 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.look import Look
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.code_conditions import CodeConditions
 
 
@@ -26,7 +26,7 @@ class LookConditions:
 
     def __init__(
         self,
-        pairing: Look,
+        pairing: LookPairing,
         settings: RenderingSettings,
         pts: Sequence[int],
         pts_of: Callable[[Time], Fraction],
@@ -55,7 +55,7 @@ Conditions = LookConditions | CodeConditions
 
 def is_told(model: LoadedModel) -> bool:
     """Return whether a model has looks to choose from: a painter of looks, or one of many looks."""
-    return isinstance(model.pairing, Look) or model.has_codes
+    return isinstance(model.pairing, LookPairing) or model.has_codes
 
 
 def conditions_of(
@@ -78,7 +78,7 @@ def conditions_of(
         return CodeConditions(told[0], settings.look, pts, pts_of, shots)
     if len(told) == 1:
         pairing = told[0].pairing
-        assert isinstance(pairing, Look)
+        assert isinstance(pairing, LookPairing)
         return LookConditions(pairing, settings, pts, pts_of)
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
         if given and told:

@@ -24,7 +24,7 @@ from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.store.cache import CacheEntry
-from vidtrans.store.chunking import Chunk, Part, split
+from vidtrans.store.chunking import Chunk, ClipPart, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter
 
@@ -63,7 +63,7 @@ class DividedRender:
         plan: RenderPlan = self.job.plan
         return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
 
-    def chunks_of(self, part: Part) -> list[Chunk]:
+    def chunks_of(self, part: ClipPart) -> list[Chunk]:
         """Return the chunks of a part, whichever are rendered already."""
         return part.of(self.job.plan.chunks, whole_shots=self._keeps_shots_whole)
 
@@ -109,7 +109,7 @@ class DividedRender:
         is_there = store.is_done if verify else store.is_written
         return [chunk for chunk in self._entries.written if not is_there(chunk.number)]
 
-    def forecast(self, part: Part) -> Table:
+    def forecast(self, part: ClipPart) -> Table:
         """Return the table of a dry run: what a part costs, by its share of the frames."""
         plan, own = self.job.plan, num_frames(self.chunks_of(part))
         cost = estimate_render(plan, self.job.engine())["estimate"]

@@ -32,7 +32,7 @@ from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:  # torch is imported where it is used
     from vidtrans.core.concurrency.transfers import Download
-    from vidtrans.rendering.device_renderer import DeviceWay
+    from vidtrans.rendering.device.device_renderer import DeviceWay
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
 
 
 def _device_way(plan: RenderPlan, engine: Any, count: RenderCount) -> DeviceWay:  # noqa: ANN401  (a TorchEngine)
-    from vidtrans.rendering.device_renderer import DeviceWay
+    from vidtrans.rendering.device.device_renderer import DeviceWay
 
     return DeviceWay(plan, engine, count)
 

@@ -21,7 +21,7 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
-from vidtrans.pairing.look import Look
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -34,7 +34,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import Sheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
@@ -127,7 +127,7 @@ def draw_grid(
     cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)))
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
     labels = [label for label, _ in columns]
-    write_picture(path, Sheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
+    write_picture(path, ContactSheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
     return {"frames": len(chosen), "columns": labels}
 
 
@@ -223,7 +223,7 @@ def parse_variations(text: str) -> list[Variation]:
 def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
     """What is worth trying: strength, looks and strokes, the pairing's main setting, size; less for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
-    if isinstance(look.pairing, Look):
+    if isinstance(look.pairing, LookPairing):
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
         texts.append("stroke_size=0,1")

@@ -20,7 +20,7 @@ from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.self_test.findings import Finding, State
 
 if TYPE_CHECKING:
-    from vidtrans.self_test.run import SelfTest
+    from vidtrans.self_test.all_checks import SelfTest
 
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
@@ -32,7 +32,7 @@ REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)
 def start_self_test(device: str) -> SelfTest:
     """Return the self-test of a device, which begins when it is iterated. Raises UsageError or DeviceError."""
     from vidtrans.inference.device import resolve_device
-    from vidtrans.self_test.run import SelfTest
+    from vidtrans.self_test.all_checks import SelfTest
 
     return SelfTest(resolve_device(device))
 

@@ -32,7 +32,7 @@ def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) ->
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipPart:
     """The parts ``first`` … ``last`` of ``count`` in which a clip is rendered, numbered from 1. Raises UsageError."""
 
     first: int
@@ -47,7 +47,7 @@ class Part:
         return f"{self.first}{'' if self.first == self.last else f'-{self.last}'}/{self.count}"
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> ClipPart:
         """Return the part that ``3/8`` or ``3-5/8`` names."""
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([0-9]{1,6})", text.strip())
         first, last, count = (int(match[1]), int(match[2] or match[1]), int(match[3])) if match else (0, 0, 0)

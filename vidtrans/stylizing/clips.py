@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import run_batch, run_spread
-from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table

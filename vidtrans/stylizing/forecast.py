@@ -31,7 +31,7 @@ def forecast_chain(
 ) -> Table:
     """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
     from vidtrans.training.training_job import TrainingJob
-    from vidtrans.training.trial import estimate_training, find_steps, untrained
+    from vidtrans.training.training_trial import estimate_training, find_steps, untrained
 
     recipe, planned = wanted.recipe, wanted.plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)

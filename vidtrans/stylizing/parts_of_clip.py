@@ -12,11 +12,11 @@ from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.parts import DividedRender, spans
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.store.chunking import Part
+from vidtrans.store.chunking import ClipPart
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
 
 
-def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
+def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
     """Render a part of a clip into the cache, or none; ``join``: make the result where nothing is missing then.
 
     Without a part, what is missing is an error. One that fails is in the log of the cache. Raises as ``stylize`` does,
@@ -30,7 +30,7 @@ def stylize_part(request: StylizeRequest, part: Part | None, context: Context, *
         raise
 
 
-def _stylize_part(request: StylizeRequest, part: Part | None, context: Context, *, join: bool) -> Table:
+def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
     render = RequestedRender(request, context, time.monotonic())
     wanted = render.result
     wanted.check()

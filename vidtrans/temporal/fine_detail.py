@@ -186,7 +186,7 @@ class FrameBands:
 
 
 @dataclass(frozen=True)
-class Correction:
+class DetailCorrection:
     """A frame's correction of fine structure: ``fine`` less the low frequencies of ``low_change``.
 
     ``fine``: (H, W, 4) in 16 bits of ``CHANGE``, the average over frames, less the frame, less what bands are not to
@@ -218,7 +218,7 @@ class FineDetail:
 
     def __call__(
         self, window: Window, at: int, frame_on_grid: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
-    ) -> Correction:
+    ) -> DetailCorrection:
         """Correct frame ``at``, of which ``mean`` is an average over frames, and ``longer``, if any, one over more.
 
         Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` alone may be float32): the look's RGB and the guide's
@@ -245,7 +245,7 @@ class FineDetail:
             band *= grow(gain, full)
             unwanted -= band
         fine = _difference(mean, sample.output, unwanted)
-        return Correction(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
+        return DetailCorrection(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return how frame ``at`` differs from those up to two frames away, along the motion."""

@@ -41,7 +41,7 @@ from vidtrans.flow.warping import (
     strips,
     to_16bit,
 )
-from vidtrans.temporal.fine_detail import LOW, REACH, Correction, FineDetail, FlowTracker, compute_once
+from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail, FlowTracker, compute_once
 from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
 from vidtrans.video.colour.conversion import to_uint16
 
@@ -231,7 +231,7 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
 
 
 def apply_correction(
-    output: np.ndarray, low: np.ndarray, correction: Correction, settings: DeflickerSettings
+    output: np.ndarray, low: np.ndarray, correction: DetailCorrection, settings: DeflickerSettings
 ) -> np.ndarray:
     """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine structure."""
     height, width = output.shape[:2]

@@ -124,7 +124,7 @@ METHODS = Registry(
             },
         ),
         "look": Method(
-            "vidtrans.training.methods.look:Look",
+            "vidtrans.training.methods.look_method:LookMethod",
             "a painter and style pictures: Johnson et al., ECCV 2016; see vidtrans look",
             curves={
                 "style": Label("Style", "How far from the manner of the style pictures.", aim=-math.inf),

@@ -16,14 +16,14 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.report.curves import LOSS_LABELS, thin
-from vidtrans.training.report.page import RolloutSummary, TrainingReport, film_steps, write_report
+from vidtrans.training.report.score_curves import LOSS_LABELS, thin
+from vidtrans.training.report.training_page import RolloutSummary, TrainingReport, film_steps, write_report
 from vidtrans.training.stopping import best_of
 from vidtrans.training.trainer import TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
-from vidtrans.video.plots.layout import GAP, Sheet, blank, cell_size, join_row
+from vidtrans.video.plots.layout import GAP, ContactSheet, blank, cell_size, join_row
 
 FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # a picture of a film costs about half a step
 ROWS = 4
@@ -130,7 +130,7 @@ def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title
         given, output, target = apply(engine, pairing, pair)
         rows.append([pairing.preview(given), output, *([target] if pairing.has_target else [])])
     headings = ("input", "output", "target")[: len(rows[0])]
-    sheet = Sheet(title, rows, cell_size(rows[0][1], CELL), headings)
+    sheet = ContactSheet(title, rows, cell_size(rows[0][1], CELL), headings)
     write_picture(path, sheet.draw())
 
 
@@ -177,7 +177,7 @@ class ProgressSheet:
         headings = ("input", *(f"step {step}" for step, _ in strips), *(["target"] if has_target else []))
         words = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
         foot = f"held out: {words}" if words else ""
-        sheet = Sheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
+        sheet = ContactSheet("how training went", rows, cell_size(pairs[0][1], CELL), headings, foot=foot).draw()
         width = max(sheet.shape[1] // len(COLOURS) - 2 * GAP, MIN_CHART_WIDTH)
         curves = zip(columns, zip(*losses, strict=True), COLOURS, strict=False)
         charts = [loss_chart(name, values, colour, width) for name, values, colour in curves]

@@ -203,7 +203,7 @@ def _train(
             dist.broadcast(None)
         return existing
     from vidtrans.training.distributed import SINGLE_PROCESS
-    from vidtrans.training.trial import estimate_training, find_steps
+    from vidtrans.training.training_trial import estimate_training, find_steps
 
     extractor = run.extractor(context)
     job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)

@@ -22,7 +22,7 @@ from vidtrans.pairing.clock import with_clock
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
-from vidtrans.training.report.page import RolloutSummary
+from vidtrans.training.report.training_page import RolloutSummary
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_picture
 

@@ -21,8 +21,8 @@ from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
 from vidtrans.training import LOSSES, health
-from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
+from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod

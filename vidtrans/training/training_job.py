@@ -45,8 +45,8 @@ from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import TrainingState, try_steps
+from vidtrans.training.unpaired.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.unpaired_batches import check_method, unpaired_batches
-from vidtrans.training.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import picture_size, read_picture

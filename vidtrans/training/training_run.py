@@ -30,16 +30,16 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.codes import code_table
 from vidtrans.training.companions import Companions, companion_file
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.monitor import TrainingMonitor
-from vidtrans.training.report.page import film_steps
+from vidtrans.training.picture_codes import code_table
+from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
 from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
 from vidtrans.training.training_job import NORM_PICTURES, TrainingJob
-from vidtrans.training.trial import TRIAL
+from vidtrans.training.training_trial import TRIAL
 from vidtrans.training.validation import pair_input
 from vidtrans.training.weight_average import reestimate
 from vidtrans.video.images.picture import read_picture

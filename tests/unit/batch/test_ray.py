@@ -12,13 +12,13 @@ import pytest
 from pretended_ray import NODES, PretendedRay
 from processes import states
 
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import ray_worker
 from vidtrans.batch.executors.base import Task
 from vidtrans.batch.executors.ray import RayExecutor
 from vidtrans.batch.executors.ray_worker import Board
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.options import BatchOptions
 from vidtrans.batch.summary import Outcome
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError
 from vidtrans.session import Context

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.batch.report.farm_page import MOST_BARS, clock, render, span
 from vidtrans.batch.report.night import Failure, Night
-from vidtrans.batch.report.page import MOST_BARS, clock, render, span
 from vidtrans.batch.report.schedule import Farm, finish_s
 from vidtrans.core.settings import Table
 

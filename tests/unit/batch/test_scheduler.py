@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from vidtrans.batch import scheduler
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
-from vidtrans.batch.options import BatchOptions
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
 

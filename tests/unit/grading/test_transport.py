@@ -11,8 +11,8 @@ from vidtrans.data.dataset import Pair
 from vidtrans.grading import UNPAIRED_METHODS, transport
 from vidtrans.grading.learning import learn_from_colours
 from vidtrans.grading.transport import STEEPEST, linear_map, transport_colours
-from vidtrans.training import unpaired_colours
-from vidtrans.training.unpaired_colours import ColourMap
+from vidtrans.training.unpaired import unpaired_colours
+from vidtrans.training.unpaired.unpaired_colours import DomainColours
 from vidtrans.video.images.picture import write_picture
 
 MIX = np.array([[0.7, 0.1, 0.05], [0.1, 0.6, 0.0], [0.05, 0.0, 0.5]])  # symmetric and positive, as the map is
@@ -96,10 +96,10 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(
     sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
     targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
-    found = ColourMap(*domains)
+    found = DomainColours(*domains)
     wanted = sources[0] / 255 @ MIX.T + SHIFT
     assert np.abs(found.apply(sources[0]) / 255 - wanted).mean() < 0.02
     assert np.abs(found.start(sources[0] / 127.5 - 1) - (2 * wanted - 1)).mean() < 0.03
     found.save(tmp_path / "one.safetensors")
-    ColourMap(*domains).save(tmp_path / "two.safetensors")
+    DomainColours(*domains).save(tmp_path / "two.safetensors")
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()

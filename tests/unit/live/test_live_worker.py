@@ -13,7 +13,7 @@ from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, Job, Painted, StageWorker
+from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, Painted, PaintJob, StageWorker
 
 
 class Heard(Answers):
@@ -28,7 +28,7 @@ class Heard(Answers):
     def painted(self, painted: Painted) -> None:
         self.pictures.append(painted)
 
-    def dropped(self, job: Job, problem: VidtransError | None = None) -> None:
+    def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         self.lost.append((job.message.sequence, str(problem or "")))
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
@@ -83,8 +83,8 @@ class Sleeper:
         return flat(self.level % 256)
 
 
-def job(number: int, level: int = 0, **options: Any) -> Job:
-    return Job(FrameMessage("picture", number, 0.0, png(flat(level or number))), **options)
+def job(number: int, level: int = 0, **options: Any) -> PaintJob:
+    return PaintJob(FrameMessage("picture", number, 0.0, png(flat(level or number))), **options)
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
         worker.submit(job(4))
         easel.may_paint.set()
         until(lambda: len(heard.pictures) == 4)
-        worker.submit(Job(FrameMessage("picture", 5, 0.0, b"junk"), is_cut=True))
+        worker.submit(PaintJob(FrameMessage("picture", 5, 0.0, b"junk"), is_cut=True))
         until(lambda: len(heard.lost) == 2)
         worker.submit(job(6))
         until(lambda: len(heard.pictures) == 5)
@@ -155,7 +155,7 @@ def test_a_new_source_gets_through_a_freeze_whatever_its_first_frame_was() -> No
         until(lambda: heard.pictures)
         worker.change(ControlState(Controls("m", freeze=True)))
         until(lambda: len(heard.pictures) == 2)
-        worker.submit(Job(FrameMessage("picture", 2, 0.0, b"junk"), is_cut=True))
+        worker.submit(PaintJob(FrameMessage("picture", 2, 0.0, b"junk"), is_cut=True))
         until(lambda: heard.lost)
         worker.submit(job(3))
         until(lambda: 13 in heard.levels)
@@ -170,7 +170,7 @@ def test_controls_that_came_with_a_damaged_frame_are_painted() -> None:
         easel.is_painting.clear()
         worker.submit(job(2))
         easel.is_painting.wait(30)
-        worker.submit(Job(FrameMessage("picture", 3, 0.0, b"junk")))
+        worker.submit(PaintJob(FrameMessage("picture", 3, 0.0, b"junk")))
         worker.change(ControlState(Controls("m", strength=3.0)))
         easel.may_paint.set()
         until(lambda: 32 in heard.levels)
@@ -198,7 +198,7 @@ def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason() -> None:
     easel.troubles = [UsageError("a"), DeviceError("a", "out of memory")]
     with working(easel) as (worker, heard):
         for sequence, file in enumerate((png(flat(1)), png(flat(2)), b"junk")):
-            worker.submit(Job(FrameMessage("picture", sequence, 0.0, file)))
+            worker.submit(PaintJob(FrameMessage("picture", sequence, 0.0, file)))
             until(lambda n=sequence: len(heard.lost) == n + 1)
         worker.submit(job(3))
         until(lambda: heard.pictures)

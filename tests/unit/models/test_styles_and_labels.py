@@ -10,7 +10,7 @@ import torch
 from imports import described, saved_in_folder
 from peer_variants import VARIANTS, Variant, save_variant
 
-from vidtrans.models.families.spade import start_size
+from vidtrans.models.families.spade_family import start_size
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.pairing.base import make_pairing
 

@@ -14,7 +14,7 @@ from made_models import make_coded_model
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel, load_model
-from vidtrans.networks.codes import plane_values
+from vidtrans.networks.code_planes import plane_values
 from vidtrans.rendering.code_conditions import CodeConditions, look_files
 from vidtrans.session import Context
 

@@ -9,8 +9,8 @@ from clips import moving_frames
 
 from vidtrans.core.concurrency.transfers import as_bits
 from vidtrans.inference.device import CPU
+from vidtrans.inference.device_pixels import levels
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.device_pixels import levels
 from vidtrans.rendering.recurrence import RecurrentHistory
 from vidtrans.temporal.stream import Sample
 

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import Chunk, Part, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import Chunk, ClipPart, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -109,10 +109,10 @@ def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count:
     chunks, first = cut_into_chunks(*clip), min(some, count)
     longest = max(chunk.stop - chunk.first for chunk in chunks)
     for whole in (False, True):
-        parts = [Part(n, n, count).of(chunks, whole_shots=whole) for n in range(1, count + 1)]
+        parts = [ClipPart(n, n, count).of(chunks, whole_shots=whole) for n in range(1, count + 1)]
         assert [chunk for part in parts for chunk in part] == chunks
-        assert Part(first, count, count).of(chunks, whole_shots=whole) == [*chain(*parts[first - 1 :])]
-        assert Part(1, first, count).of(chunks, whole_shots=whole) == [*chain(*parts[:first])]
+        assert ClipPart(first, count, count).of(chunks, whole_shots=whole) == [*chain(*parts[first - 1 :])]
+        assert ClipPart(1, first, count).of(chunks, whole_shots=whole) == [*chain(*parts[:first])]
         lengths = [sum(chunk.stop - chunk.first for chunk in part) for part in parts]
         assert whole or all(abs(length - sum(lengths) / count) < longest + 1 for length in lengths)
         assert not whole or all(part[-1].stop == part[-1].shot_stop for part in parts if part)
@@ -123,9 +123,9 @@ def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count:
 )
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no part of a whole"):
-        Part.parse(text)
+        ClipPart.parse(text)
 
 
 def test_a_part_is_written_as_it_is_read() -> None:
-    assert [str(Part.parse(text)) for text in ("1/1", "3/8", "3-5/8")] == ["1/1", "3/8", "3-5/8"]
-    assert Part.parse("4-4/8") == Part.parse(" 4/8 ")
+    assert [str(ClipPart.parse(text)) for text in ("1/1", "3/8", "3-5/8")] == ["1/1", "3/8", "3-5/8"]
+    assert ClipPart.parse("4-4/8") == ClipPart.parse(" 4/8 ")

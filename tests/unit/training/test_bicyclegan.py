@@ -16,9 +16,9 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.pairing.base import make_pairing
-from vidtrans.training.codes import code_table, diversity, frozen, mean_distance, mode_seeking_loss
 from vidtrans.training.methods.bicyclegan import BicycleGAN
-from vidtrans.training.methods.parts import Part
+from vidtrans.training.methods.micro_batches import MicroBatch
+from vidtrans.training.picture_codes import code_table, diversity, frozen, mean_distance, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -109,7 +109,7 @@ def test_mode_seeking_tells_the_encoder_nothing() -> None:
     found = []
     for name in ("mode_seeking", "l1"):
         method = made(NormlessSetup, lambda_mode_seeking=1.0)
-        part = Part(*batch(0), 1.0, 1)
+        part = MicroBatch(*batch(0), 1.0, 1)
         method._losses(part, method._looks(part), judged=False)[name].backward()
         networks = method.encoder, method.generator.painter
         found.append([sum(float(p.grad.abs().sum()) for p in n.parameters() if p.grad is not None) for n in networks])

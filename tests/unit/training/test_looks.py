@@ -18,13 +18,13 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
-from vidtrans.pairing.look import STROKE_LEVELS, Look, LookSettings, condition_planes
+from vidtrans.pairing.look_pairing import STROKE_LEVELS, LookPairing, LookSettings, condition_planes
 from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measure
-from vidtrans.perception.efficientnet_lite import Trunk
+from vidtrans.perception.efficientnet_lite import EfficientNetTrunk
 from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
 from vidtrans.training.elsewhere import ElsewhereDrawer
-from vidtrans.training.methods.look import Look as LookMethod
+from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,7 +75,7 @@ def test_the_network_that_is_installed_is_built_as_its_weights_are_shaped(
     assert critic_of("patches") is MEASURES.load("patches")
     with pytest.raises(UsageError, match=r"vidtrans\[looks\]"):
         load_measure("efficientnet")
-    trunk = Trunk(install(tmp_path, monkeypatch, 0), 3)
+    trunk = EfficientNetTrunk(install(tmp_path, monkeypatch, 0), 3)
     assert resolve_measure("auto") == "efficientnet"
     assert MEASURES.load("efficientnet").identity().startswith("efficientnet-lite0 ")
     found = trunk(torch.rand(2, 3, 37, 64) * 2 - 1, (-1, 1, 3))
@@ -98,7 +98,7 @@ def test_likeness_is_the_share_of_the_way_to_the_picture(tmp_path: Path) -> None
     frame, picture = scene(64, 64, 1), scene(64, 64, 9)
     write_picture(tmp_path / "f.png", frame)
     pair = Pair((tmp_path / "f.png",), tmp_path / "f.png", "val")
-    pairing, method = Look(LookSettings(("a",))), HeldOut(picture)
+    pairing, method = LookPairing(LookSettings(("a",))), HeldOut(picture)
     for made, likeness, within in ((frame, 0.0, 0.02), (picture, 1.0, 0.02), (frame // 2 + picture // 2, 0.5, 0.4)):
         scores = LookMethod.validate(method, lambda x, made=made: made[None], pairing, [pair])  # type: ignore[arg-type]
         assert scores["likeness"] == pytest.approx(likeness, abs=within)
@@ -111,7 +111,7 @@ def test_likeness_is_the_share_of_the_way_to_the_picture(tmp_path: Path) -> None
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 99))
 def test_what_a_painter_is_told_is_the_same_all_over_the_picture(count: int, seed: int) -> None:
-    pairing, rng = Look(LookSettings(tuple("abcd"[:count]))), np.random.default_rng(seed)
+    pairing, rng = LookPairing(LookSettings(tuple("abcd"[:count]))), np.random.default_rng(seed)
     made = pairing.training_input([scene(24, 16, 0)], rng)
     assert made.shape == (16, 24, pairing.in_channels)
     assert condition_planes(count) == condition_channels(count)  # of the pairing, of the painter
@@ -135,7 +135,7 @@ def told_painter() -> Painter:
 
 
 def paint(painter: Painter, shares: tuple[float, float], stroke: float) -> np.ndarray:
-    planes = Look(LookSettings(("a", "b"))).conditioned(scene(32, 24, 0), np.array(shares), stroke)
+    planes = LookPairing(LookSettings(("a", "b"))).conditioned(scene(32, 24, 0), np.array(shares), stroke)
     with torch.inference_mode():
         return painter(signed(planes))[0].numpy()  # type: ignore[no-any-return]
 
@@ -155,7 +155,7 @@ def test_looks_and_strokes_are_different_and_mix() -> None:
 def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
     frame = scene(32, 24, 0).astype(float)
     given = [np.rint(frame.mean() + (frame - frame.mean()) * share).astype(np.uint8) for share in (0, 0.02, 0.1, 1)]
-    painter, pairing = told_painter(), Look(LookSettings(("a", "b")))
+    painter, pairing = told_painter(), LookPairing(LookSettings(("a", "b")))
     far = []
     for picture in given:
         x = signed(pairing.conditioned(picture, np.array((1, 0)), 0.5))

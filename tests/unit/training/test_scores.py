@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair
 from vidtrans.metrics.picture_quality import sharpness, ssim
-from vidtrans.training.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.stopping import APART, TIMES, advice, best_of, is_enough, score_steps
+from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.validation import MAX_SCORED, evenly, score
 from vidtrans.video.images.picture import write_picture
 

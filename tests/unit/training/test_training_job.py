@@ -17,13 +17,13 @@ from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.unpaired_loading import UnpairedLoader
 from vidtrans.session import Context
-from vidtrans.training.batch_upload import upload
+from vidtrans.training.device.batch_upload import upload
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trainer import train
 from vidtrans.training.training_job import TrainingJob
-from vidtrans.training.trial import estimate_training
+from vidtrans.training.training_trial import estimate_training
 from vidtrans.training.unpaired_batches import check_method
 
 

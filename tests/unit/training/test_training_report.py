@@ -19,8 +19,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vidtrans.training import Label
-from vidtrans.training.report import page as report_module
-from vidtrans.training.report.curves import (
+from vidtrans.training.report import training_page as report_module
+from vidtrans.training.report.score_curves import (
     BOTTOM,
     LEFT,
     MAX_POINTS,
@@ -37,7 +37,14 @@ from vidtrans.training.report.curves import (
     thin,
     window_of,
 )
-from vidtrans.training.report.page import MAX_FILM, RolloutSummary, TrainingReport, film_steps, render, write_report
+from vidtrans.training.report.training_page import (
+    MAX_FILM,
+    RolloutSummary,
+    TrainingReport,
+    film_steps,
+    render,
+    write_report,
+)
 
 VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
 NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' {{ title }} {% raw %}"

@@ -25,7 +25,7 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.parts import split
+from vidtrans.training.methods.micro_batches import split
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings

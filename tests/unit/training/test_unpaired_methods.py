@@ -14,9 +14,9 @@ from torch import Tensor
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
-from vidtrans.training.image_pool import ImagePool
 from vidtrans.training.methods.cut import Projection
-from vidtrans.training.methods.unpaired import UnpairedMethod
+from vidtrans.training.methods.image_pool import ImagePool
+from vidtrans.training.methods.unpaired_method import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,7 +12,7 @@ from vidtrans.core.settings import Table
 from vidtrans.models.exporting.base import ExportFormat, ExportSubject
 from vidtrans.models.families import FAMILIES
 from vidtrans.models.families.writing import their_state
-from vidtrans.models.formats.checkpoint import recognise
+from vidtrans.models.formats.torch_checkpoint import recognise
 
 
 class CheckpointExport(ExportFormat):

@@ -15,8 +15,8 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.models.exporting.base import ExportSubject
 from vidtrans.models.exporting.graphs import NetworkGraph, WholeGraph
-from vidtrans.networks.codes import with_planes
-from vidtrans.pairing.look import Look
+from vidtrans.networks.code_planes import with_planes
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.operators.base import PairingOperators
 from vidtrans.video.images.picture import resize
 
@@ -104,7 +104,7 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
     if pairing.upscale_factor > 1:
         height, width = (side * pairing.upscale_factor for side in frame.shape[:2])
         frame = resize(frame, width, height)
-    if isinstance(pairing, Look):
+    if isinstance(pairing, LookPairing):
         *shares, stroke = subject.conditions
         return frame, pairing.conditioned(frame, np.array(shares), stroke)
     made = pairing.input([frame])

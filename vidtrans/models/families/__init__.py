@@ -12,7 +12,7 @@ FAMILIES = Registry(
     "family",
     {
         "pix2pix-unet": Entry(
-            "vidtrans.models.families.unet:PeerUNet",
+            "vidtrans.models.families.pix2pix_unet:PeerUNet",
             "U-Net of pytorch-CycleGAN-and-pix2pix: pix2pix, 32 to 512 pixels",
         ),
         "resnet": Entry(
@@ -24,7 +24,7 @@ FAMILIES = Registry(
             "vidtrans.models.families.local_enhancer:LocalEnhancer",
             "local enhancers of pix2pixHD, with their global one",
         ),
-        "spade": Entry("vidtrans.models.families.spade:PeerSpade", "SPADE: label maps, 256 pixels and up"),
+        "spade": Entry("vidtrans.models.families.spade_family:PeerSpade", "SPADE: label maps, 256 pixels and up"),
         "fast-style": Entry(
             "vidtrans.models.families.fast_style:FastStyle", "fast neural style of PyTorch's examples, of any width"
         ),

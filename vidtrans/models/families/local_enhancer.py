@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Layout, Shapes, side
-from vidtrans.models.families.labels import LabelFamily, label_ports
-from vidtrans.models.families.resnet import Sizes, Walk, check_biases, first_norm, read_sizes, sizes_of, walk_body
+from vidtrans.models.families.label_ports import LabelFamily, label_ports
+from vidtrans.models.families.resnet import LayerWalk, Sizes, check_biases, first_norm, read_sizes, sizes_of, walk_body
 
 DOWN = re.compile(r"model(\d)_1\.1\.weight")
 BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
@@ -52,13 +52,13 @@ class LocalEnhancer(LabelFamily):
 
 
 def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    walk_body(Walk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
+    walk_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
     for number in range(1, settings["enhancers"] + 1):
         width = sizes.width // 2**number
-        ours, down = f"enhancers.{number - 1}", Walk(layout, f"model{number}_1", settings, dropout=False)
+        ours, down = f"enhancers.{number - 1}", LayerWalk(layout, f"model{number}_1", settings, dropout=False)
         down.entrance(f"{ours}.entrance", sizes.inputs, width)
         down.down(f"{ours}.down", width, 2 * width)
-        up = Walk(layout, f"model{number}_2", settings, dropout=sizes.dropout)
+        up = LayerWalk(layout, f"model{number}_2", settings, dropout=sizes.dropout)
         for i in range(settings["enhancer_blocks"]):
             up.block(f"{ours}.blocks.{i}", 2 * width)
         up.up(f"{ours}.up", 2 * width, width)

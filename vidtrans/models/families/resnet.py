@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vidtrans.core.settings import Table
 from vidtrans.models.families.base import Candidate, Family, Layout, Shapes, norm_kind, refuse_others, side
-from vidtrans.models.families.labels import LabelFamily, label_ports
+from vidtrans.models.families.label_ports import LabelFamily, label_ports
 
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")
@@ -19,7 +19,7 @@ OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze
 FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the frame itself
 
 
-class Walk:
+class LayerWalk:
     """Goes along the list of layers and lays out what it passes. ``at``: the place in the list.
 
     ``settings``: of our generator; of them it looks at ``norm`` and ``conv_bias``.
@@ -132,7 +132,7 @@ def first_norm(shapes: Shapes) -> Table:
     return {"norm": norm, "conv_bias": norm in ("batch", "picture", "instance") and "model.1.bias" in shapes}
 
 
-def walk_body(walk: Walk, ours: str, sizes: Sizes, width: int) -> None:
+def walk_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
     """Pass all layers but the head of a generator whose first layer has ``width`` channels."""
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
@@ -173,7 +173,7 @@ class PeerResnet(Family):
 
 def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
     """Fill in the layout of a generator with two halvings, and return it."""
-    walk = Walk(layout, "model", settings, dropout=sizes.dropout)
+    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     walk_body(walk, "body", replace(sizes, halvings=2), sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
     return walk.layout
@@ -227,7 +227,7 @@ def check_biases(settings: Table) -> None:
 
 
 def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    walk = Walk(layout, "model", settings, dropout=sizes.dropout)
+    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     walk_body(walk, "whole", sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
     return walk.layout

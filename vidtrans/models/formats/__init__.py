@@ -22,7 +22,7 @@ FORMATS = Registry(
         NATIVE: Entry("vidtrans.models.formats.native:NativeFormat", ".safetensors made by 'vidtrans train'"),
         "cube": Entry("vidtrans.models.formats.cube:CubeFormat", ".cube, a table of colours for grading"),
         "checkpoint": Entry(
-            "vidtrans.models.formats.checkpoint:CheckpointFormat",
+            "vidtrans.models.formats.torch_checkpoint:CheckpointFormat",
             ".pth, PyTorch checkpoints of pix2pix, CycleGAN, CUT, pix2pixHD …",
         ),
         "torchscript": Entry(

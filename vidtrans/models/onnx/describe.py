@@ -12,7 +12,7 @@ from vidtrans.models.onnx.ends import affine_at_input, bounds_at_output
 from vidtrans.models.onnx.graph import Graph, Port, read_graph
 from vidtrans.models.onnx.ranges import (
     ENDS,
-    Finding,
+    RangeFinding,
     choose_ranges,
     input_affine,
     range_of_graph,
@@ -32,7 +32,7 @@ class OnnxDescription:
     generator: Table
     ports: Table
     enlarges: int
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, RangeFinding] = field(default_factory=dict)
 
 
 def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxDescription:
@@ -57,15 +57,15 @@ def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxD
     return OnnxDescription(generator, _ports(trial, str(taken.value), given, bgr), max(trial.factor, 1), findings)
 
 
-def _known_range(graph: Graph, port: Port, wanted: str) -> tuple[Finding | None, bool]:
+def _known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | None, bool]:
     """Return the range that need not be tried, and whether colours are BGR."""
     bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
     read = range_of_graph(affine_at_input(graph, port.name))
     bgr |= bool(read and read[1])
     if wanted:
-        return Finding(wanted, True, "as given"), bgr
+        return RangeFinding(wanted, True, "as given"), bgr
     if port.kind == "uint8":
-        return Finding("0..255", True, "it takes whole numbers of 8 bits"), bgr
+        return RangeFinding("0..255", True, "it takes whole numbers of 8 bits"), bgr
     return range_of_metadata(graph.metadata) or (read[0] if read else None), bgr
 
 
@@ -108,24 +108,24 @@ def _ports(trial: Trial, taken: str, given: tuple[float, float], bgr: bool) -> T
 
 
 def _findings(
-    trial: Trial, taken: Finding, given: tuple[float, float], bounds: tuple[float, float] | None, bgr: bool
-) -> dict[str, Finding]:
+    trial: Trial, taken: RangeFinding, given: tuple[float, float], bounds: tuple[float, float] | None, bgr: bool
+) -> dict[str, RangeFinding]:
     """Return what was found, for people."""
     free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
     size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
     how = "its last operators bound it" if bounds else "the least and the largest values that trials gave"
     found = {
-        "layout": Finding(AXES[trial.layout], True, "it ran"),
-        "size": Finding(size, True, "its file fixes it" if trial.size else "other sizes were tried"),
+        "layout": RangeFinding(AXES[trial.layout], True, "it ran"),
+        "size": RangeFinding(size, True, "its file fixes it" if trial.size else "other sizes were tried"),
         "input": taken,
-        "output": Finding(f"{given[0]:g}..{given[1]:g}", bounds is not None or given in ENDS.values(), how),
+        "output": RangeFinding(f"{given[0]:g}..{given[1]:g}", bounds is not None or given in ENDS.values(), how),
     }
     if bgr:
-        found["colours"] = Finding("blue, green, red", True, "its file says so")
+        found["colours"] = RangeFinding("blue, green, red", True, "its file says so")
     if trial.factor != 1:
         word = "larger" if trial.factor > 1 else "smaller"
-        found["factor"] = Finding(f"{abs(trial.factor)} times {word} pictures", True, "it ran")
+        found["factor"] = RangeFinding(f"{abs(trial.factor)} times {word} pictures", True, "it ran")
     if trial.pictures > 1:
         why = f"{trial.pictures} outputs are pictures: of the input's size, in colour, or fused of the others"
-        found["outputs"] = Finding(f"output {trial.index}", False, why)
+        found["outputs"] = RangeFinding(f"output {trial.index}", False, why)
     return found

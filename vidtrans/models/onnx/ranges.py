@@ -28,7 +28,7 @@ NOMINAL = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class RangeFinding:
     """One thing that was found out about a file: ``sure`` or not, and why, in words."""
 
     value: Any
@@ -46,7 +46,7 @@ def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[flo
     return tuple((1 / deviation)[order].tolist()), tuple((-mean / deviation)[order].tolist())
 
 
-def range_of_graph(affine: Affine | None) -> tuple[Finding, bool] | None:
+def range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
     """Return the range that a normalisation in the graph is for, and whether it is for BGR; None where it says nothing.
 
     The range is the one that the graph maps to what networks see: 0…1, −1…1, ImageNet's, or 0…255 without its mean.
@@ -57,7 +57,7 @@ def range_of_graph(affine: Affine | None) -> tuple[Finding, bool] | None:
         inner = np.array([affine.scale * low + affine.shift, affine.scale * high + affine.shift])
         for bgr in (False, True):
             if any(_near(inner, target) for target in _targets(bgr)):
-                return Finding(name, True, "the graph normalises its input itself"), bgr
+                return RangeFinding(name, True, "the graph normalises its input itself"), bgr
     return None
 
 
@@ -80,10 +80,10 @@ def _near(inner: np.ndarray, target: np.ndarray) -> bool:
     return target.shape[1] == 1 or bool((np.argsort(inner[0]) == np.argsort(target[0])).all())
 
 
-def range_of_metadata(metadata: dict[str, str]) -> Finding | None:
+def range_of_metadata(metadata: dict[str, str]) -> RangeFinding | None:
     """Return the range that the file's metadata name, as the ONNX specification has it."""
     found = NOMINAL.get(metadata.get("Image.NominalPixelRange", ""))
-    return Finding(found, True, "the file's metadata say so") if found else None
+    return RangeFinding(found, True, "the file's metadata say so") if found else None
 
 
 def bounds_range(bounds: tuple[float, float] | None) -> str | None:
@@ -96,7 +96,7 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RangeCandidate:
     """A range of the input with one of the output, and what speaks against both."""
 
     taken: str
@@ -106,14 +106,14 @@ class Candidate:
 
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
-) -> tuple[Finding, tuple[float, float]]:
+) -> tuple[RangeFinding, tuple[float, float]]:
     """Return the range of the input, and the ends of the output's, by what came out of trials."""
     every = sorted(
         (_candidate(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
     )
     best = every[0]
     if len(every) == 1:
-        return Finding(best.taken, True, "no other range gives pictures"), best.given
+        return RangeFinding(best.taken, True, "no other range gives pictures"), best.given
     close = [c for c in every[1:] if c.cost - best.cost < SURE_MARGIN]
     # Of ranges that give the same pictures it does not matter which one is meant: take the most usual one.
     same = [c for c in (best, *close) if c is best or _alike(trials, c.taken, best.taken) >= ALIKE]
@@ -122,29 +122,29 @@ def choose_ranges(
         others = [c for c in every if c is not best]
         equal = all(_alike(trials, c.taken, best.taken) >= ALIKE for c in others)
         reason = "all ranges give the same pictures" if equal else "it gives the best pictures by far"
-        return Finding(best.taken, True, reason), best.given
+        return RangeFinding(best.taken, True, reason), best.given
     names = ", ".join(c.taken for c in close)
-    return Finding(best.taken, False, f"{best.taken} gives likely pictures, but so does {names}"), best.given
+    return RangeFinding(best.taken, False, f"{best.taken} gives likely pictures, but so does {names}"), best.given
 
 
 def _alike(trials: Table, one: str, other: str) -> float:
     return float(trials[one]["alike"].get(other, trials[other]["alike"].get(one, 0.0)))
 
 
-def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> Candidate:
+def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
     """Weigh a range of the input: each thing that is odd about its pictures counts as a part of their range."""
     against = 1 - stats["structure"]
     known = bounds_range(bounds)
     if channels == 1:  # maps of edges or depths fill no range
         given = ENDS[known] if known else bounds or _spread(stats)
         mismatch = MISMATCH if known and name != known and not (name == IMAGENET and known != "-1..1") else 0.0
-        return Candidate(name, given, against + mismatch)
+        return RangeCandidate(name, given, against + mismatch)
     choices = [(known or "", bounds)] if bounds else list(ENDS.items())
     best = min(
         (_misfit(stats["quantiles"], ends or (0.0, 1.0)) + _mismatch(name, given_name), ends or (0.0, 1.0))
         for given_name, ends in choices
     )
-    return Candidate(name, ENDS[known] if known else best[1], against + best[0])
+    return RangeCandidate(name, ENDS[known] if known else best[1], against + best[0])
 
 
 def _mismatch(taken: str, given: str) -> float:

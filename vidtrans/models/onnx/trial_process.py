@@ -41,7 +41,7 @@ def main() -> None:
     runtime = import_onnx_runtime()  # before the limits: it writes a file, which is removed
     _limit(request["memory"], request["seconds"] * request["threads"])
     try:
-        found = Trial(request, runtime).find()
+        found = TrialRun(request, runtime).find()
     except TrialError as error:
         found = {"error": str(error)}
     except MemoryError:
@@ -60,7 +60,7 @@ def _limit(memory: int, cpu_seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-class Trial:
+class TrialRun:
     """One network, and how it was found to be fed."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.files import digest_file
-from vidtrans.perception.vgg import Trunk, find_vgg
+from vidtrans.perception.vgg import VggTrunk, find_vgg
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
@@ -67,7 +67,7 @@ class VGG(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk(WHAT, INSTEAD)
+        self.trunk = VggTrunk(WHAT, INSTEAD)
 
     def forward(self, fake: Tensor, target: Tensor) -> Tensor:
         """Return the distance of (N, 3, H, W) in [−1, 1] twice; only ``fake`` has a gradient."""

@@ -20,12 +20,12 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.parts import Part, Picture
+from vidtrans.training.methods.micro_batches import MicroBatch, Picture
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import autocast
+from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
@@ -83,7 +83,7 @@ class BicycleGAN(Pix2Pix):
         return False  # its codes are drawn by a generator of their own
 
     def _step(
-        self, parts: list[Part], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
         """Return the losses in the order of the columns, and the pictures that are like their targets."""
         del earlier
@@ -108,7 +108,7 @@ class BicycleGAN(Pix2Pix):
         self.g.optimizer_step(rate)
         return torch.stack([totals[name] for name in self.columns]), torch.cat(painted)
 
-    def _looks(self, part: Part) -> Looks:
+    def _looks(self, part: MicroBatch) -> Looks:
         """Paint each input by the code of its target and by random ones, in one pass."""
         random = torch.Generator().manual_seed(part.seed or 0)
         torch.manual_seed(part.seed or 0)  # dropout
@@ -123,12 +123,12 @@ class BicycleGAN(Pix2Pix):
         like, *pictures = painted.chunk(count)
         return Looks(found, like, pictures, drawn)
 
-    def _judged(self, part: Part, looks: Looks) -> tuple[Tensor, Tensor, float]:
+    def _judged(self, part: MicroBatch, looks: Looks) -> tuple[Tensor, Tensor, float]:
         """Return what D is to distinguish: the pictures by the target's code and by a random one, and the target."""
         fake = [self._with_input(part.x, picture) for picture in (looks.like, looks.drawn[0])]
         return torch.cat(fake), self._with_input(part.x, part.y), part.share
 
-    def _losses(self, part: Part, looks: Looks, judged: bool) -> dict[str, Tensor]:
+    def _losses(self, part: MicroBatch, looks: Looks, judged: bool) -> dict[str, Tensor]:
         """Return the losses of generator and encoder, unweighted."""
         losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
         if judged:

@@ -18,7 +18,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired import TARGET, TargetLook, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired_method import TARGET, TargetLook, Translation, UnpairedMethod, by_look
 from vidtrans.training.network_trainer import autocast
 from vidtrans.training.settings import TrainingSettings
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
 
 
 class Way(NamedTuple):

@@ -19,12 +19,12 @@ from vidtrans.inference.device import Device, tensor_float32, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
-from vidtrans.training.captured_step import Body, CapturedStep
+from vidtrans.training.device.captured_step import Body, CapturedStep
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.parts import Part, Picture, share_triples, split
+from vidtrans.training.methods.micro_batches import MicroBatch, Picture, share_triples, split
 from vidtrans.training.network_trainer import (
     DiscriminatorTrainer,
     NetworkTrainer,
@@ -135,7 +135,7 @@ class Pix2Pix(TrainingMethod):
             rate: float | Tensor = lr if self._rate is None else self._rate.fill_(lr)
             if self.captured:
                 given = (x, y) if weighed is None else (x, y, weighed)
-                body: Body = lambda x, y, w=None: self._step([Part(x, y, 1.0, None, w)], None, rate, judged)  # noqa: E731
+                body: Body = lambda x, y, w=None: self._step([MicroBatch(x, y, 1.0, None, w)], None, rate, judged)  # noqa: E731
                 row, self.painted = self.captured(judged, body, given, seed)
             else:
                 parts = split(x, y, weighed, self.settings.grad_accum_steps, seed)
@@ -147,7 +147,7 @@ class Pix2Pix(TrainingMethod):
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _step(
-        self, parts: list[Part], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
         """Return the losses in the order of the columns, and what was painted."""
         self.generator.train()
@@ -162,7 +162,7 @@ class Pix2Pix(TrainingMethod):
         losses |= {"discriminator": loss_d, "temporal_discriminator": loss_d_v}
         return torch.stack([losses[name] for name in self.columns]), painted
 
-    def _share_triples(self, parts: list[Part], earlier: PrecedingFrames | None) -> bool:
+    def _share_triples(self, parts: list[MicroBatch], earlier: PrecedingFrames | None) -> bool:
         """Give each part its preceding frames. Return whether the step has triples in any process."""
         if self.d_v is None:
             return False
@@ -171,7 +171,7 @@ class Pix2Pix(TrainingMethod):
             share_triples(parts, earlier, count, self.layout)
         return count > 0
 
-    def _paint(self, part: Part) -> Picture:
+    def _paint(self, part: MicroBatch) -> Picture:
         """Paint G(x), with the same dropout every time."""
         if part.seed is not None:
             torch.manual_seed(part.seed)
@@ -187,19 +187,19 @@ class Pix2Pix(TrainingMethod):
     def _generate(self) -> Callable[[Tensor], Tensor]:
         return self.g.compiled(self.generator)
 
-    def _update_d(self, parts: list[Part], lr: float | Tensor) -> Tensor:
+    def _update_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Take max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's step."""
         assert self.d is not None
         pair = self._with_input
         return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
-    def _update_d_v(self, parts: list[Part], lr: float | Tensor) -> Tensor:
+    def _update_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Update the temporal discriminator where the batch has triples."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)
 
-    def _update_g(self, parts: list[Part], lr: float | Tensor, judged: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def _update_g(self, parts: list[MicroBatch], lr: float | Tensor, judged: bool) -> tuple[dict[str, Tensor], Tensor]:
         """Take max log D(x, G(x)) and min λ·|y − G(x)|, with the other losses of the settings.
 
         Return the losses, and what was painted.
@@ -217,7 +217,7 @@ class Pix2Pix(TrainingMethod):
         self.g.optimizer_step(lr)
         return totals, torch.cat(painted)
 
-    def _context(self, part: Part, picture: Picture, judged: bool) -> LossContext:
+    def _context(self, part: MicroBatch, picture: Picture, judged: bool) -> LossContext:
         """Return the inputs of the losses."""
         weights = part.weights
         if self.rarity is not None:
@@ -252,7 +252,7 @@ class Pix2Pix(TrainingMethod):
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 
     @torch.no_grad()
-    def _detached(self, part: Part) -> Picture:
+    def _detached(self, part: MicroBatch) -> Picture:
         """Return G(x) without its graph."""
         if part.detached is None:
             part.detached = self._paint(part) if part.picture is None else part.picture.detach()

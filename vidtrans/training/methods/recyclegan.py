@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.cyclegan import CycleGAN, Way, apart
-from vidtrans.training.methods.unpaired import TARGET
+from vidtrans.training.methods.unpaired_method import TARGET
 from vidtrans.training.settings import TrainingSettings
 
 

@@ -13,10 +13,10 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
-from vidtrans.training.report.curves import SCORE_LABELS, figure
+from vidtrans.training.report.score_curves import SCORE_LABELS, figure
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import FAINT, INK, Sheet, cell_size, join_row, text_band, text_width
+from vidtrans.video.plots.layout import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
 ROWS = 4
 CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of a column, for the words over it
@@ -44,7 +44,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
         "" if any("seed" in row["settings"] for row in rows) else ", with one seed: small differences may be chance"
     )
     foot = f"{note}. One run each{chance}."
-    pictures = Sheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
+    pictures = ContactSheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
     scored = [_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _names(rows)]
     write_picture(path, np.vstack([pictures, *scored, text_band(foot, pictures.shape[1], colour=FAINT)]))
 

@@ -18,7 +18,7 @@ TEXT_PX = 14
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ContactSheet:
     """A table of pictures. A missing picture (None) leaves its place empty.
 
     ``columns`` are headings over the columns, ``notes`` words under each picture; both may be empty. Pictures are

@@ -171,7 +171,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     from pathlib import Path
 
     from vidtrans.core.settings import Time
-    from vidtrans.store.chunking import Part
+    from vidtrans.store.chunking import ClipPart
 
     values: Values = parameter.given.values
     if isinstance(values, Names):
@@ -185,7 +185,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
         return numbers(values.low, values.high, min_open=values.low_open)  # type: ignore[arg-type]
     if parameter.type is str and parameter.access == "path":
         return PATH_AS_TYPED
-    own: dict[Any, click.ParamType] = {Path: FILE, Time: TIME, Part: PART, int: click.INT, float: click.FLOAT}
+    own: dict[Any, click.ParamType] = {Path: FILE, Time: TIME, ClipPart: PART, int: click.INT, float: click.FLOAT}
     return own.get(parameter.type)
 
 

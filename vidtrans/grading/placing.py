@@ -24,7 +24,7 @@ EDGE = 0.004  # of full scale: what is this near to black or white may have been
 
 
 @dataclass(frozen=True)
-class Placement:
+class PairPlacement:
     """Where ``before`` lies in ``after``: a 2×3 matrix of pixel positions, and the correlation of what both show.
 
     Positions are those of pictures whose sides are 1: (0, 0) to (1, 1).
@@ -39,11 +39,11 @@ class Placement:
         return self.correlation >= AGREES
 
 
-def place(before: np.ndarray, after: np.ndarray) -> Placement:
+def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
     """Find one picture in the other; both (H, W, 3) uint8 or uint16, of any size."""
     small = [_fit(to_uint8(picture), FINDING_SIDE) for picture in (before, after)]
     structure = [_structure(picture) for picture in small]
-    whole = Placement(np.eye(2, 3), 0.0)
+    whole = PairPlacement(np.eye(2, 3), 0.0)
     shapes = [picture.shape[1] / picture.shape[0] for picture in small]
     candidates = []
     if abs(shapes[0] / shapes[1] - 1) <= SAME_SHAPE:
@@ -56,7 +56,7 @@ def place(before: np.ndarray, after: np.ndarray) -> Placement:
     return max(candidates, key=lambda c: c.correlation, default=whole)
 
 
-def sample_pair(before: np.ndarray, after: np.ndarray, placement: Placement) -> ColourSamples:
+def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
     """Return colours of both pictures at the same places, the more of them counting the flatter a place is."""
     height, width = _fitted_size(before, SAMPLING_SIDE)
     here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
@@ -120,18 +120,18 @@ def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
     return [(picture.shape[1], picture.shape[0]) for picture in structure]
 
 
-def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> Placement:
+def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
     """Return the placement near a first one that agrees best, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
-    best = Placement(matrix, _correlation(first, second, start))
+    best = PairPlacement(matrix, _correlation(first, second, start))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     try:
         _, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, criteria, None, 5)
     except cv2.error:  # it did not converge
         return best
-    moved = Placement(_in_units(found.astype(np.float64), *sizes), _correlation(first, second, found))
+    moved = PairPlacement(_in_units(found.astype(np.float64), *sizes), _correlation(first, second, found))
     return max(best, moved, key=lambda p: p.correlation)
 
 

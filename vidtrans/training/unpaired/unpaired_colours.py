@@ -26,7 +26,7 @@ METHOD = "transport"  # one of ``grading.UNPAIRED_METHODS``
 PICTURES = 24  # of each domain that are looked at
 
 
-class ColourMap:
+class DomainColours:
     """What brings the colours of one domain's pictures to those of another's. Computed where it is asked for."""
 
     def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
@@ -62,14 +62,14 @@ class ColourMap:
 class ColourMaps:
     """The maps from the source's colours to the targets', and back."""
 
-    forth: ColourMap
-    back: ColourMap
+    forth: DomainColours
+    back: DomainColours
 
 
 def maps_between(dataset: Dataset) -> ColourMaps:
     """Return the maps between the domains of a dataset, of its training pictures."""
     sources, targets = dataset.inputs("train"), dataset.targets("train")
-    return ColourMaps(ColourMap(sources, targets), ColourMap(targets, sources))
+    return ColourMaps(DomainColours(sources, targets), DomainColours(targets, sources))
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:

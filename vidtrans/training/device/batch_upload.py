@@ -15,7 +15,7 @@ from torch import Tensor
 from vidtrans.core.concurrency.threads import Prefetcher
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
-from vidtrans.training.device_augmentation import transform
+from vidtrans.training.device.device_augmentation import transform
 
 UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vidtrans.pairing.aligned import Aligned
 
 
-class Grade(Aligned):
+class GradePairing(Aligned):
     """As ``Aligned``, but colours are single pixels' own: a render has the source's size."""
 
     name = "grade"

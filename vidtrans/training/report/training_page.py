@@ -1,4 +1,4 @@
-"""The training report: one self-contained HTML file. ``page.html`` is its Jinja template, filled in here."""
+"""The training report: one self-contained HTML file. ``training_page.html`` is its Jinja template, filled in here."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from jinja2 import Template
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.training import Label
-from vidtrans.training.report import curves
-from vidtrans.training.report.curves import LOSS_LABELS, SCORE_LABELS, LossCurve, LossPanel, StepMarks
+from vidtrans.training.report import score_curves
+from vidtrans.training.report.score_curves import LOSS_LABELS, SCORE_LABELS, LossCurve, LossPanel, StepMarks
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
@@ -92,7 +92,7 @@ def write_report(path: Path, report: TrainingReport) -> None:
 
 @cache
 def _template() -> Template:
-    filters = {"figure": _figure, "short": curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
+    filters = {"figure": _figure, "short": score_curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
@@ -103,17 +103,17 @@ def render(report: TrainingReport) -> str:
         report=report,
         film=_film(report),
         rollout_strip=_data_uris(strip, FILM_SIDE, STRIP_BYTES),
-        rollout_labels=curves.ROLLOUT_LABELS,
+        rollout_labels=score_curves.ROLLOUT_LABELS,
         names=_score_names(report),
         label=_label,
         best_values=_best_values(report),
         score_panels=_score_panels(report),
         loss_panels=_loss_panels(report),
-        window=curves.window_of(len(report.rows)),
+        window=score_curves.window_of(len(report.rows)),
         skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
         sheets=_data_uris(sheets, SHEET_SIDE, SHEET_BYTES),
         modest_rows=MAX_OPEN_ROWS,
-        chart=curves,
+        chart=score_curves,
     )
 
 
@@ -157,10 +157,14 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
         if np.isfinite(values).any() and values.any():  # without a discriminator its column is all zeros
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
-            panels.append(LossPanel(_label(name, LOSS_LABELS), curves.thin(values), report.marks, kind, level=level))
+            panels.append(
+                LossPanel(_label(name, LOSS_LABELS), score_curves.thin(values), report.marks, kind, level=level)
+            )
     if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
-        panels.append(LossPanel(curves.ROLLOUT_AGE_LABEL, LossCurve(steps, low, high, mean), report.marks, "other"))
+        panels.append(
+            LossPanel(score_curves.ROLLOUT_AGE_LABEL, LossCurve(steps, low, high, mean), report.marks, "other")
+        )
     return panels
 
 
@@ -207,4 +211,4 @@ def _label(name: str, table: Mapping[str, Label] = SCORE_LABELS) -> Label:
 
 
 def _figure(value: float | None) -> str:
-    return curves.figure(value) if _is_number(value) else "–"
+    return score_curves.figure(value) if _is_number(value) else "–"

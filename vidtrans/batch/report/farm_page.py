@@ -1,4 +1,4 @@
-"""The page of a night: one self-contained HTML file. ``page.html`` is its Jinja template, filled in here."""
+"""The page of a night: one self-contained HTML file. ``farm_page.html`` is its Jinja template, filled in here."""
 
 from __future__ import annotations
 

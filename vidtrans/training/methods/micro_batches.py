@@ -23,7 +23,7 @@ class Picture(NamedTuple):
 
 
 @dataclass
-class Part:
+class MicroBatch:
     """``share`` of a step's batch; ``weights`` are of each pixel's L1.
 
     ``seed`` decides the dropout; None where torch has been seeded for this one part.
@@ -39,14 +39,14 @@ class Part:
     detached: Picture | None = None
 
 
-def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[Part]:
+def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
     """Cut a batch into ``count`` parts whose losses, each times its share, add up to the batch's."""
     w_parts = [None] * count if weights is None else weights.tensor_split(count)
     cut = zip(x.tensor_split(count), y.tensor_split(count), w_parts, strict=True)
-    return [Part(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
+    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
 
 
-def share_triples(parts: list[Part], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
+def share_triples(parts: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
     """Give each part its preceding frames; ``count``: the number of triples of the step."""
     first = 0
     for part in parts:

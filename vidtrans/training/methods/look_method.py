@@ -24,7 +24,7 @@ from vidtrans.inference.device import tensor_float32, to_device
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.look import STROKE_LEVELS
+from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
@@ -41,7 +41,7 @@ from vidtrans.video.images.picture import read_picture
 MAX_SCORED = 8  # held-out frames
 
 
-class Look(TrainingMethod):
+class LookMethod(TrainingMethod):
     """One generator. The columns: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, transfers_for
+from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
-from vidtrans.rendering.device_blend import SOURCE, DeviceBlend
+from vidtrans.rendering.device.device_blend import SOURCE, DeviceBlend
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.device_pixels import eight_bits, levels
 from vidtrans.rendering.frame_renderer import HOST_GUIDE, FrameRenderer, ModelInputs, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import Recurrence

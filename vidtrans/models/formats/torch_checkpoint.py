@@ -9,7 +9,7 @@ from typing import Any
 
 from vidtrans.core.errors import ModelError
 from vidtrans.models.checkpoints.contents import is_training, what_it_is
-from vidtrans.models.checkpoints.options import in_our_terms, read_options
+from vidtrans.models.checkpoints.option_files import in_our_terms, read_options
 from vidtrans.models.checkpoints.pickle_values import PickleError
 from vidtrans.models.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
 from vidtrans.models.checkpoints.torch_file import (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidtrans.clips.mask import MatteReader
 from vidtrans.core.concurrency.transfers import Transfers
-from vidtrans.rendering.device_pixels import levels, to_bits
+from vidtrans.inference.device_pixels import levels, to_bits
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vidtrans.core.settings import Table
 from vidtrans.models.families.base import STATISTICS, Candidate, Layout, Shapes, side
-from vidtrans.models.families.labels import LABEL_PORTS, LabelFamily
+from vidtrans.models.families.label_ports import LABEL_PORTS, LabelFamily
 
 HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or for 'most' 5
 WIDEST = 16  # the innermost channels, in units of the authors' ngf

@@ -1,4 +1,4 @@
-"""Curves of a run: resampled without losing extremes, and laid out in pixels for the SVG in ``page.html``."""
+"""Curves of a run: resampled without losing extremes, and laid out in pixels for the SVG in ``training_page.html``."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
 
 @dataclass(frozen=True)
 class LossPanel:
-    """A plot as ``page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
+    """A plot as ``training_page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
 
     ``kind`` is its CSS class; ``dots``: a line through single values, not a mean in a band; ``level``: a value to
     compare with, and its name.

@@ -29,7 +29,7 @@ class LookSettings:
             raise ValueError("pairing.looks needs names, each once")
 
 
-class Look(Pairing):
+class LookPairing(Pairing):
     """The frame, a plane for each look where there are several, and one for the strokes, each of one value."""
 
     name = "look"
@@ -80,7 +80,7 @@ class Look(Pairing):
         return net_input[..., :3]
 
 
-def look_conditions(pairing: Look, name: str, stroke: float) -> tuple[float, ...]:
+def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
     """Return the values of a pairing's planes, 0 to 1, for one look, by itself the first. Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:

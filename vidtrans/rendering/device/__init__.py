@@ -1,0 +1,1 @@
+"""Rendering where the pictures stay on a GPU."""

@@ -1,0 +1,1 @@
+"""Training steps on a GPU: what feeds them, and how they are replayed."""

@@ -1,0 +1,1 @@
+"""Training without pairs: the colour map between two domains, and its scores."""
