@@ -35,7 +35,8 @@ from benchmarks.consistency.store import Store, digest, source_digest
 from benchmarks.keyframes import peers
 from benchmarks.keyframes.cases import Case, plan
 from vidtrans.core.settings import Size
-from vidtrans.flow.warping import halve, warp
+from vidtrans.flow.scaling import halve
+from vidtrans.flow.warping import warp
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend

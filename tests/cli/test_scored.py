@@ -18,7 +18,8 @@ from PIL import Image
 import vidtrans as api
 from vidtrans.core.errors import Interrupted, VidtransError
 from vidtrans.core.events import Event, Progress, Stop
-from vidtrans.store.cache import Cache, CacheEntry
+from vidtrans.store.cache import Cache
+from vidtrans.store.cache_entry import CacheEntry
 
 Capsys = pytest.CaptureFixture[str]
 Hold = Callable[[CacheEntry], Callable[[Event], None]]

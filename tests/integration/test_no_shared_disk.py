@@ -17,7 +17,7 @@ from clips import moving_frames, write_clip
 from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
 
-from vidtrans.batch.executors import ray_apart, ray_mirror
+from vidtrans.batch.executors import ray_apart, ray_boxes, ray_mirror
 from vidtrans.batch.executors.base import Task, TaskResult
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
@@ -126,7 +126,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
     short(tmp_path)
     made: list[tuple[int, int]] = []
     send_file = ray_mirror._Sender._send_file
-    missing = ray_apart._Inbox.missing
+    missing = ray_boxes.Inbox.missing
 
     def send_one_chunk(self: Any, path: Path) -> None:
         """The machine is lost after the first chunk."""
@@ -139,7 +139,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
         return found
 
     monkeypatch.setattr(ray_mirror._Sender, "_send_file", send_one_chunk)
-    monkeypatch.setattr(ray_apart._Inbox, "missing", note)
+    monkeypatch.setattr(ray_boxes.Inbox, "missing", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert "it is started again" in told
@@ -217,13 +217,13 @@ def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips = short(tmp_path / "clips", 2)
-    send = ray_apart._Outbox.send
+    send = ray_boxes.Outbox.send
 
     def send_late(*arguments: Any) -> None:
         clips[0].unlink(missing_ok=True)
         send(*arguments)
 
-    monkeypatch.setattr(ray_apart._Outbox, "send", send_late)
+    monkeypatch.setattr(ray_boxes.Outbox, "send", send_late)
     told = stylize("clips", "-o", "out", status=5, capsys=capsys)
     assert "cannot be sent to the cluster" in told
     assert [row["state"] for row in outcomes("out")] == ["failed", "done"]
@@ -292,7 +292,7 @@ def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
 
 
 def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_path: Path) -> None:
-    outbox, told = ray_apart._Outbox(ray), list[tuple[int, int]]()
+    outbox, told = ray_boxes.Outbox(ray), list[tuple[int, int]]()
     clip, model = tmp_path / "clip", tmp_path / "model"
     clip.write_bytes(b"1" * 10)
     model.write_bytes(b"2" * 10)
@@ -308,7 +308,7 @@ def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_pa
     assert list(outbox.sent) == [model]
     outbox.forget(1)
     assert not outbox.sent
-    with pytest.raises(ray_apart._CannotSendError, match="none"):
+    with pytest.raises(ray_boxes.CannotSendError, match="none"):
         outbox.send(2, [tmp_path / "none"], tell)
 
     def fail(done: int, total: int) -> None:
@@ -347,7 +347,7 @@ def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path
     entry = cache.entry("render", "0" * 64)
     division = pretended_division(entry.stage, entry.key)
     entry.folder.mkdir(parents=True)
-    inbox = ray_apart._Inbox(cache)
+    inbox = ray_boxes.Inbox(cache)
     inbox.expect(1, division)
     inbox.take(1, ray_mirror.Piece("../chunk-000000.mp4", b"ab", is_last=False))
     assert not (entry.folder / "chunk-000000.mp4").exists()

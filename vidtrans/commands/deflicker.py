@@ -20,7 +20,7 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.models.loaded_model import ResolvedRenderSettings
+    from vidtrans.models.render_settings import ResolvedRenderSettings
     from vidtrans.output.result import Result
     from vidtrans.rendering.requested_output import OutputTarget
 
@@ -111,8 +111,9 @@ class Deflicker(Command):
         from vidtrans.clips.indexing import open_clip
         from vidtrans.config.programs import warn_about_programs
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
-        from vidtrans.models.loaded_model import ResolvedRenderSettings, load_model
+        from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
+        from vidtrans.models.render_settings import ResolvedRenderSettings
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.render_planning import plan_render, with_picture_fps
         from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source

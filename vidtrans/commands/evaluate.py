@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,12 @@ from vidtrans.commands.words import batch_table, count, show_batch, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
+from vidtrans.evaluation.score_rows import dream_rows, fidelity_rows, flicker_rows, scores
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
 SCORE_SUFFIXES = (".png", ".json")
-MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
-COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
 CLIPS = ("output", "source", "per_frame", "reference")  # that are read
 
 
@@ -121,7 +120,7 @@ class Evaluate(Command):
         """Show the scores; of several in a table."""
         if "items" not in table:
             return super().show(table, terminal)
-        headings, rows = _scores(table["items"])
+        headings, rows = scores(table["items"])
         if rows:
             terminal.figures(headings, rows)
         return show_batch(terminal, table)
@@ -134,14 +133,14 @@ class Evaluate(Command):
                 f", and write {table['output']}" if table["output"] else ""
             )
         if self.dream:
-            lines = [f"{table['path']}: {frames}{timing(table)}", *_dream_rows(table)]
+            lines = [f"{table['path']}: {frames}{timing(table)}", *dream_rows(table)]
             return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
         from vidtrans.evaluation.score_report import compared_with, verdict
 
         pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
-        lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *_flicker_rows(table)]
+        lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *flicker_rows(table)]
         if table["compared_with"]:
-            lines += _fidelity_rows(table, compared_with(table))
+            lines += fidelity_rows(table, compared_with(table))
         if worst := ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"]):
             lines.append(f"  {'worst':14}{worst}")
         if output := table["output"]:
@@ -234,72 +233,3 @@ class Evaluate(Command):
             aligned[name] = AlignedSource.find(clip, output, context, *span)
         source = aligned.pop("source")
         return lambda result: score(output, source, self.flow, result, context, **aligned)
-
-
-def _scores(tables: Sequence[Table]) -> tuple[list[str], list[list[str]]]:
-    """Headings, and a row for each clip that was scored, with those measures that any of them has."""
-    names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]
-    rows = []
-    for table in tables:
-        values = [table.get(name) for name in names]
-        rows.append([table["path"], *("–" if value is None else f"{value:.3g}" for value in values)])
-    return ["", *(name.replace("_", " ") for name in names)], rows
-
-
-def _flicker_rows(table: Table) -> list[str]:
-    """The warping error and the flicker of each video that was given; nothing without pairs of frames."""
-    if not table["pairs"]:
-        return []
-    share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
-    given = [suffix for suffix in COLUMNS if table[f"warping_error{suffix}"] is not None]
-    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given]
-    rows = [_row("", [COLUMNS[suffix] for suffix in given]), _row("warping error", errors, share)]
-    flicker = [table[f"flicker{suffix}"] for suffix in given]
-    if None not in flicker:
-        rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
-    return rows
-
-
-def _dream_rows(table: Table) -> list[str]:
-    """How a dream holds, and, where that is known, how well it foretells."""
-    rows = [
-        _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
-        _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
-        _row("sharpness", [f"{table['sharpness']:.2f}"], "of the clip's"),
-    ]
-    if table["m4"] is not None:
-        rows.append(_row("motion", [f"{table['m4']:.2f}"], f"of the clip's over 4 frames, {table['m1']:.2f} over one"))
-    if table["uniq"] is not None:
-        note = f"frames of the clip that it comes near to, of {table['uniq_real']}"
-        rows.append(_row("different", [f"{table['uniq']}"], note))
-    for after, value in table.get("horizons", {}).items():
-        note = f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}"
-        rows.append(_row(f"{count(int(after), 'frame')} on", [f"{value:.1f}"], note))
-    return rows
-
-
-def _fidelity_rows(table: Table, name: str) -> list[str]:
-    """PSNR and the rest, against what is compared with; with a reference also what the per-frame video has."""
-    suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
-    rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
-    for label, key, form, unit in (
-        ("PSNR", "psnr", ".2f", "dB"),
-        ("SSIM", "ssim", ".4f", ""),
-        ("sharpness", "sharpness", ".2f", ""),
-    ):
-        if table[key] is not None:
-            rows.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
-    if table["ghosting"] is not None:
-        uncovered, rest = table["error_uncovered"], table["error_elsewhere"]
-        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
-        rows.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
-    if table["psnr_to_per_frame"] is not None:
-        psnr, ssim, sharpness = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
-        text = f"PSNR {psnr:.2f} dB" + ("" if ssim is None else f", SSIM {ssim:.4f}")
-        text += "" if sharpness is None else f", sharpness {sharpness:.2f}"
-        rows.append(f"  {'to per frame':14}  {text}")
-    return rows
-
-
-def _row(name: str, values: list[str], note: str = "") -> str:
-    return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")

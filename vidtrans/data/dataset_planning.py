@@ -17,6 +17,7 @@ from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.settings import Table, Time, parse_size
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
 from vidtrans.data.dataset import Dataset
+from vidtrans.data.dataset_checks import check_pairs, common_stop, shape_of
 from vidtrans.data.domains import (
     Domain,
     DomainClip,
@@ -38,7 +39,6 @@ from vidtrans.pairing.stack import Stack
 from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.io.clip import ClipIndex
 
 SUFFIX = ".dataset"
 
@@ -184,7 +184,7 @@ class DatasetSpec:
             sources=tuple(described),
             records=plan.records,
         ).with_all_pictures()
-        _check_pairs(dataset, pairing)
+        check_pairs(dataset, pairing)
         if self.domains:
             check_frames(dataset, context)
         libraries = media_libraries()
@@ -223,7 +223,7 @@ class DatasetSpec:
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
         if other is not None:
-            stop = _common_stop(clip, other, first, stop, context)
+            stop = common_stop(clip, other, first, stop, context)
         source = ClipSource(
             video,
             clip.index,
@@ -246,7 +246,7 @@ class DatasetSpec:
             if not each.index.same_size:
                 why = "its pictures are of several sizes, and matches are sought in one"
                 raise MediaError(str(each.path), why, "bring them to one size, or learn without pairs: --unpaired")
-        check_shapes(clip.path, _shape(clip.index), _shape(other.index))
+        check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
         target = ClipSource(self.target, other.index, other.survey, *span)
@@ -274,40 +274,3 @@ class DatasetSpec:
             "rate": str(timed.index.rate / self.settings.frame_step),
             **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
         }
-
-
-def _shape(index: ClipIndex) -> tuple[int, int]:
-    """Return (width, height) with square pixels."""
-    return round(index.width * index.sample_aspect_ratio), index.height
-
-
-def _common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
-    """Return where the shorter of clip and target ends. Raises MediaError where they do not match."""
-    if clip.index.same_size and other.index.same_size:
-        check_shapes(clip.path, _shape(clip.index), _shape(other.index))
-    if other.index.num_frames == clip.index.num_frames:
-        return stop
-    common = min(stop, other.index.num_frames)
-    if common <= first:
-        raise MediaError(str(other.path), f"it has only {other.index.num_frames} frames", "give a clip in step")
-    context.note(
-        f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
-        f"the first {common} are paired",
-        "warning",
-    )
-    return common
-
-
-def _check_pairs(dataset: Dataset, pairing: Pairing) -> None:
-    """Raise MediaError where no shot is long enough for a pair."""
-    if dataset.pairs:
-        return
-    dropped = sum(r.role == "dropped" for r in dataset.records)
-    why = f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
-    remedy = "give a longer clip"
-    if pairing.min_frames == 1:
-        why, remedy = "no frame of it can be learned from", "give a clip that shows more"
-    if dropped:
-        why += f" ({dropped} frames are flat or blurred, or look just like others)"
-        remedy += ", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0"
-    raise MediaError(", ".join(s["name"] for s in dataset.sources), why, remedy)

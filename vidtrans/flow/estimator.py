@@ -10,7 +10,8 @@ import numpy as np
 
 from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS
-from vidtrans.flow.warping import BORDER, blur, grid, grid_axes, grid_factor, grow, halve
+from vidtrans.flow.scaling import blur, grid_factor, grow, halve
+from vidtrans.flow.warping import BORDER, grid, grid_axes
 from vidtrans.video.colour.conversion import to_uint8
 
 # An instance of a registered class, (first, second) → flow; ``vidtrans.flow`` describes it.

@@ -22,7 +22,7 @@ from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack
-from vidtrans.inference.product_checks import environment
+from vidtrans.inference.product_memory import environment
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, use_inductor_cache
 

@@ -10,10 +10,9 @@ does not compare again.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -21,13 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vidtrans.core.files import digest_of, read_small_json, write_json
-from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import plain_weight
-from vidtrans.inference.user_cache import cache_folder
+from vidtrans.inference.product_memory import environment
 
-CHECK_VERSION = 2  # of what is compared, and how
 CHANNELS = 4  # output channels of a convolution that are compared, spread evenly from the first to the last
 _MOST_VALUES = 1 << 26  # of a convolution's input that are converted to fp32 at once
 # How far a right result may be off, as a share of the output's root mean square and of the value itself. Right kernels
@@ -280,26 +276,3 @@ def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
 def computed_in_fp32(signatures: Sequence[str]) -> _InFp32 | nullcontext[None]:
     """Return a context in which operators of these signatures are computed in fp32, with their results converted."""
     return _InFp32(signatures) if signatures else nullcontext()
-
-
-def environment(device: Device) -> str:
-    """Return what decides the kernels beside shapes: hardware, libraries, threads, and variables that choose them."""
-    if device.kind == "cuda":
-        return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
-    if device.kind != "cpu":
-        return f"torch {torch.__version__} {device.kind}"
-    flags = [torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()]
-    own = (processor(), torch.backends.cpu.get_cpu_capability(), flags, torch.get_num_threads(), torch.__version__)
-    return f"{own} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
-
-
-def remembered(question: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
-    """Return what ``find`` finds wrong for a ``question`` (JSON), or what another process found on this machine."""
-    name = f"{digest_of([CHECK_VERSION, environment(device), question])}.json"
-    # RuntimeError: the user has no home folder.
-    with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
-        return [str(signature) for signature in read_small_json(cache_folder() / "checks" / name)["wrong"]]
-    wrong = find()
-    with suppress(OSError, RuntimeError):  # a full disk or a read-only folder costs the next process a comparison
-        write_json(cache_folder() / "checks" / name, {"wrong": wrong})
-    return wrong

@@ -29,7 +29,8 @@ from vidtrans.inference.engine import with_history
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.picture_norms import use_quick_norms
-from vidtrans.inference.product_checks import computed_in_fp32, find_wrong, remembered
+from vidtrans.inference.product_checks import computed_in_fp32, find_wrong
+from vidtrans.inference.product_memory import remembered
 from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.init import inner_generator

@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.models.onnx.checks import check_graph
-from vidtrans.models.onnx.graph import read_graph_in
+from vidtrans.models.onnx.graph_reading import read_graph_in
 from vidtrans.networks import ONNX_GRAPH
 
 

@@ -12,7 +12,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.files import write_atomically
 from vidtrans.output.assembling import try_pass
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.external.ffmpeg import FFmpegJob, run_ffmpeg_job

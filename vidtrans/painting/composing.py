@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import Table, to_table
-from vidtrans.flow.warping import blur
+from vidtrans.flow.scaling import blur
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import NEAREST, KeyMaps
 from vidtrans.video.images.picture import resize

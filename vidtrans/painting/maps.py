@@ -21,10 +21,11 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
-from vidtrans.flow.warping import grow, resize_flow
+from vidtrans.flow.scaling import grow
+from vidtrans.flow.warping import resize_flow
 from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry, CachePin
+from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import CarryStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat

@@ -20,8 +20,9 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import make_dataset
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine, load_model
+from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.result import Result
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance

@@ -14,7 +14,7 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import PartsStage, libraries, media_libraries
 

@@ -12,7 +12,8 @@ from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import recurrence_key
-from vidtrans.store.cache import Cache, CacheEntry
+from vidtrans.store.cache import Cache
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage, RenderStage, media_libraries

@@ -26,7 +26,7 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage

@@ -23,7 +23,7 @@ from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk, ClipPart, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter

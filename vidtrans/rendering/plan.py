@@ -14,8 +14,9 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.inference.engine import Engine
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import ModelChain
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing

@@ -30,16 +30,17 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.engine import Engine
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings, load_engine
+from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.render_planning import plan_render
 from vidtrans.session import Context
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
+from vidtrans.temporal.sample_filtering import filter_samples
 from vidtrans.temporal.stream import BatchFilter, Sample
-from vidtrans.temporal.window import filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3

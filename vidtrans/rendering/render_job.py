@@ -26,7 +26,7 @@ from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunks import StateStore
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 

@@ -11,7 +11,8 @@ from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.core.settings import Time
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import Paint
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene

@@ -10,9 +10,9 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.settings import Table
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-from vidtrans.models.loaded_model import ResolvedRenderSettings
 from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.places import check_named
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION

@@ -22,7 +22,8 @@ from vidtrans.self_test.made_up import flickering, frames, make_generator
 from vidtrans.self_test.subject import Subject, alike, psnr
 from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
-from vidtrans.temporal.window import WindowSettings, filter_samples
+from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.window import WindowSettings
 
 SHARES = (0.75, 0.5, 0.35, 0.25)  # of what the untouched run takes, tried in turn until memory runs out
 LEAST_PSNR = 40.0  # dB, of tiles to the whole picture, which they never equal; on a CPU 45 to 54, by their side

@@ -11,7 +11,8 @@ from vidtrans.core.costs import add_up
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
-from vidtrans.models.loaded_model import ResolvedRenderSettings, load_extractor
+from vidtrans.models.loaded_model import load_extractor
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import make_pairing
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render

@@ -16,7 +16,7 @@ from vidtrans.clips.indexing import Clip, index_entry
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.store.cache import META, CacheEntry
+from vidtrans.store.cache_entry import META, CacheEntry
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
 from vidtrans.video.io.pictures import media_files
 

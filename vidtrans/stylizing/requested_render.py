@@ -15,8 +15,9 @@ from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, Time
 from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
-from vidtrans.models.loaded_model import LoadedModel, ResolvedRenderSettings
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_models_in_turn
+from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vidtrans.core.concurrency.transfers import from_bits
-from vidtrans.flow.warping import grid_size
+from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail
 from vidtrans.temporal.batch_shot import apply_corrections, low_correction, write_picture
 from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, TRUST, BatchFlow, BatchTracker, load_batch_flow

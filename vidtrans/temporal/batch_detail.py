@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vidtrans.flow.warping import grid_factor
+from vidtrans.flow.scaling import grid_factor
 from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, neighbours
 from vidtrans.temporal.fine_detail import BOILS, FINEST, FLICKERS, LOW, MOST, NOISE, POOL, RESTORE, STEEPEST, TINY, WIDE
 from vidtrans.temporal.rolling_buffer import RollingBuffer

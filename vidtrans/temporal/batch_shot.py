@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from vidtrans.flow.warping import grid_size
+from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail
 from vidtrans.temporal.batch_levels import average_along, write_shares
 from vidtrans.temporal.batch_tracking import BatchTracker

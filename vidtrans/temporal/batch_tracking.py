@@ -17,8 +17,8 @@ import torch
 from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
-from vidtrans.flow.warping import grid_factor
-from vidtrans.temporal.fine_detail import SLACK
+from vidtrans.flow.scaling import grid_factor
+from vidtrans.temporal.flow_tracking import SLACK
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places

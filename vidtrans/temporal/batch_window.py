@@ -14,7 +14,7 @@ import torch
 
 from vidtrans.core.errors import out_of_memory
 from vidtrans.core.machine import release_cached_memory
-from vidtrans.flow.warping import grid_size
+from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_shot import ShotStages
 from vidtrans.temporal.batch_tracking import BatchFlow, BatchTracker, load_batch_flow
 from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch

@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import setting
-from vidtrans.flow.warping import grid_size, grow, shrink, warp
-from vidtrans.temporal.fine_detail import FineDetail, FlowTracker
+from vidtrans.flow.scaling import grid_size, grow, shrink
+from vidtrans.flow.warping import warp
+from vidtrans.temporal.fine_detail import FineDetail
+from vidtrans.temporal.flow_tracking import FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction, pack_channels
 from vidtrans.video.colour.conversion import unit

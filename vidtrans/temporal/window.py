@@ -19,9 +19,8 @@ A frame depends on ``radius`` neighbours on each side and on no more: a clip may
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -29,20 +28,11 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.flow.estimator import FlowPath, grey
-from vidtrans.flow.warping import (
-    CHANGE,
-    PICTURE,
-    average_along,
-    blur,
-    from_16bit,
-    grid_size,
-    grow,
-    shrink,
-    strips,
-    to_16bit,
-)
-from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail, FlowTracker, compute_once
-from vidtrans.temporal.stream import BatchFilter, DeflickerSettings, Filter, RecursiveFilter, Sample, Window
+from vidtrans.flow.scaling import blur, grid_size, grow, shrink
+from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, strips, to_16bit
+from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
+from vidtrans.temporal.flow_tracking import FlowTracker, compute_once
+from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import to_uint16
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
@@ -247,64 +237,3 @@ def apply_correction(
         whole = cv2.addWeighted(change, full * settings.strength, kept, 1, 0, dtype=depth)
         cv2.cvtColor(whole, cv2.COLOR_RGBA2RGB, dst=corrected[rows])
     return corrected
-
-
-def filter_samples(
-    samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None = None
-) -> Generator[tuple[Sample, np.ndarray], None, None]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
-
-    At a cut all history is dropped. ``wanted``: the numbers of the frames that are asked for; the others are only
-    neighbours. A recursive filter sees all of them. A filter of batches may be a batch further behind.
-    """
-    if isinstance(method, BatchFilter):
-        yield from _filter_in_batches(samples, method, wanted)
-        return
-    ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
-    recent: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
-    drops_pictures = getattr(method, "needs_no_past_pictures", False)
-    waiting = 0  # how many of the last samples have not been filtered yet
-
-    def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
-        nonlocal waiting
-        while waiting > keep:
-            at = len(recent) - waiting
-            first = max(0, at - method.radius)
-            is_wanted = wanted is None or recent[at].index in wanted
-            if is_wanted or isinstance(method, RecursiveFilter):
-                picture = method(Window(tuple(recent)[first : at + method.radius + 1], at - first))
-                if is_wanted:
-                    yield recent[at], picture
-                past = at
-                while drops_pictures and past >= 0 and any(recent[past].output.strides):
-                    recent[past] = _without_pictures(recent[past])
-                    past -= 1
-            waiting -= 1
-
-    for sample in samples:
-        if sample.starts_shot:
-            yield from flush(0)
-            recent.clear()
-        if recent:
-            method.expect(recent[-1], sample)
-        recent.append(sample)
-        waiting += 1
-        yield from flush(ahead)
-    yield from flush(0)
-
-
-def _without_pictures(sample: Sample) -> Sample:
-    """Return a sample with its extras, and black pictures that take no memory."""
-    guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output))
-    return replace(sample, guide=guide, output=output)
-
-
-def _filter_in_batches(
-    samples: Iterable[Sample], method: BatchFilter, wanted: range | None
-) -> Iterator[tuple[Sample, np.ndarray]]:
-    method.begin()
-    for sample in samples:
-        done = method.flush() if sample.starts_shot else []
-        done += method.push(sample)
-        yield from ((s, picture) for s, picture in done if wanted is None or s.index in wanted)
-    yield from ((s, picture) for s, picture in method.flush() if wanted is None or s.index in wanted)

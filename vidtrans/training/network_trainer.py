@@ -63,7 +63,7 @@ class NetworkTrainer:
         """Return a function of the network as the settings have it run: compiled, or as it is."""
         if not self.settings.compile:
             return function
-        from vidtrans.inference.product_checks import environment  # few trainings compile
+        from vidtrans.inference.product_memory import environment  # few trainings compile
         from vidtrans.inference.user_cache import use_inductor_cache
 
         use_inductor_cache(environment(self.device))

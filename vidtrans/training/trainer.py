@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -133,7 +132,7 @@ def train(
     saved_step = run.step
     if run.step:
         report(Note(f"going on from step {run.step} of {run.total}"))
-    for batch in _batches(run, run.step, run.step if run.enough else run.total):
+    for batch in batches_of(run, run.step, run.step if run.enough else run.total):
         _stop_if_asked(run, stop, dist, refresh)
         losses = one_step(run, batch)
         row = dist.mean(list(losses.values()))
@@ -211,7 +210,7 @@ def step_seed(seed: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
 
 
-def _batches(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
+def batches_of(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
     """Yield the batches of the steps [first, stop), on the device where own outputs have no part in them."""
     batches = run.loader.stream(first, stop)
     return batches if run.rollouts else uploads(batches, run.device)
@@ -220,12 +219,13 @@ def _batches(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatc
 def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
     """Take step ``run.step``."""
     rate = learning_rate(run.step, run.total, run.model.settings)
-    return _take(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
+    return take_step(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
 
-def _take(
+def take_step(
     run: TrainingState, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
 ) -> dict[str, float]:
+    """Take a step with a batch; return its losses. ``progress``: the share of the run that is done, 0 to 1."""
     mixed, earlier = None, None
     if isinstance(batch, TrainingBatch):
         if run.rollouts:
@@ -254,54 +254,3 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> 
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
     noise *= max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
     return torch.cat([inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]], dim=1)
-
-
-def steps_for(run: TrainingState, minutes: float) -> int:
-    """Return how many steps fit in ``minutes``, by a short trial that changes ``run``."""
-    return max(1, round(minutes * 60 / seconds_per_step(run)))
-
-
-def seconds_per_step(run: TrainingState) -> float:
-    """Return the mean of the run's seconds per step, by a short trial that changes ``run``, in all processes together.
-
-    Each size of its pictures is tried, before and after the turning point of its method.
-    """
-    turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
-    for start, end, alone in growth.parts():
-        run.loader.growth = alone
-        early = max(0.0, min(end, turn) - start)
-        seconds += _seconds_at_one_size(run, early, end - start - early)
-    run.loader.growth = growth
-    return run.model.dist.mean([seconds])[0]
-
-
-def try_steps(run: TrainingState) -> None:
-    """Take a step on each size of the run's pictures, before and after the turning point of its method."""
-    for _, _, alone in run.loader.growth.parts():
-        run.loader.growth = alone
-        batches = enumerate(_batches(run, 0, 2))
-        for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
-            _trial(run, batches, progress)
-
-
-def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
-    """Return the seconds of shares of a step before (``early``) and after (``late``) its method's turning point."""
-    dist = run.model.dist
-    batches = enumerate(_batches(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
-    for _ in range(WARM_UP):
-        seconds = _trial(run, batches, 1.0)
-    fits = TRIAL_SECONDS / max(seconds, 1e-4)
-    count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
-    seconds = 0.0
-    for share, progress in ((early, 0.0), (late, 1.0)):
-        if share:
-            seconds += share * statistics.median(_trial(run, batches, progress) for _ in range(count))
-    return seconds
-
-
-def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:
-    """Take a step, and return its seconds, with those that it waited for its batch."""
-    began = time.perf_counter()
-    step, batch = next(batches)
-    _take(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)
-    return time.perf_counter() - began

@@ -25,7 +25,8 @@ from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import wrong_products_warning
-from vidtrans.inference.product_checks import find_wrong, remembered
+from vidtrans.inference.product_checks import find_wrong
+from vidtrans.inference.product_memory import remembered
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -44,7 +45,8 @@ from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, try_steps
+from vidtrans.training.step_rates import try_steps
+from vidtrans.training.trainer import TrainingState
 from vidtrans.training.unpaired.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.unpaired_batches import check_method, unpaired_batches
 from vidtrans.training.validation import evenly

@@ -26,7 +26,7 @@ from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.rendering.scene import plate_hint
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs
 from vidtrans.training.checkpoint import load_checkpoint
@@ -36,8 +36,9 @@ from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.rollout_scores import rollout_scorer
+from vidtrans.training.step_rates import seconds_per_step
 from vidtrans.training.stopping import advice, best_of, is_enough, score_steps
-from vidtrans.training.trainer import Diverged, TrainingState, seconds_per_step, train
+from vidtrans.training.trainer import Diverged, TrainingState, train
 from vidtrans.training.training_job import NORM_PICTURES, TrainingJob
 from vidtrans.training.training_trial import TRIAL
 from vidtrans.training.validation import pair_input

@@ -15,7 +15,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.training.feedback import recurrent_feedback
-from vidtrans.training.trainer import seconds_per_step, steps_for
+from vidtrans.training.step_rates import seconds_per_step, steps_for
 from vidtrans.training.training_job import TrainingJob
 
 TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run

@@ -25,7 +25,8 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Note, silent
 from vidtrans.core.files import digest_of, remove
 from vidtrans.core.system import WINDOWS
-from vidtrans.store.cache import PIN_PREFIX, Cache, CacheEntry
+from vidtrans.store.cache import Cache
+from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import (
     STAGES,
@@ -316,7 +317,7 @@ def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
                 remove(entry.folder)
             return held
 
-    monkeypatch.setattr("vidtrans.store.cache.FileLock", Beaten)
+    monkeypatch.setattr("vidtrans.store.cache_entry.FileLock", Beaten)
     with entry.locked():
         assert len(taken) == 2
         assert (entry.folder / ".lock").exists()
@@ -356,8 +357,8 @@ def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
         removed.append(path.name)
         remove(path)
 
-    monkeypatch.setattr("vidtrans.store.cache.os.replace", full)
-    monkeypatch.setattr("vidtrans.store.cache.remove", recorded)
+    monkeypatch.setattr("vidtrans.store.cache_entry.os.replace", full)
+    monkeypatch.setattr("vidtrans.store.cache_entry.remove", recorded)
     assert entry.delete() is True
     assert removed[0] == "meta.json"
     assert entry.folder.exists() != WINDOWS

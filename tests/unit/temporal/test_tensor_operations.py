@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidtrans.flow import warping
+from vidtrans.flow import scaling, warping
 from vidtrans.temporal import tensor_operations as operations
 
 SIZES = [(48, 64), (33, 65), (1, 1), (1, 9), (9, 1), (7, 5), (2, 3), (555, 640)]  # height, width
@@ -36,26 +36,26 @@ def assert_equal(found: torch.Tensor, wanted: np.ndarray, tolerance: float) -> N
 
 
 def grid_of(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = warping.grid_size(*size)
+    width, height = scaling.grid_size(*size)
     return height, width
 
 
 @sizes
 def test_shrinking_takes_the_mean_over_cells_whose_edges_lie_in_pixels(size: tuple[int, int]) -> None:
     for small in (grid_of(size), (max(1, size[0] // 8), max(1, size[1] // 8))):
-        assert_equal(operations.shrink(tensor(picture(size)), small), warping.shrink(picture(size), small[::-1]), 1e-4)
+        assert_equal(operations.shrink(tensor(picture(size)), small), scaling.shrink(picture(size), small[::-1]), 1e-4)
 
 
 @sizes
 def test_growing_interpolates_linearly(size: tuple[int, int]) -> None:
     small = picture(grid_of(size))
-    assert_equal(operations.grow(tensor(small), size), warping.grow(small, size[::-1]), 1e-4)
+    assert_equal(operations.grow(tensor(small), size), scaling.grow(small, size[::-1]), 1e-4)
 
 
 @sizes
 def test_blurring_mirrors_the_border_also_of_pictures_smaller_than_the_kernel(size: tuple[int, int]) -> None:
     for sigma in (0.8, 4):
-        assert_equal(operations.blur(tensor(picture(size)), sigma), warping.blur(picture(size), sigma), 2e-6)
+        assert_equal(operations.blur(tensor(picture(size)), sigma), scaling.blur(picture(size), sigma), 2e-6)
 
 
 @sizes

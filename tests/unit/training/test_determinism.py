@@ -26,7 +26,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
 from vidtrans.networks.layers import reflect_pad
-from vidtrans.training.determinism import deterministic, nondeterministic_operation
+from vidtrans.training.device.determinism import deterministic, nondeterministic_operation
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 

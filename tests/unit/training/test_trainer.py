@@ -21,7 +21,8 @@ from vidtrans.training import ADVERSARIAL, health, trainer
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, TrainingState, steps_for, train
+from vidtrans.training.step_rates import steps_for
+from vidtrans.training.trainer import Diverged, TrainingState, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device("cpu", "cpu")

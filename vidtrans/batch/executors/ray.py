@@ -10,25 +10,23 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.executors.base import Task, TaskResult, shared_options
+from vidtrans.batch.executors.ray_cluster import import_ray, knock, marked_folder, num_threads
 from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError, first_line
 from vidtrans.core.events import Report
 from vidtrans.core.files import remove
 from vidtrans.core.machine import cores
-from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import libraries
 
-ANSWER_S = 5.0  # in which an address has to answer
 EXAMINE_S = 120.0  # in which every node has to answer; the first task of a node starts Python there
 LOOK_S = 10.0  # how often it is looked how large the cluster is
 STORE_BYTES = 128 << 20  # of a cluster of this machine alone: what tasks exchange is small
@@ -50,8 +48,8 @@ class RayExecutor:
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         if address:
-            _knock(address)
-        self._ray = _import_ray()
+            knock(address)
+        self._ray = import_ray()
         self._folder = os.getcwd()
         self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray's references; numbers are of submissions
         self._board: Any = None
@@ -66,7 +64,7 @@ class RayExecutor:
 
     def _begin(self, context: Context, jobs: int | None) -> None:
         self.kind = kind = self._kind(context.device)
-        threads = _threads()
+        threads = num_threads()
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
         self._jobs, self._looked = jobs, 0.0
         self.slots = 0
@@ -126,7 +124,7 @@ class RayExecutor:
         options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
         asked = []
         folder = self._folder if self.shares_disk else "/"
-        with _marker(context, is_needed=self.shares_disk) as marker:
+        with marked_folder(context, is_needed=self.shares_disk) as marker:
             for node in self._nodes():
                 where = self._on(node["NodeID"])
                 remote = self._ray.remote(examine).options(scheduling_strategy=where, **options)
@@ -266,49 +264,3 @@ class RayExecutor:
             self._ray.shutdown()
         if self._temporary:
             remove(Path(self._temporary))
-
-
-def _import_ray() -> Any:  # noqa: ANN401  (a module without types)
-    token = Path.home() / ".ray" / "auth_token"
-    if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
-        # `ray start` asks for a token by default, and a program that connects shows none by default.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--executor ray", "Ray is not installed", "pip install 'vidtrans[cluster]'") from None
-    return ray
-
-
-def _threads() -> int:
-    """Return as many threads as torch takes here, so that results are those of a render without a cluster."""
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _knock(address: str) -> None:
-    """Raise UsageError where nobody answers at HOST:PORT."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
-    except OSError as error:
-        why, remedy = f"nobody answers there ({error.strerror or error})", "start it: ray start --head"
-        raise UsageError(f"--executor ray://{address}", why, remedy) from None
-
-
-@contextmanager
-def _marker(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Yield a file in the cache that every node has to see; none in a dry run, which writes nothing."""
-    if context.dry_run or not is_needed:
-        yield ""
-        return
-    context.cache.prepare()
-    path = context.cache.root / f".seen.{process_mark()}"
-    path.touch()
-    try:
-        yield str(path)
-    finally:
-        path.unlink(missing_ok=True)

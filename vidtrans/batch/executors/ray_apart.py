@@ -6,10 +6,8 @@ and each chunk comes back as soon as it is made, so that those are not lost with
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +17,10 @@ from uuid import uuid4
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.executors.local import LocalExecutor
 from vidtrans.batch.executors.ray import RayExecutor
+from vidtrans.batch.executors.ray_boxes import MEGABYTE, CannotSendError, Inbox, Outbox
 from vidtrans.batch.executors.ray_mirror import (
-    PIECE_BYTES,
     LogLines,
     Piece,
-    SentFile,
     place_of,
     remove_mirrors,
     run_part_on_ray,
@@ -31,16 +28,11 @@ from vidtrans.batch.executors.ray_mirror import (
 from vidtrans.batch.executors.ray_worker import check_node, examine
 from vidtrans.core.errors import DeviceError, Interrupted, first_line
 from vidtrans.core.events import Progress, Report
-from vidtrans.core.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
-from vidtrans.core.partials import partial_path, process_mark
+from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
-from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
-from vidtrans.store.cache import Cache
-from vidtrans.store.chunks import ChunkStore
 
 MESSAGES = 64  # of the process of this machine, which are read before the cluster's
-MEGABYTE = 1_000_000
 CLEAN_S = 10.0  # in which all machines have to remove what they were sent
 
 
@@ -123,10 +115,10 @@ class PartsOnRay(RayExecutor):
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         self._full: set[str] = set()  # nodes whose disks are
         self._done: deque[tuple[Task, TaskResult]] = deque()  # of which nothing was missing
-        self._inbox = _Inbox(context.cache)
+        self._inbox = Inbox(context.cache)
         self._mark, self._stop = f"{process_mark()}-{uuid4().hex[:8]}", context.stop
         super().__init__(context, jobs, address)
-        self._outbox = _Outbox(self._ray)
+        self._outbox = Outbox(self._ray)
 
     def _begin(self, context: Context, jobs: int | None) -> None:
         super()._begin(context, jobs)
@@ -159,7 +151,7 @@ class PartsOnRay(RayExecutor):
             super().submit(task, report)
         except Interrupted:
             self._done.append((task, TaskResult("stopped")))
-        except (_CannotSendError, self._ray.exceptions.RayError) as error:
+        except (CannotSendError, self._ray.exceptions.RayError) as error:
             what = f"it cannot be sent to the cluster: {first_line(error)}"
             self._done.append((task, TaskResult("failed", error=what, exit_status=1)))
 
@@ -220,106 +212,3 @@ class PartsOnRay(RayExecutor):
                 asked = [remote.options(**given).remote(self._mark) for given in where]
                 self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
         super()._leave()
-
-
-class _CannotSendError(Exception):
-    """A file is gone, or there is no room for it."""
-
-
-class _Outbox:
-    """Files in the object store, each once, for as long as an item needs it."""
-
-    def __init__(self, ray: Any) -> None:  # noqa: ANN401  (a module without types)
-        self._ray = ray
-        self.sent: dict[Path, SentFile] = {}
-        self._needed: dict[int, set[Path]] = {}  # by the numbers of items
-
-    def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
-        """Send the files of an item that are not there yet; ``tell`` how many bytes are, and how many will be.
-
-        Raises _CannotSendError, and what ``tell`` raises.
-        """
-        self._needed.setdefault(number, set()).update(files)
-        new = [path for path in files if path not in self.sent]
-        with self._naming_errors():
-            done, total = 0, sum(path.stat().st_size for path in new)
-        for path in new:
-            refs = []
-            with self._naming_errors():
-                file = path.open("rb")
-            with file:
-                while True:
-                    with self._naming_errors():
-                        if not (piece := file.read(PIECE_BYTES)):
-                            break
-                        refs.append(self._ray.put(piece))
-                    done += len(piece)
-                    tell(done, total)
-                stat = os.fstat(file.fileno())
-            self.sent[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
-
-    @contextmanager
-    def _naming_errors(self) -> Iterator[None]:
-        """Raise _CannotSendError in place of errors of files and of Ray, but of no others: ``tell`` has its own."""
-        try:
-            yield
-        except (OSError, self._ray.exceptions.RayError) as error:
-            words = getattr(error, "strerror", None) or first_line(error)
-            raise _CannotSendError(f"{getattr(error, 'filename', None) or ''} {words}".strip()) from error
-
-    def forget(self, number: int) -> None:
-        """Drop the files that no other item needs."""
-        gone = self._needed.pop(number, set())
-        needed = set().union(*self._needed.values())
-        for path in gone - needed:
-            self.sent.pop(path, None)
-
-
-class _Inbox:
-    """Puts the chunks that tasks send into the entries of the cache that they are for."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-        self._folders: dict[int, Path] = {}  # by submissions
-        self._open: dict[int, Path] = {}  # files of which pieces are missing
-
-    def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
-        """Return a part without the chunks at its beginning that are there; None where all are."""
-        store = ChunkStore(self._cache.entry(*division.entries[0]), "")
-        first, stop = part
-        while first < stop and store.is_written(first):
-            first += 1
-        return (first, stop) if first < stop else None
-
-    def expect(self, number: int, division: Division) -> None:
-        """Take the pieces of a submission from now on."""
-        self._folders[number] = self._cache.entry(*division.entries[0]).folder
-
-    def take(self, number: int, sent: Piece | LogLines) -> None:
-        """Write what a submission has sent. Raises OSError."""
-        if isinstance(sent, LogLines):
-            self._cache.log.append(Path(sent.name).name, sent.lines)
-            return
-        target = self._folders[number] / Path(sent.name).name
-        is_first = number not in self._open
-        temporary = self._open.setdefault(number, partial_path(target))
-        with naming_disk_errors(target):
-            if is_first:
-                remove_stale_partials(target)
-            with temporary.open("wb" if is_first else "ab") as file:
-                file.write(sent.data)
-            if sent.is_last:
-                sync_file(temporary)
-                move_into_place(temporary, target)
-                del self._open[number]
-
-    def end(self, number: int) -> None:
-        """Forget a submission, with what it has sent in part."""
-        self._folders.pop(number, None)
-        if temporary := self._open.pop(number, None):
-            remove(temporary)
-
-    def close(self) -> None:
-        """Forget all submissions."""
-        for number in [*self._folders]:
-            self.end(number)

@@ -30,7 +30,7 @@ from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import InferStage, RenderStage
 
 LOOK_S = 1.0  # how often it is looked for chunks that are done

@@ -10,7 +10,7 @@ from vidtrans.core.errors import ModelError
 from vidtrans.core.settings import Table
 from vidtrans.models.formats.foreign import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.onnx.describe import OnnxDescription, describe_onnx
-from vidtrans.models.onnx.graph import is_onnx
+from vidtrans.models.onnx.graph_reading import is_onnx
 from vidtrans.networks import ONNX_GRAPH
 
 FAMILY = "ONNX graph"

@@ -16,7 +16,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import Device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.determinism import deterministic
+from vidtrans.training.device.determinism import deterministic
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.network_trainer import TrainingPrecision

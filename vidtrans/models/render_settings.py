@@ -1,0 +1,111 @@
+"""The settings of a render, once the model, the source and the output are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.clips.cut_list import cuts_for_key
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.events import Report, silent
+from vidtrans.core.machine import device_kind
+from vidtrans.core.settings import Table, to_table
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import flow_identity, runs_on_device
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.temporal import FILTERS
+from vidtrans.temporal.stream import BatchFilter, Filter
+from vidtrans.video.io.encoding import EncodingSettings
+
+
+@dataclass(frozen=True)
+class ResolvedRenderSettings:
+    """The recipe of a render, resolved for a look.
+
+    ``device``, as ``--device`` has it, runs the filter where it is a GPU and the filter can run on one, and the
+    filter's flow method where that is a network; OpenCV's run on the CPU.
+    """
+
+    rendering: RenderingSettings
+    encoding: EncodingSettings
+    filter_name: str
+    filter_settings: Any  # of the filter's own class
+    device: str
+
+    @classmethod
+    def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
+        """Read the settings of a recipe; what maps single colours has no filter by default, unless it is painted on.
+
+        Raises UsageError.
+        """
+        name, settings = recipe.choice_settings("temporal")
+        if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
+            name, settings = "off", FILTERS.load("off").Settings()
+        if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
+            settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
+        rendering = recipe.settings("rendering", RenderingSettings)
+        if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
+            rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
+        return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
+
+    @classmethod
+    def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
+        """Return those of a render of which nothing is wanted but the raw outputs, of 8 bits a channel."""
+        return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
+
+    def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
+        """Return these settings with the codec that the source, the output and this machine need."""
+        return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
+
+    def make_filter(self) -> Filter | BatchFilter:
+        """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
+        in_torch = self.is_batched or self._flow_in_torch
+        made: Filter | BatchFilter = self._filter_class(
+            self.filter_settings, self._torch_device() if in_torch else "cpu"
+        )
+        return made
+
+    def filter_record(self) -> Table:
+        """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
+        version = FILTERS.load(self.filter_name).version
+        made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        if self.is_batched:
+            made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
+        return made | ({"flow": flow_identity(self._flow, self._torch_device())} if self._flow_in_torch else {})
+
+    @property
+    def _flow(self) -> str:
+        """The filter's flow method; '' where it has none."""
+        return str(getattr(self.filter_settings, "flow", ""))
+
+    @property
+    def _flow_in_torch(self) -> bool:
+        return self._flow != "" and runs_on_device(self._flow)
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether the filter runs on the device, in torch; on a CPU numpy and OpenCV are faster."""
+        return FILTERS[self.filter_name].is_batched(device_kind(self.device))
+
+    @property
+    def _filter_class(self) -> Any:  # noqa: ANN401  (of the registry)
+        return FILTERS[self.filter_name].load_for(device_kind(self.device))
+
+    def _torch_device(self) -> str:
+        """Return torch's name of the device. Raises DeviceError where it is absent."""
+        from vidtrans.inference.device import resolve_device
+
+        return str(resolve_device(self.device).torch)
+
+    def for_key(self, *, stills: bool, masked: bool) -> Table:
+        """Return what decides a result: the rate only where pictures may become a video, the feather only of a mask."""
+        without = [] if stills else ["picture_fps"]
+        without += [] if masked else ["mask_feather"]
+        rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}
+        return {
+            "rendering": rendering | {"cuts": cuts_for_key(self.rendering.cuts)},
+            "encoding": self.encoding.for_key(),
+            "filter": self.filter_record(),
+        }
