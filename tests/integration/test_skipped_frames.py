@@ -40,6 +40,7 @@ class Counting:
     """An engine that inverts, and keeps what it was asked."""
 
     identity: dict[str, str] = {}  # noqa: RUF012
+    device_kind, precision = "cpu", ""
 
     def __init__(self, batch: int) -> None:
         self.batch, self.asked = batch, 0

@@ -136,7 +136,7 @@ class DreamJob:
         models = self.plan.models
         if not (exact := models.exact):
             return {}
-        self.context.warn_once(wrong_products_warning(exact, models(0).engine.identity["precision"]))
+        self.context.warn_once(wrong_products_warning(exact, models(0).engine.precision))
         return {"exact": exact}
 
     def _sound(self) -> StreamCopy | None:

@@ -70,6 +70,8 @@ class ChainEngine:
         self._links, self._size = links, size
         engines = [link.engine for link in links]
         self.batch = max(engine.batch for engine in engines)
+        self.device_kind = engines[0].device_kind
+        self.precision = "+".join(dict.fromkeys(engine.precision for engine in engines))
         self.identity = self._joined([engine.identity for engine in engines])
 
     def _joined(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:

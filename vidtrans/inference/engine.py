@@ -16,11 +16,18 @@ class Engine(Protocol):
     """Maps (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
     ``batch`` is how many inputs it takes at once; a picture never depends on its neighbours in a batch.
-    ``identity`` holds the properties of the engine that decide its results.
+    ``device_kind``: "cpu", "cuda" or "mps"; ``precision``: of its computation, "" where it computes nothing.
+    ``identity`` holds the properties of the engine that decide its results, for cache keys alone.
     """
 
     batch: int
+    device_kind: str
     identity: dict[str, str]
+
+    @property
+    def precision(self) -> str:
+        """Return in what it computes."""
+        ...
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
         """Return ``identity`` for cache keys of pictures of a size, where a part may be computed in another way."""
@@ -35,6 +42,8 @@ class IdentityEngine:
     """``--model identity``: returns its input, to check input, output and timing."""
 
     batch = 1
+    device_kind = "cpu"
+    precision = ""
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:

@@ -118,7 +118,7 @@ class TorchEngine:
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
-        self._place = device.torch
+        self._place, self.device_kind = device.torch, device.kind
         self._memory_format = torch.contiguous_format if self._runs_itself else torch.channels_last
         network = network.to(self._place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)

@@ -175,7 +175,7 @@ class RenderPlan:
         make their inputs of each other's pictures in numpy.
         """
         settings = self.settings
-        is_there = engine.identity.get("device", "cpu") == "cuda"
+        is_there = engine.device_kind == "cuda"
         reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
         is_plain = self.draft is None and not reuses and self.paint is None and len(self.model.parts) == 1
         return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)

@@ -15,7 +15,6 @@ from vidtrans.flow.history import (
     no_history,
     to_signed_range,
 )
-from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint16
@@ -65,7 +64,7 @@ def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  #
     """
     if record is None or not record.memory:
         return None
-    if not _is_found_on_device(engine):
+    if engine.device_kind != "cuda":
         return RecurrentHistory(record.memory["flow"])
     from vidtrans.rendering.device_history import DeviceHistoryOfArrays
 
@@ -77,12 +76,8 @@ def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: A
     if record is None or not record.memory:
         return {}
     key = {**record.memory, "version": VERSION}
-    if not _is_found_on_device(engine):
+    if engine.device_kind != "cuda":
         return key
     from vidtrans.rendering.device_history import device_key
 
     return key | device_key(record.memory["flow"], engine.device)
-
-
-def _is_found_on_device(engine: Engine) -> bool:
-    return engine.identity.get("device", "cpu") == "cuda"

@@ -99,7 +99,7 @@ class RenderJob:
             self.context.note(f"not enough memory for whole frames: they were rendered in tiles of {tile} pixels")
         if exact := getattr(engine, "exact", []):
             table["exact"] = exact
-            self.context.warn_once(wrong_products_warning(exact, engine.identity["precision"]))
+            self.context.warn_once(wrong_products_warning(exact, engine.precision))
         if (psnr := chunks.count.psnr) is not None:
             table["draft_psnr"] = round(psnr, 2)
         return table

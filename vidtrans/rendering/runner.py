@@ -82,7 +82,7 @@ class ChunkRenderer:
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._extraction, self._clock = extraction, StepClock()
-        self._kind = engine.identity.get("device", "cpu")
+        self._kind = engine.device_kind
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
@@ -153,7 +153,7 @@ class ChunkRenderer:
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
-            ahead = 0 if "tf32" in self.engine.identity.get("precision", "") else self._capacity
+            ahead = 0 if "tf32" in self.engine.precision else self._capacity
             samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             blend = self._device.blend() if self._device else None

@@ -53,6 +53,7 @@ class Follow:
     """An engine that returns the newest frame, and remembers what it was shown."""
 
     identity = {"engine": "follow"}  # noqa: RUF012
+    device_kind, precision = "cpu", ""
     place = torch.device("cpu")
 
     def __init__(self, pictures: int = 1, change: float = 0.0) -> None:
