@@ -23,8 +23,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import to_signed
 from vidtrans.inference.device import resolve_device
-from vidtrans.inference.engine import pad_to_multiple
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import pair_input
@@ -177,8 +176,8 @@ def painted(model: Path, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     made = []
     for number, shown in enumerate(inputs):
         torch.manual_seed(number)
-        padded = pad_to_multiple(shown[None], generator.multiple)[0]
-        output = generator(torch.from_numpy(to_signed(padded))[None])[0]
+        padded = pad_by_mirroring(torch.from_numpy(to_signed(shown))[None], generator.multiple)
+        output = generator(padded)[0]
         picture = ((output + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
         made.append(picture[: shown.shape[0], : shown.shape[1]])
     return made

@@ -23,6 +23,7 @@ from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.events import Event, Progress
+from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import divide
 from vidtrans.stylizing.requested_render import StylizeRequest
@@ -321,7 +322,7 @@ def test_what_is_sent_is_dropped_when_no_clip_needs_it(ray: PretendedRay, tmp_pa
 def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_apart, "PIECE_BYTES", 1_000_000)
+    monkeypatch.setattr(ray_boxes, "PIECE_BYTES", 1_000_000)
     clip = tmp_path / "clip"
     clip.write_bytes(bytes(2_500_000))
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
@@ -359,4 +360,4 @@ def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path
 
 
 def pretended_division(*entry: str) -> Any:
-    return ray_apart.Division([(0, 1)], lambda context, part: {}, [entry])  # type: ignore[list-item]
+    return Division([(0, 1)], lambda context, part: {}, [entry])  # type: ignore[list-item]

@@ -103,8 +103,8 @@ class BatchQueue:
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
     """Give a sample its output; of one that is propagated it is kept only to be compared."""
-    if "propagated" in sample.extras:
-        sample.extras["rendered"] = output
+    if sample.is_propagated:
+        sample.rendered = output
     else:
         sample.output = output
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.directing import FrameBlend
-from vidtrans.rendering.frame_renderer import HOST_GUIDE
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import with_alpha
@@ -64,7 +63,7 @@ class Composer:
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
         """Return the frame of the result, (H, W, 3), or 4 with alpha, from the sample's filtered picture."""
         plan, frame = self.plan, next(self._sources)
-        guide = sample.extras.get(HOST_GUIDE, sample.guide)
+        guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
         result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)

@@ -52,9 +52,8 @@ class _Key:
 class FlowPropagator:
     """Fills in the outputs of frames that were not rendered, from the rendered ones on both sides of them.
 
-    A sample's ``extras`` say whether it was rendered to be propagated from ("key"), and whether its output is to be
-    propagated ("propagated"); of those that are compared, they hold what was rendered ("rendered"), and their mean
-    squared difference, in [0, 1]², is added to ``losses``.
+    Samples say whether they are key frames, or are propagated to. Of those that were rendered as well, the mean squared
+    difference, in [0, 1]², is added to ``losses``.
     """
 
     def __init__(self, losses: list[float]) -> None:
@@ -66,11 +65,11 @@ class FlowPropagator:
     def push(self, sample: Sample) -> Iterator[Sample]:
         """Take the next sample; yield those that have their output now, in order."""
         self._waiting.append(sample)
-        if not sample.extras.pop("key", False):
+        if not sample.is_key:
             return
         after = _Key(sample, self._flow.prepare(sample.guide))
         for waiting in self._waiting:
-            if waiting.extras.pop("propagated", False):
+            if waiting.is_propagated:
                 assert self._before is not None
                 self._fill(waiting, self._before, after)
             yield waiting
@@ -92,9 +91,10 @@ class FlowPropagator:
         mixed = (pictures[0] * weights[0] + pictures[1] * weights[1]) / (weights[0] + weights[1])
         full = np.iinfo(dtype).max
         sample.output = np.clip(np.rint(mixed), 0, full).astype(dtype)
-        rendered = sample.extras.pop("rendered", None)
-        if rendered is not None:
-            self._losses.append(float(np.mean(np.square((rendered.astype(np.float32) - sample.output) / full))))
+        if sample.rendered is not None:
+            difference = (sample.rendered.astype(np.float32) - sample.output) / full
+            self._losses.append(float(np.mean(np.square(difference))))
+            sample.rendered = None
 
     def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
         """Return what was rendered at ``key``, warped to another frame, (H, W, 3) float32, and trust in it, (H, W)."""

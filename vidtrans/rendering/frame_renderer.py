@@ -23,8 +23,6 @@ from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame
 
-HOST_GUIDE = "host_guide"  # in a sample's extras: its guide as an array, where that lies on a device
-
 
 class ModelInputs:
     """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
@@ -157,12 +155,12 @@ class FrameRenderer:
         if known is not None:
             sample.output = known
         elif self._painter is not None:
-            sample.extras["source"] = frame.rgb
+            sample.source = frame.rgb
         is_rendered = known is None
         if self._draft is not None and self._draft.is_key(frame.index, start, stop):
-            sample.extras["key"] = True
+            sample.is_key = True
         elif self._draft is not None and is_rendered:
-            sample.extras["propagated"] = True
+            sample.is_propagated = True
             is_rendered = self._draft.is_checked(frame.index, start, stop)
         return PreparedFrame(sample, self._input([self._past[n] for n in numbers]) if is_rendered else None, restarts)
 
@@ -205,7 +203,7 @@ class FrameRenderer:
 
     def _rendered(self, prepared: PreparedFrame) -> Iterator[Sample]:
         sample, model_input, restarts = prepared
-        self.count.skipped += model_input is None and "propagated" in sample.extras
+        self.count.skipped += model_input is None and sample.is_propagated
         if self._recurrence is not None:
             if model_input is not None:
                 self.count.inferred += 1
@@ -227,8 +225,9 @@ class FrameRenderer:
 
     def _painted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for sample in samples:
-            if self._painter is not None and (source := sample.extras.pop("source", None)) is not None:
-                sample.output = self._painter(sample.index, sample.output, source)
+            if self._painter is not None and sample.source is not None:
+                sample.output = self._painter(sample.index, sample.output, sample.source)
+                sample.source = None  # it is large
             yield sample
 
     def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:

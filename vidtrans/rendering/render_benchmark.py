@@ -183,13 +183,13 @@ class RenderBenchmark:
         if not with_flow and not isinstance(self._temporal, BatchFilter):
             for before, after in pairwise(samples):
                 self._temporal.expect(before, after)
-            wait([future for s in samples for future in s.extras.values() if isinstance(future, Future)])
+            wait([future for s in samples for future in s.derived.values() if isinstance(future, Future)])
         began = time.perf_counter()
         return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), began)
 
     def _new_samples(self, count: int) -> list[Sample]:
         """Samples of which nothing is derived yet."""
-        return [replace(sample, extras={}) for sample in self._samples[:count]]
+        return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
 
     def _encode(self, count: int) -> float:
         """From the working size to a segment of the source's, its last frames flushed."""

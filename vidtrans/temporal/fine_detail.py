@@ -120,12 +120,12 @@ class FineDetail:
 
     def expect(self, sample: Sample) -> None:
         """Begin in the background what only a frame itself decides."""
-        if "bands" not in sample.extras:
-            sample.extras["bands"] = self._worker.submit(FrameBands.of, sample)
+        if "bands" not in sample.derived:
+            sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)
 
     def _bands(self, sample: Sample) -> FrameBands:
         self.expect(sample)
-        bands: FrameBands = sample.extras["bands"].result()
+        bands: FrameBands = sample.derived["bands"].result()
         return bands
 
     def __call__(

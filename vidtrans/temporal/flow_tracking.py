@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
     """Return what ``compute`` returns, called once for a sample."""
-    if key not in sample.extras:
-        sample.extras[key] = compute()
-    value: T = sample.extras[key]
+    if key not in sample.derived:
+        sample.derived[key] = compute()
+    value: T = sample.derived[key]
     return value
 
 
@@ -41,8 +41,8 @@ class FlowTracker:
 
     def expect(self, before: Sample, after: Sample) -> None:
         """Begin the flow between neighbours in the background."""
-        if "pair" not in before.extras:
-            before.extras["pair"] = self._worker.submit(self._estimate, before, after)
+        if "pair" not in before.derived:
+            before.derived["pair"] = self._worker.submit(self._estimate, before, after)
 
     def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
         """Yield, for each step from frame ``at`` that stays in the window, a position, the path there and its trust.
@@ -59,7 +59,7 @@ class FlowTracker:
         if abs(step) == 1:
             before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
             self.expect(before, after)
-            pair: Future[tuple[FlowPath, FlowPath]] = before.extras["pair"]
+            pair: Future[tuple[FlowPath, FlowPath]] = before.derived["pair"]
             return pair.result()[0 if step > 0 else 1]
 
         def join() -> FlowPath:
@@ -79,7 +79,7 @@ class FlowTracker:
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
         first, second = (self._prepare(sample) for sample in (before, after))
-        before.extras.pop("prepared")  # each frame is the second of a pair, and then the first of one
+        before.derived.pop("prepared")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
         size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
         there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))

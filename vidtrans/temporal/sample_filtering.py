@@ -57,7 +57,7 @@ def filter_samples(
 
 
 def _without_pictures(sample: Sample) -> Sample:
-    """Return a sample with its extras, and black pictures that take no memory."""
+    """Return a sample with what is derived of it, and black pictures that take no memory."""
     guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output))
     return replace(sample, guide=guide, output=output)
 

@@ -16,9 +16,22 @@ from vidtrans.flow import FLOWS
 class Sample:
     """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of one size, uint8 or uint16.
 
-    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are in int16. ``extras`` is
-    where a filter keeps what it derives from this frame and its neighbours, so that it is computed once whatever number
-    of windows the frame is in.
+    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are in int16.
+
+    Attributes:
+        index: The number of the frame in its clip.
+        pts: Its time.
+        guide: The input, at the size of the output.
+        output: What the model has made of it; filters replace it.
+        starts_shot: It is the first frame of its shot.
+        source: The frame at its full size, where paint is laid on it, or a result is blended with it on a device.
+        host_guide: The guide as an array, where ``guide`` lies on a device.
+        is_key: Of a draft: it was rendered, and its output is propagated to the frames around it.
+        is_propagated: Of a draft: its output is to be propagated to it.
+        rendered: Of a draft: what was rendered of a propagated frame, to compare both.
+        download: The download of its output that has begun.
+        derived: What a filter derives from this frame and its neighbours, so that it is computed once whatever number
+            of windows the frame is in.
     """
 
     index: int
@@ -26,7 +39,13 @@ class Sample:
     guide: Any
     output: Any
     starts_shot: bool
-    extras: dict[Any, Any] = field(default_factory=dict, repr=False)
+    source: Any = field(default=None, repr=False)
+    host_guide: np.ndarray | None = field(default=None, repr=False)
+    is_key: bool = False
+    is_propagated: bool = False
+    rendered: Any = field(default=None, repr=False)
+    download: Any = field(default=None, repr=False)
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,8 @@ class BatchFilter(Protocol):
 class Filter(Protocol):
     """A frame depends on ``radius`` neighbours on each side, and on nothing else.
 
-    One whose class has a true attribute ``needs_no_past_pictures`` takes only extras of frames before the centre.
+    One whose class has a true attribute ``needs_no_past_pictures`` takes of frames before the centre only what is
+    derived of them.
     """
 
     radius: int

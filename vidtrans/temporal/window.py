@@ -77,7 +77,7 @@ class WindowFilter:
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
         self._average_ahead(window)
-        correction = sample.extras.pop("fine")
+        correction = sample.derived.pop("fine")
         picture = apply_correction(sample.output, self._low(window, correction.slope), correction, self.settings)
         self._drop_stale(window)
         return picture
@@ -96,16 +96,16 @@ class WindowFilter:
         for level in range(1, max(self._levels, self._full_levels + 1)):
             lead = self._lead(level)
             for at in range(max(0, window.centre - lead), min(len(window.samples), window.centre + lead + 1)):
-                extras = window.samples[at].extras
-                if extras.get("done", 0) < level:
+                derived = window.samples[at].derived
+                if derived.get("done", 0) < level:
                     (self._level if level < self._full_levels else self._coarse)(window, at, level)
                     self._share(window, at, level)
-                    extras["done"] = level
+                    derived["done"] = level
 
     def _drop_stale(self, window: Window) -> None:
         for key, ahead in self._stale:
             for sample in window.samples[: max(0, window.centre + ahead + 1)]:
-                sample.extras.pop(key, None)
+                sample.derived.pop(key, None)
 
     def _find_stale(self) -> list[tuple[Any, int]]:
         """Return what is not needed when a frame is done, and how far ahead of that frame; behind, where negative.
@@ -149,7 +149,7 @@ class WindowFilter:
     def _first(self, sample: Sample) -> np.ndarray:
         """Return a frame at full size, in 16 bits, and store it on the grid, as the lowest level there."""
         picture = to_16bit(pack_channels(sample), PICTURE)
-        sample.extras["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
+        sample.derived["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
         return picture
 
     def _fine(self, window: Window, at: int) -> None:
@@ -157,16 +157,16 @@ class WindowFilter:
 
         The longest average at full size goes on from here on the grid only, for low frequencies.
         """
-        extras, top = window.samples[at].extras, self._full_levels
+        derived, top = window.samples[at].derived, self._full_levels
         mean, longest = (self._level(window, at, n) for n in (min(2, top), top))
-        extras["low", top] = from_16bit(shrink(longest, grid_size(*longest.shape[:2])), PICTURE)
-        extras["fine"] = self._detail(window, at, extras["low", 0], mean, longest if top > 2 else None)
-        del extras["level", top]
+        derived["low", top] = from_16bit(shrink(longest, grid_size(*longest.shape[:2])), PICTURE)
+        derived["fine"] = self._detail(window, at, derived["low", 0], mean, longest if top > 2 else None)
+        del derived["level", top]
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the average on the grid: (h, w, 4) float32."""
         sample = window.samples[at]
-        if level == self._full_levels and ("low", level) not in sample.extras:
+        if level == self._full_levels and ("low", level) not in sample.derived:
             self._fine(window, at)
         lower = lambda place: self._coarse(window, place, level - 1)  # noqa: E731
         return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower))
@@ -188,7 +188,7 @@ class WindowFilter:
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
         """Return the correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""
         at = window.centre
-        change = self._coarse(window, at, self._levels) - window.samples[at].extras["low", 0]
+        change = self._coarse(window, at, self._levels) - window.samples[at].derived["low", 0]
         alone = 2.0**-self._levels
         others = (self._share(window, at, self._levels) - alone) / (1 - alone)
         return low_correction(change, others, slope)

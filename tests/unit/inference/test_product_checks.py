@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from variants import least
 
-from vidtrans.inference import ENGINES, compiled, product_checks, torch_engine
+from vidtrans.inference import ENGINES, compiled, product_checks, product_memory, torch_engine
 from vidtrans.inference.compiled import WholeNetworkEngine
 from vidtrans.inference.device import CPU
 from vidtrans.inference.product_checks import computed_in_fp32, find_wrong
@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_written_or_found_costs_nothing_but_time(
     def refuse(*values: object) -> None:
         raise error
 
-    monkeypatch.setattr(product_checks, name, refuse)
+    monkeypatch.setattr(product_memory, name, refuse)
     with FaultyProcessor():
         assert "exact" in TorchEngine(generator(), CPU, "bf16").identity_at(16, 64)
 

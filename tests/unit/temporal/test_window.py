@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal import fine_detail
+from vidtrans.temporal import fine_detail, flow_tracking
 from vidtrans.temporal import window as temporal_window
 from vidtrans.temporal.sample_filtering import filter_samples
 from vidtrans.temporal.stream import Sample, Window
@@ -110,7 +110,7 @@ class Watched:
         self.method, self.radius, self.expect = method, method.radius, method.expect
         self.made: Counter[str] = Counter()
         self.most: Counter[str] = Counter()  # at once
-        for module in (temporal_window, fine_detail):
+        for module in (temporal_window, flow_tracking):
             monkeypatch.setattr(module, "compute_once", self._compute_once)
         make_bands = fine_detail.FrameBands.of
 
@@ -121,14 +121,14 @@ class Watched:
         monkeypatch.setattr(fine_detail.FrameBands, "of", bands_of)
 
     def _compute_once(self, sample: Sample, key: Any, make: Any) -> Any:
-        if key not in sample.extras:
+        if key not in sample.derived:
             self.made[kind_of(key)] += 1
-            sample.extras[key] = make()
-        return sample.extras[key]
+            sample.derived[key] = make()
+        return sample.derived[key]
 
     def __call__(self, window: Window) -> np.ndarray:
         made = self.method(window)
-        self.most |= Counter(kind_of(key) for sample in window.samples for key in sample.extras)
+        self.most |= Counter(kind_of(key) for sample in window.samples for key in sample.derived)
         return made
 
 
@@ -162,7 +162,7 @@ def test_no_more_is_made_or_kept_than_is_needed(radius: int, monkeypatch: pytest
 def test_no_flow_is_begun_where_none_is_needed(radius: int, strength: float, begun: bool) -> None:
     given = samples(*busy(2, (24, 16)))
     window(radius=radius, strength=strength).expect(*given)
-    assert any(sample.extras for sample in given) == begun
+    assert any(sample.derived for sample in given) == begun
 
 
 def test_a_clip_played_backwards_is_filtered_alike() -> None:

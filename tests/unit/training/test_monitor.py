@@ -66,7 +66,7 @@ SHEET = Path("f/training.png")
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     Recorded.made = []
-    monkeypatch.setattr(watched, "Sheet", Recorded)
+    monkeypatch.setattr(watched, "ContactSheet", Recorded)
     return Recorded.made
 
 

@@ -17,7 +17,7 @@ from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device
-from vidtrans.training import ADVERSARIAL, health, trainer
+from vidtrans.training import ADVERSARIAL, health, step_rates, trainer
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -198,7 +198,7 @@ def test_chains_go_through_every_step_and_are_logged_now_and_then(
 
 def test_how_many_steps_fit_in_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
-    monkeypatch.setattr(trainer, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
+    monkeypatch.setattr(step_rates, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
     for gan_from, seconds in ((0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)):
         run = run_of(tmp_path, gan_start=gan_from)
         assert steps_for(run, 3.0) == round(180 / seconds)

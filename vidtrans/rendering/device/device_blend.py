@@ -15,11 +15,9 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
 
-SOURCE = "source"  # in a sample's extras: the frame as it was uploaded
-
 
 class DeviceBlend:
-    """Blends frames, given in order, of samples that have their ``SOURCE``. Close it."""
+    """Blends frames, given in order, of samples that have their source there. Close it."""
 
     def __init__(self, plan: RenderPlan, transfers: Transfers) -> None:
         self._directions, self._transfers = plan.directions, transfers
@@ -31,7 +29,8 @@ class DeviceBlend:
         """Return the frame of the result from the filtered picture; both (H, W, 3) uint8, or int16 of uint16's bits."""
         matte = self._mattes(sample.index) if self._mattes else None
         there = None if matte is None else self._transfers.upload(matte).wait()
-        return blend(self._directions(sample.index), sample.extras.pop(SOURCE), picture, there)
+        source, sample.source = sample.source, None  # it is large
+        return blend(self._directions(sample.index), source, picture, there)
 
     def close(self) -> None:
         """Close the mask's file."""

@@ -21,9 +21,9 @@ from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.batching import BatchQueue, RenderCount
-from vidtrans.rendering.device.device_blend import SOURCE, DeviceBlend
+from vidtrans.rendering.device.device_blend import DeviceBlend
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.frame_renderer import HOST_GUIDE, FrameRenderer, ModelInputs, PreparedFrame
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.temporal.stream import Sample
@@ -77,10 +77,10 @@ class DeviceRenderer(FrameRenderer):
         prepared = super().prepare(frame, shot, known, restarts=restarts)
         sample = prepared.sample
         if self.inputs.pairing.finishes:
-            sample.extras[HOST_GUIDE] = sample.guide
+            sample.host_guide = sample.guide
         sample.guide = self._uploaded(frame) if self._is_guided else None
         if self._is_blended:
-            sample.extras[SOURCE] = self._uploaded(frame)
+            sample.source = self._uploaded(frame)
         sample.output = None if known is None else self._transfers.upload(known)
         return prepared
 
@@ -105,7 +105,7 @@ class DeviceRenderer(FrameRenderer):
         if sample.output is not None:
             sample.output = sample.output.wait()
         if self._is_blended:
-            sample.extras[SOURCE] = sample.extras[SOURCE].wait()
+            sample.source = sample.source.wait()
         return super()._rendered(prepared)
 
     @torch.inference_mode()
@@ -178,7 +178,7 @@ class DeviceWay:
         """Begin the download of a sample's output, or of its result; where these are one, once."""
         if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture)
-        if "download" not in sample.extras:
-            sample.extras["download"] = self._transfers.download(picture)
-        download: Download = sample.extras["download"]
+        if sample.download is None:
+            sample.download = self._transfers.download(picture)
+        download: Download = sample.download
         return download
