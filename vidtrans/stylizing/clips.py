@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
@@ -17,7 +18,6 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.places import check_place, refuse_link
-from vidtrans.rendering.parts import DividedRender, Division
 from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
 from vidtrans.session import Context
@@ -25,6 +25,9 @@ from vidtrans.stylizing.mirroring import files_of, for_mirror
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_source
+
+if TYPE_CHECKING:
+    from vidtrans.rendering.parts import Division
 
 
 def stylize_batch(
@@ -103,6 +106,8 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
     ``apart``: these do not see our files. What cannot be divided is rendered here then, and that is said. Raises as
     ``stylize`` does.
     """
+    from vidtrans.rendering.parts import DividedRender  # torch
+
     render = RequestedRender(request, context, time.monotonic())
     render.result.check()
     if context.dry_run:
@@ -127,6 +132,8 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
     """Make the chunks [first, stop) of a render that was divided; ``is_held`` as in ``DividedRender.render``."""
+    from vidtrans.rendering.parts import DividedRender  # torch
+
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)

@@ -89,6 +89,10 @@ class TrainingJob:
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
             raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
+        if settings.exports_best and not dataset.role("val"):
+            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
+            wanted = "patience" if settings.patience else "final_weights"
+            raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
         self._set_clock()
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")

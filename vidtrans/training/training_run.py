@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
-from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import silent
 from vidtrans.core.files import remove, write_atomically
 from vidtrans.core.settings import Table
@@ -88,10 +88,6 @@ class TrainingRun:
         self.context, self.pairing, self.settings = job.context, job.pairing, job.settings
         self.held_out = job.dataset.role("val")
         self.run = job.make_run(entry.folder, stage.steps)
-        if self.settings.exports_best and not self.held_out:
-            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
-            wanted = "patience" if self.settings.patience else "final_weights"
-            raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.companions = Companions(entry.folder, job, self.run.model, self._finalised)
         self.rollouts = rollout_scorer(job.dataset, job.pairs)
         pairs = job.dataset.inputs("val") or job.pairs
