@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chain import tiny_flags, vidtrans, vidtrans_json, vidtrans_process
+from chain import said, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
+from clips import moving_frames, write_clip
 
 from vidtrans.cli.main import run, summaries
 from vidtrans.pairing import PAIRINGS
@@ -140,3 +141,20 @@ def told_into(out: str | None, err: str | None, *arguments: object) -> subproces
         where = [stack.enter_context(open(path, "w")) if path else subprocess.PIPE for path in (out, err)]
         command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
         return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=300)
+
+
+@pytest.mark.parametrize(("value", "status"), [("1", 2), ("yes", 2), ("0", 0), ("false", 0)])
+def test_the_variable_of_a_flag_that_denies_says_what_the_flag_says(
+    value: str, status: int, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDTRANS_STYLIZE_NO_SHARED_DISK", value)
+    assert run(["stylize", str(clip), "--model", "identity", "--executor", "local", "--dry-run"]) == status
+
+
+def test_several_datasets_are_planned_in_a_line_each(capsys: Capsys) -> None:
+    Path("clips").mkdir()
+    for name in ("a", "b"):
+        write_clip(Path(f"clips/{name}.mp4"), moving_frames(9))
+    planned = said(capsys, 0, "make-dataset", "clips", "--each", "-o", "sets", "--dry-run", *tiny_flags("dataset"))
+    assert planned.count("would make") == 2
+    assert not Path("sets").exists()

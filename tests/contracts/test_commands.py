@@ -142,6 +142,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: BatchReport(hours=0.0), "--hours 0: it must be greater than 0"),
     (lambda: CacheClean(("renders",)), "did you mean 'render'?"),
     (lambda: vidtrans.dream("a", "m", frames=1, settings={"dreaming": {"blend_amount": 0.2}}), "no driving video"),
+    (lambda: vidtrans.stylize([], "identity"), "video: none was given — give one or more"),
     (lambda: vidtrans.bench(frames=1), "--frames 1: out of bounds — choose at least 2"),
 ]
 
@@ -225,6 +226,7 @@ GIVEN: list[tuple[type[Command], dict[str, Any], dict[str, Any], str]] = [
     (Stylize, {"keep_colour": "1", "shared_disk": False}, {}, "--keep-colour --no-shared-disk"),
     (Stylize, {"strength": "0: 0, 9: 1"}, {}, "--strength '0: 0, 9: 1'"),
     (Stylize, {"mix": "1"}, {"rendering": {"mix": 0.5}}, "--set rendering.mix=0.5"),
+    (Stylize, {"keep_colour": 0.25}, {}, "--set rendering.keep_colour=0.25"),
     (Train, {"steps": 9}, LSGAN, "--steps 9 --set training.gan_mode=lsgan --set training.flip=false"),
     (Train, {"sweep": ("lr=1,2", "seed=1,2")}, {}, "--sweep lr=1,2 --sweep seed=1,2"),
 ]

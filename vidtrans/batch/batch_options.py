@@ -17,7 +17,7 @@ class BatchOptions:
     jobs: Annotated[
         int | None,
         Option(
-            "Jobs at a time: clips of several, trainings of --sweep and --ablate.",
+            "Jobs at a time, of several clips or trainings.",
             Group.BATCH,
             values=Range(1, 1024),
             default="one on each device",
@@ -38,7 +38,7 @@ class BatchOptions:
             "Where jobs run: in this process, in worker processes, or on a cluster.",
             Group.FARM,
             values=Names("vidtrans.batch.executors:EXECUTORS", "executor", ("auto",), has_address=True),
-            default="auto, one clip on one device inline, else local",
+            default="auto: one clip on one device inline, all else local",
         ),
     ] = AUTO
     shared_disk: Annotated[

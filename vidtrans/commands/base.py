@@ -137,9 +137,7 @@ def build(
 
     ``tables``: settings, which outrank flags.
     """
-    for one, other in cls.EXCLUSIVE:
-        if one in values and other in values:
-            raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
+    _check_given(cls, values)
     own: dict[str, Any] = {}
     context: dict[str, Any] = {}
     batch: dict[str, Any] = {}
@@ -164,6 +162,16 @@ def build(
     return cls(**own), context
 
 
+def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
+    """Raise UsageError where too much was given, or too little."""
+    for one, other in cls.EXCLUSIVE:
+        if one in values and other in values:
+            raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
+    for parameter in parameters_of(cls).values():
+        if parameter.many and parameter.default is MISSING and not values.get(parameter.name):
+            raise UsageError(parameter.name, "none was given", "give one or more")
+
+
 def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:
     """Return what was given as the words of a command line, ``without`` the parameters of these names."""
     words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
@@ -172,8 +180,8 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
             continue
         value = given.values[parameter.name]
         if parameter.owner == "recipe":
-            if left.get(parameter.table, {}).get(parameter.key) != value:
-                continue  # a setting outranks it
+            if left.get(parameter.table, {}).get(parameter.key) != value or parameter.sets not in ("", str(value)):
+                continue  # a setting outranks it, or it is another value than the flag's
             del left[parameter.table][parameter.key]
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
         if parameter.sets or parameter.type is bool:
@@ -193,7 +201,7 @@ def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any p
 
     Raises UsageError.
     """
-    if value is None:
+    if value is None or (value == "" and parameter.type in (Time, ClipPart)):
         return None
     if parameter.many:
         items = [value] if isinstance(value, str | Path) else value

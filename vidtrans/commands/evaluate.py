@@ -123,7 +123,7 @@ class Evaluate(Command):
         headings, rows = scores(table["items"])
         if rows:
             terminal.figures(headings, rows)
-        return show_batch(terminal, table)
+        return show_batch(terminal, table, self.describe)
 
     def describe(self, table: Table) -> str:
         """Return the scores, and when they are worst."""

@@ -117,7 +117,7 @@ class MakeDataset(Command):
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show what was made, of several what failed."""
-        return show_batch(terminal, table) if self.each else super().show(table, terminal)
+        return show_batch(terminal, table, self.describe) if self.each else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one dataset."""

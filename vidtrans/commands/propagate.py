@@ -154,7 +154,7 @@ class Propagate(Command):
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show what was made, of several what failed."""
-        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
+        return show_batch(terminal, table, self.describe) if "failed" in table else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

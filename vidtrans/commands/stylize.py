@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 LIST_SUFFIX = ".toml"  # of a list of clips
 # What is of the command that prints jobs, not of those that it prints.
-NOT_PRINTED = ("output", "print_jobs", "chunk", "join", "score", "dry_run", "jobs", "executor", "shared_disk", "shard")
+NOT_PRINTED = (
+    *("output", "print_jobs", "chunk", "join", "score", "dry_run"),
+    *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,13 +112,13 @@ def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Tabl
     }
 
 
-def show_batch(terminal: Terminal, table: Table) -> int:
+def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text) -> int:
     """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
     done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
     planned = any(item.get("dry_run") for item in done)
     if planned and not terminal.as_json:
         for item in done:
-            terminal.text(render_text(item))
+            terminal.text(describe(item))
     if not failed:
         line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
         terminal.result(table, line + ("" if planned else f"; what became of each is in {summary}"))

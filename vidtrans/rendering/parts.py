@@ -93,7 +93,8 @@ class DividedRender:
         job, entries = self.job, self._entries
         with nullcontext() if is_held else self._pinned():
             wanted = {chunk.number for chunk in chunks}
-            check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
+            if not is_held:  # else one command decides where its parts are rendered
+                check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
             missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
             renderer = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
             renderer.extract(missing)
