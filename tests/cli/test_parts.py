@@ -16,7 +16,7 @@ from processes import Started
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.rendering import agreement
+from vidtrans.rendering import chunk_manifest
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -121,8 +121,8 @@ def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_abs
 
 def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
-    terms = agreement.Agreement.terms
-    monkeypatch.setattr(agreement.Agreement, "terms", lambda self: terms(self) | {"threads": "64"})
+    terms = chunk_manifest.ChunkManifest.terms
+    monkeypatch.setattr(chunk_manifest.ChunkManifest, "terms", lambda self: terms(self) | {"threads": "64"})
     error = refuse(capsys, 2, *RENDER, "--chunk", "2/2")
     assert "with threads " in error
     assert "here it is 64" in error
@@ -132,7 +132,7 @@ def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: p
 
 def test_chunks_of_another_kind_of_processor_are_never_joined(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
-    monkeypatch.setattr(agreement, "processor", lambda device: "ABACUS")
+    monkeypatch.setattr(chunk_manifest, "processor", lambda device: "ABACUS")
     assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", dry_run=False)
     assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite", dry_run=False)
 

@@ -17,7 +17,7 @@ from clips import moving_frames, write_clip
 from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
 
-from vidtrans.batch.executors import ray_apart, ray_boxes, ray_mirror
+from vidtrans.batch.executors import ray_boxes, ray_mirror, ray_unshared
 from vidtrans.batch.executors.base import Task, TaskResult
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
@@ -36,7 +36,7 @@ PART = "run_part_on_ray"
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PretendedRay:
     """A pretended Ray, whose machines have a folder for temporary files of their own."""
-    monkeypatch.setattr(ray_apart, "LocalExecutor", InlineExecutor)
+    monkeypatch.setattr(ray_unshared, "LocalExecutor", InlineExecutor)
     monkeypatch.setattr(ray_mirror, "LOOK_S", 0.01)
     monkeypatch.setattr(ray_mirror, "_MIRRORS", {})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
@@ -202,12 +202,12 @@ def test_a_part_is_a_run_of_chunks_that_are_missing(tmp_path: Path) -> None:
     clip = short(tmp_path)[0]
     recipe = render_recipe(None, {"rendering": {"chunk_frames": 2}})
     request, context = StylizeRequest(clip, ("oil",), None, recipe), Context(device="cpu")
-    whole = divide(request, context, 1, apart=True)
+    whole = divide(request, context, 1, no_shared_disk=True)
     assert whole is not None
     assert whole.parts == [(0, 6)]
     whole.make_part(context, part=(0, 2))
     whole.make_part(context, part=(4, 5))
-    rest = divide(request, context, 1, apart=True)
+    rest = divide(request, context, 1, no_shared_disk=True)
     assert rest is not None
     assert rest.parts == [(2, 4), (5, 6)]
     assert divide(request, context, 4) is None
@@ -234,23 +234,23 @@ def test_a_command_on_a_machine_of_another_kind_is_refused(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    examine = ray_apart.examine
-    monkeypatch.setattr(ray_apart, "examine", lambda *a: examine(*a) | {"processor": "ABACUS"})
+    examine = ray_unshared.examine
+    monkeypatch.setattr(ray_unshared, "examine", lambda *a: examine(*a) | {"processor": "ABACUS"})
     with pytest.raises(UsageError, match="ABACUS"):
-        ray_apart.ApartRayExecutor(context, None, "")
+        ray_unshared.UnsharedRayExecutor(context, None, "")
 
     def no_gpu(*arguments: Any) -> Any:
         raise DeviceError("device", "none", "none")
 
-    monkeypatch.setattr(ray_apart, "examine", no_gpu)
+    monkeypatch.setattr(ray_unshared, "examine", no_gpu)
     with pytest.raises(DeviceError, match="this machine, which divides and joins clips, has none"):
-        ray_apart.ApartRayExecutor(context, None, "")
+        ray_unshared.UnsharedRayExecutor(context, None, "")
 
 
 def test_no_more_parts_run_than_were_asked_for(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor = ray_apart.ApartRayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), 2, "")
+    executor = ray_unshared.UnsharedRayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), 2, "")
     begun: list[Task] = []
     monkeypatch.setattr(executor._away, "submit", lambda task, report: begun.append(task))
     tasks = [Task(n, "part", lambda context: {}) for n in range(executor.slots)]
@@ -326,7 +326,7 @@ def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
     clip = tmp_path / "clip"
     clip.write_bytes(bytes(2_500_000))
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    executor = ray_apart.PartsOnRay(context, None, "")
+    executor = ray_unshared.PartsOnRay(context, None, "")
     seen: list[Event] = []
 
     def report(event: Event) -> None:

@@ -31,7 +31,7 @@ class Item:
     """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``work`` that makes it.
 
     ``work`` is picklable: as a rule a command's function with its request. So is ``divide``: called with a context, a
-    ``count`` of parts and whether these are made ``apart``, on machines that do not see our files, it returns a
+    ``count`` of parts, and whether the machines that make them have ``no_shared_disk`` with this one, it returns a
     ``Division``, or None to leave the item whole. ``size``: how large the job is beside
     others, by which the remaining time is estimated: bytes of the source, steps of a training. ``name``: what messages
     call it where its source does not distinguish it; each message begins with it.

@@ -159,10 +159,10 @@ class Scheduler:
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            divide, apart = self.outcomes[task.number].item.divide, self.executor.ahead > 0
-            if divide and (spare > 0 or apart) and task.kind == "whole" and task.number not in self.divided:
+            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.ahead > 0
+            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self.divided:
                 count = max(1, spare + 1 - self.executor.ahead)
-                task = Task(task.number, "divide", partial(divide, count=count, apart=apart))
+                task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
             self.progress.running[task] = _TaskProgress()
             self.executor.submit(task, partial(self._receive_event, task))
 

@@ -16,7 +16,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.batch.report.night import Night
+    from vidtrans.batch.report.farm_report import FarmReport
 
 REPORT_HOURS = 24.0  # how far it looks back: a night
 
@@ -48,7 +48,7 @@ class BatchReport(Command):
         log has. Raises UsageError, MediaError where there is nothing to tell of.
         """
         from vidtrans.batch.report.farm_page import write_page
-        from vidtrans.batch.report.night import Failure, Night
+        from vidtrans.batch.report.farm_report import Failure, FarmReport
         from vidtrans.batch.summary import NAME, read_summaries
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
@@ -58,7 +58,7 @@ class BatchReport(Command):
         clips = list(dict.fromkeys(Path(row["source"]).name for row in rows))
         failures = [Failure(Path(row["source"]).name, str(row["error"])) for row in rows if row["state"] == "failed"]
         since = time.time() - 3600 * self.hours
-        night = Night.of(context.cache.log.lines(since), failures, clips)
+        night = FarmReport.of(context.cache.log.lines(since), failures, clips)
         if not night.chunks and not night.failures:
             why = f"nothing was rendered into {context.cache.root} in the last {self.hours:g} hours, and nothing failed"
             raise MediaError(str(self.folder), why, "give --cache-dir, or more --hours")
@@ -82,7 +82,7 @@ class BatchReport(Command):
         return line
 
 
-def _table(night: Night, output: Path) -> Table:
+def _table(night: FarmReport, output: Path) -> Table:
     now, then = night.with_another()
     return {
         "output": str(output),

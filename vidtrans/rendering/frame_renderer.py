@@ -51,7 +51,7 @@ class ModelInputs:
         return made if self._conditions is None else with_planes(made, self._conditions.values(frames[-1].index))
 
     @property
-    def is_told(self) -> bool:
+    def has_conditions(self) -> bool:
         """Whether there are planes beside what the pairing makes."""
         return self._conditions is not None
 

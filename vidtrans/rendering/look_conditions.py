@@ -53,7 +53,7 @@ class LookConditions:
 Conditions = LookConditions | CodeConditions
 
 
-def is_told(model: LoadedModel) -> bool:
+def has_conditions(model: LoadedModel) -> bool:
     """Return whether a model has looks to choose from: a painter of looks, or one of many looks."""
     return isinstance(model.pairing, LookPairing) or model.has_codes
 
@@ -70,7 +70,7 @@ def conditions_of(
     ``shots``: the first frame of each shot. None where nothing is told: there is no such model, or there are several.
     Raises UsageError where they are set then.
     """
-    told = [part for part in model.parts if is_told(part)]
+    told = [part for part in model.parts if has_conditions(part)]
     has_stroke = settings.stroke_curve().constant != 0.5
     if len(told) == 1 and told[0].has_codes:
         if has_stroke:

@@ -17,8 +17,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import look_anew
 from vidtrans.core.settings import Table
 from vidtrans.inference.device import resolve_device
-from vidtrans.rendering.agreement import check_processor
 from vidtrans.rendering.cache_entries import RenderEntries
+from vidtrans.rendering.chunk_manifest import check_processor
 from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
@@ -67,21 +67,23 @@ class DividedRender:
         """Return the chunks of a part, whichever are rendered already."""
         return part.of(self.job.plan.chunks, whole_shots=self._keeps_shots_whole)
 
-    def divide(self, make_part: Callable[..., Table], count: int, *, apart: bool = False) -> Division | None:
+    def divide(self, make_part: Callable[..., Table], count: int, *, no_shared_disk: bool = False) -> Division | None:
         """Divide what is missing into up to ``count`` parts; None where there is nothing to gain.
 
-        ``apart``: they are made by machines that see nothing of what is made already. Then a part is one run of missing
-        chunks, and a single one is worth it.
+        ``no_shared_disk``: they are made by machines that see nothing of what is made already. Then a part is one run
+        of missing chunks, and a single one is worth it.
         """
         entries, job = self._entries, self.job
         missing = entries.missing()
         chunks = [job.plan.chunks[number] for number in missing]
         parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
-        if apart:
+        if no_shared_disk:
             parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
-        written = [entries.segments] if apart else self._shared  # else all but the chunks stays where it is made
+        written = (
+            [entries.segments] if no_shared_disk else self._shared
+        )  # else all but the chunks stays where it is made
         sources = [(pin.entry.stage, pin.entry.key)] if (pin := job.plan.clip.pin) else []
-        if len(parts) <= (0 if apart else 1):
+        if len(parts) <= (0 if no_shared_disk else 1):
             return None
         return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
 

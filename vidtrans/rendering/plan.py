@@ -25,7 +25,7 @@ from vidtrans.rendering.chain_inputs import ChainInputs
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.flow_propagation import Draft
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, conditions_of, is_told
+from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.recurrence import recurrence
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
@@ -216,7 +216,7 @@ class RenderPlan:
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
         if isinstance(self.model, ModelChain):
-            first_is_told = is_told(self.model.steps[0])
+            first_is_told = has_conditions(self.model.steps[0])
             return ChainInputs(
                 self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=first_is_told
             )

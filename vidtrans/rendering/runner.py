@@ -32,7 +32,7 @@ from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:  # torch is imported where it is used
     from vidtrans.core.concurrency.transfers import Download
-    from vidtrans.rendering.device.device_renderer import DeviceWay
+    from vidtrans.rendering.device.device_renderer import DevicePath
 
 T = TypeVar("T")
 
@@ -45,10 +45,10 @@ def num_frames(chunks: Iterable[Chunk]) -> int:
     return sum(chunk.stop - chunk.first for chunk in chunks)
 
 
-def _device_way(plan: RenderPlan, engine: Any, count: RenderCount) -> DeviceWay:  # noqa: ANN401  (a TorchEngine)
-    from vidtrans.rendering.device.device_renderer import DeviceWay
+def _device_path(plan: RenderPlan, engine: Any, count: RenderCount) -> DevicePath:  # noqa: ANN401  (a TorchEngine)
+    from vidtrans.rendering.device.device_renderer import DevicePath
 
-    return DeviceWay(plan, engine, count)
+    return DevicePath(plan, engine, count)
 
 
 class ExtractedPictures(Protocol):
@@ -86,7 +86,7 @@ class ChunkRenderer:
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
-        self._device = None if on_host or not plan.stays_on_device(engine) else _device_way(plan, engine, self.count)
+        self._device = None if on_host or not plan.stays_on_device(engine) else _device_path(plan, engine, self.count)
 
     def counts(self, rendered: Sequence[int]) -> Table:
         """Return what is reported when the chunks of these numbers were rendered."""

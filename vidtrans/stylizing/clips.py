@@ -100,11 +100,11 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 
-def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool = False) -> Division | None:
+def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
     """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
 
-    ``apart``: these do not see our files. What cannot be divided is rendered here then, and that is said. Raises as
-    ``stylize`` does.
+    ``no_shared_disk``: these do not see our files. What cannot be divided is rendered here then, and that is said.
+    Raises as ``stylize`` does.
     """
     from vidtrans.rendering.parts import DividedRender  # torch
 
@@ -114,19 +114,19 @@ def divide(request: StylizeRequest, context: Context, count: int, *, apart: bool
         return None
     clip = None if is_one_picture(request.video) else render.open()
     if clip is None or not clip.index.same_size:
-        if apart:
+        if no_shared_disk:
             context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
         return None
     if render.result.existing() is not None:
         return None
     job = render.job(clip)
     if job.plan.draft:
-        if apart:
+        if no_shared_disk:
             context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
         return None
-    if not apart:
+    if not no_shared_disk:
         return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
-    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, apart=True)
+    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
     return division and replace(division, files=files_of(render, job))
 
 

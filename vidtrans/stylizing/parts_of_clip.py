@@ -7,8 +7,8 @@ import time
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.output.result import Result
-from vidtrans.rendering.agreement import Agreement
 from vidtrans.rendering.chunk_log import log_failure
+from vidtrans.rendering.chunk_manifest import ChunkManifest
 from vidtrans.rendering.parts import DividedRender, spans
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
@@ -50,7 +50,7 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
             return stylize(request, context)
         return wanted.report(existing | named, cached=True)
     divided = DividedRender(render.job(clip))
-    agreement = Agreement(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
+    agreement = ChunkManifest(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
     if context.dry_run:
         agreement.check()
         if part is None:

@@ -21,7 +21,7 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result
-from vidtrans.rendering.agreement import forget_terms
+from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.code_conditions import look_files as named_looks
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.render_job import RenderJob

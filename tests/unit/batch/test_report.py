@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.batch.report.farm_page import MOST_BARS, clock, render, span
-from vidtrans.batch.report.night import Failure, Night
+from vidtrans.batch.report.farm_report import Failure, FarmReport
 from vidtrans.batch.report.schedule import Farm, finish_s
 from vidtrans.core.settings import Table
 
@@ -45,7 +45,7 @@ def test_who_gives_tasks_out_is_the_limit_of_many_workers() -> None:
 @quick
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0.01, 50)), max_size=50))
 def test_chunks_of_a_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[float, float]]) -> None:
-    night = Night.of([line(began, began + length, process=n) for n, (began, length) in enumerate(spans)])
+    night = FarmReport.of([line(began, began + length, process=n) for n, (began, length) in enumerate(spans)])
     lanes = [lane for host in night.hosts for lane in host.lanes]
     assert sum(map(len, lanes)) == len(spans)
     for lane in lanes:
@@ -53,7 +53,7 @@ def test_chunks_of_a_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[floa
 
 
 def test_a_process_stays_in_its_lane() -> None:
-    night = Night.of([line(t, t + 1, process=p, chunk=t) for t in range(4) for p in (1, 2)])
+    night = FarmReport.of([line(t, t + 1, process=p, chunk=t) for t in range(4) for p in (1, 2)])
     assert [{c.process for c in lane} for lane in night.hosts[0].lanes] == [{1}, {2}]
 
 
@@ -67,7 +67,7 @@ def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> N
     failed = {"clip": "a.mp4", "part": "2/3", "failed": "no disk", "host": "n2", "ended": 5.0}
     odd += [line(0, 1) | {"ended": huge}, *(failed | {"ended": ended} for ended in (huge, "late"))]
     undated = [failed | {"ended": ended} for ended in (inf, -1.0, 1e300)]
-    night = Night.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed, *undated], clips=["a.mp4"])
+    night = FarmReport.of([*odd, line(0, 1), line(0, 1, clip="b.mp4"), failed, *undated], clips=["a.mp4"])
     assert [chunk.clip for chunk in night.chunks] == ["a.mp4"]
     names = "a.mp4", "no disk", "2/3", "n2"
     assert night.failures == [*[Failure(*names)] * 3, Failure(*names, 5.0)]
@@ -75,23 +75,23 @@ def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> N
 
 
 def test_another_machine_halves_what_can_be_halved() -> None:
-    night = Night.of([line(t, t + 1, chunk=t) for t in range(10)])
+    night = FarmReport.of([line(t, t + 1, chunk=t) for t in range(10)])
     assert night.with_another() == pytest.approx((10, 5))
-    alone = Night.of([line(0, 10)])
+    alone = FarmReport.of([line(0, 10)])
     assert alone.with_another() == pytest.approx((10, 10))
 
 
 def test_the_page_escapes_what_it_shows_and_merges_many_bars() -> None:
-    night = Night.of([line(0, 1, clip="<b>.mp4", host="<i>")], [Failure("<u>", "<s>why")])
+    night = FarmReport.of([line(0, 1, clip="<b>.mp4", host="<i>")], [Failure("<u>", "<s>why")])
     text = render(night, "<title>")
     assert not [tag for tag in ("<b>", "<i>", "<u>", "<s>", "<title><") if tag in text]
-    many = Night.of([line(t, t + 1, chunk=t) for t in range(MOST_BARS + 1)])
+    many = FarmReport.of([line(t, t + 1, chunk=t) for t in range(MOST_BARS + 1)])
     assert render(many, "many").count("<rect") == 1
 
 
 def test_the_page_says_when_a_part_failed() -> None:
     failed = [Failure("a.mp4", "in words"), Failure("b.mp4", "no disk", "2/3", "n2", 5.0)]
-    text = render(Night.of([], failed), "only failures")
+    text = render(FarmReport.of([], failed), "only failures")
     assert "What failed" in text
     assert text.count(f">{clock(5.0)}<") == 1
 

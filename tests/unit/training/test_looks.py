@@ -23,7 +23,7 @@ from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measu
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk
 from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
-from vidtrans.training.elsewhere import ElsewhereDrawer
+from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.video.images.picture import write_picture
 
@@ -173,7 +173,7 @@ def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
 
 def test_the_frame_before_is_found_along_the_motion() -> None:
     """Painted as they are, frames that move are the same where they are sure: the steadiness is that of the flow."""
-    draw = ElsewhereDrawer()
+    draw = AugmentedViewDrawer()
     wide = signed(scene(140, 96, 4))
     earlier, frame = wide[..., :96, 10:138], wide[..., :96, 4:132]  # it moves by 6 pixels to the right
     random = torch.Generator().manual_seed(1)  # whose first draw takes the clip's motion
@@ -191,7 +191,7 @@ def test_the_frame_before_is_found_along_the_motion() -> None:
 
 def test_frames_that_are_moved_a_little_are_moved_both_ways() -> None:
     """Which of a clip's frames take its own motion says nothing of where the others are moved."""
-    draw, frame = ElsewhereDrawer(), signed(scene(16, 12, 0))
+    draw, frame = AugmentedViewDrawer(), signed(scene(16, 12, 0))
     there = moved(frame, (3, 5))  # of a picture that is moved nothing is lost
     assert there.shape == (1, 3, 15, 21)
     assert torch.equal(there[..., 3:, 5:], frame)

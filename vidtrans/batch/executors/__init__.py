@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """An executor. ``apart``: the class that does the same on machines that share no disk with this one."""
+    """An executor. ``unshared``: the class that does the same on machines that share no disk with this one."""
 
-    apart: str = ""
+    unshared: str = ""
 
 
 EXECUTORS = Registry(
@@ -32,7 +32,7 @@ EXECUTORS = Registry(
         "ray": ExecutorEntry(
             "vidtrans.batch.executors.ray:RayExecutor",
             "a Ray cluster, or ray://HOST:PORT",
-            apart="vidtrans.batch.executors.ray_apart:ApartRayExecutor",
+            unshared="vidtrans.batch.executors.ray_unshared:UnsharedRayExecutor",
         ),
     },
 )
@@ -52,7 +52,7 @@ def parse_executor(text: str) -> tuple[str, str]:
 def check_apart(text: str) -> None:
     """Raise UsageError where an ``--executor`` cannot do without a shared disk."""
     name = LOCAL if text == AUTO else parse_executor(text)[0]
-    if not EXECUTORS[name].apart:
+    if not EXECUTORS[name].unshared:
         remedy = "choose --executor ray, or leave it out"
         raise UsageError("--no-shared-disk", f"the executor '{name}' works on this machine", remedy)
 
@@ -61,6 +61,6 @@ def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk:
     """Return the executor that ``--executor`` and ``--jobs`` ask for. Close it after use. Raises UsageError."""
     name, address = parse_executor(LOCAL if text == AUTO else text)
     entry = EXECUTORS[name]
-    chosen = entry if shared_disk else Entry(entry.apart, entry.summary)
+    chosen = entry if shared_disk else Entry(entry.unshared, entry.summary)
     executor: Executor = chosen.load()(context, jobs, address)
     return executor

@@ -116,7 +116,7 @@ def run_on_ray(
 def examine(folder: str, marker: str, device: str) -> Table:
     """Return the ``host``, ``versions`` and ``processor`` of this node; whether it ``sees`` a folder and a file."""
     from vidtrans.inference.device import resolve_device
-    from vidtrans.rendering.agreement import processor
+    from vidtrans.rendering.chunk_manifest import processor
 
     sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
     named = processor(resolve_device(device))

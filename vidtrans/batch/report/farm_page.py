@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Template
 
-from vidtrans.batch.report.night import ChunkLine, Night, seconds_by_step
+from vidtrans.batch.report.farm_report import ChunkLine, FarmReport, seconds_by_step
 from vidtrans.core.files import write_bytes
 from vidtrans.video.plots.page import Filter, load_page
 
@@ -32,12 +32,12 @@ class Bar:
     title: str
 
 
-def write_page(path: Path, night: Night, title: str) -> None:
+def write_page(path: Path, night: FarmReport, title: str) -> None:
     """Write the page, atomically. The same night gives the same bytes."""
     write_bytes(path, render(night, title).encode("utf-8", "replace"))
 
 
-def render(night: Night, title: str) -> str:
+def render(night: FarmReport, title: str) -> str:
     """Return the page as text. All text is escaped."""
     place, rows = AXIS, list[tuple[str, float]]()
     bars = list[Bar]()
@@ -69,11 +69,11 @@ def _template() -> Template:
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
-def _x(night: Night, moment: float) -> float:
+def _x(night: FarmReport, moment: float) -> float:
     return LABEL + (WIDTH - LABEL - 8) * (moment - night.began) / max(night.duration_s, 1e-3)
 
 
-def _bars(night: Night, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
+def _bars(night: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
     runs: list[list[ChunkLine]] = []
     for chunk in lane:
         if merge and runs and runs[-1][-1].clip == chunk.clip and chunk.chunk == runs[-1][-1].chunk + 1:
@@ -96,7 +96,7 @@ def _hue(clip: str) -> int:
     return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
 
 
-def _ticks(night: Night) -> list[tuple[float, str]]:
+def _ticks(night: FarmReport) -> list[tuple[float, str]]:
     step = next((s for s in TICKS if night.duration_s / s <= 12), TICKS[-1])
     first = -(-night.began // step) * step
     count = int(max(0.0, night.ended - first) // step) + 1

@@ -8,9 +8,9 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.models.onnx.checks import CHANNELS, check_graph
-from vidtrans.models.onnx.ends import affine_at_input, bounds_at_output
 from vidtrans.models.onnx.graph import Graph, Port
 from vidtrans.models.onnx.graph_reading import read_graph
+from vidtrans.models.onnx.io_ports import affine_at_input, bounds_at_output
 from vidtrans.models.onnx.ranges import (
     ENDS,
     RangeFinding,

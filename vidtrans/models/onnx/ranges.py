@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.core.settings import Table
-from vidtrans.models.onnx.ends import Affine
+from vidtrans.models.onnx.io_ports import Affine
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)

@@ -65,7 +65,7 @@ class DeviceRenderer(FrameRenderer):
         self._transfers, self._is_blended = transfers, blended
         self._is_guided = guided or recurrence is not None
         pairing = inputs.pairing
-        self._makes_input = pairing.has_tensor_form and not inputs.is_drawn and not inputs.is_told
+        self._makes_input = pairing.has_tensor_form and not inputs.is_drawn and not inputs.has_conditions
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
         self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, deep, self.count)
         self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of
@@ -147,7 +147,7 @@ class DeviceBatchQueue(BatchQueue):
         return list(self._device_engine.run(make_inputs(self._inputs, self._pairing), deep=self._deep))
 
 
-class DeviceWay:
+class DevicePath:
     """The way of a plan's pictures through the engine's device: what renders them, and what fetches the results."""
 
     def __init__(self, plan: RenderPlan, engine: TorchEngine, count: RenderCount) -> None:

@@ -64,14 +64,14 @@ class CycleGAN(UnpairedMethod):
         now, wanted = way.given[:, :3], way.wanted[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:
-            found["cycle"] = apart(way.back(fake), now)
+            found["cycle"] = l1_distance(way.back(fake), now)
         if "identity" in weights:
-            found["identity"] = apart(way.there(wanted), wanted)
+            found["identity"] = l1_distance(way.there(wanted), wanted)
         if "steady" in weights:
             found["steady"] = self.steadiness(way.there, way.given, fake, random)
         return found
 
 
-def apart(output: Tensor, wanted: Tensor) -> Tensor:
+def l1_distance(output: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean absolute difference of pictures."""
     return (output - wanted).abs().mean()

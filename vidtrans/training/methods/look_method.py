@@ -28,8 +28,8 @@ from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
+from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import NetworkTrainer, autocast
@@ -59,7 +59,7 @@ class LookMethod(TrainingMethod):
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self.nondeterministic, self.painted = set(), torch.empty(0)
-        self._elsewhere = ElsewhereDrawer()
+        self._elsewhere = AugmentedViewDrawer()
         self.measure = load_measure(own["look_measure"]).to(self.device.torch)
         self.critic = load_critic(own["look_measure"]).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.cyclegan import CycleGAN, Way, apart
+from vidtrans.training.methods.cyclegan import CycleGAN, Way, l1_distance
 from vidtrans.training.methods.unpaired_method import TARGET
 from vidtrans.training.settings import TrainingSettings
 
@@ -54,6 +54,6 @@ class RecycleGAN(CycleGAN):
         here, there = (self.networks[name] for name in names)
         now, earlier = way.given[:, :3], way.given[:, 3:9]
         translated = torch.cat([way.there(frame) for frame in earlier.split(3, 1)], 1)
-        found["prediction"] = apart(self.run(here, earlier), now)
-        found["recycle"] = apart(way.back(self.run(there, translated)), now)
+        found["prediction"] = l1_distance(self.run(here, earlier), now)
+        found["recycle"] = l1_distance(way.back(self.run(there, translated)), now)
         return found

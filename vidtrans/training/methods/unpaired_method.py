@@ -28,8 +28,8 @@ from vidtrans.networks.picture_encoder import CodeDistribution, code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, health
+from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.elsewhere import ElsewhereDrawer
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
@@ -101,7 +101,7 @@ class UnpairedMethod(TrainingMethod):
         self._identity_end = own["identity_end"] if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
-        self._elsewhere = ElsewhereDrawer()
+        self._elsewhere = AugmentedViewDrawer()
         self._recolour = setup.recolour
         self._scores: tuple[tuple[Path, ...], DomainScores] | None = None
 

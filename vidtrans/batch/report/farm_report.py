@@ -124,7 +124,7 @@ class HostShare(_Rendered):
 
 
 @dataclass(frozen=True)
-class Night(_Rendered):
+class FarmReport(_Rendered):
     """The chunks of one or more batches, in the order in which they began, and what failed."""
 
     chunks: Sequence[ChunkLine]
@@ -132,7 +132,7 @@ class Night(_Rendered):
     clips: Sequence[str] = ()
 
     @classmethod
-    def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> Night:
+    def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> FarmReport:
         """Return the night that lines of a log tell of; ``clips``: the names of those that count, all where empty."""
         wanted, chunks, failed = set(clips), list[ChunkLine](), list(failures)
         for line in lines:

@@ -32,7 +32,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ChunkManifest:
     """The terms of whoever began to render a result, under the name of that."""
 
     job: RenderJob

@@ -21,7 +21,7 @@ MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class AugmentedView:
     """Frames at another moment, (N, 3, H, W), where their pixels are now, (N, H, W, 2), and how sure, (N, 1, H, W)."""
 
     frames: Tensor
@@ -33,13 +33,13 @@ class Elsewhere:
         return F.grid_sample(outputs, self.grid, padding_mode="reflection", align_corners=False)
 
 
-class ElsewhereDrawer:
+class AugmentedViewDrawer:
     """Draw for each frame the one before it, where that is known, or itself moved a little, with noise."""
 
     def __init__(self) -> None:
         self._flow = BackwardFlowEstimator(METHOD)
 
-    def __call__(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> Elsewhere:
+    def __call__(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> AugmentedView:
         """Return half of the frames as they were a moment before, the others moved.
 
         Args:
@@ -61,7 +61,7 @@ class ElsewhereDrawer:
             if drawn[number] < REAL_SHARE and not torch.equal(frames[number], earlier[number]):
                 others[number] = earlier[number]
                 grid[number], sure[number] = self._back(frames[number], earlier[number])
-        return Elsewhere(others, grid, sure)
+        return AugmentedView(others, grid, sure)
 
     def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Return where an earlier frame's pixels are in this one, and how sure that is.

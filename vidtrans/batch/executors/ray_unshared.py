@@ -36,7 +36,7 @@ MESSAGES = 64  # of the process of this machine, which are read before the clust
 CLEAN_S = 10.0  # in which all machines have to remove what they were sent
 
 
-class ApartRayExecutor:
+class UnsharedRayExecutor:
     """Divides and joins items in one process of this machine, and has a cluster make their parts.
 
     Raises what ``RayExecutor`` does; DeviceError, UsageError where this machine is of another kind than the cluster's:
