@@ -79,9 +79,8 @@ class DividedRender:
         parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
         if no_shared_disk:
             parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
-        written = (
-            [entries.segments] if no_shared_disk else self._shared
-        )  # else all but the chunks stays where it is made
+        # Without a shared disk all but the chunks stays where it is made.
+        written = [entries.segments] if no_shared_disk else self._shared
         sources = [(pin.entry.stage, pin.entry.key)] if (pin := job.plan.clip.pin) else []
         if len(parts) <= (0 if no_shared_disk else 1):
             return None
