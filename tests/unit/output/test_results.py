@@ -233,7 +233,9 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
 
 def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
     table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], lambda: written)
-    assert table == {"output": "sheet.png", "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
+    seconds = table.pop("seconds")
+    assert seconds >= 0
+    assert table == {"output": "sheet.png", "frames": 0, "cached": False, "dry_run": True}
     assert not Path("sheet.png").exists()
     with pytest.raises(UsageError, match="this is one picture — leave the number out"):
         produce(context(cache), Path("sheets/%04d.png"), {}, [], lambda: written)
