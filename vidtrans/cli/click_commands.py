@@ -255,17 +255,12 @@ def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
     found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
-    found = {n: (p, not value if _is_negated(p) else value) for n, (p, value) in found.items()}
+    found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
     for pair in context.command.cls.EXCLUSIVE:
         variables = [n for n in pair if n in found and _is_variable(context, found[n][0])]
         if len(variables) == 1 and found.keys() >= set(pair):  # the flag outranks it
             del found[variables[0]]
     return found
-
-
-def _is_negated(parameter: Parameter) -> bool:
-    """Return whether the flag, and its variable, say that the parameter is false."""
-    return parameter.type is bool and parameter.default is True and parameter.flags[0].startswith("--no-")
 
 
 def _is_variable(context: click.Context, parameter: Parameter) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import show_batch
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.core.events import Report, Stop, silent
@@ -82,7 +83,9 @@ class Command:
         raise NotImplementedError
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the report, and return the exit status."""
+        """Show the report, of a batch its outcome, and return the exit status."""
+        if "items" in table and "failed" in table:
+            return show_batch(terminal, table, self.describe)
         terminal.result(table, self.describe(table))
         return 0
 
@@ -186,8 +189,7 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
         if parameter.sets or parameter.type is bool:
             yes, _, no = flag.partition("/")
-            is_no = yes.startswith("--no-")
-            words += [yes] if bool(value) != is_no else [no] if no else []
+            words += [yes] if bool(value) != parameter.is_negated else [no] if no else []
             continue
         for one in value if parameter.many else (value,):
             words += [flag, str(one)]

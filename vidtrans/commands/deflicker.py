@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, render_text, show_batch
+from vidtrans.commands.words import batch_table, render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS
 from vidtrans.core.errors import UsageError
@@ -98,10 +97,6 @@ class Deflicker(Command):
         if is_batch(self.processed) or self.batch.is_partial:
             return self._make_several(context)
         return self._make_one(context)
-
-    def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was made, of several what failed."""
-        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

@@ -13,7 +13,7 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, count, show_batch, timing
+from vidtrans.commands.words import batch_table, count, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
@@ -118,12 +118,10 @@ class Evaluate(Command):
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the scores; of several in a table."""
-        if "items" not in table:
-            return super().show(table, terminal)
-        headings, rows = scores(table["items"])
+        headings, rows = scores(table.get("items", ()))
         if rows:
             terminal.figures(headings, rows)
-        return show_batch(terminal, table, self.describe)
+        return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return the scores, and when they are worst."""

@@ -39,8 +39,8 @@ class Fix(Command):
     relearn: Annotated[
         bool,
         Option(
-            "Let the network learn the corrected frames, and paint all of the clip anew: for a look that was wrong "
-            "everywhere.",
+            "Let the network learn the corrected frames, and render the whole clip again: for a look that is wrong "
+            "in all frames.",
             Group.TRAINING,
         ),
     ] = False

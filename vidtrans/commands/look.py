@@ -96,8 +96,9 @@ class Look(Command):
             names = look_names(self.pictures)
             return optimised_look(self.pictures, names, self.recipe, self._output(names), context)
         if context.dry_run:
-            known = self._lesson(context).forecast(self.minutes, context, fresh=self.fresh)
-            table = self.forecast([], context) if known is None else known
+            lesson = self._lesson(context)
+            known = lesson.forecast(self.minutes, context, fresh=self.fresh)
+            table = self._forecast(lesson, [], context) if known is None else known
             output = table.pop("model", table.get("output"))
             return table | {"seconds": round(time.monotonic() - began, 3), "output": output}
         table = self._lesson(context).learn(self.minutes, context, fresh=self.fresh)
@@ -105,9 +106,11 @@ class Look(Command):
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
         """Return what the look, and ``renders`` with it, would take: each step is tried for a moment."""
+        return self._forecast(self._lesson(context), renders, context)
+
+    def _forecast(self, lesson: LookLesson, renders: Sequence[StylizeRequest], context: Context) -> Table:
         from vidtrans.stylizing.forecast import forecast_chain
 
-        lesson = self._lesson(context)
         with TemporaryDirectory() as folder:
             lesson.store(Path(folder), context)
             spec = lesson.spec(Path(folder))

@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, cost_text, count, shell_path, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
@@ -114,10 +113,6 @@ class MakeDataset(Command):
         items = make_items(videos, folder, [SUFFIX] * len(videos), work)
         outcomes, summary = run_batch(items, "make-dataset", folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(folder)})
-
-    def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was made, of several what failed."""
-        return show_batch(terminal, table, self.describe) if self.each else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one dataset."""

@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Choices, Group, Option, Range
@@ -151,10 +150,6 @@ class Propagate(Command):
         items = make_items(clips, folder, [default_ending(clip, [NAME], encoding) for clip in clips], work)
         outcomes, summary = run_batch(items, "propagate", folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(folder)})
-
-    def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was made, of several what failed."""
-        return show_batch(terminal, table, self.describe) if "failed" in table else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

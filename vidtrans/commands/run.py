@@ -14,8 +14,7 @@ from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.look import Look
 from vidtrans.commands.options import MINUTES, MODEL_SUFFIX, SEVERAL, TARGET, WHEN_TO_STOP, check_minutes, clips_of
 from vidtrans.commands.options import output as output_option
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, cost_text, count, show_batch, timing
+from vidtrans.commands.words import batch_table, cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
@@ -179,10 +178,6 @@ class Run(Command):
 
     def _look(self, model: Path) -> Look:
         return Look(self.looks, model, on=self._learned_on, minutes=self.minutes, recipe=self.recipe)
-
-    def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was made, of several clips what failed."""
-        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

@@ -12,7 +12,7 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
 from vidtrans.commands.options import END, SEVERAL, START, models
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, part_text, render_text, show_batch
+from vidtrans.commands.words import batch_table, part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
@@ -224,7 +224,7 @@ class Stylize(Command):
         if "job" in table and not terminal.as_json:
             terminal.file_content(table["job"])
             return 0
-        return show_batch(terminal, table) if "failed" in table else super().show(table, terminal)
+        return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip, or of a part of it."""

@@ -1,1 +1,1 @@
-"""What knows no room: errors, files, settings, registries, events, parameters, the machine, threads."""
+"""Modules that import no room: errors, files, settings, registries, events, parameters, the machine, threads."""

@@ -178,6 +178,11 @@ class Parameter:
         return getattr(self.given, "flags", ()) or ("--" + self.name.replace("_", "-"),)
 
     @property
+    def is_negated(self) -> bool:
+        """Whether the flag, and its variable, say that the value is false: ``--no-shared-disk``."""
+        return self.type is bool and self.default is True and self.flags[0].startswith("--no-")
+
+    @property
     def access(self) -> Access:
         """What a value can reach."""
         from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a dataset needs of its clips: the same shape, a common end, pairs to train on."""
+"""Checks of a dataset's clips: equal shapes, a common end, pairs to train on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found of a network's products on this machine, kept in the user's cache folder."""
+"""Cache of this machine's product checks, in the user's cache folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results: how one comes to be. Nothing else gives a result its name."""
+"""Results: find, make, record and name them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frame and what a painter is told: which look, and how large the strokes are.
+"""A frame with the conditions of a painter: the weights of its styles, and the stroke size.
 
 There is no target; in its place is the frame before, which has to be painted alike.
 """

@@ -51,7 +51,7 @@ def fix(request: FixRequest, context: Context) -> Table:
         job = making.fixed(request, output)
         sources = [request.render, job.plan.clip.path, *key_frame_files(request.painted, "--painted", needed=False)]
         made_of = describe(request.COMMAND, vars(request), context)
-        result = Result(output, _digest(job), sources, context, folder, lineage, made_of=made_of, began=began)
+        result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
         if (existing := result.existing()) is not None:
             table = existing
         elif context.dry_run:

@@ -1,4 +1,4 @@
-"""What a result was made of, on record: a request as JSON has it, and read again.
+"""Serialise the request of a result for its record, and read it back.
 
 Paths are relative to the folder that the cache lies in: a working folder that is moved keeps its records.
 """

@@ -1,4 +1,4 @@
-"""A look that is to be learned from pictures: what they are called, where they go, and the recipe of the lesson."""
+"""Training of a painter on style pictures: their names, the dataset and the recipe."""
 
 from __future__ import annotations
 

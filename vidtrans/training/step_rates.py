@@ -1,4 +1,4 @@
-"""How long a training step takes, tried for a moment: for budgets in minutes and dry runs."""
+"""Time of a training step, measured by a short trial, for budgets in minutes and dry runs."""
 
 from __future__ import annotations
 

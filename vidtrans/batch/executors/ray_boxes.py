@@ -1,4 +1,4 @@
-"""What goes to machines that do not see our files, and what comes back."""
+"""Transfers to and from machines without a shared disk: files out, chunks back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Ray cluster: whether Ray is installed, an address answers, and it is ours."""
+"""Connection to a Ray cluster: Ray's import, the address, a marker of the shared folder."""
 
 from __future__ import annotations
 
