@@ -25,6 +25,8 @@ PARTS = (*KINDS, "trained", "cost")
 
 def run_part(part: str, options: argparse.Namespace, store: Store) -> list[Table]:
     """Raises Missing."""
+    if part not in PARTS:
+        raise harness.Missing(f"no such part; choose from {', '.join(PARTS)}")
     if part == "cost":
         return [cost.table(options.data, options.rounds)]
     if part == "trained":
@@ -48,8 +50,6 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=cases.SIDE, help="side of pictures; style networks have their own")
     parser.add_argument("--quick", action="store_true", help="without Bonneel's curve")
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
     store = Store(options.cache)
     print(f"Scored along {measure.FLOW}; Bonneel et al. follow {OPPONENTS_FLOW}.\n", flush=True)
 

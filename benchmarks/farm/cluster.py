@@ -108,7 +108,7 @@ def kill_batch(work: Work) -> Iterator[Row]:
     process = _start(work, place, executor="local")
     _wait_for("results", lambda: _made(place) >= work.num_clips // 2)
     process.kill()
-    process.communicate()
+    process.wait()
     yield Row("the command killed", f"after {_made(place)} results")
     yield from _run_again(work, place, alone, "local")
 

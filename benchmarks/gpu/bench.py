@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from benchmarks.harness import machine
 from benchmarks.speed.inputs import model_path
 from benchmarks.tables import head, row
 from benchmarks.training.rates import Networks, configurations, rates
@@ -178,10 +177,10 @@ def main() -> int:
         print(f"nothing was measured: {error}")
         return NO_DEVICE
     plan = FULL if device.kind == "cuda" else TINY
-    print(machine() if plan is FULL else f"{machine()}\ntiny sizes, off CUDA: the figures mean nothing")
+    print(harness.machine() if plan is FULL else f"{harness.machine()}\ntiny sizes, off CUDA: the figures mean nothing")
     rows = run(device, plan, given.cache, given.tests)
     if given.json:
-        table = {"machine": machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
+        table = {"machine": harness.machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
         given.json.write_text(json.dumps(table, indent=1) + "\n")
     return int(any(row.met is False for row in rows))
 

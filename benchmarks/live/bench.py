@@ -26,7 +26,6 @@ from websockets.sync.client import connect
 
 from benchmarks import harness
 from benchmarks.clips import SHIPPED
-from benchmarks.harness import resident_mb as resident
 from benchmarks.live.browser import film, page, renderers, server
 from vidtrans.live.protocol import PAINTED, FrameMessage, pack_frame, parse_picture
 
@@ -48,7 +47,9 @@ def speed(model: str, camera: Path, minutes: float, *options: str) -> dict[str, 
             rows += opened.evaluate("() => window.seen.splice(0)")
             opened.evaluate("() => window.gc?.()")
             heap = opened.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
-            memory.append((heap, max(map(resident, renderers()), default=0.0), resident(process.pid)))
+            memory.append(
+                (heap, max(map(harness.resident_mb, renderers()), default=0.0), harness.resident_mb(process.pid))
+            )
     times, latency, whole, own = np.array(rows).T
     spans = np.array_split(np.arange(len(times)), max(1, round(minutes)))
     return {
@@ -79,7 +80,7 @@ def memory(frames: int) -> dict[str, Any]:
             while not _is_answer(socket.recv(), number):
                 pass
             if number % max(1, frames // 10) == 0:
-                sizes.append(round(resident(process.pid), 1))
+                sizes.append(round(harness.resident_mb(process.pid), 1))
     return {"frames": frames, "seconds": round(time.monotonic() - began), "server_mb": sizes}
 
 

@@ -17,7 +17,6 @@ from benchmarks.clips import read_frames
 from benchmarks.harness import Missing, vidtrans_command
 
 SIDE = 480  # pixels of the film
-RATE = 30
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # All latencies from capture to canvas, and what of them the server's model took, of the frames of this page.
 LISTEN = """() => { window.seen = []; const add = vidtrans.rates.add.bind(vidtrans.rates);

@@ -26,10 +26,9 @@ from pathlib import Path
 from benchmarks import harness
 from benchmarks.harness import digest_tree as digest
 from benchmarks.robustness.faults.hand import Done, Hand
-from benchmarks.robustness.faults.subjects import tiny_flags
+from benchmarks.robustness.faults.subjects import moving_clip, tiny_flags
 from benchmarks.tables import head
 from benchmarks.tables import row as print_row
-from vidtrans.rendering.bench_clip import write_clip
 
 LIMIT_S = 120.0
 # What says how much was done, and not what came of it.
@@ -70,7 +69,7 @@ class Chain:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.cache = folder, folder / ".vidtrans"
-        write_clip(folder / "clip.mp4", (64, 48), 20)
+        moving_clip(folder / "clip.mp4", 20)
         (folder / "tmp").mkdir()
         self.hand = Hand(folder, self.cache, folder / "tmp")
         self.made: dict[str, str] = {}

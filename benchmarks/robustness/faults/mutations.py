@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import shutil
 import sys
 import tempfile
@@ -48,7 +47,6 @@ class Try:
     what: str
     counts: Counter[str] = field(default_factory=Counter)
     found: list[str] = field(default_factory=list)
-    why: str = ""  # it was refused
     grew_mb: float = 0.0  # the most memory that its process ever had
 
 
@@ -75,7 +73,7 @@ class Sweep:
         done = hand.do(command, self.options.limit)
         row.grew_mb = done.peak_mb - had_mb
         self.peak_mb, self.slowest_s = max(self.peak_mb, done.peak_mb), max(self.slowest_s, done.seconds)
-        self._judge(row, given, done)
+        self._judge(row, done)
         self._look_for_strays(row, folder, done)
         if number % self.options.sample == 0:
             self._as_a_person(row, command, folder, done)
@@ -99,7 +97,7 @@ class Sweep:
         return self._own.hand, self._own.folder
 
     @staticmethod
-    def _judge(row: Try, given: Path, done: Done) -> None:
+    def _judge(row: Try, done: Done) -> None:
         row.counts["tries"] += 1
         if fault := done.fault():
             named = {"hang": "hangs", "crash": "crashes", "trace": "tracebacks"}
@@ -110,7 +108,6 @@ class Sweep:
             row.found.append(f"exit {done.status}: {' '.join(done.errors)}")
         elif done.status:
             row.counts["refused"] += 1
-            row.why = done.errors[0].partition(given.name)[2].strip(": ") or done.errors[0]
         else:
             row.counts["with warnings" if done.warnings else "done"] += 1
 
@@ -178,19 +175,6 @@ def totals(rows: list[Try]) -> None:
         print_row(name, *(total[column] for column in COLUMNS))
 
 
-def reasons(rows: list[Try], most: int = 4) -> str:
-    """Of each family the commonest reasons for which its files were refused."""
-    lines = []
-    for name in SHARES:
-        counted = Counter(_in_general(row.why) for row in rows if row.family == name and row.why)
-        lines += [f"{name}: {count} × {why}" for why, count in counted.most_common(most)]
-    return "\n".join(lines) + "\n"
-
-
-def _in_general(why: str) -> str:
-    return re.sub(r"[0-9]+", "N", why.partition(" — ")[0])[:120]
-
-
 def main() -> int:
     parser = harness.parser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DATA_FOLDER")
@@ -225,7 +209,6 @@ def main() -> int:
     for row in rows:
         if row.grew_mb > GROWN_MB:
             print(f"{row.number}: {row.what}: its process had {row.grew_mb:.0f} MB more than ever")
-    print(f"\n{reasons(rows)}")
     sweep.close()
     if faults or any(row.found for row in rows):
         print(f"what was found is in {root}")

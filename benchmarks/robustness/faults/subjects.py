@@ -13,12 +13,13 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 
 import vidtrans
 from benchmarks import harness
-from vidtrans.rendering.bench_clip import pictures, write_clip
+from benchmarks.clips import write_clip
+from vidtrans.rendering.bench_clip import pictures
 
-FRAMES = 12  # of the good clip
 MAX_BYTES = 2 << 20
 # Of what a source may hold: the identity of all frames takes a second or so. Decided by the headers, not by a clock.
 MAX_SAMPLES = 24_000_000
@@ -86,6 +87,13 @@ def tiny_flags(*tables: str) -> list[str]:
     return [f"--set={t}.{k}={json.dumps(v)}" for t in tables for k, v in TINY[t].items() if k != "steps"]
 
 
+def moving_clip(path: Path, frames: int = 12) -> Path:
+    """Write a clip of 64x48 that moves by three pixels a frame."""
+    picture = next(pictures(64, 48, 1))
+    shown = [np.roll(picture, 3 * number, axis=1) for number in range(frames)]
+    return write_clip(path, shown, crf="12", preset="veryfast", threads="1")
+
+
 def render(path: Path, allowed: bool) -> list[str]:
     return ["stylize", str(path), "--model", "identity", "--json", *(["--allow-damaged"] if allowed else [])]
 
@@ -112,7 +120,7 @@ def _samples(path: Path) -> int:
 
 def made_files(folder: Path) -> Iterator[Subject]:
     """Pictures in further formats, a model, a dataset, a preset and a list, made in ``folder``."""
-    clip = write_clip(folder / "good.mp4", (64, 48), FRAMES)
+    clip = moving_clip(folder / "good.mp4")
     picture = next(pictures(96, 64, 1))
     for ending in (".png", ".jpg", ".webp", ".bmp", ".tiff"):
         cv2.imwrite(str(folder / f"picture{ending}"), picture)
