@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.farm.work import Row, Work, environment, vidtrans
-from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.cache import FOLDER
 from vidtrans.store.render_log import RenderLog
 
 FRAMES = 12  # of each clip that is rendered while things are killed

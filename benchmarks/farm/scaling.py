@@ -18,7 +18,7 @@ from benchmarks.farm.cluster import THREADS
 from benchmarks.farm.work import Row, Work, environment, vidtrans
 from vidtrans.batch.report.schedule import Farm, finish_s
 from vidtrans.rendering.parts import MIN_PART_FRAMES
-from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.cache import FOLDER
 from vidtrans.store.render_log import RenderLog
 
 MANY = 10_000

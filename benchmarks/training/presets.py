@@ -43,7 +43,7 @@ def measure(folder: Path, timed: int) -> None:
 
     from vidtrans.core.system import peak_memory
     from vidtrans.data.dataset import open_dataset
-    from vidtrans.data.folder import train_recipe
+    from vidtrans.data.making import train_recipe
     from vidtrans.session import Context
     from vidtrans.training.settings import TrainingSettings
     from vidtrans.training.training_job import TrainingJob

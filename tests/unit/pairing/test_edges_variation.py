@@ -8,10 +8,9 @@ from clips import scene
 
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing import other_camera
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.edges import Edges, EdgesSettings
-from vidtrans.pairing.other_camera import disturb
+from vidtrans.pairing.sensor_noise import UNDISTURBED, disturb
 
 FRAME = scene(96, 64, 4)
 
@@ -52,7 +51,7 @@ def test_variation_and_what_it_draws_stay_within_their_bounds() -> None:
 def test_some_frames_stay_as_they_are_and_the_others_have_other_light() -> None:
     made = [disturb(FRAME, 1.0, generator(seed)) for seed in range(200)]
     spared = np.mean([np.array_equal(picture, FRAME) for picture in made])
-    assert spared == pytest.approx(other_camera.UNDISTURBED, abs=0.08)
+    assert spared == pytest.approx(UNDISTURBED, abs=0.08)
     light = [picture.mean() / FRAME.mean() for picture in made]
     assert min(light) < 0.6
     assert max(light) > 1.2
