@@ -41,7 +41,10 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 CALLS = ((os, "fsync"), (os, "replace"), (Path, "write_bytes"), (Path, "mkdir"))
-TRAINING = ("--steps", "1", *tiny_flags("generator", "discriminator", "training"), "--set=training.preview_seconds=0")
+TRAINING = (
+    *tiny_flags("generator", "discriminator", "training"),
+    *("--set=training.steps=2", "--set=training.preview_seconds=0"),
+)
 RENDERING = tiny_flags("rendering")
 STAGES: dict[str, tuple[list[str], str]] = {
     "make-dataset": (["make-dataset", "clip.mp4", *tiny_flags("dataset")], "clip.dataset"),
