@@ -13,6 +13,7 @@ from clips import moving_frames, write_clip, write_folder
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
+from vidtrans.data import domains
 from vidtrans.data.dataset import open_dataset
 from vidtrans.session import Context
 from vidtrans.video.images.picture import picture_size, read_picture
@@ -36,8 +37,9 @@ def _clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def clips(_clips: Path) -> None:
-    """Put two clips here, and a cache with what was read of them, which takes seconds."""
+def clips(_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put two clips here, and a cache with what was read of them; look for one in the other at a few frames only."""
+    monkeypatch.setattr(domains, "SAMPLES", 6)
     shutil.copytree(_clips, Path(), dirs_exist_ok=True)
 
 

@@ -247,14 +247,6 @@ def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(error: OSE
     assert raised.value.filename == named
 
 
-@pytest.mark.parametrize("prefix", ["", "file:"])
-def test_an_error_of_the_temporary_file_names_the_target(prefix: str) -> None:
-    target = Path("out.mp4")
-    with pytest.raises(OSError, match="Permission") as raised, write_atomically(target) as temporary:
-        raise OSError(errno.EACCES, "Permission denied", f"{prefix}{temporary}")
-    assert raised.value.filename == str(target)
-
-
 def test_a_full_disk_at_the_last_moment_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes(Path("a.txt"), b"old")
     monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, "No space left on device")))

@@ -144,7 +144,7 @@ def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, 
     return output.read_bytes()
 
 
-@pytest.mark.parametrize("temporal", ["off", "window", "causal"])
+@pytest.mark.parametrize("temporal", ["window", "causal"])
 def test_side_by_side_and_stopped_and_gone_on_with_in_turns_the_result_is_the_same(
     place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str
 ) -> None:

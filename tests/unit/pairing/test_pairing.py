@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.aligned import Aligned, AlignedSettings
 from vidtrans.pairing.base import PairPositions, input_frames, make_pairing
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
@@ -97,16 +96,6 @@ def test_next_frame_uses_every_place_in_the_shot_where_it_fits(step: int, contex
     steps = list(NextFrame(NextFrameSettings(step=step, context_frames=context)).pair_positions(num_frames))
     assert len(steps) == max(0, num_frames - step * context)
     assert all(np.diff([*made.inputs, made.target]).tolist() == [step] * context for made in steps)
-
-
-# Aligned
-
-
-def test_an_aligned_input_is_the_frame_itself() -> None:
-    pairing, frame = Aligned(AlignedSettings()), scene(20, 16, 0)
-    assert pairing.needs_target
-    assert np.array_equal(pairing.input([frame]), frame)
-    assert list(pairing.pair_positions(2)) == [PairPositions((0,), 0), PairPositions((1,), 1)]
 
 
 # By name

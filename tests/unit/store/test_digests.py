@@ -117,7 +117,9 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
     wanted = [run.of(file) for file in files]
     run.save()
     whole = (tmp_path / digests.NAME).read_bytes()
-    flipped = (whole[:at] + bytes([byte ^ (1, 128)[at % 2]]) + whole[at + 1 :] for at, byte in enumerate(whole))
+    flipped = (
+        whole[:at] + bytes([byte ^ (1, 128)[at % 2]]) + whole[at + 1 :] for at, byte in list(enumerate(whole))[::3]
+    )
     for data in (*flipped, b"[]", b"7\n", b"{", b'{"a": 7}', b"\xff\n\n"):
         (tmp_path / digests.NAME).write_bytes(data)
         assert [Digests(tmp_path).of(file) for file in files] == wanted
