@@ -176,22 +176,19 @@ def folder_of(path: Path, content: str) -> Path:
     return path
 
 
-def test_a_folder_takes_the_place_of_another_and_nothing_else_is_left() -> None:
-    target = folder_of(Path("out"), "old")
-    folder_of(Path(".out.replaced"), "older")  # of a run that was killed
-    files.move_into_place(folder_of(Path("made"), "new"), target)
-    assert names() == ["out"]
-    assert names(target) == ["new"]
-
-
-def test_a_folder_that_gets_no_name_leaves_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_takes_the_place_of_another_or_leaves_it_where_it_gets_no_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     target, made, replace = folder_of(Path("out"), "old"), folder_of(Path("made"), "new"), os.replace
     full = raising(OSError(errno.ENOSPC, "No space left on device"))
-    monkeypatch.setattr(os, "replace", lambda source, goal: (full if source == made else replace)(source, goal))
-    with pytest.raises(OSError, match="No space left"):
-        files.move_into_place(made, target)
-    assert names() == ["made", "out"]
-    assert names(target) == ["old"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda source, goal: (full if source == made else replace)(source, goal))
+        with pytest.raises(OSError, match="No space left"):
+            files.move_into_place(made, target)
+    assert (names(), names(target)) == (["made", "out"], ["old"])
+    folder_of(Path(".out.replaced"), "older")  # of a run that was killed
+    files.move_into_place(made, target)
+    assert (names(), names(target)) == (["out"], ["new"])
 
 
 @pytest.mark.parametrize("arrived", [False, True])
