@@ -126,10 +126,12 @@ def test_jitter_and_flip_do_to_the_input_what_they_do_to_the_target(tmp_path: Pa
     for step in range(4):
         batch = made.make(step)
         assert np.array_equal(batch.inputs, batch.targets)
-    same_pair = Loader(made.pairs[:1], made.pairing, batch=8, seed=1, multiple=8, crop=16, jitter=1.2, flip=True)
+    one_pair: dict[str, Any] = {"batch": 8, "multiple": 8, "crop": 16, "jitter": 1.2, "flip": True}
+    same_pair, other_seed = (Loader(made.pairs[:1], made.pairing, seed=seed, **one_pair) for seed in (1, 2))
     first, second = ([x.tobytes() for x in same_pair.make(step).inputs] for step in (0, 1))
     assert len(set(first)) > 4
     assert first != second  # the second epoch draws anew
+    assert first != [x.tobytes() for x in other_seed.make(0).inputs]
 
 
 sizes = st.integers(8, 90)
