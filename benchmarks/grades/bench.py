@@ -24,8 +24,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.grading.learning import LearnedGrade, place_pairs
+from vidtrans.interop.cube import write_cube
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.models.formats.cube import write_cube
 from vidtrans.video.external.program import find_program
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader

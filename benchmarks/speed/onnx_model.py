@@ -23,8 +23,8 @@ import torch
 from benchmarks.speed.things import machine
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.models.formats.onnx import OnnxFormat
-from vidtrans.models.onnx.trial_pictures import trial_picture
+from vidtrans.interop.onnx.onnx_format import OnnxFormat
+from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.networks.init import build_generator, initialise
 
 WARM_UP = 2  # rounds

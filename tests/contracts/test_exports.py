@@ -19,10 +19,10 @@ from variants import least
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table
-from vidtrans.models.exporting import EXPORTS, graphs, load_export
-from vidtrans.models.exporting.base import ExportSubject
-from vidtrans.models.exporting.comparing import run_model
-from vidtrans.models.exporting.graphs import pairing_operators
+from vidtrans.interop.exporting import EXPORTS, graphs, load_export
+from vidtrans.interop.exporting.base import ExportSubject
+from vidtrans.interop.exporting.comparing import run_model
+from vidtrans.interop.exporting.graphs import pairing_operators
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.adapted import AdaptedGenerator
