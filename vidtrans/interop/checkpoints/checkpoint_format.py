@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import ModelError
-from vidtrans.interop.checkpoints.contents import is_training, what_it_is
-from vidtrans.interop.checkpoints.option_files import in_our_terms, read_options
-from vidtrans.interop.checkpoints.pickle_values import PickleError
+from vidtrans.core.settings import Table
+from vidtrans.interop.checkpoints.pickle_reader import Opaque, PickleError, more_than_tensors
 from vidtrans.interop.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
 from vidtrans.interop.checkpoints.torch_file import (
     StoredTensor,
@@ -29,6 +29,12 @@ WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema",
 PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
 MAX_PREFIXES = 4  # one in front of another
 MAX_SHARING = 2  # bytes of all tensors for each of the file: many may be views of one storage
+OPTIMISER = {"param_groups", "state"}
+STATE = "save the generator's state_dict() alone"
+OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
+MAX_OPTION_BYTES = 1 << 20
+SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # the first of them is the size that a network saw
+UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is the frame itself
 NEAR = 0.2  # of a checkpoint's tensors: with fewer that fit, no family is named
 
 
@@ -153,3 +159,82 @@ def _tables(value: object) -> list[Tensors]:
         if tensors:
             found.append(tensors)
     return found
+
+
+def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
+    """Return why a checkpoint cannot be used, and what to do; None for tensors that are of no known kind."""
+    if isinstance(value, dict):
+        if set(value) >= OPTIMISER:
+            return "it is the state of an optimiser, not a network", "give the generator's file"
+        if is_training(value):
+            return "it is a training checkpoint, with the states of optimisers", STATE
+    if needs:
+        if isinstance(value, dict):
+            return more_than_tensors(needs), STATE
+        made_by = value.made_by if isinstance(value, Opaque) else needs[-1]
+        return f"it is a pickled Python object that needs {made_by[:100]}, which is never run", STATE
+    if not isinstance(value, dict):
+        return "it holds no tensors by name", STATE
+    names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
+    if not names:
+        return "it holds no tensors by name", STATE
+    if said := _other_network({str(name): value[name].shape for name in names}):
+        return said, "give the generator's file (…_net_G.pth)"
+    return None
+
+
+def is_training(value: object) -> bool:
+    """Return whether a checkpoint holds what a training needs to go on."""
+    return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
+
+
+def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return what another network of these tools is called; '' for one that is not known."""
+    plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
+    if _is_discriminator(plain):
+        return "it is a discriminator, which judges pictures and makes none"
+    if all(name.startswith(("mlp_",)) for name in plain):
+        return "it is CUT's projection of features (netF), which makes no pictures"
+    return ""
+
+
+def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Return whether a network ends in a single channel of logits behind 4×4 convolutions, as PatchGANs do."""
+    if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
+        return True
+    convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
+    ends_in_one = bool(convolutions) and convolutions[-1][0] == 1
+    return ends_in_one and all(shape[2:] in ((4, 4), (1, 1), (3, 3), (2, 2)) for shape in convolutions)
+
+
+def in_our_terms(options: Mapping[str, str]) -> Table:
+    """Return what options by their own names say in our terms: ``size``, ``pairing``, ``notes``; {} without any."""
+    found: Table = {}
+    side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
+    if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
+        found["size"] = short
+    if options.get("model", "").lower() in UNPAIRED:
+        found["pairing"] = {"name": "aligned", "settings": {}}
+    said = [
+        f"{name} {options[name]}" for name in ("model", "netG", "norm", "direction", "preprocess") if name in options
+    ]
+    if said:
+        found["notes"] = (f"its options say: {', '.join(said)}"[:300],)
+    return found
+
+
+def _short_side(width: int, aspect_ratio: str) -> int:
+    """Return the short side of SPADE's pictures, whose ``crop_size`` is their width; others have no aspect ratio."""
+    number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
+    return round(width / max(number, 1.0))
+
+
+def read_options(checkpoint: Path) -> dict[str, str]:
+    """Return the options beside a checkpoint by their own names, as text; {} without."""
+    for name in OPTION_FILES:
+        path = checkpoint.parent / name
+        if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:
+            text = path.read_text("utf-8", "replace")
+            parts = (line.partition(":") for line in text.splitlines())
+            return {name.strip(): rest.partition("[default:")[0].strip() for name, _, rest in parts}
+    return {}

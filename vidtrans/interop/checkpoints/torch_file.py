@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtrans.interop.checkpoints.pickle_machine import MAX_BYTES, unpickle
-from vidtrans.interop.checkpoints.pickle_values import PickleError, Storage, StoredShape
+from vidtrans.interop.checkpoints.pickle_reader import (
+    MAX_BYTES,
+    PickleError,
+    PickleReader,
+    PickleStream,
+    Storage,
+    StoredShape,
+)
 
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
@@ -117,7 +123,8 @@ def _read_zip(path: Path) -> TorchFile:
             data, entries = archive.getinfo(name), {info.filename: info for info in archive.filelist}
             if data.compress_type != zipfile.ZIP_STORED or data.file_size > MAX_BYTES:
                 raise PickleError("its archive is compressed, or its pickle is absurdly large")
-            made = unpickle(archive.read(data))
+            reader = PickleReader(PickleStream(archive.read(data)))
+            value = reader.read_value()
             order = name.removesuffix("data.pkl") + "byteorder"
             if _is_big_endian(archive, entries.get(order)):
                 raise PickleError("its numbers are big-endian")
@@ -143,7 +150,7 @@ def _read_zip(path: Path) -> TorchFile:
             raise PickleError("it is cut off")
         return at
 
-    return TorchFile(_with_tensors(made.value, path, place_of), made.needs)
+    return TorchFile(_with_tensors(value, path, place_of), list(reader.needs))
 
 
 def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> bool:
@@ -159,20 +166,17 @@ def _short(header: bytes, at: int) -> int:
 def _read_legacy(path: Path) -> TorchFile:
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(MAX_BYTES)
-    at, parts = 0, []
-    for _ in range(5):  # the magic number, the protocol, sizes of numbers, the object, the storages' keys
-        made = unpickle(head[at:])
-        at += made.length
-        parts.append(made)
-    if parts[0].value != LEGACY_MAGIC or not isinstance(parts[4].value, list):
+        stream = PickleStream(file.read(MAX_BYTES))
+    readers = [PickleReader(stream) for _ in range(5)]
+    magic, _, system, value, keys = (reader.read_value() for reader in readers)
+    if magic != LEGACY_MAGIC or not isinstance(keys, list):
         raise PickleError("it is no file of torch.save")
-    if isinstance(system := parts[2].value, dict) and system.get("little_endian") is False:
+    if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("its numbers are big-endian")
-    lengths = parts[3].storages
+    lengths, at = readers[3].storages, stream.tell()
     places: dict[str, int] = {}
     with path.open("rb") as file:
-        for key in parts[4].value:
+        for key in keys:
             if not isinstance(key, str) or key not in lengths:
                 raise PickleError("its list of storages does not fit its tensors")
             storage = lengths[key]
@@ -189,19 +193,37 @@ def _read_legacy(path: Path) -> TorchFile:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
         return places[storage.key]
 
-    needs = [name for part in parts for name in part.needs]
-    return TorchFile(_with_tensors(parts[3].value, path, place_of), needs)
+    needs = [name for reader in readers for name in reader.needs]
+    return TorchFile(_with_tensors(value, path, place_of), needs)
 
 
 def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
-    """Return a described value with a checked ``StoredTensor`` for each tensor. Raises PickleError."""
+    """Return a described value with a checked ``StoredTensor`` for each tensor. Raises PickleError.
 
-    def located(shape: StoredShape) -> StoredTensor:
-        length, kind = _checked_length(shape), shape.storage.kind
-        at = place_of(shape.storage) + shape.offset * ITEM_BYTES.get(kind, 1)
-        return StoredTensor(shape.shape, kind, path, at, length, shape.strides)
+    What lies deeper than ``MAX_DEPTH`` tables and lists is left out. What stands in several places is changed once: a
+    million references to one list of a million values are a small file.
+    """
+    done: dict[tuple[int, int], Any] = {}
 
-    return _walk(value, located)
+    def located(view: StoredShape) -> StoredTensor:
+        length, kind = _checked_length(view), view.storage.kind
+        at = place_of(view.storage) + view.offset * ITEM_BYTES.get(kind, 1)
+        return StoredTensor(view.shape, kind, path, at, length, view.strides)
+
+    def walk(value: object, depth: int) -> Any:  # noqa: ANN401
+        if not isinstance(value, StoredShape | dict | list | tuple):
+            return value
+        key = id(value), depth
+        if key not in done:
+            if isinstance(value, StoredShape):
+                done[key] = located(value)
+            elif isinstance(value, dict):
+                done[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
+            else:
+                done[key] = [walk(v, depth - 1) for v in value] if depth else []
+        return done[key]
+
+    return walk(value, MAX_DEPTH)
 
 
 def _checked_length(view: StoredShape) -> int:
@@ -214,27 +236,3 @@ def _checked_length(view: StoredShape) -> int:
     if view.offset + length > view.storage.length or count > view.storage.length:
         raise PickleError("a tensor of it reaches beyond its storage")
     return length
-
-
-def _walk(value: object, change: Callable[[StoredShape], Any]) -> Any:  # noqa: ANN401
-    """Return a value with its tensors changed, in tables and lists within each other, ``MAX_DEPTH`` at most.
-
-    What lies deeper is left out. What stands in several places is changed once: a million references to one list of a
-    million values are a small file.
-    """
-    done: dict[tuple[int, int], Any] = {}
-
-    def walk(value: object, depth: int) -> Any:  # noqa: ANN401
-        if not isinstance(value, StoredShape | dict | list | tuple):
-            return value
-        key = id(value), depth
-        if key not in done:
-            if isinstance(value, StoredShape):
-                done[key] = change(value)
-            elif isinstance(value, dict):
-                done[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
-            else:
-                done[key] = [walk(v, depth - 1) for v in value] if depth else []
-        return done[key]
-
-    return walk(value, MAX_DEPTH)
