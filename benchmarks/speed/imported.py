@@ -21,7 +21,7 @@ from benchmarks.speed.things import machine
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.interop.checkpoints.checkpoint_format import CheckpointFormat
-from vidtrans.interop.families.writing import their_state
+from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.base import make_pairing

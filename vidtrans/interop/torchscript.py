@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.interop.onnx.describe import describe_onnx
-from vidtrans.interop.onnx.onnx_format import graph_model
+from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
 

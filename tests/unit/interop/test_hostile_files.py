@@ -38,18 +38,18 @@ from vidtrans.core.errors import ModelError, VidtransError
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.foreign_format import ForeignFormat
 from vidtrans.models.model_file import file_in_folder, load_generator
-from vidtrans.interop.onnx import describe, trial
+from vidtrans.interop.onnx import onnx_format, trial
 from vidtrans.pairing.base import make_pairing
 from vidtrans.core.system import peak_memory
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
-run_trial = describe.run_trial
+run_trial = onnx_format.run_trial
 def leave_out(path, *rest):
     raise ModelError(str(path), "no trial", "try it")
 found = []
 for line in sys.stdin:
     given, is_tried = json.loads(line)
-    describe.run_trial = run_trial if is_tried else leave_out
+    onnx_format.run_trial = run_trial if is_tried else leave_out
     # Most take less than a second, one several: this only ends a loop without end.
     faulthandler.dump_traceback_later(600, exit=True)
     try:

@@ -229,7 +229,7 @@ def test_damaged_files_are_refused_wherever_they_are_cut_or_a_byte_is_wrong(monk
     def end_without_trial(path: Path, *rest: object) -> None:
         raise ModelError(str(path), "checked")
 
-    monkeypatch.setattr("vidtrans.interop.onnx.describe.run_trial", end_without_trial)
+    monkeypatch.setattr("vidtrans.interop.onnx.onnx_format.run_trial", end_without_trial)
     random = np.random.default_rng(0)
     for at in random.permutation(len(data))[:150]:
         damaged = bytearray(data)

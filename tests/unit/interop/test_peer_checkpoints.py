@@ -17,7 +17,7 @@ from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
 from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.interop.families.writing import their_state
+from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.models.foreign_format import ForeignModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator

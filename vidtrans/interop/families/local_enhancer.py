@@ -6,8 +6,7 @@ import re
 from dataclasses import replace
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import Candidate, Layout, Shapes, side
-from vidtrans.interop.families.label_ports import LabelFamily, label_ports
+from vidtrans.interop.families.base import Candidate, LabelFamily, Layout, Shapes, label_ports, side
 from vidtrans.interop.families.resnet import LayerWalk, Sizes, check_biases, first_norm, read_sizes, sizes_of, walk_body
 
 DOWN = re.compile(r"model(\d)_1\.1\.weight")

@@ -7,8 +7,17 @@ import re
 from dataclasses import dataclass, replace
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, norm_kind, refuse_others, side
-from vidtrans.interop.families.label_ports import LabelFamily, label_ports
+from vidtrans.interop.families.base import (
+    Candidate,
+    Family,
+    LabelFamily,
+    Layout,
+    Shapes,
+    label_ports,
+    norm_kind,
+    refuse_others,
+    side,
+)
 
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")

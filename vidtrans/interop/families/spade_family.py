@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import STATISTICS, Candidate, Layout, Shapes, side
-from vidtrans.interop.families.label_ports import LABEL_PORTS, LabelFamily
+from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, side
 
 HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or for 'most' 5
 WIDEST = 16  # the innermost channels, in units of the authors' ngf

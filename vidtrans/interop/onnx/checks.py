@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidtrans.core.errors import ModelError
-from vidtrans.interop.onnx.graph import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
+from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
 
 PLAIN = ("", "ai.onnx")
 # Of ONNX Runtime's own operators those that exporters and optimisers write into image networks. Others may run

@@ -15,7 +15,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.checks import feeds, fixed_sides
-from vidtrans.interop.onnx.graph import REMEDY, Graph, Port
+from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
 
 SECONDS = 240
@@ -84,20 +84,7 @@ def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layou
     found = _answer(path, request)
     if "error" in found:
         raise ModelError(str(path), str(found["error"]), REMEDY)
-    out, size = found["output"], found["size"]
-    return Trial(
-        found["layout"],
-        found["channels"],
-        (size[0], size[1]) if size else None,
-        found["multiple"],
-        out["index"],
-        out["layout"],
-        out["channels"],
-        out["factor"],
-        found["sees_whole"],
-        found["pictures"],
-        found["ranges"],
-    )
+    return Trial(**found | {"size": tuple(found["size"]) if found["size"] else None})
 
 
 def _answer(path: Path, request: Table) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class TrialRun:
             "channels": self.channels,
             "size": size if not multiple else None,
             "multiple": multiple or 1,
-            "output": dict(zip(("index", "layout", "channels", "factor"), view, strict=True)),
+            **dict(zip(("index", "out_layout", "out_channels", "factor"), view, strict=True)),
             "pictures": len({v[0] for v in views}),
             "sees_whole": self._sees_whole(size, view) if not multiple else False,
             "ranges": self._try_ranges(size, view),
