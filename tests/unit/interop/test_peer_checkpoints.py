@@ -17,6 +17,8 @@ from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
 from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.interop.checkpoints.checkpoint_format import recognise
+from vidtrans.interop.checkpoints.pickle_reader import PickleStream
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.models.foreign_format import ForeignModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -92,6 +94,21 @@ def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
     path.write_bytes(zipped(pickled(specs), {largest.storage.key: storages[largest.storage.key]}))
     with pytest.raises(ModelError, match="they share their bytes"):
         imported(path)
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy"])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_protocol_of_pickle_is_read_and_none_for_ever(
+    protocol: int, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, path, is_zip = VARIANTS[0].build(1).state_dict(), Path("net_G.pth"), container == "zip"
+    torch.save(state, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
+    found = recognise(path)
+    assert found.tensors.keys() == state.keys()
+    assert all(torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items())
+    monkeypatch.setattr(PickleStream, "left", 1000)
+    with pytest.raises(ModelError, match="more instructions than any model"):
+        recognise(path)
 
 
 def test_a_family_is_described_without_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vidtrans
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vidtrans[onnx]'")
 
 from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.interop import torchscript_process
 from vidtrans.interop.torchscript import TorchScriptFormat
 from vidtrans.models.foreign_format import Hints
 from vidtrans.models.formats import format_of
@@ -71,7 +73,7 @@ def test_without_trust_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_program_that_is_no_graph_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"net\.pt"):
+    with pytest.raises(ModelError, match=r"net\.pt: as an ONNX graph, it has branches or loops"):
         TorchScriptFormat().describe(script(Endless()), TRUSTED)
 
 
@@ -81,5 +83,15 @@ def test_a_damaged_program_is_refused() -> None:
     data[len(data) // 8 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 8)
     path.write_bytes(data)
     assert TorchScriptFormat().detect(path)  # the list of its entries is at its end
-    with pytest.raises(ModelError, match=r"torch cannot load it"):
-        TorchScriptFormat().describe(path, TRUSTED)
+    with pytest.raises(torchscript_process.ConversionError, match="torch cannot load it"):
+        torchscript_process.convert(str(path), "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [('print(\'{"error": "why"}\')', "it cannot be converted: why — export it as ONNX"), ("exit(7)", r"\(status 7\)")],
+)
+def test_what_ends_a_conversion_is_said(program: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.interop.torchscript.COMMAND", [sys.executable, "-c", program])
+    with pytest.raises(ModelError, match=why):
+        TorchScriptFormat().describe(script(Painter()), TRUSTED)

@@ -25,7 +25,7 @@ from vidtrans.interop.checkpoints.pickle_reader import (
 
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
-LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, behind two bytes of protocol
+LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, behind its protocol
 MAX_ENTRIES = 20_000  # storages of one file
 MAX_DEPTH = 3  # of tables and lists within each other
 LOCAL_HEADER = 30  # bytes before the name in a zip's local header
@@ -76,7 +76,7 @@ def is_torch_file(path: Path) -> bool:
         head = file.read(64)
     if head.startswith(ZIP):
         return _is_archive(path)
-    return head[:1] == b"\x80" and head[2:].startswith(LEGACY_HEAD)
+    return head[:1] == b"\x80" and LEGACY_HEAD in head[2:32]
 
 
 def is_bare_pickle(path: Path) -> bool:
