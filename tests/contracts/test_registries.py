@@ -22,7 +22,7 @@ from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
-from vidtrans.models.exporting import EXPORTS
+from vidtrans.interop.exporting import EXPORTS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
