@@ -32,7 +32,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import forward_backward, warp
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.stream import filter_samples
 
 SIDE, FRAME = 256, 5
 SCORED = ("bbb", "bikes", "lynx", "phone")  # constants of dis-torch were chosen on others

@@ -15,8 +15,7 @@ from benchmarks.consistency.patches import patch_blend
 from benchmarks.consistency.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.stream import Sample, filter_samples
 
 LAMBDAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 RADIUS = 8  # frames from each side, of the patch blending

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.settings import Size
-from vidtrans.grading.operators import Operators
+from vidtrans.grading.fitting import Operators
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.reader import ClipReader

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import torch
 
 from vidtrans.flow.scaling import grid_size
-from vidtrans.temporal.batch_detail import BatchDetail
-from vidtrans.temporal.batch_levels import average_along, write_shares
-from vidtrans.temporal.batch_tracking import BatchTracker
-from vidtrans.temporal.fine_detail import LOW, REACH
+from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
+from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, THERE, TRUST, BatchTracker, Neighbours, neighbours
+from vidtrans.temporal.fine_detail import REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
-    blur,
-    grey_levels,
     grow,
     interior,
-    planes,
+    ratio,
     repeat_border,
+    sample_along,
+    sample_sharply,
+    sharp_pictures,
+    sharp_places,
     shrink,
 )
-from vidtrans.temporal.window import AROUND, FULL_LEVELS, SURE, WindowSettings
+from vidtrans.temporal.window import FULL_LEVELS, WindowSettings
 
 
 class ShotStages:
@@ -203,43 +204,66 @@ class ShotStages:
             at[name].drop(frame)
 
 
-def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Return the correction on the grid, (n, 3, h, w), as ``window.low_correction`` has it."""
-    wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
-    height, width = others.shape[-2:]
-    size = (max(1, height // AROUND), max(1, width // AROUND))
-    near = blur(shrink(torch.cat((wanted * others, others), 1), size), 1)
-    around = grow(near[:, :3] / (near[:, 3:] + 0.002), (height, width))
-    lacking = others.mul(1 / SURE).clamp_(0, 1).neg_().add_(1)
-    return torch.lerp(wanted, around, lacking)
-
-
-def write_picture(
-    tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the look's RGB and the guide's luma.
-
-    Returns what ``BatchTracker.prepare`` does.
-    """
-    full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
-    grey = grey_levels(planes(guides))
-    torch.mul(planes(outputs), 1 / deepest, out=picture[:, :3])
-    torch.mul(grey, 1 / full, out=picture[:, 3])
-    return tracker.prepare(planes(guides).float(), grey, full)
-
-
-def apply_corrections(
-    outputs: torch.Tensor, low: torch.Tensor, lacking: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
+def average_along(
+    lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, padded: torch.Tensor
 ) -> torch.Tensor:
-    """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
+    """Write to ``padded`` the means of frames and those ``step`` away along the motion; return them without border.
 
-    ``lacking`` (n, 3, h, w): the mean of ``fine`` before its low frequencies, which are taken out of it here.
+    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` are of their size or of their
+    grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for pictures S and S' of trusts t and t': taken in two steps,
+    S and P first.
     """
-    full = 255 if outputs.dtype == torch.uint8 else 65535
-    scale = full * settings.strength
-    low = low.sub(lacking, alpha=settings.texture_strength)
-    # Half a level more, and what is behind the point cut off: rounded.
-    result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
-    result.add_(fine, alpha=scale * settings.texture_strength)
-    whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
-    return whole.to(torch.uint8) if full == 255 else whole.to(torch.int32).to(torch.int16)
+    own, result = interior(lower[frames]), interior(padded)
+    size: Size = tuple(own.shape[-2:])  # type: ignore[assignment]
+    after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
+    maps = _maps(after, before, len(own), ways, size)
+    places = sharp_places(maps[:, :4].unflatten(1, (2, 2)), size)
+    first = max(0, frames.start - step)
+    sharp = sharp_pictures(lower[first : min(frames.stop + step, lower.stop)])
+
+    def moved(other: Neighbours, way: int) -> torch.Tensor:
+        there = slice(other.there.start - first, other.there.stop - first)
+        return sample_sharply(sharp[there], places[other.part, way])
+
+    alone = after.part.stop if after else 0  # from here on no frame is after them
+    if alone < len(own):
+        result[alone:].copy_(own[alone:])
+    if after:
+        torch.lerp(moved(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part])
+    if before:
+        weight = maps[before.part, 4:5] / maps[before.part, 5:]
+        torch.lerp(moved(before, 1), result[before.part], weight, out=result[before.part])
+    repeat_border(padded)
+    return result
+
+
+def _maps(
+    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size
+) -> torch.Tensor:
+    """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
+
+    Where there is no such frame it has no weight.
+    """
+    grid: Size = ways.shape[-2:]  # type: ignore[assignment]
+    maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
+    for way, found in enumerate((after, before)):
+        if found:
+            moves = maps[found.part, 2 * way : 2 * way + 2]
+            torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
+            maps[found.part, 4 + way :].add_(found.way[:, TRUST, None], alpha=0.5)
+    return maps if grid == size else grow(maps, size)
+
+
+@lru_cache(maxsize=8)
+def _no_neighbours(device: torch.device) -> torch.Tensor:
+    return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
+
+
+def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
+    """Write how much of a full window averages are made of: (n, 1, h, w) float32."""
+    torch.mul(lower[frames], 0.5, out=total)
+    for way in (THERE, BACK):
+        found = neighbours(ways, step, way, frames, lower.stop)
+        if found:
+            there = sample_along(lower[found.there], found.way[:, PLACES])
+            total[found.part].addcmul_(there, found.way[:, TRUST, None], value=0.25)

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vidtrans.grading.fitting import fit_grade
+from vidtrans.grading.fitting import Operators, fit_grade, fit_operators
 from vidtrans.grading.lattice import ColourLattice, node_colours
-from vidtrans.grading.operators import Operators, fit_operators
 from vidtrans.grading.samples import ColourSamples
 
 Grade = Callable[[np.ndarray], np.ndarray]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vidtrans.data.dataset import Pair
-from vidtrans.grading import UNPAIRED_METHODS, transport
+from vidtrans.grading import UNPAIRED_METHODS, transfer
 from vidtrans.grading.learning import learn_from_colours
-from vidtrans.grading.transport import STEEPEST, linear_map, transport_colours
+from vidtrans.grading.transfer import STEEPEST, linear_map, transport_colours
 from vidtrans.training.unpaired import unpaired_colours
 from vidtrans.training.unpaired.unpaired_colours import DomainColours
 from vidtrans.video.images.picture import write_picture
@@ -92,7 +92,7 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unpaired_colours, "SIZE", 9)
-    monkeypatch.setattr(transport, "COUNT", 4000)
+    monkeypatch.setattr(transfer, "COUNT", 4000)
     sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
     targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
