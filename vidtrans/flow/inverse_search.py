@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from vidtrans.flow.estimator import DAMPING, LONGEST, OUTLIER
 from vidtrans.flow.patch_search import JUMPS, STRIDE, PatchSearch
-from vidtrans.flow.tensors import warp
+from vidtrans.flow.tensors import torch_identity, warp
 from vidtrans.flow.variational import Refinement, gradients
 
 NARROWEST = 64  # pixels; smaller pictures are padded
@@ -36,10 +36,7 @@ class TorchDIS:
     @staticmethod
     def identity(device: str = "cpu") -> str:
         """Return what besides the pictures decides the flow: torch's version and the kind of device."""
-        kind = torch.device(device).type
-        # How a sum is split between threads decides its rounding.
-        threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
-        return ", ".join([f"torch {torch.__version__.partition('+')[0]}", kind, *threads])
+        return torch_identity(device)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""

@@ -104,7 +104,7 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     """Return colours of one set, (N, 3) in [0, 1], and what becomes of them in the grade of another, (M, 3)."""
     rng = np.random.default_rng(seed)
     source, target = (_lab(_some(colours, rng)) for colours in (before, after))
-    light = _curve_of_tones(source[:, 0], target[:, 0])(source[:, 0])
+    light = _match_tones(source[:, 0], target[:, 0])
     cast, wanted = _casts(source), _casts(target)
     own = _at(cast, source[:, 0])
     change = _at(wanted, light) - own
@@ -126,27 +126,19 @@ def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return chosen
 
 
-class _Curve:
-    """A curve of tones through points, which leads on to black and white, as near as it may."""
+def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return lightness (N,) with its quantiles near to those of ``target``, by a curve neither too flat nor too steep.
 
-    def __init__(self, at: np.ndarray, to: np.ndarray) -> None:
-        self._at = np.concatenate([[0], at, [100]])
-        self._to = np.concatenate([[min(to[0], at[0])], to, [max(to[-1], at[-1])]])
-
-    def __call__(self, light: np.ndarray) -> np.ndarray:
-        """Return what becomes of lightness, (N,)."""
-        return np.interp(light, self._at, self._to)
-
-
-def _curve_of_tones(source: np.ndarray, target: np.ndarray) -> _Curve:
-    """Return the curve that brings the quantiles of lightness near to others, none of it too flat or too steep."""
+    The curve leads on to black and white, as near as it may.
+    """
     at, wanted = (np.quantile(light, QUANTILES) for light in (source, target))
     at = np.maximum.accumulate(at + np.arange(len(at)) * 1e-3)
     to = at + TONE_SHARE * (wanted - at)
     slopes = np.clip(np.diff(to) / np.diff(at), *SLOPES)
     middle = len(at) // 2
     steps = np.concatenate([[0.0], np.cumsum(slopes * np.diff(at))])
-    return _Curve(at, np.clip(to[middle] + steps - steps[middle], 0, 100))
+    to = np.clip(to[middle] + steps - steps[middle], 0, 100)
+    return np.interp(source, [0, *at, 100], [min(to[0], at[0]), *to, max(to[-1], at[-1])])
 
 
 def _casts(lab: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type
 
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
+from vidtrans.video.colour.conversion import ToRGB, apply_format
+from vidtrans.video.colour.tags import colour_of, depth_of, has_alpha, space_name
 from vidtrans.video.frame_format import BLACK, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
-from vidtrans.video.io.container import space_name
 
 
 @dataclass(frozen=True)
