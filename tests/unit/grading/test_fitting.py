@@ -88,7 +88,7 @@ def test_colours_that_were_not_seen_get_what_the_operators_make_of_them() -> Non
 
 
 def test_operators_are_found_again() -> None:
-    colours = 0.1 + 0.6 * np.random.default_rng(4).random((2000, 3))
+    colours = 0.1 + 0.6 * np.random.default_rng(4).random((500, 3))
     for changes in ({}, {"exposure": 0.6}, {"warmth": 0.4}, {"contrast": 0.2, "saturation": -0.4}):
         operators = Operators(**changes)
         found = fit_operators(samples_of(colours, operators))

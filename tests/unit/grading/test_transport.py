@@ -73,7 +73,7 @@ def test_greys_stay_in_order(method: str) -> None:
         [np.rint(255 * f(p)).astype(np.uint8) for p in side]
         for f, side in zip((lambda c: c, curved), sides, strict=True)
     ]
-    lattice = learn_from_colours(*pictures, 17, method).grade.lattice
+    lattice = learn_from_colours(*pictures, 9, method).grade.lattice
     light = lattice(np.repeat(np.linspace(0.2, 0.6, 30)[:, None], 3, axis=1)).mean(axis=1)
     assert (np.diff(light) > 0).all()
 
@@ -93,8 +93,8 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(
 ) -> None:
     monkeypatch.setattr(unpaired_colours, "SIZE", 9)
     monkeypatch.setattr(transfer, "COUNT", 4000)
-    sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
-    targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
+    sources = [np.rint(255 * colours(k, 1200).reshape(30, 40, 3)).astype(np.uint8) for k in range(3)]
+    targets = [np.rint(255 * (colours(k, 1200) @ MIX.T + SHIFT).reshape(30, 40, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
     found = DomainColours(*domains)
     wanted = sources[0] / 255 @ MIX.T + SHIFT

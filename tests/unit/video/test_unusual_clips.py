@@ -19,7 +19,17 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said
-from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, write_clip, write_folder
+from clips import (
+    decode,
+    moving_frames,
+    number_in,
+    numbered,
+    same_frames,
+    scene,
+    sound_packets,
+    write_clip,
+    write_folder,
+)
 from oddities import (
     FAST,
     HLG,
@@ -70,16 +80,11 @@ def frames_of(
         return list(frames)
 
 
-def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
-    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=False))
-    return len(a) == len(b) and all(alike)
-
-
 def check_middles(clip: Clip, starts: Sequence[int] = (1, 5, 11, 17, 3)) -> None:
     """Reading from the middle gives what reading from the start gives."""
     whole = frames_of(clip)
     for start in starts:
-        assert same(frames_of(clip, start, start + 2), whole[start : start + 2]), start
+        assert same_frames(frames_of(clip, start, start + 2), whole[start : start + 2]), start
 
 
 def striped(size: tuple[int, int]) -> np.ndarray:
@@ -513,7 +518,7 @@ def check_usable(path: Path) -> Clip:
     assert sum("damaged: " in line for line in told) == 1
     whole = frames_of(clip)
     assert [f.pts for f in whole] == list(clip.index.pts)
-    assert same(frames_of(clip, threads=3), whole)
+    assert same_frames(frames_of(clip, threads=3), whole)
     check_middles(clip, (clip.index.num_frames // 2,))
     return clip
 
