@@ -97,12 +97,8 @@ class ShotStages:
             self._run(f"way {step}", known - step, batch_size, compute, step)
             self._drop()
         for level in range(1, self._levels + 1):
-            below = f"level {level - 1}" if level <= self._top else f"low {level - 1}"
-            limit = known if ended else at[below].stop - 2 ** (level - 1)
-            if level <= self._top:
-                self._run(f"level {level}", limit, batch_size, self._level, level)
-            else:
-                self._run(f"low {level}", limit, batch_size, self._low_level, level)
+            limit = known if ended else at[self._name(level - 1, below=level)].stop - 2 ** (level - 1)
+            self._run(self._name(level), limit, batch_size, self._level, level)
             self._run(f"share {level}", limit, batch_size, self._share, level)
             if level == self._top:
                 self._run("fine", at[f"level {level}"].stop, batch_size, self._fine, level)
@@ -114,57 +110,57 @@ class ShotStages:
             self.done = frames.stop
         self._drop()
 
-    def _run(self, name: str, limit: int, batch_size: int, compute: Callable[[slice, int], None], number: int) -> None:
+    def _name(self, level: int, below: int | None = None) -> str:
+        """Return the buffer of averages of a level; ``below``: as the one that this higher level averages further."""
+        return f"{'level' if (below or level) <= self._top else 'low'} {level}"
+
+    def _run(
+        self,
+        name: str,
+        limit: int,
+        batch_size: int,
+        compute: Callable[[slice, int, torch.Tensor], None],
+        number: int,
+    ) -> None:
+        """Write a buffer up to a frame; ``compute`` takes the frames, ``number`` and the memory to write to."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
-            compute(slice(buffer.stop, min(limit, buffer.stop + batch_size)), number)
+            frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
+            count = frames.stop - frames.start
+            compute(frames, number, buffer.reserve(count))
+            buffer.commit(count)
 
-    def _first_ways(self, frames: slice, step: int) -> None:
-        at, both = self.buffers, slice(frames.start, frames.stop + step)
-        ways = at["way 1"].reserve(frames.stop - frames.start)
-        self._tracker.write_first(at["prepared"][both], at["guide"][both], ways)
-        at["way 1"].commit(len(ways))
+    def _first_ways(self, frames: slice, step: int, ways: torch.Tensor) -> None:
+        both = slice(frames.start, frames.stop + step)
+        self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], ways)
 
-    def _join(self, frames: slice, step: int) -> None:
-        at, half = self.buffers, step // 2
-        ways = at[f"way {half}"][frames.start : frames.stop + half]
-        joined = at[f"way {step}"].reserve(frames.stop - frames.start)
-        self._tracker.write_joined(ways, at["guide"][frames.start : frames.stop + step], half, joined)
-        at[f"way {step}"].commit(len(joined))
+    def _join(self, frames: slice, step: int, joined: torch.Tensor) -> None:
+        half = step // 2
+        ways = self.buffers[f"way {half}"][frames.start : frames.stop + half]
+        self._tracker.write_joined(ways, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
-    def _level(self, frames: slice, level: int) -> None:
-        at, step, count = self.buffers, 2 ** (level - 1), frames.stop - frames.start
-        padded = at[f"level {level}"].reserve(count)
-        result = average_along(at[f"level {level - 1}"], at[f"way {step}"], step, frames, padded)
-        if level == self._top:
-            low = at[f"low {level}"].reserve(count)
+    def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
+        at, step = self.buffers, 2 ** (level - 1)
+        result = average_along(at[self._name(level - 1, below=level)], at[f"way {step}"], step, frames, padded)
+        if level == self._top:  # from here on it is averaged on the grid
+            low = at[f"low {level}"].reserve(len(padded))
             interior(low).copy_(shrink(result, self._grid))
             repeat_border(low)
-            at[f"low {level}"].commit(count)
-        at[f"level {level}"].commit(count)
+            at[f"low {level}"].commit(len(padded))
 
-    def _low_level(self, frames: slice, level: int) -> None:
-        at, step, count = self.buffers, 2 ** (level - 1), frames.stop - frames.start
-        padded = at[f"low {level}"].reserve(count)
-        average_along(at[f"low {level - 1}"], at[f"way {step}"], step, frames, padded)
-        at[f"low {level}"].commit(count)
+    def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
+        step = 2 ** (level - 1)
+        write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"way {step}"], step, frames, shares)
 
-    def _share(self, frames: slice, level: int) -> None:
-        at, step = self.buffers, 2 ** (level - 1)
-        shares = at[f"share {level}"].reserve(frames.stop - frames.start)
-        write_shares(at[f"share {level - 1}"], at[f"way {step}"], step, frames, shares)
-        at[f"share {level}"].commit(len(shares))
-
-    def _fine(self, frames: slice, top: int) -> None:
-        at, count = self.buffers, frames.stop - frames.start
+    def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
+        at = self.buffers
         ways = {step: at[f"way {step}"] for step in self._tracker.steps[:2]}
         changes = self._detail.changes(at["bands"], at["energy"], ways, frames)
         here, mean, longer = (interior(at[f"level {n}"][frames]) for n in (0, min(2, top), top))
-        own, fine = interior(at["bands"][frames]), at["fine"].reserve(count)
+        own = interior(at["bands"][frames])
         lacking = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
         lacking[:, :3].sub_(interior(at["low 0"][frames])[:, :3])
         at["lacking"].append(lacking)
-        at["fine"].commit(count)
 
     def _finish(self, frames: slice) -> torch.Tensor:
         """Return finished pictures, (n, H, W, 3), of the look's type."""
@@ -182,7 +178,7 @@ class ShotStages:
         fine, top, levels = at["fine"].stop, self._top, self._levels
 
         def level(n: int) -> int:
-            return at[f"level {n}" if n <= top else f"low {n}"].stop
+            return at[self._name(n)].stop
 
         need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done, "low 0": self.done}
         need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import cv2
@@ -12,12 +13,7 @@ import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import grid_factor, grid_size, grow, shrink
-from vidtrans.flow.warping import (
-    BORDER,
-    agreement,
-    grid_axes,
-    resize_flow,
-)
+from vidtrans.flow.warping import BORDER, agreement, grid_axes, resize_flow
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import unit
 
@@ -120,16 +116,14 @@ class FlowTracker:
         return compute_once(window.samples[at], ("trust", step), compare)
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
-        first, second = (self._prepare(sample) for sample in (before, after))
+        prepare = self._estimator.prepare
+        first, second = (compute_once(s, "prepared", partial(prepare, s.guide)) for s in (before, after))
         before.derived.pop("prepared")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
         size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
         there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
         forward = FlowPath(there[..., 0].copy(), there[..., 1].copy(), agreement(there, back, slack))
         return forward, FlowPath(back[..., 0].copy(), back[..., 1].copy(), agreement(back, there, slack))
-
-    def _prepare(self, sample: Sample) -> np.ndarray:
-        return compute_once(sample, "prepared", lambda: self._estimator.prepare(sample.guide))
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:

@@ -145,9 +145,7 @@ def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:
     return _tone_map(int(frame.color_trc), int(frame.color_primaries)) if colour_of(frame) else None
 
 
-@lru_cache(maxsize=4)
-def _tone_map(transfer: int, primaries: int) -> ToneMap:
-    return ToneMap(transfer, primaries)
+_tone_map = lru_cache(maxsize=4)(ToneMap)
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:
