@@ -33,6 +33,7 @@ from vidtrans.painting.key_frame_pairs import write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.render_planning import plan_render
@@ -280,7 +281,7 @@ class PaintingJob:
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]
         plan = replace(self.plan, model=look)
-        with closing(plan.renderer(load_engine(look, plan.rendering, context))) as renderer:
+        with closing(FramePath(plan, load_engine(look, plan.rendering, context)).renderer()) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))

@@ -17,6 +17,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.sample_filtering import filter_samples
 from vidtrans.video.images.picture import resize
@@ -38,7 +39,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
         folder = Path(temporary)
         reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
         frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
-        renderer = stack.enter_context(closing(plan.renderer(engine)))
+        renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
         compose = stack.enter_context(closing(Composer(plan, plan.first, stop))) if plan.is_composed else None
         with (
             closing(plan.segment(folder / "segment.nut")) as segment,

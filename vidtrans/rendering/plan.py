@@ -13,20 +13,15 @@ from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
-from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.model_chain import ModelChain
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import RenderCount
-from vidtrans.rendering.chain_inputs import ChainInputs
 from vidtrans.rendering.directing import BlendCurves
-from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_conditions
-from vidtrans.rendering.recurrence import recurrence
+from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
@@ -168,18 +163,6 @@ class RenderPlan:
         """Return the draft's sampling; None where every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
-    def stays_on_device(self, engine: Engine) -> bool:
-        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy.
-
-        On Apple's GPUs they do not: several threads on one have not been tried. Nor do those of a chain, whose models
-        make their inputs of each other's pictures in numpy.
-        """
-        settings = self.settings
-        is_there = engine.device_kind == "cuda"
-        reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
-        is_plain = self.draft is None and not reuses and self.paint is None and len(self.model.parts) == 1
-        return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
-
     @property
     def input_mask(self) -> Mask | None:
         """Return the mask, where it is a part of the network's input."""
@@ -190,16 +173,6 @@ class RenderPlan:
         """Return whether the result is more than the model's picture: the source is then read again, at full size."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
         return composed or self.picture.alpha
-
-    @property
-    def blends_on_device(self) -> bool:
-        """Return whether, where pictures stay on a device, source and look are blended there: both have one size.
-
-        Colours are kept in CIE Lab as OpenCV has it, and what a pairing puts back is found in numpy.
-        """
-        needs_arrays = self.pairing.finishes or self.picture.alpha or self.rendering.curve("keep_colour").constant != 0
-        same_size = (self.picture.width, self.picture.height) == self.size
-        return self.is_composed and same_size and not needs_arrays
 
     @property
     def source_frames(self) -> list[int] | None:
@@ -215,25 +188,15 @@ class RenderPlan:
 
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
-        if isinstance(self.model, ModelChain):
-            first_is_told = has_conditions(self.model.steps[0])
-            return ChainInputs(
-                self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=first_is_told
-            )
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
-        return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes, conditions=self.conditions)
-
-    def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
-        """Return what makes the model's pictures, of frames in order. Close it."""
-        return FrameRenderer(
-            self.inputs(),
-            engine,
-            deep=self.is_deep,
-            recurrence=recurrence(self.model.record, engine),
-            reuse=self.rendering.duplicate_threshold,
-            draft=self.draft,
-            count=count,
-            painter=self.paint.painter(self.size) if self.paint else None,
+        is_chain = len(self.model.parts) > 1
+        return ModelInputs(
+            self.pairing,
+            drawn=self.drawn,
+            mattes=mattes,
+            conditions=self.conditions,
+            size=self.input_size if is_chain else None,
+            conditions_later=is_chain and not has_conditions(self.model.parts[0]),
         )
 
     def segment(self, path: Path) -> SegmentWriter:

@@ -121,7 +121,7 @@ class RenderJob:
             if entries.raw_store is not None:
                 stack.enter_context(self._locked(entries.raw))
             raw, extraction = entries.raw_outputs(), self.extraction
-            chunks = ChunkRenderer(plan, engine, raw, self.context, extraction, on_host=True)
+            chunks = ChunkRenderer(plan, engine, raw, self.context, extraction)
             self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None

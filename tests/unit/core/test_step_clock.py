@@ -7,14 +7,14 @@ from contextlib import suppress
 
 import pytest
 
-from vidtrans.core.concurrency import step_clock
-from vidtrans.core.concurrency.step_clock import WAITING, StepClock
+from vidtrans.core.concurrency import threads
+from vidtrans.core.concurrency.threads import WAITING, StepClock
 
 
 @pytest.fixture
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(step_clock.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
     return now
 
 
