@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from variants import least
 
-from vidtrans.inference import ENGINES, compiled, product_checks, product_memory, torch_engine
-from vidtrans.inference.compiled import WholeNetworkEngine
+from vidtrans.inference import ENGINES, compiled, product_checks, torch_engine, user_cache
+from vidtrans.inference.compiled import WholeNetworkChecks
 from vidtrans.inference.device import CPU
 from vidtrans.inference.product_checks import computed_in_fp32, find_wrong
 from vidtrans.inference.torch_engine import TorchEngine
@@ -237,15 +237,16 @@ def test_a_folder_that_cannot_be_written_or_found_costs_nothing_but_time(
     def refuse(*values: object) -> None:
         raise error
 
-    monkeypatch.setattr(product_memory, name, refuse)
+    monkeypatch.setattr(user_cache, name, refuse)
     with FaultyProcessor():
         assert "exact" in TorchEngine(generator(), CPU, "bf16").identity_at(16, 64)
 
 
-class Broken(WholeNetworkEngine):
+class Broken(TorchEngine):
     """An engine of another library that is wrong for strips."""
 
     name = "broken"
+    checks = WholeNetworkChecks
 
     def _prepare(self, network: nn.Module) -> Any:
         return lambda x: network(x) * (torch.nan if x.shape[3] == 16 else 1)
@@ -260,5 +261,5 @@ def test_an_engine_whose_operators_cannot_be_seen_is_replaced_where_it_is_wrong(
     assert engine.identity_at(64, 64) == engine.identity
     own = [cls for name in ENGINES if (cls := ENGINES.load(name)) is not TorchEngine]
     assert own
-    assert all(issubclass(cls, WholeNetworkEngine) for cls in own)
+    assert all(cls.checks is WholeNetworkChecks for cls in own)
     assert compiled.MOST_ERROR.keys() == {"fp32", "tf32", "bf16", "fp16"}
