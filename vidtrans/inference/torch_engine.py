@@ -21,10 +21,9 @@ from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import Device, Precision, resolve_precision, tensor_float32, to_device, torch_dtype
 from vidtrans.inference.device_pixels import from_levels_serially, plate_as, to_levels_serially
 from vidtrans.inference.engine import with_history
-from vidtrans.inference.folding import copy_sharing_weights, fold_norm
+from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quick_norms
 from vidtrans.inference.network_checks import NetworkChecks
 from vidtrans.inference.packed import can_pack, pack
-from vidtrans.inference.picture_norms import use_quick_norms
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator

@@ -16,13 +16,12 @@ from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, lo
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.rendering.code_conditions import CodeConditions
 from vidtrans.rendering.composite import finish
+from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, LookConditions
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame
 

@@ -28,15 +28,13 @@ from vidtrans.output.result import Result
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
-from vidtrans.painting.following import calibrate
-from vidtrans.painting.key_frame_pairs import write_pairs
+from vidtrans.painting.following import calibrate, write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.frame_path import FramePath
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import plan_render
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage

@@ -18,7 +18,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import PaintComposer
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.look_conditions import Conditions, LookConditions
+from vidtrans.rendering.conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.rendering.skipped_frames import Draft, FlowPropagator, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample

@@ -1,27 +1,31 @@
-"""The plan of a render: one clip, one model, one set of settings. It reads no pixels."""
+"""The plan of a render: one clip, one model, one set of settings; only ``plan_render`` reads pixels for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip
+from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask
+from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Size
+from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.frame_renderer import ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_conditions
+from vidtrans.rendering.scene import Scene
 from vidtrans.rendering.skipped_frames import Draft
+from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
@@ -202,3 +206,62 @@ class RenderPlan:
     def segment(self, path: Path) -> SegmentWriter:
         """Return what encodes a chunk into a file. Close it."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
+
+
+def plan_render(
+    clip: Clip,
+    model: LoadedModel,
+    settings: ResolvedRenderSettings,
+    context: Context,
+    span: tuple[Time | None, Time | None] = (None, None),
+    *,
+    mask: Path | None = None,
+    pattern: str = "",
+    guide: AlignedClip | None = None,
+    paint: Paint | None = None,
+) -> RenderPlan:
+    """Return the plan of a render; report what the user should know of it.
+
+    Args:
+        clip: the source; its pictures are of one size.
+        span: the first moment that is rendered, and the first after it that is not.
+        mask: a video or picture that is white where the look is.
+        pattern: how the pictures of the result are called; "" for names after the source's.
+        guide: the clip along whose motion is filtered; it decides the shots, too.
+        paint: painted key frames of the clip.
+
+    Raises:
+        UsageError: settings do not go together, or the codec cannot hold the result.
+        MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
+    """
+    clip = with_picture_fps(clip, settings.rendering.picture_fps)
+    if guide is None:
+        clip = with_cuts(clip, settings.rendering.cuts)
+    first, stop = clip.trim(*span)
+    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
+    plan = RenderPlan(
+        clip,
+        model,
+        settings,
+        first,
+        stop,
+        drawn,
+        Mask.open(mask, clip, first, stop, context) if mask else None,
+        guide,
+        trimmed=span != (None, None),
+        pattern=pattern,
+        threads=context.decode_threads,
+        paint=paint,
+    )
+    if not drawn and (scene := Scene.of(model)):  # drawings have no background
+        scene.check_clip(clip, first, stop, context)
+    plan.delivery.report_changes(context)
+    return plan
+
+
+def with_picture_fps(clip: Clip, rate: float) -> Clip:
+    """Return pictures, which have no times of their own, shown at a ``rate``, frames a second; a video as it is."""
+    if not clip.is_pictures:
+        return clip
+    exact = Fraction(rate).limit_denominator(1001)
+    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

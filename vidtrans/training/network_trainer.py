@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vidtrans.inference.cuda_graphs import is_recording
 from vidtrans.inference.device import Device, Precision, resolve_precision
-from vidtrans.inference.picture_norms import use_quick_norms
+from vidtrans.inference.folding import use_quick_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss

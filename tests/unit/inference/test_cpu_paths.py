@@ -16,8 +16,8 @@ from torch.nn.utils import parametrizations
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
+from vidtrans.inference.folding import EachPictureNorm, use_quick_norms
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
-from vidtrans.inference.picture_norms import EachPictureNorm, use_quick_norms
 from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine, to_levels
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
