@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -187,16 +186,13 @@ def test_too_little_memory_to_compare_is_no_reason_not_to_paint() -> None:
 
 
 @pytest.mark.parametrize("name", list(GENERATORS))
-@pytest.mark.parametrize("faulty", [False, True])
-def test_a_strip_through_any_generator_is_near_fp32_on_any_processor(name: str, faulty: bool) -> None:
+def test_a_strip_through_any_generator_is_near_fp32_on_a_faulty_processor(name: str) -> None:
     made = build_generator(name, least(GENERATORS, name), 3)
     initialise(made, 0)
     width = max(made.multiple, 16)
-    shown = scene(width, 4 * width, 0)[
-        None
-    ]  # smooth: of noise, one that is moved by flow in bf16 would be another picture
+    shown = scene(width, 4 * width, 0)[None]  # smooth: noise moved by flow in bf16 would be another picture
     exact = TorchEngine(made.eval(), CPU, "fp32", 1)(shown, deep=True)
-    with FaultyProcessor() if faulty else nullcontext():
+    with FaultyProcessor():
         bf16 = TorchEngine(made, CPU, "bf16", 1)(shown, deep=True)
     assert psnr(bf16, exact) > 40
 
