@@ -35,7 +35,7 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.render_planning import plan_render
+from vidtrans.rendering.plan import plan_render
 from vidtrans.session import Context
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
