@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from vidtrans.core.errors import UsageError
+from vidtrans.doctor.subject import make_generator, psnr, signed
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.networks import GENERATORS
 from vidtrans.rendering.bench_clip import pictures
-from vidtrans.self_test.made_up import make_generator, signed
-from vidtrans.self_test.subject import psnr
 
 SHAPES = ((1024, 32), (32, 1024))  # height, width
 

@@ -23,7 +23,6 @@ from vidtrans.cli.main import cli, summaries
 from vidtrans.core.events import Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.server import LiveServer
-from vidtrans.live.stage_worker import StageWorker
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -148,11 +147,11 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
     serve = LiveServer.run
 
-    def serve_one_dream(server: LiveServer, hub: Hub, worker: StageWorker, stop: Stop) -> None:
-        worker.dream(True)
-        until(lambda: worker.num_painted)
+    def serve_one_dream(server: LiveServer, hub: Hub, stop: Stop) -> None:
+        hub.worker.dream(True)
+        until(lambda: hub.worker.num_painted)
         stop.request(130)
-        serve(server, hub, worker, stop)
+        serve(server, hub, stop)
 
     monkeypatch.setattr(LiveServer, "run", serve_one_dream)
 

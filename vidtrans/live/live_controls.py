@@ -1,4 +1,4 @@
-"""The controls of the page: what an artist moves while the model paints."""
+"""The controls of the page, which an artist moves while a model paints, and descriptions of them and of models."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass, fields
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
+from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.regions import Regions, palette
 
 LARGEST_SIZE = 1024
 OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them
@@ -94,6 +96,25 @@ def looks_of(model: LoadedModel) -> list[str]:
     if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
+
+
+def describe_model(model: LoadedModel) -> Table:
+    """Return a model's name, size, drawings, palette, looks, guides and settings, as JSON."""
+    pairing = model.pairing
+    colours = list(palette(pairing.settings.levels).colours) if isinstance(pairing, Regions) else []
+    size = model.record.size if model.record and not pairing.at_source_size else 0
+    return {
+        "name": model.name,
+        "pairing": pairing.name,
+        "size": size,
+        "drawing": pairing.drawing_kind,
+        "palette": [f"#{colour.tobytes().hex()}" for colour in colours],
+        "looks": looks_of(model),
+        "guides": list(pairing.guides),
+        "dreams": predicts_frames(model),
+        "needs_dream": pairing.has_clock,
+        "settings": describe_pairing(pairing),
+    }
 
 
 def describe_controls() -> Table:

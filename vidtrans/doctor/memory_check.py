@@ -16,10 +16,9 @@ import numpy as np
 import torch
 
 from vidtrans.core.errors import DeviceError
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, alike, flickering, frames, make_generator, psnr
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import flickering, frames, make_generator
-from vidtrans.self_test.subject import Subject, alike, psnr
 from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.sample_filtering import filter_samples

@@ -21,6 +21,10 @@ from torch import nn
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
+from vidtrans.doctor import CHECKS, Finding, Verdict, memory_check, product_check, rate_check
+from vidtrans.doctor.all_checks import SelfTest
+from vidtrans.doctor.device_check import cuda_figures
+from vidtrans.doctor.subject import Scale, Subject, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
 from vidtrans.inference import ENGINES, product_checks
@@ -28,11 +32,6 @@ from vidtrans.inference.device import CPU, Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE
 from vidtrans.rendering import render_benchmark
-from vidtrans.self_test import CHECKS, memory_check, product_check, rate_check
-from vidtrans.self_test.all_checks import SelfTest
-from vidtrans.self_test.device_check import cuda_figures
-from vidtrans.self_test.findings import Finding, Verdict
-from vidtrans.self_test.subject import Scale, Subject, psnr
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
@@ -143,7 +142,7 @@ def test_what_is_right_passes_with_its_figures(on_cpu: Checked) -> None:
 @pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("device", "engine", "filter", "flow", "memory", "training")  # rates and products are those of the CPU here
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {kind: CHECKS[kind] for kind in kinds})
+    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {kind: CHECKS[kind] for kind in kinds})
     for name in ("onnx", "openvino"):
         monkeypatch.delitem(ENGINES._entries, name)
     checked = all_checks(GPU, tmp_path, monkeypatch)
@@ -429,7 +428,7 @@ def test_a_full_disk_is_no_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch)
 
         return {"resume": check}
 
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
+    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
     (finding,) = SelfTest(CPU, SMALL)
     assert finding.state == "wrong"
     assert finding.detail.startswith("it cannot be tested: step.pt: no space left on device")

@@ -12,11 +12,10 @@ from pathlib import Path
 import vidtrans
 from vidtrans.core.errors import TEMPORARY, describe_error
 from vidtrans.core.settings import Table
+from vidtrans.doctor import CHECKS, Finding, Verdict
+from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference.device import Device
 from vidtrans.inference.user_cache import caches_in
-from vidtrans.self_test import CHECKS
-from vidtrans.self_test.findings import Finding, Verdict
-from vidtrans.self_test.subject import Scale, Subject
 
 LIBRARIES = ("torch", "torchvision", "triton", "numpy", "opencv-python-headless", "av", "onnxruntime", "openvino")
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
