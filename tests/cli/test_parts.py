@@ -217,6 +217,7 @@ def test_what_is_for_the_printing_command_alone_is_not_printed(capsys: Capsys, m
         "--strength",
         "0.5",
         *SMALL,
+        "--quiet",
         "./-x.mp4",
         "-o",
         "./-y.mp4",

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from clips import scene
 
-from vidtrans.temporal.causal import CausalFilter, CausalSettings
+from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.settings import CausalSettings, WindowSettings
 from vidtrans.temporal.stream import Filter, Sample
-from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.temporal.window import WindowFilter
 
 Frames = list[np.ndarray]
 Make = Callable[..., Filter]

@@ -22,7 +22,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.window import WindowSettings
+from vidtrans.temporal.settings import WindowSettings
 
 SHARES = (0.75, 0.5, 0.35, 0.25)  # of what the untouched run takes, tried in turn until memory runs out
 LEAST_PSNR = 40.0  # dB, of tiles to the whole picture, which they never equal; on a CPU 45 to 54, by their side

@@ -24,7 +24,7 @@ from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.settings import CausalSettings
 
 CAUSAL = CausalSettings(flow="dis-fast")
 

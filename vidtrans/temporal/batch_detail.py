@@ -13,7 +13,7 @@ from vidtrans.flow.scaling import grid_factor
 from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, neighbours
 from vidtrans.temporal.fine_detail import BOILS, FINEST, FLICKERS, LOW, MOST, NOISE, POOL, RESTORE, STEEPEST, TINY, WIDE
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     blur,

@@ -12,7 +12,7 @@ from vidtrans.temporal.batch_levels import average_along, write_shares
 from vidtrans.temporal.batch_tracking import BatchTracker
 from vidtrans.temporal.fine_detail import LOW, REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     blur,
@@ -23,7 +23,7 @@ from vidtrans.temporal.tensor_operations import (
     repeat_border,
     shrink,
 )
-from vidtrans.temporal.window import AROUND, FULL_LEVELS, SURE, WindowSettings
+from vidtrans.temporal.window import AROUND, FULL_LEVELS, SURE
 
 
 class ShotStages:

@@ -15,7 +15,8 @@ from vidtrans.flow.warping import (
     agreement,
     resize_flow,
 )
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.settings import DeflickerSettings
+from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import unit
 
 SLACK = 8.0  # pixels² of the frame between a path there and back
