@@ -83,10 +83,10 @@ def shown(page: Any) -> np.ndarray:
 
 def wait_until(page: Any, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
     """Wait until the output's picture is right, and return it."""
-    for _ in range(WAIT_MS // 50):
+    for _ in range(WAIT_MS // 100):
         if is_right(picture := shown(page)):
             return picture
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(100)
     raise AssertionError("the output never came")
 
 

@@ -40,8 +40,14 @@ from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.trainer import TrainingState
 
 SMALL = Scale(
-    **{"side": 64, "frames": 5, "large_side": 320, "training_side": 32, "training_steps": 2},
-    **{"rate_frames": 2, "rate_frames_on_gpu": 2, "rate_sizes": ((64, 64),)},  # type: ignore[arg-type]
+    side=64,
+    frames=5,
+    large_side=320,
+    training_side=32,
+    training_steps=2,
+    rate_frames=2,
+    rate_frames_on_gpu=2,
+    rate_sizes=((64, 64),),  # type: ignore[arg-type]
 )
 GPU = Device("cuda", "cuda")
 COUNTER = itertools.count()  # numbers that no repeat finds again
