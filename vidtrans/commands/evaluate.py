@@ -28,7 +28,7 @@ CLIPS = ("output", "source", "per_frame", "reference")  # that are read
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+    """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
 
     CONTEXT: ClassVar = CACHING
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
@@ -47,7 +47,7 @@ class Evaluate(Command):
     per_frame: Annotated[
         Path | None,
         Option(
-            "The same without a temporal filter (stylize --temporal off): what the flicker is measured against.",
+            "The same without a temporal filter (stylize --temporal off): what flicker is measured against.",
             Group.INPUT,
             metavar="VIDEO",
         ),

@@ -103,7 +103,7 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
             terminal.text(describe(item))
     if not failed:
         line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
-        terminal.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
+        terminal.result(table, line + ("" if planned else f"; the result of each is in {summary}"))
         return 0
     names = ", ".join(list(failed)[:FAILED_NAMED])
     names += f" and {len(failed) - FAILED_NAMED} more" if len(failed) > FAILED_NAMED else ""
