@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.farm.cluster import THREADS
 from benchmarks.farm.work import Row, Work, environment, vidtrans
-from vidtrans.batch.report.schedule import Farm, finish_s
+from vidtrans.batch.report.farm_report import finish_s
 from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.store.cache_folder import FOLDER
 from vidtrans.store.render_log import RenderLog
@@ -109,8 +109,7 @@ def draw_curve(work: Work) -> Iterator[Row]:
         (f"one clip of {LONG_CHUNKS} chunks", sum(long), partial(_parts, long)),
     ):
         speeds = {
-            n: ideal / finish_s(tasks_of(n), Farm(n, start_s=start_s, task_s=task_s, dispatch_s=dispatch_s))
-            for n in WORKERS
+            n: ideal / finish_s(tasks_of(n), n, start_s=start_s, task_s=task_s, dispatch_s=dispatch_s) for n in WORKERS
         }
         for workers, speed in speeds.items():
             share = f"{speed / workers:.2f} of what they could"

@@ -51,7 +51,8 @@ def _engine(subject: Subject) -> Verdict:
         return Verdict("note", "memory did not run out: tiles were not tested", {"tile": None, "psnr": None})
     found = psnr(made, wanted)
     figures = {"tile": limited.tile, "psnr": found, "least_psnr": LEAST_PSNR, "limit": _kind_of_limit(subject)}
-    told = f"{_side(shown)} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
+    height, width = shown.shape[1:3]
+    told = f"{width}x{height} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
     return Verdict("ok" if found >= LEAST_PSNR else "wrong", f"{told}; {figures['limit']}", figures)
 
 
@@ -81,10 +82,6 @@ def _is_cuda(subject: Subject) -> bool:
 
 def _kind_of_limit(subject: Subject) -> str:
     return "the device's memory was limited" if _is_cuda(subject) else "the lack of memory was simulated"
-
-
-def _side(shown: np.ndarray) -> str:
-    return f"{shown.shape[2]}x{shown.shape[1]}"
 
 
 def _measured(run: Callable[[], np.ndarray], subject: Subject) -> tuple[np.ndarray, int]:

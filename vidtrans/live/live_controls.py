@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from vidtrans.core.errors import UsageError
@@ -77,8 +77,9 @@ class ControlState:
                 kind, _, key = name.partition(".")
                 pairing.setdefault(kind, {})[key] = _number(name, value, models)
         for kind, table in pairing.items():
-            for model in _of_kind(kind, models):
-                make_pairing(kind, {**_settings(model), **table})  # raises where they do not go together
+            for model in models.values():
+                if model.pairing.name == kind:
+                    make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing)
 
     def table(self) -> Table:
@@ -127,7 +128,8 @@ def describe_pairing(pairing: Pairing) -> Table:
     found: Table = {}
     if pairing.uses_mask:  # a live source has none
         return found
-    for field in _tunable(pairing):
+    by_name = {f.name: f for f in fields(pairing.settings)}
+    for field in (by_name[name] for name in pairing.tunable):
         value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
@@ -137,21 +139,8 @@ def describe_pairing(pairing: Pairing) -> Table:
     return found
 
 
-def _tunable(pairing: Pairing) -> Iterator[dataclasses.Field[object]]:
-    by_name = {f.name: f for f in fields(pairing.settings)}
-    return (by_name[name] for name in pairing.tunable)
-
-
 def _bounds(metadata: Mapping[str, object]) -> Table:
     return {name: metadata[name] for name in ("low", "high", "choices", "help") if name in metadata}
-
-
-def _of_kind(kind: str, models: Mapping[str, LoadedModel]) -> list[LoadedModel]:
-    return [model for model in models.values() if model.pairing.name == kind]
-
-
-def _settings(model: LoadedModel) -> Table:
-    return to_table(model.pairing.settings)
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
