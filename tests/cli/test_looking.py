@@ -31,8 +31,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.doctor import CHECKS, Verdict, examination
 from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference import ENGINES
-from vidtrans.models.colour_grade import save_grade
-from vidtrans.models.model_file import COLOURS, companion_path
+from vidtrans.models.model_file import COLOURS, companion_path, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader

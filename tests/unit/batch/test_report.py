@@ -31,17 +31,6 @@ def test_a_schedule_lies_between_the_bounds_of_any(tasks: list[float], workers: 
 
 
 @quick
-@given(DURATIONS)
-def test_one_worker_takes_the_sum_and_what_each_task_costs(tasks: list[float]) -> None:
-    expected = 5 + sum(tasks) + len(tasks) * (0.5 + 0.25)
-    assert finish_s(tasks, 1, start_s=5, task_s=0.5, dispatch_s=0.25) == pytest.approx(expected)
-
-
-def test_who_gives_tasks_out_is_the_limit_of_many_workers() -> None:
-    assert finish_s([1.0] * 1000, 1000, dispatch_s=0.1) == pytest.approx(101)
-
-
-@quick
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0.01, 50)), max_size=50))
 def test_chunks_of_a_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[float, float]]) -> None:
     night = FarmReport.of([line(began, began + length, process=n) for n, (began, length) in enumerate(spans)])

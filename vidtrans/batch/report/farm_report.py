@@ -1,4 +1,4 @@
-"""The renders of a batch: chunks by host and time, failures, and the time that other numbers of workers would take."""
+"""The renders of a batch: chunks by host and time, failures, and the time that other workers would take."""
 
 from __future__ import annotations
 
@@ -221,21 +221,12 @@ def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
     return dict(total)
 
 
-def finish_s(
-    tasks: Sequence[float], workers: int, *, start_s: float = 0.0, task_s: float = 0.0, dispatch_s: float = 0.0
-) -> float:
+def finish_s(tasks: Sequence[float], workers: int) -> float:
     """Return after how many seconds all tasks are done, given out in this order to the worker that is free first.
 
-    That is Graham's list scheduling (1966): at most twice what the best order would take. A worker takes ``start_s`` to
-    begin, and ``task_s`` for a task besides its own seconds; the process that gives tasks out takes ``dispatch_s`` for
-    each, during which it gives out no other.
+    That is Graham's list scheduling (1966): at most twice what the best order would take.
     """
-    free = [start_s] * min(workers, len(tasks))
-    heapq.heapify(free)
-    dispatched = ended = 0.0
+    free = [0.0] * min(workers, len(tasks))
     for seconds in tasks:
-        dispatched = max(dispatched, heapq.heappop(free)) + dispatch_s
-        done = dispatched + task_s + seconds
-        heapq.heappush(free, done)
-        ended = max(ended, done)
-    return ended
+        heapq.heappush(free, heapq.heappop(free) + seconds)
+    return max(free)
