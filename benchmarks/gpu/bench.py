@@ -31,12 +31,12 @@ from benchmarks.tables import head, row
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.commands.bench import stylize_frames
 from vidtrans.core.errors import DeviceError, VidtransError
+from vidtrans.doctor.subject import frames, make_generator
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, inferred, measure
-from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.session import Context
 
 NO_DEVICE = 4  # exit status, as vidtrans has it

@@ -69,6 +69,10 @@ def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
     before, after = rows[0]["warping_error"], rows[2]["warping_error"]
     assert 0 < after < before
     assert len(vidtrans_json("evaluate", "renders", "--source", "clips")["items"]) == 2
+    beside = ("deflicker", "renders", "--source", "clips", "-o", "renders", "--executor", "inline")
+    assert not vidtrans_json(*beside)["cached"]
+    assert (again := vidtrans_json(*beside))["cached"]  # results of an earlier run are no clips
+    assert len(again["items"]) == 2
 
 
 def test_a_dataset_of_each_or_of_all(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

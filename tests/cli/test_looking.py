@@ -28,12 +28,11 @@ from vidtrans.clips.sampling import spread_numbers
 from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.doctor import CHECKS, Verdict, examination
+from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference import ENGINES
 from vidtrans.models.model_file import COLOURS, companion_path, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
-from vidtrans.self_test import CHECKS, examination
-from vidtrans.self_test.findings import Verdict
-from vidtrans.self_test.subject import Scale, Subject
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import GAP, PAPER, ContactSheet, cell_size, fit, text_band
@@ -252,6 +251,7 @@ def test_doctor_finds_everything_as_it_should_be(monkeypatch: pytest.MonkeyPatch
     names = [f["name"] for f in table["findings"]]
     assert {"python", "libraries", "device", "video", "model", "folder", "presets"} <= set(names)
     monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
+    monkeypatch.setattr(examination, "examine", lambda device: iter(()))
     told = said(capsys, 0, "doctor")
     assert "all is well" in told
     assert "the variable VIDTRANS_DOCTOR_BOGUS is none of this command's" in told
@@ -295,6 +295,7 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
     def nowhere(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
+    monkeypatch.setattr(examination, "examine", lambda device: iter(()))
     monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
     told = said(capsys, 1, *arguments)
     assert "temporary files: no folder takes them — free some space, or set TMPDIR" in told
@@ -312,7 +313,8 @@ def test_a_self_test_that_is_stopped_cleans_up(tmp_path: Path, monkeypatch: pyte
             return {"first": check, "second": check}
 
     entry = SimpleNamespace(load=Signalling)
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {"signalling": entry})
+    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"signalling": entry})
+    monkeypatch.setattr(examination, "examine", lambda device: iter(()))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -326,28 +328,25 @@ def test_a_self_test_that_is_stopped_cleans_up(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pictures, few rounds, and no engine that takes half a minute to compile."""
-    small = Scale(128, 6, 384, 64, 4, ((64, 64),), 4, 4)
-    monkeypatch.setattr("vidtrans.self_test.all_checks.Scale", lambda: small)
-    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
-    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
-    monkeypatch.setattr("vidtrans.self_test.rate_check.PAPERS", "unet-small")
-    monkeypatch.delitem(ENGINES._entries, "compile")
+    """Small pictures, one engine, and none of the checks that ``doctor`` makes without --self-test."""
+    monkeypatch.setattr("vidtrans.doctor.all_checks.Scale", lambda: Scale(side=64))
+    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
+    for name in set(ENGINES) - {"torch"}:
+        monkeypatch.delitem(ENGINES._entries, name)
 
 
 @pytest.mark.usefixtures("quick_self_test", "one_thread")
 def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {kind: CHECKS[kind] for kind in ("engine", "flow")})
+    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {kind: CHECKS[kind] for kind in ("engine", "flow")})
     told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
     for name in ("engine torch", "flow dis-torch"):
         assert re.search(rf"^ok    {name} ", told, re.MULTILINE), name
     assert re.search(r"^note  flow raft +not here: ", told, re.MULTILINE)
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {"engine": CHECKS["engine"]})
     table = said_json(capsys, "doctor", "--self-test", "--device", "cpu")
     names = [finding["name"] for finding in table["findings"]]
-    assert names[-len(table["self_test"]["checks"]) :] == [c["name"] for c in table["self_test"]["checks"]]
+    assert names == [check["name"] for check in table["self_test"]["checks"]]
     assert len(names) == len(set(names))
     assert table["wrong"] == []
     assert list(Path().iterdir()) == []
@@ -355,8 +354,8 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
 
 @pytest.mark.usefixtures("quick_self_test", "one_thread")
 def test_the_self_test_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
-    monkeypatch.setattr("vidtrans.self_test.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
-    monkeypatch.setattr("vidtrans.self_test.all_checks.CHECKS", {"engine": CHECKS["engine"]})
+    monkeypatch.setattr("vidtrans.doctor.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
+    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"engine": CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
     assert "WRONG engine torch" in told.out

@@ -32,9 +32,13 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clip(CLIP, moving_frames(FRAMES))
 
 
-def whole(*options: object) -> bytes:
-    vidtrans(*RENDER[:4], "-o", "whole.mp4", *SMALL, "--cache-dir", "elsewhere", *options)
-    return Path("whole.mp4").read_bytes()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a render of the clip as a whole."""
+    folder = tmp_path_factory.mktemp("whole")
+    clip, output = write_clip(folder / CLIP, moving_frames(FRAMES)), folder / "out.mp4"
+    vidtrans("stylize", clip, *IDENTITY, "-o", output, *SMALL, "--cache-dir", folder / "cache")
+    return output.read_bytes()
 
 
 @pytest.mark.parametrize("temporal", ["window", "causal"])
@@ -60,14 +64,14 @@ def test_what_is_missing_is_said_and_nothing_is_written(capsys: Capsys) -> None:
     assert not Path("out.mp4").exists()
 
 
-def test_the_part_that_ends_last_joins_all(capsys: Capsys) -> None:
+def test_the_part_that_ends_last_joins_all(whole: bytes, capsys: Capsys) -> None:
     words = said(capsys, 0, *RENDER, "--chunk", "2-3/3", "--join")
     assert "part 2-3/3: 22 frames" in words
     assert "3 chunks of the clip are missing" in words
     assert not Path("out.mp4").exists()
     table = said_json(capsys, *RENDER, "--chunk", "1/3", "--join")
     assert (table["frames"], table["frames_encoded"], table["part"]) == (40, 18, "1/3")
-    assert Path("out.mp4").read_bytes() == whole()
+    assert Path("out.mp4").read_bytes() == whole
 
 
 def test_a_part_that_was_rendered_is_not_rendered_again(capsys: Capsys) -> None:
@@ -78,13 +82,13 @@ def test_a_part_that_was_rendered_is_not_rendered_again(capsys: Capsys) -> None:
     assert (some["cached"], some["frames"]) == (True, 12)
 
 
-def test_a_damaged_part_is_found_when_the_parts_are_joined(capsys: Capsys) -> None:
+def test_a_damaged_part_is_found_when_the_parts_are_joined(whole: bytes, capsys: Capsys) -> None:
     vidtrans(*RENDER, "--chunk", "1-2/2")
     chunk = next(Path(".vidtrans/render").rglob("chunk-000001.*[!n]"))
     chunk.write_bytes(b"damaged")
     assert "frames 6–11 of 40 are not rendered" in said(capsys, 1, *RENDER, "--join")
     vidtrans(*RENDER, "--chunk", "1/2", "--join")
-    assert Path("out.mp4").read_bytes() == whole()
+    assert Path("out.mp4").read_bytes() == whole
 
 
 def test_more_parts_than_chunks_leave_some_without_work(capsys: Capsys) -> None:
@@ -94,11 +98,11 @@ def test_more_parts_than_chunks_leave_some_without_work(capsys: Capsys) -> None:
     vidtrans(*RENDER, "--join")
 
 
-def test_two_workers_and_two_joins_at_once_make_one_result() -> None:
+def test_two_workers_and_two_joins_at_once_make_one_result(whole: bytes) -> None:
     for both in (("--chunk", "1/2", "--join"), ("--chunk", "2/2", "--join")), (("--join",), ("--join",)):
         running = [Started.vidtrans(*RENDER, *options) for options in both]
         assert [process.wait() for process in running] == [0, 0]
-    assert Path("out.mp4").read_bytes() == whole()
+    assert Path("out.mp4").read_bytes() == whole
     assert not [p.name for p in Path().rglob("*") if ".partial" in p.name or ".replaced" in p.name]
 
 
@@ -107,16 +111,15 @@ def test_two_workers_and_two_joins_at_once_make_one_result() -> None:
     [("chunk-*", ("--chunk", "2/2"), False), ("*", ("--chunk", "2/2"), False), ("*", (), True)],
 )
 def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
-    names: str, other: tuple[str, ...], cached: bool, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+    names: str, other: tuple[str, ...], cached: bool, whole: bytes, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = whole()
     vidtrans(*RENDER, "--chunk", "1/2")
     pretended_nfs.pretend(monkeypatch, names)
     assert "are not rendered" in said(capsys, 1, *RENDER, "--join")
     assert Started.vidtrans(*RENDER, *other).wait() == 0
     joined = said_json(capsys, *RENDER, "--join")
     assert (joined["cached"], joined["frames_encoded"]) == (cached, 0)
-    assert Path("out.mp4").read_bytes() == wanted
+    assert Path("out.mp4").read_bytes() == whole
 
 
 def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +220,7 @@ def test_what_is_for_the_printing_command_alone_is_not_printed(capsys: Capsys, m
         "--strength",
         "0.5",
         *SMALL,
+        "--quiet",
         "./-x.mp4",
         "-o",
         "./-y.mp4",

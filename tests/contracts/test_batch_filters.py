@@ -29,9 +29,9 @@ from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
 from vidtrans.temporal.batch_causal import BatchCausalFilter
 from vidtrans.temporal.batch_window import BATCH, BatchWindowFilter, affordable_batch, needed_bytes
-from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.settings import CausalSettings, WindowSettings
 from vidtrans.temporal.stream import BatchFilter, NoFilter
-from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.temporal.window import WindowFilter
 from vidtrans.video.io.encoding import EncodingSettings
 
 LEAST = 70.0  # dB

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from chain import refuse, said
 from clips import moving_frames, write_clip
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import vidtrans
@@ -40,6 +40,7 @@ from vidtrans.commands.look import Look
 from vidtrans.commands.make_dataset import MakeDataset
 from vidtrans.commands.model_export import ModelExport
 from vidtrans.commands.model_import import ModelImport
+from vidtrans.commands.probe import Probe
 from vidtrans.commands.propagate import Propagate
 from vidtrans.commands.run import Run
 from vidtrans.commands.schema import schema_of
@@ -54,6 +55,7 @@ from vidtrans.core.settings import Time, parse_assignment, value_text
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.store.chunking import ClipPart
 from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.temporal import FILTERS
 from vidtrans.training.ablations import Variant
 from vidtrans.training.requested_training import TrainingRequest
 
@@ -239,6 +241,7 @@ def test_what_was_given_is_written_as_a_command_line(
     assert shlex.join(words_of(cls, Given(values, None, merged))) == line
 
 
+@settings(max_examples=30)
 @given(st.recursive(TOML, st.lists, max_leaves=5))
 def test_a_value_is_written_as_it_is_read(value: Any) -> None:
     text = value_text(value)
@@ -269,6 +272,47 @@ load([], ["torch"])
 def test_commands_the_command_line_executors_and_formats_load_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_helps_load_nothing_heavy_and_know_the_settings_of_filters() -> None:
+    heavy = {"dataset", "training", "card"}  # tables whose settings come with NumPy
+    light = [name.split() for name in COMMANDS if not heavy & COMMANDS.load(name).TABLES.keys()]
+    assert len(light) > 20
+    code = "import sys\nfrom vidtrans.cli.main import run\n"
+    code += f"for name in {light}: run([*name, '--help'])\n"
+    code += "print(*({'torch', 'cv2', 'av', 'skimage', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+    assert [FILTERS[name].load_settings() for name in FILTERS] == [FILTERS.load(name).Settings for name in FILTERS]
+
+
+def test_an_option_of_a_command_is_a_field_in_its_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One field, and its use: the command line, its variable, Python, the schema and printed jobs follow."""
+    code = Path(sys.modules[Probe.__module__].__file__ or "").read_text(encoding="utf-8")
+    field = "    video: Annotated[Path, Argument()]\n"
+    option = '    least: Annotated[int, Option("Fewer frames fail.", Group.INPUT, values=Range(0, 99))] = 3\n'
+    use = '        if index.num_frames < self.least:\n            raise UsageError("probe", "too few", "film more")\n'
+    code = code.replace(field, field + option).replace(
+        "        index = clip.index\n", f"        index = clip.index\n{use}"
+    )
+    code = code.replace("import Argument\n", "import Argument, Group, Option, Range\n")
+    code = code.replace("CUTS_LISTED =", "from vidtrans.core.errors import UsageError\n\nCUTS_LISTED =", 1)
+    module = ModuleType(Probe.__module__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(code, "probe.py", "exec"), vars(module))
+    write_clip(Path("clip.mp4"), moving_frames(5))
+    assert json.loads(said(capsys, 0, "probe", "clip.mp4", "--json"))["frames"] == 5
+    assert "too few" in refuse(capsys, 2, "probe", "clip.mp4", "--least", "6")
+    monkeypatch.setenv("VIDTRANS_PROBE_LEAST", "7")
+    assert "too few" in refuse(capsys, 2, "probe", "clip.mp4")
+    assert "Fewer frames fail.  [default: 7]" in said(capsys, 0, "probe", "--help")
+    with pytest.raises(UsageError, match="too few"):
+        vidtrans.probe("clip.mp4", least=8)  # type: ignore[call-arg]
+    assert schema_of("probe")["properties"]["least"]["maximum"] == 99
+    cls = COMMANDS.load("probe")
+    assert words_of(cls, Given({"least": 4}, messages=("--quiet",))) == ["--least", "4", "--quiet"]
 
 
 def test_the_page_of_the_docs_adds_a_command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-from chain import TINY, quick_training, said, tiny_flags, vidtrans
+from chain import TINY, said, tiny_flags, vidtrans
 from clips import moving_frames, write_clip
 from live_server import until
 from paintings import painted, write
@@ -23,7 +24,6 @@ from vidtrans.cli.main import cli, summaries
 from vidtrans.core.events import Stop
 from vidtrans.live.hub import Hub
 from vidtrans.live.server import LiveServer
-from vidtrans.live.stage_worker import StageWorker
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -96,7 +96,7 @@ def offered(name: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, next_model: Path) -> Path:
     """A folder with two clips, datasets of them, and a model that predicts frames."""
     folder = tmp_path_factory.mktemp("read")
     for name in ("clip", "clip2"):
@@ -107,9 +107,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "corrections" / "3.png", painted(moving_frames(4)[3]))
     options: dict[str, Any] = {"settings": TINY, "cache_dir": folder / ".vidtrans"}
     api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **options)
-    api.make_dataset(folder / "clip.mp4", folder / "next.dataset", pairing="next-frame", **options)
-    options["settings"] = quick_training(1)
-    api.train(folder / "next.dataset", folder / "next.safetensors", **options)
+    shutil.copy(next_model, folder)
     save_variant(VARIANTS[0], folder / "net_G.pth", "zip")
     wanted = ("--pairing", "model", "--set=pairing.model=flower", "-o", folder / "extracted.safetensors")
     vidtrans("model", "import", folder / "net_G.pth", *wanted, "--cache-dir", folder / "cache-import")
@@ -148,16 +146,22 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
     serve = LiveServer.run
 
-    def serve_one_dream(server: LiveServer, hub: Hub, worker: StageWorker, stop: Stop) -> None:
-        worker.dream(True)
-        until(lambda: worker.num_painted)
+    def serve_one_dream(server: LiveServer, hub: Hub, stop: Stop) -> None:
+        hub.worker.dream(True)
+        until(lambda: hub.worker.num_painted)
         stop.request(130)
-        serve(server, hub, worker, stop)
+        serve(server, hub, stop)
 
     monkeypatch.setattr(LiveServer, "run", serve_one_dream)
 
 
-@pytest.mark.usefixtures("_serves_one_dream", "quick_trial", "small_paintings")
+@pytest.fixture
+def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``doctor`` examines nothing: that it hands on its device is seen before."""
+    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
+
+
+@pytest.mark.usefixtures("_serves_one_dream", "_no_checks", "quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -83,10 +83,10 @@ def shown(page: Any) -> np.ndarray:
 
 def wait_until(page: Any, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
     """Wait until the output's picture is right, and return it."""
-    for _ in range(WAIT_MS // 50):
+    for _ in range(WAIT_MS // 100):
         if is_right(picture := shown(page)):
             return picture
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(100)
     raise AssertionError("the output never came")
 
 
@@ -123,7 +123,9 @@ def is_white(picture: np.ndarray) -> bool:
 
 
 class TestDrawing:
-    def test_a_stroke_is_painted_undone_and_cleared_and_a_pen_presses(self, browser: Any, running: Running) -> None:
+    def test_strokes_are_painted_undone_cleared_and_erased_and_all_tools_draw(
+        self, browser: Any, running: Running
+    ) -> None:
         with page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
             wait_until(page, is_white)
@@ -141,11 +143,9 @@ class TestDrawing:
                 page.evaluate(PEN, pressure)
                 picture = wait_until(page, is_dark(0.5, 0.5))
                 widths.append(int((picture[:, picture.shape[1] // 2].max(axis=1) < 128).sum()))
-        assert widths[1] >= 2 * widths[0]  # a pen's width goes by its pressure
-
-    def test_eraser_line_and_fill(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=drawing]")
+            assert widths[1] >= 2 * widths[0]  # a pen's width goes by its pressure
+            page.click("#clear")
+            wait_until(page, is_white)
             page.click("[data-tool=line]")
             draw(page, (0.2, 0.2), (0.5, 0.9), (0.8, 0.2))  # the end counts, not the way there
             picture = wait_until(page, is_dark(0.2, 0.5))
@@ -193,7 +193,7 @@ class TestDrawing:
 
 
 class TestCamera:
-    def test_it_moves_and_its_latency_is_shown(self, browser: Any, running: Running) -> None:
+    def test_it_moves_is_recorded_and_is_found_again_when_it_is_lost(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
             page.click("#input-view summary")
             page.click("[data-source=camera]")
@@ -202,9 +202,24 @@ class TestCamera:
             page.wait_for_function("() => Number(document.getElementById('median').textContent) > 0")
             page.wait_for_function("() => Number(document.getElementById('fps').textContent) > 0")
             assert page.evaluate("document.getElementById('input').width") == first.shape[1]
+            page.click("#record")
+            page.wait_for_selector("#record[aria-pressed=true]")
+            running.until(lambda: running.hub.recordings._recorder.num_frames > 3)  # type: ignore[union-attr]
+            page.click("#record")
+            page.wait_for_function("() => document.getElementById('news').textContent.startsWith('Recorded')")
+            page.evaluate(
+                "() => { const t = vidtrans.sources.capture.stream.getVideoTracks()[0]; t.stop(); "
+                "t.dispatchEvent(new Event('ended')); }"
+            )
+            page.wait_for_selector("#problem:not([hidden])")
+            assert "gone" in page.inner_text("#problem")
+            page.wait_for_selector("#problem", state="hidden")
+            assert page.evaluate("vidtrans.sources.capture.isRunning")
             page.click("[data-source=camera]")
             running.until(lambda: running.hub.source == "none")
             assert page.locator("#video-panel").is_hidden()
+        (path,) = Path("recordings").iterdir()
+        assert len(times(path)) > 3
 
     @pytest.mark.parametrize(
         ("script", "words"),
@@ -225,19 +240,6 @@ class TestCamera:
             assert words in page.inner_text("#problem")
             assert page.get_attribute("[data-source=camera]", "aria-pressed") == "false"
             running.until(lambda: running.hub.source == "none")
-
-    def test_one_that_is_lost_is_found_again(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=camera]")
-            wait_until(page, lambda p: p.std() > 10)
-            page.evaluate(
-                "() => { const t = vidtrans.sources.capture.stream.getVideoTracks()[0]; t.stop(); "
-                "t.dispatchEvent(new Event('ended')); }"
-            )
-            page.wait_for_selector("#problem:not([hidden])")
-            assert "gone" in page.inner_text("#problem")
-            page.wait_for_selector("#problem", state="hidden")
-            assert page.evaluate("vidtrans.sources.capture.isRunning")
 
     def test_one_that_is_allowed_too_late_is_let_go(self, browser: Any, running: Running) -> None:
         """A person has chosen to draw while the browser still asked for the camera."""
@@ -276,18 +278,6 @@ class TestCamera:
 
 
 class TestResult:
-    def test_it_is_recorded(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=camera]")
-            wait_until(page, lambda p: p.std() > 10)
-            page.click("#record")
-            page.wait_for_selector("#record[aria-pressed=true]")
-            running.until(lambda: running.hub.recordings._recorder.num_frames > 3)  # type: ignore[union-attr]
-            page.click("#record")
-            page.wait_for_function("() => document.getElementById('news').textContent.startsWith('Recorded')")
-        (path,) = Path("recordings").iterdir()
-        assert len(times(path)) > 3
-
     def test_a_snapshot_is_what_is_shown_and_the_bare_output_shows_nothing_else(
         self, browser: Any, running: Running
     ) -> None:
@@ -352,7 +342,7 @@ class TestModels:
 
 
 class TestControls:
-    def test_a_slider_moves_the_model_and_the_other_pages_and_what_is_refused_is_said_and_put_back(
+    def test_a_slider_moves_the_other_pages_what_is_refused_is_put_back_and_presets_are_kept(
         self, browser: Any, running: Running
     ) -> None:
         with page_at(browser, running.link()) as one, page_at(browser, running.link()) as two:
@@ -364,19 +354,16 @@ class TestControls:
             running.until(lambda: running.hub.state.controls.strength == 0.5)
             # Not with each frame that is drawn: a page below another one draws none.
             two.wait_for_function("() => document.getElementById('control-strength').value === '250'", polling=50)
-
-    def test_presets_are_saved_and_loaded(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link()) as page:
-            page.locator("#control-lerp").fill("0")
-            page.fill("#preset-name", "calm <b>sea</b>")
-            page.press("#preset-name", "Enter")
-            load_it = page.get_by_role("button", name="calm <b>sea</b>", exact=True)
+            two.locator("#control-lerp").fill("0")
+            two.fill("#preset-name", "calm <b>sea</b>")
+            two.press("#preset-name", "Enter")
+            load_it = two.get_by_role("button", name="calm <b>sea</b>", exact=True)
             load_it.wait_for()
-            page.locator("#control-lerp").fill("1000")
+            two.locator("#control-lerp").fill("1000")
             running.until(lambda: running.hub.state.controls.lerp > 0.9)
             load_it.click()
             running.until(lambda: running.hub.state.controls.lerp == 0)
-            page.get_by_role("button", name="Delete calm").click()
+            two.get_by_role("button", name="Delete calm").click()
             running.until(lambda: running.hub.saved.names == [])
 
     def test_a_key_and_a_knob_are_mapped_to_sliders(self, browser: Any, running: Running) -> None:
@@ -425,43 +412,32 @@ class TestWithoutAMouse:
             before = running.hub.state.controls.strength
             page.keyboard.press("ArrowLeft")
             running.until(lambda: running.hub.state.controls.strength < before)
-
-    def test_arrow_keys_move_the_size_in_its_steps_and_letters_in_a_field_are_letters(
-        self, browser: Any, running: Running
-    ) -> None:
-        with page_at(browser, running.link()) as page:
             page.focus("#control-size")
             for _ in range(3):
                 page.keyboard.press("ArrowRight")
             running.until(lambda: running.hub.state.controls.size == 96)
-            page.locator("#preset-name").type("mrf 1")
+            page.locator("#preset-name").type("mrf 1")  # letters in a field are letters
             assert page.input_value("#preset-name") == "mrf 1"
-            assert not running.hub.state.controls.mirror
+            assert running.hub.state.controls.mirror
 
-    def test_everything_has_a_name_for_those_who_do_not_see_it(self, browser: Any) -> None:
+    def test_all_has_a_name_for_those_who_do_not_see_it_and_fits_the_width_of_a_phone(self, browser: Any) -> None:
+        wide = "() => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 361)"
         nameless = """() => [...document.querySelectorAll('button, input, select, canvas, video, a, [role]')]
           .filter((e) => e.offsetParent && !e.closest('[aria-hidden=true]') && !(e.getAttribute('aria-label')
           || e.labels?.length || e.textContent.trim()
           || e.title || e.alt || e.getAttribute('aria-labelledby'))).map((e) => e.outerHTML)"""
-        with serving(load("flower", "ink")) as running, page_at(browser, running.link()) as page:
-            for source in ("drawing", "camera"):
+        with serving(load("flower", "ink")) as running, page_at(browser, running.link(), width=360) as page:
+            for source in ("camera", "drawing"):
                 page.click(f"[data-source={source}]")
                 for details in page.locator("details:not([open]) > summary").all():
                     details.click() if details.is_visible() else None
                 assert [e for e in page.evaluate(nameless) if 'id="news"' not in e] == []
+                assert page.evaluate("document.documentElement.scrollWidth") == 360
+                assert page.evaluate(f"({wide})().length") == 0
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            wait_until(page, lambda p: p.std() > 5)
             assert page.get_attribute("#news", "role") == "status"
             assert page.get_attribute("#problem", "role") == "alert"
-
-
-def test_a_phones_width_has_it_all_and_nothing_sticks_out(browser: Any) -> None:
-    with serving(load("flower", "ink")) as running, page_at(browser, running.link(), width=360) as page:
-        for source in ("camera", "drawing"):
-            page.click(f"[data-source={source}]")
-            assert page.evaluate("document.documentElement.scrollWidth") == 360
-            wide = "() => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 361)"
-            assert page.evaluate(f"({wide})().length") == 0
-        draw(page, (0.2, 0.5), (0.8, 0.5))
-        wait_until(page, lambda p: p.std() > 5)
 
 
 def test_a_lost_connection_is_said_and_found_again(browser: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 REQUIRED = "REQUIRE_CHROMIUM"  # a variable: where it is set, a missing browser is a failure
 MISSING = "no Chromium is installed: the tests of the live page are skipped (Debian: apt install chromium)"
-FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--disable-gpu", "--mute-audio"]
+FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream=fps=10", "--disable-gpu", "--mute-audio"]
 
 
 def find_chromium() -> str:

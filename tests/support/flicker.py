@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from clips import scene
 
-from vidtrans.temporal.causal import CausalFilter, CausalSettings
+from vidtrans.temporal.causal import CausalFilter
+from vidtrans.temporal.settings import CausalSettings, WindowSettings
 from vidtrans.temporal.stream import Filter, Sample, filter_samples
-from vidtrans.temporal.window import WindowFilter, WindowSettings
+from vidtrans.temporal.window import WindowFilter
 
 Frames = list[np.ndarray]
 Make = Callable[..., Filter]

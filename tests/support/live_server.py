@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.events import Event, Note, Stop
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_session import LiveSession
+from vidtrans.live.live_session import open_session
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import FrameMessage, PictureMessage, pack_frame, parse_picture
 from vidtrans.live.server import Address, LiveServer
@@ -138,11 +138,12 @@ def serving(
             notes.append(event.text)
 
     loaded = models if isinstance(models, Mapping) else load(*models)
-    session = LiveSession(loaded, RenderingSettings(), Context(device="cpu", report=report))
-    hub, worker = session.open(SavedControls(Path("presets.json")), Path("recordings"))
+    context = Context(device="cpu", report=report)
+    saved = SavedControls(Path("presets.json"))
+    hub, worker = open_session(loaded, RenderingSettings(), saved, Path("recordings"), context)
     prepare(hub, worker)
     server, stop = LiveServer(Address("127.0.0.1", port, TOKEN)), Stop()
-    thread = threading.Thread(target=server.run, args=(hub, worker, stop), daemon=True)
+    thread = threading.Thread(target=server.run, args=(hub, stop), daemon=True)
     thread.start()
     try:
         yield Running(server, hub, worker, notes)

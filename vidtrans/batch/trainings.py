@@ -188,16 +188,13 @@ def _train_all(
         for variant in missing
     ]
     # What is up to date has been decided for this machine's kind of device: on a cluster, too, that one trains.
-    outcomes = run_jobs(items, request.batch, replace(context, device=_device(context)), TRAININGS)
+    device = context.device_kind if context.device == "auto" else context.device
+    outcomes = run_jobs(items, request.batch, replace(context, device=device), TRAININGS)
     for variant, outcome in zip(missing, outcomes, strict=True):
         if outcome.state == "done":
             trained[variant.name] = outcome.table
     failed = {v.name: o.error or "not begun" for v, o in zip(missing, outcomes, strict=True) if o.state != "done"}
     return trained, failed
-
-
-def _device(context: Context) -> str:
-    return context.device_kind if context.device == "auto" else context.device
 
 
 def _train_one(request: TrainingRequest, seed: int | None, context: Context) -> Table:

@@ -247,7 +247,9 @@ def command_of(context: click.Context) -> Command:
     assert isinstance(context.command, CommandOfParameters)
     cls, values = context.command.cls, given_values(context)
     tables = flags_of_set(context, context.params.get("assignments", ()), list(cls.TABLES))
-    return build(cls, {name: value for name, (_, value) in values.items()}, context.params.get("preset"), tables)[0]
+    own = {name: value for name, (_, value) in values.items()}
+    messages = tuple(f"--{name}" for name in ("quiet", "verbose") if context.params[name])
+    return build(cls, own, context.params.get("preset"), tables, messages)[0]
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:

@@ -43,11 +43,13 @@ class Given:
         values: The values of parameters, by their names in Python.
         preset: The preset that was named.
         tables: The settings, those of ``values`` among them.
+        messages: The flags for less and more messages: ``--quiet``, ``--verbose``.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
 
 
 NOTHING_GIVEN = Given()
@@ -135,24 +137,20 @@ def build(
     values: Mapping[str, Any],
     preset: str | None = None,
     tables: Mapping[str, Table] | None = None,
+    messages: tuple[str, ...] = (),
 ) -> tuple[Command, dict[str, Any]]:
     """Return a command of the ``values`` that were given, and those of them that are the context's. Raises UsageError.
 
-    ``tables``: settings, which outrank flags.
+    ``tables``: settings, which outrank flags. ``messages``: as of ``Given``.
     """
     _check_given(cls, values)
-    own: dict[str, Any] = {}
-    context: dict[str, Any] = {}
-    batch: dict[str, Any] = {}
-    merged: dict[str, Table] = {}
+    own, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
+    owners = {"command": own, "context": context, "batch": batch}
     for parameter in parameters_of(cls).values():
-        if parameter.name not in values:
-            continue
-        value = values[parameter.name]
-        if parameter.owner == "recipe":
-            merged.setdefault(parameter.table, {})[parameter.key] = value
-        else:
-            {"command": own, "context": context, "batch": batch}[parameter.owner][parameter.name] = value
+        if parameter.name in values and parameter.owner == "recipe":
+            merged.setdefault(parameter.table, {})[parameter.key] = values[parameter.name]
+        elif parameter.name in values:
+            owners[parameter.owner][parameter.name] = values[parameter.name]
     for name, table in (tables or {}).items():
         merged[name] = merged.get(name, {}) | dict(table)
     fields = {field.name for field in dataclasses.fields(cls)}
@@ -161,7 +159,7 @@ def build(
     if "batch" in fields:
         own["batch"] = BatchOptions(**batch)
     if "given" in fields:
-        own["given"] = Given(dict(values), preset, merged)
+        own["given"] = Given(dict(values), preset, merged, messages)
     return cls(**own), context
 
 
@@ -195,7 +193,7 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
             words += [flag, str(one)]
     for table, settings in left.items():
         words += [word for key, value in settings.items() for word in ("--set", f"{table}.{key}={value_text(value)}")]
-    return words + (["--preset", given.preset] if given.preset else [])
+    return [*words, *(("--preset", given.preset) if given.preset else ()), *given.messages]
 
 
 def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)

@@ -23,7 +23,7 @@ REPORT_HOURS = 24.0  # how far it looks back: a night
 
 @dataclass(frozen=True)
 class BatchReport(Command):
-    """A page of what was rendered: which host rendered what and when, the slowest chunks, and what failed.
+    """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
 
     FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
     rendered with this cache, on whichever host.

@@ -23,7 +23,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Bench(Command):
-    """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
+    """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
 
     It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time.
     """

@@ -1,4 +1,4 @@
-"""``vidtrans cache clean``: delete what is kept between runs."""
+"""``vidtrans cache clean``: delete entries of the cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidtrans.store.stages import STAGES
 
 @dataclass(frozen=True)
 class CacheClean(Command):
-    """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
+    """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
 
     CONTEXT: ClassVar = ("cache_dir",)
 

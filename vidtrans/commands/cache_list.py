@@ -1,4 +1,4 @@
-"""``vidtrans cache list``: what is kept between runs."""
+"""``vidtrans cache list``: the entries of the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class CacheList(Command):
-    """What is kept, by stage."""
+    """List the number and size of the entries of the cache, by stage."""
 
     CONTEXT: ClassVar = ("cache_dir",)
 

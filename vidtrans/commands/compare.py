@@ -20,7 +20,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Compare(Command):
-    """Clips side by side under their names, in step, with A's timing and sound."""
+    """Put clips side by side under their names, in step, with A's timing and sound."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
 

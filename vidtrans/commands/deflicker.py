@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.words import batch_table, render_text
+from vidtrans.commands.options import output
+from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS
 from vidtrans.core.errors import UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vidtrans.output.result import Result
     from vidtrans.rendering.requested_output import OutputTarget
 
-NAME = "deflickered"  # of the result, where nobody names it: clip.deflickered.mp4
+NAME = "deflickered"  # in the name of a result without -o: clip.deflickered.mp4
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,7 @@ class Deflicker(Command):
     ] = None
     output: Annotated[
         Path | None,
-        Option(
-            "The result; a folder for several.",
-            Group.OUTPUT,
-            ("-o", "--output"),
-            default="PROCESSED.deflickered.mp4, for pictures a folder",
-        ),
+        output("The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"),
     ] = None
     _: KW_ONLY
     start: Annotated[Time | None, Option("Where in a longer source PROCESSED begins.", Group.TIME, metavar="TIME")] = (
@@ -79,7 +75,7 @@ class Deflicker(Command):
 
         from vidtrans.temporal import FILTERS
 
-        names = dict.fromkeys(f.name for name in FILTERS for f in fields(FILTERS.load(name).Settings))
+        names = dict.fromkeys(f.name for name in FILTERS for f in fields(FILTERS[name].load_settings()))
         return (
             f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}. Settings for --set "
             f"rendering.KEY=VALUE: {', '.join(DEFLICKER_READS)}. Other settings of [rendering] in a preset or in "
@@ -92,17 +88,16 @@ class Deflicker(Command):
         Frames, timestamps, size and sound stay; sound that a clip lacks is taken from the source. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import is_batch
+        from vidtrans.commands.batches import is_several
 
-        if is_batch(self.processed) or self.batch.is_partial:
-            return self._make_several(context)
-        return self._make_one(context)
+        return self._make_several(context) if is_several(self.processed, self.batch) else self._make_one(context)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one clip."""
+        """Return the report on one clip, or on one that would be made."""
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
+        """Filter one clip, unless its result is up to date."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.config.programs import warn_about_programs
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
@@ -111,16 +106,17 @@ class Deflicker(Command):
         from vidtrans.models.render_settings import ResolvedRenderSettings
         from vidtrans.rendering.plan import plan_render, with_picture_fps
         from vidtrans.rendering.render_job import RenderJob
-        from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+        from vidtrans.rendering.requested_output import is_one_picture
+        from vidtrans.video.io.pictures import is_picture_source
 
         began, [processed] = time.monotonic(), self.processed
-        if is_picture_source(processed) and not is_picture_sequence(processed):
+        if is_one_picture(processed):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
-        look = load_model(IDENTITY, context)
-        # The recipe names its filter, as nothing else is asked for here; the result is as large as the clip.
+        model = load_model(IDENTITY, context)
+        # The identity maps colours, for which no filter is the default: name it. The result is as large as the clip.
         temporal = {"name": self.recipe.choice("temporal")[0]}
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
-        settings = ResolvedRenderSettings.of(recipe, look, context.device)
+        settings = ResolvedRenderSettings.of(recipe, model, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
         target, result = self._result(settings, context, began)
         if (table := result.existing()) is not None:
@@ -134,7 +130,7 @@ class Deflicker(Command):
             clip, guide = find_guide(clip, self.source, settings.rendering.cuts, self.start, context)
             clip = with_sound_of(clip, guide)
         warn_about_programs(self.recipe.programs, context, ("encoding",))
-        plan = plan_render(clip, look, settings, context, pattern=target.pattern, guide=guide)
+        plan = plan_render(clip, model, settings, context, pattern=target.pattern, guide=guide)
         job = RenderJob(plan, context)
         plan.delivery.check_sound(target.output)
         if context.dry_run:
@@ -144,7 +140,7 @@ class Deflicker(Command):
         return result.report(table, cached=False)
 
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
-        """Return where the result goes, and the result with the digest of all that decides it."""
+        """Return the output, and the result, with the digest of everything that decides its bytes."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
@@ -165,24 +161,16 @@ class Deflicker(Command):
         return target, Result(target.output, digest, sources, context, target.folder, began=began)
 
     def _make_several(self, context: Context) -> Table:
-        """Filter several clips, each along the source of its name, into the output folder."""
-        from vidtrans.batch.inputs import counterparts, exclude_results, expand_sources, make_items
-        from vidtrans.batch.jobs import run_batch
-        from vidtrans.core.files import base_name
-        from vidtrans.rendering.requested_output import default_ending
-        from vidtrans.video.io.encoding import EncodingSettings
+        """Filter several clips, each along the source of the same name, into the output folder."""
+        from vidtrans.batch.inputs import counterparts
+        from vidtrans.commands.batches import clips_with_endings, make_each
 
-        clips, folder = expand_sources(self.processed), self.output or Path()
-        sources = counterparts(clips, self.source, "--source") if self.source else [None] * len(clips)
-        source_of = dict(zip(clips, sources, strict=True))
-        encoding = self.recipe.settings("encoding", EncodingSettings)
+        folder = self.output or Path()
+        endings = clips_with_endings(self.processed, NAME, folder, self.recipe)
+        sources = counterparts(list(endings), self.source, "--source") if self.source else [None] * len(endings)
+        source_of = dict(zip(endings, sources, strict=True))
 
         def work(clip: Path, place: Path) -> partial[Table]:
-            one = replace(self, processed=(clip,), source=source_of[clip], output=place, batch=SEQUENTIAL)
-            return partial(type(self).make, one)
+            return partial(type(self)._make_one, replace(self, processed=(clip,), source=source_of[clip], output=place))
 
-        if clips != list(self.processed):  # else each was named
-            clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{default_ending(p, [NAME], encoding)}")
-        items = make_items(clips, folder, [default_ending(clip, [NAME], encoding) for clip in clips], work)
-        outcomes, summary = run_batch(items, "deflicker", folder, self.batch, context)
-        return batch_table(outcomes, summary, {"output": str(folder)})
+        return make_each(endings, work, "deflicker", folder, self.batch, context)

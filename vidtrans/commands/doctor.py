@@ -31,7 +31,7 @@ class Doctor(Command):
 
     def make(self, context: Context) -> Table:
         """Check one thing after another; ``wrong`` names what is. Raises UsageError, DeviceError, Interrupted."""
-        from vidtrans.self_test.examination import examine, start_self_test
+        from vidtrans.doctor.examination import examine, start_self_test
 
         test = start_self_test(context.device) if self.self_test else None
         findings = []

@@ -32,7 +32,7 @@ EXPRESSIONS = (
 
 @dataclass(frozen=True)
 class Dream(Command):
-    """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
+    """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
 
     Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
     """

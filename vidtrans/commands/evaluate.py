@@ -13,7 +13,7 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, count, timing
+from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
@@ -28,7 +28,7 @@ CLIPS = ("output", "source", "per_frame", "reference")  # that are read
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+    """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
 
     CONTEXT: ClassVar = CACHING
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
@@ -47,7 +47,7 @@ class Evaluate(Command):
     per_frame: Annotated[
         Path | None,
         Option(
-            "The same without a temporal filter (stylize --temporal off): what the flicker is measured against.",
+            "The same without a temporal filter (stylize --temporal off): what flicker is measured against.",
             Group.INPUT,
             metavar="VIDEO",
         ),
@@ -110,9 +110,9 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
-        from vidtrans.batch.inputs import is_batch
+        from vidtrans.commands.batches import is_several
 
-        if is_batch(self.output) or self.batch.is_partial:
+        if is_several(self.output, self.batch):
             return self._make_several(context)
         return self._make_one(context)
 
@@ -168,8 +168,8 @@ class Evaluate(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Score several renders, each beside the clips of its name; ``result`` is a folder of plots."""
-        from vidtrans.batch.inputs import counterparts, expand_sources, make_items
-        from vidtrans.batch.jobs import run_batch
+        from vidtrans.batch.inputs import counterparts, expand_sources
+        from vidtrans.commands.batches import make_each
 
         outputs, folder = expand_sources(self.output), self.result
         beside: dict[str, dict[Path, Path]] = {}  # by a video's name, of each output its clip
@@ -180,14 +180,10 @@ class Evaluate(Command):
 
         def work(output: Path, place: Path) -> partial[Table]:
             own: Table = {name: clips[output] for name, clips in beside.items()}
-            one = replace(self, output=(output,), result=place if folder else None, batch=SEQUENTIAL, **own)
-            return partial(type(self).make, one)
+            one = replace(self, output=(output,), result=place if folder else None, **own)
+            return partial(type(self)._make_one, one)
 
-        items = make_items(outputs, folder or Path(), [".scores.png"] * len(outputs), work)
-        if folder is None:
-            items = [replace(item, output=None) for item in items]
-        outcomes, summary = run_batch(items, "evaluate", folder or Path(), self.batch, context)
-        return batch_table(outcomes, summary, {"output": str(folder) if folder else None})
+        return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
         """Return the clips that are read, by their part in it."""

@@ -72,7 +72,7 @@ class Live(Command):
         if missing := missing_packages():
             raise UsageError("vidtrans live", f"{missing[0]} is not installed", "pip install 'vidtrans[live]'")
         from vidtrans.live.access import new_token
-        from vidtrans.live.live_session import LiveSession
+        from vidtrans.live.live_session import open_session
         from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.live.server import Address, LiveServer
 
@@ -80,12 +80,11 @@ class Live(Command):
         models = self._load_models(context)
         certificates = default_path().parent if self.https else None
         address = Address(self.host, self.port, self.token or new_token(), certificates)
-        session = LiveSession(models, rendering, context)
-        hub, worker = session.open(SavedControls(default_path()), self.output or Path())
+        hub, worker = open_session(models, rendering, SavedControls(default_path()), self.output or Path(), context)
         try:
             server = LiveServer(address)  # after the models: whoever finds the port open is answered
             self._announce(server, context)
-            server.run(hub, worker, context.stop)
+            server.run(hub, context.stop)
         finally:
             worker.close()
         return {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
-from vidtrans.commands.words import batch_table, cost_text, count, shell_path, timing
+from vidtrans.commands.words import cost_text, count, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
@@ -99,8 +99,8 @@ class MakeDataset(Command):
 
     def _make_each(self, context: Context) -> Table:
         """Make a dataset of each video, in the output folder; ``target`` may be a folder of clips of their names."""
-        from vidtrans.batch.inputs import counterparts, make_items
-        from vidtrans.batch.jobs import run_batch
+        from vidtrans.batch.inputs import counterparts
+        from vidtrans.commands.batches import make_each
         from vidtrans.data.dataset_planning import SUFFIX
 
         videos, folder = clips_of(self.videos, self.recipe), self.output or Path()
@@ -110,9 +110,7 @@ class MakeDataset(Command):
             own = replace(self, videos=(video,), output=place, target=targets.get(video))
             return partial(type(self)._make_one, own)
 
-        items = make_items(videos, folder, [SUFFIX] * len(videos), work)
-        outcomes, summary = run_batch(items, "make-dataset", folder, self.batch, context)
-        return batch_table(outcomes, summary, {"output": str(folder)})
+        return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one dataset."""

@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class ModelFormats(Command):
-    """The kinds of models that can be used, of this tool and of others.
+    """List the formats of models that can be used, of this tool and of others.
 
     A file is known by its content, whatever it is called.
     """

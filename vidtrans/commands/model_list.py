@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """The models that a bare name finds."""
+    """List the models that need no path, only a name."""
 
     def make(self, context: Context) -> Table:
         """Return the models by name, and the formats of files."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelShow(Command):
-    """What a model file says of itself."""
+    """Show the record of a model file."""
 
     model: Annotated[str, Argument("MODEL", values=FileName("model"))]
 

@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class PresetList(Command):
-    """The presets that ship: what each is for, and what training with it costs."""
+    """List the presets that ship: what each is for, and what training with it costs."""
 
     def make(self, context: Context) -> Table:
         """Return summaries and costs by name."""

@@ -13,7 +13,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class PresetShow(Command):
-    """A preset's file, comments and all: copy it, change it, give it to --preset."""
+    """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
 
     name: Annotated[str, Argument(values=FileName("preset"))]
 

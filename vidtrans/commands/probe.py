@@ -18,7 +18,7 @@ CUTS_LISTED = 12
 
 @dataclass(frozen=True)
 class Probe(Command):
-    """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+    """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
 
     CONTEXT: ClassVar = ("cache_dir", "dry_run")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
-from vidtrans.commands.words import batch_table, cost_text, count, timing
+from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Choices, Group, Option, Range
@@ -105,10 +105,10 @@ class Propagate(Command):
 
         Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.batch.inputs import is_batch
+        from vidtrans.commands.batches import is_several
         from vidtrans.propagation.propagating import propagate
 
-        if is_batch(self.video) or self.batch.is_partial:
+        if is_several(self.video, self.batch):
             return self._make_several(context)
         return propagate(self._request(), context)
 
@@ -129,27 +129,18 @@ class Propagate(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Paint clips into the output folder, each like the key frames in the folder of its name."""
-        from vidtrans.batch.inputs import exclude_results, expand_sources, make_items
-        from vidtrans.batch.jobs import run_batch
-        from vidtrans.core.files import base_name
+        from vidtrans.commands.batches import clips_with_endings, make_each
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
-        from vidtrans.rendering.requested_output import default_ending
-        from vidtrans.video.io.encoding import EncodingSettings
 
-        clips, folder = expand_sources(self.video), self.output or Path()
-        encoding = self.recipe.settings("encoding", EncodingSettings)
+        folder = self.output or Path()
+        endings = clips_with_endings(self.video, NAME, folder, self.recipe)
+        keys = {video: _keys_of(video, self.keyframes) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
-            own = replace(self._request(), video=video, keyframes=keys[video], output=place)
-            return partial(propagate, own)
+            return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
 
-        if clips != list(self.video):  # else each was named
-            clips = exclude_results(clips, lambda p: folder / f"{base_name(p)}{default_ending(p, [NAME], encoding)}")
-        keys = {video: _keys_of(video, self.keyframes) for video in clips}
-        items = make_items(clips, folder, [default_ending(clip, [NAME], encoding) for clip in clips], work)
-        outcomes, summary = run_batch(items, "propagate", folder, self.batch, context)
-        return batch_table(outcomes, summary, {"output": str(folder)})
+        return make_each(endings, work, "propagate", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
         """Return what is said of one clip."""

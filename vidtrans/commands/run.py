@@ -14,7 +14,7 @@ from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.look import Look
 from vidtrans.commands.options import MINUTES, MODEL_SUFFIX, SEVERAL, TARGET, WHEN_TO_STOP, check_minutes, clips_of
 from vidtrans.commands.options import output as output_option
-from vidtrans.commands.words import batch_table, cost_text, count, timing
+from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
@@ -96,6 +96,7 @@ class Run(Command):
         return replace(self, apply=tuple(clips_of(self.apply, self.recipe)))._make(context)
 
     def _make(self, context: Context) -> Table:
+        from vidtrans.commands.batches import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
         from vidtrans.output.places import refuse_link

@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Sheet(Command):
-    """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
+    """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
 

@@ -12,7 +12,7 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
 from vidtrans.commands.options import END, SEVERAL, START, models
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import batch_table, part_text, render_text
+from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
@@ -162,6 +162,8 @@ class Stylize(Command):
             return stylize_part(requests[0], self.chunk, context, join=self.join)
         if is_one and not self._is_list:
             return stylize_one(requests[0], self.batch, context)
+        from vidtrans.commands.batches import batch_table
+
         outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 

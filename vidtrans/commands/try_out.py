@@ -24,7 +24,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class Try(Command):
-    """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
+    """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
     TABLES: ClassVar = {"pairing": (), "rendering": ("size", "strength", "mix", "keep_colour", "look", "stroke_size")}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vidtrans.commands.terminal import Terminal
@@ -11,7 +10,6 @@ from vidtrans.core.errors import BatchError
 from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
-    from vidtrans.batch.summary import Outcome
     from vidtrans.core.settings import Table
 
 FAILED_NAMED = 5  # failed clips that are named in a line
@@ -96,22 +94,6 @@ def shell_path(path: str) -> str:
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
-def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
-    """Return what ``--json`` prints of a batch. ``base``: what the command adds."""
-    done = [o.table for o in outcomes if o.state == "done"]
-    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
-    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
-    kept = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
-    return base | {
-        "frames": sum(t["frames"] for t in done),
-        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
-        "items": done,
-        "failed": failed,
-        "pending": pending,
-        "summary": str(summary) if kept else None,
-    }
-
-
 def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text) -> int:
     """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
     done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
@@ -121,7 +103,7 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
             terminal.text(describe(item))
     if not failed:
         line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
-        terminal.result(table, line + ("" if planned else f"; what became of each is in {summary}"))
+        terminal.result(table, line + ("" if planned else f"; the result of each is in {summary}"))
         return 0
     names = ", ".join(list(failed)[:FAILED_NAMED])
     names += f" and {len(failed) - FAILED_NAMED} more" if len(failed) > FAILED_NAMED else ""

@@ -1,4 +1,4 @@
-"""Who is connected, whose frames are painted, and what everybody is told. It lives in the event loop's thread."""
+"""The hub of a live session, in the event loop's thread: connections, the source that is painted, messages to all."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.clients import Client
-from vidtrans.live.live_controls import ControlState, describe_controls
-from vidtrans.live.model_description import describe_model
+from vidtrans.live.live_controls import ControlState, describe_controls, describe_model
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.presets import SavedControls, that_fit
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
@@ -23,8 +21,7 @@ from vidtrans.live.recorder import Recordings
 from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 
-SourceKind = Literal["none", "drawing", "camera", "screen", "video", "dream", "program"]
-SOURCES: tuple[str, ...] = get_args(SourceKind)
+SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
 MOST_CLIENTS = 64
 POSTED_S = 3.0  # for which the picture of a program without a connection holds the stage
 
@@ -34,8 +31,11 @@ class Hub(Answers):
 
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes it when a person starts
     a source there, a program when it connects, or sends while there is none. Programs without a connection may send
-    frames while there is none.
+    frames while there is none. ``worker`` and ``loop`` are set before the first connection.
     """
+
+    worker: StageWorker
+    loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(
         self,
@@ -48,29 +48,17 @@ class Hub(Answers):
         self.models, self.state, self.saved = models, state, saved
         self.recordings = Recordings(recordings, self._recording_failed)
         self.clients: dict[int, Client] = {}
-        self.source: str = "none"
+        self.source = "none"
         self.holder = 0
         self._report = report
         self._numbers = itertools.count(1)
-        self._worker: StageWorker | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._num_posted = 0
         self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
         self._sequences = itertools.count(1)
         self._is_cut = True
 
-    def attach(self, worker: StageWorker, loop: asyncio.AbstractEventLoop) -> None:
-        """Work with a worker, in a loop."""
-        self._worker, self._loop = worker, loop
-
-    @property
-    def worker(self) -> StageWorker:
-        """Return the thread that paints."""
-        assert self._worker is not None
-        return self._worker
-
-    # What connections do
+    # Messages of connections
 
     def join(self, *, is_program: bool) -> Client:
         """Add a connection; a program's frames are painted from now on. Raises UsageError where there are too many."""
@@ -78,7 +66,8 @@ class Hub(Answers):
             raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
-        client.say(self._greeting(client))
+        models = [describe_model(model) for model in self.models.values()]
+        client.say({"type": "hello", "you": client.number, "models": models, "controls": describe_controls()})
         if is_program:
             self._take_stage(client.number, "program")
         client.say(self._state())
@@ -233,7 +222,7 @@ class Hub(Answers):
         self._in_loop(self._stop_recording_soon)
         self._in_loop(self._problem, f"recording stopped: {problem}")
 
-    # What the worker says, in its own thread
+    # Calls of the worker, in its own thread
 
     def painted(self, painted: Painted) -> None:
         """Encode a picture, and hand it to everybody."""
@@ -255,13 +244,12 @@ class Hub(Answers):
         self.announce(detail or problem, "warning")
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(function, *arguments)
 
     def _show(self, painted: Painted, file: bytes, model_input: bytes) -> None:
         job = painted.job
-        reply = self._replies.get(job.message.sequence) if job is not None and job.sender == 0 else None
-        if reply is not None and not reply.done():
+        if job is not None and (reply := self._reply(job)) is not None:
             reply.set_result(painted)
         kind, received = (PAINTED, job.received) if job else (REPEATED, time.perf_counter())
         sequence, timestamp, sender = (job.message.sequence, job.message.timestamp, job.sender) if job else (0, 0.0, 0)
@@ -270,13 +258,17 @@ class Hub(Answers):
             client.show(picture, received)
 
     def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
-        reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
-        if reply is not None and not reply.done():
+        if (reply := self._reply(job)) is not None:
             reply.set_exception(problem or UsageError("frame", "a newer one took its place", "send one after another"))
         if (client := self.clients.get(job.sender)) is not None:
             client.drop(job.message.sequence, job.message.timestamp)
             if problem is not None:
                 client.say({"type": "problem", "text": str(problem)})
+
+    def _reply(self, job: PaintJob) -> asyncio.Future[Painted] | None:
+        """Return the reply that a program without a connection waits for; None where nobody does."""
+        reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
+        return None if reply is None or reply.done() else reply
 
     def _problem(self, text: str) -> None:
         for client in self.clients.values():
@@ -286,20 +278,11 @@ class Hub(Answers):
         if self.source == "dream":
             self._take_stage(0, "none")
 
-    # What everybody is told
+    # Messages to all
 
     def announce(self, text: str, level: str = "info") -> None:
         """Report a line to the person who started the server."""
         self._report(Note(text, level))
-
-    def _greeting(self, client: Client) -> Table:
-        models = [describe_model(model) for model in self.models.values()]
-        return {
-            "type": "hello",
-            "you": client.number,
-            "models": models,
-            "controls": describe_controls(),
-        }
 
     def _state(self) -> Table:
         return {

@@ -1,17 +1,19 @@
-"""The controls of the page: what an artist moves while the model paints."""
+"""The controls of the page, which an artist moves while a model paints, and descriptions of them and of models."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
+from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.regions import Regions, palette
 
 LARGEST_SIZE = 1024
 OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them
@@ -75,8 +77,9 @@ class ControlState:
                 kind, _, key = name.partition(".")
                 pairing.setdefault(kind, {})[key] = _number(name, value, models)
         for kind, table in pairing.items():
-            for model in _of_kind(kind, models):
-                make_pairing(kind, {**_settings(model), **table})  # raises where they do not go together
+            for model in models.values():
+                if model.pairing.name == kind:
+                    make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing)
 
     def table(self) -> Table:
@@ -96,6 +99,25 @@ def looks_of(model: LoadedModel) -> list[str]:
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
+def describe_model(model: LoadedModel) -> Table:
+    """Return a model's name, size, drawings, palette, looks, guides and settings, as JSON."""
+    pairing = model.pairing
+    colours = list(palette(pairing.settings.levels).colours) if isinstance(pairing, Regions) else []
+    size = model.record.size if model.record and not pairing.at_source_size else 0
+    return {
+        "name": model.name,
+        "pairing": pairing.name,
+        "size": size,
+        "drawing": pairing.drawing_kind,
+        "palette": [f"#{colour.tobytes().hex()}" for colour in colours],
+        "looks": looks_of(model),
+        "guides": list(pairing.guides),
+        "dreams": predicts_frames(model),
+        "needs_dream": pairing.has_clock,
+        "settings": describe_pairing(pairing),
+    }
+
+
 def describe_controls() -> Table:
     """Return what a page needs of each control: its default, its bounds, its choices and its help."""
     return {f.name: {"default": f.default, **_bounds(f.metadata)} for f in fields(Controls)}
@@ -106,7 +128,8 @@ def describe_pairing(pairing: Pairing) -> Table:
     found: Table = {}
     if pairing.uses_mask:  # a live source has none
         return found
-    for field in _tunable(pairing):
+    by_name = {f.name: f for f in fields(pairing.settings)}
+    for field in (by_name[name] for name in pairing.tunable):
         value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
@@ -116,21 +139,8 @@ def describe_pairing(pairing: Pairing) -> Table:
     return found
 
 
-def _tunable(pairing: Pairing) -> Iterator[dataclasses.Field[object]]:
-    by_name = {f.name: f for f in fields(pairing.settings)}
-    return (by_name[name] for name in pairing.tunable)
-
-
 def _bounds(metadata: Mapping[str, object]) -> Table:
     return {name: metadata[name] for name in ("low", "high", "choices", "help") if name in metadata}
-
-
-def _of_kind(kind: str, models: Mapping[str, LoadedModel]) -> list[LoadedModel]:
-    return [model for model in models.values() if model.pairing.name == kind]
-
-
-def _settings(model: LoadedModel) -> Table:
-    return to_table(model.pairing.settings)
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:

@@ -1,4 +1,4 @@
-"""Put a session together: models, their stage, its worker and its hub."""
+"""Open a live session: models, their stage, its worker and its hub."""
 
 from __future__ import annotations
 
@@ -24,46 +24,44 @@ from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.settings import CausalSettings
 
 CAUSAL = CausalSettings(flow="dis-fast")
 
 
-class LiveSession:
-    """Models, and the settings that they are rendered by."""
+def open_session(
+    models: Mapping[str, LoadedModel],
+    rendering: RenderingSettings,
+    saved: SavedControls,
+    folder: Path,
+    context: Context,
+) -> tuple[Hub, StageWorker]:
+    """Load the models; return the hub and the worker that paints, which has to be closed.
 
-    def __init__(self, models: Mapping[str, LoadedModel], rendering: RenderingSettings, context: Context) -> None:
-        self._models, self._rendering, self._context = models, rendering, context
+    ``folder``: of recordings. Raises ModelError, DeviceError, UsageError.
+    """
+    _leave_a_core()
 
-    def open(self, saved: SavedControls, recordings: Path) -> tuple[Hub, StageWorker]:
-        """Load the models; return who is told, and who paints. Close the worker.
+    def open_stage() -> LiveStage:
+        context.engines.clear()  # after a lost device they are of no use
+        return LiveStage({name: LiveModel(model, rendering, context) for name, model in models.items()}, CAUSAL)
 
-        Raises ModelError, DeviceError, UsageError.
-        """
-        _leave_a_core()
-        first = self._first_controls()
-        state = ControlState(replace(first, look="")).updated({"look": first.look}, self._models)
-        hub = Hub(self._models, state, saved, recordings, self._context.report)
-        worker = StageWorker(self._open_stage, self._open_dreamer, state, hub)
-        worker.start()
-        return hub, worker
+    def open_dreamer(state: ControlState, seed: np.ndarray | None) -> Dreamer:
+        return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
-    def _first_controls(self) -> Controls:
-        settings = self._rendering
-        size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
-        strength, colour = (_constant(settings.curve(name), name) for name in ("strength", "keep_colour"))
-        stroke = _constant(settings.stroke_curve(), "stroke_size")
-        first = next(iter(self._models))
-        return Controls(first, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
+    first = _first_controls(next(iter(models)), rendering)
+    state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
+    hub = Hub(models, state, saved, folder, context.report)
+    hub.worker = StageWorker(open_stage, open_dreamer, state, hub)
+    hub.worker.start()
+    return hub, hub.worker
 
-    def _open_stage(self) -> LiveStage:
-        self._context.engines.clear()  # after a lost device they are of no use
-        made = {name: LiveModel(model, self._rendering, self._context) for name, model in self._models.items()}
-        return LiveStage(made, CAUSAL)
 
-    def _open_dreamer(self, state: ControlState, seed: np.ndarray | None) -> Dreamer:
-        model = self._models[state.controls.model]
-        return Dreamer(model, self._rendering, self._context, seed, state.controls.size)
+def _first_controls(model: str, settings: RenderingSettings) -> Controls:
+    size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
+    strength, colour = (_constant(settings.curve(name), name) for name in ("strength", "keep_colour"))
+    stroke = _constant(settings.stroke_curve(), "stroke_size")
+    return Controls(model, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
 
 
 def _constant(curve: KeyframeCurve, name: str) -> float:

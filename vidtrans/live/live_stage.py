@@ -10,7 +10,8 @@ import numpy as np
 
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, LivePicture, SourceFrame
-from vidtrans.temporal.causal import CausalFilter, CausalSettings
+from vidtrans.temporal.causal import CausalFilter
+from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.images.picture import resize
 

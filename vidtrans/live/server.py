@@ -19,7 +19,6 @@ from vidtrans.live.app import make_app
 from vidtrans.live.certificate import find_certificate, link_name, machine_names
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import MAX_MESSAGE
-from vidtrans.live.stage_worker import StageWorker
 
 EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1
@@ -72,12 +71,12 @@ class LiveServer:
         name = f"[{name}]" if ":" in name else name
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
-    def run(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
+    def run(self, hub: Hub, stop: Stop) -> None:
         """Serve until ``stop`` is requested."""
-        asyncio.run(self._serve(hub, worker, stop))
+        asyncio.run(self._serve(hub, stop))
 
-    async def _serve(self, hub: Hub, worker: StageWorker, stop: Stop) -> None:
-        hub.attach(worker, asyncio.get_running_loop())
+    async def _serve(self, hub: Hub, stop: Stop) -> None:
+        hub.loop = asyncio.get_running_loop()
         access = Access.of(self.address.token, self._names, self.port, self.address.scheme)
         certificate, key = self._certificate
         config = uvicorn.Config(

@@ -20,14 +20,22 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for some ``gpus``."""
+    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for some ``gpus``.
+
+    ``settings``: path of its settings, where they can be had without the filter and what that imports.
+    """
 
     on_gpu: str = ""
     gpus: tuple[str, ...] = ("cuda", "mps")
+    settings: str = ""
 
     def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
         """Return the class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
         return Entry(self.on_gpu, self.summary).load() if self.is_batched(device_kind) else self.load()
+
+    def load_settings(self) -> Any:  # noqa: ANN401  (a frozen dataclass)
+        """Return the class of its settings."""
+        return Entry(self.settings, self.summary).load() if self.settings else self.load().Settings
 
     def is_batched(self, device_kind: str) -> bool:
         """Return whether frames are filtered on the device, many at once."""
@@ -41,13 +49,19 @@ FILTERS = Registry(
             "vidtrans.temporal.window:WindowFilter",
             "averages along the motion, over frames on both sides",
             on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
+            settings="vidtrans.temporal.settings:WindowSettings",
         ),
         "causal": FilterEntry(
             "vidtrans.temporal.causal:CausalFilter",
             "over the frames before only, for live use",
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
+            settings="vidtrans.temporal.settings:CausalSettings",
             gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),
-        "off": FilterEntry("vidtrans.temporal.stream:NoFilter", "each frame as the model made it"),
+        "off": FilterEntry(
+            "vidtrans.temporal.stream:NoFilter",
+            "each frame as the model made it",
+            settings="vidtrans.temporal.settings:OffSettings",
+        ),
     },
 )

@@ -12,8 +12,8 @@ from vidtrans.core.concurrency.transfers import from_bits
 from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
 from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, TRUST, BatchFlow, BatchTracker, load_batch_flow
-from vidtrans.temporal.causal import CausalSettings
 from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import (
     Picture,

@@ -25,7 +25,7 @@ from vidtrans.temporal.fine_detail import (
     WIDE,
 )
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     blur,

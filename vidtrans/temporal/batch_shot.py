@@ -12,6 +12,7 @@ from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_c
 from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, THERE, TRUST, BatchTracker, Neighbours, neighbours
 from vidtrans.temporal.fine_detail import REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
+from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     grow,
@@ -24,7 +25,7 @@ from vidtrans.temporal.tensor_operations import (
     sharp_places,
     shrink,
 )
-from vidtrans.temporal.window import FULL_LEVELS, WindowSettings
+from vidtrans.temporal.window import FULL_LEVELS
 
 
 class ShotStages:

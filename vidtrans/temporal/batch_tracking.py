@@ -20,7 +20,7 @@ from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.scaling import grid_factor
 from vidtrans.temporal.flow_tracking import SLACK
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
+from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
 
 # From (N, C, H, W) float32 in [0, 255], grey or RGB, and as many second pictures, to (N, 2, H, W) float32 in pixels.

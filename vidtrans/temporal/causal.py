@@ -8,26 +8,18 @@ luma goes through the same resampling, which tells detail that it cost from deta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
 from vidtrans.flow.scaling import grid_size, grow, shrink
 from vidtrans.flow.warping import warp
 from vidtrans.temporal.fine_detail import FineDetail
 from vidtrans.temporal.flow_tracking import FlowTracker
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.settings import CausalSettings
+from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction, pack_channels
 from vidtrans.video.colour.conversion import unit
-
-
-@dataclass(frozen=True)
-class CausalSettings(DeflickerSettings):
-    """How long the filter remembers and how much it may change."""
-
-    history: int = setting(12, "frames that are remembered at most", low=1, high=64)
 
 
 class CausalFilter:

@@ -27,7 +27,8 @@ from vidtrans.flow.warping import (
     to_16bit,
 )
 from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.settings import DeflickerSettings
+from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import unit
 
 REACH = 2  # frames on each side that statistics are of

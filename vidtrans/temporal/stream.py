@@ -9,8 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from vidtrans.core.settings import setting
-from vidtrans.flow import FLOWS
+from vidtrans.temporal.settings import OffSettings
 
 LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
 
@@ -100,28 +99,6 @@ class RecursiveFilter(Protocol):
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue exactly from what ``state`` returned."""
-
-
-@dataclass(frozen=True)
-class DeflickerSettings:
-    """How much a filter may change, and what counts as flicker."""
-
-    strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
-    texture_strength: float = setting(
-        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
-    )
-    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
-    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
-    colour_sigma: float = setting(
-        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
-    )
-    flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
-    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
-
-
-@dataclass(frozen=True)
-class OffSettings:
-    """Nothing to set."""
 
 
 class NoFilter:

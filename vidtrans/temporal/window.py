@@ -20,33 +20,23 @@ A frame depends on ``radius`` neighbours on each side and on no more: a clip may
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.scaling import blur, grid_size, grow, shrink
 from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, strips, to_16bit
 from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
 from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
-from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
+from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
+from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import to_uint16
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
 AROUND = 8  # grid pixels over which the correction is taken from around
-
-
-@dataclass(frozen=True)
-class WindowSettings(DeflickerSettings):
-    """How far the window reaches and how much it may change."""
-
-    radius: int = setting(
-        15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", low=0, high=31
-    )
 
 
 class WindowFilter:

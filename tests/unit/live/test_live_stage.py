@@ -13,7 +13,7 @@ from vidtrans.live.live_model import LiveModel, SourceFrame, _tiles
 from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
-from vidtrans.temporal.causal import CausalSettings
+from vidtrans.temporal.settings import CausalSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = [frame.copy() for frame in moving_frames(6)]

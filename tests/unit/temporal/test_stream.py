@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.flow_tracking import FlowTracker
-from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window, filter_samples
+from vidtrans.temporal.settings import DeflickerSettings
+from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, Window, filter_samples
 
 repeatable = hypothesis_settings(max_examples=40)
 MAKE: dict[str, Make] = {"window": window, "causal": causal}

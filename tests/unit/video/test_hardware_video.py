@@ -22,8 +22,8 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Event, Note
 from vidtrans.core.settings import Size
-from vidtrans.self_test import installation
-from vidtrans.self_test.examination import _hardware_video
+from vidtrans.doctor import installation
+from vidtrans.doctor.examination import _hardware_video
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat

@@ -1,13 +1,13 @@
-"""A night: the chunks that hosts have rendered, side by side and one after another, and what failed."""
+"""The renders of a batch: chunks by host and time, failures, and the time that other workers would take."""
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from vidtrans.batch.report.schedule import Farm, finish_s
 from vidtrans.core.settings import Table
 
 SLOWEST = 12  # chunks that are named
@@ -193,7 +193,7 @@ class FarmReport(_Rendered):
         more = max((len(host.lanes) for host in self.hosts), default=0)
         if not tasks:
             return 0.0, 0.0
-        return finish_s(tasks, Farm(self.num_lanes)), finish_s(tasks, Farm(self.num_lanes + more))
+        return finish_s(tasks, self.num_lanes), finish_s(tasks, self.num_lanes + more)
 
 
 def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
@@ -219,3 +219,14 @@ def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
         for step, seconds in chunk.seconds.items():
             total[step] += seconds
     return dict(total)
+
+
+def finish_s(tasks: Sequence[float], workers: int) -> float:
+    """Return after how many seconds all tasks are done, given out in this order to the worker that is free first.
+
+    That is Graham's list scheduling (1966): at most twice what the best order would take.
+    """
+    free = [0.0] * min(workers, len(tasks))
+    for seconds in tasks:
+        heapq.heappush(free, heapq.heappop(free) + seconds)
+    return max(free)

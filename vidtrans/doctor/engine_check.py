@@ -12,12 +12,11 @@ from functools import partial
 import torch
 
 from vidtrans.core.errors import UsageError
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, alike, frames, make_generator, psnr, signed
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_precision
 from vidtrans.inference.torch_engine import to_pictures
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import frames, make_generator, signed
-from vidtrans.self_test.subject import Subject, alike, psnr
 
 LEAST_PSNR = {"fp32": 90.0, "bf16": 40.0}  # dB
 COUNT = 4  # pictures

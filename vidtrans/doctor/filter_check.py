@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import flickering, frames
-from vidtrans.self_test.subject import Subject, alike, psnr
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, alike, flickering, frames, psnr
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import filter_samples
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import vidtrans
 from vidtrans.core.errors import TEMPORARY, describe_error
 from vidtrans.core.settings import Table
+from vidtrans.doctor import CHECKS, Finding, Verdict
+from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference.device import Device
 from vidtrans.inference.user_cache import caches_in
-from vidtrans.self_test import CHECKS
-from vidtrans.self_test.findings import Finding, Verdict
-from vidtrans.self_test.subject import Scale, Subject
 
 LIBRARIES = ("torch", "torchvision", "triton", "numpy", "opencv-python-headless", "av", "onnxruntime", "openvino")
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
@@ -51,20 +50,16 @@ class SelfTest:
         seconds = round(time.perf_counter() - began, 2)
         own = {"kind": kind, "name": name, "state": verdict.state, "seconds": seconds, "figures": verdict.figures}
         self.table["checks"].append(own)
-        return Finding(name, verdict.state, f"{verdict.detail} ({seconds:.1f} s)", _remedy(verdict))
+        remedy = verdict.remedy or (REMEDY if verdict.state == "wrong" else "")
+        return Finding(name, verdict.state, f"{verdict.detail} ({seconds:.1f} s)", remedy)
 
 
 def _verdict_of(error: Exception) -> Verdict:
     described = describe_error(error)
     if isinstance(error, OSError) and described:  # all that is written is temporary
         return Verdict("wrong", f"it cannot be tested: {described[0]}", remedy=TEMPORARY)
-    return Verdict(
-        "wrong", described[0] if described else f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    )
-
-
-def _remedy(verdict: Verdict) -> str:
-    return verdict.remedy or (REMEDY if verdict.state == "wrong" else "")
+    first_line = str(error).partition("\n")[0]
+    return Verdict("wrong", described[0] if described else f"{type(error).__name__}: {first_line}")
 
 
 def system() -> Table:

@@ -16,11 +16,10 @@ from vidtrans.core.events import Event, Progress, Stop, silent
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Loader
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, frames, make_generator
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.pairing.base import make_pairing
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import frames, make_generator
-from vidtrans.self_test.subject import Subject
 from vidtrans.training import METHODS
 from vidtrans.training.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import vidtrans
 from vidtrans.core.errors import UsageError, describe_error
-from vidtrans.self_test.findings import Finding, State
+from vidtrans.doctor import Finding, State
 
 if TYPE_CHECKING:
-    from vidtrans.self_test.all_checks import SelfTest
+    from vidtrans.doctor.all_checks import SelfTest
 
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
@@ -31,8 +31,8 @@ REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)
 
 def start_self_test(device: str) -> SelfTest:
     """Return the self-test of a device, which begins when it is iterated. Raises UsageError or DeviceError."""
+    from vidtrans.doctor.all_checks import SelfTest
     from vidtrans.inference.device import resolve_device
-    from vidtrans.self_test.all_checks import SelfTest
 
     return SelfTest(resolve_device(device))
 
@@ -138,7 +138,7 @@ def _video() -> Result:
     import av
     from av.codec import codecs_available
 
-    from vidtrans.self_test.installation import lossless_round_trip_is_exact
+    from vidtrans.doctor.installation import lossless_round_trip_is_exact
     from vidtrans.video.io.codecs import CODECS
 
     own = {name: codec for name, codec in CODECS.items() if not codec.software}
@@ -151,7 +151,7 @@ def _video() -> Result:
 
 
 def _hardware_video() -> Result:
-    from vidtrans.self_test.installation import hardware_codecs
+    from vidtrans.doctor.installation import hardware_codecs
 
     decoded, encoded, why = hardware_codecs()
     if not decoded and not encoded:
@@ -161,7 +161,7 @@ def _hardware_video() -> Result:
 
 
 def _model(device: str) -> Result:
-    from vidtrans.self_test.installation import model_rate
+    from vidtrans.doctor.installation import model_rate
 
     return "ok", f"'flower' runs at about {model_rate('flower', 456, 256, device):.0f} frames/s of 456x256"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from vidtrans.core.settings import Table
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.rendering.render_benchmark import machine
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.subject import Subject
 
 
 def device_checks(subject: Subject) -> Checks:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, frames, make_generator
+from vidtrans.doctor.training_check import BATCH, make_training, method_of
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, Step, inferred, measure
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import frames, make_generator
-from vidtrans.self_test.subject import Subject
-from vidtrans.self_test.training_check import BATCH, make_training, method_of
 from vidtrans.session import Context
 from vidtrans.training.step_rates import seconds_per_step
 

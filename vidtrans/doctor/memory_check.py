@@ -16,14 +16,13 @@ import numpy as np
 import torch
 
 from vidtrans.core.errors import DeviceError
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, alike, flickering, frames, make_generator, psnr
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import flickering, frames, make_generator
-from vidtrans.self_test.subject import Subject, alike, psnr
 from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
+from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.stream import filter_samples
-from vidtrans.temporal.window import WindowSettings
 
 SHARES = (0.75, 0.5, 0.35, 0.25)  # of what the untouched run takes, tried in turn until memory runs out
 LEAST_PSNR = 40.0  # dB, of tiles to the whole picture, which they never equal; on a CPU 45 to 54, by their side
@@ -52,7 +51,8 @@ def _engine(subject: Subject) -> Verdict:
         return Verdict("note", "memory did not run out: tiles were not tested", {"tile": None, "psnr": None})
     found = psnr(made, wanted)
     figures = {"tile": limited.tile, "psnr": found, "least_psnr": LEAST_PSNR, "limit": _kind_of_limit(subject)}
-    told = f"{_side(shown)} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
+    height, width = shown.shape[1:3]
+    told = f"{width}x{height} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
     return Verdict("ok" if found >= LEAST_PSNR else "wrong", f"{told}; {figures['limit']}", figures)
 
 
@@ -82,10 +82,6 @@ def _is_cuda(subject: Subject) -> bool:
 
 def _kind_of_limit(subject: Subject) -> str:
     return "the device's memory was limited" if _is_cuda(subject) else "the lack of memory was simulated"
-
-
-def _side(shown: np.ndarray) -> str:
-    return f"{shown.shape[2]}x{shown.shape[1]}"
 
 
 def _measured(run: Callable[[], np.ndarray], subject: Subject) -> tuple[np.ndarray, int]:

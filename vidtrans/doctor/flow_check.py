@@ -12,11 +12,10 @@ from functools import partial
 import numpy as np
 
 from vidtrans.core.errors import UsageError
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject, alike, texture
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator, runs_on_device
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.made_up import texture
-from vidtrans.self_test.subject import Subject, alike
 
 MOTION = (3, -2)  # pixels, x and y
 RIM = 16  # pixels, which do not count: there the other picture has nothing to find

@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import nn
 
+from vidtrans.doctor import Checks, Verdict
+from vidtrans.doctor.subject import Subject
 from vidtrans.inference.device import Precision, resolve_precision, torch_dtype
 from vidtrans.inference.product_checks import find_wrong
-from vidtrans.self_test.findings import Checks, Verdict
-from vidtrans.self_test.subject import Subject
 
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 

@@ -1,0 +1,73 @@
+"""Commands for several clips: the clips, a job for each, and the table of all. Commands import it on use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.inputs import exclude_results, expand_sources, is_batch, make_items
+from vidtrans.batch.jobs import run_batch
+from vidtrans.batch.summary import Outcome
+from vidtrans.config.recipe import Recipe
+from vidtrans.core.files import base_name
+from vidtrans.core.settings import Table
+from vidtrans.rendering.requested_output import default_ending
+from vidtrans.session import Context
+from vidtrans.video.io.encoding import EncodingSettings
+
+Work = Callable[[Context], Table]  # picklable
+
+
+def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
+    """Return whether ``paths`` make a batch: there are several clips, or a part of the batch was asked for."""
+    return is_batch(paths) or batch.is_partial
+
+
+def clips_with_endings(paths: Sequence[Path], name: str, folder: Path, recipe: Recipe) -> dict[Path, str]:
+    """Return the clips that files, folders and globs stand for, each with the ending of its result: ``.NAME.mp4``.
+
+    Results in ``folder`` are no clips, unless each clip was named. Raises UsageError.
+    """
+    encoding = recipe.settings("encoding", EncodingSettings)
+    clips = expand_sources(paths)
+    endings = {clip: default_ending(clip, [name], encoding) for clip in clips}
+    if clips != list(paths):
+        clips = exclude_results(clips, lambda clip: folder / f"{base_name(clip)}{endings[clip]}")
+    return {clip: endings[clip] for clip in clips}
+
+
+def make_each(
+    endings: Mapping[Path, str],
+    work: Callable[[Path, Path], Work],
+    command: str,
+    folder: Path | None,
+    batch: BatchOptions,
+    context: Context,
+) -> Table:
+    """Run ``work(clip, output)`` for each clip, whose output gets an ending of ``endings``; return the batch's table.
+
+    ``folder``: None where nothing but the summary is written. Raises UsageError, Interrupted.
+    """
+    items = make_items(list(endings), folder or Path(), list(endings.values()), work)
+    if folder is None:
+        items = [replace(item, output=None) for item in items]
+    outcomes, summary = run_batch(items, command, folder or Path(), batch, context)
+    return batch_table(outcomes, summary, {"output": None if folder is None else str(folder)})
+
+
+def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
+    """Return what ``--json`` prints of a batch. ``base``: what the command adds."""
+    done = [o.table for o in outcomes if o.state == "done"]
+    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
+    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
+    kept = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
+    return base | {
+        "frames": sum(t["frames"] for t in done),
+        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
+        "items": done,
+        "failed": failed,
+        "pending": pending,
+        "summary": str(summary) if kept else None,
+    }

@@ -1,0 +1,46 @@
+"""The settings of the filters that follow motion. Nothing heavy is imported: the help of commands lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.core.settings import setting
+from vidtrans.flow import FLOWS
+
+
+@dataclass(frozen=True)
+class DeflickerSettings:
+    """How much a filter may change, and what counts as flicker."""
+
+    strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
+    texture_strength: float = setting(
+        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
+    )
+    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
+    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
+    colour_sigma: float = setting(
+        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    )
+    flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
+    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
+
+
+@dataclass(frozen=True)
+class WindowSettings(DeflickerSettings):
+    """How far the window reaches and how much it may change."""
+
+    radius: int = setting(
+        15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", low=0, high=31
+    )
+
+
+@dataclass(frozen=True)
+class CausalSettings(DeflickerSettings):
+    """How long the filter remembers and how much it may change."""
+
+    history: int = setting(12, "frames that are remembered at most", low=1, high=64)
+
+
+@dataclass(frozen=True)
+class OffSettings:
+    """Nothing to set."""
