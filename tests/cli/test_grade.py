@@ -15,7 +15,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
 from oddities import write_frames
 
-from vidtrans.models.formats.cube import read_cube
+from vidtrans.interop.cube import read_cube
 
 COUNT = 6
 Frames = list[np.ndarray]
