@@ -121,7 +121,7 @@ def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", lambda: 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Of torch: networks as small as those of tests have nothing to share out, and are slower on several."""
     import torch  # not for every test: most need none of it
@@ -167,6 +167,22 @@ def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clip(_clip: Path, tmp_path: Path) -> Path:
     """40 frames of 64×48 with sound, in two shots (the second begins at frame 25)."""
     return Path(shutil.copyfile(_clip, tmp_path / "clip.mp4"))
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder, not to be changed, with clip.mp4 (16 frames of 64x48) and clip.dataset."""
+    folder = tmp_path_factory.mktemp("dataset")
+    clip = write_clip(folder / "clip.mp4", moving_frames(16))
+    api.make_dataset(clip, folder / "clip.dataset", settings=TINY, cache_dir=folder.with_name("dataset-cache"))
+    return folder
+
+
+@pytest.fixture
+def dataset(dataset_folder: Path, tmp_path: Path) -> str:
+    """The clip and its dataset in the test's own folder."""
+    shutil.copytree(dataset_folder, tmp_path, dirs_exist_ok=True)
+    return "clip.dataset"
 
 
 @pytest.fixture(scope="session")

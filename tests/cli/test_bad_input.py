@@ -161,9 +161,14 @@ def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, tiny_
     save_file(weights, "other.safetensors", metadata={"vidtrans": json.dumps(record)})
     record["generator"]["name"] = "unet-9000"
     save_file(weights, "unknown.safetensors", metadata={"vidtrans": json.dumps(record)})
-    Path("cut.safetensors").write_bytes(tiny_model.read_bytes()[:-1000])
-    for bad in ("nan", "part", "other", "unknown", "cut"):
-        assert bad in refuse(capsys, 3, "stylize", clip, "--model", bad, "-q")
+    data = bytearray(tiny_model.read_bytes())
+    Path("cut.safetensors").write_bytes(data[:-1000])
+    data[-1000] ^= 1
+    Path("flip.safetensors").write_bytes(data)
+    for bad in ("nan", "part", "other", "unknown", "cut", "flip"):
+        line = refuse(capsys, 3, "stylize", clip, "--model", bad, "-q")
+        assert bad in line
+        assert bad != "flip" or "damaged" in line
 
 
 def test_no_such_model_lists_those_there_are(clip: Path, capsys: Capsys) -> None:

@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_clips_of_one_source_are_filtered_once(program: Path) -> None:
-    lossless(Path("a.mov"), moving_frames(60, size=(64, 48)) * 5)
+    lossless(Path("a.mov"), moving_frames(40, size=(64, 48)) * 3)
     clips = [f'[[clips]]\nsource = "a.mov"\noutput = "{n}.mkv"\nrendering.strength = 0.{n}\n' for n in (3, 6)]
     Path("list.toml").write_text("\n".join(['model = "identity"', *clips]))
     flags = ("--filter-source", "hflip", "--device", "cpu", "--jobs", "2")

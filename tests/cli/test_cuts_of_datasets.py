@@ -67,6 +67,8 @@ def test_a_target_goes_along(capsys: Capsys) -> None:
     lossless(Path("t.mp4"), [255 - f for f in moving_frames(COUNT, shots=(0, CUT))])
     flags = ("make-dataset", "s.mp4", "--pairing", "aligned", "--target", "t.mp4", "--cuts", "cuts.txt")
     assert said_json(capsys, *flags)["shots"] == 3
+    for pair in open_dataset(Path("s.dataset")).pairs:
+        assert (pair.target.parent.name, pair.target.stem) == ("s.target", pair.inputs[0].stem)
 
 
 def test_frames_are_counted_in_the_clip_and_not_in_the_part_of_it(capsys: Capsys) -> None:

@@ -89,9 +89,3 @@ def test_a_training_in_bf16_learns_on_a_strip_and_says_what_is_in_fp32(
     product_checks._known.clear()
     with caches_in(Path("healthy").resolve()):
         assert WARNED not in said(capsys, 0, *command, "-o", "healthy.safetensors")
-
-
-def test_the_pretended_fault_spoils_what_is_not_compared() -> None:
-    conv, x = torch.nn.Conv2d(3, 4, 4, 2, 1).bfloat16(), torch.ones(1, 3, 16, 2).bfloat16()
-    with torch.no_grad(), FaultyProcessor():
-        assert conv(x).isnan().all()

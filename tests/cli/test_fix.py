@@ -55,8 +55,10 @@ def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(caps
     before = result(capsys)
     correct(before[2], 2)
     one = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
+    correct(decode(Path("f.mkv"))[2][8], 8, "on top", 90)
     first = Path("f.mkv").read_bytes()
     correct(before[9], 9, colour=90)
+    assert "has changed since" in refuse(capsys, 2, "fix", "f.mkv", "--painted", "on top")
     two = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")  # of its own making: no --overwrite
     assert (one["corrections"], two["corrections"]) == ([2], [2, 9])
     made = decode(Path("f.mkv"))[2]
@@ -154,17 +156,20 @@ def test_a_folder_of_pictures_and_a_dry_run(capsys: Capsys) -> None:
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     before = result(capsys)
     correct(before[5], 5)
-    assert "not on record" in refuse(capsys, 2, "fix", "c.mkv", "--painted", "fixes")
-    assert "no such file" in refuse(capsys, 2, "fix", "none.mkv", "--painted", "fixes")
-    assert "no such folder" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "none")
-    assert "written anew in its own format" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mp4")
-    assert "a place, not a name" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "..")
     write(Path("same/5.png"), before[5])
-    assert "it changes nothing of frame 5" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "same")
     write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
-    assert "does not look like frame 5" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "other")
     write(Path("late/50.png"), before[5])
-    assert "frame 50 of a clip whose last one is 11" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "late")
+    for render, painted, more, status, why in (
+        ("c.mkv", "fixes", (), 2, "not on record"),
+        ("none.mkv", "fixes", (), 2, "no such file"),
+        ("o.mkv", "none", (), 2, "no such folder"),
+        ("o.mkv", "fixes", ("-o", "f.mp4"), 2, "written anew in its own format"),
+        ("o.mkv", "fixes", ("-o", ".."), 2, "a place, not a name"),
+        ("o.mkv", "same", (), 3, "it changes nothing of frame 5"),
+        ("o.mkv", "other", (), 3, "does not look like frame 5"),
+        ("o.mkv", "late", (), 3, "frame 50 of a clip whose last one is 11"),
+    ):
+        assert why in refuse(capsys, status, "fix", render, "--painted", painted, *more)
     write_clip(Path("c.mkv"), moving_frames(12, shots=(0, 4)), codec="ffv1")
     assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")
 
@@ -204,15 +209,6 @@ def test_a_result_that_was_rendered_small_is_corrected_at_full_size(capsys: Caps
     after = decode(Path("o.fixed.mkv"))[2]
     assert tuple(after[6][15, 47]) == (250, 20, 200)
     assert np.abs(after[6][30:].astype(int) - before[6][30:]).max() <= 3  # another scaler
-
-
-def test_a_correction_of_what_was_corrected_otherwise_since_is_refused(capsys: Capsys) -> None:
-    before = result(capsys)
-    correct(before[5], 5)
-    said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
-    correct(decode(Path("f.mkv"))[2][8], 8, "more", 90)
-    correct(before[5], 5, colour=10)
-    assert "has changed since" in refuse(capsys, 2, "fix", "f.mkv", "--painted", "more")
 
 
 def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_traceback(capsys: Capsys) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from chain import TINY, snapshot
-from clips import moving_frames, write_clip
+from chain import snapshot
+from clips import moving_frames
 from hypothesis import given
 from hypothesis import strategies as st
 from paintings import painted, write
 
-import vidtrans as api
 from vidtrans.batch.inputs import parse_shard
 from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import cli, run, summaries
@@ -151,12 +151,11 @@ def test_in_a_list_of_clips(form: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a clip and a dataset of it."""
+def place(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip, a dataset of it and a painted frame."""
     folder = tmp_path_factory.mktemp("hostile")
-    write_clip(folder / "clip.mp4", moving_frames(6))
+    shutil.copytree(dataset_folder, folder, dirs_exist_ok=True)
     write(folder / "keys" / "2.png", painted(moving_frames(3)[2]))
-    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
     return folder
 
 

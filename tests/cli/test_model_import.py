@@ -28,14 +28,6 @@ def checkpoint(variant: Variant = UNET, name: str = "paint.pth", seed: int = 0) 
     return Path(name)
 
 
-def of_labels(folder: Path) -> Path:
-    """A folder of pix2pixHD, trained on 35 classes with borders of objects."""
-    save_experiment(
-        BY_NAME["hd-global-4-9-instance-36to3-w4"], folder, label_nc=35, no_instance=False, model="pix2pixHD"
-    )
-    return folder
-
-
 def rendered(capsys: Capsys, model: Path | str, folder: str) -> list[np.ndarray]:
     """Return the frames of a render of clip.mkv without the filter, lossless."""
     said(capsys, 0, "stylize", "clip.mkv", "--model", model, "--temporal", "off", "-o", f"{folder}/%04d.png")
@@ -70,7 +62,7 @@ def test_model_show_says_where_a_model_is_from(capsys: Capsys) -> None:
     assert not read_record(Path("light.safetensors")).ports.get("invert", False)
 
 
-def test_a_dry_run_makes_nothing(capsys: Capsys) -> None:
+def test_options_beside_a_checkpoint_say_its_size_and_input_and_a_dry_run_makes_nothing(capsys: Capsys) -> None:
     save_experiment(RESNET, Path("horse2zebra"), crop_size=48)
     before = snapshot(Path())
     text = said(capsys, 0, *IMPORT, "horse2zebra", "--dry-run")
@@ -78,10 +70,6 @@ def test_a_dry_run_makes_nothing(capsys: Capsys) -> None:
     assert "its options say: model cycle_gan" in text
     assert "next:" not in text
     assert snapshot(Path()) == before
-
-
-def test_options_beside_a_checkpoint_say_its_size_and_input(capsys: Capsys) -> None:
-    save_experiment(RESNET, Path("horse2zebra"), crop_size=48)
     table = said_json(capsys, *IMPORT, "horse2zebra")
     assert table["output"] == "horse2zebra.safetensors"
     assert (table["pairing"], table["working_size"]) == ("aligned", 48)
@@ -113,13 +101,12 @@ def test_a_name_means_the_imported_model_and_not_the_folder_that_it_is_from(caps
     assert found.suffix == ".safetensors"
 
 
-def test_classes_follow_from_the_options_and_stay_where_another_setting_is_given(capsys: Capsys) -> None:
-    said(capsys, 0, *IMPORT, of_labels(Path("street")), "--set", "pairing.clean=false")
+def test_classes_follow_from_the_options_and_another_number_is_refused_with_the_right_one(capsys: Capsys) -> None:
+    hd = BY_NAME["hd-global-4-9-instance-36to3-w4"]  # 35 classes, with borders of objects
+    save_experiment(hd, Path("street"), label_nc=35, no_instance=False, model="pix2pixHD")
+    said(capsys, 0, *IMPORT, "street", "--set", "pairing.clean=false")
     settings = read_record(Path("street.safetensors")).pairing["settings"]
     assert (settings["classes"], settings["boundaries"], settings["clean"]) == (35, True, False)
-
-
-def test_label_maps_of_another_number_of_classes_are_refused_with_the_right_number(capsys: Capsys) -> None:
     checkpoint(BY_NAME["spade-normal-spectral-batch-5labels"])
     remedy = (
         "--pairing labels --set pairing.classes=5 (or 4 and --set pairing.boundaries=true, with borders of objects)"

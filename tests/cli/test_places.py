@@ -47,8 +47,10 @@ NAMES = st.one_of(
 @example("🎞" * 62 + ".mp4")
 @example("." + "b" * 254)
 @example("a." + "b" * 253)
-def test_a_file_of_any_name_is_written_whole_under_a_hidden_name(tmp_path: Path, name: str) -> None:
-    target = tmp_path / name
+def test_a_file_or_folder_of_any_name_is_written_whole_under_a_hidden_name_and_replaced(
+    tmp_path: Path, name: str
+) -> None:
+    target, made = tmp_path / name, tmp_path.parent / "made"
     with write_atomically(target) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.name.startswith(".")
@@ -57,14 +59,13 @@ def test_a_file_of_any_name_is_written_whole_under_a_hidden_name(tmp_path: Path,
         assert not target.exists()
     assert target.read_bytes() == b"whole"
     assert [p.name for p in tmp_path.iterdir()] == [name]
+    # What a killed run left is cleared away.
+    dead = 2**22 + 1  # no process has such a number on Linux
+    left = partial_path(target).name.replace(f"-{os.getpid()}{PARTIAL}", f"-{dead}{PARTIAL}")
+    (tmp_path / left).write_bytes(b"half")
+    files.write_bytes(target, b"again")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
     target.unlink()
-
-
-@repeatable
-@given(NAMES)
-@example("a" * 255)
-def test_a_folder_of_any_name_is_replaced(tmp_path: Path, name: str) -> None:
-    target, made = tmp_path / name, tmp_path.parent / "made"
     for content in (b"one", b"two"):
         made.mkdir()
         (made / "file").write_bytes(content)
@@ -81,19 +82,6 @@ def test_a_folder_of_any_name_is_replaced(tmp_path: Path, name: str) -> None:
 def test_files_of_two_names_never_share_a_hidden_one(one: str, other: str) -> None:
     hidden = [partial_path(Path(name)).name for name in (one, other)]
     assert (hidden[0] == hidden[1]) == (one == other)
-
-
-@given(NAMES)
-@repeatable
-@example("a" * 251 + ".mp4")
-def test_what_killed_runs_left_of_a_long_name_is_cleared_away(tmp_path: Path, name: str) -> None:
-    target = tmp_path / name
-    dead = 2**22 + 1  # no process has such a number on Linux
-    left = partial_path(target).name.replace(f"-{os.getpid()}{PARTIAL}", f"-{dead}{PARTIAL}")
-    (tmp_path / left).write_bytes(b"half")
-    files.write_bytes(target, b"whole")
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    target.unlink()
 
 
 @pytest.fixture
@@ -138,14 +126,10 @@ def test_a_result_may_have_the_longest_name_that_there_is_and_a_longer_one_is_re
     said(capsys, 0, *RESULTS[ending], "-o", longest(ending))
     assert Path(longest(ending)).exists()
     assert not [p.name for p in Path().iterdir() if p.name.startswith(".n")]
-
-
-@pytest.mark.usefixtures("source")
-def test_what_lies_beside_a_result_has_to_fit_too(capsys: Capsys) -> None:
-    command = ("stylize", "clip.mkv", "--model", "identity", "-o", longest(".mkv"))
-    line = refuse(capsys, 2, *command, "--score")
-    assert ".score.png" in line
-    assert "shorter" in line
+    if ending == ".mkv":  # what lies beside a result has to fit too
+        line = refuse(capsys, 2, *RESULTS[ending], "-o", longest(ending), "--score")
+        assert ".score.png" in line
+        assert "shorter" in line
 
 
 def linked(name: str, target: str) -> Path:
@@ -217,28 +201,27 @@ TINY_SWEEP = ("train", "taught.dataset", "--sweep", "training.lr=0.1,0.2", *TINY
 TINY_RUN = ("run", "clip.mkv", *TINY_TRAINING, "--set=dataset.size=32", "--apply")
 
 
-@pytest.mark.parametrize(
-    ("name", "target", "command"),
-    [
-        ("link.mp4", "no-ending", ("stylize", "clip.mkv", "--model", "identity")),
-        ("link.mp4", "other.mkv", ("stylize", "clip.mkv", "--model", "identity")),
-        ("link.mp4", "no-ending", ("run", "clip.mkv", "--apply", "clip.mkv")),
-        ("link.mp4", "no-ending", ("deflicker", "clip.mkv")),
-        ("link.mp4", "other.mkv", ("compare", "clip.mkv", "clip.mkv")),
-        ("link.png", "other.jpg", ("sheet", "clip.mkv")),
-        ("link.json", "other.png", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
-        ("link.safetensors", "other.pt", ("train", "clip.dataset", *TINY_TRAINING)),
-    ],
+OTHER_ENDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("link.mp4", "no-ending", ("stylize", "clip.mkv", "--model", "identity")),
+    ("link.mp4", "other.mkv", ("stylize", "clip.mkv", "--model", "identity")),
+    ("link.mp4", "no-ending", ("run", "clip.mkv", "--apply", "clip.mkv")),
+    ("link.mp4", "no-ending", ("deflicker", "clip.mkv")),
+    ("link.mp4", "other.mkv", ("compare", "clip.mkv", "clip.mkv")),
+    ("link.png", "other.jpg", ("sheet", "clip.mkv")),
+    ("link.json", "other.png", ("evaluate", "clip.mkv", "--source", "clip.mkv")),
+    ("link.safetensors", "other.pt", ("train", "clip.dataset", *TINY_TRAINING)),
 )
-def test_a_link_to_a_file_with_another_ending_is_refused_before_the_work(
-    name: str, target: str, command: tuple[str, ...], source: Path, capsys: Capsys
-) -> None:
+
+
+def test_a_link_to_a_file_with_another_ending_is_refused_before_the_work(source: Path, capsys: Capsys) -> None:
     api.make_dataset(source, "clip.dataset", settings=TINY)
-    link = linked(name, target)
-    line = refuse(capsys, 2, *command, "-o", link)
-    assert f"does not end in {link.suffix}" in line
-    assert "choose another name with -o" in line
-    assert not Path(target).exists()
+    for name, target, command in OTHER_ENDINGS:
+        link = linked(name, target)
+        line = refuse(capsys, 2, *command, "-o", link)
+        assert f"does not end in {link.suffix}" in line
+        assert "choose another name with -o" in line
+        assert not Path(target).exists()
+        link.unlink()
 
 
 # Names that nobody gave with -o: what has such a name, and the command that would write there.
@@ -273,14 +256,11 @@ DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", DERIVED)
-def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
-    kind: str, source: Path, next_model: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+def test_links_in_the_places_of_results_that_were_not_named_are_refused(
+    source: Path, next_model: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, command = DERIVED[kind]
-    if name.startswith("vidtrans-demo"):
-        monkeypatch.setattr(api.training.requested_training, "train", None)  # minutes, where the link is not seen
-    for folder in ("clips", "out", "sizes", "victim", *([] if name == "vidtrans-demo" else ["vidtrans-demo"])):
+    """Nothing but the link and what it leads to changes from one command to the next."""
+    for folder in ("clips", "out", "sizes", "victim"):
         Path(folder).mkdir()
     Path("clips/a.mkv").write_bytes(source.read_bytes())
     Path("clips/b.mkv").write_bytes(source.read_bytes())
@@ -290,14 +270,21 @@ def test_a_link_in_the_place_of_a_result_that_was_not_named_is_refused(
     Path("next.safetensors").write_bytes(next_model.read_bytes())
     api.make_dataset(source, "taught.dataset", settings=TINY)
     target = Path("victim/there").absolute()
-    linked(name, str(target))
-    for is_there in (False, True):
-        if is_there:
-            target.write_bytes(b"before")
-        line = refuse(capsys, 2, *command, *(["--overwrite"] if is_there and not kind.startswith("demo") else []))
-        assert Path(name).name in line
-        assert "links are followed only where -o names them" in line
-        assert [p.read_bytes() for p in Path("victim").iterdir()] == ([b"before"] if is_there else [])
+    for kind, (name, command) in DERIVED.items():
+        if name.startswith("vidtrans-demo/"):
+            Path("vidtrans-demo").mkdir(exist_ok=True)
+            monkeypatch.setattr(api.training.requested_training, "train", None)  # minutes, where the link is not seen
+        link = linked(name, str(target))
+        for is_there in (False, True):
+            if is_there:
+                target.write_bytes(b"before")
+            line = refuse(capsys, 2, *command, *(["--overwrite"] if is_there and not kind.startswith("demo") else []))
+            assert Path(name).name in line, kind
+            assert "links are followed only where -o names them" in line, kind
+            found = [p.read_bytes() for p in Path("victim").iterdir()]
+            assert found == ([b"before"] if is_there else []), kind
+        link.unlink()
+        target.unlink()
 
 
 def loop() -> Path:

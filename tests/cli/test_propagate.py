@@ -157,26 +157,26 @@ def test_a_part_of_a_clip_and_a_dry_run(capsys: Capsys) -> None:
 
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     frames = clip_and_keys()
-    ask = ("propagate", "c.mkv", "-o", "o.mkv", "--minutes", 0, "--keyframes")
-    assert "no such folder" in refuse(capsys, 2, *ask, "nothing")
-    Path("empty").mkdir()
-    assert "no pictures in it" in refuse(capsys, 3, *ask, "empty")
+    for folder in ("empty", "broken"):
+        Path(folder).mkdir()
+    Path("broken/2.png").write_bytes(b"no picture")
     write(Path("late/40.png"), painted(frames[3]))
-    assert "frame 40 of a clip whose last one is 11" in refuse(capsys, 3, *ask, "late")
+    write(Path("clear/2.png"), np.zeros((48, 64, 4), np.uint8))
     for name in ("a2.png", "b2.png"):
         write(Path("twice") / name, painted(frames[2]))
-    assert "a2.png and b2.png are both painted on frame 2" in refuse(capsys, 3, *ask, "twice")
-    write(Path("clear/2.png"), np.zeros((48, 64, 4), np.uint8))
-    assert "it is transparent all over" in refuse(capsys, 3, *ask, "clear")
-    Path("broken").mkdir()
-    Path("broken/2.png").write_bytes(b"no picture")
-    assert "not a picture that can be read" in refuse(capsys, 3, *ask, "broken")
-    assert "--minutes 0 leaves it out" in refuse(capsys, 2, *ask, "keys", "--follow", "look")
-    pairing = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=pairing.name=edges", "-o", "o.mkv")
-    assert "painted frames are pairs as they are" in refuse(capsys, 2, *pairing)
-    onto = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "keys", "--codec", "png")
-    assert "the output folder holds one of the inputs" in refuse(capsys, 2, *onto)
-    assert not Path("o.mkv").exists()
+    plain = ("--minutes", 0)
+    for keys, status, more, why in (
+        ("nothing", 2, plain, "no such folder"),
+        ("empty", 3, plain, "no pictures in it"),
+        ("late", 3, plain, "frame 40 of a clip whose last one is 11"),
+        ("twice", 3, plain, "a2.png and b2.png are both painted on frame 2"),
+        ("clear", 3, plain, "it is transparent all over"),
+        ("broken", 3, plain, "not a picture that can be read"),
+        ("keys", 2, (*plain, "--follow", "look"), "--minutes 0 leaves it out"),
+        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames are pairs as they are"),
+        ("keys", 2, (*plain, "-o", "keys", "--codec", "png"), "the output folder holds one of the inputs"),
+    ):
+        assert why in refuse(capsys, status, "propagate", "c.mkv", "-o", "o.mkv", "--keyframes", keys, *more)
 
 
 def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +199,10 @@ def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatc
     plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
     assert table["steps"] == plain["steps"]
+    # Of pictures, one takes the place of the one before.
+    pictures = (*QUICK, "--set=training.preview_seconds=0", "--preview", "--codec", "png")
+    propagate(capsys, *pictures, output="o")
+    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
 
 
 def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> None:
@@ -237,16 +241,6 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
     shutil.rmtree("all/b.keyframes")
     assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)
-
-
-def test_a_preview_of_pictures_takes_the_place_of_the_one_before(
-    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip_and_keys()
-    monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
-    ask = (*QUICK, "--set=training.preview_seconds=0", "--preview", "--codec", "png")
-    propagate(capsys, *ask, output="o")
-    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
 
 
 def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from chain import TINY, refuse
-from clips import moving_frames, write_clip
+from chain import refuse
 from processes import at_most
 
 import vidtrans as api
@@ -33,15 +32,6 @@ IDENTITY = ("--model", "identity")
 def in_time() -> Iterator[None]:
     with at_most():
         yield
-
-
-@pytest.fixture(scope="module")
-def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a clip and a dataset of it."""
-    folder = tmp_path_factory.mktemp("ordinary")
-    write_clip(folder / "clip.mp4", moving_frames(8))
-    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / ".vidtrans")
-    return folder
 
 
 def make_socket(path: Path) -> None:
@@ -82,10 +72,10 @@ USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("use", USES)
-def test_it_is_refused_wherever_a_file_may_stand(use: str, kind: str, ordinary: Path, capsys: Capsys) -> None:
+def test_it_is_refused_wherever_a_file_may_stand(use: str, kind: str, dataset_folder: Path, capsys: Capsys) -> None:
     name, status, command = USES[use]
     MAKERS[kind](Path(name))
-    places = {"CLIP": ordinary / "clip.mp4", "DATASET": ordinary / "clip.dataset"}
+    places = {"CLIP": dataset_folder / "clip.mp4", "DATASET": dataset_folder / "clip.dataset"}
     told = refuse(capsys, status, *(places.get(word, word) for word in command))
     assert name in told
 
@@ -102,19 +92,19 @@ def test_what_became_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
     digest_file(tmp_path / "pipe")  # nobody writes to it
 
 
-def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(ordinary: Path, capsys: Capsys) -> None:
+def test_a_pipe_in_the_place_of_a_batch_s_summary_is_not_waited_for(dataset_folder: Path, capsys: Capsys) -> None:
     os.mkfifo("vidtrans-batch.json")
-    line = refuse(capsys, 2, "stylize", ordinary / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
+    line = refuse(capsys, 2, "stylize", dataset_folder / "clip.mp4", *IDENTITY, "--retry-failed", "-o", ".")
     assert "there is no summary of an earlier run" in line
 
 
-def test_a_pipe_in_the_place_of_an_output_s_record_is_no_record(ordinary: Path) -> None:
-    api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
+def test_a_pipe_in_the_place_of_an_output_s_record_is_no_record(dataset_folder: Path) -> None:
+    api.stylize(dataset_folder / "clip.mp4", "identity", "out.mp4")
     [record] = Path(".vidtrans/outputs").iterdir()
     record.unlink()
     os.mkfifo(record)
     with pytest.raises(UsageError, match="it exists"):
-        api.stylize(ordinary / "clip.mp4", "identity", "out.mp4")
+        api.stylize(dataset_folder / "clip.mp4", "identity", "out.mp4")
 
 
 def test_a_stop_is_heard_while_a_file_is_read(tmp_path: Path) -> None:
@@ -162,11 +152,10 @@ def wait_until_open(pid: int, path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_an_ordinary_file_through_the_standard_input_is_taken(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", moving_frames(4))
-    with clip.open() as file:
+def test_an_ordinary_file_through_the_standard_input_is_taken(dataset_folder: Path) -> None:
+    with (dataset_folder / "clip.mp4").open() as file:
         command = [sys.executable, "-m", "vidtrans", "probe", "/dev/stdin"]
-        done = subprocess.run(command, stdin=file, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

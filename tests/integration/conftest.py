@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from processes import KILLED_STATUSES, Started
 
 from vidtrans.core.errors import Interrupted
@@ -27,15 +26,6 @@ torch.set_num_threads(1)
 threads.cores = lambda: 1  # the steps take turns, so that what is done at a frame is known
 api.{job}(*{arguments!r}, report=report, **{options!r})
 """
-
-
-@pytest.fixture(scope="module")
-def always_one_thread() -> Iterator[None]:
-    """``one_thread`` for fixtures of a module, too, whose bytes tests compare with their own."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from vidtrans.data.making import PictureMarks
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 
+TRAINING = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+
 
 def damage(file: Path, old: bytes, new: bytes) -> None:
     data = file.read_bytes()
@@ -41,18 +43,16 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
 
 
 def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-    options: dict[str, Any] = {"minutes": 1, "settings": tables, "overwrite": True}
-    api.make_dataset(clip, settings=TINY)
+    options: dict[str, Any] = {"minutes": 1, "settings": TRAINING, "overwrite": True}
     heard: list[str] = []
-    api.train("clip.dataset", **options)
+    api.train(dataset, **options)
     [memo] = Path(".vidtrans/resolved").iterdir()
     damage(memo, b'"steps":3', b'"steps":30')
     Path("clip.safetensors").unlink()
-    table = api.train("clip.dataset", report=lambda e: heard.append(str(e)), **options)
+    table = api.train(dataset, report=lambda e: heard.append(str(e)), **options)
     assert table["steps"] == 3
     assert any("damaged in the cache; measured again" in text for text in heard)
 
@@ -112,25 +112,25 @@ def test_a_render_makes_again_what_cannot_be_read(
     assert told in warnings_of(heard)
 
 
-def test_a_training_begins_again_where_what_it_saved_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
+    dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
-    api.make_dataset(write_clip(Path("clip.mp4"), moving_frames(6)), settings=TINY)
-    tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
-    options: dict[str, Any] = {"settings": tables, "overwrite": True}
+    options: dict[str, Any] = {"settings": TRAINING, "overwrite": True}
     patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
-    api.train("clip.dataset", "a.safetensors", minutes=1, **options)
+    api.train(dataset, "a.safetensors", minutes=1, **options)
     made = Path("a.safetensors").read_bytes()
     heard: list[Any] = []
     for pattern in patterns:
         harm_all(pattern, nest)
-    assert api.train("clip.dataset", "b.safetensors", minutes=1, report=heard.append, **options)["steps"] == 3
+    assert api.train(dataset, "b.safetensors", minutes=1, report=heard.append, **options)["steps"] == 3
     assert Path("b.safetensors").read_bytes() == made
     for what in ("cache entry train/", "checkpoint is damaged", "measured again"):
         assert what in warnings_of(heard)
     for pattern in patterns:
         harm_all(pattern, nest)
-    tables["training"] = {**tables["training"], "steps": 4}
-    assert api.train("clip.dataset", "a.safetensors", **options)["history"] == [4]
+    options["settings"] = TRAINING | {"training": {**TRAINING["training"], "steps": 4}}
+    assert api.train(dataset, "a.safetensors", **options)["history"] == [4]
 
 
 @pytest.mark.parametrize("harm", HARMS)

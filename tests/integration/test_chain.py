@@ -18,7 +18,6 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
 from vidtrans.stylizing.requested_render import StylizeRequest, stylize
-from vidtrans.video.io.reader import ClipReader
 
 TRAINING = tiny_flags("generator", "discriminator", "training")
 TABLES = {k: TINY[k] for k in ("generator", "discriminator", "training")}
@@ -86,14 +85,6 @@ def test_a_changed_option_runs_only_what_depends_on_it(chain: Path) -> None:
     assert Path("a.mp4").read_bytes() == Path("c.mp4").read_bytes()
 
 
-def test_identity_returns_its_input(clip: Path) -> None:
-    vidtrans("stylize", clip, "--model", "identity", "--codec", "ffv1")
-    with ClipReader(clip) as reader:
-        source = [f.rgb for f in reader.frames()]
-    made = decode(Path("clip.identity.mkv"))[2]
-    assert all(np.array_equal(a, b) for a, b in zip(made, source, strict=True))
-
-
 def test_a_render_as_a_whole_in_chunks_and_on_other_thread_counts_is_bit_identical(chain: Path) -> None:
     renders = {}
     for name, chunk, threads in (("whole", 1000, 1), ("chunks", 7, 2), ("single", 1, 1)):
@@ -119,17 +110,6 @@ def test_next_frame_pairs_never_span_a_cut_and_the_model_renders(clip: Path) -> 
     table = vidtrans_json("stylize", clip, "--model", "clip")
     assert table["frames"] == 40
     assert times(Path(table["output"])) == times(clip)
-
-
-def test_two_clips_in_step_make_aligned_pairs(tmp_path: Path) -> None:
-    frames = moving_frames(24)
-    plain = write_clip(tmp_path / "plain.mp4", frames)
-    looked = write_clip(tmp_path / "looked.mp4", [255 - f for f in frames])
-    vidtrans("make-dataset", plain, "--pairing", "aligned", "--target", looked, *tiny_flags("dataset"))
-    dataset = open_dataset(Path("plain.dataset"))
-    assert dataset.pairs
-    assert all(p.target.parent.name == "plain.target" for p in dataset.pairs)
-    assert all(p.inputs[0].stem == p.target.stem for p in dataset.pairs)
 
 
 def test_run_does_the_whole_chain_and_finds_it_again(clip: Path, tmp_path: Path) -> None:

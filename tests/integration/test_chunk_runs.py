@@ -90,9 +90,9 @@ def arguments(clip: Path, model: object, *more: str) -> list[str]:
     return ["stylize", str(clip), "--model", str(model), *chunks, *more]
 
 
-@pytest.mark.parametrize("temporal", ["window", "causal"])
-def test_two_processes_make_one_clip_as_one_does(short: Path, tiny_model: Path, temporal: str) -> None:
-    common = ("--temporal", temporal, "--size", "32")
+def test_two_processes_make_one_clip_as_one_does(short: Path, tiny_model: Path) -> None:
+    """Through the causal filter; the test of the cache has the other one."""
+    common = ("--temporal", "causal", "--size", "32")
     one = vidtrans_json(*arguments(short, tiny_model, *common, "-o", "one.mp4", "--cache-dir", "one"))
     two = vidtrans_json(*arguments(short, tiny_model, *common, "-o", "two.mp4", "--jobs", "2"))
     assert Path("one.mp4").read_bytes() == Path("two.mp4").read_bytes()

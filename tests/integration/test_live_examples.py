@@ -162,11 +162,3 @@ def test_scripts_of_engines_write_and_read_fields_where_they_are(
         found.append(fields | {("B", int(at)) for at in filter(None, re.findall(single, text))})
     assert found[0] == set(offsets(FRAME))
     assert {("B", 0), ("B", 1), ("I", 4), ("I", 16), ("I", 28)} <= found[1] <= set(offsets(PICTURE))
-
-
-def test_the_python_script_has_the_servers_layout() -> None:
-    text = (EXAMPLES / "send_frames.py").read_text(encoding="utf-8")
-    layouts = re.findall(r'^(FRAME|PICTURE) = struct\.Struct\("(.+?)"\)', text, re.MULTILINE)
-    assert layouts == [("FRAME", FRAME.format), ("PICTURE", PICTURE.format)]
-    assert f"PAINTED, REPEATED, DROPPED = {PAINTED}, {REPEATED}, {DROPPED}" in text
-    assert f"VERSION = {VERSION}\n" in text

@@ -118,7 +118,9 @@ def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(
     said(capsys, 0, "stylize", "drawn.png", "--model", plated, "--drawn", "yes", "-o", "drawn.look.png")
 
 
-def test_a_camera_that_moves_is_refused_in_training(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_camera_that_moves_is_refused_in_training_and_a_plate_offered_where_one_would_do(
+    seen: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     plate = (*TRAINING, "--set", "background_plate=true")
     assert "the camera moves" in refuse(capsys, 3, "train", "moving.dataset", *plate)
     dataset_of([*before(1, 12), *before(2, 12)], "two")
@@ -126,14 +128,11 @@ def test_a_camera_that_moves_is_refused_in_training(seen: None, capsys: pytest.C
     dataset_of(before(1, 12), "noisy", pairing={"name": "denoise"})
     told = refuse(capsys, 2, "train", "noisy.dataset", *plate, "--set=residual=true")
     assert "generator.residual" in told
-
-
-def test_a_plate_is_offered_where_one_would_do(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
-    few = [*TRAINING, "--set", "steps=1"]
-    assert "--set background_plate=true" in said(capsys, 0, "train", "seen.dataset", *few)
-    assert "plate" not in said(capsys, 0, "train", "moving.dataset", *few)
-    plate = ("-o", "on.safetensors", "--set", "background_plate=true")
-    assert "the camera stands still" not in said(capsys, 0, "train", "seen.dataset", *few, *plate)
+    few = ("--set", "steps=1")
+    assert "--set background_plate=true" in said(capsys, 0, "train", "seen.dataset", *TRAINING, *few)
+    assert "plate" not in said(capsys, 0, "train", "moving.dataset", *TRAINING, *few)
+    told = said(capsys, 0, "train", "seen.dataset", *plate, *few, "-o", "on.safetensors")
+    assert "the camera stands still" not in told
 
 
 def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,13 +45,13 @@ from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
-pytestmark = pytest.mark.usefixtures("always_one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 repeatable = hypothesis_settings(max_examples=20)
 
 CPU = Device("cpu", "cpu")
 WITH_MEMORY = {"recurrent": True, "synthetic_motion_fraction": 0.3}
 FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
-STEPS = 24
+STEPS = 16
 
 
 def remembering() -> RecurrentGenerator:
@@ -255,7 +255,7 @@ def test_the_losses_of_a_generator_that_remembers_are_the_painters_and_the_outpu
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory, always_one_thread: None) -> Path:
+def taught(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """A folder with a clip in two shots, its dataset and a model that remembers."""
     folder = tmp_path_factory.mktemp("taught")
     lossless(folder / "clip.mp4", moving_frames(FRAMES, shots=(0, CUT)))
@@ -351,12 +351,12 @@ def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> Non
 
 def train(folder: Path, steps: int, **options: Any) -> dict[str, Any]:
     tables = quick_training(steps)
-    tables["training"] |= WITH_MEMORY | {"checkpoint_seconds": 0.0}
+    tables["training"] |= WITH_MEMORY
     return api.train(folder / "clip.dataset", "m.safetensors", settings=tables, **options)
 
 
 def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopped: Callable[..., list[str]]) -> None:
-    for step in (5, 17):
+    for step in (5, 11):
         stopped(train, "training", step, taught, STEPS)
     train(taught, STEPS)
     assert Path("m.safetensors").read_bytes() == (taught / "m.safetensors").read_bytes()
@@ -416,7 +416,7 @@ def test_it_begins_anew_at_cuts_and_goes_on_elsewhere(taught: Path, rendered: by
 
 
 @pytest.mark.usefixtures("in_turns")
-@pytest.mark.parametrize("frame", [13, 20, 27])
+@pytest.mark.parametrize("frame", [13, 27])
 def test_an_interrupted_render_goes_on_and_ends_byte_identical(
     taught: Path, rendered: bytes, frame: int, stopped: Callable[..., list[str]]
 ) -> None:
@@ -433,10 +433,8 @@ def chunks(stage: str, *numbers: int) -> list[Path]:
 @pytest.mark.parametrize(
     ("raw", "segments", "inferred"),
     [
-        ((1,), (1,), 10),
         ((0, 1, 2), (2,), 25),  # what was there before it is made again, for what comes after
         ((1,), (2,), 0),
-        ((3, 4), (4,), 15),
         ((2, 4), (2, 4), 10),
     ],
 )

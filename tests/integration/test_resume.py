@@ -20,11 +20,12 @@ from vidtrans.core.files import remove
 from vidtrans.store.cache import Cache
 
 FRAMES, CHUNKS = 48, "--set=rendering.chunk_frames=6"
+TRAINING = tiny_flags("generator", "discriminator", "training")
 COMMANDS: dict[str, list[str]] = {
     "make-dataset": ["make-dataset", "clip.mp4", "--size", "48", "--set=dataset.val_block_size=3"],
-    "train": ["train", "clip.dataset", *tiny_flags("generator", "discriminator", "training")],
+    "train": ["train", "clip.dataset", *TRAINING, "--set=training.checkpoint_seconds=0"],
     "stylize": ["stylize", "clip.mp4", "--model", "clip", "--size", "source", CHUNKS, "--set=temporal.radius=3"],
-    "propagate": ["propagate", "clip.mp4", "--keyframes=keys", "--end=24", *map(str, QUICK), "--steps=8", CHUNKS],
+    "propagate": ["propagate", "clip.mp4", "--keyframes=keys", "--end=24", *map(str, QUICK), "--steps=4", CHUNKS],
 }
 MADE = {  # what each step leaves, and what it needs of those before
     "make-dataset": (("clip.dataset",), ("clip.mp4",)),

@@ -8,9 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import pytest
 from chain import TINY, refuse, said, snapshot, tiny_flags
 from clips import moving_frames, write_clip
-from processes import HANG_S, Started, ranks
+from processes import ranks, until
 
 import vidtrans as api
 from vidtrans.models.model_file import read_record
@@ -30,7 +28,8 @@ from vidtrans.video.images.picture import read_picture, write_picture
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Stopped = Callable[..., list[str]]
-Older = Callable[[], AbstractContextManager[object]]
+RECIPE = tiny_flags("generator", "discriminator", "training")
+SMALL = {"rendering": {"size": "32"}}
 NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
 
 
@@ -43,14 +42,6 @@ def scored_at(folder: Path) -> list[int]:
     state = load_checkpoint(pointer.parent, lambda event: None)
     assert state is not None
     return [step for step, _ in state["scores"]]
-
-
-@pytest.fixture
-def dataset() -> str:
-    """A dataset of few pairs: each scoring paints all that are held out, and takes the norms of all others."""
-    write_clip(Path("clip.mp4"), moving_frames(16))
-    api.make_dataset("clip.mp4", settings=TINY)
-    return "clip.dataset"
 
 
 def noted(job: Callable[..., dict[str, Any]], *arguments: Any, **options: Any) -> tuple[dict[str, Any], list[str]]:
@@ -73,70 +64,79 @@ def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:
     assert len(film) >= 5
     kept = sorted(Path("a.train/snapshots").iterdir())
     assert [p.name for p in kept][-1] == "00000012.safetensors"
-    for model in (*kept, Path("a.train/best.safetensors")):
-        api.stylize("clip.mp4", model, f"{model.stem}.mkv", settings={"rendering": {"size": "32"}})
+    for model in (kept[0], Path("a.train/best.safetensors")):
+        api.stylize("clip.mp4", model, f"{model.stem}.mkv", settings=SMALL)
     # The last snapshot is the model, but for its scores.
     assert read_record(kept[-1]).weights == read_record(Path("a.safetensors")).weights
 
 
 @pytest.fixture
-def best_at_8(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state of step 8 is scored best: which it is else depends on the processor."""
+def best_at_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of step 4 is scored best: which it is else depends on the processor."""
     validate = Pix2Pix.validate
 
     def scored(method: Pix2Pix, *given: Any) -> Any:
         step = next(iter(method.g.optimizer.state.values()))["step"]
-        return validate(method, *given) | {"l1": 0.01 * abs(int(step) - 8)}
+        return validate(method, *given) | {"l1": 0.01 * abs(int(step) - 4)}
 
     monkeypatch.setattr(Pix2Pix, "validate", scored)
 
 
-BEST: dict[str, Any] = {"steps": 12, "val_interval": 4, "final_weights": "best"}
+BEST: dict[str, Any] = {"steps": 6, "val_interval": 2, "final_weights": "best"}
 
 
-@pytest.mark.usefixtures("best_at_8")
-def test_the_best_state_is_delivered_when_it_is_asked_for_and_a_longer_run_may_still_deliver_it(dataset: str) -> None:
+@pytest.mark.usefixtures("best_at_4")
+def test_the_best_state_is_delivered_also_by_a_longer_run_or_one_that_was_stopped_and_lost_it(
+    dataset: str, stopped: Stopped
+) -> None:
     table = api.train(dataset, "a.safetensors", settings=tables(**BEST))
-    assert table["best"] == 8
-    assert read_record(Path("a.safetensors")).training["step"] == table["best"]
+    assert table["best"] == 4
+    assert read_record(Path("a.safetensors")).training["step"] == 4
     best, last = (read_record(Path(name)).weights for name in ("a.safetensors", "a.train/last.safetensors"))
     assert best != last
-    for changed, weights in (({"final_weights": "last"}, last), ({"steps": 13}, best)):
+    for changed, weights in (({"final_weights": "last"}, last), ({"steps": 7}, best)):
         other = api.train(dataset, "b.safetensors", settings=tables(**BEST | changed), overwrite=True)
-        assert other["best"] == 8
+        assert other["best"] == 4
         assert read_record(Path("b.safetensors")).weights == weights
-
-
-@pytest.mark.usefixtures("best_at_8")
-def test_a_stopped_run_whose_best_state_is_damaged_starts_again_and_ends_alike(dataset: str, stopped: Stopped) -> None:
-    api.train(dataset, "a.safetensors", settings=tables(**BEST), cache_dir="whole")
-    stopped(api.train, "training", 10, dataset, "b.safetensors", settings=tables(**BEST))
-    [best] = Path(".vidtrans/train").glob("*/best.safetensors")
-    data = bytearray(best.read_bytes())
+    again = {"settings": tables(**BEST), "cache_dir": "other"}
+    stopped(api.train, "training", 5, dataset, "c.safetensors", **again)
+    [state] = Path("other/train").glob("*/best.safetensors")
+    data = bytearray(state.read_bytes())
     data[-100] ^= 1
-    best.write_bytes(data)
-    _, heard = noted(api.train, dataset, "b.safetensors", settings=tables(**BEST))
+    state.write_bytes(data)
+    _, heard = noted(api.train, dataset, "c.safetensors", **again)
     assert any("the best state so far is damaged" in text for text in heard)
-    assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+    assert Path("c.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 
 
-@pytest.mark.usefixtures("best_at_8")
+def test_where_no_state_could_be_scored_the_last_one_is_delivered(
+    dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where too few unpaired pictures are held out for a distance of domains."""
+    monkeypatch.setattr(Pix2Pix, "validate", lambda method, *_: {"l1": None})
+    made, heard = noted(api.train, dataset, "a.safetensors", settings=tables(**BEST))
+    assert made["best"] is None
+    assert read_record(Path("a.safetensors")).training["step"] == 6
+    assert any("no state has a held-out l1: the model is the last one" in text for text in heard)
+
+
+@pytest.mark.usefixtures("best_at_4")
 def test_a_run_that_gets_no_better_stops_early_says_so_and_ends_there_if_stopped_before(
     dataset: str, stopped: Stopped
 ) -> None:
-    wanted = tables(steps=60, val_interval=4, patience=2)
+    wanted = tables(steps=60, val_interval=2, patience=2)
     whole, heard = noted(api.train, dataset, "a.safetensors", settings=wanted)
-    assert (whole["steps"], whole["best"]) == (16, 8)
+    assert (whole["steps"], whole["best"]) == (8, 4)
     assert any("2 scorings brought nothing better" in text for text in heard)
-    assert any("the best state, of step 8" in text for text in heard)
+    assert any("the best state, of step 4" in text for text in heard)
     assert api.train(dataset, "a.safetensors", settings=wanted)["cached"] is True
     wanted_files = {k: v for k, v in snapshot(Path("a.train")).items() if not k.endswith(".csv")}
     shutil.rmtree(".vidtrans/train")
-    for step in (3, 11):
+    for step in (1, 5):
         stopped(api.train, "training", step, dataset, "b.safetensors", settings=wanted)
         assert Path("b.train/last.safetensors").is_file()
     table = api.train(dataset, "b.safetensors", settings=wanted)
-    assert (table["steps"], table["best"]) == (16, 8)
+    assert (table["steps"], table["best"]) == (8, 4)
     assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
     found = snapshot(Path("b.train"))
     assert wanted_files.keys() <= found.keys()
@@ -149,7 +149,7 @@ def test_a_stopped_run_leaves_a_model_to_try(dataset: str, stopped: Stopped) -> 
     stopped(api.train, "training", 5, dataset, "a.safetensors", settings=tables())
     held = read_record(Path("a.train/last.safetensors"))
     assert (held.training["step"], held.training["steps"]) == (5, [12])
-    api.stylize("clip.mp4", "a.train/last.safetensors", "try.mkv", settings={"rendering": {"size": "32"}})
+    api.stylize("clip.mp4", "a.train/last.safetensors", "try.mkv", settings=SMALL)
     assert {"report.html", "preview.png"} <= {path.name for path in Path("a.train").iterdir()}
     assert len(Path("a.train/losses.csv").read_text().splitlines()) == 6
     api.train(dataset, "a.safetensors", settings=tables())
@@ -158,56 +158,48 @@ def test_a_stopped_run_leaves_a_model_to_try(dataset: str, stopped: Stopped) -> 
 
 def test_what_cannot_be_scored_cannot_be_stopped_by_scores(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, 0, "make-dataset", clip, *tiny_flags("dataset"), "--set=dataset.val_fraction=0")
-    flags = tiny_flags("generator", "discriminator", "training")
     for setting in ("patience=3", "final_weights=best"):
-        line = refuse(capsys, 2, "train", "clip.dataset", *flags, f"--set=training.{setting}")
+        line = refuse(capsys, 2, "train", "clip.dataset", *RECIPE, f"--set=training.{setting}")
         assert "held-out" in line
 
 
-@pytest.fixture
-def by_an_older_version(monkeypatch: pytest.MonkeyPatch) -> Older:
-    """What is trained within is cached as version 1 did, whose checkpoints had other content."""
-
-    @contextmanager
-    def older() -> Iterator[None]:
-        state = Pix2Pix.state
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainStage, "version", 1)
-            patch.setattr(
-                Pix2Pix, "state", lambda self: {k: v for k, v in state(self).items() if k != "nondeterministic"}
-            )
-            yield
-
-    return older
-
-
-def test_a_finished_run_of_an_older_version_is_not_gone_on_with(dataset: str, by_an_older_version: Older) -> None:
-    with by_an_older_version():
-        api.train(dataset, "a.safetensors", settings=tables(steps=2))
-    assert api.train(dataset, "b.safetensors", settings=tables(steps=3))["history"] == [3]
-
-
-@pytest.mark.parametrize(
-    ("case", "changed", "words"),
-    [
-        ("recipe", {"lambda_l1": 50.0, "batch_size": 1}, "settings.batch_size, settings.lambda_l1"),
-        ("dataset", {}, "another dataset"),
-        ("version", {}, "another version of vidtrans"),
-    ],
-)
-def test_why_a_stopped_run_is_not_gone_on_with_is_told(
-    case: str, changed: dict[str, Any], words: str, dataset: str, by_an_older_version: Older, stopped: Stopped
-) -> None:
-    with by_an_older_version() if case == "version" else nullcontext():
-        stopped(api.train, "training", 2, dataset, "a.safetensors", settings=tables(steps=4))
-    doomed = Path("clip.dataset/clip/000003.png") if case == "dataset" else Path("none")
-    doomed.unlink(missing_ok=True)
+def check_begins_again(dataset: str, why: str, **changed: Any) -> None:
+    """Assert that a run of 4 steps does not go on with the stopped one of a.safetensors, and says why."""
     made, heard = noted(api.train, dataset, "a.safetensors", settings=tables(**{"steps": 4} | changed))
     assert made["history"] == [4]
     assert not any("going on" in text for text in heard)
     [told] = [text for text in heard if "stopped on its way" in text]
-    assert words in told
+    assert why in told
     assert "a.train/last.safetensors" in told
+
+
+@pytest.mark.parametrize(
+    ("doomed", "changed", "why"),
+    [
+        ("none", {"lambda_l1": 50.0, "batch_size": 1}, "settings.batch_size, settings.lambda_l1"),
+        ("clip.dataset/clip/000003.png", {}, "another dataset"),
+    ],
+)
+def test_why_a_stopped_run_is_not_gone_on_with_is_told(
+    doomed: str, changed: dict[str, Any], why: str, dataset: str, stopped: Stopped
+) -> None:
+    stopped(api.train, "training", 2, dataset, "a.safetensors", settings=tables(steps=4))
+    Path(doomed).unlink(missing_ok=True)
+    check_begins_again(dataset, why, **changed)
+
+
+def test_runs_of_an_older_version_are_not_gone_on_with(
+    dataset: str, stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped one and a finished one, cached as version 1 did, whose checkpoints had other content."""
+    state, other = Pix2Pix.state, {"lambda_l1": 50.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainStage, "version", 1)
+        patch.setattr(Pix2Pix, "state", lambda self: {k: v for k, v in state(self).items() if k != "nondeterministic"})
+        stopped(api.train, "training", 2, dataset, "a.safetensors", settings=tables(steps=4))
+        api.train(dataset, "finished.safetensors", settings=tables(steps=2, **other))
+    check_begins_again(dataset, "another version of vidtrans")
+    assert api.train(dataset, "b.safetensors", settings=tables(steps=3, **other))["history"] == [3]
 
 
 def launched(*arguments: object) -> str:
@@ -240,15 +232,16 @@ def trained_by_two(*arguments: object) -> dict[str, Any]:
 
 def test_two_processes_train_one_model_and_another_number_goes_on_with_it(dataset: str) -> None:
     """Over 5 s: two processes are begun by PyTorch's launcher, and two times two more."""
-    recipe = [*tiny_flags("generator", "discriminator", "training"), "-o", "a.safetensors"]
+    recipe = [*RECIPE, "-o", "a.safetensors"]
     [line] = launched(dataset, *recipe, "--json").splitlines()  # one of them speaks
     assert json.loads(line)["steps"] == 12
     assert read_record(Path("a.safetensors")).training["engine"]["world_size"] == 2
     assert trained_by_two(dataset, *recipe)["cached"] is True
     # Once more, longer: two processes that are stopped, and one that goes on.
-    processes = ranks(2, "-c", TRAIN, dataset, *recipe, "--set=training.steps=40", "--overwrite")
+    longer = ("--set=training.steps=40", "--set=training.checkpoint_seconds=0", "--overwrite")
+    processes = ranks(2, "-c", TRAIN, dataset, *recipe, *longer)
     try:
-        wait_for_checkpoint(processes[0], least=14)  # the finished run has 12
+        until(lambda: has_saved(14) or processes[0].poll() is not None)  # the finished run has 12
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
@@ -259,20 +252,14 @@ def test_two_processes_train_one_model_and_another_number_goes_on_with_it(datase
     assert any("going on from step" in text for text in heard)
 
 
-def wait_for_checkpoint(process: Started, least: int) -> None:
-    """Until the run has saved step ``least`` or a later one."""
-    until = time.monotonic() + HANG_S
-    while time.monotonic() < until and process.poll() is None:
-        for pointer in Path().glob(".vidtrans/train/*/checkpoint.json"):
-            if json.loads(pointer.read_text())["step"] >= least:
-                return
-        time.sleep(0.02)
-    raise AssertionError("it ended, or took too long")
+def has_saved(least: int) -> bool:
+    """Return whether the run has saved step ``least`` or a later one."""
+    pointers = Path().glob(".vidtrans/train/*/checkpoint.json")
+    return any(json.loads(pointer.read_text())["step"] >= least for pointer in pointers)
 
 
 def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
-    recipe = tiny_flags("generator", "discriminator", "training")
-    assert trained_by_two(dataset, "-o", "a.safetensors", *recipe, "--minutes", "0.005")["steps"] > 0
+    assert trained_by_two(dataset, "-o", "a.safetensors", *RECIPE, "--minutes", "0.005")["steps"] > 0
 
 
 def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
@@ -291,7 +278,7 @@ def test_pictures_of_a_pair_that_are_no_longer_of_one_size_are_named(
     said(capsys, 0, "make-dataset", clip, "--pairing", "next-frame", *tiny_flags("dataset"))
     edited = Path("clip.dataset/clip/000004.png")
     write_picture(edited, read_picture(edited)[:-2])
-    line = refuse(capsys, 3, "train", "clip.dataset", *tiny_flags("generator", "discriminator", "training"))
+    line = refuse(capsys, 3, "train", "clip.dataset", *RECIPE)
     assert "000004.png" in line
     assert "one size" in line
 

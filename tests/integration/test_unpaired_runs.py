@@ -17,7 +17,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
 from vidtrans.training.unpaired import unpaired_colours
 
-pytestmark = pytest.mark.usefixtures("always_one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 KEEP_ALL = {"drop_duplicates": False, "min_sharpness": 0.0}
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -51,24 +51,6 @@ def _beside_the_footage(footage: Path, tmp_path: Path, monkeypatch: pytest.Monke
     shutil.copytree(footage, tmp_path, dirs_exist_ok=True)
 
 
-@pytest.fixture(scope="module")
-def _both(
-    footage: Path, tmp_path_factory: pytest.TempPathFactory, always_one_thread: None
-) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("both")
-    shutil.copytree(footage, folder, dirs_exist_ok=True)
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unpaired_colours, "METHOD", "linear")
-        return folder, api.train("d", "night.safetensors", settings=tables("cyclegan"))
-
-
-@pytest.fixture
-def both(_both: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
-    """A model of each direction and one of colours, beside what they were trained on; what their run reported."""
-    shutil.copytree(_both[0], tmp_path, dirs_exist_ok=True)
-    return _both[1]
-
-
 @pytest.mark.parametrize("method", ["cyclegan", "cut"])
 def test_a_run_that_was_stopped_ends_with_the_same_bytes_in_every_file(
     method: str, stopped: Callable[..., list[str]]
@@ -83,7 +65,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes_in_every_file(
         assert Path(path).read_bytes() == Path(whole["companions"][name]).read_bytes()
 
 
-def test_both_directions_and_the_colours_are_models(both: dict[str, Any]) -> None:
+def test_both_directions_and_the_colours_are_models_and_nobodys_file_is_replaced() -> None:
+    both = api.train("d", "night.safetensors", settings=tables("cyclegan"))
     assert both["companions"] == {"reverse": "night.reverse.safetensors", "colours": "night.colours.safetensors"}
     models = ("night.safetensors", both["companions"]["reverse"])
     domains = [read_record(Path(model)).pairing["settings"]["domains"] for model in models]
@@ -91,9 +74,7 @@ def test_both_directions_and_the_colours_are_models(both: dict[str, Any]) -> Non
     assert both["held_out"]["patch_distance"] is not None
     for model, clip, count in (("night", "day", 20), ("night.reverse", "night", 24), ("night.colours", "day", 20)):
         assert api.stylize(f"{clip}.mp4", f"{model}.safetensors", f"{model}.out.mp4")["frames"] == count
-
-
-def test_what_came_beside_the_model_is_brought_back_and_nobodys_file_is_replaced(both: dict[str, Any]) -> None:
+    # What came beside the model is brought back.
     before = Path("night.reverse.safetensors").read_bytes()
     Path("night.reverse.safetensors").unlink()
     again = api.train("d", "night.safetensors", settings=tables("cyclegan"))
@@ -104,6 +85,9 @@ def test_what_came_beside_the_model_is_brought_back_and_nobodys_file_is_replaced
     with pytest.raises(UsageError, match=r"mine\.reverse\.safetensors"):
         api.train("d", "mine.safetensors", settings=tables("cyclegan"))
     assert Path("mine.reverse.safetensors").read_bytes() == b"mine"
+    check_goes_on("night", tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0))
+    with pytest.raises(UsageError, match="the code of its looks has none"):
+        api.train("d", "o.safetensors", settings=tables("cyclegan", look_size=2), start_from="night.safetensors")
 
 
 def test_the_best_state_is_that_of_the_smallest_distance_in_both_directions() -> None:
@@ -144,24 +128,12 @@ def check_goes_on(name: str, idle: dict[str, dict[str, Any]]) -> None:
         assert first == second
 
 
-def test_training_goes_on_from_both_directions_and_one_look_does_not_become_many(both: dict[str, Any]) -> None:
-    check_goes_on("night", tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0))
-    with pytest.raises(UsageError, match="the code of its looks has none"):
-        api.train("d", "o.safetensors", settings=tables("cyclegan", look_size=2), start_from="night.safetensors")
-
-
-def test_a_generator_begins_with_the_colours_of_the_target() -> None:
-    settings = tables("cut", lr=0.0, steps=1)
+def test_a_generator_begins_with_the_colours_of_the_target_and_a_model_that_does_no_more_is_said_so() -> None:
+    settings, notes = tables("cut", lr=0.0, steps=1), list[str]()
     settings["generator"] = settings["generator"] | {"colour_start": True}
-    found = api.train("d", "m.safetensors", settings=settings)["held_out"]
+    found = api.train("d", "m.safetensors", settings=settings, report=lambda e: notes.append(str(e)))["held_out"]
     assert found["patch_distance"] < 0.9
     assert found["colours_distance"] == pytest.approx(found["patch_distance"], abs=0.5)
-
-
-def test_nothing_but_colours_is_said_where_a_model_does_no_more() -> None:
-    notes: list[str] = []
-    settings = tables("cut", lr=0.0, steps=1)
-    api.train("d", "m.safetensors", settings=settings, report=lambda event: notes.append(str(event)))
     assert any("nothing but colours could be moved" in note for note in notes)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peer_files import RANGES, Variant, expected_output, input_of, sampled, save_variant
 from peer_networks.layers import Weights
+from peer_variants import RANGES, Variant, expected_output, input_of, sampled, save_variant
 from torch import Tensor, nn
 
 from vidtrans.core.settings import Table

@@ -47,12 +47,14 @@ def axes(cls: type) -> dict[str, tuple[Any, ...]]:
 def pairwise(values: dict[str, tuple[Any, ...]]) -> Iterator[Table]:
     """Tables in which any two values of any two settings meet, the fewest that a greedy search finds."""
     names = list(values)
-    wanted = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in values[a] for y in values[b]}
+    pairs = [((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in values[a] for y in values[b]]
+    bits = {pair: 1 << number for number, pair in enumerate(pairs)}
     rows = [dict(zip(names, row, strict=True)) for row in itertools.product(*values.values())]
-    met = [set(itertools.combinations(row.items(), 2)) for row in rows]
+    met = [sum(bits[pair] for pair in itertools.combinations(row.items(), 2)) for row in rows]
+    wanted = (1 << len(pairs)) - 1
     while wanted:
-        best = max(range(len(rows)), key=lambda i: len(met[i] & wanted))
-        wanted -= met[best]
+        best = max(range(len(rows)), key=lambda i: (met[i] & wanted).bit_count())
+        wanted &= ~met[best]
         yield rows[best]
 
 

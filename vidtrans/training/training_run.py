@@ -226,7 +226,9 @@ class TrainingRun:
             note(f"stopped at step {run.step} of {run.total}: {settings.patience} scorings brought nothing better")
         delivered: Any = run.model.learned
         last = self.monitor.folder / "last.safetensors"
-        step = best if settings.exports_best else run.step
+        if settings.exports_best and best is None:
+            note(f"no state has a held-out {settings.best_metric}: the model is the last one")
+        step = (best or run.step) if settings.exports_best else run.step
         if step != run.step:
             self._save(last.name, run)
             delivered = load_generator(self.entry.folder / earlier_runs.BEST_FILE)[0].to(self.job.device.torch)

@@ -19,7 +19,7 @@ from other_systems.holders import held_in, is_held
 
 _TEXT_MODE: set[int] = set()  # handles of os.open without O_BINARY, in which \n becomes \r\n
 _BINARY = 0x8000
-_DELETERS = ("/site-packages/filelock/", "/site-packages/_pytest/pathlib.py")
+_DELETERS = ("/site-packages/filelock/", "/site-packages/_pytest/pathlib.py", "/site-packages/_pytest/tmpdir.py")
 _WRITES = os.O_WRONLY | os.O_RDWR
 _real: dict[str, Callable[..., Any]] = {}
 

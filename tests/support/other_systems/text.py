@@ -55,9 +55,7 @@ def _with_system_text(mode: str, given: tuple[Any, ...], options: dict[str, Any]
     frame = caller()
     if not is_ours(frame):
         return given, options
-    named = (
-        dict(zip(("buffering", "encoding", "errors", "newline", "closefd", "opener"), given, strict=False)) | options
-    )
+    named = dict(zip(_BEHIND_MODE, given, strict=False)) | options
     if named.get("encoding") in (None, "locale"):
         if is_of_package(frame):
             raise BrokenRule("text is opened without an encoding: on Windows it would not be UTF-8")
