@@ -18,7 +18,7 @@ from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
 from vidtrans.core.events import BatchStatus, Event
 from vidtrans.session import Context
-from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.cache import FOLDER
 
 MANY = 10_000
 LOOK_EVERY = 1_000

@@ -36,7 +36,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.pairing.base import make_pairing, pairing_record
-from vidtrans.pairing.clock import CHANNELS
+from vidtrans.pairing.next_frame import CHANNELS
 
 
 def make_model(preset: str, size: int, path: Path) -> None:

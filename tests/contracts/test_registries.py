@@ -28,7 +28,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
-from vidtrans.pairing.clock import picture_channels, with_clock
+from vidtrans.pairing.next_frame import picture_channels, with_clock
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.sample_filtering import filter_samples
