@@ -25,11 +25,11 @@ from benchmarks.tables import head, row
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.models.families.writing import their_state
-from vidtrans.models.formats.onnx import OnnxFormat
-from vidtrans.models.formats.torch_checkpoint import CheckpointFormat
+from vidtrans.interop.checkpoints.checkpoint_format import CheckpointFormat
+from vidtrans.interop.exporting.checkpoint_file import their_state
+from vidtrans.interop.onnx.onnx_format import OnnxFormat
+from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.models.onnx.trial_pictures import trial_picture
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.base import make_pairing
 

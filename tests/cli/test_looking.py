@@ -29,8 +29,7 @@ from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES
-from vidtrans.models.colour_grade import save_grade
-from vidtrans.models.model_file import COLOURS, companion_path
+from vidtrans.models.model_file import COLOURS, companion_path, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.self_test import CHECKS, examination
 from vidtrans.self_test.findings import Verdict

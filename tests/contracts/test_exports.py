@@ -19,10 +19,10 @@ from variants import least
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table
-from vidtrans.models.exporting import EXPORTS, graphs, load_export
-from vidtrans.models.exporting.base import ExportSubject
-from vidtrans.models.exporting.comparing import run_model
-from vidtrans.models.exporting.graphs import pairing_operators
+from vidtrans.interop.exporting import EXPORTS, graphs, load_export
+from vidtrans.interop.exporting.base import ExportSubject
+from vidtrans.interop.exporting.comparing import run_model
+from vidtrans.interop.exporting.graphs import pairing_operators
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.adapted import AdaptedGenerator
@@ -42,10 +42,12 @@ VARIANTS: dict[str, list[Table]] = {
     "enlarge": [{"factor": 3}, {"factor": 4}],
     "look": [{"looks": ("ink", "oil")}],
 }
-# Every generator goes into every format; variants of one, and pairings, each into one format, in turns.
+# Every generator goes into every format; variants of one, and pairings, each into one format, in turns. Of one network
+# at several sizes the first is written: the smallest of each is the same.
+SHARED = {GENERATORS.load(name).__init__: name for name in reversed(list(GENERATORS))}
 WRITTEN = [(name, table) for name in PAIRINGS if name not in CANNOT for table in ({}, *VARIANTS.get(name, []))]
 NETWORKS: list[tuple[str, Table]] = [
-    *((name, {}) for name in GENERATORS),
+    *((name, {}) for name in SHARED.values()),
     ("residual", {"norm": "instance", "self_attention": True, "squeeze_excitation": True, "upsample": "bilinear"}),
     ("unet-small", {"head": "resize", "residual": True}),
     ("unet-64", {"norm": "instance", "upsample": "pixel-shuffle", "skip_connections": False}),

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_variants import VARIANTS, checkpoint_of
 
-from vidtrans.models.families import FAMILIES
-from vidtrans.models.families.base import Family, Layout, Shapes, compare
+from vidtrans.interop.families import FAMILIES
+from vidtrans.interop.families.base import Family, Layout, Shapes, compare
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 NAMES = sorted({name for variant in VARIANTS[::4] for name in checkpoint_of(variant, variant.build(0))})

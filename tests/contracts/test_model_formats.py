@@ -13,8 +13,7 @@ from clips import decode, moving_frames, write_clip
 from hostile_models import bad_models
 
 from vidtrans.core.errors import ModelError
-from vidtrans.models.formats import FORMATS, NATIVE, format_of, load_format
-from vidtrans.models.formats.base import ModelFormat
+from vidtrans.models.formats import FORMATS, NATIVE, ModelFormat, format_of, load_format
 from vidtrans.models.model_file import find_model, known_models, load_generator, read_record, save_model
 
 WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]

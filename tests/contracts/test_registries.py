@@ -22,7 +22,7 @@ from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
-from vidtrans.models.exporting import EXPORTS
+from vidtrans.interop.exporting import EXPORTS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
@@ -31,8 +31,7 @@ from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
 from vidtrans.pairing.next_frame import picture_channels, with_clock
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import RecursiveFilter, Sample
+from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings

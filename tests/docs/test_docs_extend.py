@@ -42,7 +42,7 @@ TABLES = {
 }
 BEFORE = {
     "model-family": "import torch\n"
-    "from vidtrans.models.families.writing import their_state\n"
+    "from vidtrans.interop.exporting.checkpoint_file import their_state\n"
     "from vidtrans.models.model_file import load_generator\n"
     "from pathlib import Path\n"
     "generator, record = load_generator(Path('../cyclegan.safetensors'))\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from vidtrans.core.files import digest_file
 from vidtrans.grading.lattice import node_colours
-from vidtrans.models.formats.cube import write_cube
+from vidtrans.interop.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise

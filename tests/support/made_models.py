@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vidtrans.core.settings import Table
-from vidtrans.models.formats.cube import write_cube
+from vidtrans.interop.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.coded_generator import CodedNorm

@@ -104,11 +104,11 @@ class Grade(Command):
                 context.note(text, "warning")
             title = ", ".join(learned.words)
             if output.suffix.lower() == CUBE_SUFFIX:
-                from vidtrans.models.formats.cube import write_cube
+                from vidtrans.interop.cube import write_cube
 
                 write_cube(path, learned.grade.lattice.nodes, title)
             else:
-                from vidtrans.models.colour_grade import save_grade
+                from vidtrans.models.model_file import save_grade
 
                 save_grade(path, learned.grade.lattice.nodes, title, learned.scores | {"words": learned.words})
             return {"frames": learned.num_pictures, "words": learned.words, **learned.scores}

@@ -13,7 +13,7 @@ from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
 from vidtrans.core.settings import Table, Time
-from vidtrans.models.exporting import EXPORTS
+from vidtrans.interop.exporting import EXPORTS
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ModelExport(Command):
         Option(
             "What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
             Group.OUTPUT,
-            values=Names("vidtrans.models.exporting:EXPORTS", "export format"),
+            values=Names("vidtrans.interop.exporting:EXPORTS", "export format"),
         ),
     ]
     output: Annotated[Path | None, output("The file.", "MODEL with the format's ending")] = None
@@ -71,8 +71,8 @@ class ModelExport(Command):
 
         Raises UsageError for a model or options that the format does not take, ModelError.
         """
-        from vidtrans.models.exporting import load_export
-        from vidtrans.models.exporting.base import ExportSubject, check_exports
+        from vidtrans.interop.exporting import load_export
+        from vidtrans.interop.exporting.base import ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
         from vidtrans.output.places import refuse_link

@@ -18,7 +18,7 @@ class ModelFormats(Command):
 
     def make(self, context: Context) -> Table:
         """Return formats of files, and families of networks in checkpoints, with what each is."""
-        from vidtrans.models.families import FAMILIES
+        from vidtrans.interop.families import FAMILIES
         from vidtrans.models.formats import FORMATS
 
         formats = {name: entry.summary for name, entry in FORMATS.items()}

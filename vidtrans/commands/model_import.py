@@ -20,7 +20,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
+    from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
@@ -120,8 +120,8 @@ class ModelImport(Command):
         """Convert a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.settings import record_table
+        from vidtrans.models.foreign_format import ForeignFormat
         from vidtrans.models.formats import format_of, load_format
-        from vidtrans.models.formats.foreign import ForeignFormat
         from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
         from vidtrans.output.places import refuse_link
@@ -186,7 +186,7 @@ class ModelImport(Command):
 
         def make(target: Path) -> Table:
             if inputs is not None:
-                from vidtrans.models.calibration import calibrate
+                from vidtrans.interop.calibration import calibrate
 
                 calibrate(generator, inputs)
             save_model(target, generator, record)
@@ -205,7 +205,7 @@ class ModelImport(Command):
 
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
         """Return what the file holds, with what was said of it laid over."""
-        from vidtrans.models.formats.foreign import Hints
+        from vidtrans.models.foreign_format import Hints
         from vidtrans.networks.ports import named_range
 
         model = form.describe(path, Hints(self.value_range or "", self.layout or "", self.trust))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import PACKAGE, check_regular_file
+from vidtrans.core.settings import Table
+from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
-from vidtrans.models.formats.foreign import ForeignFormat, ForeignModel
-from vidtrans.models.formats.native import NativeFormat
-from vidtrans.models.model_record import ModelRecord
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing, make_pairing
 
 SUFFIX = ".safetensors"
@@ -136,3 +139,22 @@ def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]
     """
     generator, record = load_generator(path)
     NativeFormat().save(output, generator, record, extractor)
+
+
+def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
+    """Write colours (n, n, n, 3) in [0, 1], the first axis blue, as a model with a ``title``."""
+    from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
+
+    generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))
+    generator.set_nodes(nodes)
+    record = ModelRecord(
+        generator={"name": "colour-map", "settings": {"size": len(nodes)}},
+        pairing={"name": "grade", "version": 1, "settings": {"direction": "AtoB"}},
+        in_channels=3,
+        out_channels=3,
+        size=256,
+        normalisation=NORMALISATION,
+        training={"grade": scores},
+        card={"notes": title},
+    )
+    save_model(path, generator, record)

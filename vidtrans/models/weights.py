@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.models.formats import FORMATS
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.models.onnx.checks import check_graph
-from vidtrans.models.onnx.graph_reading import read_graph_in
 from vidtrans.networks import ONNX_GRAPH
 
 
@@ -59,17 +58,10 @@ def build_with_weights(
         raise ModelError(str(path), why, "train or copy it again") from None
     _check_values(path, weights, None if foreign else record.weights)
     if generator["name"] == ONNX_GRAPH:
-        _check_graph(path, weights)
+        # A stranger may have written a model file around a graph: check the bytes that will run as in a file of theirs.
+        (data,) = weights.values()
+        FORMATS.load("onnx").check_graph(path, data.numpy().tobytes())
     return built
-
-
-def _check_graph(path: Path, weights: Mapping[str, Any]) -> None:
-    """Refuse an ONNX graph as it is refused in a file of its own: a stranger may have written a model file around it.
-
-    What is checked are the bytes that will run, whatever was in the file when it was recognised. Raises ModelError.
-    """
-    (data,) = weights.values()
-    check_graph(path, read_graph_in(data.numpy().tobytes(), path))
 
 
 def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> None:

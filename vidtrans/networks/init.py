@@ -74,33 +74,22 @@ def build_generator(
 
     Its ``input_channels`` are those of its input without what a plate or a history adds.
     """
-    generator = _build_generator(name, table, in_channels, out_channels, plate, memory, ports, code_size)
-    generator.input_channels = in_channels + code_size
-    return generator
-
-
-def _build_generator(
-    name: str,
-    table: Table,
-    in_channels: int,
-    out_channels: int,
-    plate: tuple[int, int] | None,
-    memory: bool,
-    ports: Table | None,
-    code_size: int,
-) -> Any:  # noqa: ANN401  (as above)
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
+    generator: Any
     if ports:
         own = from_table(PortSettings, ports, "ports")
-        return AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
-    if code_size:
-        return CodedGenerator(cls(in_channels + code_size, out_channels, settings), in_channels, code_size)
-    if plate is not None:
-        return PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
-    if memory and not getattr(cls, "remembers", False):
-        return RecurrentGenerator(cls(in_channels, out_channels, settings), in_channels)
-    return cls(in_channels, out_channels, settings)
+        generator = AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
+    elif code_size:
+        generator = CodedGenerator(cls(in_channels + code_size, out_channels, settings), in_channels, code_size)
+    elif plate is not None:
+        generator = PlateGenerator(cls(in_channels + 3, out_channels + 1, settings), plate)
+    else:
+        generator = cls(in_channels, out_channels, settings)
+        if memory and not getattr(cls, "remembers", False):
+            generator = RecurrentGenerator(generator, in_channels)
+    generator.input_channels = in_channels + code_size
+    return generator
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:

@@ -9,10 +9,11 @@ import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
-from vidtrans.networks.blur import BlurDown, BlurUp
 from vidtrans.networks.layers import (
     Attention,
     ReflectPad,
@@ -26,6 +27,38 @@ from vidtrans.networks.layers import (
     upsample_setting,
     upsampling,
 )
+
+
+class BlurDown(nn.Module):
+    """Halves a picture behind a blur of 3×3 pixels."""
+
+    filt: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
+
+
+class BlurUp(nn.Module):
+    """Doubles a picture, blurred by a 4×4 filter."""
+
+    filt: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # two of four numbers meet at each pixel of the larger picture
+        self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C, 2h, 2w)."""
+        wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return F.conv_transpose2d(wide, self.filt, stride=2, padding=2, groups=x.shape[1])[:, :, 1:-1, 1:-1]
+
 
 DOWNSAMPLINGS = 2
 

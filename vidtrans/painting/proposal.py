@@ -15,7 +15,7 @@ from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, allot, overall, 
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.io.sequence import picture_names
+from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 SUFFIX = ".keyframes"  # of the folder

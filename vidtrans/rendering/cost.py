@@ -18,10 +18,9 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.images.picture import resize
-from vidtrans.video.io.encoder import LosslessWriter
-from vidtrans.video.io.sequence import picture_encoder
+from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
 
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:

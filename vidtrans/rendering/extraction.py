@@ -17,8 +17,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
-from vidtrans.models.extractors import file_digest
-from vidtrans.models.loaded_model import LoadedModel, load_engine, load_extractor
+from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.cache_entries import infer_stage

@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import AlignedClip
+from vidtrans.clips.aligned_clip import AlignedClip, Mask
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size

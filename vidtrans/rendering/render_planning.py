@@ -6,10 +6,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.clips.aligned_clip import AlignedClip
+from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask, treat_as_drawing
 from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings

@@ -31,8 +31,7 @@ from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample
+from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:  # torch is imported where it is used

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.aligned_clip import treat_as_drawing
 from vidtrans.clips.indexing import open_clip
-from vidtrans.clips.mask import treat_as_drawing
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError

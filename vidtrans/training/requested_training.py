@@ -17,8 +17,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
-from vidtrans.models.extractors import find_extractor
-from vidtrans.models.loaded_model import LoadedModel, load_extractor
+from vidtrans.models.loaded_model import LoadedModel, find_extractor, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import recorded

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vidtrans.clips.mask import MatteReader
+from vidtrans.clips.aligned_clip import MatteReader
 from vidtrans.core.concurrency.transfers import Transfers
 from vidtrans.inference.device_pixels import levels, to_bits
 from vidtrans.rendering.directing import FrameBlend

@@ -1,0 +1,336 @@
+"""ONNX files: what they take is found out, what could do harm is refused, and what they paint is what they paint."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vidtrans[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vidtrans[onnx]'")
+
+from onnx import TensorProto, helper  # noqa: E402
+from onnx_graphs import FREE, blurred, bombs, constant, fixed_and_normed, hostile, model, painter, save  # noqa: E402
+
+from vidtrans.core.errors import ModelError, UsageError  # noqa: E402
+from vidtrans.inference.compiled import OnnxEngine  # noqa: E402
+from vidtrans.inference.device import Device  # noqa: E402
+from vidtrans.inference.torch_engine import TorchEngine  # noqa: E402
+from vidtrans.interop.onnx import trial, trial_process  # noqa: E402
+from vidtrans.interop.onnx.onnx_format import OnnxFormat  # noqa: E402
+from vidtrans.interop.onnx.trial_pictures import trial_picture  # noqa: E402
+from vidtrans.models.foreign_format import Hints  # noqa: E402
+from vidtrans.models.formats import format_of, load_format  # noqa: E402
+from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
+from vidtrans.models.model_record import NORMALISATION, ModelRecord  # noqa: E402
+from vidtrans.networks.init import build_generator  # noqa: E402
+
+CPU = Device("cpu", "cpu")
+ANSWER = trial._answer
+RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try networks here: half the time of a trial is the start of its process. Bombs and the command line start one."""
+
+    def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return trial_process.TrialRun(json.loads(json.dumps(request)), onnxruntime).find()
+        except trial_process.TrialError as error:
+            return {"error": str(error)}
+
+    monkeypatch.setattr(trial, "_answer", answer)
+
+
+def picture(height: int = 96, width: int = 128, seed: int = 3) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    return np.rint(trial_picture(height, width, seed) * 255).astype(np.uint8)
+
+
+def painted(path: Path, shown: np.ndarray) -> np.ndarray:
+    """The engine's picture of (H, W, 3) uint8."""
+    return TorchEngine(load_generator(path)[0], CPU)(shown[None])[0]
+
+
+def described(path: Path, **hints: Any) -> Any:
+    return OnnxFormat().describe(path, Hints(**hints))
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_range_that_a_network_takes_is_found_by_trying(name: str) -> None:
+    shape = (None, 3, None, None) if name == "0..1" else FREE  # axes without names are free, too
+    path = save(Path("n.onnx"), painter(RANGES[name], RANGES[name], shape=shape, out=FREE))
+    assert format_of(path) == "onnx"
+    shown = picture()
+    assert np.abs(painted(path, shown).astype(int) - (255 - shown.astype(int))).max() <= 1
+
+
+def test_a_network_of_which_all_ranges_give_the_same_pictures_takes_the_most_usual_one() -> None:
+    graph = blurred()
+    made = described(save(Path("n.onnx"), graph))
+    assert made.ports["in_scale"] == made.ports["in_shift"] == [0.5]
+    for key, value in (("Image.BitmapPixelFormat", "Bgr8"), ("Image.NominalPixelRange", "NominalRange_0_255")):
+        graph.metadata_props.add(key=key, value=value)
+    told = described(save(Path("m.onnx"), graph))
+    assert (told.ports["in_scale"], told.ports["bgr"]) == ([127.5], True)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "taken", "bgr"),
+    [
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "0..1", False),
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "0..255", False),
+        ((103.53, 116.28, 123.675), (1.0, 1.0, 1.0), "0..255", True),
+        ((0.5,), (0.5,), "0..1", False),
+    ],
+)
+def test_a_normalisation_in_the_graph_tells_the_range(
+    mean: tuple[float, ...], std: tuple[float, ...], taken: str, bgr: bool
+) -> None:
+    columns = [np.reshape(v, (1, -1, 1, 1)) for v in (mean, std)]
+    nodes = [
+        helper.make_node("Sub", ["x", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["normed"]),
+        helper.make_node("Sigmoid", ["normed"], ["y"]),
+    ]
+    made = described(
+        save(Path("n.onnx"), model(nodes, constants=[constant("mean", columns[0]), constant("std", columns[1])]))
+    )
+    low, high = RANGES[taken]
+    assert made.ports["in_scale"] == pytest.approx([(high - low) / 2])
+    assert made.ports["bgr"] is bgr
+    assert any("the graph normalises its input itself" in note for note in made.notes)
+
+
+def test_where_ranges_are_in_doubt_a_person_is_asked() -> None:
+    lines = [
+        helper.make_node("Conv", ["x", "weight"], ["found"], pads=[1, 1, 1, 1]),
+        helper.make_node("Abs", ["found"], ["y"]),
+    ]
+    weight = np.tile(np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]]) / 8, (1, 3, 1, 1))
+    weight[0, 0] += 0.4
+    graph = model(lines, out=("batch", 1, "height", "width"), constants=[constant("weight", weight)])
+    path = save(Path("n.onnx"), graph)
+    with pytest.raises(UsageError, match=r"does not say what range.*--range"):
+        described(path)
+    assert len(described(path, range="imagenet").ports["in_scale"]) == 3
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT16])
+def test_other_types_are_fed_as_they_are(kind: int) -> None:
+    path = save(Path("n.onnx"), model([helper.make_node("Identity", ["x"], ["y"])], kind=kind))
+    shown = picture()
+    assert np.array_equal(painted(path, shown), shown)
+
+
+@pytest.mark.parametrize("shape", [(1, "h", "w", 3), ("h", "w", 3), (3, "h", "w"), (4, 3, "h", "w")])
+def test_axes_are_found(shape: tuple[int | str, ...]) -> None:
+    path = save(Path("n.onnx"), model([helper.make_node("Identity", ["x"], ["y"])], shape, shape))
+    shown = picture()
+    assert np.array_equal(painted(path, shown), shown)
+
+
+def test_a_fourth_channel_is_opaque_and_left_out_of_the_picture() -> None:
+    shape = ("b", 4, "h", "w")
+    opaque = [
+        helper.make_node("Mul", ["x", "x4"], ["y"]),
+        helper.make_node("Slice", ["x", "from", "to", "one"], ["x4"]),
+    ]
+    cut = [constant(n, [v], np.int64) for n, v in (("from", 3), ("to", 4), ("one", 1))]
+    path = save(Path("n.onnx"), model(opaque[::-1], shape, shape, cut))
+    shown = picture()
+    assert np.array_equal(painted(path, shown), shown)
+
+
+@pytest.mark.parametrize("multiple", [2, 14])
+def test_the_multiple_that_sides_must_have_is_found(multiple: int) -> None:
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[multiple] * 2, strides=[multiple] * 2),
+        helper.make_node("Resize", ["small", "", "scales"], ["y"], mode="nearest"),
+    ]
+    path = save(Path("n.onnx"), model(nodes, constants=[constant("scales", [1, 1, multiple, multiple])]))
+    generator, record = load_generator(path)
+    assert generator.multiple == multiple
+    assert record.size == 512
+    assert painted(path, picture(50, 61)).shape == (50, 61, 3)
+
+
+def test_an_upscaler_enlarges_its_source() -> None:
+    nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
+    path = save(Path("n.onnx"), model(nodes, constants=[constant("scales", [1, 1, 2, 2])]))
+    made = described(path)
+    assert made.pairing == {"name": "enlarge", "settings": {"factor": 2}}
+    generator, record = load_generator(path)
+    assert record.in_channels == 3
+    assert generator(torch.zeros(1, 3, 32, 64)).shape == (1, 3, 32, 64)
+
+
+def test_of_several_outputs_the_fused_one_is_taken() -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["first"], axes=[1]),
+        helper.make_node("ReduceMax", ["x"], ["second"], axes=[1]),
+        helper.make_node("Add", ["first", "second"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["y"]),
+    ]
+    graph = model(nodes, out=("batch", 1, "height", "width"), constants=[constant("half", 0.5)])
+    for name in ("first", "second"):
+        graph.graph.output.insert(0, helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", 1, "h", "w")))
+    made = described(save(Path("n.onnx"), graph), range="0..1")
+    assert made.generator["settings"]["output"] == 2
+    assert any("3 outputs are pictures" in note for note in made.notes)
+
+
+def in_our_format(path: Path, made: Any, **settings: Any) -> Path:
+    """A model file of ours around a graph, as a stranger may write one."""
+    data = made.SerializeToString()
+    table = {"bytes": len(data), **settings}
+    built = build_generator("onnx-graph", table, 3)
+    built.get_buffer("data").copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+    pairing = {"name": "aligned", "settings": {}}
+    save_model(
+        path, built, ModelRecord({"name": "onnx-graph", "settings": table}, pairing, 3, 3, 64, NORMALISATION, {}, {})
+    )
+    return path
+
+
+@pytest.mark.parametrize(("name", "graph", "said"), list(hostile()), ids=[name for name, *_ in hostile()])
+def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_and_in_a_model_file(
+    name: str, graph: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_answer", None)
+    path = save(Path("n.onnx"), graph)
+    with pytest.raises(ModelError, match=said) as caught:
+        described(path)
+    assert "\n" not in str(caught.value)
+    assert sorted(os.listdir()) == ["n.onnx"]
+    with pytest.raises(ModelError, match=said):
+        load_generator(in_our_format(Path("m.safetensors"), graph))
+
+
+def test_a_function_under_the_name_of_a_refused_operator_does_not_hide_it() -> None:
+    same = helper.make_node("Identity", ["a"], ["b"])
+    function = helper.make_function("", "RandomNormalLike", ["a"], ["b"], [same], [helper.make_opsetid("", 17)])
+    made = model([helper.make_node("RandomNormalLike", ["x"], ["y"])], functions=[function])
+    with pytest.raises(ModelError, match="random numbers"):
+        described(save(Path("n.onnx"), made))
+
+
+@pytest.mark.parametrize(("name", "graph"), list(bombs()))
+def test_what_takes_all_memory_ends_in_a_process_of_its_own(
+    name: str, graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_answer", ANSWER)
+    monkeypatch.setattr(trial, "MEMORY", 3 << 30)
+    with pytest.raises(ModelError, match=r"n\.onnx"):
+        described(save(Path("n.onnx"), graph))
+
+
+def test_damaged_files_are_refused_wherever_they_are_cut_or_a_byte_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = painter((0, 1), (0, 1)).SerializeToString()
+    for length in (len(data) // 3, len(data) // 2, len(data) - 1):
+        Path("n.onnx").write_bytes(data[:length])
+        assert load_format("onnx").detect(Path("n.onnx"))
+        with pytest.raises(ModelError):
+            described(Path("n.onnx"))
+
+    def end_without_trial(path: Path, *rest: object) -> None:
+        raise ModelError(str(path), "checked")
+
+    monkeypatch.setattr("vidtrans.interop.onnx.onnx_format.run_trial", end_without_trial)
+    random = np.random.default_rng(0)
+    for at in random.permutation(len(data))[:150]:
+        damaged = bytearray(data)
+        damaged[at] ^= int(random.integers(1, 256))
+        Path("n.onnx").write_bytes(damaged)
+        with pytest.raises(ModelError):
+            described(Path("n.onnx"))
+
+
+def test_other_files_are_not_taken_for_onnx() -> None:
+    for data in (b"", b"\x08", b"\x08\x07", b"PK\x03\x04" * 9, bytes(1000), b"\x80\x02}q\x00.", b"# words\n" * 99):
+        Path("other").write_bytes(data)
+        assert not load_format("onnx").detect(Path("other"))
+
+
+def test_a_picture_larger_or_smaller_than_a_fixed_size_goes_through_in_tiles() -> None:
+    shape = (1, 3, 64, 96)
+    path = save(Path("n.onnx"), blurred(shape, shape))
+    for height, width in ((64, 96), (40, 50), (130, 200), (64, 300)):
+        shown = picture(height, width)
+        wide = np.pad(shown.astype(float), ((2, 2), (2, 2), (0, 0)), mode="edge")
+        wanted = np.mean([wide[y : y + height, x : x + width] for y in range(5) for x in range(5)], axis=0)
+        made = painted(path, shown)
+        assert made.shape == shown.shape
+        # The rim of the picture is another: the network pads with zeros.
+        assert np.abs(made[3:-3, 3:-3] - wanted[3:-3, 3:-3]).max() <= 1
+
+
+def test_tiles_of_a_network_with_instance_norms_have_the_tones_of_the_whole() -> None:
+    path = save(Path("n.onnx"), fixed_and_normed(64, 64))
+    generator, _ = load_generator(path)
+    assert generator.sees_whole
+    grey = np.repeat(np.linspace(30, 220, 256).astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    means = painted(path, grey)[..., 0].mean(axis=0)
+    # By itself each tile would go from dark to light again.
+    assert (np.diff(means.reshape(8, 32).mean(axis=1)) > 0).all()
+    generator.sees_whole = False
+    alone = TorchEngine(generator, CPU)(grey[None])[0, ..., 0].mean(axis=0)
+    assert (np.diff(alone.reshape(8, 32).mean(axis=1)) < 0).any()
+
+
+def test_an_imported_graph_is_the_same_in_our_file_and_in_copies_and_other_engines_refuse_it() -> None:
+    path, shown = save(Path("n.onnx"), painter((0, 255), (0, 255))), picture()
+    generator, record = load_generator(path)
+    save_model(Path("n.safetensors"), generator, record)
+    wanted = TorchEngine(generator, CPU)(shown[None])[0]
+    assert np.array_equal(painted(Path("n.safetensors"), shown), wanted)
+    for twin in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
+        assert np.array_equal(TorchEngine(twin, CPU)(shown[None])[0], wanted)
+    with pytest.raises(UsageError, match="use --engine torch"):
+        OnnxEngine(generator, CPU)
+
+
+def test_a_size_that_a_graph_does_not_take_is_one_line() -> None:
+    pad = helper.make_node("Pad", ["x", "pads"], ["wide"], mode="reflect")
+    cut = helper.make_node("Conv", ["wide", "weight"], ["y"], group=3)
+    constants = [constant("pads", [0, 0, 40, 40] * 2, np.int64), constant("weight", np.full((3, 1, 81, 81), 1 / 6561))]
+    path = save(Path("n.onnx"), model([pad, cut], constants=constants))
+    generator, _ = OnnxFormat().load_described(path, described(path, range="0..1"))
+    with pytest.raises(ModelError, match="use another --size"):
+        TorchEngine(generator, CPU)(picture(16, 16)[None])
+
+
+def test_a_real_file_paints_what_onnx_runtime_paints(real_data: Callable[[str], Path]) -> None:
+    path = real_data("models/candy_nc16_256x256_onnxjs013.onnx")
+    made = described(path)
+    assert (made.generator["settings"]["height"], made.generator["settings"]["width"]) == (256, 256)
+    assert made.ports["in_scale"] == made.ports["in_shift"] == [127.5]
+    shown = picture(256, 256)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    wanted = session.run(None, {"input.1": shown.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+    off = painted(path, shown).astype(float) - wanted.transpose(1, 2, 0).round().clip(0, 255)
+    assert np.abs(off).max() <= 1
+
+
+def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "find_spec", lambda name: None)
+    path = save(Path("n.onnx"), painter((0, 1), (0, 1)))
+    assert format_of(path) == "onnx"
+    with pytest.raises(UsageError, match=r"ONNX Runtime is not installed.*pip install 'vidtrans\[onnx\]'"):
+        described(path)
+
+
+@pytest.mark.parametrize("settings", [{"out_layout": "hw"}, {"output": 5}, {"enlarges": 2}, {"shrinks": 2}])
+def test_a_record_that_says_what_its_graph_does_not_give_is_refused(settings: dict[str, Any]) -> None:
+    path = in_our_format(Path("m.safetensors"), painter((0.0, 1.0), (0.0, 1.0)), **settings)
+    with pytest.raises(ModelError, match="ONNX graph"):
+        painted(path, picture())

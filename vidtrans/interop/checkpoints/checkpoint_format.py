@@ -1,0 +1,240 @@
+"""Checkpoints of PyTorch, as other tools save them: tensors by name, in a pickle or in safetensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidtrans.core.errors import ModelError
+from vidtrans.core.settings import Table
+from vidtrans.interop.checkpoints.pickle_reader import Opaque, PickleError, more_than_tensors
+from vidtrans.interop.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
+from vidtrans.interop.checkpoints.torch_file import (
+    StoredTensor,
+    TorchFile,
+    is_bare_pickle,
+    is_torch_file,
+    read_torch_file,
+)
+from vidtrans.interop.families import FAMILIES
+from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
+from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
+from vidtrans.models.native_format import NativeFormat
+
+Tensors = Mapping[str, StoredTensor]
+WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
+PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
+MAX_PREFIXES = 4  # one in front of another
+MAX_SHARING = 2  # bytes of all tensors for each of the file: many may be views of one storage
+OPTIMISER = {"param_groups", "state"}
+STATE = "save the generator's state_dict() alone"
+OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
+MAX_OPTION_BYTES = 1 << 20
+SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # the first of them is the size that a network saw
+UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is the frame itself
+NEAR = 0.2  # of a checkpoint's tensors: with fewer that fit, no family is named
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A checkpoint's tensors, by their names in the family, and the network that they are."""
+
+    tensors: Tensors
+    family: str
+    candidate: Candidate
+
+
+class CheckpointFormat(ForeignFormat):
+    """Files of ``torch.save``, and safetensors that are not ours, with the tensors of a generator of a known family."""
+
+    suffixes = ()  # a bare name never means one: folders of training runs are full of them
+
+    def detect(self, path: Path) -> bool:
+        """Return whether it is a file of torch.save, or safetensors of another tool.
+
+        Or a pickle, of whatever: to say what is wrong with it.
+        """
+        if is_torch_file(path) or is_bare_pickle(path):
+            return True
+        return is_safetensors(path) and not NativeFormat().detect(path)
+
+    def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
+        """Return what the file holds. Raises ModelError."""
+        found = recognise(path)
+        family: Family = FAMILIES.load(found.family)()
+        theirs = read_options(path)
+        candidate, options = family.with_options(found.candidate, theirs), in_our_terms(theirs)
+        inputs, outputs = candidate.channels
+        return ForeignModel(
+            family=found.family,
+            generator=candidate.generator,
+            ports={"in_channels": inputs, "out_channels": outputs} | candidate.ports,
+            size=options.get("size", candidate.size),
+            pairing=options.get("pairing") or candidate.pairing,
+            origin=candidate.origin | candidate.layout.origin,
+            dark_lines=candidate.dark_lines,
+            notes=(*candidate.notes, *options.get("notes", ())),
+        )
+
+    def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
+        """Return the generator's tensors by our names."""
+        found = recognise(path)
+        layout = found.candidate.layout
+        stored = {ours: found.tensors[theirs] for ours, theirs in layout.names.items()}
+        if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARING * path.stat().st_size:
+            raise ModelError(
+                str(path),
+                "its tensors are far larger than the file: they share their bytes",
+                "save its state_dict() anew",
+            )
+        weights = {ours: _as_float(tensor.read()) for ours, tensor in stored.items()}
+        weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}
+        return weights | {ours: value_of(constant) for ours, constant in layout.constants.items()}
+
+
+def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
+    return tensor.float() if tensor.is_floating_point() else tensor.long()
+
+
+def recognise(path: Path) -> Recognised:
+    """Return which network a checkpoint holds. Raises ModelError, which says what it is where it holds none."""
+    try:
+        made = _read(path)
+    except (PickleError, SafetensorsError) as error:
+        raise ModelError(str(path), str(error), "copy it again, or save its state_dict() anew") from None
+    if made is None:
+        raise ModelError(str(path), "it is a pickle, but no file of torch.save", "give a checkpoint of a generator")
+    tables = list(_tables(made.value))
+    best: tuple[Fit, str, Family] | None = None
+    for tensors in tables:
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        for name in FAMILIES:
+            family: Family = FAMILIES.load(name)()
+            candidate = family.candidate(shapes)
+            if candidate is None:
+                continue
+            fit = compare(candidate, shapes)
+            if not fit.first:
+                if made.needs or is_training(made.value):
+                    break
+                return Recognised(tensors, name, candidate)
+            if best is None or fit.share > best[0].share:
+                best = fit, name, family
+    raise _refusal(path, made.value, made.needs, best)
+
+
+def _read(path: Path) -> TorchFile | None:
+    """Return what a file describes; None where it is a pickle of another kind."""
+    if is_torch_file(path):
+        return read_torch_file(path)
+    return TorchFile(read_safetensors(path), []) if is_safetensors(path) else None
+
+
+def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
+    """Return the error for a checkpoint that is of no family."""
+    said = what_it_is(value, needs)
+    if said:
+        return ModelError(str(path), *said)
+    known = "'vidtrans model formats' lists the known families"
+    if best is not None and best[0].share >= NEAR:
+        why = f"its tensors are of no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].first}"
+        return ModelError(str(path), why, known)
+    return ModelError(str(path), "its tensors are of no known family of generators", known)
+
+
+def _tables(value: object) -> list[Tensors]:
+    """Return the tables of tensors in a checkpoint that may be a generator's, without what is in front of all names."""
+    if not isinstance(value, dict):
+        return []
+    inside = [value[name] for name in WRAPPERS if isinstance(value.get(name), dict)]
+    found: list[Tensors] = []
+    for table in (value, *inside):
+        tensors = {str(name): one for name, one in table.items() if isinstance(one, StoredTensor)}
+        for _ in range(MAX_PREFIXES):
+            prefix = next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), "")
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        if tensors:
+            found.append(tensors)
+    return found
+
+
+def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
+    """Return why a checkpoint cannot be used, and what to do; None for tensors that are of no known kind."""
+    if isinstance(value, dict):
+        if set(value) >= OPTIMISER:
+            return "it is the state of an optimiser, not a network", "give the generator's file"
+        if is_training(value):
+            return "it is a training checkpoint, with the states of optimisers", STATE
+    if needs:
+        if isinstance(value, dict):
+            return more_than_tensors(needs), STATE
+        made_by = value.made_by if isinstance(value, Opaque) else needs[-1]
+        return f"it is a pickled Python object that needs {made_by[:100]}, which is never run", STATE
+    if not isinstance(value, dict):
+        return "it holds no tensors by name", STATE
+    names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
+    if not names:
+        return "it holds no tensors by name", STATE
+    if said := _other_network({str(name): value[name].shape for name in names}):
+        return said, "give the generator's file (…_net_G.pth)"
+    return None
+
+
+def is_training(value: object) -> bool:
+    """Return whether a checkpoint holds what a training needs to go on."""
+    return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
+
+
+def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return what another network of these tools is called; '' for one that is not known."""
+    plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
+    if _is_discriminator(plain):
+        return "it is a discriminator, which judges pictures and makes none"
+    if all(name.startswith(("mlp_",)) for name in plain):
+        return "it is CUT's projection of features (netF), which makes no pictures"
+    return ""
+
+
+def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Return whether a network ends in a single channel of logits behind 4×4 convolutions, as PatchGANs do."""
+    if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
+        return True
+    convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
+    ends_in_one = bool(convolutions) and convolutions[-1][0] == 1
+    return ends_in_one and all(shape[2:] in ((4, 4), (1, 1), (3, 3), (2, 2)) for shape in convolutions)
+
+
+def in_our_terms(options: Mapping[str, str]) -> Table:
+    """Return what options by their own names say in our terms: ``size``, ``pairing``, ``notes``; {} without any."""
+    found: Table = {}
+    side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
+    if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
+        found["size"] = short
+    if options.get("model", "").lower() in UNPAIRED:
+        found["pairing"] = {"name": "aligned", "settings": {}}
+    said = [
+        f"{name} {options[name]}" for name in ("model", "netG", "norm", "direction", "preprocess") if name in options
+    ]
+    if said:
+        found["notes"] = (f"its options say: {', '.join(said)}"[:300],)
+    return found
+
+
+def _short_side(width: int, aspect_ratio: str) -> int:
+    """Return the short side of SPADE's pictures, whose ``crop_size`` is their width; others have no aspect ratio."""
+    number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
+    return round(width / max(number, 1.0))
+
+
+def read_options(checkpoint: Path) -> dict[str, str]:
+    """Return the options beside a checkpoint by their own names, as text; {} without."""
+    for name in OPTION_FILES:
+        path = checkpoint.parent / name
+        if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:
+            text = path.read_text("utf-8", "replace")
+            parts = (line.partition(":") for line in text.splitlines())
+            return {name.strip(): rest.partition("[default:")[0].strip() for name, _, rest in parts}
+    return {}

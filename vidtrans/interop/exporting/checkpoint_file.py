@@ -1,0 +1,86 @@
+"""Models as checkpoints of PyTorch under the names of other tools, so that work can go on there."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.settings import Table
+from vidtrans.interop.checkpoints.checkpoint_format import recognise
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject
+from vidtrans.interop.families import FAMILIES
+from vidtrans.interop.families.base import COUNTER, Family, Layout, swap_halves, value_of
+from vidtrans.models.model_record import ModelRecord
+
+
+class CheckpointExport(ExportFormat):
+    """A state dict of the tool whose generator it is: pytorch-CycleGAN-and-pix2pix, pix2pixHD, SPADE."""
+
+    def check(self, subject: ExportSubject) -> None:
+        """Refuse a generator of no other tool; see ``ExportFormat``."""
+        their_state(subject.record, subject.generator)
+
+    def write(self, path: Path, subject: ExportSubject) -> Table:
+        """Write, compare and report; see ``ExportFormat``."""
+        family, state = their_state(subject.record, subject.generator)
+        buffer = io.BytesIO()  # a path would name the archive inside, and the same model would not give the same bytes
+        torch.save(state, buffer)
+        path.write_bytes(buffer.getvalue())
+        found = recognise(path)
+        if found.tensors.keys() != state.keys() or not all(
+            torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items()
+        ):
+            raise ModelError(f"model '{subject.name}'", "its file does not read back as it was written", "report this")
+        return {"family": family, "tool": FAMILIES.load(family).tool, "tensors": len(state)}
+
+
+def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)
+    """Return the family whose tools can load a generator, and its tensors under their names.
+
+    Args:
+        record: Of the model.
+        generator: The generator, behind its ports or not.
+
+    Raises:
+        UsageError: No family can hold it.
+    """
+    from vidtrans.models.weights import weights_of
+    from vidtrans.networks import GENERATORS, UNTRAINED
+    from vidtrans.networks.init import complete_settings, inner_generator
+
+    name, what = record.generator["name"], "the other tools' .pth files"
+    if record.plate or record.memory:
+        raise UsageError(what, "they hold no background plate and no memory", "train a model without")
+    if record.codes:
+        raise UsageError(what, "they hold no code of a look", "use --format onnx or torchscript")
+    registry = UNTRAINED if name in UNTRAINED else GENERATORS
+    settings = complete_settings(registry, name, record.generator["settings"], "generator")
+    channels = (record.ports.get("in_channels", record.in_channels), record.ports.get("out_channels", 3))
+    state = weights_of(inner_generator(generator))
+    for family_name in FAMILIES:
+        family: Family = FAMILIES.load(family_name)()
+        try:
+            layout = family.layout_of(name, settings, channels, record.origin)
+            if layout is not None:
+                return family_name, _renamed(state, layout)
+        except ValueError as error:
+            raise UsageError(f"a file for {family.tool}", str(error), "or use --format onnx") from None
+    raise UsageError(what, f"none of these tools has a generator like '{name}'", "use --format onnx")
+
+
+def _renamed(state: Table, layout: Layout) -> dict[str, Any]:
+    """Return tensors under their names. Raises ValueError where one has no place there."""
+    for ours, constant in layout.constants.items():
+        is_constant = ours.endswith(COUNTER) or bool((state[ours] == value_of(constant).to(state[ours].dtype)).all())
+        if not is_constant:
+            raise ValueError(f"'{ours}' has no place in it, and is not {constant[1]:g}")
+    if homeless := [name for name in state if name not in layout.names and name not in layout.constants]:
+        raise ValueError(f"'{homeless[0]}' has no place in it")
+    return {
+        theirs: swap_halves(state[ours]).contiguous() if ours in layout.swapped else state[ours]
+        for ours, theirs in layout.names.items()
+    }

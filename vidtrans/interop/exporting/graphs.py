@@ -1,0 +1,109 @@
+"""What is written to a file: a network that takes any size, alone or with its pairing, for floats or for 8 bits."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidtrans.interop.exporting.base import ExportSubject
+from vidtrans.interop.exporting.exportable_layers import exportable, smallest_side
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.operators.base import PairingOperators, scripted
+
+
+@scripted
+def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
+    """Return (N, C, H, W) with dimension ``side`` mirrored at its end, up to a multiple of ``smallest`` at least."""
+    length = x.size(side)
+    wanted = (max(length, smallest) + multiple - 1) // multiple * multiple
+    at = torch.remainder(torch.arange(wanted, device=x.device), 2 * length)
+    return x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
+
+
+class NetworkGraph(nn.Module):
+    """(N, C, H, W) float32 in [−1, 1] → (N, 3, H, W), of any size: padded by mirroring, and cut off again."""
+
+    def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
+        super().__init__()
+        self.multiple, self.smallest = int(generator.multiple), smallest_side(generator, channels)
+        self.network = exportable(generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the picture."""
+        height, width = x.shape[2], x.shape[3]
+        if self.multiple > 1:
+            x = grow_by_mirroring(x, 2, self.multiple, self.smallest)
+            x = grow_by_mirroring(x, 3, self.multiple, self.smallest)
+        y: Tensor = self.network(x)
+        return y[:, :, :height, :width]
+
+
+class UnitGraph(nn.Module):
+    """The network for floats from 0 to 1, as compositing programs have them: (N, C, H, W) → (N, 3, H, W)."""
+
+    def __init__(self, network: NetworkGraph) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the picture."""
+        y: Tensor = self.network(x * 2 - 1)
+        return (y + 1) / 2
+
+
+class WholeGraph(nn.Module):
+    """RGB in, RGB out: the pairing, the network, and what the pairing puts back.
+
+    ``eight_bits``: (N, H, W, 3) uint8 and the output alike, rounded; else (N, 3, H, W) floats from 0 to 1, cut off
+    outside, and the output unrounded.
+    """
+
+    def __init__(self, network: NetworkGraph, pairing: PairingOperators, *, eight_bits: bool) -> None:
+        super().__init__()
+        self.network, self.pairing, self.eight_bits = network, pairing, eight_bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the picture."""
+        frame = x.permute(0, 3, 1, 2).to(torch.float32) if self.eight_bits else x.clamp(0.0, 1.0) * 255.0
+        output = (self.network(self.pairing(frame) / 127.5 - 1) + 1) * 127.5
+        if not self.eight_bits:
+            return self.pairing.finish(frame, output) / 255.0
+        finished = self.pairing.finish(frame, torch.round(output).clamp(0.0, 255.0))
+        return torch.round(finished).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class CodedOperators(PairingOperators):
+    """A pairing's ``inner`` operators, and the planes of a code beside what they make."""
+
+    def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
+        super().__init__(pairing, conditions)
+        self.inner = inner
+        self.smallest = inner.smallest  # type: ignore[misc]
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """(N, 3, H, W) levels → (N, in_channels + size, H, W) levels."""
+        made: Tensor = self.inner(frame)
+        planes = [torch.full_like(made[:, :1], float(round(255 * value))) for value in self.conditions]
+        return torch.cat([made, *planes], 1)
+
+    def finish(self, frame: Tensor, output: Tensor) -> Tensor:
+        """(N, 3, H, W) levels twice → the same, as the pairing finishes."""
+        return self.inner.finish(frame, output)
+
+
+def pairing_operators(subject: ExportSubject) -> PairingOperators:
+    """Return a subject's pairing as operators; it has some."""
+    module, _, name = subject.pairing.operators.partition(":")
+    made: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
+    return CodedOperators(made, subject.pairing, subject.conditions) if subject.record.code_size else made
+
+
+def graph_of(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
+    """Return what a file of a subject computes; ``eight_bits``: of a whole one."""
+    network = NetworkGraph(subject.generator, subject.in_channels)
+    if not subject.whole:
+        return network.eval()
+    return WholeGraph(network, pairing_operators(subject), eight_bits=eight_bits).eval()

@@ -1,0 +1,127 @@
+"""Models as ONNX files: the network alone, or RGB in and RGB out, for pictures of any size."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidtrans.core.errors import UsageError, first_line
+from vidtrans.core.files import canonical_json
+from vidtrans.core.machine import import_onnx_runtime
+from vidtrans.core.settings import Table
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
+from vidtrans.interop.exporting.comparing import check_file
+from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
+
+OPSET = 17
+METADATA_KEY = "vidtrans"
+INPUT, OUTPUT = "input", "output"
+# What the files take and give, in words, as they say it of themselves.
+NETWORK_WORDS = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
+WHOLE_WORDS = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
+
+
+class OnnxExport(ExportFormat):
+    """ONNX of opset 17. ``write`` needs onnx and ONNX Runtime, which runs the file once it is written."""
+
+    def check(self, subject: ExportSubject) -> None:
+        """Refuse where onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
+        _runtime()
+
+    def write(self, path: Path, subject: ExportSubject) -> Table:
+        """Write, compare and report; see ``ExportFormat``."""
+        runtime = _runtime()
+        graph = graph_of(subject, eight_bits=True)
+        network = graph.network if isinstance(graph, WholeGraph) else graph
+        _export(path, graph, subject, network)
+        session = _session(runtime, path, subject)
+
+        def run(x: np.ndarray) -> np.ndarray:
+            made: np.ndarray = session.run(None, {INPUT: np.ascontiguousarray(x[None])})[0]
+            return made[0]
+
+        return {"opset": OPSET, "operators": _operators(path), **check_file(subject, graph, run)}
+
+
+def _runtime() -> ModuleType:
+    """Return ONNX Runtime. Raises UsageError where it, or onnx, is not installed."""
+    try:
+        import onnx  # noqa: F401  (torch's exporter asks for it)
+
+        runtime: ModuleType = import_onnx_runtime()
+    except ImportError:
+        why = "onnx or ONNX Runtime, which checks the file, is not installed"
+        raise UsageError("--format onnx", why, "pip install 'vidtrans[onnx]'") from None
+    return runtime
+
+
+def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject, network: NetworkGraph) -> None:
+    side = max(2 * network.multiple, network.smallest) + 1  # the traced way has to be that of all sizes
+    if subject.whole:
+        example = torch.zeros(1, side, side + 2, 3, dtype=torch.uint8)
+        sizes, larger = {0: "N", 1: "H", 2: "W"}, subject.pairing.upscale_factor > 1
+    else:
+        example = torch.zeros(1, subject.in_channels, side, side + 2)
+        sizes, larger = {0: "N", 2: "H", 3: "W"}, False
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the older exporter, and of sizes that are compared
+        torch.onnx.export(
+            graph,
+            (example,),
+            str(path),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: sizes, OUTPUT: {k: f"{v}_out" if larger and k else v for k, v in sizes.items()}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    _describe(path, subject, network)
+
+
+def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None:
+    """Say in the file what it is: who wrote it, its range, its sizes, the pairing, the card."""
+    import onnx
+
+    model: Any = onnx.load(str(path))
+    factor = subject.pairing.upscale_factor
+    larger = f"{factor} times as large, " if factor > 1 else ""
+    words = (WHOLE_WORDS if subject.whole else NETWORK_WORDS).format(factor=larger, channels=subject.in_channels)
+    model.producer_name = "vidtrans"
+    model.producer_version = ""
+    model.doc_string = f"{subject.name}: {words}"
+    table = {
+        METADATA_KEY: canonical_json(description(subject)),
+        "input": words,
+        "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
+    }
+    onnx.helper.set_model_props(model, table)
+    onnx.save(model, str(path))
+
+
+def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  # noqa: ANN401  (of ONNX Runtime)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has classes of its own, none of them public
+        why = f"ONNX Runtime does not take the file ({first_line(error)})"
+        raise UsageError(f"model '{subject.name}'", why, "update onnxruntime") from None
+
+
+def _operators(path: Path) -> list[str]:
+    """Return the names of the operators in a file, those inside of loops as well."""
+    import onnx
+
+    found: set[str] = set()
+    graphs = [onnx.load(str(path), load_external_data=False).graph]
+    while graphs:
+        for node in graphs.pop().node:
+            found.add(node.op_type)
+            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return sorted(found)

@@ -1,0 +1,60 @@
+"""Models as TorchScript, one tensor in and one out, as Nuke's Inference node and programs with libtorch take them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidtrans.core.files import canonical_json
+from vidtrans.core.settings import Table
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
+from vidtrans.interop.exporting.comparing import check_file
+from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, graph_of
+
+DESCRIPTION = "vidtrans.json"  # the file inside that says what the model is
+
+
+class TorchScriptExport(ExportFormat):
+    """A traced module of float32: (N, C, H, W) → (N, 3, H, W), colours from 0 to 1."""
+
+    def write(self, path: Path, subject: ExportSubject) -> Table:
+        """Write, compare and report; see ``ExportFormat``."""
+        graph = graph_of(subject, eight_bits=False)
+        network = graph.network if isinstance(graph, WholeGraph) else graph
+        channels = 3 if isinstance(graph, WholeGraph) else subject.in_channels
+        side = max(2 * network.multiple, network.smallest) + 1
+        module: nn.Module = graph if isinstance(graph, WholeGraph) else UnitGraph(graph).eval()
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of sizes that are compared, and of TorchScript being old
+            traced: Any = torch.jit.trace(module, torch.zeros(1, channels, side, side + 2), check_trace=False)
+            traced.save(str(path), _extra_files={DESCRIPTION: canonical_json(description(subject))})
+            loaded: Any = torch.jit.load(str(path), map_location="cpu")
+
+        def run(x: np.ndarray) -> np.ndarray:
+            return _run_whole(loaded, x) if subject.whole else _run_network(loaded, x)
+
+        return {"operators": _operators(loaded), **check_file(subject, graph, run)}
+
+
+@torch.no_grad()
+def _run_whole(loaded: Any, frame: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ScriptModule)
+    x = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float() / 255
+    levels = torch.round(loaded(x)[0] * 255).clamp(0, 255).to(torch.uint8)
+    made: np.ndarray = levels.permute(1, 2, 0).numpy()
+    return made
+
+
+@torch.no_grad()
+def _run_network(loaded: Any, x: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ScriptModule)
+    made: np.ndarray = (loaded((torch.from_numpy(x)[None] + 1) / 2)[0] * 2 - 1).numpy()
+    return made
+
+
+def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)
+    """Return the names of the operators that a module calls, without those that only handle numbers and lists."""
+    return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")})

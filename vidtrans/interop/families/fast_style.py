@@ -1,0 +1,63 @@
+"""Fast neural style of the PyTorch examples (Johnson et al., ECCV 2016): pictures of 0…255, in and out."""
+
+from __future__ import annotations
+
+import re
+
+from vidtrans.core.settings import Table
+from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, side
+from vidtrans.interop.families.resnet import FRAME
+from vidtrans.networks.ports import range_ports
+
+FIRST = "conv1.conv2d.weight"
+BLOCK = re.compile(r"res(\d{1,3})\.conv1\.conv2d\.weight")
+KERNEL = 9  # of the first and the last layer
+
+
+class FastStyle(Family):
+    """The network of the examples, ``TransformerNet``, of any width and number of blocks."""
+
+    title = "fast neural style of PyTorch's examples"
+    tool = "pytorch/examples fast_neural_style"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network of as many blocks as the file has."""
+        if FIRST not in shapes:
+            return None
+        blocks = {int(found[1]) for name in shapes if (found := BLOCK.fullmatch(name))}
+        settings: Table = {"channels": side(shapes, FIRST, 0, 1), "blocks": max(1, len(blocks))}
+        inputs, outputs = side(shapes, FIRST, 1, 1), side(shapes, "deconv3.conv2d.weight", 0, 3)
+        generator = {"name": "style-net", "settings": settings}
+        layout = lay_out(Layout(shapes), settings, inputs, outputs)
+        return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME)
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a style network of this lineage."""
+        if name != "style-net":
+            return None
+        theirs = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
+        if other := [key for key, value in theirs.items() if settings[key] != value]:
+            raise ValueError(f"generator.{other[0]} is {settings[other[0]]}, theirs is always {theirs[other[0]]}")
+        return lay_out(Layout(), settings, *channels)
+
+
+def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
+    """Fill in the layout of a network with these ``channels`` and ``blocks``, and return it."""
+    width = settings["channels"]
+
+    def layer(ours: str, conv: str, norm: str, sizes: tuple[int, int], kernel: int = 3) -> None:
+        layout.conv(f"{ours}.conv", f"{conv}.conv2d", (sizes[1], sizes[0], kernel, kernel), bias=True)
+        if norm:
+            layout.norm(f"{ours}.norm", norm, sizes[1], "instance")
+
+    layer("entrance", "conv1", "in1", (inputs, width), KERNEL)
+    layer("down.0", "conv2", "in2", (width, 2 * width))
+    layer("down.1", "conv3", "in3", (2 * width, 4 * width))
+    for i in range(settings["blocks"]):
+        for at, part in ((1, "first"), (2, "second")):
+            theirs = f"res{i + 1}"
+            layer(f"blocks.{i}.{part}", f"{theirs}.conv{at}", f"{theirs}.in{at}", (4 * width, 4 * width))
+    layer("up.0", "deconv1", "in4", (4 * width, 2 * width))
+    layer("up.1", "deconv2", "in5", (2 * width, width))
+    layer("head", "deconv3", "", (width, outputs), KERNEL)
+    return layout

@@ -1,0 +1,242 @@
+"""The residual generators of Johnson et al. as CycleGAN, CUT and pix2pixHD have them: one long list of layers."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, replace
+
+from vidtrans.core.settings import Table
+from vidtrans.interop.families.base import (
+    Candidate,
+    Family,
+    LabelFamily,
+    Layout,
+    Shapes,
+    label_ports,
+    norm_kind,
+    refuse_others,
+    side,
+)
+
+BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
+BLUR = re.compile(r"model\.(\d{1,4})\.filt")
+FIRST = "model.1.weight"
+HEAD_LENGTH = 3  # places of the last layer: padding, convolution, tanh
+# Settings of our residual layers that these tools do not have.
+OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
+FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the frame itself
+
+
+class LayerWalk:
+    """Goes along the list of layers and lays out what it passes. ``at``: the place in the list.
+
+    ``settings``: of our generator; of them it looks at ``norm`` and ``conv_bias``.
+    """
+
+    def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
+        self.layout, self.at = layout, 0
+        self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
+        self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
+        self._behind = 0 if self._norm == "none" else 1  # places of a norm in our lists
+
+    def entrance(self, ours: str, inputs: int, outputs: int) -> None:
+        """Pass the mirrored 7×7 layer."""
+        self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 7, 7))
+        self.at += 4
+
+    def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
+        """Pass a layer that halves the size."""
+        self._layer(ours, 0, self._place(0), self._place(1), (outputs, inputs, 3, 3))
+        if blur:
+            self.layout.tensor(f"{ours}.{2 + self._behind}.filt", f"{self._place(3)}.filt", (outputs, 1, 3, 3))
+        self.at += 4 if blur else 3
+
+    def block(self, ours: str, channels: int) -> None:
+        """Pass a residual block."""
+        inside, shape = f"{self._place(0)}.conv_block", (channels, channels, 3, 3)
+        second = 6 if self._dropout else 5
+        self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
+        self._layer(f"{ours}.branch", 4 + self._behind, f"{inside}.{second}", f"{inside}.{second + 1}", shape)
+        self.at += 1
+
+    def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
+        """Pass a layer that doubles the size."""
+        if blur:
+            self.layout.tensor(f"{ours}.0.filt", f"{self._place(0)}.filt", (inputs, 1, 4, 4))
+            self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 3, 3))
+        else:
+            bias = {"bias": self._biased, "zero_bias": self._has_zero_bias}
+            self.layout.transposed(f"{ours}.0", self._place(0), (inputs, outputs, 3, 3), **bias)
+            self.layout.norm(f"{ours}.1", self._place(1), outputs, self._norm)
+        self.at += 4 if blur else 3
+
+    def head(self, ours: str, inputs: int, outputs: int) -> None:
+        """Pass the mirrored 7×7 layer that makes the picture."""
+        self.layout.conv(f"{ours}.1", self._place(1), (outputs, inputs, 7, 7), bias=True)
+        self.at += HEAD_LENGTH
+
+    @property
+    def _has_zero_bias(self) -> bool:
+        """Whether ours have a bias where theirs have none."""
+        return self._norm == "none" and not self._biased
+
+    def _place(self, step: int) -> str:
+        return f"{self._prefix}.{self.at + step}"
+
+    def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
+        """Lay out a convolution, which has place ``at`` in our list, and the norm behind it."""
+        self.layout.conv(f"{ours}.{at}", conv, shape, bias=self._biased, zero_bias=self._has_zero_bias)
+        self.layout.norm(f"{ours}.{at + 1}", norm, shape[0], self._norm)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a list of layers shows: where its blocks are, and how large they are."""
+
+    width: int
+    inputs: int
+    outputs: int
+    halvings: int
+    blocks: int
+    dropout: bool
+    blur_down: bool
+    blur_up: bool
+
+    @property
+    def origin(self) -> Table:
+        """Return what an export has to know of a file: dropout moves the layers behind it."""
+        return {"dropout": True} if self.dropout else {}
+
+
+def read_sizes(shapes: Shapes) -> Sizes | None:
+    """Return what the list 'model.*' of a checkpoint shows; None where it has no residual blocks."""
+    blocks = sorted({int(found[1]) for name in shapes if (found := BLOCK.match(name))})
+    if not blocks or FIRST not in shapes:
+        return None
+    blurs = [int(found[1]) for name in shapes if (found := BLUR.fullmatch(name))]
+    blur_down = any(at < blocks[0] for at in blurs)
+    second = f"model.{blocks[0]}.conv_block.5.weight"
+    heads = [int(name.split(".")[1]) for name, shape in shapes.items() if is_head(name, shape)]
+    return Sizes(
+        width=side(shapes, FIRST, 0, 1),
+        inputs=side(shapes, FIRST, 1, 1),
+        outputs=side(shapes, f"model.{max(heads)}.weight", 0, 3) if heads else 3,
+        halvings=max(1, (blocks[0] - 4) // (4 if blur_down else 3)),
+        blocks=len(blocks),
+        dropout=len(shapes.get(second, ())) != 4,
+        blur_down=blur_down,
+        blur_up=any(at > blocks[-1] for at in blurs),
+    )
+
+
+def is_head(name: str, shape: tuple[int, ...]) -> bool:
+    """Return whether a tensor is the last layer's weight."""
+    return re.fullmatch(r"model\.\d{1,4}\.weight", name) is not None and len(shape) == 4 and shape[2:] == (7, 7)
+
+
+def first_norm(shapes: Shapes) -> Table:
+    """Return the ``norm`` and ``conv_bias`` of our settings, as the first layer shows them."""
+    norm = norm_kind(shapes, "model.2", "model.1")
+    return {"norm": norm, "conv_bias": norm in ("batch", "picture", "instance") and "model.1.bias" in shapes}
+
+
+def walk_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
+    """Pass all layers but the head of a generator whose first layer has ``width`` channels."""
+    steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
+    walk.entrance(f"{ours}.entrance", sizes.inputs, width)
+    for i, (a, b) in enumerate(steps):
+        walk.down(f"{ours}.down.{i}", a, b, blur=sizes.blur_down)
+    for i in range(sizes.blocks):
+        walk.block(f"{ours}.blocks.{i}", width * 2**sizes.halvings)
+    for i, (a, b) in enumerate(reversed(steps)):
+        walk.up(f"{ours}.up.{i}", b, a, blur=sizes.blur_up)
+
+
+class PeerResnet(Family):
+    """CycleGAN's generator, and CUT's, which blurs before it halves and doubles."""
+
+    title = "ResNet of CycleGAN or CUT"
+    tool = "pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network of as many blocks as the file has."""
+        sizes = read_sizes(shapes)
+        if sizes is None:
+            return None
+        norms = first_norm(shapes)
+        settings = norms | {"channels": sizes.width, "blocks": sizes.blocks}
+        settings |= {"blur_down": sizes.blur_down, "blur_up": sizes.blur_up}
+        layout = _lay_out(Layout(shapes), settings, sizes)
+        generator = {"name": "residual", "settings": settings}
+        return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a residual generator."""
+        if name != "residual":
+            return None
+        refuse_others(settings, OURS_ALONE if origin else OURS_ALONE | {"conv_bias": False})
+        sizes = sizes_of(settings, channels, origin)
+        return _lay_out(Layout.for_export(origin), settings, sizes)
+
+
+def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    """Fill in the layout of a generator with two halvings, and return it."""
+    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
+    walk_body(walk, "body", replace(sizes, halvings=2), sizes.width)
+    walk.head("head", sizes.width, sizes.outputs)
+    return walk.layout
+
+
+def sizes_of(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
+    """Return the sizes that complete settings of one of our generators come to."""
+    return Sizes(
+        width=settings["channels"],
+        inputs=channels[0],
+        outputs=channels[1],
+        halvings=settings.get("downsamplings", 2),
+        blocks=settings["blocks"],
+        dropout=origin.get("dropout", False),
+        blur_down=settings.get("blur_down", False),
+        blur_up=settings.get("blur_up", False),
+    )
+
+
+class GlobalGenerator(LabelFamily):
+    """pix2pixHD's generator without local enhancers."""
+
+    title = "global generator of pix2pixHD"
+    tool = "pix2pixHD"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network of as many halvings and blocks as the file has."""
+        sizes = read_sizes(shapes)
+        if sizes is None or sizes.blur_down or sizes.blur_up:
+            return None
+        settings = first_norm(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
+        settings["downsamplings"] = sizes.halvings
+        layout = _lay_out_global(Layout(shapes), settings, sizes)
+        generator, channels = {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs)
+        return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of an hd generator without enhancers."""
+        if name != "hd" or settings["enhancers"]:
+            return None
+        check_biases(settings)
+        sizes = sizes_of(settings, channels, origin)
+        return _lay_out_global(Layout.for_export(origin), settings, sizes)
+
+
+def check_biases(settings: Table) -> None:
+    """Raise ValueError where settings are not those of pix2pixHD, whose convolutions all have a bias."""
+    refuse_others(settings, OURS_ALONE)
+    if not settings["conv_bias"] and settings["norm"] != "plain-instance":
+        raise ValueError("its convolutions have no bias, theirs have: train with generator.conv_bias=true")
+
+
+def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
+    walk_body(walk, "whole", sizes, sizes.width)
+    walk.head("head", sizes.width, sizes.outputs)
+    return walk.layout

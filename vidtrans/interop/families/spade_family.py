@@ -1,0 +1,149 @@
+"""SPADE's generator (Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from vidtrans.core.settings import Table
+from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, side
+
+HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or for 'most' 5
+WIDEST = 16  # the innermost channels, in units of the authors' ngf
+MAX_STEP = 256  # the largest side of a start that is learned
+SAME = (
+    "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is taken for 'normal' "
+    "(256 pixels); for 'more' put its opt.txt beside it"
+)
+
+MEAN = "it was trained with an encoder of styles: every frame gets the code 0, the mean of those of its training"
+
+
+class PeerSpade(LabelFamily):
+    """SPADE's generator of any width and number of labels, ``normal``, ``more`` or ``most``."""
+
+    title = "SPADE"
+    tool = "SPADE"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network; one for 512 pixels looks like one for 256, see ``with_options``."""
+        if HEAD not in shapes:
+            return None
+        ups = MOST if "up_4.norm_0.mlp_shared.0.weight" in shapes else NORMAL
+        width = max(1, side(shapes, "head_0.norm_0.mlp_gamma.weight", 0) // WIDEST)
+        labels, outputs = side(shapes, HEAD, 1, 1), side(shapes, "conv_img.weight", 0, 3)
+        settings: Table = {
+            "channels": max(1, width // 2) if ups == MOST else width,
+            "upsamplings": 7 if ups == MOST else 5,
+            "middle_doubling": ups == MOST,
+            "widest": 2 * WIDEST if ups == MOST else WIDEST,
+            "hidden": side(shapes, HEAD, 0, 1),
+            "kernel": side(shapes, HEAD, 2, 3),
+            "norm": "batch" if f"head_0.norm_0.param_free_norm.{STATISTICS[0]}" in shapes else "instance",
+            "spectral": "head_0.conv_0.weight_orig" in shapes,
+        }
+        latent = shapes.get("fc.weight", ())
+        if len(latent) == 2:
+            settings |= {"latent": latent[1], "start_size": start_size(latent[0] // (WIDEST * width))}
+        layout = lay_out(Layout(shapes), settings, (labels, outputs), width)
+        notes = (*(() if ups == MOST else (SAME,)), *((MEAN,) if len(latent) == 2 else ()))
+        generator = {"name": "spade", "settings": settings}
+        size = 8 << settings["upsamplings"]
+        return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a generator that doubles its size where theirs do."""
+        if name != "spade":
+            return None
+        sizes = settings["upsamplings"], settings["middle_doubling"], settings["widest"]
+        if sizes not in ((5, False, WIDEST), (6, True, WIDEST), (7, True, 2 * WIDEST)):
+            raise ValueError("its number of doublings is none of theirs: train with generator.upsamplings=5")
+        if settings["norm"] not in ("batch", "instance", "plain-instance"):
+            raise ValueError(f"generator.norm is {settings['norm']}, theirs is batch or instance")
+        width = settings["channels"] * settings["widest"] // WIDEST
+        return lay_out(Layout.for_export(origin), settings, channels, width)
+
+    def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
+        """Return the candidate as a training's options say: how often it doubles, what its labels are."""
+        candidate = super().with_options(candidate, options)
+        settings = dict(candidate.generator["settings"])
+        how = options.get("num_upsampling_layers", "")
+        if how == "more" and not settings["middle_doubling"]:
+            settings |= {"upsamplings": 6, "middle_doubling": True}
+        notes = tuple(note for note in candidate.notes if not how or note != SAME)
+        return replace(
+            candidate,
+            generator=candidate.generator | {"settings": settings},
+            size=8 << settings["upsamplings"],
+            notes=notes,
+        )
+
+
+def start_size(places: int) -> tuple[int, int]:
+    """Return (height, width) of a learned start of so many places: square, twice as wide, or the nearest to square."""
+    if not 0 < places <= MAX_STEP**2:
+        return 1, 1
+    if places % 2 == 0 and math.isqrt(places // 2) ** 2 == places // 2:
+        return math.isqrt(places // 2), 2 * math.isqrt(places // 2)
+    height = next(h for h in range(math.isqrt(places), 0, -1) if places % h == 0)
+    return height, places // height
+
+
+def lay_out(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
+    """Fill in the layout of a network whose innermost layers have 16 times ``width`` channels, and return it."""
+    (labels, outputs), top = channels, WIDEST * width
+    if settings.get("latent"):
+        height, across = settings["start_size"]
+        layout.conv("start", "fc", (top * height * across, settings["latent"]), bias=True)
+    else:
+        layout.conv("start", "fc", (top, labels, 3, 3), bias=True)
+    _block(layout, "first", "head_0", (top, top), labels, settings)
+    ups = MOST if settings["widest"] > WIDEST else NORMAL
+    steps = [("G_middle_0", top, top), ("G_middle_1", top, top)]
+    steps += [(f"up_{i}", top >> i, top >> (i + 1)) for i in range(ups)]
+    for i, (theirs, a, b) in enumerate(steps):
+        _block(layout, f"blocks.{i}", theirs, (a, b), labels, settings)
+    layout.conv("head.1", "conv_img", (outputs, top >> ups, 3, 3), bias=True)
+    return layout
+
+
+def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], labels: int, settings: Table) -> None:
+    inputs, outputs = sizes
+    inner = min(sizes)
+    _conv(layout, f"{ours}.convs.0", f"{theirs}.conv_0", (inner, inputs, 3), settings)
+    _conv(layout, f"{ours}.convs.1", f"{theirs}.conv_1", (outputs, inner, 3), settings)
+    _norm(layout, f"{ours}.norms.0", f"{theirs}.norm_0", inputs, labels, settings)
+    _norm(layout, f"{ours}.norms.1", f"{theirs}.norm_1", inner, labels, settings)
+    if inputs != outputs:
+        _norm(layout, f"{ours}.shortcut.0", f"{theirs}.norm_s", inputs, labels, settings)
+        _conv(layout, f"{ours}.shortcut.1", f"{theirs}.conv_s", (outputs, inputs, 1), settings, bias=False)
+
+
+def _conv(
+    layout: Layout, ours: str, theirs: str, sizes: tuple[int, int, int], settings: Table, *, bias: bool = True
+) -> None:
+    """Lay out a convolution of (outputs, inputs, kernel), whose weight may be spectrally normalised."""
+    outputs, inputs, kernel = sizes
+    shape = (outputs, inputs, kernel, kernel)
+    if not settings["spectral"]:
+        layout.conv(ours, theirs, shape, bias=bias)
+        return
+    inside = f"{ours}.parametrizations.weight"
+    layout.tensor(f"{inside}.original", f"{theirs}.weight_orig", shape)
+    layout.tensor(f"{inside}.0.left", f"{theirs}.weight_u", (outputs,))
+    layout.tensor(f"{inside}.0.right", f"{theirs}.weight_v", (inputs * kernel * kernel,))
+    if bias:
+        layout.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
+
+
+def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
+    """Lay out a norm and what scales and shifts it."""
+    hidden, kernel = settings["hidden"], settings["kernel"]
+    if settings["norm"] == "batch":
+        for name in STATISTICS:
+            layout.tensor(f"{ours}.norm.{name}", f"{theirs}.param_free_norm.{name}", (channels,))
+        layout.counter(f"{ours}.norm", f"{theirs}.param_free_norm")
+    layout.conv(f"{ours}.look.0", f"{theirs}.mlp_shared.0", (hidden, labels, kernel, kernel), bias=True)
+    layout.conv(f"{ours}.scale", f"{theirs}.mlp_gamma", (channels, hidden, kernel, kernel), bias=True)
+    layout.conv(f"{ours}.shift", f"{theirs}.mlp_beta", (channels, hidden, kernel, kernel), bias=True)

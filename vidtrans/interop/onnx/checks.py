@@ -1,0 +1,148 @@
+"""What of an ONNX file is refused before anything runs it: what could reach beyond it, loop, or gives no pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidtrans.core.errors import ModelError
+from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
+
+PLAIN = ("", "ai.onnx")
+# Of ONNX Runtime's own operators those that exporters and optimisers write into image networks. Others may run
+# programs of other libraries, or open files.
+RUNTIME_DOMAIN = "com.microsoft"
+# fmt: off
+RUNTIME_OPS = frozenset((
+    "Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "ConvTransposeWithDynamicPads", "DequantizeLinear",
+    "DynamicQuantizeMatMul", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "FusedMatMulActivation", "Gelu",
+    "GridSample", "GroupNorm", "Inverse", "MatMulInteger16", "MatMulIntegerToFloat", "MultiHeadAttention", "NhwcConv",
+    "NhwcFusedConv", "NhwcMaxPool", "PackedAttention", "QAttention", "QGemm", "QLinearAdd", "QLinearAveragePool",
+    "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearMul", "QLinearReduceMean",
+    "QLinearSigmoid", "QLinearSoftmax", "QLinearWhere", "QuantizeLinear", "QuickGelu", "SkipGroupNorm",
+    "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization", "TransposeMatMul",
+    "Trilu", "Upsample",
+))
+# fmt: on
+BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+TEXT = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
+NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # what names begin with
+INPUT_KINDS = ("float32", "float16", "uint8")
+MAX_SIDE = 8192  # of a fixed size
+MAX_FIXED_BATCH = 16
+CHANNELS = (1, 3, 4)
+
+
+def check_graph(path: Path, graph: Graph) -> Port:
+    """Return the input that takes the picture. Raises ModelError for what is not one image→image network."""
+    for node in [*graph.nodes, *(n for body in graph.functions.values() for n in body)]:
+        why = _refusal(node, graph)
+        if why:
+            raise ModelError(str(path), why, REMEDY)
+    if _inlined(graph) > MAX_NODES:
+        raise ModelError(str(path), "its functions call one another without end", "do not use this file")
+    if not graph.nodes or not graph.outputs:
+        raise ModelError(str(path), "its graph computes nothing", "copy or export it again")
+    needed = [port for port in graph.inputs if port.name not in graph.initializers]
+    if len(needed) != 1:
+        names = ", ".join(f"'{port.name[:40]}'" for port in needed[:6]) or "none"
+        why = f"it needs {len(needed)} inputs ({names}), an image→image network has one"
+        raise ModelError(str(path), why, REMEDY)
+    for port in (*needed, *graph.outputs):
+        if port.kind in OTHER_KINDS.values():
+            raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, no picture", REMEDY)
+    _check_input(path, needed[0])
+    return needed[0]
+
+
+def feeds(port: Port) -> list[tuple[str, int]]:
+    """Return how the input may be fed, the likely one first: layouts of axes, and channels."""
+    if port.shape is None:
+        return [(layout, n) for layout in ("nchw", "nhwc") for n in (3, 1)]
+    if len(port.shape) not in (3, 4):
+        return []
+    found = []
+    for layout in ("nchw", "nhwc") if len(port.shape) == 4 else ("chw", "hwc"):
+        channels = port.shape[layout.index("c")]
+        sides = [port.shape[layout.index(side)] for side in "hw"]
+        if channels in CHANNELS and not any(isinstance(side, int) and side in CHANNELS for side in sides):
+            found.append((layout, int(channels)))
+        elif not isinstance(channels, int):
+            found += [(layout, n) for n in (3, 1)]
+    return sorted(found, key=lambda feed: not isinstance(port.shape[feed[0].index("c")], int))  # type: ignore[index]
+
+
+def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
+    """Return the height and width that the file fixes, None where one is free."""
+    if port.shape is None:
+        return None, None
+    height, width = (port.shape[layout.index(side)] for side in "hw")
+    return height if isinstance(height, int) else None, width if isinstance(width, int) else None
+
+
+def _check_input(path: Path, port: Port) -> None:
+    if port.kind not in INPUT_KINDS:
+        why = f"its input takes {port.kind or 'an unknown type'}, a picture is one of {', '.join(INPUT_KINDS)}"
+        raise ModelError(str(path), why, REMEDY)
+    if port.shape is None:
+        return
+    if not feeds(port):
+        shown = "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
+        raise ModelError(str(path), f"its input is no picture of 1, 3 or 4 channels (its shape is {shown})", REMEDY)
+    if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:
+        raise ModelError(str(path), f"it takes {port.shape[0]} pictures at once", "export it for one picture")
+    if any(isinstance(axis, int) and axis > MAX_SIDE for axis in port.shape):
+        raise ModelError(
+            str(path), f"its input is larger than {MAX_SIDE} pixels a side", "export it for a smaller size"
+        )
+
+
+def _refusal(node: Node, graph: Graph) -> str:
+    """Return why an operator is refused; '' where it is not."""
+    name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
+    is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
+    if _function(node, graph) is not None and not is_standard and not node.has_graph:
+        return ""  # a function under the name of a standard operator does not tell which of them runs
+    if node.domain == RUNTIME_DOMAIN:
+        return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
+    if node.domain not in PLAIN:
+        return f"its operator '{name}' belongs to another program"
+    if node.op in BRANCHES or node.has_graph:
+        return f"it has branches or loops ('{name}')"
+    if node.op in RANDOM:
+        return f"it draws random numbers ('{name}'): a clip would flicker"
+    if node.op in TEXT or node.op.startswith(NOT_TENSORS):
+        return f"it works on sequences or texts ('{name}')"
+    return ""
+
+
+def _function(node: Node, graph: Graph) -> list[Node] | None:
+    """Return the operators of a function of the file; None for an operator of the standard, or of another program."""
+    domains = PLAIN if node.domain in PLAIN else (node.domain,)
+    found = (graph.functions.get((domain, node.op, node.overload)) for domain in domains)
+    return next((body for body in found if body is not None), None)
+
+
+def _inlined(graph: Graph) -> int:
+    """Return how many operators there are once functions are written out, no more than a bit above MAX_NODES."""
+    counts: dict[int, int] = {}
+
+    def count(nodes: list[Node], depth: int) -> int:
+        if depth > 64:  # functions that call themselves
+            return MAX_NODES + 1
+        total = 0
+        for node in nodes:
+            body = _function(node, graph)
+            if body is None:
+                total += 1
+            else:
+                if id(body) not in counts:
+                    counts[id(body)] = count(body, depth + 1)
+                total += counts[id(body)]
+            if total > MAX_NODES:
+                return MAX_NODES + 1
+        return total
+
+    return count(graph.nodes, 0)

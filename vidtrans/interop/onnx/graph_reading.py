@@ -1,0 +1,275 @@
+"""Read what an ONNX file says: inputs, outputs, operators, small constants; nothing of it is run.
+
+The numbers of fields are those of ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13). The package onnx is not
+used: it takes gigabytes for a hostile file of 40 MB, and twice the size of any file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.core.errors import ModelError
+from vidtrans.interop.onnx.protobuf import (
+    BYTES,
+    VARINT,
+    Buffer,
+    DamagedError,
+    Field,
+    fields,
+    float_of,
+    integers_of,
+    map_file,
+    signed,
+    text_of,
+)
+
+MAX_BYTES = 2 << 30  # what protobuf's own parsers take
+MAX_NODES = 100_000
+MAX_FIELDS = 5_000_000  # in all messages that are looked at
+SMALL = 64  # elements of a constant that is read; larger ones are weights
+DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
+OTHER_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
+REMEDY = "export the model again, as one image→image network"
+Axis = int | str | None  # fixed, named, or unknown
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: ``kind`` is its element type; ``shape`` is None where the file states none."""
+
+    name: str
+    kind: str
+    shape: tuple[Axis, ...] | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator, with its attributes that are numbers; ``constant`` is a small tensor among them."""
+
+    op: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    numbers: dict[str, tuple[float, ...]]
+    constant: np.ndarray | None
+    has_graph: bool
+    overload: str = ""
+
+
+@dataclass
+class Graph:
+    """What was read. ``functions`` are a file's own operators, by domain, name and overload."""
+
+    inputs: list[Port] = field(default_factory=list)
+    outputs: list[Port] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: too large to be read
+    functions: dict[tuple[str, str, str], list[Node]] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """Return the small constants of the graph by name."""
+        found = {name: value for name, value in self.initializers.items() if value is not None}
+        return found | {n.outputs[0]: n.constant for n in self.nodes if n.constant is not None and n.outputs}
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a detected file. Raises ModelError where it is damaged or too large, or where weights lie elsewhere."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ModelError(str(path), f"it has {size >> 20} MB, ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
+    with map_file(path) as data:
+        return read_graph_in(data, path)
+
+
+def read_graph_in(data: Buffer, path: Path) -> Graph:
+    """Read a graph whose bytes ``path`` holds. Raises ModelError as ``read_graph``."""
+    try:
+        return _Reader(data, path).read()
+    except (DamagedError, ValueError, OverflowError) as error:
+        raise ModelError(str(path), f"it is damaged ({error})", "copy or export it again") from None
+
+
+class _Reader:
+    """Reads one file; counts fields, so that no file takes for ever."""
+
+    def __init__(self, data: Buffer, path: Path) -> None:
+        self.data, self.path, self.graph = data, path, Graph()
+        self.left, self.nodes = MAX_FIELDS, 0
+
+    def _fields(self, start: int, end: int) -> Iterator[Field]:
+        for part in fields(self.data, start, end):
+            self.left -= 1
+            if self.left < 0:
+                raise ModelError(str(self.path), f"it has more than {MAX_FIELDS} fields", "do not use this file")
+            yield part
+
+    def _inside(self, part: Field) -> Iterator[Field]:
+        return self._fields(part.start, part.end) if part.wire == BYTES else iter(())
+
+    def read(self) -> Graph:
+        for part in self._fields(0, len(self.data)):
+            if part.number == 7:
+                self._read_graph(part)
+            elif part.number == 14:
+                pair = {p.number: self._text(p) for p in self._inside(part) if p.wire == BYTES}
+                self.graph.metadata[pair.get(1, "")] = pair.get(2, "")
+            elif part.number == 20:
+                raise ModelError(str(self.path), "it holds a training graph", REMEDY)
+            elif part.number == 25:
+                self._read_function(part)
+        return self.graph
+
+    def _text(self, part: Field) -> str:
+        return text_of(self.data, part)
+
+    def _read_graph(self, whole: Field) -> None:
+        graph = self.graph
+        for part in self._inside(whole):
+            if part.number == 1:
+                graph.nodes.append(self._node(part))
+            elif part.number == 5:
+                name, value = self._tensor(part)
+                graph.initializers[name] = value
+            elif part.number == 15:
+                raise ModelError(str(self.path), "it has sparse weights", REMEDY)
+            elif part.number == 11:
+                graph.inputs.append(self._port(part))
+            elif part.number == 12:
+                graph.outputs.append(self._port(part))
+
+    def _read_function(self, whole: Field) -> None:
+        texts, nodes = {1: "", 10: "", 13: ""}, []
+        for part in self._inside(whole):
+            if part.number in texts:
+                texts[part.number] = self._text(part)
+            elif part.number == 7:
+                nodes.append(self._node(part))
+            elif part.number == 11:
+                self._attribute(part)  # refuses what lies elsewhere
+        self.graph.functions[texts[10], texts[1], texts[13]] = nodes
+
+    def _node(self, whole: Field) -> Node:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise ModelError(str(self.path), f"it has more than {MAX_NODES} operators", "do not use this file")
+        inputs, outputs, texts = [], [], {4: "", 7: "", 8: ""}
+        numbers: dict[str, tuple[float, ...]] = {}
+        constant, has_graph = None, False
+        for part in self._inside(whole):
+            if part.number == 1:
+                inputs.append(self._text(part))
+            elif part.number == 2:
+                outputs.append(self._text(part))
+            elif part.number in texts:
+                texts[part.number] = self._text(part)
+            elif part.number == 5:
+                name, values, tensor, graph = self._attribute(part)
+                numbers |= {name: values} if values else {}
+                constant = tensor if tensor is not None else constant
+                has_graph |= graph
+        if texts[4] == "Constant" and constant is None and numbers:
+            constant = np.array(next(iter(numbers.values())), np.float64)
+        return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, has_graph, texts[8])
+
+    def _attribute(self, whole: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, bool]:
+        """Return name, numbers, small tensor, and whether it holds a graph."""
+        name, numbers, tensor, has_graph = "", list[float](), None, False
+        for part in self._inside(whole):
+            if part.number == 1:
+                name = self._text(part)
+            elif part.number in (2, 7):
+                numbers += self._floats(part)
+            elif part.number in (3, 8) and part.end - part.start <= 10 * SMALL:
+                numbers += [float(n) for n in integers_of(self.data, part)]
+            elif part.number in (5, 10):
+                tensor = self._tensor(part)[1]
+            elif part.number in (6, 11):
+                has_graph = True
+            elif part.number in (22, 23):
+                raise ModelError(str(self.path), "it has sparse weights", REMEDY)
+        return name, tuple(numbers[:SMALL]), tensor, has_graph
+
+    def _floats(self, part: Field) -> list[float]:
+        if part.wire != BYTES:
+            return [float_of(part.value)]
+        count = min((part.end - part.start) // 4, SMALL)
+        return [float(v) for v in np.frombuffer(self.data[part.start : part.start + 4 * count], "<f4")]
+
+    def _tensor(self, whole: Field) -> tuple[str, np.ndarray | None]:
+        """Return a tensor's name and its values, None where it is a large one. Raises ModelError."""
+        dims: list[int] = []
+        kind, name, raw, values = 0, "", None, list[float]()
+        for part in self._inside(whole):
+            if part.number == 1:
+                dims += integers_of(self.data, part) if len(dims) < SMALL else [-1]
+            elif part.number == 2:
+                kind = part.value
+            elif part.number == 8:
+                name = self._text(part)
+            elif part.number == 9:
+                raw = part
+            elif part.number in (13, 14) and (part.number == 13 or part.value):
+                raise ModelError(str(self.path), "its weights lie in another file", "export it as one file")
+            elif len(values) <= SMALL:
+                values += self._values(part)
+        count = 1
+        for n in dims:
+            count *= n
+            if n < 0 or count > MAX_BYTES:
+                raise ModelError(str(self.path), f"'{name[:80]}' has an impossible size", "do not use this file")
+        return name, self._small(kind, dims, count, raw, values)
+
+    def _values(self, part: Field) -> list[float]:
+        if part.number == 4:
+            return self._floats(part)
+        if part.number in (5, 7) and part.end - part.start <= 10 * SMALL:
+            return [float(n) for n in integers_of(self.data, part)]
+        return []
+
+    def _small(
+        self, kind: int, dims: list[int], count: int, raw: Field | None, values: list[float]
+    ) -> np.ndarray | None:
+        if count > SMALL or kind not in DTYPES:
+            return None
+        if raw is not None:
+            values = np.frombuffer(self.data[raw.start : min(raw.end, raw.start + 8 * SMALL)], DTYPES[kind]).tolist()
+        return np.array(values, np.float64).reshape(dims) if len(values) == count else None
+
+    def _port(self, whole: Field) -> Port:
+        name, kind, shape = "", "", None
+        for part in self._inside(whole):
+            if part.number == 1:
+                name = self._text(part)
+            elif part.number == 2:
+                for inner in self._inside(part):
+                    kind = OTHER_KINDS.get(inner.number, kind)
+                    if inner.number == 1:
+                        kind, shape = self._tensor_type(inner)
+        return Port(name, kind, shape)
+
+    def _tensor_type(self, whole: Field) -> tuple[str, tuple[Axis, ...] | None]:
+        kind, shape = "", None
+        for part in self._inside(whole):
+            if part.number == 1:
+                kind = DTYPES.get(part.value, f"element type {part.value}")
+            elif part.number == 2:
+                shape = tuple(self._axis(dim) for dim in self._inside(part) if dim.number == 1)
+        return kind, shape
+
+    def _axis(self, whole: Field) -> Axis:
+        axis: Axis = None
+        for part in self._inside(whole):
+            if part.number == 1 and part.wire == VARINT:
+                # Some exporters write 0 or −1 for what is free.
+                side = signed(part.value)
+                if not -1 <= side < 1 << 31:
+                    raise ModelError(str(self.path), f"a side of {side} pixels is impossible", "do not use this file")
+                axis = side if side > 0 else None
+            elif part.number == 2:
+                axis = self._text(part)
+        return axis

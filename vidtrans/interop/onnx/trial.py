@@ -1,0 +1,103 @@
+"""Try an ONNX file in a process of its own, which has limits of memory and time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.machine import cores
+from vidtrans.core.settings import Table
+from vidtrans.interop.onnx.checks import feeds, fixed_sides
+from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
+from vidtrans.interop.onnx.ranges import input_affine
+
+SECONDS = 240
+MEMORY = 8 << 30  # bytes of addresses, of which ONNX Runtime reserves more than it uses
+COPIES = 4  # of the file, that are in memory while a session is made
+MODULES = ("onnxruntime", "onnx")
+# Not as a module: a file of the working folder might be taken for one of Python's own.
+COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.onnx.trial_process import main; main()"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a trial.
+
+    ``layout`` and ``channels`` are the input's; ``size`` is the (height, width) of a network with a fixed one. The
+    output that was chosen has an ``index`` among those of the graph, a layout, ``out_channels`` and a ``factor`` by
+    which it is larger than the input, negative where it is smaller. ``sees_whole``: all of the input bears on each of
+    its pixels, which is found out for fixed sizes only. ``pictures`` is the number of outputs that are pictures.
+    ``ranges`` are statistics for each range of the input, for ``ranges.choose_ranges``.
+    """
+
+    layout: str
+    channels: int
+    size: tuple[int, int] | None
+    multiple: int
+    index: int
+    out_layout: str
+    out_channels: int
+    factor: int
+    sees_whole: bool
+    pictures: int
+    ranges: Table
+
+
+def check_installed(what: str) -> None:
+    """Raise UsageError where ONNX Runtime is not installed."""
+    if find_spec(MODULES[0]) is None:
+        raise UsageError(what, "ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'")
+
+
+def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "") -> Trial:
+    """Try a network with each range of its input. Only ``layout``, 'chw' or 'hwc', where one is given.
+
+    Raises ModelError where it gives no pictures, or takes too long or too much memory; UsageError without ONNX Runtime.
+    """
+    check_installed(str(path))
+    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout)]
+    if not ways:
+        raise UsageError(f"--layout {layout}", f"the input of {path} has other axes", "leave the option out")
+    height, width = fixed_sides(port, ways[0][0])
+    shape = port.shape or ()
+    request = {
+        "path": str(path.absolute()),
+        "threads": cores(),
+        "memory": MEMORY + COPIES * path.stat().st_size,
+        "seconds": SECONDS,
+        "input": port.name,
+        "outputs": [out.name for out in graph.outputs],
+        "kind": port.kind,
+        "feeds": ways,
+        "batch": shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1,
+        "height": height,
+        "width": width,
+        "ranges": [(name, *input_affine(name, ways[0][1])) for name in ranges],
+    }
+    found = _answer(path, request)
+    if "error" in found:
+        raise ModelError(str(path), str(found["error"]), REMEDY)
+    return Trial(**found | {"size": tuple(found["size"]) if found["size"] else None})
+
+
+def _answer(path: Path, request: Table) -> dict[str, Any]:
+    """Return what the process printed. Raises ModelError where it was killed or fell."""
+    try:
+        done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        why = f"it takes more than {SECONDS} s for a few small pictures"
+        raise ModelError(str(path), why, "use a smaller network") from None
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
+        why = f"ONNX Runtime ends at once with it (status {done.returncode}{': ' * bool(last[0])}{last[0][:200]})"
+        raise ModelError(str(path), why, "do not use this file") from None
+    return answer

@@ -1,0 +1,89 @@
+"""TorchScript files: programs. They are never run when rendering, but converted once, where a person trusts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model
+from vidtrans.interop.onnx.trial import check_installed
+from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
+
+FAMILY = "TorchScript program"
+SECONDS = 300
+MEMORY = 24 << 30  # bytes of addresses: torch reserves many times what it uses
+MAX_ENTRIES = 100_000
+COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.torchscript_process import main; main()"]
+
+
+class TorchScriptFormat(ForeignFormat):
+    """A program of torch.jit, which becomes an ONNX graph in a process of its own that has limits."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".ts",)
+    uses_range: ClassVar[bool] = True
+
+    def detect(self, path: Path) -> bool:
+        """Return whether it is an archive with code and its constants."""
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                return False
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError, EOFError):
+            return False
+        return any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names)
+
+    def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
+        """Return what the converted graph is. Raises ModelError, and UsageError without trust."""
+        if not hints.trust:
+            why, remedy = "a TorchScript file holds a program", f"vidtrans model import {path} --trust"
+            raise UsageError(str(path), why, f"import it, where you trust its author: {remedy}")
+        data = _converted(path.absolute(), path.stat().st_mtime_ns)
+        with tempfile.TemporaryDirectory() as folder:
+            graph = Path(folder, f"{path.stem}.onnx")
+            graph.write_bytes(data)
+            try:
+                found = describe_onnx(graph, hints.range, hints.layout)
+            except ModelError as error:
+                raise ModelError(str(path), f"as an ONNX graph, {error.why}", error.remedy) from None
+            except UsageError as error:
+                remedy = error.remedy.replace(str(graph), f"{path} --trust")
+                raise UsageError(error.what.replace(str(graph), str(path)), error.why, remedy) from None
+        made = graph_model(path, found)
+        return ForeignModel(FAMILY, made.generator, made.ports, made.size, made.pairing, notes=made.notes)
+
+    def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
+        """Return the bytes of the graph: who has a description was trusted."""
+        import torch
+
+        data = bytearray(_converted(path.absolute(), path.stat().st_mtime_ns))
+        return {"data": torch.frombuffer(data, dtype=torch.uint8)}
+
+
+@lru_cache(maxsize=1)
+def _converted(path: Path, mtime_ns: int) -> bytes:
+    """Return a program as an ONNX file. Raises ModelError where it cannot be converted, UsageError without ONNX."""
+    check_installed(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "graph.onnx")
+        request = {"path": str(path), "target": str(target), "seconds": SECONDS, "memory": MEMORY}
+        try:
+            done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
+            answer = json.loads(done.stdout)
+        except subprocess.TimeoutExpired:
+            raise ModelError(str(path), f"it runs for more than {SECONDS} s", "use a smaller network") from None
+        except ValueError:
+            why = f"its program ended the process that converted it (status {done.returncode})"
+            raise ModelError(str(path), why, "do not use this file") from None
+        if answer["error"]:
+            remedy = "export it as ONNX where it was made"
+            raise ModelError(str(path), f"it cannot be converted: {answer['error']}", remedy)
+        return target.read_bytes()

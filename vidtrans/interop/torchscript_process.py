@@ -1,0 +1,149 @@
+"""The process in which a trusted TorchScript program runs, once, to be converted to ONNX; it prints one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from vidtrans.core.errors import first_line
+from vidtrans.core.machine import import_onnx_runtime
+from vidtrans.interop.onnx.trial_pictures import trial_picture
+
+SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # height and width; what is fixed is often square
+CHANNELS = (3, 1, 4)
+OPSET = 17
+LARGER = 256  # pixels: by how much sides grow to see whether the graph takes other sizes, as the program does
+APART = 1e-3  # of the output's deviation: the most that graph and program may differ
+
+
+class ConversionError(Exception):
+    """The program cannot be converted; the reason in words."""
+
+
+def main() -> None:
+    """Read a request from standard input, convert the program, print what went wrong, '' for nothing."""
+    request = json.load(sys.stdin)
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # libraries may print
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a clock
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+        resource.setrlimit(resource.RLIMIT_CPU, (8 * request["seconds"], 8 * request["seconds"]))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    error = ""
+    try:
+        convert(request["path"], request["target"])
+    except ConversionError as reason:
+        error = str(reason)
+    except MemoryError:
+        error = "it takes too much memory"
+    with os.fdopen(stdout, "w", encoding="utf-8") as out:
+        json.dump({"error": error}, out)
+
+
+def convert(path: str, target: str) -> None:
+    """Write a program as an ONNX file that gives the same pictures. Raises ConversionError."""
+    import torch
+
+    try:
+        program: Any = torch.jit.load(path, map_location="cpu").eval().float()
+    except Exception as error:  # torch raises whatever its reader does
+        raise ConversionError(f"torch cannot load it ({first_line(error)})") from None
+    with suppress(Exception):  # best effort: it takes away what only training needs
+        program = torch.jit.freeze(program)
+    picture = _example(program)
+    sizes = {0: "batch", 2: "height", 3: "width"}
+    reason = ""
+    for free in ({"input": sizes, "output": sizes}, {}):
+        try:
+            _export(program, picture, target, free)
+            _compare(program, target, picture)
+            if free:
+                _compare(program, target, _picture(picture.shape[1], *(n + LARGER for n in picture.shape[2:])))
+        except ConversionError as error:
+            reason = reason or str(error)
+            continue
+        return
+    raise ConversionError(reason)
+
+
+def _picture(channels: int, height: int, width: int) -> Any:  # noqa: ANN401  (a tensor)
+    import torch
+
+    picture = trial_picture(height, width, 0)
+    planes = np.concatenate([picture, np.ones_like(picture[..., :1])], axis=2)[..., :channels]
+    return torch.from_numpy(planes.transpose(2, 0, 1)[None]).float()
+
+
+def _first(output: Any) -> Any:  # noqa: ANN401  (of a program)
+    """Return the tensor that is the picture: the output itself, or the first of several."""
+    import torch
+
+    found = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(found, torch.Tensor):
+        raise ConversionError(f"it returns {type(found).__name__}, not a tensor")
+    return found
+
+
+def _example(program: Any) -> Any:  # noqa: ANN401  (a program and a tensor)
+    """Return a picture that it takes, (1, C, H, W)."""
+    import torch
+
+    reason = ""
+    for channels in CHANNELS:
+        for size in SIZES:
+            picture = _picture(channels, *size)
+            try:
+                with torch.no_grad():
+                    _first(program(picture))
+            except RuntimeError as error:
+                reason = reason or first_line(error)
+                continue
+            return picture
+    raise ConversionError(f"it takes no picture of {', '.join(map(str, CHANNELS))} channels ({reason})")
+
+
+def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, str]]) -> None:  # noqa: ANN401
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls the exporter that needs no package but onnx the old one
+        try:
+            torch.onnx.export(
+                program,
+                (picture,),
+                target,
+                input_names=["input"],
+                output_names=["output"],
+                opset_version=OPSET,
+                dynamic_axes=free,
+                dynamo=False,
+            )
+        except Exception as error:
+            raise ConversionError(first_line(error)) from None
+
+
+def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  (a program and a tensor)
+    """Raise ConversionError where the graph does not run, or gives another picture than the program."""
+    import torch
+
+    onnxruntime = import_onnx_runtime()
+
+    with torch.no_grad():
+        wanted = _first(program(picture)).numpy()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(target, options, providers=["CPUExecutionProvider"])
+        made = session.run(None, {session.get_inputs()[0].name: picture.numpy()})[0]
+    except Exception as error:  # ONNX Runtime has a dozen classes
+        raise ConversionError(first_line(error)) from None
+    if made.shape != wanted.shape or np.abs(made - wanted).max() > APART * max(float(wanted.std()), 1e-6):
+        raise ConversionError("the ONNX graph gives another picture than the program")

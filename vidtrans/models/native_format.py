@@ -1,0 +1,102 @@
+"""The model file of vidtrans: one ``.safetensors`` with the generator's weights and all that is needed to use them.
+
+Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
+run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
+weights' digest. The network that makes the model's input may be embedded: its weights under a prefix, its record inside
+of the record. No times and no paths: the same training gives the same bytes (where: docs/guides/training.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vidtrans.core.errors import ModelError, first_line
+from vidtrans.core.files import naming_disk_errors, write_atomically
+from vidtrans.core.system import WINDOWS
+from vidtrans.models.formats import ModelFormat
+from vidtrans.models.model_record import ModelRecord, parse_record
+from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
+
+METADATA_KEY = "vidtrans"
+PREFIX = "extractor/"  # of the names of an embedded extractor's weights; no module's name has a slash
+MAX_HEADER_BYTES = 16 << 20  # the metadata, and a line for each tensor
+
+
+class NativeFormat(ModelFormat):
+    """Safetensors with a record in their metadata."""
+
+    suffixes = (".safetensors",)
+
+    def detect(self, path: Path) -> bool:
+        """Return whether the header names our metadata key."""
+        with path.open("rb") as file:
+            header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES))
+        return b'"__metadata__"' in header and f'"{METADATA_KEY}"'.encode() in header
+
+    def read_record(self, path: Path) -> ModelRecord:
+        """Read and check the metadata."""
+        from safetensors import SafetensorError, safe_open
+
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if MAX_HEADER_BYTES < length <= path.stat().st_size:  # to read it takes many times its size
+            raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                text = (file.metadata() or {})[METADATA_KEY]
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise ModelError(str(path), f"it is damaged ({first_line(error)})", "train or copy it again") from None
+        return parse_record(text, path)
+
+    def load(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Build the generator and load its weights."""
+        record = self.read_record(path)
+        return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
+
+    def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Build the generator of the embedded extractor and load its weights."""
+        record = self.read_record(path).extractor_record(path)
+        return build_with_weights(path, record, partial(_read_weights, has_extractor=True, of_extractor=True)), record
+
+    def save(
+        self,
+        path: Path,
+        generator: Any,  # noqa: ANN401  (no torch here)
+        record: ModelRecord,
+        extractor: tuple[Any, ModelRecord] | None = None,
+    ) -> None:
+        """Write weights and record. Weights are stored in float32.
+
+        ``extractor``: the generator and the record of the one that is embedded.
+        """
+        from safetensors.torch import save_file
+
+        weights = weights_of(generator)
+        record = replace(record, weights=weights_digest(weights), extractor={})
+        if extractor is not None:
+            own = weights_of(extractor[0])
+            record = record.with_extractor(replace(extractor[1], weights=weights_digest(own)))
+            weights |= {PREFIX + name: tensor for name, tensor in own.items()}
+        with write_atomically(path) as temporary:
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            with naming_disk_errors(temporary):
+                save_file(weights, str(temporary), metadata={METADATA_KEY: record.to_json()})
+            temporary.chmod(mode)  # it is made for its owner alone
+
+
+def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False) -> dict[str, Any]:
+    """Return the tensors of the model, or of the extractor that is embedded in its file, under their own names."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
+            weights = {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
+            # They are mapped, and Windows replaces no mapped file: nobody could train a model on while it renders.
+            return {name: tensor.clone() for name, tensor in weights.items()} if WINDOWS else weights
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
