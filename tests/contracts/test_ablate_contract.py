@@ -131,7 +131,8 @@ def test_the_whole_table_is_made_of_any_recipe(
 ) -> None:
     monkeypatch.chdir(place)
     settings = {k: TINY[k] for k in ("generator", "discriminator")} | {"training": TINY["training"] | more}
-    table = api.train("clip.dataset", f"{kind}.models", ablate=kind, steps=1, settings=settings)
+    options = {"steps": 1, "settings": settings, "executor": "inline"}
+    table = api.train("clip.dataset", f"{kind}.models", ablate=kind, **options)
     assert len(table["rows"]) > 1
     assert Path(table["picture"]).is_file()
 
