@@ -102,6 +102,7 @@ def test_every_protocol_of_pickle_is_read_and_none_for_ever(
     protocol: int, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, path, is_zip = VARIANTS[0].build(1).state_dict(), Path("net_G.pth"), container == "zip"
+    state._metadata = {"": {"version": 1}}  # as that of any module of torch has
     torch.save(state, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
     found = recognise(path)
     assert found.tensors.keys() == state.keys()
