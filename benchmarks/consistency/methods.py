@@ -14,8 +14,7 @@ from benchmarks.consistency.cases import Case
 from benchmarks.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.stream import Sample, filter_samples
 
 LAMBDAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 OPPONENTS_FLOW = "dis-fine" if "dis-fine" in FLOWS else "dis"

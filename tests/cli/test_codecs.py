@@ -101,7 +101,8 @@ def test_every_frame_keeps_its_time_and_the_sound_its_packets(
     assert [number_in(p) for p in pictures] == list(range(COUNT))
     assert all(near(a, b, 6) for a, b in zip(pictures, wanted, strict=True))
     assert ending in ("mkv", "webm") or stream_of(made)["tag"] == TAGS[codec]  # as QuickTime wants it
-    assert said_json(capsys, "probe", made)["frames"] == COUNT
+    if ending == CODECS[codec].containers[0]:
+        assert said_json(capsys, "probe", made)["frames"] == COUNT
 
 
 @pytest.mark.parametrize("codec", VIDEOS)
@@ -157,8 +158,9 @@ vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report
 
 @pytest.mark.parametrize(
     ("codec", "step", "frame", "encoded"),
-    [(codec, "rendering", 11, COUNT - 7) for codec in VIDEOS]
-    + [(codec, "joining", 0, 0) for codec in ("h264", "gif", "png")],
+    # Chunks are written by one code, and test_a_chunk_of_few_frames has the bytes of each codec.
+    [(codec, "rendering", 11, COUNT - 7) for codec in ("h264", "av1", "prores")]
+    + [(codec, "joining", 0, 0) for codec in ("gif", "png")],
 )
 def test_killed_half_way_it_goes_on_and_ends_the_same(
     codec: str, step: str, frame: int, encoded: int, sources: dict[str, Path], capsys: Capsys
@@ -181,23 +183,22 @@ def contents(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("codec", VIDEOS)
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, count: int, tmp_path: Path) -> None:
+def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, tmp_path: Path) -> None:
     """An encoder that is asked for fewer frames than it reorders may not know when to decode them."""
-    settings, made = EncodingSettings(codec=codec), set()
+    settings, path = EncodingSettings(codec=codec), tmp_path / "segment"
     picture = PictureFormat(256, 128, Fraction(1), Fraction(1, 15_360), Fraction(30), settings.depth_for(8))
-    frames = moving_frames(count, SIZE)
-    for _ in range(3 if codec == "av1" else 8):
-        writer = SegmentWriter(tmp_path / "segment", picture, settings)
-        for number, frame in enumerate(frames):
-            writer.write(frame, 512 * number)
-        writer.close()
-        made.add((tmp_path / "segment").read_bytes())
-    assert len(made) == 1
-    with closing(av.open(str(tmp_path / "segment"))) as container:
-        packets = [p for p in container.demux(video=0) if p.pts is not None]
-    stamps = sorted(p.pts * p.time_base for p in packets)
-    assert [b - a for a, b in pairwise(stamps)] == [Fraction(1, 30)] * (count - 1)
+    for count in (1, 2, 3):
+        frames, made = moving_frames(count, SIZE), set()
+        for _ in range(8 if codec == "h264" else 2):  # x264's AVX-512 code differed in one encode of six
+            writer = SegmentWriter(path, picture, settings)
+            for number, frame in enumerate(frames):
+                writer.write(frame, 512 * number)
+            writer.close()
+            made.add(path.read_bytes())
+        assert len(made) == 1
+        with closing(av.open(str(path))) as container:
+            stamps = sorted(p.pts * p.time_base for p in container.demux(video=0) if p.pts is not None)
+        assert [b - a for a, b in pairwise(stamps)] == [Fraction(1, 30)] * (count - 1)
 
 
 @pytest.fixture(scope="module")
@@ -271,13 +272,17 @@ def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(
     assert remedy in told
 
 
-@pytest.mark.parametrize("codec", [codec for codec in VIDEOS if codec != "dnxhr"])
-def test_the_smallest_picture_is_written(codec: str, capsys: Capsys) -> None:
-    write_frames(Path("in.mkv"), [scene(16, 16, seed=1)] * 2, "ffv1", "bgr0")
-    made = Path(f"out.{CODECS[codec].containers[0]}")
-    said(capsys, 0, "stylize", "in.mkv", *IDENTITY, "--codec", codec, "-o", made)
-    assert stream_of(made)["size"] == (16, 16)
-    assert len(decode(made)[2]) == 2
+@pytest.mark.parametrize(("codec", "ending"), PAIRS)
+def test_the_smallest_picture_is_written_and_says_its_rate(codec: str, ending: str, capsys: Capsys) -> None:
+    size, made = CODECS[codec].smallest if codec == "dnxhr" else (16, 16), Path(f"out.{ending}")
+    source = write_clip(Path("in.mp4"), [scene(*size, seed=1)] * 4, options=FAST)
+    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
+    assert stream_of(made)["size"] == size
+    assert len(decode(made)[2]) == 4
+    with closing(av.open(str(made))) as container:
+        rate = container.streams.video[0].average_rate
+        assert rate is not None
+        assert abs(rate - 30) < Fraction(1, 10)
 
 
 @pytest.mark.parametrize("codec", ["prores4444", "dnxhr", "av1", "png"])
@@ -383,7 +388,9 @@ def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], 
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_sound_words_chapters_timecode_and_title_go_along(source: str, ending: str, capsys: Capsys) -> None:
+def test_sound_words_chapters_timecode_and_title_go_along_with_all_and_a_part(
+    source: str, ending: str, capsys: Capsys
+) -> None:
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}")
@@ -396,15 +403,11 @@ def test_sound_words_chapters_timecode_and_title_go_along(source: str, ending: s
     assert now["timecode"] == {"10:00:00:05"}
     assert now["title"] == "A film"
 
-
-@pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_a_part_takes_its_sound_words_and_chapters_along_in_sync(source: str, ending: str, capsys: Capsys) -> None:
-    """From frame 12 (0.5 s) to frame 44 (1.833 s), of 24 a second."""
-    path = write_film(Path(f"film.{source}"))
-    was = tracks_of(path)
-    said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", f"out.{ending}")
-    now, end = tracks_of(Path(f"out.{ending}")), 44 / 24
-    shown = times(Path(f"out.{ending}"))
+    # A part: from frame 12 (0.5 s) to frame 44 (1.833 s), of 24 a second.
+    part = Path(f"part.{ending}")
+    said(capsys, 0, "stylize", path, *IDENTITY, "--start", "0.5s", "--end", "1.83s", "-o", part)
+    now, end = tracks_of(part), 44 / 24
+    shown = times(part)
     assert len(shown) == 32
     begin = float(shown[0])
     for track, before in zip(now["sounds"], was["sounds"], strict=True):
@@ -437,19 +440,17 @@ def test_a_timecode_names_the_first_picture_whatever_the_time_base(
     assert tracks_of(Path(f"out.{ending}"))["timecode"] == {wanted}
 
 
-@pytest.mark.parametrize(
-    ("fps", "ending"),
-    [("source", "mov"), ("12", "mov"), ("25", "mp4"), ("30", "mov"), ("48", "mov"), ("30000/1001", "mp4")],
-)
-def test_a_timecode_keeps_its_moment_whatever_the_rate(fps: str, ending: str, capsys: Capsys) -> None:
+def test_a_timecode_keeps_its_moment_whatever_the_rate(capsys: Capsys) -> None:
     """Frame 20 of 24 is the tenth of 12. A clock of 24 may go along with 48 pictures a second, but not with 12."""
     path = write_film(Path("film.mov"), "10:00:00:20")
     was, _ = timecode_track(path)
     assert was == 36_000 + Fraction(20, 24)
-    said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--fps", fps)
-    now, counted = timecode_track(Path(f"out.{ending}"))
-    assert abs(now - was) <= (1 / counted if fps != "30000/1001" else 37)  # without drop-frame it is no time of day
-    assert fps == "source" or Fraction(fps) % counted == 0
+    for number, fps in enumerate(("source", "12", "25", "48", "30000/1001")):
+        made = Path(f"{number}.{'mp4' if fps in ('25', '30000/1001') else 'mov'}")
+        said(capsys, 0, "stylize", path, *IDENTITY, "-o", made, "--fps", fps)
+        now, counted = timecode_track(made)
+        assert abs(now - was) <= (1 / counted if fps != "30000/1001" else 37)  # without drop-frame: no time of day
+        assert fps == "source" or Fraction(fps) % counted == 0
 
 
 def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
@@ -541,16 +542,6 @@ def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: Capsy
     pts, base, pictures = decode(Path(f"out.{ending}"))
     assert [number_in(p) for p in pictures] == list(range(20))
     assert all(abs((b - a) * base - Fraction(1, 30)) <= Fraction(1, 500) for a, b in pairwise(pts))
-
-
-@pytest.mark.parametrize(("codec", "ending"), PAIRS)
-def test_what_is_written_says_its_rate(codec: str, ending: str, capsys: Capsys) -> None:
-    source = write_clip(Path("in.mp4"), moving_frames(12, SIZE), options=FAST)
-    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
-    with closing(av.open(f"out.{ending}")) as container:
-        rate = container.streams.video[0].average_rate
-        assert rate is not None
-        assert abs(rate - 30) < Fraction(1, 10)
 
 
 def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: Capsys) -> None:

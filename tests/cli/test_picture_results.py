@@ -13,8 +13,8 @@ from directed_clip import same
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.io.encoder import picture_names, unpack
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.io.sequence import picture_names, unpack
 
 Capsys = pytest.CaptureFixture[str]
 SIZES = [(64, 48), (40, 40), (48, 64)]

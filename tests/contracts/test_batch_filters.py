@@ -36,6 +36,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 LEAST = 70.0  # dB
 COUNT = 24
+SIDE = 80  # pixels, of pictures whose cost is measured
 LAUNCHES, BYTES = 30, 4300  # a frame, and a frame's pixel; without the flow
 
 
@@ -94,7 +95,7 @@ def test_both_filters_make_the_same_of_a_large_picture() -> None:
     Flow at full size: where pictures are shrunk for it, 0.02 % of their levels are rounded the other way, and OpenCV's
     flow of that is another one.
     """
-    guides, outputs = busy(2, (770, 613))
+    guides, outputs = busy(2, (560, 545))
     assert_equal(guides, outputs, radius=3, flow_size=0)
 
 
@@ -144,8 +145,8 @@ def test_the_causal_filter_goes_on_exactly_from_a_state() -> None:
 # Cut anywhere, in batches of any size: bit by bit
 
 
-@hypothesis_settings(max_examples=4)
-@given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(64, 48), (37, 29), (5, 66)]))
+@hypothesis_settings(max_examples=3)
+@given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(48, 36), (37, 29), (5, 66)]))
 def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size: int, size: tuple[int, int]) -> None:
     guides, outputs = busy(COUNT, size)
     made = run(batched(batch_size, radius=radius), samples(guides, deep(outputs), (0, 16)))
@@ -169,7 +170,7 @@ def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch:
 
 @pytest.mark.parametrize("radius", [1, 7])
 def test_a_frame_depends_on_its_neighbours_and_on_no_frame_beyond(radius: int) -> None:
-    guides, outputs = busy(COUNT, (64, 48))
+    guides, outputs = busy(COUNT, (37, 29))
     whole = run(batched(radius=radius), samples(guides, deep(outputs)))[12]
     for far, matters in ((12 - radius, True), (12 + radius, True), (11 - radius, False), (13 + radius, False)):
         others = [np.full_like(o, 40000) if i == far else o for i, o in enumerate(deep(outputs))]
@@ -225,19 +226,19 @@ def counted(batch_size: int, size: tuple[int, int], radius: int = 15) -> tuple[L
 
 
 def test_a_batch_of_sixteen_takes_few_launches_and_bytes() -> None:
-    last, frames, before = counted(16, (128, 128))
+    last, frames, before = counted(16, (SIDE, SIDE))
     assert_memory(before, 15, 16)
     assert sum(last.kernels.values()) / frames <= LAUNCHES
-    assert sum(last.moved.values()) / frames / 128**2 <= BYTES
+    assert sum(last.moved.values()) / frames / SIDE**2 <= BYTES
 
 
-@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (7, 1), (31, 8)])
+@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (3, 1), (31, 16)])
 def test_memory_stays_within_what_is_reckoned(radius: int, batch_size: int) -> None:
-    assert_memory(counted(batch_size, (128, 128), radius)[2], radius, batch_size)
+    assert_memory(counted(batch_size, (SIDE, SIDE), radius)[2], radius, batch_size)
 
 
 def assert_memory(before: LaunchCounter, radius: int, batch_size: int) -> None:
-    reckoned = needed_bytes(128, 128, radius, batch_size)
+    reckoned = needed_bytes(SIDE, SIDE, radius, batch_size)
     assert 0.5 * reckoned <= before.peak <= reckoned
 
 
@@ -352,7 +353,7 @@ def test_a_command_makes_the_same_with_either(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of a render but the GPU; and in chunks of any length."""
-    guides, outputs = busy(COUNT, (64, 48))
+    guides, outputs = busy(12, (64, 48))
     lossless(Path("source.mp4"), guides)
     lossless(Path("look.mp4"), outputs)
 

@@ -42,7 +42,11 @@ def params() -> list[Any]:
 
 @pytest.fixture(scope="module", params=params())
 def engine(request: pytest.FixtureRequest) -> Any:
-    """Return each engine of the table, in fp32, in batches of three; one that this machine lacks is skipped."""
+    """Return each engine of the table, in fp32, in batches of three; one that this machine lacks is skipped.
+
+    It is made on one thread, as tests run it: ``compile`` would compile again, for 20 seconds, on another number.
+    """
+    torch.set_num_threads(1)
     try:
         made = ENGINES.load(request.param)(generator(), CPU, "fp32", 3)
         made(pictures(SIZES[0], 1))

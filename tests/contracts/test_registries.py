@@ -31,8 +31,7 @@ from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
 from vidtrans.pairing.next_frame import picture_channels, with_clock
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import RecursiveFilter, Sample
+from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings

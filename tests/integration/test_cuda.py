@@ -37,7 +37,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.next_frame import CHANNELS, with_clock
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
@@ -365,7 +365,7 @@ def test_pictures_that_stay_on_the_device_are_those_that_do_not(
     made = []
     for name in ("device", "host"):
         if name == "host":
-            monkeypatch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
+            monkeypatch.setattr(FramePath, "find", FramePath)
         options: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": tmp_path / name}
         api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
         made.append(Path(f"{name}.mp4").read_bytes())

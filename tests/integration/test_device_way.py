@@ -21,9 +21,8 @@ from oddities import write_frames
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.rendering import device_history, runner
-from vidtrans.rendering.device import device_renderer
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering import device_history, device_renderer, runner
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 
@@ -73,7 +72,7 @@ def render(monkeypatch: pytest.MonkeyPatch, late: type[LateTransfers], one_threa
         common = {"cache_dir": Path(f"cache-{on_device}"), "device": "cuda", "executor": "inline", "overwrite": True}
         with monkeypatch.context() as patch:
             if not on_device:
-                patch.setattr(RenderPlan, "stays_on_device", lambda plan, engine: False)
+                patch.setattr(FramePath, "find", FramePath)
             table = api.stylize(clip, model, output, settings=settings, **common, **options)
         assert (late.count > before) == on_device
         assert table["depth"] == depth

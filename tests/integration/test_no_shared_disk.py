@@ -25,7 +25,7 @@ from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.events import Event, Progress
 from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
-from vidtrans.stylizing.clips import divide
+from vidtrans.stylizing.divided_clip import divide
 from vidtrans.stylizing.requested_render import StylizeRequest
 
 APART = ("--executor", "ray", "--no-shared-disk", "--device", "cpu")

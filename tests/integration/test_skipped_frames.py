@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
-from vidtrans.rendering.batching import RenderCount, is_similar
-from vidtrans.rendering.flow_propagation import CHECK_INTERVAL, Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
+from vidtrans.rendering.skipped_frames import CHECK_INTERVAL, Draft, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
@@ -54,12 +53,9 @@ def samples_of(pictures: list[np.ndarray], engine: Any, **options: Any) -> list[
     known: Callable[[int], np.ndarray | None] = options.pop("known", lambda _: None)
     restarts: Callable[[int], bool] = options.pop("restarts", lambda _: False)
     renderer = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine, **options)
-    made: list[Sample] = []
-    for i, picture in enumerate(pictures):
-        made += renderer.render(
-            renderer.prepare(Frame(i, i, picture), (0, len(pictures)), known(i), restarts=restarts(i))
-        )
-    return [*made, *renderer.flush()]
+    span = (0, len(pictures))
+    frames = (Frame(i, i, picture) for i, picture in enumerate(pictures))
+    return list(renderer.stream(renderer.prepare(f, span, known(f.index), restarts=restarts(f.index)) for f in frames))
 
 
 # Frames that are as the last one
@@ -78,10 +74,16 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
 
 def test_a_clip_that_never_moves_does_not_pile_up() -> None:
     engine = Counting(4)
-    renderer, made = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine), 0
-    for number in range(500):
-        made += len(list(renderer.render(renderer.prepare(Frame(number, number, texture(16, 16)), (0, 500)))))
-        assert number + 1 - made <= 4 * 4
+    renderer, pushed = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine), []
+
+    def prepared() -> Iterator[PreparedFrame]:
+        for number in range(500):
+            pushed.append(number)
+            yield renderer.prepare(Frame(number, number, texture(16, 16)), (0, 500))
+
+    for sample in renderer.stream(prepared()):
+        assert len(pushed) - sample.index <= 4 * 4
+    assert len(pushed) == sample.index + 1
     assert engine.asked == 1
 
 

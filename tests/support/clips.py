@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from vidtrans.video.io.clip import Frame
 
 
 def scene(width: int, height: int, seed: int) -> np.ndarray:
@@ -124,6 +127,12 @@ def numbered(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         for bit in range(8):
             frame[:7, 7 * bit : 7 * bit + 7] = 255 * (number >> bit & 1)
     return list(frames)
+
+
+def same_frames(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
+    """Whether both are the same frames: numbers, times and pixels."""
+    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=False))
+    return len(a) == len(b) and all(alike)
 
 
 def number_in(rgb: np.ndarray) -> int:

@@ -9,8 +9,7 @@ import numpy as np
 from clips import scene
 
 from vidtrans.temporal.causal import CausalFilter, CausalSettings
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import Filter, Sample
+from vidtrans.temporal.stream import Filter, Sample, filter_samples
 from vidtrans.temporal.window import WindowFilter, WindowSettings
 
 Frames = list[np.ndarray]

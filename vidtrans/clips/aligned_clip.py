@@ -1,22 +1,32 @@
-"""A clip whose motion guides the filter of another: the source of a clip that a different tool has processed.
+"""Clips that are aligned with another, frame by frame: its mask, and a guide whose motion its filter follows.
 
-The guides of a ``Clip`` are something else: pictures beside a frame that are input of a network.
+A mask is a video, a picture, or a folder of pictures. A guide is the source of a clip that a different tool has
+processed; the guides of a ``Clip`` are something else: pictures beside a frame that are input of a network.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
+import cv2
 import numpy as np
 
-from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import same_shape
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
-from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_format import PAPER, FrameFormat
+from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 
 
 @dataclass(frozen=True)
@@ -59,3 +69,126 @@ class AlignedClip:
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
     """Return a clip with its shots where its guide has them: its own flicker may look like cuts."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots()))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask that is in step with a clip: ``steps`` has its frame for each one that is rendered, from ``first`` on."""
+
+    clip: Clip
+    steps: list[int]
+    first: int
+
+    @classmethod
+    def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
+        """Match a mask to a clip, and report how. Raises MediaError."""
+        own = open_clip(context, path)
+        steps, how = match_frames(clip.index, own.index, first, stop)
+        if how:
+            context.note(f"mask {path.name}: {how}", "warning")
+        if not same_shape(clip.index, own.index):
+            context.note(
+                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
+                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
+                "warning",
+            )
+        return cls(own, steps, first)
+
+    def for_key(self) -> Table:
+        """Return what decides a result."""
+        return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
+
+    def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
+        """Return a reader of the mask at a size, (width, height)."""
+        frame_format = FrameFormat(Size(exact=size), alpha="matte")
+        return MatteReader(self.steps, self.first, partial(self.clip.frames, frame_format, threads), feather)
+
+
+def match_frames(
+    clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip"
+) -> tuple[list[int], str]:
+    """Return which frame of the mask goes with each of the frames [first, stop) of a clip, and how they differ.
+
+    One picture goes with all. Equal numbers of frames go together, counted over the whole clip or over the part that is
+    rendered. Else a video's frames go by time, and pictures by their number; after the mask's end its last frame is
+    used. The text calls the clip by ``name``; it is empty where they match.
+    """
+    total, count = mask.num_frames, stop - first
+    if total == 1:
+        return [0] * count, ""
+    if total == clip.num_frames:
+        return list(range(first, stop)), ""
+    if total == count:
+        return list(range(count)), ""
+    if mask.names:
+        way = "number"
+        steps = [min(i, total - 1) for i in range(first, stop)]
+        end = max(first, total) if total < stop else None
+    else:
+        way = "time"
+        times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
+        # Containers round times, to a millisecond at worst.
+        tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
+        wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
+        steps = [bisect_right(times, time) - 1 for time in wanted]
+        end_s = times[-1] + mask.last_duration * mask.time_base
+        end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
+    how = f"it has {total} frames, {name} {clip.num_frames}: matched by {way}"
+    return steps, how + (f", its last frame is held from frame {end} on" if end is not None else "")
+
+
+def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
+    """Return whether the mask's sides have the clip's proportion, so that scaling it stretches nothing."""
+    proportion = (mask.width * clip.height) / (mask.height * clip.width)
+    return abs(proportion - 1) <= tolerance
+
+
+class MatteReader:
+    """Read the matte of each frame, in order: (H, W) uint8, white where the look is.
+
+    ``read`` yields the mask's frames from a given one on; ``steps[i]`` is the mask's frame for frame ``first + i``.
+    """
+
+    def __init__(
+        self, steps: list[int], first: int, read: Callable[[int], Generator[Frame, None, None]], feather: float = 0.0
+    ) -> None:
+        self.steps, self.first, self.feather = steps, first, feather
+        self._cursor = FrameCursor(read)
+        self._frame: Frame | None = None
+        self._matte = np.empty((0, 0), np.uint8)
+
+    def __call__(self, frame: int) -> np.ndarray:
+        """Return the matte of this frame of the clip."""
+        mask = self._cursor(self.steps[frame - self.first])
+        if mask is not self._frame:  # one that goes with several frames is feathered once
+            self._frame, self._matte = mask, self._feathered(mask.rgb)
+        return self._matte
+
+    def close(self) -> None:
+        """Close the mask's file."""
+        self._cursor.close()
+
+    def _feathered(self, rgb: np.ndarray) -> np.ndarray:
+        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        if self.feather > 0:
+            grey = cv2.GaussianBlur(grey, (0, 0), self.feather, borderType=cv2.BORDER_REPLICATE)
+        return grey
+
+
+def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
+    """Return whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
+    if wanted == "yes" and not pairing.drawing_kind:
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave it out")
+    if wanted != "auto" or not pairing.drawing_kind:
+        return wanted == "yes"
+    if not clip.is_pictures:
+        return False
+    last = clip.index.num_frames - 1
+    with clip.reader(FrameFormat(background=PAPER), 0) as reader:
+        # One photograph among them, and all are taken for photographs.
+        frames = (frame for n in sorted({0, last // 2, last}) for frame in read_frames(reader, clip.index, [n]))
+        drawing = all(is_drawing(frame.rgb, pairing.drawing_kind) for frame in frames)
+    if drawing:
+        how = "looks like a drawing, and is taken as the input itself (--drawn no finds lines in it)"
+        context.note(f"{clip.name} {how}")
+    return drawing

@@ -109,8 +109,8 @@ class Deflicker(Command):
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
+        from vidtrans.rendering.plan import plan_render, with_picture_fps
         from vidtrans.rendering.render_job import RenderJob
-        from vidtrans.rendering.render_planning import plan_render, with_picture_fps
         from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
         began, [processed] = time.monotonic(), self.processed

@@ -65,7 +65,7 @@ class Keyframes(Command):
         from vidtrans.output.records import recorded
         from vidtrans.output.result import produce
         from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
-        from vidtrans.painting.proposal import SUFFIX, Proposal, shots_and_count
+        from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
         from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
         video = self.video

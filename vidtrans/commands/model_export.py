@@ -141,7 +141,7 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the values of the planes, 0 to 1, of a number's or a picture's look. Raises UsageError, MediaError."""
-    from vidtrans.rendering.code_conditions import CodeConditions
+    from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:
         raise UsageError(f"--look '{look}'", "an exported file has one look", "give one number or picture")

@@ -164,7 +164,7 @@ class Propagate(Command):
 def _keys_of(video: Path, folder: Path) -> Path:
     """Return the folder of a clip's key frames among those of several. Raises UsageError."""
     from vidtrans.core.files import base_name
-    from vidtrans.painting.proposal import SUFFIX
+    from vidtrans.painting.choosing import SUFFIX
 
     names = base_name(video), f"{base_name(video)}{SUFFIX}"
     found = next((folder / name for name in names if (folder / name).is_dir()), None)

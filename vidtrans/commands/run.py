@@ -100,8 +100,8 @@ class Run(Command):
         from vidtrans.data.dataset_planning import default_output
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
+        from vidtrans.stylizing.forecast import check_renders
         from vidtrans.stylizing.requested_render import stylize
-        from vidtrans.stylizing.run_checks import check_renders
 
         began = time.monotonic()
         output, many = self.output, len(self.apply) > 1
@@ -147,7 +147,7 @@ class Run(Command):
     def _teach(self, dataset: Path, model: Path, context: Context) -> Table:
         """Make the dataset and train the model; ``cached`` is true where both were there."""
         from vidtrans.data.making import make_dataset
-        from vidtrans.stylizing.run_checks import check_scene
+        from vidtrans.stylizing.forecast import check_scene
         from vidtrans.training.requested_training import TrainingRequest, train
         from vidtrans.training.settings import TrainingSettings
 

@@ -157,7 +157,7 @@ class Stylize(Command):
             if not is_one:
                 remedy = "name one, or divide several with --shard I/N"
                 raise UsageError("--chunk, --join", "they are for one clip", remedy)
-            from vidtrans.stylizing.parts_of_clip import stylize_part
+            from vidtrans.stylizing.divided_clip import stylize_part
 
             return stylize_part(requests[0], self.chunk, context, join=self.join)
         if is_one and not self._is_list:

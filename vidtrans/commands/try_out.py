@@ -60,7 +60,7 @@ class Try(Command):
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
-        from vidtrans.rendering.code_conditions import look_files
+        from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
 
         video, recipe = self.video, self.recipe

@@ -12,7 +12,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.expressions import BANDS, Values
 from vidtrans.core.settings import Table
-from vidtrans.dreaming.camera import CameraMove
+from vidtrans.dreaming.rollout import CameraMove
 from vidtrans.dreaming.settings import ANIMATED, NO_MOVE, DreamingSettings, flag_of
 
 VERSION = 1

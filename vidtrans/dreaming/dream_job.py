@@ -37,9 +37,8 @@ from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries
 from vidtrans.video.io.clip import ClipIndex
-from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.sequence import picture_encoder
 from vidtrans.video.io.stream_copy import StreamCopy
 
 CHUNKS_PER_STATE = 8  # a shorter dream, or damage, costs at most so many chunks

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import match_frames
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError

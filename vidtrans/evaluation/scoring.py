@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import AlignedClip, with_shots_of
+from vidtrans.clips.aligned_clip import AlignedClip, match_frames, same_shape, with_shots_of
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.mask import match_frames, same_shape
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Time

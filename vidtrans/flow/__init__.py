@@ -48,8 +48,8 @@ FLOWS = Registry(
         "dis-torch": FlowEntry(
             "vidtrans.flow.inverse_search:TorchDIS", "dense inverse search in torch: for GPUs, where it batches pairs"
         ),
-        "farneback": FlowEntry("vidtrans.flow.farneback:Farneback", "polynomial expansion: smooth, for small motion"),
-        "brox": FlowEntry("vidtrans.flow.brox:Brox", "variational, no patches: slow; to score what used another"),
+        "farneback": FlowEntry("vidtrans.flow.estimator:Farneback", "polynomial expansion: smooth, for small motion"),
+        "brox": FlowEntry("vidtrans.flow.estimator:Brox", "variational, no patches: slow; to score what used another"),
         "raft": FlowEntry(
             "vidtrans.flow.raft:Raft", "RAFT, a network made for GPUs; needs torchvision and its weights", takes="rgb"
         ),

@@ -15,6 +15,7 @@ import torch
 
 from vidtrans.core.files import digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
+from vidtrans.flow.tensors import torch_identity
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8
@@ -42,12 +43,8 @@ class Raft:
         Raises UsageError as the class does.
         """
         path, _ = cls._find_weights()
-        kind = torch.device(device).type
-        # How a sum is split between threads decides its rounding.
-        threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
-        packages = (torch, importlib.import_module("torchvision"))
-        versions = [f"{part.__name__} {part.__version__.partition('+')[0]}" for part in packages]
-        return ", ".join([*versions, f"weights {digest_file(path)}", kind, *threads])
+        version = importlib.import_module("torchvision").__version__.partition("+")[0]
+        return torch_identity(device, f"torchvision {version}", f"weights {digest_file(path)}")
 
     @classmethod
     def _find_weights(cls) -> tuple[Path, str]:

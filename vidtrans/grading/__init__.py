@@ -1,8 +1,7 @@
 """Grades: smooth maps from colour to colour, learned from pictures before and after.
 
-``pairs`` brings pictures in step and takes samples of their colours, ``transfer`` matches the colours of pictures that
-show different things, ``transport`` those of domains that show much the same, ``operators`` and ``fitting`` turn
-samples into a map, ``words`` says what it does.
+``placing`` aligns pictures and takes samples of their colours, ``transfer`` matches the colours of pictures that are no
+pairs, ``fitting`` turns samples into a map, ``learning`` does all of it and describes the result.
 """
 
 from __future__ import annotations

@@ -1,19 +1,92 @@
-"""The colours of one picture for another that shows something else: tones, casts and saturation, not hues.
+"""Bring the colours of pictures to those of others that are not the same pictures before or after a grade.
 
-As Reinhard et al., "Color Transfer between Images" (2001), one picture's statistics are given to the other, in CIE
-Lab: those of lightness by quantiles, those of colour for each lightness, as split toning has it, by colours near grey,
-where a grade shows and a parrot does not. To move whole distributions (Pitié et al., CVIU 2007) was tried: what was
-grass takes the colours of what was a parrot.
+``transport_colours`` is for domains that lack pairs, where both sides show much the same: what is common in one becomes
+as common as in the other. Pitié and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (CVMP 2007); Pitié,
+Kokaram and Dahyot, "Automated colour grading using colour distribution transfer" (CVIU 2007).
+
+``match_colours`` is for a picture that shows something else: its tones, casts and saturation change, its hues stay. As
+Reinhard et al., "Color Transfer between Images" (2001), one picture's statistics are given to the other, in CIE Lab:
+those of lightness by quantiles, those of colour for each lightness, as split toning has it, by colours near grey, where
+a grade shows and a parrot does not. To move whole distributions was tried: what was grass takes the colours of what was
+a parrot.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
+from vidtrans.grading.lattice import SIZE, ColourLattice, node_colours
 from vidtrans.grading.samples import ColourSamples
 
-COUNT = 20_000  # colours of each side
+COUNT = 20_000  # colours of each side that are compared
+ROUNDS = 20  # of three directions each
+SHARE = 0.5  # of the way from the linear map: all of it, a grey wall takes the colour of a meadow that is as large
+NOISE = 0.02  # of full scale: deviations below it tell noise from noise
+STEEPEST = 3.0  # a slope above it would show the steps of 8 bits, one below its inverse flattens the picture
+
+
+@dataclass(frozen=True)
+class AffineColours:
+    """Colours mapped by ``matrix`` (3, 3) and ``shift`` (3,): ``matrix @ colour + shift`` of R'G'B' in [0, 1]."""
+
+    matrix: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, colours: np.ndarray) -> np.ndarray:
+        """Map colours (…, 3), not clipped to [0, 1]."""
+        mapped: np.ndarray = colours @ self.matrix.T + self.shift
+        return mapped
+
+    def signed(self) -> AffineColours:
+        """Return the same map for colours in [−1, 1], as networks have them."""
+        return AffineColours(self.matrix, self.matrix.sum(axis=1) + 2 * self.shift - 1)
+
+    def lattice(self, size: int = SIZE) -> ColourLattice:
+        """Return the map on a lattice, clipped to [0, 1]."""
+        return ColourLattice(np.clip(self(node_colours(size)), 0.0, 1.0))
+
+
+def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
+    """Return the affine map that gives colours (N, 3) mean and covariance of others (M, 3), and moves them least.
+
+    Its matrix is symmetric and positive: along no direction are colours reversed, so light stays light.
+    """
+    sides = [np.cov(colours.T) + NOISE**2 * np.eye(3) for colours in (before, after)]
+    root, inverse = _power(sides[0], 0.5), _power(sides[0], -0.5)
+    free = inverse @ _power(root @ sides[1] @ root, 0.5) @ inverse
+    slopes, directions = np.linalg.eigh(free)
+    matrix = (directions * np.clip(slopes, 1 / STEEPEST, STEEPEST)) @ directions.T
+    return AffineColours(matrix, after.mean(axis=0) - matrix @ before.mean(axis=0))
+
+
+def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
+    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them near to the others' distribution.
+
+    From the linear map on, along random directions, three at a time, the sorted values of one side become those of the
+    other. What that adds to the linear map counts by ``SHARE``.
+    """
+    random = np.random.default_rng(seed)
+    source, target = (colours[random.integers(len(colours), size=COUNT)] for colours in (before, after))
+    linear = linear_map(before, after)(source)
+    moved = linear.copy()
+    for _ in range(ROUNDS):
+        directions = np.linalg.qr(random.normal(size=(3, 3)))[0]
+        projected, wanted = moved @ directions, np.sort(target @ directions, axis=0)
+        places = np.argsort(np.argsort(projected, axis=0, kind="stable"), axis=0, kind="stable")
+        moved += (np.take_along_axis(wanted, places, axis=0) - projected) @ directions.T
+    return ColourSamples(source, np.clip(linear + SHARE * (moved - linear), 0.0, 1.0), np.ones(COUNT))
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """Return a power of a symmetric positive matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    powered: np.ndarray = (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
+    return powered
+
+
 QUANTILES = np.linspace(0.01, 0.99, 33)
 TONE_SHARE = 0.8  # of the way to the other's tones: the rest is what it shows
 SLOPES = (0.4, 2.2)  # of the curve of tones
@@ -31,7 +104,7 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     """Return colours of one set, (N, 3) in [0, 1], and what becomes of them in the grade of another, (M, 3)."""
     rng = np.random.default_rng(seed)
     source, target = (_lab(_some(colours, rng)) for colours in (before, after))
-    light = _curve_of_tones(source[:, 0], target[:, 0])(source[:, 0])
+    light = _match_tones(source[:, 0], target[:, 0])
     cast, wanted = _casts(source), _casts(target)
     own = _at(cast, source[:, 0])
     change = _at(wanted, light) - own
@@ -53,27 +126,19 @@ def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return chosen
 
 
-class _Curve:
-    """A curve of tones through points, which leads on to black and white, as near as it may."""
+def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return lightness (N,) with its quantiles near to those of ``target``, by a curve neither too flat nor too steep.
 
-    def __init__(self, at: np.ndarray, to: np.ndarray) -> None:
-        self._at = np.concatenate([[0], at, [100]])
-        self._to = np.concatenate([[min(to[0], at[0])], to, [max(to[-1], at[-1])]])
-
-    def __call__(self, light: np.ndarray) -> np.ndarray:
-        """Return what becomes of lightness, (N,)."""
-        return np.interp(light, self._at, self._to)
-
-
-def _curve_of_tones(source: np.ndarray, target: np.ndarray) -> _Curve:
-    """Return the curve that brings the quantiles of lightness near to others, none of it too flat or too steep."""
+    The curve leads on to black and white, as near as it may.
+    """
     at, wanted = (np.quantile(light, QUANTILES) for light in (source, target))
     at = np.maximum.accumulate(at + np.arange(len(at)) * 1e-3)
     to = at + TONE_SHARE * (wanted - at)
     slopes = np.clip(np.diff(to) / np.diff(at), *SLOPES)
     middle = len(at) // 2
     steps = np.concatenate([[0.0], np.cumsum(slopes * np.diff(at))])
-    return _Curve(at, np.clip(to[middle] + steps - steps[middle], 0, 100))
+    to = np.clip(to[middle] + steps - steps[middle], 0, 100)
+    return np.interp(source, [0, *at, 100], [min(to[0], at[0]), *to, max(to[-1], at[-1])])
 
 
 def _casts(lab: np.ndarray) -> np.ndarray:

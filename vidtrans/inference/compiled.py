@@ -9,7 +9,6 @@ import importlib
 import io
 import warnings
 from contextlib import suppress
-from functools import cached_property
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ClassVar
@@ -21,10 +20,10 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm
+from vidtrans.inference.network_checks import ComparedEngine, NetworkChecks
 from vidtrans.inference.packed import can_pack
-from vidtrans.inference.product_memory import environment
 from vidtrans.inference.torch_engine import Run, TorchEngine
-from vidtrans.inference.user_cache import cache_folder, use_inductor_cache
+from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
 
 # Root mean square error of a network that is right, of values in [−1, 1]. Made-up ones have .01 at most in bf16, and
 # 1e-6 in fp32; of one that is further off, fp32 is the better picture whatever the cause.
@@ -46,46 +45,42 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
     return next((engine.name for engine in engines if all(map(find_spec, engine.modules))), "torch")
 
 
-class WholeNetworkEngine(TorchEngine):
-    """An engine whose operators cannot be seen: the whole network is compared, and replaced where it is wrong."""
+class WholeNetworkChecks(NetworkChecks):
+    """Compares the output of a network whose operators cannot be seen, and replaces the whole where that is wrong."""
 
-    def __init__(
-        self,
-        generator: Any,  # noqa: ANN401  (as TorchEngine's)
-        device: Device,
-        precision: str = "auto",
-        batch: int | None = None,
-    ) -> None:
+    compares_batches: ClassVar[bool] = True  # the network is compiled for these
+
+    def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
+        super().__init__(network, generator)
         self._generator = generator
-        super().__init__(generator, device, precision, batch)
+        self._exact_network: Run | None = None
 
-    @cached_property
-    def _exact_network(self) -> nn.Module:
-        network: nn.Module = fold_norm(copy_sharing_weights(self._generator).eval())
-        return network.to(self._place, torch.float32)
+    def _exact(self, x: Tensor) -> Tensor:
+        if self._exact_network is None:
+            exact: Any = fold_norm(copy_sharing_weights(self._generator).eval())
+            self._exact_network = exact.to(x.device, torch.float32)
+        return self._exact_network(x)
 
-    def _count_at(self, height: int, width: int) -> int:
-        return self.batch_for(height, width)  # it is compiled for this
-
-    def _compare(self, x: Tensor, made: list[Tensor]) -> list[str]:
-        output, wanted = self._convert_and_run(x), self._exact_network(x[-1:])
+    def _compare(self, engine: ComparedEngine, x: Tensor, made: list[Tensor]) -> list[str]:
+        output, wanted = engine.compute(x), self._exact(x[-1:])
         error = (output[-1:] - wanted).square().mean()
-        right = not bool(wanted.isfinite().all()) or bool(error <= MOST_ERROR[self.precision] ** 2)
-        made.append(output if right else self._exact_network(x))
+        right = not bool(wanted.isfinite().all()) or bool(error <= MOST_ERROR[engine.precision] ** 2)
+        made.append(output if right else self._exact(x))
         if right:
-            del self._exact_network  # it is as large as the network
-        return [] if right else [f"{self.name} on {'×'.join(map(str, x.shape))}"]
+            self._exact_network = None  # it is as large as the network
+        return [] if right else [f"{engine.name} on {'×'.join(map(str, x.shape))}"]
 
-    def _run_right(self, x: Tensor, wrong: list[str]) -> Tensor:
-        return self._exact_network(x) if wrong else self._convert_and_run(x)
+    def _run_right(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
+        return self._exact(x)
 
 
-class CompiledEngine(WholeNetworkEngine):
+class CompiledEngine(TorchEngine):
     """Weights frozen into what is compiled. No CUDA graphs: they belong to one thread, and a render has several."""
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
     is_recorded: ClassVar[bool] = False
+    checks: ClassVar[type[NetworkChecks]] = WholeNetworkChecks
 
     def _prepare(self, network: nn.Module) -> Run:
         use_inductor_cache(environment(self.device))
@@ -101,7 +96,7 @@ class CompiledEngine(WholeNetworkEngine):
         return run
 
 
-class ExternalEngine(WholeNetworkEngine):
+class ExternalEngine(TorchEngine):
     """An engine of another library, for CPUs.
 
     ``needs``: what has to be installed, in words. ``modules``: its modules, the last of which runs the network. Raises
@@ -110,6 +105,7 @@ class ExternalEngine(WholeNetworkEngine):
 
     needs: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
+    checks: ClassVar[type[NetworkChecks]] = WholeNetworkChecks
 
     def _resolve(self, precision: str) -> Precision:
         if self.device.kind != "cpu":

@@ -1,9 +1,12 @@
-"""Pixels on a device: uint8, and uint16 as int16 of its bits, since torch computes with no uint16."""
+"""Levels of pictures as tensors: uint8, and uint16 as int16 of its bits, since torch computes with no uint16."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from vidtrans.video.images.picture import resize
 
 
 def levels(bits: Tensor) -> Tensor:
@@ -19,3 +22,31 @@ def to_bits(values: Tensor, kind: torch.dtype) -> Tensor:
 def eight_bits(pictures: Tensor) -> Tensor:
     """Return pictures of uint8, or of uint16 as int32, as uint8, rounded as ``conversion.to_uint8`` does."""
     return pictures if pictures.dtype == torch.uint8 else ((pictures + 128) // 257).to(torch.uint8)
+
+
+def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
+    """Return the same as ``torch_engine.to_levels``, of numbers on the CPU, by numpy in this thread alone.
+
+    torch's threads, which wait for work by spinning, slow down those of a library that runs a network.
+    """
+    top = 65535 if deep else 255
+    levels = output.numpy() + np.float32(1)
+    levels *= np.float32(top / 2)
+    np.rint(levels, out=levels).clip(0, top, out=levels)
+    pictures = levels.astype(np.uint16).view(np.int16) if deep else levels.astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
+
+
+def from_levels_serially(levels: Tensor, middle: float) -> Tensor:
+    """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1], by numpy; ``middle`` is that of the levels."""
+    values = np.ascontiguousarray(levels.numpy()).astype(np.float32)
+    values /= np.float32(middle)
+    values -= np.float32(1)
+    return torch.from_numpy(values)
+
+
+def plate_as(plate: np.ndarray, inputs: Tensor) -> Tensor:
+    """Return a plate, (h, w, 3) uint8, at the size of inputs, (N, H, W, C): (N, H, W, 3) of their kind and device."""
+    height, width = inputs.shape[1:3]
+    found = torch.from_numpy(resize(plate, width, height)).to(inputs)
+    return (found if inputs.dtype == torch.uint8 else found * 257).expand(len(inputs), -1, -1, -1)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import plain_weight
-from vidtrans.inference.product_memory import environment
+from vidtrans.inference.user_cache import environment
 
 CHANNELS = 4  # output channels of a convolution that are compared, spread evenly from the first to the last
 _MOST_VALUES = 1 << 26  # of a convolution's input that are converted to fp32 at once
@@ -144,7 +144,7 @@ def _in_finer_precision(func: Callable[..., Any], args: Sequence[Any], kwargs: d
 
 
 def _right(
-    name: str,
+    convolution: Convolution | None,
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: dict[str, Any],
@@ -152,9 +152,8 @@ def _right(
 ) -> Any:  # noqa: ANN401
     """Return the right result of an operator, of the type of its ``output``: that, or, where it is wrong, another.
 
-    ``output`` None: the operator is known to be wrong.
+    ``convolution``: what it computes, if it is one. ``output`` None: the operator is known to be wrong.
     """
-    convolution = Convolution.of(name, args)
     if convolution is not None:
         if output is not None and convolution.is_right(output):
             return output
@@ -225,17 +224,16 @@ class _Comparing(_Mode):
         with _uncorrected():
             output = func(*args, **kwargs)
         key = self._environment, signature
-        if _known.get(key) or not _is_compared(name, args):
+        if _known.get(key):
             return output
-        right = _right(name, func, args, kwargs, None if key in _known else output)
+        convolution = Convolution.of(name, args)
+        if convolution is None and name not in (_BACKWARD, *_PRODUCTS):
+            return output
+        right = _right(convolution, func, args, kwargs, None if key in _known else output)
         _known[key] = right is output
         if right is not output:
             self.wrong.add(signature)
         return right
-
-
-def _is_compared(name: str, args: Sequence[Any]) -> bool:
-    return name in (_BACKWARD, *_PRODUCTS) or Convolution.of(name, args) is not None
 
 
 class _InFp32(_Mode):
@@ -248,7 +246,7 @@ class _InFp32(_Mode):
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         """Return the right result."""
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
-            return _right(name, func, args, kwargs, None)
+            return _right(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
 
 

@@ -9,9 +9,8 @@ import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.camera import CameraMove
 from vidtrans.dreaming.predictors import context_of
-from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel
 from vidtrans.dreaming.seeds import smooth_noise, to_signed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings

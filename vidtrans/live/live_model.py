@@ -16,13 +16,12 @@ from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, lo
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.rendering.code_conditions import CodeConditions
 from vidtrans.rendering.composite import finish
+from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
+from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, LookConditions
-from vidtrans.rendering.recurrence import recurrence
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame
 
@@ -94,10 +93,10 @@ class LiveModel:
         if frame.is_cut or self._has_failed or size != self._size:
             self._first, self._size = self._index, size
         self._has_failed = True
-        extractor = None if self._renderer.inputs.is_drawn else self._extractor
+        extractor = None if self._renderer.inputs.drawn else self._extractor
         seen = resized(Frame(self._index, self._index, guides[0], tuple(guides[1:])), size, extractor)
         prepared = self._renderer.prepare(seen, (self._first, self._index + 1))
-        (sample,) = [*self._renderer.render(prepared), *self._renderer.flush()]
+        (sample,) = self._renderer.stream([prepared])
         self._has_failed = False
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
         picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)

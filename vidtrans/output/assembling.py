@@ -18,10 +18,9 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.encoder import SegmentWriter, read_lossless
+from vidtrans.video.io.encoder import SegmentWriter, read_lossless, unpack
 from vidtrans.video.io.encoding import FFMPEG_PREFIX, EncodingSettings, PictureFormat
 from vidtrans.video.io.join import EncodedVideo, Timing, join, read_encoded_video
-from vidtrans.video.io.sequence import unpack
 from vidtrans.video.io.stream_copy import StreamCopy
 
 if TYPE_CHECKING:

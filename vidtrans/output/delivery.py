@@ -14,9 +14,9 @@ from vidtrans.core.errors import UsageError
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.session import Context
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha
+from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
-from vidtrans.video.io.sequence import picture_names
 from vidtrans.video.io.stream_copy import StreamCopy, check_sound
 
 # The finest time base that an MP4 holds.

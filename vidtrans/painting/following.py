@@ -11,6 +11,7 @@ the trust in the motion.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.painting.composing import LEVELS, PaintComposer
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
-from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.picture import write_picture
 
 NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # of a frame (H, W, 3) uint8 and its number: uint8 or uint16
 SAMPLES = 10  # frames that are compared
@@ -110,3 +112,12 @@ def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION)
     shares = np.where(counts > 0, np.minimum(1, error / np.maximum(means, 1e-9)), 0)
     shares = np.maximum.accumulate(shares**caution)
     return tuple(round(float(share), 3) for share in shares)
+
+
+def write_pairs(folder: Path, clip: Clip, keys: Sequence[int], painter: PaintComposer, context: Context) -> None:
+    """Write key frames and their paintings, completed, into ``A`` and ``B`` of a folder, at full size."""
+    for frame in read_clip_frames(clip, keys, DEFAULT_FORMAT, context):
+        name = f"{frame.index:06d}.png"
+        write_picture(folder / "A" / name, frame.rgb)
+        picture = painter.completed(frame.index, frame.rgb)
+        write_picture(folder / "B" / name, np.rint(255 * picture).astype(np.uint8))

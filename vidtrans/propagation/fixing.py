@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.config.programs import refuse_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.output.places import check_named, refuse_link
-from vidtrans.output.records import replaces_own
+from vidtrans.output.records import recorded, replaces_own
 from vidtrans.output.result import Result
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
@@ -25,14 +27,16 @@ from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignor
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.propagating import painted
-from vidtrans.propagation.remaking import remake
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.stylizing.made_of import describe
+from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+from vidtrans.video.io.encoding import split_pattern
 
+Remade = StylizeRequest | PropagateRequest | FixRequest
+REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
 FIXED = "fixed"  # of the result, where nobody names it: clip.painted.fixed.mp4
 
 
@@ -197,3 +201,41 @@ def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context:
             context.note(f"{path.name}: {words}")
         found.append(correction)
     return found
+
+
+def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
+    """Return the request that made an output, its options, ``seed`` and ``device``, and the digest of all of that.
+
+    What is on record may come from somebody else: nothing of it says where to write, or runs a program. Raises
+    UsageError where it is not on record, or not to be made again.
+    """
+    if not output.exists():
+        raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
+    value = recorded(context.cache, output)
+    if value is None:
+        why = "it is not on record as a result, or it was changed since"
+        raise UsageError(str(output), why, "give what 'stylize' or 'propagate' has written, and their --cache-dir")
+    made_of = value.get("made_of") or {}
+    if not isinstance(made_of, dict) or made_of.get("command") not in REQUESTS:
+        raise UsageError(str(output), "no result of 'stylize' or 'propagate'", "give one")
+    try:
+        request = _request(made_of, output, context)
+        options = {"seed": int(made_of["options"]["seed"]), "device": str(made_of["options"]["device"])}
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(str(output), f"what is on record of it is damaged ({error})", "make it anew first") from None
+    if not isinstance(request, FixRequest):
+        refuse_programs(request.recipe.tables, f"the record of {output.name}")
+    return request, options, str(value["request"])
+
+
+def _request(made_of: Table, output: Path, context: Context) -> Remade:
+    request: Remade = REQUESTS[made_of["command"]](**restore(made_of, context))
+    if isinstance(request, PropagateRequest):
+        request = replace(request, preview=False)
+    return request if isinstance(request, FixRequest) else replace(request, output=_place(request.output, output))
+
+
+def _place(asked: Path | None, output: Path) -> Path:
+    """Return an output as it was asked for: with the numbers of its pictures, where they have some."""
+    pattern = split_pattern(asked)[1] if asked else ""
+    return output / pattern if pattern else output

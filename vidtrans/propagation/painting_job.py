@@ -28,14 +28,13 @@ from vidtrans.output.result import Result
 from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
-from vidtrans.painting.following import calibrate
-from vidtrans.painting.key_frame_pairs import write_pairs
+from vidtrans.painting.following import calibrate, write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import plan_render
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
@@ -280,7 +279,7 @@ class PaintingJob:
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]
         plan = replace(self.plan, model=look)
-        with closing(plan.renderer(load_engine(look, plan.rendering, context))) as renderer:
+        with closing(FramePath(plan, load_engine(look, plan.rendering, context)).renderer()) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))

@@ -16,7 +16,7 @@ from vidtrans.output.result import Result
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import makes_folder
+from vidtrans.rendering.requested_output import makes_folder
 from vidtrans.session import Context
 
 PREVIEW = "preview"  # of the film beside what else training shows

@@ -9,9 +9,9 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
-from vidtrans.rendering.flow_propagation import PROPAGATION_VERSION
+from vidtrans.rendering.frame_path import recurrence_key
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.recurrence import recurrence_key
+from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk

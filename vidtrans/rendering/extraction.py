@@ -19,11 +19,11 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor
 from vidtrans.pairing.base import Extraction, Pairing
-from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
+from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk, read_ranges
@@ -67,7 +67,7 @@ class ClipExtraction:
         missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
         done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
         raw = RawOutputs(store, self.plan.chunks, self.plan.size)
-        renderer = ChunkRenderer(self.plan, self.engine, raw, self.context, on_host=True)
+        renderer = ChunkRenderer(self.plan, self.engine, raw, self.context)
         for _, first, stop in read_ranges(self.plan.chunks, missing, 0):
             with closing(renderer.samples(first, stop)) as samples:
                 for _ in samples:

@@ -5,41 +5,48 @@ One object for all who render: a clip's chunks, a grid of trials, a measurement,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidtrans.clips.mask import MatteReader
+from vidtrans.clips.aligned_clip import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import PaintComposer
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import BatchQueue, RenderCount
-from vidtrans.rendering.flow_propagation import Draft, FlowPropagator
-from vidtrans.rendering.look_conditions import Conditions, LookConditions
+from vidtrans.rendering.conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import Recurrence
+from vidtrans.rendering.skipped_frames import Draft, FlowPropagator, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame
 
+MAX_WAITING = 4  # batches of samples that wait for a batch of inputs, as those of drafts and repeated frames do
 
+
+@dataclass(frozen=True)
 class ModelInputs:
     """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
 
-    ``mattes``: the mask of each frame at the working size, for pairings that look at it. ``conditions``: what a model
-    with looks is told of a frame, by its number.
+    Attributes:
+        pairing: The model's.
+        drawn: Frames are drawings.
+        mattes: The mask of each frame at the working size, for pairings that look at it.
+        conditions: Further channels, each of one value, for a model with looks.
+        size: The (width, height) of a chain's first input, to which frames are brought; None: they have it.
+        conditions_later: Of a chain, the conditions are for a later model than the first.
     """
 
-    def __init__(
-        self,
-        pairing: Pairing,
-        *,
-        drawn: bool = False,
-        mattes: MatteReader | None = None,
-        conditions: Conditions | None = None,
-    ) -> None:
-        self.pairing, self.is_drawn, self._mattes, self._conditions = pairing, drawn, mattes, conditions
+    pairing: Pairing
+    drawn: bool = False
+    mattes: MatteReader | None = None
+    conditions: Conditions | None = None
+    size: tuple[int, int] | None = None
+    conditions_later: bool = False
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
         """Return the input for the last of ``frames``, which begin with the oldest that the pairing looks back to.
@@ -47,46 +54,36 @@ class ModelInputs:
         Returns:
             (H, W, in_channels) uint8; uint16 where the frames are and the pairing takes that.
         """
-        made = self._made(frames)
-        return made if self._conditions is None else with_planes(made, self._conditions.values(frames[-1].index))
-
-    @property
-    def has_conditions(self) -> bool:
-        """Whether there are planes beside what the pairing makes."""
-        return self._conditions is not None
+        made = self._made(frames if self.size is None else [frame.resized(*self.size) for frame in frames])
+        return made if self.conditions is None else with_planes(made, self.conditions.values(frames[-1].index))
 
     def _made(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input without what the model is told."""
-        if self.is_drawn:
+        """Return the input without conditions."""
+        if self.drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
-        if isinstance(self._conditions, LookConditions):
+        if isinstance(self.conditions, LookConditions) and not self.conditions_later:
             return pictures[-1]  # the pairing's own input has the planes of the first look
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
-        return self.pairing.render_input(pictures, frames[-1].index, self._matte(frames[-1]))
+        return self.pairing.render_input(pictures, frames[-1].index, self.matte(frames[-1]))
 
-    def mask_plane(self, frame: Frame) -> np.ndarray:
-        """Return what a pairing that uses the mask makes of it for a frame, (H, W, 1) uint8."""
-        height, width = frame.rgb.shape[:2]
-        return self.pairing.mask_plane((height, width), frame.index, self._matte(frame))
-
-    def _matte(self, frame: Frame) -> np.ndarray | None:
-        return self._mattes(frame.index) if self._mattes else None
+    def matte(self, frame: Frame) -> np.ndarray | None:
+        """Return the mask of a frame, (H, W) uint8; None without one."""
+        return self.mattes(frame.index) if self.mattes else None
 
     def close(self) -> None:
         """Close the mask's file."""
-        if self._mattes is not None:
-            self._mattes.close()
+        if self.mattes is not None:
+            self.mattes.close()
 
 
 class PreparedFrame(NamedTuple):
-    """A sample with the network's ``input``, which is None where its output is known, or is to be propagated.
+    """A sample with the network's ``input``, (H, W, in_channels), or the uploads that a device makes it of.
 
-    ``input`` is (H, W, in_channels); on its way to a device, what it is made of. ``restarts``: nothing that was
-    rendered before it is taken again.
+    ``input`` is None where the output is known, or propagated. ``restarts``: it reuses no earlier output.
     """
 
     sample: Sample
@@ -97,19 +94,21 @@ class PreparedFrame(NamedTuple):
 class FrameRenderer:
     """Frames go in, in order; samples with the model's output come out, in the same order, some frames later.
 
-    A frame goes through ``prepare``, the pairing's part, and ``render``, the engine's: two threads may share them.
+    A frame goes through ``prepare``, the pairing's part, and ``stream``, the engine's: two threads may share them.
+    ``blends``: ``finish`` blends with the source.
 
     Args:
         inputs: makes the network's input.
         engine: runs the network, in batches.
         deep: outputs are uint16, not uint8.
-        recurrence: what a recurrent model knows of the frame before; such a model renders frames one by one.
-        reuse: where the input differs by no more than this from the last one that was rendered, in levels of 255 (see
-            ``batching.is_similar``), its output is taken again.
+        recurrence: the history of a recurrent model, which renders frames one by one.
+        reuse: how far an input may differ from the last rendered one to take its output; see ``is_similar``.
         draft: which frames are rendered; the others are propagated from those along the motion.
-        count: where it is counted what was rendered; its own by default.
+        count: of the rendered frames; its own by default.
         painter: lays painted key frames over the model's pictures.
     """
+
+    blends = False
 
     def __init__(
         self,
@@ -123,11 +122,9 @@ class FrameRenderer:
         count: RenderCount | None = None,
         painter: PaintComposer | None = None,
     ) -> None:
-        self._painter = painter
         self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()
-        self._deep, self._reuse, self._recurrence, self._draft = deep, reuse, recurrence, draft
+        self._deep, self._reuse, self._recurrence, self._draft, self._painter = deep, reuse, recurrence, draft, painter
         self._queue = BatchQueue(engine, deep=deep, reuse=reuse, count=self.count)
-        self._offsets = inputs.pairing.offsets
         self._past: dict[int, Frame] = {}
         self._propagator = FlowPropagator(self.count.losses) if draft else None
 
@@ -148,40 +145,27 @@ class FrameRenderer:
         """
         start, stop = shot
         self._past[frame.index] = frame
-        numbers = [max(start, frame.index + offset) for offset in self._offsets]
+        numbers = [max(start, frame.index + offset) for offset in self.inputs.pairing.offsets]
         self._past = {n: kept for n, kept in self._past.items() if n >= numbers[0]}
-        guide = to_uint8(frame.rgb)
-        sample = Sample(frame.index, frame.pts, guide, guide, starts_shot=frame.index == start)
-        if known is not None:
-            sample.output = known
-        elif self._painter is not None:
+        guide, is_rendered = to_uint8(frame.rgb), known is None
+        output = guide if known is None else known
+        sample = Sample(frame.index, frame.pts, guide, output, starts_shot=frame.index == start)
+        if is_rendered and self._painter is not None:
             sample.source = frame.rgb
-        is_rendered = known is None
-        if self._draft is not None and self._draft.is_key(frame.index, start, stop):
-            sample.is_key = True
-        elif self._draft is not None and is_rendered:
-            sample.is_propagated = True
-            is_rendered = self._draft.is_checked(frame.index, start, stop)
+        if self._draft is not None:
+            is_rendered = self._draft.mark(sample, start, stop, is_known=not is_rendered)
         return PreparedFrame(sample, self._input([self._past[n] for n in numbers]) if is_rendered else None, restarts)
 
     def _input(self, frames: Sequence[Frame]) -> Any:  # noqa: ANN401  (see ``PreparedFrame``)
         return self.inputs(frames)
 
-    def render(self, prepared: PreparedFrame) -> Iterator[Sample]:
-        """Yield the samples that have their output now."""
-        return self._propagated(self._painted(self._rendered(prepared)))
-
-    def flush(self) -> Iterator[Sample]:
-        """Yield the samples that still waited."""
-        yield from self._propagated(self._painted(self._queue.flush()))
+    def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
+        """Yield all samples of a stream of frames, in order, each once it has its output."""
+        for one in prepared:
+            yield from self._completed(self._rendered(one))
+        yield from self._completed(self._queue.flush())
         if self._propagator is not None:
             yield from self._propagator.flush()
-
-    def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
-        """Yield all samples of a stream of frames, in order."""
-        for one in prepared:
-            yield from self.render(one)
-        yield from self.flush()
 
     def picture(self, model_input: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
         """Render one input that was made elsewhere, say of a training pair, whatever waits.
@@ -196,6 +180,14 @@ class FrameRenderer:
         output = self.engine(model_input[None], deep=self._deep)[0]
         pairing = self.inputs.pairing
         return output if source is None or not pairing.finishes else pairing.finish(source, output, model_input)
+
+    def fetch(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401  (an array or a tensor)
+        """Begin to bring a sample's output to the host; the call returns it when it has arrived."""
+        return lambda: picture
+
+    def finish(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401
+        """Do as ``fetch`` with the filtered picture of a sample, in order, blended with the source if ``blends``."""
+        return self.fetch(sample, picture)
 
     def close(self) -> None:
         """Close what the inputs hold open."""
@@ -223,16 +215,85 @@ class FrameRenderer:
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
 
-    def _painted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+    def _completed(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Yield samples with paint laid on their outputs, and with a draft's propagated ones."""
         for sample in samples:
             if self._painter is not None and sample.source is not None:
                 sample.output = self._painter(sample.index, sample.output, sample.source)
                 sample.source = None  # it is large
+            yield from (sample,) if self._propagator is None else self._propagator.push(sample)
+
+
+class BatchQueue:
+    """Inputs that wait for the engine, and the samples that wait for them, in order.
+
+    An input that is what the last one was, or differs by at most ``reuse``, takes its output.
+    """
+
+    def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
+        self._engine, self._deep, self._count = engine, deep, count
+        self._is_same = partial(is_similar, levels=reuse) if reuse else np.array_equal
+        self._inputs: list[Any] = []
+        self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
+        self._last: Any = None  # the last input that took no other's output
+        self._last_output: Any = None  # None while it waits
+
+    def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or what is made one later)
+        """Put in a sample with its input; None where it has its output."""
+        place: int | None = None
+        if model_input is not None and self._last is not None and self._is_repeated(model_input):
+            self._count.skipped += 1
+            if self._last_output is None:
+                place = len(self._inputs) - 1
+            else:
+                _set_output(sample, self._last_output)
+        elif model_input is not None:
+            self._count.inferred += 1
+            place, self._last, self._last_output = len(self._inputs), model_input, None
+            self._inputs.append(model_input)
+        self._waiting.append((sample, place))
+
+    def reset(self) -> None:
+        """Render the next input, whatever it is."""
+        self._last = None
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether there is a batch, or too many samples wait for a part of one."""
+        count, batch = len(self._inputs), self._batch()
+        return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
+
+    def ready(self) -> Iterator[Sample]:
+        """Yield the samples that wait for nothing."""
+        while self._waiting and not self._inputs:
+            yield self._waiting.popleft()[0]
+
+    def flush(self) -> Iterator[Sample]:
+        """Run the engine; yield all samples."""
+        outputs = self._outputs() if self._inputs else []
+        if outputs:
+            self._last_output = outputs[-1]
+        self._inputs.clear()
+        while self._waiting:
+            sample, place = self._waiting.popleft()
+            if place is not None:
+                _set_output(sample, outputs[place])
             yield sample
 
-    def _propagated(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        if self._propagator is None:
-            yield from samples
-            return
-        for sample in samples:
-            yield from self._propagator.push(sample)
+    def _batch(self) -> int:
+        return self._engine.batch
+
+    def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
+        return self._is_same(model_input, self._last)
+
+    def _outputs(self) -> list[Any]:
+        """Return the outputs of all inputs that wait."""
+        return list(self._engine(np.stack(self._inputs), deep=self._deep))
+
+
+def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
+    """Give a sample its output; of one that is propagated it is kept only to be compared."""
+    if sample.is_propagated:
+        sample.rendered = output
+    else:
+        sample.output = output

@@ -16,12 +16,10 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import look_anew
 from vidtrans.core.settings import Table
-from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.chunk_manifest import check_processor
-from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.render_job import RenderJob, estimate_render
 from vidtrans.rendering.runner import ChunkRenderer, num_frames
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk, ClipPart, split
@@ -95,6 +93,8 @@ class DividedRender:
         with nullcontext() if is_held else self._pinned():
             wanted = {chunk.number for chunk in chunks}
             if not is_held:  # else one command decides where its parts are rendered
+                from vidtrans.inference.device import resolve_device  # torch
+
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
             missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
             renderer = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)

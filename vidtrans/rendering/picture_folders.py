@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.mask import match_frames
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.costs import add_up
@@ -18,9 +18,9 @@ from vidtrans.output.records import COUNTS
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
+from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
-from vidtrans.video.io.sequence import picture_names
 
 # Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
 RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]

@@ -1,32 +1,30 @@
-"""The plan of a render: one clip, one model, one set of settings. It reads no pixels."""
+"""The plan of a render: one clip, one model, one set of settings; only ``plan_render`` reads pixels for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import AlignedClip
+from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
+from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.mask import Mask
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Size
-from vidtrans.inference.engine import Engine
+from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.model_chain import ModelChain
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import RenderCount
-from vidtrans.rendering.chain_inputs import ChainInputs
+from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
-from vidtrans.rendering.flow_propagation import Draft
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, conditions_of, has_conditions
-from vidtrans.rendering.recurrence import recurrence
+from vidtrans.rendering.frame_renderer import ModelInputs
+from vidtrans.rendering.scene import Scene
+from vidtrans.rendering.skipped_frames import Draft
+from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
@@ -168,18 +166,6 @@ class RenderPlan:
         """Return the draft's sampling; None where every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
-    def stays_on_device(self, engine: Engine) -> bool:
-        """Return whether pictures stay on the engine's device from the reader to the encoder: nothing needs numpy.
-
-        On Apple's GPUs they do not: several threads on one have not been tried. Nor do those of a chain, whose models
-        make their inputs of each other's pictures in numpy.
-        """
-        settings = self.settings
-        is_there = engine.device_kind == "cuda"
-        reuses = self.rendering.duplicate_threshold and not self.model.is_recurrent
-        is_plain = self.draft is None and not reuses and self.paint is None and len(self.model.parts) == 1
-        return is_there and is_plain and (settings.filter_name == "off" or settings.is_batched)
-
     @property
     def input_mask(self) -> Mask | None:
         """Return the mask, where it is a part of the network's input."""
@@ -190,16 +176,6 @@ class RenderPlan:
         """Return whether the result is more than the model's picture: the source is then read again, at full size."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
         return composed or self.picture.alpha
-
-    @property
-    def blends_on_device(self) -> bool:
-        """Return whether, where pictures stay on a device, source and look are blended there: both have one size.
-
-        Colours are kept in CIE Lab as OpenCV has it, and what a pairing puts back is found in numpy.
-        """
-        needs_arrays = self.pairing.finishes or self.picture.alpha or self.rendering.curve("keep_colour").constant != 0
-        same_size = (self.picture.width, self.picture.height) == self.size
-        return self.is_composed and same_size and not needs_arrays
 
     @property
     def source_frames(self) -> list[int] | None:
@@ -215,27 +191,76 @@ class RenderPlan:
 
     def inputs(self) -> ModelInputs:
         """Return what makes the network's input, of frames in order. Close it."""
-        if isinstance(self.model, ModelChain):
-            first_is_told = has_conditions(self.model.steps[0])
-            return ChainInputs(
-                self.pairing, self.input_size, drawn=self.drawn, conditions=self.conditions, first_is_told=first_is_told
-            )
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
-        return ModelInputs(self.pairing, drawn=self.drawn, mattes=mattes, conditions=self.conditions)
-
-    def renderer(self, engine: Engine, count: RenderCount | None = None) -> FrameRenderer:
-        """Return what makes the model's pictures, of frames in order. Close it."""
-        return FrameRenderer(
-            self.inputs(),
-            engine,
-            deep=self.is_deep,
-            recurrence=recurrence(self.model.record, engine),
-            reuse=self.rendering.duplicate_threshold,
-            draft=self.draft,
-            count=count,
-            painter=self.paint.painter(self.size) if self.paint else None,
+        is_chain = len(self.model.parts) > 1
+        return ModelInputs(
+            self.pairing,
+            drawn=self.drawn,
+            mattes=mattes,
+            conditions=self.conditions,
+            size=self.input_size if is_chain else None,
+            conditions_later=is_chain and not has_conditions(self.model.parts[0]),
         )
 
     def segment(self, path: Path) -> SegmentWriter:
         """Return what encodes a chunk into a file. Close it."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
+
+
+def plan_render(
+    clip: Clip,
+    model: LoadedModel,
+    settings: ResolvedRenderSettings,
+    context: Context,
+    span: tuple[Time | None, Time | None] = (None, None),
+    *,
+    mask: Path | None = None,
+    pattern: str = "",
+    guide: AlignedClip | None = None,
+    paint: Paint | None = None,
+) -> RenderPlan:
+    """Return the plan of a render; report what the user should know of it.
+
+    Args:
+        clip: the source; its pictures are of one size.
+        span: the first moment that is rendered, and the first after it that is not.
+        mask: a video or picture that is white where the look is.
+        pattern: how the pictures of the result are called; "" for names after the source's.
+        guide: the clip along whose motion is filtered; it decides the shots, too.
+        paint: painted key frames of the clip.
+
+    Raises:
+        UsageError: settings do not go together, or the codec cannot hold the result.
+        MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
+    """
+    clip = with_picture_fps(clip, settings.rendering.picture_fps)
+    if guide is None:
+        clip = with_cuts(clip, settings.rendering.cuts)
+    first, stop = clip.trim(*span)
+    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
+    plan = RenderPlan(
+        clip,
+        model,
+        settings,
+        first,
+        stop,
+        drawn,
+        Mask.open(mask, clip, first, stop, context) if mask else None,
+        guide,
+        trimmed=span != (None, None),
+        pattern=pattern,
+        threads=context.decode_threads,
+        paint=paint,
+    )
+    if not drawn and (scene := Scene.of(model)):  # drawings have no background
+        scene.check_clip(clip, first, stop, context)
+    plan.delivery.report_changes(context)
+    return plan
+
+
+def with_picture_fps(clip: Clip, rate: float) -> Clip:
+    """Return pictures, which have no times of their own, shown at a ``rate``, frames a second; a video as it is."""
+    if not clip.is_pictures:
+        return clip
+    exact = Fraction(rate).limit_denominator(1001)
+    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

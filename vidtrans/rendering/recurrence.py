@@ -6,16 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidtrans.core.settings import Table
-from vidtrans.flow.history import (
-    VERSION,
-    BackwardFlowEstimator,
-    from_signed_range,
-    history,
-    no_history,
-    to_signed_range,
-)
-from vidtrans.models.model_record import ModelRecord
+from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint16
 
@@ -54,30 +45,3 @@ class RecurrentHistory:
     def keep(self, sample: Sample) -> None:
         """Store the output that the next frame's history is computed from."""
         self._last = sample
-
-
-def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (any engine; those on a GPU have a device)
-    """Return what a model's renders by an engine know of the frame before, of arrays; None where it has no memory.
-
-    On an Nvidia GPU it is found there, wherever the pictures are: the same history for every way that leads there.
-    Raises UsageError where the model's flow method is not installed.
-    """
-    if record is None or not record.memory:
-        return None
-    if engine.device_kind != "cuda":
-        return RecurrentHistory(record.memory["flow"])
-    from vidtrans.rendering.device_history import DeviceHistoryOfArrays
-
-    return DeviceHistoryOfArrays(record.memory["flow"], engine.device)
-
-
-def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401
-    """Return what decides the history of a model's renders by an engine, for cache keys."""
-    if record is None or not record.memory:
-        return {}
-    key = {**record.memory, "version": VERSION}
-    if engine.device_kind != "cuda":
-        return key
-    from vidtrans.rendering.device_history import device_key
-
-    return key | device_key(record.memory["flow"], engine.device)

@@ -35,12 +35,11 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.render_planning import plan_render
+from vidtrans.rendering.plan import plan_render
 from vidtrans.session import Context
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import BatchFilter, Sample
+from vidtrans.temporal.stream import BatchFilter, Sample, filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3

@@ -1,10 +1,16 @@
-"""Carry out a planned render: make its missing chunks and join all of them."""
+"""Carry out a planned render: make its missing chunks and join all of them; or estimate its cost.
+
+The estimate is from a short trial on the first frames. What it writes goes to the system's temporary folder, and is
+deleted.
+"""
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import repeat
@@ -12,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.core.costs import add_up, without_result
+from vidtrans.core.costs import TRIAL_FRAMES, add_up, estimate, without_result
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine, wrong_products_warning
@@ -21,14 +27,17 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.result import Result
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
-from vidtrans.rendering.cost import estimate_render
 from vidtrans.rendering.extraction import ClipExtraction
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunks import StateStore
+from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.colour.conversion import composite_over, to_uint8
+from vidtrans.video.images.picture import resize
+from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ class RenderJob:
             if entries.raw_store is not None:
                 stack.enter_context(self._locked(entries.raw))
             raw, extraction = entries.raw_outputs(), self.extraction
-            chunks = ChunkRenderer(plan, engine, raw, self.context, extraction, on_host=True)
+            chunks = ChunkRenderer(plan, engine, raw, self.context, extraction)
             self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
@@ -159,3 +168,50 @@ class RenderJob:
             "depth": plan.picture.depth,
             "alpha": plan.picture.alpha,
         }
+
+
+def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
+    """Estimate the cost of a render: the first frames go through all of it, in a temporary folder."""
+    encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
+    encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
+    optimises = plan.model.optimises
+    count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
+    stop = plan.first + count
+    if not optimises:  # what the first call costs, it costs once
+        engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
+    began, unpacked = time.perf_counter(), 0
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
+        folder = Path(temporary)
+        reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
+        frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
+        renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
+        compose = stack.enter_context(closing(Composer(plan, plan.first, stop))) if plan.is_composed else None
+        with (
+            closing(plan.segment(folder / "segment.nut")) as segment,
+            closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
+        ):
+            if plan.extraction is not None:  # any picture costs as much as the right one
+                frames = (replace(frame, guides=(frame.rgb,)) for frame in frames)
+            samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
+            for sample, picture in filter_samples(samples, plan.settings.make_filter()):
+                raw.write(sample.output)
+                result = picture if compose is None else compose(sample, picture)
+                segment.write(result, sample.pts)
+                if encode:
+                    unpacked += len(encode(resize(result, form.width, form.height)))
+        seconds = time.perf_counter() - began
+        encoded, raw_bytes = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
+    share = plan.num_frames / count
+    return estimate(
+        seconds * (_frames_like_the_first(plan) if optimises else share),
+        (unpacked or encoded) * share,
+        (encoded + raw_bytes) * share,
+    )
+
+
+def _frames_like_the_first(plan: RenderPlan) -> float:
+    """Return as how many first frames of a shot a render by optimisation counts: the others take fewer steps."""
+    assert plan.model.record is not None
+    settings = plan.model.record.generator["settings"]
+    shots = len({chunk.shot_first for chunk in plan.chunks})
+    return float(shots + (plan.num_frames - shots) * settings["next_steps"] / settings["first_steps"])

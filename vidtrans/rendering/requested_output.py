@@ -16,8 +16,8 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.places import check_named
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
-from vidtrans.rendering.render_planning import makes_folder
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
+from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
@@ -48,6 +48,11 @@ class OutputTarget:
         folder = f"--codec {self.encoding.codec} -o {self.output.with_suffix('')}"
         remedy = f"use -o {numbered}" if "%" in self.output.name else f"use {folder}"
         raise UsageError(str(self.output), f"one picture cannot hold {num_frames} frames", remedy)
+
+
+def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
+    """Return whether a result is a folder of pictures."""
+    return encoding.makes_pictures and output.suffix.lower().lstrip(".") not in PICTURES
 
 
 def default_output(video: Path, models: Sequence[str], settings: EncodingSettings) -> Path:

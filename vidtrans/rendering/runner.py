@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,22 +22,18 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.batching import RenderCount
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample
+from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
-
-if TYPE_CHECKING:  # torch is imported where it is used
-    from vidtrans.core.concurrency.transfers import Download
-    from vidtrans.rendering.device.device_renderer import DevicePath
 
 T = TypeVar("T")
 
@@ -48,12 +44,6 @@ FORECAST_FRAMES = 200
 def num_frames(chunks: Iterable[Chunk]) -> int:
     """Return how many frames chunks have."""
     return sum(chunk.stop - chunk.first for chunk in chunks)
-
-
-def _device_path(plan: RenderPlan, engine: Any, count: RenderCount) -> DevicePath:  # noqa: ANN401  (a TorchEngine)
-    from vidtrans.rendering.device.device_renderer import DevicePath
-
-    return DevicePath(plan, engine, count)
 
 
 class ExtractedPictures(Protocol):
@@ -72,7 +62,7 @@ class ChunkRenderer:
     """Renders the missing chunks of a plan.
 
     ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered. ``extraction``: where an extractor
-    makes the input; call ``extract`` first then. ``on_host``: samples have arrays, wherever the engine runs.
+    makes the input; call ``extract`` first then.
     """
 
     def __init__(
@@ -82,8 +72,6 @@ class ChunkRenderer:
         raw: RawOutputs,
         context: Context,
         extraction: ExtractedPictures | None = None,
-        *,
-        on_host: bool = False,
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._extraction, self._clock = extraction, StepClock()
@@ -91,7 +79,6 @@ class ChunkRenderer:
         self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
-        self._device = None if on_host or not plan.stays_on_device(engine) else _device_path(plan, engine, self.count)
 
     def counts(self, rendered: Sequence[int]) -> Table:
         """Return what is reported when the chunks of these numbers were rendered."""
@@ -157,15 +144,14 @@ class ChunkRenderer:
         stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
+            renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
             # TF32 is chosen for the whole process: the filter may not compute while the network does.
             ahead = 0 if "tf32" in self.engine.precision else self._capacity
-            samples = stack.enter_context(closing(Prefetcher(self.samples(lo, hi), ahead, "network", self._clock)))
+            made = self._samples(renderer, lo, hi)
+            samples = stack.enter_context(closing(Prefetcher(made, ahead, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
-            blend = self._device.blend() if self._device else None
-            if blend is not None:
-                stack.enter_context(closing(blend))
             compose = None
-            if plan.is_composed and blend is None:
+            if plan.is_composed and not renderer.blends:
                 compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop)))
             correct = None
             if plan.corrections is not None:
@@ -173,18 +159,16 @@ class ChunkRenderer:
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
-            def encode(sample: Sample, picture: Any) -> None:  # noqa: ANN401  (an array, or a download)
+            def encode(sample: Sample, arrive: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
-                    picture = picture if self._device is None else picture.wait()
-                    result = picture if compose is None else compose(sample, picture)
+                    result = arrive() if compose is None else compose(sample, arrive())
                     result = result if correct is None else correct(sample.index, result)
                     writer.write(sample.index, result, *stamps[sample.index - wanted.start])
 
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
-                if self._device is not None:
-                    with self._clock.step(FILTER):
-                        picture = self._device.fetch(sample, picture if blend is None else blend(sample, picture))
-                queue.put(partial(encode, sample, picture))
+                with self._clock.step(FILTER):
+                    arrive = renderer.finish(sample, picture)
+                queue.put(partial(encode, sample, arrive))
                 if isinstance(method, RecursiveFilter):
                     self._save_state(method, states, sample.index, queue)
                 yield
@@ -212,7 +196,11 @@ class ChunkRenderer:
             queue.put(partial(states.save, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
-        """Yield the frames [lo, hi) with the model's raw output: from the store, else inferred and stored."""
+        """Yield the frames [lo, hi), arrays, with the model's raw output: from the store, else inferred and stored."""
+        with closing(FramePath(self.plan, self.engine).renderer(self.count)) as renderer:
+            yield from self._samples(renderer, lo, hi)
+
+    def _samples(self, renderer: FrameRenderer, lo: int, hi: int) -> Generator[Sample, None, None]:
         plan = self.plan
         first, stop = self._extent(lo, hi)
         begin = input_frames(plan.pairing, first, self._shot_of(first)[0])[0]
@@ -220,15 +208,11 @@ class ChunkRenderer:
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
-            renderer = plan.renderer(self.engine, self.count) if self._device is None else self._device.renderer()
-            stack.enter_context(closing(renderer))
             prepared = self._each(READ, self._prepared(renderer, begin, first, stop))
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames", self._clock)))
             for sample in stack.enter_context(closing(self._each(NETWORK, renderer.stream(prefetched)))):
-                if self._device is None:
-                    queue.put(partial(self._write_raw, sample.index, sample.output))
-                elif self._is_to_store(sample.index):
-                    queue.put(partial(self._write_fetched, sample.index, self._device.fetch(sample, sample.output)))
+                if self._is_to_store(sample.index):
+                    queue.put(partial(self._write_raw, sample.index, renderer.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
                     continue
                 with self._clock.step(READ):
@@ -241,12 +225,9 @@ class ChunkRenderer:
         store = self.raw.store
         return store is not None and not store.is_done(self._written_chunk(frame).number)
 
-    def _write_fetched(self, frame: int, output: Download) -> None:
-        self._write_raw(frame, output.wait())
-
-    def _write_raw(self, frame: int, output: np.ndarray) -> None:
+    def _write_raw(self, frame: int, arrive: Callable[[], np.ndarray]) -> None:
         with self._clock.step(ENCODE):
-            self.raw.write(frame, output)
+            self.raw.write(frame, arrive())
 
     def _each(self, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
         """Yield the items; to make one is counted as a step, what is done with it is not."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.aligned_clip import treat_as_drawing
 from vidtrans.clips.indexing import open_clip
-from vidtrans.clips.mask import treat_as_drawing
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
@@ -23,10 +23,10 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
+from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.look_conditions import Conditions, conditions_of
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat

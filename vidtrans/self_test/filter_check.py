@@ -17,7 +17,7 @@ from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.made_up import flickering, frames
 from vidtrans.self_test.subject import Subject, alike, psnr
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.stream import filter_samples
 
 LEAST_PSNR = 70.0  # dB
 FLOW = "dis-fast"  # one of OpenCV's, the quickest

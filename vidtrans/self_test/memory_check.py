@@ -22,7 +22,7 @@ from vidtrans.self_test.made_up import flickering, frames, make_generator
 from vidtrans.self_test.subject import Subject, alike, psnr
 from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
-from vidtrans.temporal.sample_filtering import filter_samples
+from vidtrans.temporal.stream import filter_samples
 from vidtrans.temporal.window import WindowSettings
 
 SHARES = (0.75, 0.5, 0.35, 0.25)  # of what the untouched run takes, tried in turn until memory runs out

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
@@ -18,16 +16,12 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.places import check_place, refuse_link
-from vidtrans.rendering.render_planning import makes_folder
-from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture
+from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
-from vidtrans.stylizing.mirroring import files_of, for_mirror
-from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
+from vidtrans.stylizing.divided_clip import divide
+from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture_source
-
-if TYPE_CHECKING:
-    from vidtrans.rendering.parts import Division
 
 
 def stylize_batch(
@@ -98,45 +92,6 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
             raise UsageError(str(place), "two clips have this output", "give each a name of its own")
         seen.add(path_key(place))
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
-
-
-def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
-    """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
-
-    ``no_shared_disk``: these do not see our files. What cannot be divided is rendered here then, and that is said.
-    Raises as ``stylize`` does.
-    """
-    from vidtrans.rendering.parts import DividedRender  # torch
-
-    render = RequestedRender(request, context, time.monotonic())
-    render.result.check()
-    if context.dry_run:
-        return None
-    clip = None if is_one_picture(request.video) else render.open()
-    if clip is None or not clip.index.same_size:
-        if no_shared_disk:
-            context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
-        return None
-    if render.result.existing() is not None:
-        return None
-    job = render.job(clip)
-    if job.plan.draft:
-        if no_shared_disk:
-            context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
-        return None
-    if not no_shared_disk:
-        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
-    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
-    return division and replace(division, files=files_of(render, job))
-
-
-def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
-    """Make the chunks [first, stop) of a render that was divided; ``is_held`` as in ``DividedRender.render``."""
-    from vidtrans.rendering.parts import DividedRender  # torch
-
-    render = RequestedRender(request, context, time.monotonic())
-    job = render.job(render.open())
-    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:

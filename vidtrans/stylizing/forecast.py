@@ -1,25 +1,38 @@
-"""The cost of a dataset, a training and renders, before there is a model."""
+"""Check renders with a model that is not trained yet, and estimate the cost of its dataset, training and renders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.clips.indexing import open_clip
+from vidtrans.config.programs import warn_about_programs
+from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import add_up
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.data.dataset import open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import load_extractor
 from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.output.assembling import pass_of, try_pass
+from vidtrans.output.places import check_place
+from vidtrans.output.records import check_foreign
 from vidtrans.pairing.base import make_pairing
+from vidtrans.rendering.picture_folders import refuse_video
+from vidtrans.rendering.plan import plan_render
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import plan_render
+from vidtrans.rendering.requested_output import is_one_picture, makes_folder
+from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.session import Context
+from vidtrans.stylizing.clips import plan
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.io.pictures import is_picture_source
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
+from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, open_reader, picture_files
 
 
 def forecast_chain(
@@ -62,3 +75,59 @@ def forecast_chain(
         "cached": False,
         **add_up([pictures, estimate_training(job, total), *estimates]),
     }
+
+
+def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
+    """Raise MediaError where the clip is of another scene than the plate, before that is learned for minutes."""
+    dataset = open_dataset(folder)
+    scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
+    opened = open_clip(context, clip, dataset.pairing.guides)
+    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or each of its own
+        scene.check_clip(opened, 0, opened.index.num_frames, context)
+
+
+def check_renders(
+    renders: Sequence[StylizeRequest], output: Path, sources: Sequence[Path], recipe: Recipe, context: Context
+) -> None:
+    """Raise UsageError, MediaError before a training for what would fail after it.
+
+    ``output``: of one render its result, of several a folder. ``sources``: what is read.
+    """
+    apply = [request.video for request in renders]
+    if make_pairing(*recipe.choice("pairing")).has_clock:
+        why = "its model goes by a clock of its own, and not by the frames of a clip"
+        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"
+        raise UsageError(what, why, "use make-dataset, train and dream")
+    encoding = recipe.settings("encoding", EncodingSettings)
+    if len(apply) > 1:
+        outputs = [item.output for item in plan(renders, output) if item.output]
+    else:
+        encoding = encoding.resolved(pictures=is_picture_source(apply[0]), output=output)
+        place, pattern = split_pattern(output)
+        single = bool(pattern) or not makes_folder(encoding, place)
+        encoding.check_container(place / pattern, single=single)
+        outputs = [place]
+    for clip, place in zip(apply, outputs, strict=True):
+        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        folder = makes_folder(own, place)
+        if own.makes_pictures and not folder and not is_one_picture(clip):
+            raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
+        check_place(place, sources, folder=folder)
+        check_foreign(context.cache, place, context.overwrite)
+    for clip, place in zip(apply, outputs, strict=True):
+        _check_clip(clip, place, recipe, encoding, context)
+
+
+def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSettings, context: Context) -> None:
+    """Raise UsageError, MediaError where a clip cannot be read, or its result not be written."""
+    if is_picture_sequence(clip):  # what else a folder has to hold depends on the pairing
+        if picture_files(clip) and not open_clip(context, clip).index.same_size:
+            refuse_video(clip, encoding.resolved(pictures=True, output=place))
+        return
+    with open_reader(clip):  # raises where it is none
+        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        own.depth_for(8)
+        if own.needs_program:
+            warn_about_programs(recipe.programs, context, ("encoding",))
+            picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
+            try_pass(pass_of(own, picture), picture, context)

@@ -22,10 +22,10 @@ from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result
 from vidtrans.rendering.chunk_manifest import forget_terms
-from vidtrans.rendering.code_conditions import look_files as named_looks
+from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.picture_folders import render_pictures
+from vidtrans.rendering.plan import plan_render, with_picture_fps
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.render_planning import plan_render, with_picture_fps
 from vidtrans.rendering.requested_output import (
     OutputTarget,
     default_output,

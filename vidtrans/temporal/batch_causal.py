@@ -10,21 +10,22 @@ import torch.nn.functional as F
 
 from vidtrans.core.concurrency.transfers import from_bits
 from vidtrans.flow.scaling import grid_size
-from vidtrans.temporal.batch_detail import BatchDetail
-from vidtrans.temporal.batch_shot import apply_corrections, low_correction, write_picture
+from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
 from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, TRUST, BatchFlow, BatchTracker, load_batch_flow
 from vidtrans.temporal.causal import CausalSettings
-from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import (
+    Picture,
     Size,
+    from_batch,
     grow,
     interior,
     ratio,
     repeat_border,
     sample_along,
     shrink,
+    to_batch,
     write_places,
 )
 

@@ -10,16 +10,30 @@ from dataclasses import dataclass
 import torch
 
 from vidtrans.flow.scaling import grid_factor
-from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, neighbours
-from vidtrans.temporal.fine_detail import BOILS, FINEST, FLICKERS, LOW, MOST, NOISE, POOL, RESTORE, STEEPEST, TINY, WIDE
+from vidtrans.temporal.batch_tracking import BACK, FLOW, THERE, TRUST, BatchTracker, neighbours
+from vidtrans.temporal.fine_detail import (
+    BOILS,
+    FINEST,
+    FLICKERS,
+    LOW,
+    MOST,
+    NOISE,
+    POOL,
+    RESTORE,
+    STEEPEST,
+    TINY,
+    WIDE,
+)
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
     blur,
+    grey_levels,
     grow,
     interior,
     luma_into,
+    planes,
     ratio,
     sample_along,
     sample_sharply,
@@ -28,6 +42,7 @@ from vidtrans.temporal.tensor_operations import (
     shrink,
     write_places,
 )
+from vidtrans.temporal.window import AROUND, SURE
 
 TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
 
@@ -176,3 +191,45 @@ class BatchDetail:
         gain = (changes.energy + 1e-6).div_(left.add_(1e-6)).sqrt_().clamp_(1 / MOST, MOST)
         lost = changes.lost.sqrt().clamp_(1, 1.5).sub_(1)
         return gain * lost.mul_(changes.beyond(FLICKERS)).mul_(RESTORE).add_(1)
+
+
+def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    """Return the correction on the grid, (n, 3, h, w), as ``window.low_correction`` has it."""
+    wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
+    height, width = others.shape[-2:]
+    size = (max(1, height // AROUND), max(1, width // AROUND))
+    near = blur(shrink(torch.cat((wanted * others, others), 1), size), 1)
+    around = grow(near[:, :3] / (near[:, 3:] + 0.002), (height, width))
+    lacking = others.mul(1 / SURE).clamp_(0, 1).neg_().add_(1)
+    return torch.lerp(wanted, around, lacking)
+
+
+def write_picture(
+    tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the look's RGB and the guide's luma.
+
+    Returns what ``BatchTracker.prepare`` does.
+    """
+    full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
+    grey = grey_levels(planes(guides))
+    torch.mul(planes(outputs), 1 / deepest, out=picture[:, :3])
+    torch.mul(grey, 1 / full, out=picture[:, 3])
+    return tracker.prepare(planes(guides).float(), grey, full)
+
+
+def apply_corrections(
+    outputs: torch.Tensor, low: torch.Tensor, lacking: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
+) -> torch.Tensor:
+    """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
+
+    ``lacking`` (n, 3, h, w): the mean of ``fine`` before its low frequencies, which are taken out of it here.
+    """
+    full = 255 if outputs.dtype == torch.uint8 else 65535
+    scale = full * settings.strength
+    low = low.sub(lacking, alpha=settings.texture_strength)
+    # Half a level more, and what is behind the point cut off: rounded.
+    result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
+    result.add_(fine, alpha=scale * settings.texture_strength)
+    whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
+    return whole.to(torch.uint8) if full == 255 else whole.to(torch.int32).to(torch.int16)

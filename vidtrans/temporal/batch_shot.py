@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import torch
 
 from vidtrans.flow.scaling import grid_size
-from vidtrans.temporal.batch_detail import BatchDetail
-from vidtrans.temporal.batch_levels import average_along, write_shares
-from vidtrans.temporal.batch_tracking import BatchTracker
-from vidtrans.temporal.fine_detail import LOW, REACH
+from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
+from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, THERE, TRUST, BatchTracker, Neighbours, neighbours
+from vidtrans.temporal.fine_detail import REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
-from vidtrans.temporal.stream import DeflickerSettings
 from vidtrans.temporal.tensor_operations import (
     Size,
-    blur,
-    grey_levels,
     grow,
     interior,
-    planes,
+    ratio,
     repeat_border,
+    sample_along,
+    sample_sharply,
+    sharp_pictures,
+    sharp_places,
     shrink,
 )
-from vidtrans.temporal.window import AROUND, FULL_LEVELS, SURE, WindowSettings
+from vidtrans.temporal.window import FULL_LEVELS, WindowSettings
 
 
 class ShotStages:
@@ -96,12 +97,8 @@ class ShotStages:
             self._run(f"way {step}", known - step, batch_size, compute, step)
             self._drop()
         for level in range(1, self._levels + 1):
-            below = f"level {level - 1}" if level <= self._top else f"low {level - 1}"
-            limit = known if ended else at[below].stop - 2 ** (level - 1)
-            if level <= self._top:
-                self._run(f"level {level}", limit, batch_size, self._level, level)
-            else:
-                self._run(f"low {level}", limit, batch_size, self._low_level, level)
+            limit = known if ended else at[self._name(level - 1, below=level)].stop - 2 ** (level - 1)
+            self._run(self._name(level), limit, batch_size, self._level, level)
             self._run(f"share {level}", limit, batch_size, self._share, level)
             if level == self._top:
                 self._run("fine", at[f"level {level}"].stop, batch_size, self._fine, level)
@@ -113,57 +110,57 @@ class ShotStages:
             self.done = frames.stop
         self._drop()
 
-    def _run(self, name: str, limit: int, batch_size: int, compute: Callable[[slice, int], None], number: int) -> None:
+    def _name(self, level: int, below: int | None = None) -> str:
+        """Return the buffer of averages of a level; ``below``: as the one that this higher level averages further."""
+        return f"{'level' if (below or level) <= self._top else 'low'} {level}"
+
+    def _run(
+        self,
+        name: str,
+        limit: int,
+        batch_size: int,
+        compute: Callable[[slice, int, torch.Tensor], None],
+        number: int,
+    ) -> None:
+        """Write a buffer up to a frame; ``compute`` takes the frames, ``number`` and the memory to write to."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
-            compute(slice(buffer.stop, min(limit, buffer.stop + batch_size)), number)
+            frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
+            count = frames.stop - frames.start
+            compute(frames, number, buffer.reserve(count))
+            buffer.commit(count)
 
-    def _first_ways(self, frames: slice, step: int) -> None:
-        at, both = self.buffers, slice(frames.start, frames.stop + step)
-        ways = at["way 1"].reserve(frames.stop - frames.start)
-        self._tracker.write_first(at["prepared"][both], at["guide"][both], ways)
-        at["way 1"].commit(len(ways))
+    def _first_ways(self, frames: slice, step: int, ways: torch.Tensor) -> None:
+        both = slice(frames.start, frames.stop + step)
+        self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], ways)
 
-    def _join(self, frames: slice, step: int) -> None:
-        at, half = self.buffers, step // 2
-        ways = at[f"way {half}"][frames.start : frames.stop + half]
-        joined = at[f"way {step}"].reserve(frames.stop - frames.start)
-        self._tracker.write_joined(ways, at["guide"][frames.start : frames.stop + step], half, joined)
-        at[f"way {step}"].commit(len(joined))
+    def _join(self, frames: slice, step: int, joined: torch.Tensor) -> None:
+        half = step // 2
+        ways = self.buffers[f"way {half}"][frames.start : frames.stop + half]
+        self._tracker.write_joined(ways, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
-    def _level(self, frames: slice, level: int) -> None:
-        at, step, count = self.buffers, 2 ** (level - 1), frames.stop - frames.start
-        padded = at[f"level {level}"].reserve(count)
-        result = average_along(at[f"level {level - 1}"], at[f"way {step}"], step, frames, padded)
-        if level == self._top:
-            low = at[f"low {level}"].reserve(count)
+    def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
+        at, step = self.buffers, 2 ** (level - 1)
+        result = average_along(at[self._name(level - 1, below=level)], at[f"way {step}"], step, frames, padded)
+        if level == self._top:  # from here on it is averaged on the grid
+            low = at[f"low {level}"].reserve(len(padded))
             interior(low).copy_(shrink(result, self._grid))
             repeat_border(low)
-            at[f"low {level}"].commit(count)
-        at[f"level {level}"].commit(count)
+            at[f"low {level}"].commit(len(padded))
 
-    def _low_level(self, frames: slice, level: int) -> None:
-        at, step, count = self.buffers, 2 ** (level - 1), frames.stop - frames.start
-        padded = at[f"low {level}"].reserve(count)
-        average_along(at[f"low {level - 1}"], at[f"way {step}"], step, frames, padded)
-        at[f"low {level}"].commit(count)
+    def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
+        step = 2 ** (level - 1)
+        write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"way {step}"], step, frames, shares)
 
-    def _share(self, frames: slice, level: int) -> None:
-        at, step = self.buffers, 2 ** (level - 1)
-        shares = at[f"share {level}"].reserve(frames.stop - frames.start)
-        write_shares(at[f"share {level - 1}"], at[f"way {step}"], step, frames, shares)
-        at[f"share {level}"].commit(len(shares))
-
-    def _fine(self, frames: slice, top: int) -> None:
-        at, count = self.buffers, frames.stop - frames.start
+    def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
+        at = self.buffers
         ways = {step: at[f"way {step}"] for step in self._tracker.steps[:2]}
         changes = self._detail.changes(at["bands"], at["energy"], ways, frames)
         here, mean, longer = (interior(at[f"level {n}"][frames]) for n in (0, min(2, top), top))
-        own, fine = interior(at["bands"][frames]), at["fine"].reserve(count)
+        own = interior(at["bands"][frames])
         lacking = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
         lacking[:, :3].sub_(interior(at["low 0"][frames])[:, :3])
         at["lacking"].append(lacking)
-        at["fine"].commit(count)
 
     def _finish(self, frames: slice) -> torch.Tensor:
         """Return finished pictures, (n, H, W, 3), of the look's type."""
@@ -181,7 +178,7 @@ class ShotStages:
         fine, top, levels = at["fine"].stop, self._top, self._levels
 
         def level(n: int) -> int:
-            return at[f"level {n}" if n <= top else f"low {n}"].stop
+            return at[self._name(n)].stop
 
         need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done, "low 0": self.done}
         need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}
@@ -203,43 +200,66 @@ class ShotStages:
             at[name].drop(frame)
 
 
-def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Return the correction on the grid, (n, 3, h, w), as ``window.low_correction`` has it."""
-    wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
-    height, width = others.shape[-2:]
-    size = (max(1, height // AROUND), max(1, width // AROUND))
-    near = blur(shrink(torch.cat((wanted * others, others), 1), size), 1)
-    around = grow(near[:, :3] / (near[:, 3:] + 0.002), (height, width))
-    lacking = others.mul(1 / SURE).clamp_(0, 1).neg_().add_(1)
-    return torch.lerp(wanted, around, lacking)
-
-
-def write_picture(
-    tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the look's RGB and the guide's luma.
-
-    Returns what ``BatchTracker.prepare`` does.
-    """
-    full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
-    grey = grey_levels(planes(guides))
-    torch.mul(planes(outputs), 1 / deepest, out=picture[:, :3])
-    torch.mul(grey, 1 / full, out=picture[:, 3])
-    return tracker.prepare(planes(guides).float(), grey, full)
-
-
-def apply_corrections(
-    outputs: torch.Tensor, low: torch.Tensor, lacking: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
+def average_along(
+    lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, padded: torch.Tensor
 ) -> torch.Tensor:
-    """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
+    """Write to ``padded`` the means of frames and those ``step`` away along the motion; return them without border.
 
-    ``lacking`` (n, 3, h, w): the mean of ``fine`` before its low frequencies, which are taken out of it here.
+    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` are of their size or of their
+    grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for pictures S and S' of trusts t and t': taken in two steps,
+    S and P first.
     """
-    full = 255 if outputs.dtype == torch.uint8 else 65535
-    scale = full * settings.strength
-    low = low.sub(lacking, alpha=settings.texture_strength)
-    # Half a level more, and what is behind the point cut off: rounded.
-    result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
-    result.add_(fine, alpha=scale * settings.texture_strength)
-    whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
-    return whole.to(torch.uint8) if full == 255 else whole.to(torch.int32).to(torch.int16)
+    own, result = interior(lower[frames]), interior(padded)
+    size: Size = tuple(own.shape[-2:])  # type: ignore[assignment]
+    after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
+    maps = _maps(after, before, len(own), ways, size)
+    places = sharp_places(maps[:, :4].unflatten(1, (2, 2)), size)
+    first = max(0, frames.start - step)
+    sharp = sharp_pictures(lower[first : min(frames.stop + step, lower.stop)])
+
+    def moved(other: Neighbours, way: int) -> torch.Tensor:
+        there = slice(other.there.start - first, other.there.stop - first)
+        return sample_sharply(sharp[there], places[other.part, way])
+
+    alone = after.part.stop if after else 0  # from here on no frame is after them
+    if alone < len(own):
+        result[alone:].copy_(own[alone:])
+    if after:
+        torch.lerp(moved(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part])
+    if before:
+        weight = maps[before.part, 4:5] / maps[before.part, 5:]
+        torch.lerp(moved(before, 1), result[before.part], weight, out=result[before.part])
+    repeat_border(padded)
+    return result
+
+
+def _maps(
+    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size
+) -> torch.Tensor:
+    """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
+
+    Where there is no such frame it has no weight.
+    """
+    grid: Size = ways.shape[-2:]  # type: ignore[assignment]
+    maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
+    for way, found in enumerate((after, before)):
+        if found:
+            moves = maps[found.part, 2 * way : 2 * way + 2]
+            torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
+            maps[found.part, 4 + way :].add_(found.way[:, TRUST, None], alpha=0.5)
+    return maps if grid == size else grow(maps, size)
+
+
+@lru_cache(maxsize=8)
+def _no_neighbours(device: torch.device) -> torch.Tensor:
+    return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
+
+
+def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
+    """Write how much of a full window averages are made of: (n, 1, h, w) float32."""
+    torch.mul(lower[frames], 0.5, out=total)
+    for way in (THERE, BACK):
+        found = neighbours(ways, step, way, frames, lower.stop)
+        if found:
+            there = sample_along(lower[found.there], found.way[:, PLACES])
+            total[found.part].addcmul_(there, found.way[:, TRUST, None], value=0.25)

@@ -17,8 +17,8 @@ from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_shot import ShotStages
 from vidtrans.temporal.batch_tracking import BatchFlow, BatchTracker, load_batch_flow
-from vidtrans.temporal.device_pictures import Picture, from_batch, to_batch
 from vidtrans.temporal.stream import Sample
+from vidtrans.temporal.tensor_operations import Picture, from_batch, to_batch
 from vidtrans.temporal.window import WindowSettings
 
 BATCH = 16  # frames, where memory allows

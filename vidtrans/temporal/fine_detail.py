@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import FlowPath, grey
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.scaling import blur, grid_size, grow, halve, sample_grid, shrink
 from vidtrans.flow.warping import (
     BORDER,
@@ -26,7 +26,7 @@ from vidtrans.flow.warping import (
     strips,
     to_16bit,
 )
-from vidtrans.temporal.flow_tracking import FlowTracker
+from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import unit
 

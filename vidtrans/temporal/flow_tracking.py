@@ -1,22 +1,60 @@
-"""Paths of pixels through several frames, and what is computed once of each sample."""
+"""Paths of pixels through several frames, the trust in them, and what is computed once of each sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import FlowEstimator, FlowPath
-from vidtrans.flow.scaling import grid_factor, grid_size, shrink
-from vidtrans.flow.warping import (
-    agreement,
-    resize_flow,
-)
+from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.scaling import grid_factor, grid_size, grow, shrink
+from vidtrans.flow.warping import BORDER, agreement, grid_axes, resize_flow
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import unit
+
+
+@dataclass(frozen=True)
+class FlowPath:
+    """From one frame to another, on the grid: the flow (``u``, ``v``) in the grid's pixels, and how ``reliable`` it is.
+
+    All are (h, w) float32; ``reliable`` is 0 to 1.
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    reliable: np.ndarray
+
+    def sample(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture of the grid, (h, w) or (h, w, 4) float32, at the places where the path leads."""
+        x, y = grid_axes(*self.u.shape)
+        return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
+
+    def join(self, second: FlowPath) -> FlowPath:
+        """Return the path that goes on with another one."""
+        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # sampled as quickly as one channel
+        u, v, reliable, _ = cv2.split(self.sample(packed))
+        return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
+
+    def full_size(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the flow at full size, in full-size pixels: (height, width) each."""
+        rows, columns = self.u.shape
+        if (height, width) == (rows, columns):
+            return self.u, self.v
+        scaled = self.u * np.float32(width / columns), self.v * np.float32(height / rows)
+        return grow(scaled[0], (width, height)), grow(scaled[1], (width, height))
+
+    def from_cells(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the first pixel of each cell leads to in a full-size picture: x and y, (h, w) each."""
+        (rows, columns), factor = self.u.shape, np.float32(grid_factor(height, width))
+        x, y = grid_axes(rows, columns)
+        # The last cells may be narrower than the factor.
+        return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
+
 
 SLACK = 8.0  # pixels² of the frame between a path there and back
 
@@ -78,16 +116,14 @@ class FlowTracker:
         return compute_once(window.samples[at], ("trust", step), compare)
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
-        first, second = (self._prepare(sample) for sample in (before, after))
+        prepare = self._estimator.prepare
+        first, second = (compute_once(s, "prepared", partial(prepare, s.guide)) for s in (before, after))
         before.derived.pop("prepared")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
         size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
         there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
         forward = FlowPath(there[..., 0].copy(), there[..., 1].copy(), agreement(there, back, slack))
         return forward, FlowPath(back[..., 0].copy(), back[..., 1].copy(), agreement(back, there, slack))
-
-    def _prepare(self, sample: Sample) -> np.ndarray:
-        return compute_once(sample, "prepared", lambda: self._estimator.prepare(sample.guide))
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:

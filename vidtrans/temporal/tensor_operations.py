@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from vidtrans.core.concurrency.transfers import as_bits, from_bits
 from vidtrans.flow.warping import CURVATURE
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
@@ -222,3 +223,22 @@ def repeat_border(padded: torch.Tensor) -> None:
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
     """Return what a pixel of a size is in pixels of another, along x and y: (2, 1, 1)."""
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
+
+
+Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may have 16 bits in int16
+
+
+def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
+    """Return pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
+    if isinstance(pictures[0], np.ndarray):
+        batch = as_bits(np.stack(pictures))
+        return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
+    batch = torch.stack(pictures).to(device)  # type: ignore[arg-type]
+    return batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
+
+
+def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
+    """Return the pictures of a batch as they came: one download."""
+    if isinstance(like, np.ndarray):
+        return list(from_bits(pictures.contiguous()))
+    return list(pictures.contiguous().view(like.dtype).to(like.device))

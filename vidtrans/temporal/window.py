@@ -27,16 +27,15 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import setting
-from vidtrans.flow.estimator import FlowPath, grey
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.scaling import blur, grid_size, grow, shrink
 from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, strips, to_16bit
 from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
-from vidtrans.temporal.flow_tracking import FlowTracker, compute_once
+from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
 from vidtrans.temporal.stream import DeflickerSettings, Sample, Window
 from vidtrans.video.colour.conversion import to_uint16
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
-LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
 SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
 AROUND = 8  # grid pixels over which the correction is taken from around
 

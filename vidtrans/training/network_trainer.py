@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vidtrans.inference.cuda_graphs import is_recording
 from vidtrans.inference.device import Device, Precision, resolve_precision
-from vidtrans.inference.picture_norms import use_quick_norms
+from vidtrans.inference.folding import use_quick_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
@@ -63,8 +63,7 @@ class NetworkTrainer:
         """Return a function of the network as the settings have it run: compiled, or as it is."""
         if not self.settings.compile:
             return function
-        from vidtrans.inference.product_memory import environment  # few trainings compile
-        from vidtrans.inference.user_cache import use_inductor_cache
+        from vidtrans.inference.user_cache import environment, use_inductor_cache  # few trainings compile
 
         use_inductor_cache(environment(self.device))
         compiled: Callable[[Tensor], T] = torch.compile(function, dynamic=False)

@@ -26,7 +26,7 @@ from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.product_checks import find_wrong
-from vidtrans.inference.product_memory import remembered
+from vidtrans.inference.user_cache import remembered
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.clips.mask import MatteReader, match_frames, same_shape
+from vidtrans.clips.aligned_clip import MatteReader, match_frames, same_shape
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.clip import ClipIndex, Frame

@@ -18,7 +18,6 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.expressions import BANDS
 from vidtrans.core.files import canonical_json
 from vidtrans.dreaming import rollout as rollout_module
-from vidtrans.dreaming.camera import IDENTITY, CameraMove, transform
 from vidtrans.dreaming.controls import Loudness, loudness
 from vidtrans.dreaming.drift_correction import (
     CELLS,
@@ -29,10 +28,10 @@ from vidtrans.dreaming.drift_correction import (
     measured,
 )
 from vidtrans.dreaming.resumable_rollout import Loop
-from vidtrans.dreaming.rollout import Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.rollout import IDENTITY, CameraMove, Rollout, RolloutControls, RolloutModel, transform
 from vidtrans.dreaming.seeds import smooth_noise
+from vidtrans.dreaming.sequencer import Morph
 from vidtrans.inference.device import CPU
-from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.next_frame import CHANNELS, clock

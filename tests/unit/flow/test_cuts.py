@@ -90,15 +90,14 @@ BLACK = [np.zeros((SIZE[1], SIZE[0], 3), np.uint8)]
 # Cuts in footage of every kind
 
 
-@pytest.mark.parametrize(("mean", "noise"), [(None, 0.0), (30, 1.5), (10, 0.0), (10, 1.5)])
+@pytest.mark.parametrize(("mean", "noise"), [(None, 0.0), (10, 1.5)])
 def test_a_cut_is_found_however_dark_the_footage_is(mean: float | None, noise: float) -> None:
     frames = noisy(scaled(panning(14, 3, 4) + moving_frames(10, SIZE) + panning(9, 5, 6), mean), noise)
     assert shots_of(frames) == [0, 14, 24]
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.5])
-def test_a_cut_is_found_in_flat_footage(noise: float) -> None:
-    assert shots_of(noisy(flattened(panning(14, 3, 4) + moving_frames(10, SIZE)), noise)) == [0, 14]
+def test_a_cut_is_found_in_flat_footage() -> None:
+    assert shots_of(noisy(flattened(panning(14, 3, 4) + moving_frames(10, SIZE)), 1.5)) == [0, 14]
 
 
 @pytest.mark.parametrize("crf", ["18", "38"])
@@ -110,19 +109,18 @@ def test_a_cut_is_found_in_dark_footage_that_is_thinly_coded(crf: str) -> None:
 
 @pytest.mark.parametrize(
     ("across", "down", "mean", "noise"),
-    [(0.7, 0.0, None, 2.0), (0.45, 0.0, 15, 0.0), (0.0, 0.5, None, 0.0), (0.6, 0.6, 15, 0.0), (0.6, 0.6, None, 2.0)],
+    [(0.7, 0.0, None, 2.0), (0.0, 0.5, None, 0.0), (0.6, 0.6, 15, 0.0)],
 )
 def test_bars_hide_no_cut(across: float, down: float, mean: float | None, noise: float) -> None:
     assert shots_of(noisy(barred(scaled(ONE + TWO, mean), across, down), noise)) == [0, 9]
 
 
-@pytest.mark.parametrize("noise", [0.0, 3.0])
-@pytest.mark.parametrize("gain", [1, 12])
+@pytest.mark.parametrize(("gain", "noise"), [(1, 0.0), (12, 3.0)])
 def test_a_cut_between_plain_colours_is_found(gain: int, noise: float) -> None:
     colours = [(200, 0, 0), (0, 0, 200), (240, 240, 240), (0, 0, 0), (90, 90, 90)]
-    frames = [frame // gain for colour in colours for frame in plain(colour)]
-    assert shots_of(noisy(frames, noise)) == [0, 10, 20, 30, 40]
-    assert shots_of(noisy(plain((120, 90, 60), 30), noise)) == [0]
+    frames = [frame // gain for colour in colours for frame in plain(colour, 6)]
+    assert shots_of(noisy(frames, noise)) == [0, 6, 12, 18, 24]
+    assert shots_of(noisy(plain((120, 90, 60), 12), noise)) == [0]
 
 
 @pytest.mark.parametrize("ground", [0, 255])
@@ -167,7 +165,7 @@ def test_the_shortest_clips_have_one_shot(count: int) -> None:
     assert shots_of(moving_frames(count, SIZE)) == [0][:count]
 
 
-@pytest.mark.parametrize(("mean", "noise"), [(None, 0.0), (10, 0.0), (None, 1.0), (None, 3.0)])
+@pytest.mark.parametrize(("mean", "noise"), [(10, 0.0), (None, 3.0)])
 def test_a_cut_to_black_and_back_is_two_cuts(mean: float | None, noise: float) -> None:
     frames = [*moving_frames(6, SIZE), *BLACK * (LONGEST_FLASH + 1), *moving_frames(6, SIZE)]
     assert shots_of(noisy(scaled(frames, mean), noise)) == [0, 6, 7 + LONGEST_FLASH]
@@ -176,7 +174,7 @@ def test_a_cut_to_black_and_back_is_two_cuts(mean: float | None, noise: float) -
 # What is no cut
 
 
-@pytest.mark.parametrize(("step", "mean"), [(1, 12), (5, None), (12, None), (12, 12)])
+@pytest.mark.parametrize(("step", "mean"), [(5, None), (12, 12)])
 def test_fast_motion_is_no_cut(step: int, mean: float | None) -> None:
     assert shots_of(scaled(panning(12, step, 4) + panning(5, step, 5), mean)) == [0, 12]
 
@@ -189,15 +187,13 @@ def test_noise_alone_is_no_cut(sigma: float) -> None:
 @pytest.mark.parametrize("mean", [None, 12])
 def test_flashes_and_frames_that_drop_to_black_are_no_cuts(mean: float | None) -> None:
     frames = scaled(LONG, mean)
-    for length in range(1, LONGEST_FLASH + 1):
+    for length in (1, LONGEST_FLASH):
         flash = lit(frames[8 : 8 + length], 2, 120)
         assert shots_of([*frames[:8], *flash, *frames[8 + length :]]) == [0], length
         assert shots_of([*frames[:8], *BLACK * length, *frames[8 + length :]]) == [0], length
 
 
-@pytest.mark.parametrize(
-    ("gain", "mean", "down"), [(0.5, None, 0), (1.6, None, 0), (1.6, 20, 0), (1.6, 60, 0.4), (2.2, 60, 0.12)]
-)
+@pytest.mark.parametrize(("gain", "mean", "down"), [(0.5, None, 0), (1.6, 20, 0), (1.6, 60, 0.4), (2.2, 60, 0.12)])
 def test_a_lamp_that_is_switched_on_or_off_is_no_cut_within_bars_either(
     gain: float, mean: float | None, down: float
 ) -> None:
@@ -214,7 +210,7 @@ def test_a_lamp_that_leaves_half_of_the_picture_white_is_no_cut(lamp: slice) -> 
     assert shots_of(frames) == [0]
 
 
-@pytest.mark.parametrize(("length", "mean"), [(6, None), (6, 12), (24, None), (24, 12)])
+@pytest.mark.parametrize(("length", "mean"), [(6, 12), (24, None)])
 def test_fades_and_dissolves_are_no_cuts(length: int, mean: float | None) -> None:
     first, second = panning(length + 6, 1, 4), panning(length + 6, 1, 5)
     dissolve = [mixed(first[6 + i], second[i], (i + 1) / (length + 1)) for i in range(length)]
@@ -235,7 +231,7 @@ def test_what_changes_within_a_shot_is_no_cut() -> None:
 # The detector itself
 
 
-@hypothesis_settings(max_examples=15)
+@hypothesis_settings(max_examples=8)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_shots_rise_from_the_first_frame_and_begin_where_the_content_does(lengths: list[int]) -> None:
     firsts = [int(f) for f in np.cumsum([0, *lengths])]
@@ -244,7 +240,7 @@ def test_shots_rise_from_the_first_frame_and_begin_where_the_content_does(length
 
 def test_a_long_clip_is_not_held_in_memory() -> None:
     detector = CutDetector()
-    for frame in panning(60, 2, 4):
+    for frame in panning(3 * REACH + 6, 2, 4):
         detector.add(frame)
     assert len(detector._frames) <= 2 * REACH + 3
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vidtrans.grading.fitting import fit_grade
+from vidtrans.grading.fitting import Operators, fit_grade, fit_operators
 from vidtrans.grading.lattice import ColourLattice, node_colours
-from vidtrans.grading.operators import Operators, fit_operators
 from vidtrans.grading.samples import ColourSamples
 
 Grade = Callable[[np.ndarray], np.ndarray]
@@ -89,7 +88,7 @@ def test_colours_that_were_not_seen_get_what_the_operators_make_of_them() -> Non
 
 
 def test_operators_are_found_again() -> None:
-    colours = 0.1 + 0.6 * np.random.default_rng(4).random((2000, 3))
+    colours = 0.1 + 0.6 * np.random.default_rng(4).random((500, 3))
     for changes in ({}, {"exposure": 0.6}, {"warmth": 0.4}, {"contrast": 0.2, "saturation": -0.4}):
         operators = Operators(**changes)
         found = fit_operators(samples_of(colours, operators))

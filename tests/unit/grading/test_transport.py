@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vidtrans.data.dataset import Pair
-from vidtrans.grading import UNPAIRED_METHODS, transport
+from vidtrans.grading import UNPAIRED_METHODS, transfer
 from vidtrans.grading.learning import learn_from_colours
-from vidtrans.grading.transport import STEEPEST, linear_map, transport_colours
+from vidtrans.grading.transfer import STEEPEST, linear_map, transport_colours
 from vidtrans.training.unpaired import unpaired_colours
 from vidtrans.training.unpaired.unpaired_colours import DomainColours
 from vidtrans.video.images.picture import write_picture
@@ -73,7 +73,7 @@ def test_greys_stay_in_order(method: str) -> None:
         [np.rint(255 * f(p)).astype(np.uint8) for p in side]
         for f, side in zip((lambda c: c, curved), sides, strict=True)
     ]
-    lattice = learn_from_colours(*pictures, 17, method).grade.lattice
+    lattice = learn_from_colours(*pictures, 9, method).grade.lattice
     light = lattice(np.repeat(np.linspace(0.2, 0.6, 30)[:, None], 3, axis=1)).mean(axis=1)
     assert (np.diff(light) > 0).all()
 
@@ -92,9 +92,9 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unpaired_colours, "SIZE", 9)
-    monkeypatch.setattr(transport, "COUNT", 4000)
-    sources = [np.rint(255 * colours(k, 4800).reshape(60, 80, 3)).astype(np.uint8) for k in range(3)]
-    targets = [np.rint(255 * (colours(k, 4800) @ MIX.T + SHIFT).reshape(60, 80, 3)).astype(np.uint8) for k in (5, 6)]
+    monkeypatch.setattr(transfer, "COUNT", 4000)
+    sources = [np.rint(255 * colours(k, 1200).reshape(30, 40, 3)).astype(np.uint8) for k in range(3)]
+    targets = [np.rint(255 * (colours(k, 1200) @ MIX.T + SHIFT).reshape(30, 40, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)
     found = DomainColours(*domains)
     wanted = sources[0] / 255 @ MIX.T + SHIFT

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.grading.grade_words import describe
+from vidtrans.grading.learning import describe
 from vidtrans.grading.transfer import match_colours
 
 SEEN = np.random.default_rng(0).random((2000, 3)) * 0.6 + 0.2

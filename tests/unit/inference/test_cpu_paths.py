@@ -15,9 +15,9 @@ from torch.nn.utils import parametrizations
 
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
+from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
+from vidtrans.inference.folding import EachPictureNorm, use_quick_norms
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
-from vidtrans.inference.picture_norms import EachPictureNorm, use_quick_norms
-from vidtrans.inference.serial_levels import from_levels_serially, to_levels_serially
 from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine, to_levels
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
@@ -46,7 +46,7 @@ def engine_of(generator: nn.Module, precision: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_every_generator_paints_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = generator_of(name)
-    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     plain, packed = (engine_of(generator, "fp32", monkeypatch, packed=p) for p in (False, True))
     assert (packed.identity["engine"], plain.identity["engine"]) == ("torch-packed", "torch")
     has_convolutions = any(isinstance(m, nn.Conv2d) for m in generator.modules())
@@ -95,7 +95,7 @@ ROWS = st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=6).filter(
 
 @needs_packing
 @given(ROWS, st.integers(0, 99))
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
     torch.manual_seed(seed)
     network = nn.Sequential(*(LAYERS[name]() for name in names)).eval()

@@ -43,7 +43,7 @@ def engine_with_room(generator: Any, pixels: int, precision: str = "fp32", batch
 
     def small_device(x: Tensor) -> Tensor:
         if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         made: Tensor = network(x)
         return made
 
@@ -132,7 +132,7 @@ def test_tiles_go_by_what_the_whole_picture_holds() -> None:
     for name, table in whole:
         generator = generator_of(name, table)
         looking = [m for m in generator.modules() if isinstance(m, tiles.GlobalLayer)]
-        x = torch.rand(2, 3, 64, 128) * 2 - 1
+        x = torch.rand(2, 3, 64, 64) * 2 - 1
         with torch.inference_mode():
             with record_statistics(looking) as found:
                 wanted = generator(x)
@@ -149,7 +149,7 @@ def test_the_bundled_model_has_no_seams() -> None:
     path = find_model("flower")
     assert path is not None
     generator, record = load_generator(path)
-    shown = drawing(600, 380, record.in_channels)
+    shown = drawing(440, 300, record.in_channels)
     engine = engine_with_room(generator, 260 * 260)
     made, whole = engine(shown)[0], TorchEngine(generator, CPU, "fp32")(shown)[0]
     assert engine.tile == 256
@@ -173,8 +173,8 @@ def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precisio
     if precision == "bf16" and not can_pack(CPU, "bf16"):
         pytest.skip("this processor has no bf16")
     generator = generator_of("residual", INSTANCE)
-    frame = scene(560, 320, 0)
-    frame[:, 280:] //= 4  # halves so unlike that tiles by themselves would differ
+    frame = scene(420, 300, 0)
+    frame[:, 210:] //= 4  # halves so unlike that tiles by themselves would differ
     plain = TorchEngine(generator, CPU, precision)
     whole = plain(frame[None])[0]
     engine = engine_with_room(generator, 260 * 260, precision)
@@ -186,11 +186,13 @@ def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precisio
     assert psnr(made, whole) > psnr(alone(frame[None])[0], whole) + 3
 
 
-def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost() -> None:
+def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[str] = []
+    monkeypatch.setattr("vidtrans.inference.torch_engine.release_cached_memory", released.append)
     generator = generator_of("unet-small", {"channels": 8})
-    frames = np.stack([scene(320, 300, seed) for seed in range(3)])
+    frames = np.stack([scene(264, 260, seed) for seed in range(3)])
     wanted = TorchEngine(generator, CPU, "fp32")(frames)
-    halved = engine_with_room(generator, 320 * 304, batch=2)
+    halved = engine_with_room(generator, 272 * 272, batch=2)
     halved._max_pixels = None  # as where convolutions are not packed
     assert np.abs(halved(frames).astype(int) - wanted).max() <= 1
     assert (halved.batch, halved.tile) == (1, None)
@@ -203,6 +205,7 @@ def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost() -> No
     floats = engine.predict(torch.from_numpy(frames[:2]).permute(0, 3, 1, 2) / 127.5 - 1)  # tiled as pictures are
     pictures = ((floats + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
     assert np.abs(pictures - made[:2]).max() <= 1
+    assert set(released) == {"cpu"}  # before each retry the memory that torch holds is given back
 
 
 def test_what_fits_is_kept_to_for_pictures_of_that_size() -> None:

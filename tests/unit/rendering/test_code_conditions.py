@@ -15,7 +15,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.networks.code_planes import plane_values
-from vidtrans.rendering.code_conditions import CodeConditions, look_files
+from vidtrans.rendering.conditions import CodeConditions, look_files
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")

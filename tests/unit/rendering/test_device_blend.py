@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidtrans.rendering.device.device_blend import blend
+from vidtrans.rendering.device_renderer import blend
 from vidtrans.rendering.directing import FrameBlend
 
 

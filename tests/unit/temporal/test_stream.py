@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.flow_tracking import FlowTracker
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window
+from vidtrans.temporal.stream import DeflickerSettings, Filter, RecursiveFilter, Sample, Window, filter_samples
 
 repeatable = hypothesis_settings(max_examples=40)
 MAKE: dict[str, Make] = {"window": window, "causal": causal}

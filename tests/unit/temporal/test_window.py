@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import fine_detail, flow_tracking
 from vidtrans.temporal import window as temporal_window
-from vidtrans.temporal.sample_filtering import filter_samples
-from vidtrans.temporal.stream import Sample, Window
+from vidtrans.temporal.stream import Sample, Window, filter_samples
 from vidtrans.temporal.window import WindowFilter
 
 repeatable = hypothesis_settings(max_examples=4)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.exr import encode_exr, read_exr
-from vidtrans.video.images.exr_file import read_header
+from vidtrans.video.images.exr import encode_exr, read_exr, read_header
 from vidtrans.video.images.picture import picture_size
 
 HALF, FLOAT, WHOLE = 1, 2, 0

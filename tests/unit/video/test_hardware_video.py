@@ -15,7 +15,7 @@ import av.codec
 import numpy as np
 import pytest
 from chain import check_described
-from clips import decode, moving_frames, number_in, numbered, times, write_clip
+from clips import decode, moving_frames, number_in, numbered, same_frames, times, write_clip
 
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
@@ -117,11 +117,6 @@ def frames_of(clip: Clip, frame_format: FrameFormat = DEFAULT_FORMAT, start: int
     return list(clip.frames(frame_format, 1, start))
 
 
-def same(a: list[Frame], b: list[Frame]) -> bool:
-    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
-    return len(a) > 0 and all(alike)
-
-
 def shoot(name: str = "clip.mp4", **options: Any) -> Path:
     return write_clip(Path(name), numbered(moving_frames(COUNT)), options=B_FRAMES, **options)
 
@@ -141,8 +136,8 @@ def test_what_a_gpu_decodes_is_to_the_bit_what_the_cpu_does(monkeypatch: pytest.
     on_cpu = frames_of(opened(path)[0], frame_format)
     gpu = PretendedGPU(monkeypatch)
     clip, told = opened(path, decoder="nvdec")
-    assert same(frames_of(clip, frame_format), on_cpu)
-    assert same(frames_of(clip, frame_format, 17), on_cpu[17:])  # by a seek
+    assert same_frames(frames_of(clip, frame_format), on_cpu)
+    assert same_frames(frames_of(clip, frame_format, 17), on_cpu[17:])  # by a seek
     assert (told, gpu.opened) == ([], 2)
     assert gpu.frames >= COUNT + 13
 
@@ -167,8 +162,8 @@ def test_what_a_gpu_fails_to_decode_the_cpu_does_and_one_note_says_so(
     on_cpu = frames_of(opened(path)[0])
     gpu = PretendedGPU(monkeypatch, fails_at=fails_at)
     clip, told = opened(path, decoder="nvdec")
-    assert same(frames_of(clip, start=start), on_cpu[start:])
-    assert same(frames_of(clip, start=start), on_cpu[start:])
+    assert same_frames(frames_of(clip, start=start), on_cpu[start:])
+    assert same_frames(frames_of(clip, start=start), on_cpu[start:])
     assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: out of memory"]
     assert gpu.opened == 1  # and is not tried again
 
@@ -191,7 +186,7 @@ def test_a_gpu_that_loses_a_frame_is_not_believed(drops: int, monkeypatch: pytes
     on_cpu = frames_of(opened(path)[0])
     PretendedGPU(monkeypatch, drops=drops)
     clip, told = opened(path, decoder="nvdec")
-    assert same(frames_of(clip), on_cpu)
+    assert same_frames(frames_of(clip), on_cpu)
     assert told == [f"clip.mp4: not decoded by nvdec, but by the CPU: its frame {drops} is not the CPU's"]
 
 
@@ -217,7 +212,7 @@ def test_damage_is_counted_by_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = PretendedGPU(monkeypatch)
     clip, told = opened(path, allow_damaged=True, decoder="nvdec")
     assert clip.index.findings.damage
-    assert same(frames_of(clip), frames_of(plain))
+    assert same_frames(frames_of(clip), frames_of(plain))
     assert gpu.opened == 0
     assert any("not decoded by nvdec" in text for text in told)
 
@@ -247,8 +242,8 @@ def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) 
     on_cpu = frames_of(opened(path)[0])
     monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
     clip, told = opened(path, decoder="nvdec")
-    assert same(frames_of(clip), on_cpu)
-    assert same(frames_of(clip), on_cpu)
+    assert same_frames(frames_of(clip), on_cpu)
+    assert same_frames(frames_of(clip), on_cpu)
     assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
 
 

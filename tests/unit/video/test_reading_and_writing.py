@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip
+from clips import decode, moving_frames, number_in, numbered, same_frames, scene, sound_packets, times, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -22,8 +22,8 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.frame_conversion import Orientation, orientation_from_matrix
 from vidtrans.video.io.join import Timing, join
-from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.stream_copy import StreamCopy
 
@@ -43,11 +43,6 @@ def index_of(path: Path) -> ClipIndex:
         for _ in reader.frames():
             pass
         return reader.index()
-
-
-def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
-    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
-    return len(a) == len(b) and all(alike)
 
 
 CLIPS = {
@@ -77,8 +72,8 @@ def test_every_frame_is_read_once_at_its_own_time_from_any_start(name: str) -> N
         with ClipReader(path, threads=threads) as reader:  # one reader, jumping about
             for start in (17, 1, 39, 9, 10, 11, 12, 24, 0, 30):
                 stop = min(start + 3, 40)
-                assert same(list(reader.frames(start, stop, index)), whole[start:stop]), start
-            assert same(list(reader.frames(25, None, index)), whole[25:])
+                assert same_frames(list(reader.frames(start, stop, index)), whole[start:stop]), start
+            assert same_frames(list(reader.frames(25, None, index)), whole[25:])
 
 
 def test_a_range_that_is_empty_or_past_the_end_gives_no_frames(clip: Path) -> None:

@@ -19,7 +19,17 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said
-from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, write_clip, write_folder
+from clips import (
+    decode,
+    moving_frames,
+    number_in,
+    numbered,
+    same_frames,
+    scene,
+    sound_packets,
+    write_clip,
+    write_folder,
+)
 from oddities import (
     FAST,
     HLG,
@@ -70,16 +80,11 @@ def frames_of(
         return list(frames)
 
 
-def same(a: Sequence[Frame], b: Sequence[Frame]) -> bool:
-    alike = ((x.index, x.pts) == (y.index, y.pts) and np.array_equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=False))
-    return len(a) == len(b) and all(alike)
-
-
 def check_middles(clip: Clip, starts: Sequence[int] = (1, 5, 11, 17, 3)) -> None:
     """Reading from the middle gives what reading from the start gives."""
     whole = frames_of(clip)
     for start in starts:
-        assert same(frames_of(clip, start, start + 2), whole[start : start + 2]), start
+        assert same_frames(frames_of(clip, start, start + 2), whole[start : start + 2]), start
 
 
 def striped(size: tuple[int, int]) -> np.ndarray:
@@ -99,7 +104,7 @@ def given_times(name: str) -> list[int | None]:
 
 @pytest.mark.parametrize(
     ("name", "codec", "first"),
-    [("a.mp4", "h264", "tff"), ("a.ts", "mpeg2", "bff"), ("a.mov", "prores", "tff"), ("a.mkv", "ffv1", "bff")],
+    [("a.mp4", "h264", "tff"), ("a.ts", "mpeg2", "bff"), ("a.mov", "prores", "tff")],
 )
 def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, codec: str, first: str) -> None:
     path = write_woven(Path(name), woven(20, first), first, codec)
@@ -315,19 +320,16 @@ def test_transparency_is_kept_laid_on_a_ground_or_read_as_a_matte(kind: str, cut
 
 
 @pytest.mark.parametrize("kind", ALPHA)
-@pytest.mark.parametrize("size", [(37, 29), (150, 110)])
-def test_no_colour_bleeds_in_from_what_is_not_seen(
-    kind: str, size: tuple[int, int], cut_out_clips: dict[str, Path]
-) -> None:
-    sized = Size(exact=size)
-    for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(sized)):
-        rgb = frame.rgb.astype(int)
-        assert rgb.shape[:2] == size[::-1]
-        assert (rgb[..., 1] - rgb[..., 0]).max() <= 12  # on black or white no pixel is greener than the disc
-    for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(sized, alpha="kept")):
-        assert frame.alpha is not None
-        seen = frame.rgb[frame.alpha > 40].astype(int)
-        assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
+def test_no_colour_bleeds_in_from_what_is_not_seen(kind: str, cut_out_clips: dict[str, Path]) -> None:
+    for size in ((37, 29), (150, 110)):
+        for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(Size(exact=size))):
+            rgb = frame.rgb.astype(int)
+            assert rgb.shape[:2] == size[::-1]
+            assert (rgb[..., 1] - rgb[..., 0]).max() <= 12  # on black or white no pixel is greener than the disc
+        for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(Size(exact=size), alpha="kept")):
+            assert frame.alpha is not None
+            seen = frame.rgb[frame.alpha > 40].astype(int)
+            assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
 
 
 def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
@@ -497,10 +499,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is named with what is wrong, what was lost, and the remedy; nothing is made."""
-    for step in (("stylize", path, "--model", "identity"), ("make-dataset", path)):
-        told = refuse(capsys, 3, *step)
-        assert f"{path}: damaged: " in told
-        assert "--allow-damaged" in told
+    told = refuse(capsys, 3, "stylize", path, "--model", "identity")
+    assert f"{path}: damaged: " in told
+    assert "--allow-damaged" in told
 
 
 def said_or_refused(path: Path) -> bool:
@@ -517,9 +518,8 @@ def check_usable(path: Path) -> Clip:
     assert sum("damaged: " in line for line in told) == 1
     whole = frames_of(clip)
     assert [f.pts for f in whole] == list(clip.index.pts)
-    for threads in (1, 3):
-        assert same(frames_of(clip, threads=threads), whole)
-    check_middles(clip, (1, clip.index.num_frames // 2, clip.index.num_frames - 3))
+    assert same_frames(frames_of(clip, threads=3), whole)
+    check_middles(clip, (clip.index.num_frames // 2,))
     return clip
 
 
@@ -532,6 +532,7 @@ def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     pictures, sounds = packets_before(film, int(len(data) * share))
     assert 5 < len(pictures) < 60
     check_refused(path, capsys)
+    assert f"{path}: damaged: " in refuse(capsys, 3, "make-dataset", path)
     clip = check_usable(path)
     on_four_threads = opened(path, allow_damaged=True, decode_threads=4, cache_dir=Path("another"))[0]
     assert on_four_threads.index == clip.index
@@ -549,9 +550,8 @@ def test_of_an_mp4_that_was_cut_off_what_is_there_is_used(
     assert sounds <= len(heard) <= sounds + 1
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_of_a_rotten_file_every_frame_keeps_its_time(seed: int, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = rotted(film, Path("rot.mp4"), seed, flips=12, part=(0.3, 0.9))
+def test_of_a_rotten_file_every_frame_keeps_its_time(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rotted(film, Path("rot.mp4"), 1, flips=12, part=(0.3, 0.9))
     check_refused(path, capsys)
     clip = check_usable(path)
     found = clip.index.findings
@@ -617,17 +617,6 @@ def test_frames_before_the_first_keyframe_and_after_the_end_are_lost_and_said(
     Path("half.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert 20 < len(decode(Path("half.mkv"))[0]) < 40
     assert said_or_refused(Path("half.mkv"))
-
-
-def test_a_header_that_promises_more_frames_is_told() -> None:
-    path = write_frames(Path("a.avi"), moving_frames(20), "mjpeg", "yuvj420p")
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, data.index(b"avih") + 24, 5544)
-    struct.pack_into("<I", data, data.index(b"strh") + 40, 5544)
-    path.write_bytes(data)
-    clip, told = opened(path)
-    assert (clip.index.num_frames, clip.index.num_frames_from_header) == (20, 5544)
-    assert [line for line in told if "5544" in line] == ["a.avi: its header promises 5544 frames, it has 20"]
 
 
 def test_a_file_whose_every_frame_is_damaged_is_refused_with_leave_too(
@@ -724,7 +713,4 @@ for name in {HUGE}:
     assert "Traceback" not in done.stderr
     for name in HUGE:
         assert len(re.findall(rf"^error: {name}[:/]", done.stderr, re.MULTILINE)) == 2, name
-
-
-def test_a_folder_with_a_huge_picture_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "too large" in refuse(capsys, 3, "stylize", huge("in"), "--model", "identity")
+    assert re.search(r"^error: in[:/].* too large", done.stderr, re.MULTILINE)

@@ -16,7 +16,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.grading.lattice import SIZE, ColourLattice
 from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_colours
-from vidtrans.grading.transport import AffineColours
+from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.model_file import save_grade
 from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import evenly

@@ -1,6 +1,6 @@
-"""Convert colours: what an untagged video is taken for, and how outputs are converted and tagged.
+"""Convert colours of decoded frames to RGB, and pictures to frames for encoders.
 
-Policy. In: tags are honoured; an untagged YUV video is BT.709 from 720 lines up, else BT.601, limited range
+Policy. In: tags are honoured (``tags``); an untagged YUV video is BT.709 from 720 lines up, else BT.601, limited range
 unless its pixel format says full; HDR (PQ, HLG) and BT.2020 colours become those of BT.709 (``video/colour/hdr.py``).
 Out: pixels are converted to BT.709, limited range, and tagged so (tags without conversion would shift every colour).
 """
@@ -13,53 +13,16 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.codec.context import CodecContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from vidtrans.video.colour.hdr import ToneMap
+from vidtrans.video.colour.tags import colour_of, depth_of, is_yuv, matrix_of, range_of
 from vidtrans.video.frame_format import FrameFormat
 
-HD_LINES = 720
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 _SHRINK = Interpolation.AREA | _EXACT  # averages, as OpenCV's INTER_AREA
 _GROW = Interpolation.BICUBIC | _EXACT
-
-# Of ISO 23091-2: transfers of HDR, and the primaries of BT.2020.
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-_BT2020_PRIMARIES = 9
-
-_SOURCE_SPACE = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-
-
-def colour_of(frame: av.VideoFrame) -> str:
-    """Return what of a frame's colours has to be made BT.709: "PQ", "HLG" or "wide"; '' where nothing has."""
-    wide = "wide" if int(frame.color_primaries) == _BT2020_PRIMARIES else ""
-    return _HDR_TRANSFERS.get(int(frame.color_trc), wide)
-
-
-def depth_of(frame: av.VideoFrame) -> int:
-    """Return the bits a channel of a decoded frame."""
-    return max((c.bits for c in frame.format.components), default=8)
-
-
-def has_alpha(frame: av.VideoFrame) -> bool:
-    """Return whether its pixel format has alpha; all of it may be opaque."""
-    return any(c.is_alpha for c in frame.format.components)
-
-
-def is_yuv(pix_fmt: str) -> bool:
-    """Return whether a pixel format that is written holds YUV; the others hold RGB."""
-    return pix_fmt.startswith(("yuv", "p010"))
-
 
 # Shares of red, green and blue in the luma of whole numbers, in 2^−15: as OpenCV has them.
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
@@ -158,8 +121,6 @@ class ToRGB:
 
         Both are planar: packed RGB takes swscale twice the time, and its 16 bits are wrong for subsampled chroma.
         """
-        default = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
-        full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         bits = depth_of(frame) if frame.format.is_rgb else 0
         # swscale cuts bits of RGB off where it should round, and fills new ones with zeros.
         deep = bits > 8 or (bits == 0 and (self.deep or exact))
@@ -168,8 +129,8 @@ class ToRGB:
             width,
             height,
             formats[deep],
-            src_colorspace=_SOURCE_SPACE.get(int(frame.colorspace), default),
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            src_colorspace=matrix_of(frame),
+            src_color_range=range_of(frame),
             dst_color_range=ColorRange.JPEG,
             interpolation=_GROW if width > frame.width else _SHRINK,
             threads=1,
@@ -184,9 +145,7 @@ def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:
     return _tone_map(int(frame.color_trc), int(frame.color_primaries)) if colour_of(frame) else None
 
 
-@lru_cache(maxsize=4)
-def _tone_map(transfer: int, primaries: int) -> ToneMap:
-    return ToneMap(transfer, primaries)
+_tone_map = lru_cache(maxsize=4)(ToneMap)
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:
@@ -240,11 +199,3 @@ class FromRGB:
             interpolation=_GROW if self.width > picture.shape[1] else _SHRINK,
             threads=1,
         )
-
-
-def tag_bt709(context: CodecContext) -> None:
-    """Tag an encoder's stream as BT.709, limited range."""
-    context.colorspace = 1  # type: ignore[attr-defined]
-    context.color_primaries = 1  # type: ignore[attr-defined]
-    context.color_trc = 1  # type: ignore[attr-defined]
-    context.color_range = 1  # type: ignore[attr-defined]

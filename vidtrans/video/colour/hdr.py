@@ -22,8 +22,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-PQ, HLG = 16, 18  # transfer characteristics, ISO/IEC 23091-2
-BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # colour primaries, the same
+from vidtrans.video.colour.tags import BT709, BT2020, HLG, P3_D65, PQ, UNSPECIFIED
+
 WHITE_NITS = 203.0
 PQ_PEAK_NITS = 1000.0  # assumed
 HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2

@@ -48,7 +48,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def picture_size(path: Path) -> tuple[int, int]:
     """Return the (width, height) of a picture, from its header alone. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr_file import read_header
+        from vidtrans.video.images.exr import read_header
 
         check_regular_file(path)
         header = read_header(path)

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
+from vidtrans.video.colour.tags import range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
@@ -168,8 +169,8 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         num_frames_from_header=stream.frames,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         colour_space=space_name(int(context.colorspace)),
-        colour_range=_RANGES.get(int(context.color_range), "untagged"),
-        colour_transfer=_TRANSFERS.get(int(context.color_trc), f"other ({int(context.color_trc)})"),
+        colour_range=range_name(int(context.color_range)),
+        colour_transfer=transfer_name(int(context.color_trc)),
         is_rgb=context.format is not None and context.format.is_rgb,
         num_video_streams=len(_video_streams(container)),
         stream_index=stream.index,
@@ -198,11 +199,6 @@ def _duration_s(stream: Stream) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
-def space_name(space: int) -> str:
-    """Return the name of a colour space of ISO 23091-2, or "untagged"."""
-    return _SPACES.get(space, f"other ({space})")
-
-
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
     starts = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
     if not starts or stream.start_time is None or not stream.time_base:
@@ -220,8 +216,3 @@ def probe(path: Path) -> MediaInfo:
     """Return what a video's headers say. Raises MediaError where it cannot be opened or has no picture."""
     with open_media(path) as container:
         return describe(container, picture_stream(container, path), path)
-
-
-_SPACES = {0: "RGB", 1: "BT.709", 2: "untagged", 5: "BT.601", 6: "BT.601", 9: "BT.2020", 10: "BT.2020"}
-_RANGES = {0: "untagged", 1: "limited", 2: "full"}
-_TRANSFERS = {1: "BT.709", 2: "untagged", 6: "BT.601", 13: "sRGB", 16: "PQ (HDR)", 18: "HLG (HDR)"}

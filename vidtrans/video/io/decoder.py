@@ -1,16 +1,19 @@
-"""One open video file and its decoded frames, in order of presentation."""
+"""One open video file and its decoded frames, in order of presentation and deinterlaced."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from fractions import Fraction
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
+from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -18,7 +21,6 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
-from vidtrans.video.io.deinterlace import deinterlace
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
 # Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
@@ -235,3 +237,47 @@ def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     assert isinstance(context, VideoCodecContext)
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return context
+
+
+# A frame is made with those beside it, so reading from the middle of a clip has to begin this many earlier.
+REACH = 1
+
+
+def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Yield a progressive frame for each: FFmpeg's bwdif where its flag says interlaced, else the frame itself."""
+    for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
+        yield from _filtered(alike)
+
+
+def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Yield the filter's frames for those of one size. It doubles the time base, so each gets its own time again."""
+    graph: Graph | None = None
+    times: deque[tuple[int | None, Fraction | None]] = deque()
+    for number, frame in enumerate(frames):
+        graph = graph or _bwdif(frame)
+        times.append((frame.pts, frame.time_base))
+        frame.pts = number  # the filter orders by time, and a frame may have none
+        graph.push(frame)
+        yield from _pull(graph, times)
+    if graph is not None:
+        graph.push(None)
+        yield from _pull(graph, times)
+
+
+def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
+    with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
+        while True:
+            frame = graph.vpull()
+            frame.pts, frame.time_base = times.popleft()
+            yield frame
+
+
+def _bwdif(frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph

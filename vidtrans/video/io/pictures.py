@@ -289,6 +289,6 @@ def open_reader(
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
-    if path.is_dir() or is_picture(path):
+    if is_picture_source(path):
         return _PictureReader(path, frame_format)
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidtrans.video.colour.conversion import HD_LINES
+from vidtrans.video.colour.tags import HD_LINES
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.codecs import codecs_with_alpha, codecs_with_depth
 from vidtrans.video.io.container import MediaInfo

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from pathlib import Path
 
 import av
-import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
-from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import MediaInfo, space_name
-from vidtrans.video.io.decoder import Decoder
-from vidtrans.video.io.deinterlace import REACH
+from vidtrans.video.io.container import MediaInfo
+from vidtrans.video.io.decoder import REACH, Decoder
+from vidtrans.video.io.frame_conversion import UPRIGHT, FrameConverter
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, orientation_of
-from vidtrans.video.io.timestamps import repair_timestamps
+from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps
 
 
 class ClipReader:
@@ -43,7 +40,7 @@ class ClipReader:
         self.path = Path(path)
         self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
         self._hardware = hardware
-        self._convert = _FrameConverter(frame_format)
+        self._convert = FrameConverter(frame_format)
         self._stamps: list[int | None] = []
         self._last_duration = 0
 
@@ -177,11 +174,11 @@ class ClipReader:
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        nominal = _nominal_step(self._stamps, info)
+        nominal = nominal_step(self._stamps, info)
         last_duration = max(1, self._last_duration or nominal)
         pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
         missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
-        holes = _num_holes(pts)
+        holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
             missing, holes = max(0, holes - lost), 0
         damaged_at = losses.at_s
@@ -197,7 +194,7 @@ class ClipReader:
             width=width,
             height=height,
             sample_aspect_ratio=1 / aspect if seen.first_orientation.swaps_sides else aspect,
-            rate=_average_rate(pts, info),
+            rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
             findings=Findings(
@@ -218,81 +215,3 @@ class ClipReader:
                 damaged_at=damaged_at,
             ),
         )
-
-
-def _nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
-    """Return the step between frames in units of the time base: of the headers' rate, if the times agree."""
-    claimed = 1 / (info.rate * info.time_base)
-    known = [s for s in stamps if s is not None]
-    gaps = sorted(b - a for a, b in pairwise(known) if b > a)
-    usual = gaps[len(gaps) // 2] if gaps else claimed
-    return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
-
-
-def _num_holes(pts: Sequence[int]) -> int:
-    """Return how many frames there is room for between those of a constant rate; 0 where the rate varies."""
-    gaps = [b - a for a, b in pairwise(pts)]
-    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
-    constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
-    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
-
-
-def _average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """Return the rate that the headers claim, or the measured one where that is far from it."""
-    if len(pts) < 2:
-        return info.rate
-    average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
-    return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)
-
-
-def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has nothing beside its pixels, as most have: then it is upright."""
-    try:
-        return len(frame.side_data) == 0
-    except ValueError:  # a kind of side data that PyAV has no name for
-        return False
-
-
-class _FrameConverter:
-    """Convert decoded frames to upright arrays of one format, and count what is unusual about them.
-
-    The first frame decides the size: one of another size is scaled to it.
-    """
-
-    def __init__(self, frame_format: FrameFormat) -> None:
-        self.frame_format = frame_format
-        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
-        self.matrix = "untagged"
-        self.first_size = (0, 0)
-        self.first_orientation = UPRIGHT
-        self._upright: tuple[int, int] | None = None
-        self._to_rgb: ToRGB | None = None
-
-    def expect(self, index: ClipIndex) -> None:
-        """Use the clip's own size, wherever the reading begins."""
-        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
-        self._upright = self.frame_format.size.of(*self.first_size)
-
-    def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
-        turned = orientation != UPRIGHT
-        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
-        if self._upright is None:
-            self.first_orientation, self.first_size = orientation, size
-            self._upright = self.frame_format.size.of(*size)
-            self.matrix = space_name(int(decoded.colorspace))
-        self.num_resized += size != self.first_size
-        self.depth = max(self.depth, depth_of(decoded))
-        self.colour = self.colour or colour_of(decoded)
-        stored = orientation.size(*self._upright) if turned else self._upright
-        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
-            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
-        if not has_alpha(decoded):
-            rgb, alpha = self._to_rgb(decoded), None
-            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
-        else:
-            rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
-            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-            self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
-        return Frame(index, pts, rgb, alpha=alpha)

@@ -1,9 +1,12 @@
-"""Repair the timestamps of a file."""
+"""Repair the timestamps of a file, and tell its frame rate and its gaps by them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
+
+from vidtrans.video.io.container import MediaInfo
 
 # A frame is never shown further from its place in the file than a decoder may reorder (H.264 and HEVC: 16).
 MAX_REORDER = 16
@@ -77,3 +80,28 @@ def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int]
         place = later[place]
     room = (stamps[place] or 0) - last if place < len(stamps) else 0
     return nominal if room <= 0 else max(1, min(nominal, room // (place - at + 1)))
+
+
+def nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
+    """Return the step between frames in units of the time base: of the headers' rate, if the times agree."""
+    claimed = 1 / (info.rate * info.time_base)
+    known = [s for s in stamps if s is not None]
+    gaps = sorted(b - a for a, b in pairwise(known) if b > a)
+    usual = gaps[len(gaps) // 2] if gaps else claimed
+    return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
+
+
+def num_holes(pts: Sequence[int]) -> int:
+    """Return how many frames there is room for between those of a constant rate; 0 where the rate varies."""
+    gaps = [b - a for a, b in pairwise(pts)]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
+    constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
+    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
+
+
+def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
+    """Return the rate that the headers claim, or the measured one where that is far from it."""
+    if len(pts) < 2:
+        return info.rate
+    average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
+    return info.rate if average / 2 < info.rate < average * 2 else average.limit_denominator(1001)

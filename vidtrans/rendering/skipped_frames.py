@@ -1,9 +1,12 @@
-"""Drafts: every n-th frame is rendered; those between are propagated from both sides along the source's motion."""
+"""Frames that the network does not render: near-duplicates reuse an output, and drafts propagate outputs.
+
+A draft renders every n-th frame; those between are propagated from both sides along the source's motion.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -15,7 +18,38 @@ from vidtrans.temporal.stream import Sample
 PROPAGATION_VERSION = "1"
 FLOW, SHORT_SIDE = "dis-fast", 540
 CHECK_INTERVAL = 16  # of every so many groups, the middle frame is rendered too, to measure what propagation loses
+CELL = 16  # pixels a side, about, over which inputs are compared
 MIN_TRUST = 0.02  # where flow is not reliable the frames are mixed by their distance in time
+
+
+@dataclass
+class RenderCount:
+    """Frames that the model rendered, and those that it ``skipped``: their output is another's, or propagated.
+
+    ``losses``: of propagated frames that were rendered too, the mean squared differences, in [0, 1]².
+    """
+
+    inferred: int = 0
+    skipped: int = 0
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def psnr(self) -> float | None:
+        """Return that of propagated frames against rendered ones, in dB; None where none were compared."""
+        return float(-10 * np.log10(max(float(np.mean(self.losses)), 1e-10))) if self.losses else None
+
+
+def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
+    """Return whether two inputs, (H, W, C), are the same, or nearly.
+
+    ``levels``, 255ths of full scale, is the most by which the mean over any cell of about 16×16 pixels may differ.
+    """
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    height, width = one.shape[:2]
+    difference = np.abs(one.astype(np.float32) - other).max(axis=2)
+    cells = cv2.resize(difference, (-(-width // CELL), -(-height // CELL)), interpolation=cv2.INTER_AREA)
+    return float(cells.max()) <= levels * np.iinfo(one.dtype).max / 255
 
 
 @dataclass(frozen=True)
@@ -34,6 +68,12 @@ class Draft:
             return False
         group, place = divmod(frame - shot_first, self.every)
         return group % CHECK_INTERVAL == 0 and place == self.every // 2
+
+    def mark(self, sample: Sample, shot_first: int, shot_stop: int, *, is_known: bool) -> bool:
+        """Mark a sample as a key frame, or, unless its output ``is_known``, as propagated; return whether to render."""
+        sample.is_key = self.is_key(sample.index, shot_first, shot_stop)
+        sample.is_propagated = not sample.is_key and not is_known
+        return not is_known and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
 
     def reach(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
         """Return the frames [lo, hi) of a shot with those around them that they are propagated from."""

@@ -10,22 +10,22 @@ form for batches. The pictures are the same, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, transfers_for
-from vidtrans.inference.device_pixels import eight_bits, levels
+from vidtrans.core.concurrency.transfers import Download, Upload, transfers_for
+from vidtrans.inference.device_pixels import eight_bits, levels, to_bits
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
-from vidtrans.rendering.batching import BatchQueue, RenderCount
-from vidtrans.rendering.device.device_blend import DeviceBlend
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
+from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.frame_renderer import BatchQueue, FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import Recurrence
+from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
@@ -36,39 +36,23 @@ class DeviceRenderer(FrameRenderer):
     """A ``FrameRenderer`` whose samples have ``guide`` and ``output`` as tensors on the engine's device.
 
     They are (H, W, 3) uint8; an output of 16 bits is int16 of the same bits. What is computed of them belongs to the
-    device's current stream.
-
-    Args:
-        inputs: makes the network's input, or says which pictures it is made of.
-        engine: runs the network.
-        transfers: copies to the device.
-        deep: outputs have 16 bits.
-        guided: samples need their guide.
-        blended: samples need the frame that they are blended with.
-        recurrence: what a recurrent model knows of the frame before; it needs the guide of samples.
-        count: where it is counted what was rendered.
+    device's current stream. ``blends``: source and look are blended there, at the size of the result.
     """
 
-    def __init__(
-        self,
-        inputs: ModelInputs,
-        engine: TorchEngine,
-        transfers: Transfers,
-        *,
-        deep: bool,
-        guided: bool,
-        blended: bool = False,
-        recurrence: DeviceHistory | None = None,
-        count: RenderCount | None = None,
-    ) -> None:
-        super().__init__(inputs, engine, deep=deep, recurrence=recurrence, count=count)
-        self._transfers, self._is_blended = transfers, blended
-        self._is_guided = guided or recurrence is not None
-        pairing = inputs.pairing
-        self._makes_input = pairing.has_tensor_form and not inputs.is_drawn and not inputs.has_conditions
+    def __init__(self, plan: RenderPlan, engine: TorchEngine, count: RenderCount | None, *, blends: bool) -> None:
+        memory = plan.model.record.memory if plan.model.record else {}
+        recurrence = DeviceHistory(memory["flow"], engine.device) if memory else None
+        inputs, pairing = plan.inputs(), plan.pairing
+        super().__init__(inputs, engine, deep=plan.is_deep, recurrence=recurrence, count=count)
+        self.blends, self._plan, self._transfers = blends, plan, transfers_for(engine.device.torch)
+        self._is_filtered = plan.settings.filter_name != "off"
+        self._is_guided = (self._is_filtered and plan.guide is None) or recurrence is not None
+        self._makes_input = pairing.has_tensor_form and not inputs.drawn and inputs.conditions is None
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
-        self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, deep, self.count)
+        self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, self._deep, self.count)
         self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of
+        feather = plan.rendering.mask_feather
+        self._mattes = plan.mask.mattes(plan.size, plan.threads, feather) if blends and plan.mask else None
 
     def prepare(
         self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
@@ -79,7 +63,7 @@ class DeviceRenderer(FrameRenderer):
         if self.inputs.pairing.finishes:
             sample.host_guide = sample.guide
         sample.guide = self._uploaded(frame) if self._is_guided else None
-        if self._is_blended:
+        if self.blends:
             sample.source = self._uploaded(frame)
         sample.output = None if known is None else self._transfers.upload(known)
         return prepared
@@ -88,8 +72,12 @@ class DeviceRenderer(FrameRenderer):
         """Begin the upload of what the network's input is made of."""
         if not self._makes_input:
             return (self._transfers.upload(self.inputs(frames)),)
-        masks = [self.inputs.mask_plane(frames[-1])] if self.inputs.pairing.uses_mask else []
-        return (*map(self._uploaded, frames), *map(self._transfers.upload, masks))
+        uploads = [self._uploaded(frame) for frame in frames]
+        if (pairing := self.inputs.pairing).uses_mask:
+            frame = frames[-1]
+            plane = pairing.mask_plane(frame.rgb.shape[:2], frame.index, self.inputs.matte(frame))
+            uploads.append(self._transfers.upload(plane))
+        return tuple(uploads)
 
     def _uploaded(self, frame: Frame) -> Upload:
         """Return the upload of a frame, which is made once."""
@@ -104,9 +92,34 @@ class DeviceRenderer(FrameRenderer):
             sample.guide = eight_bits(levels(sample.guide.wait()))
         if sample.output is not None:
             sample.output = sample.output.wait()
-        if self._is_blended:
+        if self.blends:
             sample.source = sample.source.wait()
         return super()._rendered(prepared)
+
+    def fetch(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
+        """Begin the download of a sample's output, or of its result; where these are one, once."""
+        if self._is_filtered or picture is not sample.output:
+            return self._transfers.download(picture).wait
+        if sample.download is None:
+            sample.download = self._transfers.download(picture)
+        download: Download = sample.download
+        return download.wait
+
+    @torch.inference_mode()
+    def finish(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
+        """Begin the download of a result: the filtered picture, (H, W, 3) uint8 or int16 of uint16's bits, blended."""
+        if self.blends:
+            matte = self._mattes(sample.index) if self._mattes else None
+            there = None if matte is None else self._transfers.upload(matte).wait()
+            source, sample.source = sample.source, None  # it is large
+            picture = blend(self._plan.directions(sample.index), source, picture, there)
+        return self.fetch(sample, picture)
+
+    def close(self) -> None:
+        """Close what the inputs hold open, and the mask's file."""
+        super().close()
+        if self._mattes is not None:
+            self._mattes.close()
 
     @torch.inference_mode()
     def _remembering(self, recurrence: Recurrence, model_input: Uploads, sample: Sample) -> Tensor:
@@ -147,38 +160,18 @@ class DeviceBatchQueue(BatchQueue):
         return list(self._device_engine.run(make_inputs(self._inputs, self._pairing), deep=self._deep))
 
 
-class DevicePath:
-    """The way of a plan's pictures through the engine's device: what renders them, and what fetches the results."""
+def blend(values: FrameBlend, source: Tensor, look: Tensor, matte: Tensor | None) -> Tensor:
+    """Blend source and look, (H, W, 3) uint8, or int16 of uint16's bits, as ``FrameBlend`` does without colours kept.
 
-    def __init__(self, plan: RenderPlan, engine: TorchEngine, count: RenderCount) -> None:
-        self._plan, self._engine, self._count = plan, engine, count
-        self._transfers = transfers_for(engine.device.torch)
-        self._is_filtered = plan.settings.filter_name != "off"
-
-    def renderer(self) -> DeviceRenderer:
-        """Return what makes the model's pictures, of frames in order. Close it."""
-        plan, record = self._plan, self._plan.model.record
-        memory = record.memory if record else {}
-        return DeviceRenderer(
-            plan.inputs(),
-            self._engine,
-            self._transfers,
-            deep=plan.is_deep,
-            guided=self._is_filtered and plan.guide is None,
-            blended=plan.blends_on_device,
-            recurrence=DeviceHistory(memory["flow"], self._engine.device) if memory else None,
-            count=self._count,
-        )
-
-    def blend(self) -> DeviceBlend | None:
-        """Return what makes frames of the result, given in order; None where that takes arrays. Close it."""
-        return DeviceBlend(self._plan, self._transfers) if self._plan.blends_on_device else None
-
-    def fetch(self, sample: Sample, picture: Tensor) -> Download:
-        """Begin the download of a sample's output, or of its result; where these are one, once."""
-        if self._is_filtered or picture is not sample.output:
-            return self._transfers.download(picture)
-        if sample.download is None:
-            sample.download = self._transfers.download(picture)
-        download: Download = sample.download
-        return download
+    The arithmetic is that of ``FrameBlend``, in the same order in float32: the same bits. ``matte``: (H, W) uint8,
+    white where the look is.
+    """
+    if values == FrameBlend() and matte is None:
+        return look
+    full = 255 if look.dtype == torch.uint8 else 65535
+    frame = levels(source).to(torch.float32)
+    blended = (frame + values.strength * (levels(look).to(torch.float32) - frame)).clamp_(0, full)
+    share: Tensor | float = 1 - values.mix
+    if matte is not None:
+        share = (matte.to(torch.float32) * (share / 255))[..., None]
+    return to_bits((frame + share * (blended - frame)).round_(), look.dtype)

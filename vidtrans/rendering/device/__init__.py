@@ -1,1 +1,0 @@
-"""Rendering where the pictures stay on a GPU."""

@@ -1,0 +1,196 @@
+"""A clip in parts: of ``--chunk`` and ``--join``, rendered by any number of hosts into one cache, or of a batch.
+
+Where a machine does not see our files, they lie below a folder as they do here below ``/``, and a part is rendered in
+the counterpart of the working folder. So every path of its request is made relative. Keys of the cache are of contents,
+and the same there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from vidtrans.clips.cut_list import AUTO, OFF
+from vidtrans.clips.indexing import Clip, index_entry
+from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.settings import Table
+from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.output.result import Result
+from vidtrans.rendering.chunk_log import log_failure
+from vidtrans.rendering.chunk_manifest import ChunkManifest
+from vidtrans.rendering.parts import DividedRender, Division, spans
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.requested_output import is_one_picture
+from vidtrans.session import Context
+from vidtrans.store.cache_entry import META, CacheEntry
+from vidtrans.store.chunking import ClipPart
+from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
+from vidtrans.video.io.pictures import media_files
+
+
+def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    """Render a part of a clip into the cache, or none; ``join``: make the result where nothing is missing then.
+
+    Without a part, what is missing is an error. One that fails is in the log of the cache. Raises as ``stylize`` does,
+    UsageError where this worker differs from others that render the clip, VidtransError.
+    """
+    try:
+        return _stylize_part(request, part, context, join=join)
+    except (VidtransError, OSError) as error:
+        if not context.dry_run and not isinstance(error, Interrupted):
+            log_failure(context, request.video, str(part or "join"), error)
+        raise
+
+
+def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    render = RequestedRender(request, context, time.monotonic())
+    wanted = render.result
+    wanted.check()
+    if request.score and not join:
+        raise UsageError("--score", "flicker is measured over the whole clip", "give it with --join")
+    if is_one_picture(request.video):
+        raise UsageError(f"--chunk: {request.video}", "one picture has no parts", "leave it out")
+    clip = render.open()
+    if not clip.index.same_size:
+        raise UsageError(
+            f"--chunk: {request.video}", "pictures of several sizes are rendered one by one", "leave it out"
+        )
+    existing = wanted.existing()
+    named: Table = {} if part is None else {"part": str(part)}
+    if existing is not None:
+        if request.score and join:
+            return stylize(request, context)
+        return wanted.report(existing | named, cached=True)
+    divided = DividedRender(render.job(clip))
+    agreement = ChunkManifest(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
+    if context.dry_run:
+        agreement.check()
+        if part is None:
+            _check_whole(divided, wanted)
+            return wanted.forecast(divided.job) | {"cached": False}
+        return divided.job.summary(wanted.output) | named | divided.forecast(part)
+    agreement.join()
+    table: Table = {}
+    if part is not None:
+        table = named | divided.render(divided.chunks_of(part))
+        left = divided.missing(verify=False)
+        table["chunks_missing"] = len(left)
+        if left or not join:
+            return wanted.report(table, cached=table["frames_encoded"] == 0)
+    else:
+        _check_whole(divided, wanted)
+    result = stylize(request, context)
+    counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
+    return wanted.report(result | named | counts, cached=result["cached"])
+
+
+def _check_whole(divided: DividedRender, wanted: Result) -> None:
+    """Raise VidtransError where parts are not rendered."""
+    if missing := divided.missing(verify=True):
+        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
+        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
+
+
+def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
+    """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
+
+    ``no_shared_disk``: these do not see our files. What cannot be divided is rendered here then, and that is said.
+    Raises as ``stylize`` does.
+    """
+    render = RequestedRender(request, context, time.monotonic())
+    render.result.check()
+    if context.dry_run:
+        return None
+    clip = None if is_one_picture(request.video) else render.open()
+    if clip is None or not clip.index.same_size:
+        if no_shared_disk:
+            context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
+        return None
+    if render.result.existing() is not None:
+        return None
+    job = render.job(clip)
+    if job.plan.draft:
+        if no_shared_disk:
+            context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
+        return None
+    if not no_shared_disk:
+        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
+    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
+    return division and replace(division, files=files_of(render, job))
+
+
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
+    """Make the chunks [first, stop) of a render that was divided; ``is_held`` as in ``DividedRender.render``."""
+    render = RequestedRender(request, context, time.monotonic())
+    job = render.job(render.open())
+    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
+
+
+def files_of(render: RequestedRender, job: RenderJob) -> list[Path]:
+    """Return the files that a render of one part reads, absolute: sources, networks, and what the cache knows of them.
+
+    Raises MediaError.
+    """
+    found = dict.fromkeys(path for source in _sources(render) for path in source)
+    return [*found, *_cached(render, job.plan.clip)]
+
+
+def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
+    request, look = render.request, render.look
+    yield (_absolute(path) for _, path in media_files(request.video, look.pairing.guides))
+    if request.mask:
+        yield (_absolute(path) for _, path in media_files(request.mask))
+    named = [*render.look_files, *([Path(cuts)] if (cuts := _cuts_file(render)) else [])]
+    yield map(_absolute, named)
+    for part in (*look.parts, *([look.extractor] if look.extractor else [])):
+        if part.path is not None:
+            yield map(_absolute, load_format(format_of(part.path)).files(part.path))
+
+
+def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
+    """Yield the index of the source, which takes long to make, and a source that was filtered by the user's program."""
+    for source in (clip, clip.origin):
+        if source is not None:
+            yield index_entry(render.context, source.digest, source.guides).folder / META
+    if clip.pin is not None:
+        yield from _files_in(clip.pin.entry)
+
+
+def _files_in(entry: CacheEntry) -> Iterator[Path]:
+    return (path for path in sorted(entry.folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+
+
+def for_mirror(render: RequestedRender) -> StylizeRequest:
+    """Return the request with relative paths, and its models by their files."""
+    request = render.request
+    models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
+    mask = request.mask and _relative(request.mask)
+    output = _relative(render.target.output / render.target.pattern)
+    recipe, extractor = request.recipe, render.look.extractor
+    if cuts := _cuts_file(render):
+        recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
+    if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
+        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
+    return replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
+
+
+def _cuts_file(render: RequestedRender) -> str:
+    """Return the file that says where shots begin; '' where there is none."""
+    cuts = render.settings.rendering.cuts
+    return "" if cuts in (AUTO, OFF) else cuts
+
+
+def _absolute(path: Path) -> Path:
+    """Return the path as it is written, where that can be: what a link leads to is sent by the link's name."""
+    if ".." in path.parts:  # after a link that is not the folder before it
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    return path.absolute()
+
+
+def _relative(path: Path) -> Path:
+    return Path(os.path.relpath(_absolute(path), Path.cwd()))
