@@ -21,7 +21,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table
 from vidtrans.interop.exporting import EXPORTS, graphs, load_export
 from vidtrans.interop.exporting.base import ExportSubject
-from vidtrans.interop.exporting.comparing import run_model
+from vidtrans.interop.exporting.comparing import render_input, run_model
 from vidtrans.interop.exporting.graphs import pairing_operators
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks import GENERATORS
@@ -194,7 +194,7 @@ def test_operators_make_of_frames_what_the_pairing_makes(pairing: str, settings:
     model = subject("few-shot", {}, pairing, settings)
     operators, made = pairing_operators(model), model.pairing
     for frame in frames():
-        guide, wanted = expected(model, frame)
+        guide, wanted = render_input(model, frame)
         levels = operators(as_levels(frame))
         difference = np.abs(as_picture(levels) - wanted)
         assert difference.max() <= 1
@@ -226,16 +226,6 @@ def frames() -> list[np.ndarray]:
     made += [np.full((24, 31, 3), 90, np.uint8), scene(64, 49, seed=1), scene(81, 60, seed=2)]
     photographs = sorted((DATA / "photo" / "kodak").glob("*.png"))[:2]
     return made + [resize(read_picture(path), 193, 128) for path in photographs]
-
-
-def expected(model: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a frame at the size of its render, and what the pairing makes of it."""
-    factor = model.pairing.upscale_factor
-    guide = frame if factor == 1 else resize(frame, factor * frame.shape[1], factor * frame.shape[0])
-    if isinstance(model.pairing, LookPairing):
-        *shares, stroke = model.conditions
-        return guide, model.pairing.conditioned(guide, np.array(shares), stroke)
-    return guide, model.pairing.input([guide])
 
 
 def as_levels(picture: np.ndarray) -> torch.Tensor:

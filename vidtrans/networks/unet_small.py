@@ -15,11 +15,21 @@ from vidtrans.networks.layers import convolution
 
 
 @dataclass(frozen=True)
-class UNetSmallSettings:
-    """Width, depth and how the full size comes back."""
+class HalfSizeSettings:
+    """Width and depth of a network that works at half size inside."""
 
     channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
     blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
+
+    def __post_init__(self) -> None:
+        if len(self.blocks) != 3:
+            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+
+
+@dataclass(frozen=True)
+class UNetSmallSettings(HalfSizeSettings):
+    """Width, depth and how the full size comes back."""
+
     head: str = setting(
         "pixel-shuffle",
         "pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
@@ -29,10 +39,6 @@ class UNetSmallSettings:
         False, "the network adds to its first three channels: where the input is nearly the picture already"
     )
     skip_connections: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
-
-    def __post_init__(self) -> None:
-        if len(self.blocks) != 3:
-            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> nn.Sequential:

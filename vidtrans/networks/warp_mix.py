@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
-from vidtrans.networks.unet_small import SmallResidual
+from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 # A learned picture: channels, of which the first three are a picture, height and width, whatever the frames' size.
 TRACKS, SPOOL = 4, (48, 80)
@@ -28,11 +28,9 @@ HIDDEN = 128  # between the clock and what it modulates
 
 
 @dataclass(frozen=True)
-class WarpMixSettings:
+class WarpMixSettings(HalfSizeSettings):
     """Width, depth, and how the two pictures are mixed."""
 
-    channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
-    blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
     max_flow_px: float = setting(
         8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0
     )
@@ -50,8 +48,7 @@ class WarpMixSettings:
     )
 
     def __post_init__(self) -> None:
-        if len(self.blocks) != 3:
-            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+        super().__post_init__()
         if self.learned_frames == 1:
             raise ValueError(
                 "generator.learned_frames = 1 is a picture that stands still: it takes 2 at least, or 0 for none"

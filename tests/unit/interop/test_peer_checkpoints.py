@@ -75,13 +75,6 @@ def test_a_network_that_no_other_tool_writes_is_not_written() -> None:
         their_state(record, build_generator("style-net", settings, 3))
 
 
-@pytest.mark.parametrize("container", ["zip", "legacy", "wrapped", "data-parallel"])
-def test_every_container_is_read(container: str) -> None:
-    theirs = save_variant(VARIANTS[0], Path("a picture.jpg"), container, seed=5)
-    ours, _ = imported(Path("a picture.jpg"))
-    assert difference(ours, theirs, VARIANTS[0])[0] <= 1e-4
-
-
 def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
     """A small file would take a hundred times its size in memory."""
     state = ResnetGenerator(3, 3, 9, 16, "instance").state_dict()
@@ -102,6 +95,7 @@ def test_every_protocol_of_pickle_is_read_and_none_for_ever(
     protocol: int, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, path, is_zip = VARIANTS[0].build(1).state_dict(), Path("net_G.pth"), container == "zip"
+    state._metadata = {"": {"version": 1}}  # as that of any module of torch has
     torch.save(state, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
     found = recognise(path)
     assert found.tensors.keys() == state.keys()
