@@ -12,8 +12,7 @@ from vidtrans.core.events import Note, Report, Stop, silent
 from vidtrans.core.machine import check_device_name, device_kind
 from vidtrans.core.parameters import Choices, Group, Option, Range
 from vidtrans.core.registry import unknown_name
-from vidtrans.store.cache import Cache
-from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.cache import FOLDER, Cache
 from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -57,14 +58,20 @@ def lifted(frames: Sequence[np.ndarray], levels: Sequence[float]) -> Frames:
     return [np.clip(f + np.rint(v), 0, 255).astype(np.uint8) for f, v in zip(frames, levels, strict=False)]
 
 
-@pytest.fixture
-def shots() -> dict[str, Path]:
-    """A pan, how a look that jitters paints it, and a render that is steady but for one frame."""
-    source = panned()
+@pytest.fixture(scope="module")
+def _shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, folder = panned(), tmp_path_factory.mktemp("shots")
     render = lifted(source, [0.2 * v for v in JITTER])
     render[SPIKE] = lifted([source[SPIKE]], [40])[0]
-    frames = {"source": source, "per": lifted(source, JITTER), "render": render}
-    return {name: lossless(Path(f"{name}.mkv"), made) for name, made in frames.items()}
+    for name, frames in {"source": source, "per": lifted(source, JITTER), "render": render}.items():
+        lossless(folder / f"{name}.mkv", frames)
+    return folder
+
+
+@pytest.fixture
+def shots(_shots: Path) -> None:
+    """Put a pan here, how a look that jitters paints it, and a render that is steady but for one frame."""
+    shutil.copytree(_shots, Path(), dirs_exist_ok=True)
 
 
 def strict(text: str) -> Any:
@@ -72,7 +79,8 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shots")
+def test_all_measures_of_a_render_and_the_moment_that_is_bad() -> None:
     table = vidtrans_json("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     assert set(table) == KEYS
     assert (table["output"], table["path"], table["frames"], table["pairs"]) == (None, "render.mkv", COUNT, COUNT - 1)
@@ -87,7 +95,8 @@ def test_all_measures_of_a_render_and_the_moment_that_is_bad(shots: dict[str, Pa
     assert worst["warping_error"] > 10 * worst["warping_error_source"]
 
 
-def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: Capsys) -> None:
+@pytest.mark.usefixtures("shots")
+def test_a_person_reads_a_table_and_a_verdict(capsys: Capsys) -> None:
     text = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     lines = text.splitlines()
     assert lines[0].startswith(f"render.mkv: {COUNT} frames, {COUNT - 1} pairs scored at 96x72")
@@ -103,22 +112,21 @@ def test_a_person_reads_a_table_and_a_verdict(shots: dict[str, Path], capsys: Ca
     assert said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-q") == ""
 
 
-def test_a_clip_of_one_frame_has_no_steadiness(capsys: Capsys) -> None:
-    lossless(Path("few.mkv"), panned(1))
-    few = ("evaluate", "few.mkv", "--source", "few.mkv", "--per-frame", "few.mkv")
-    text = said(capsys, 0, *few, "-o", "few.png")
-    assert "nothing to say about its steadiness, it has one frame" in text
-    table = strict(json.dumps(said_json(capsys, *few)))
-    assert (table["frames"], table["pairs"], table["psnr"], table["warping_error"]) == (1, 0, 99, None)
-
-
-def test_a_plain_clip_is_scored_without_dividing_by_zero(capsys: Capsys) -> None:
-    lossless(Path("plain.mkv"), [np.zeros((48, 64, 3), np.uint8)] * 4)
+@pytest.mark.parametrize(
+    ("count", "verdict", "expected"),
+    [
+        (1, "nothing to say about its steadiness, it has one frame", {"pairs": 0, "psnr": 99, "warping_error": None}),
+        (4, "it does not flicker at all", {"ratio": None, "sharpness": None, "psnr": 99, "warping_error": 0}),
+    ],
+)
+def test_a_plain_clip_or_picture_is_scored_without_dividing_by_zero(
+    count: int, verdict: str, expected: dict[str, Any], capsys: Capsys
+) -> None:
+    lossless(Path("plain.mkv"), [np.zeros((48, 64, 3), np.uint8)] * count)
     plain = ("evaluate", "plain.mkv", "--source", "plain.mkv", "--per-frame", "plain.mkv")
-    assert "it does not flicker at all" in said(capsys, 0, *plain, "-o", "plain.png")
+    assert verdict in said(capsys, 0, *plain, "-o", "plain.png")
     said(capsys, 0, *plain, "-o", "plain.json")
-    table = strict(Path("plain.json").read_text())
-    assert (table["ratio"], table["sharpness"], table["psnr"], table["warping_error"]) == (None, None, 99, 0)
+    assert strict(Path("plain.json").read_text()).items() >= expected.items()
 
 
 def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) -> None:
@@ -209,9 +217,10 @@ def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
         assert table["warping_error"] == table["warping_error_source"]
 
 
-def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shots")
+def test_pictures_that_are_at_hand_are_scored_like_a_file() -> None:
     context = Context()
-    render, *others = (open_clip(context, shots[n]) for n in ("render", "source", "per"))
+    render, *others = (open_clip(context, Path(f"{n}.mkv")) for n in ("render", "source", "per"))
     source, per_frame_clip = (AlignedSource.find(clip, render, context) for clip in others)
     per_frame = lifted(panned(), JITTER)
     from_file = score_clips(render, source, context, per_frame=per_frame_clip)
@@ -220,7 +229,8 @@ def test_pictures_that_are_at_hand_are_scored_like_a_file(shots: dict[str, Path]
         score_clips(render, source, context, per_frame=per_frame[:3])
 
 
-def test_a_plot_is_found_again_and_never_replaces_anything_else(shots: dict[str, Path], capsys: Capsys) -> None:
+@pytest.mark.usefixtures("shots")
+def test_a_plot_is_found_again_and_never_replaces_anything_else(capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     first = said_json(capsys, *command, "-o", "plot.png")
     assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
@@ -234,7 +244,8 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(shots: dict[str,
     assert "--overwrite" in refuse(capsys, 2, *command, "-o", "mine.png")
 
 
-def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], capsys: Capsys) -> None:
+@pytest.mark.usefixtures("shots")
+def test_the_table_of_all_frames_has_a_row_for_each(capsys: Capsys) -> None:
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     told = said_json(capsys, *command, "-o", "scores.json")
     assert "series" not in told
@@ -247,7 +258,8 @@ def test_the_table_of_all_frames_has_a_row_for_each(shots: dict[str, Path], caps
     assert max(range(1, COUNT), key=lambda i: series["warping_error"][i]) in (SPIKE, SPIKE + 1)
 
 
-def test_a_dry_run_says_what_it_would_do_and_touches_nothing(shots: dict[str, Path], capsys: Capsys) -> None:
+@pytest.mark.usefixtures("shots")
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys: Capsys) -> None:
     before = snapshot(Path())
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--dry-run")
     assert f"would score render.mkv: {COUNT} frames" in said(capsys, 0, *command)
@@ -257,7 +269,8 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(shots: dict[str, Pa
     assert not Path(".vidtrans").exists()
 
 
-def test_a_stop_leaves_nothing_behind(shots: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shots")
+def test_a_stop_leaves_nothing_behind() -> None:
     from vidtrans.core.errors import Interrupted
 
     stop = Stop()
@@ -289,7 +302,8 @@ BAD: list[tuple[tuple[str, ...], int, str]] = [
 ]
 
 
-def test_what_cannot_be_scored_is_told_in_a_line(shots: dict[str, Path], capsys: Capsys) -> None:
+@pytest.mark.usefixtures("shots")
+def test_what_cannot_be_scored_is_told_in_a_line(capsys: Capsys) -> None:
     Path("text.mp4").write_text("no video")
     Path("empty").mkdir()
     write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
@@ -299,8 +313,9 @@ def test_what_cannot_be_scored_is_told_in_a_line(shots: dict[str, Path], capsys:
         assert says in refuse(capsys, status, "evaluate", *arguments)
 
 
-def test_a_damaged_clip_is_scored_only_if_that_is_allowed(shots: dict[str, Path], capsys: Capsys) -> None:
-    data = bytearray(shots["render"].read_bytes())
+@pytest.mark.usefixtures("shots")
+def test_a_damaged_clip_is_scored_only_if_that_is_allowed(capsys: Capsys) -> None:
+    data = bytearray(Path("render.mkv").read_bytes())
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
     Path("bad.mkv").write_bytes(data)
     assert "--allow-damaged" in said(capsys, 3, "evaluate", "bad.mkv", "--source", "source.mkv")
@@ -399,7 +414,8 @@ def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
     assert CURVES[""][1] == CURVE
 
 
-def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again(shots: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shots")
+def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again() -> None:
     lossless(Path("longer.mkv"), panned(COUNT + 6))
     told: list[str] = []
     note = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731

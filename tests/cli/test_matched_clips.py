@@ -15,7 +15,7 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
 from vidtrans.data import building, match_search
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.matched_source import keep_apart
+from vidtrans.data.match_search import keep_apart
 from vidtrans.flow.matching import Match, Matcher, Outlines
 from vidtrans.models.model_file import read_record
 from vidtrans.video.images.picture import read_picture

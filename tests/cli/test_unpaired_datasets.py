@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,10 @@ from chain import refuse, said, said_json
 from clips import moving_frames, write_clip, write_folder
 
 import vidtrans as api
+from vidtrans.clips.indexing import open_clip
+from vidtrans.data import domains
 from vidtrans.data.dataset import open_dataset
+from vidtrans.session import Context
 from vidtrans.video.images.picture import picture_size, read_picture
 
 Capsys = pytest.CaptureFixture[str]
@@ -22,11 +26,21 @@ def boxed(frames: list[np.ndarray], lines: int) -> list[np.ndarray]:
     return [cv2.copyMakeBorder(f, lines, lines, 0, 0, cv2.BORDER_CONSTANT) for f in frames]
 
 
+@pytest.fixture(scope="module")
+def _clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    day = write_clip(folder / "day.mp4", moving_frames(40, (192, 108)))
+    night = write_clip(folder / "night.mp4", [255 - f for f in moving_frames(36, (160, 90))])
+    for clip in (day, night):
+        open_clip(Context(folder / ".vidtrans"), clip)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_clip(Path("day.mp4"), moving_frames(40, (192, 108)))
-    write_clip(Path("night.mp4"), [255 - f for f in moving_frames(36, (160, 90))])
+def clips(_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put two clips here, and a cache with what was read of them; look for one in the other at a few frames only."""
+    monkeypatch.setattr(domains, "SAMPLES", 6)
+    shutil.copytree(_clips, Path(), dirs_exist_ok=True)
 
 
 def make(capsys: Capsys, *arguments: object) -> str:

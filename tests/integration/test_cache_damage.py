@@ -16,7 +16,7 @@ import vidtrans as api
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Note, silent
 from vidtrans.core.files import digest_of, remove
-from vidtrans.data.folder import PictureMarks
+from vidtrans.data.making import PictureMarks
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
 

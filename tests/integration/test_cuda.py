@@ -36,7 +36,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.pairing.clock import CHANNELS, with_clock
+from vidtrans.pairing.next_frame import CHANNELS, with_clock
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.network_trainer import TrainingPrecision

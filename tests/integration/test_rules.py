@@ -68,7 +68,7 @@ def test_a_build_killed_under_another_name_leaves_no_pictures_of_it(
 ) -> None:
     shutil.copy(clip, "other.mp4")
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.data.folder.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
+        patched.setattr("vidtrans.data.making.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             api.make_dataset("other.mp4", "d", settings=TINY)
     api.make_dataset(clip, "d", settings=TINY)
@@ -90,7 +90,7 @@ def test_overwriting_killed_between_the_two_renames_loses_no_dataset(
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.data.folder.os.replace", killed_after_first)
+        patched.setattr("vidtrans.data.making.os.replace", killed_after_first)
         with pytest.raises(Killed):
             api.make_dataset(other, "d", settings=TINY, overwrite=True)
     assert seen

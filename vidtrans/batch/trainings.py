@@ -16,11 +16,11 @@ from vidtrans.core.costs import add_up
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
-from vidtrans.core.launcher import is_distributed
+from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
-from vidtrans.data.folder import dataset_digest
+from vidtrans.data.making import dataset_digest
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.places import check_place, refuse_link
 from vidtrans.output.records import check_foreign, replaces_own

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
-from vidtrans.core.launcher import is_secondary_rank
+from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
 
 PLAIN_INTERVAL_S = 5.0

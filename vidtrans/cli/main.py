@@ -14,8 +14,7 @@ from vidtrans import __version__
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.core.errors import describe_error, shorten
-from vidtrans.core.launcher import is_distributed
-from vidtrans.core.machine import set_up_heap
+from vidtrans.core.machine import is_distributed, set_up_heap
 
 _VARIABLES = "VIDTRANS"
 

@@ -15,7 +15,7 @@ from vidtrans.core.files import PACKAGE
 from vidtrans.core.parameters import Group, Option, Range
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.cache_folder import FOLDER
+from vidtrans.store.cache import FOLDER
 
 CLIP = PACKAGE / "assets" / "flower.mp4"
 LOOK = "oil"  # of those that ship

@@ -60,7 +60,7 @@ class Sheet(Command):
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset import INDEX, open_dataset
-        from vidtrans.data.folder import dataset_digest
+        from vidtrans.data.making import dataset_digest
         from vidtrans.evaluation.contact_sheet import (
             ShownPairing,
             check_shown,

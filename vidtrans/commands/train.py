@@ -88,7 +88,7 @@ class Train(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a training; the dataset has a preset of its own. Raises UsageError, MediaError."""
-        from vidtrans.data.folder import train_recipe
+        from vidtrans.data.making import train_recipe
 
         return train_recipe(arguments["dataset"], preset, tables)
 
@@ -121,7 +121,7 @@ class Train(Command):
 
     def _train_varied(self, context: Context) -> Table:
         from vidtrans.batch.trainings import VariedTraining, train_varied
-        from vidtrans.data.folder import train_recipe
+        from vidtrans.data.making import train_recipe
         from vidtrans.training.sweeps import parse_sweep, sweep_variants
 
         make_recipe = partial(train_recipe, self.dataset, self.given.preset)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -43,7 +43,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "clamp": (lambda x, low, high: max(low, min(high, x)), 3, 3),
 }
 DEEPEST, LONGEST = 40, 300  # brackets and signs inside each other; tokens of one expression
-_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\S))", re.ASCII)
+_NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
+_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<name>[^\W\d]\w*)|(?P<sign>\S)", re.ASCII)
 _GLOBALS = {"__builtins__": {}, "pi": math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
 _NODES: tuple[type[ast.AST], ...] = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call),
@@ -87,8 +88,9 @@ class _Parser:
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
-        self.tokens = [*islice(_tokens(whole, first, stop), LONGEST), _Token("end", "", stop)]
-        self.open: list[_Open] = []
+        found = islice(_TOKEN.finditer(whole, first, stop), LONGEST)
+        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in found]
+        self.tokens.append(_Token("end", "", stop))
         if len(self.tokens) > LONGEST:
             raise self._wrong(self.tokens[0], "it is too long", f"write it with at most {LONGEST} parts")
 
@@ -105,61 +107,55 @@ class _Parser:
 
     def _check(self) -> None:
         """Raise UsageError unless values and operators take turns, brackets close, and all names are known."""
-        expects_value = True
-        for before, token in pairwise([_Token("", "", 0), *self.tokens]):
+        opened: list[_Open] = []
+        for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
             if before.text in FUNCTIONS and token.text != "(":
                 raise self._wrong(before, f"'{before.text}' is a function", f"write {before.text}(…)")
-            expects_value = self._value(before, token) if expects_value else self._operator(token)
+            if before.kind == "number" or before.text in (*NAMES, ")"):
+                while opened and opened[-1].token.text != "(":  # the signs before a value end with it
+                    opened.pop()
+                self._check_operator(token, opened)
+            else:
+                self._check_value(before, token, opened)
 
-    def _value(self, before: _Token, token: _Token) -> bool:
-        """Take a token where a value begins; whether the next one must be the beginning of a value, too."""
-        if len(self.open) == DEEPEST:
+    def _check_value(self, before: _Token, token: _Token, opened: list[_Open]) -> None:
+        """Check a token where a value has to begin."""
+        if len(opened) == DEEPEST:
             raise self._wrong(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
-            raise self._unknown(token)
-        if token.text in FUNCTIONS:
-            return True
-        if token.kind in ("name", "number"):
-            return self._end_value()
-        if token.text and token.text in "(+-":
-            is_call = token.text == "(" and before.text in FUNCTIONS
-            self.open.append(_Open(token, before if is_call else None))
-            return True
-        shown = f"'{token.text}'" if token.text else "the end"
-        is_python_power = token.text == before.text == "*"
-        remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
-        raise self._wrong(token, f"{shown} is not expected", remedy)
+            known = [*NAMES, *FUNCTIONS]
+            near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise self._wrong(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
+        if token.text in ("(", "+", "-"):
+            opened.append(_Open(token, before if before.text in FUNCTIONS else None))
+        elif token.kind not in ("name", "number"):
+            shown = f"'{token.text}'" if token.text else "the end"
+            is_python_power = token.text == before.text == "*"
+            remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
+            raise self._wrong(token, f"{shown} is not expected", remedy)
 
-    def _end_value(self) -> bool:
-        """Close the signs before a value, which end with it."""
-        while self.open and self.open[-1].token.text != "(":
-            self.open.pop()
-        return False
-
-    def _operator(self, token: _Token) -> bool:
-        """Take a token after a value; whether the next one must be the beginning of a value."""
-        inside = self.open[-1] if self.open else None
-        if token.text and token.text in "+-*/^":
-            return True
+    def _check_operator(self, token: _Token, opened: list[_Open]) -> None:
+        """Check a token after a value: an operator, a comma, a bracket that closes, or the end."""
+        inside = opened[-1] if opened else None
+        if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
+            return
         if inside and token.text == ")":
-            self.open.pop()
+            opened.pop()
             if inside.function:
                 self._check_count(inside.function, inside.commas + 1)
-            return self._end_value()
-        if inside and inside.function and token.text == ",":
+        elif inside and inside.function and token.text == ",":
             inside.commas += 1
-            return True
-        if inside:
+        elif inside:
             shown = f"'{token.text}' is not expected" if token.text else "a ) is missing"
             raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
-        if token.kind == "end":
-            return False
-        remedy = "an operator (+ - * / ^) belongs there"
-        if token.text == ")":
-            remedy = "there is no ( for it"
-        elif token.kind != "sign":
-            remedy += ", as in 2*t"
-        raise self._wrong(token, f"'{token.text}' is not expected", remedy)
+        else:
+            remedy = "an operator (+ - * / ^) belongs there"
+            if token.text == ")":
+                remedy = "there is no ( for it"
+            elif token.kind != "sign":
+                remedy += ", as in 2*t"
+            raise self._wrong(token, f"'{token.text}' is not expected", remedy)
 
     def _check_count(self, function: _Token, count: int) -> None:
         _, least, most = FUNCTIONS[function.text]
@@ -167,12 +163,6 @@ class _Parser:
             wanted = f"{least}" if least == most else f"{least} to {most}"
             why = f"'{function.text}' takes {wanted} value{'s' * (most > 1)}, not {count}"
             raise self._wrong(function, why, "put a comma between values")
-
-    def _unknown(self, token: _Token) -> UsageError:
-        known = [*NAMES, *FUNCTIONS]
-        near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return self._wrong(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
 
     def _wrong(self, token: _Token, why: str, remedy: str) -> UsageError:
         return UsageError(f"{self.name} '{self.whole}'", f"at character {token.at + 1}: {why}", remedy)
@@ -186,14 +176,6 @@ class _Powers(ast.NodeTransformer):
         if not isinstance(node.op, ast.Pow):
             return node
         return ast.Call(ast.Name("pow", ast.Load()), [node.left, node.right], [])
-
-
-def _tokens(whole: str, first: int, stop: int) -> Iterator[_Token]:
-    at = first
-    while match := _TOKEN.match(whole, at, stop):
-        group = match.lastindex or 3
-        yield _Token(("number", "name", "sign")[group - 1], match[group], match.start(group))
-        at = match.end()
 
 
 @dataclass(frozen=True)

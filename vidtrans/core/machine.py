@@ -1,4 +1,4 @@
-"""Find cores, memory and device kinds of this machine without importing torch."""
+"""Find cores, memory, device kinds and this process's rank without importing torch."""
 
 from __future__ import annotations
 
@@ -157,3 +157,13 @@ def check_device_name(name: str) -> None:
 
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
+
+
+def is_distributed() -> bool:
+    """Return whether this process is one of several that do one job."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def is_secondary_rank() -> bool:
+    """Return whether it is one of several, and not the first, which reports for all."""
+    return is_distributed() and os.environ.get("RANK", "0") != "0"

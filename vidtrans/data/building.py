@@ -13,12 +13,12 @@ from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.core.settings import parse_size
 from vidtrans.data.dataset import FrameRecord, Role
-from vidtrans.data.matched_source import MatchedSource, keep_apart
+from vidtrans.data.match_search import MatchedSource, keep_apart
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, FolderSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
+from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50

@@ -21,8 +21,8 @@ from typing import Any, Literal
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table, parse_rate
+from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
@@ -137,6 +137,21 @@ def check_sizes(pairs: Sequence[Pair]) -> None:
                     f"it is {sizes[path][0]}x{sizes[path][1]}, and its target {pair.target} is {width}x{height}",
                     "bring both to one size, or delete one, and the pair is gone",
                 )
+
+
+def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
+    """Raise MediaError where no shot is long enough for a pair."""
+    if dataset.pairs:
+        return
+    dropped = sum(r.role == "dropped" for r in dataset.records)
+    why = f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
+    remedy = "give a longer clip"
+    if pairing.min_frames == 1:
+        why, remedy = "no frame of it can be learned from", "give a clip that shows more"
+    if dropped:
+        why += f" ({dropped} frames are flat or blurred, or look just like others)"
+        remedy += ", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0"
+    raise MediaError(", ".join(s["name"] for s in dataset.sources), why, remedy)
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:

@@ -16,8 +16,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.settings import Table, Time, parse_size
 from vidtrans.data.building import DatasetPlan, Source, plan_dataset
-from vidtrans.data.dataset import Dataset
-from vidtrans.data.dataset_checks import check_pairs, common_stop, shape_of
+from vidtrans.data.dataset import Dataset, check_pairs
 from vidtrans.data.domains import (
     Domain,
     DomainClip,
@@ -27,16 +26,22 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
-from vidtrans.data.match_search import MatchSearch
-from vidtrans.data.matched_source import MatchedSource
+from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource, FolderSource, PictureExtractor, check_shapes, find_pairs
-from vidtrans.data.stack_guides import with_guides
+from vidtrans.data.sources import (
+    ClipSource,
+    FolderSource,
+    PictureExtractor,
+    check_shapes,
+    common_stop,
+    find_pairs,
+    shape_of,
+    with_guides,
+)
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
-from vidtrans.pairing.matched import Matched
 from vidtrans.pairing.stack import Stack
-from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
 

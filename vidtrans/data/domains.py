@@ -17,8 +17,8 @@ from vidtrans.data.dataset import Dataset
 from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
 from vidtrans.flow.bars import NO_BARS, Bars, black_bars
 from vidtrans.flow.matching import ENOUGH, Matcher, Outlines, outlines
+from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.unpaired_pairing import Unpaired
 from vidtrans.session import Context
 
 SAMPLES = 16  # frames of a clip in which bars and equal pictures are looked for

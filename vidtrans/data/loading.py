@@ -18,7 +18,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.clock import with_clock
+from vidtrans.pairing.next_frame import with_clock
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
@@ -66,14 +66,60 @@ class Batches(Protocol):
     growth: PictureGrowth
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0."""
+        """Return the batch of ``step``, counted from 0, independent of those before it."""
         ...
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop)."""
+        return (self.make(step) for step in range(first, stop))
 
 
-class NoiseLoader:
+class PictureBatches(Batches):
+    """Batches of pictures on disk.
+
+    Args:
+        pairs: Training pairs.
+        batch: Examples in a step.
+        seed: Decides order and geometry, with the step alone.
+        multiple: What the network's sides must be multiples of.
+        crop: The crop's side in pixels; None for the largest that fits in every picture.
+        jitter: As in ``draw_geometry``.
+        flip: Likewise.
+        share: The examples of a step that this process makes; by default all.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        batch: int,
+        seed: int,
+        multiple: int,
+        crop: int | None = None,
+        jitter: float = 1.0,
+        flip: bool = False,
+        share: range | None = None,
+    ) -> None:
+        self.pairs, self.batch, self.seed, self.jitter, self.flip = list(pairs), batch, seed, jitter, flip
+        self.share = range(batch) if share is None else share
+        self.sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several
+        self.crop = crop_size(self.sizes, crop, multiple)
+        self.growth = PictureGrowth((PictureScale(self.crop),))
+        self.max_pixels = max(width * height for width, height in self.sizes)
+        self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
+
+    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of the steps [first, stop), prefetched by threads."""
+        return prefetched(self.make, first, stop)
+
+    def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
+        """Return the random numbers of ``key``, and the geometry for pictures of this one's size drawn with them."""
+        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
+        size = (picture.shape[1], picture.shape[0])
+        return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
+
+
+class NoiseLoader(Batches):
     """Batches of noise, to time training before there are pictures."""
 
     def __init__(
@@ -95,19 +141,13 @@ class NoiseLoader:
             rows.append((to_planes(given), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
-    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop)."""
-        return (self.make(step) for step in range(first, stop))
 
+class Loader(PictureBatches):
+    """Batches of pairs.
 
-class Loader:
-    """Makes the batch of any step, independent of those before it.
-
-    Parameters: ``batch`` pairs a step; ``crop`` in pixels or None for whole pictures; ``jitter`` ≥ 1 and ``flip``
-    as in ``draw_geometry``; ``multiple``: what the network's sides must be multiples of; ``share``: the pairs of a step
-    that this process makes (by default all); ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input;
-    ``motion`` gives the weights; ``recurrent``: adds channels of an empty history to each input; ``whole``: leaves
-    jitter, crop and flip to the device, where ``can_transform_later`` allows it, and pictures are not scaled down.
+    ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input; ``motion`` gives the weights; ``recurrent``:
+    adds channels of an empty history to each input; ``whole``: leaves jitter, crop and flip to the device where
+    pictures are not scaled down and that gives the same: the pairing looks at single pixels, and no motion is blurred.
     """
 
     def __init__(
@@ -127,15 +167,11 @@ class Loader:
         recurrent: bool = False,
         whole: bool = False,
     ) -> None:
-        self.share = range(batch) if share is None else share
-        self.pairs, self.pairing, self.batch, self.seed = list(pairs), pairing, batch, seed
-        self.jitter, self.flip, self.plate, self.motion, self.recurrent = jitter, flip, plate, motion, recurrent
-        sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several sizes
-        self.crop = crop_size(sizes, crop, multiple)
-        self.growth = PictureGrowth((PictureScale(self.crop),))
-        self.max_pixels = max(width * height for width, height in sizes)
-        self.whole = whole and len(sizes) == 1 and can_transform_later(pairing, motion)
-        self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
+        super().__init__(
+            pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
+        )
+        self.pairing, self.plate, self.motion, self.recurrent = pairing, plate, motion, recurrent
+        self.whole = whole and len(self.sizes) == 1 and pairing.pointwise and motion is None
 
     def indices(self, step: int) -> list[int]:
         """Return the pairs of the batch of ``step``."""
@@ -154,12 +190,9 @@ class Loader:
         return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, whole)
 
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + (1 << 63) + position))
-        target = self.read(self.pairs[index].target)
-        size = (target.shape[1], target.shape[0])
-        scale = self.growth.at(position // self.batch)
-        example = Example(index, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip))
-        return example, self.pictures(example, rng)
+        target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
+        rng, geometry = self.draw((1 << 63) + position, target, scale)
+        return Example(index, geometry), self.pictures(Example(index, geometry), rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the input (C, H, W) uint8, the target (3, H, W) uint8 and the weights of an example."""
@@ -172,10 +205,6 @@ class Loader:
         target = place(target)
         weights = self.motion(pair, geometry, target) if self.motion else None
         return to_planes(given), to_planes(target), weights
-
-    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop), prefetched by threads."""
-        return prefetched(self.make, first, stop)
 
 
 def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
@@ -201,14 +230,6 @@ def _extended(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> n
     if plate is not None:
         given = np.dstack([given, plate])
     return np.dstack([given, no_history(*given.shape[:2])]) if recurrent else given
-
-
-def can_transform_later(pairing: Pairing, motion: MotionWeights | None) -> bool:
-    """Return whether a network's input may be jittered, cropped and flipped instead of the frames that it is made of.
-
-    Only where the pairing looks at single pixels; weights of motion are blurred.
-    """
-    return pairing.pointwise and motion is None
 
 
 def to_planes(picture: np.ndarray) -> np.ndarray:

@@ -1,24 +1,41 @@
-"""Make a dataset: plan it, write its pictures, or find the one that is there."""
+"""Make a dataset: write its pictures at once, or find the one that is there and restore what was deleted."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.core.costs import TRIAL_FRAMES, after, estimate
-from vidtrans.core.errors import UsageError
-from vidtrans.core.files import finish_replacing, link_target
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import (
+    digest_file,
+    digest_of,
+    finish_replacing,
+    link_target,
+    move_into_place,
+    read_small_json,
+    remove_stale_partials,
+    write_atomically,
+    write_json,
+)
+from vidtrans.core.partials import partial_path
 from vidtrans.core.settings import Table
-from vidtrans.data.dataset import Dataset, open_dataset, write_index
-from vidtrans.data.dataset_planning import DatasetSpec
-from vidtrans.data.folder import existing_dataset, write_dataset
+from vidtrans.data.building import write_pictures
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.dataset_planning import DatasetSpec, PlannedDataset
 from vidtrans.output.places import check_parents
 from vidtrans.session import Context
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.video.images.picture import encode_png
 
 
@@ -81,3 +98,97 @@ def _domain_report(dataset: Dataset, number: int) -> Table:
     own = [pair for pair in dataset.pairs if pair.domain == number]
     held_out = sum(pair.role == "val" for pair in own)
     return {"name": dataset.domains[number], "frames": len(own), "held_out": held_out}
+
+
+def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
+    """Return the recipe for a dataset: the preset that is named, else the one that the dataset was made with."""
+    dataset = open_dataset(folder)
+    return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
+
+
+def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
+    """Return the existing dataset, if it has this ``key``; None if it may be replaced. Otherwise raise UsageError."""
+    if not output.is_dir():
+        raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
+    existing: Dataset | None = None
+    with suppress(MediaError):
+        existing = open_dataset(output)
+    if existing is not None and existing.key == key:
+        return existing
+    if not (output / INDEX).exists() and any(output.iterdir()):
+        # Never delete a folder that is not known to be a dataset, not even with --overwrite.
+        raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
+    if not context.overwrite and any(output.iterdir()):
+        why = "it exists, made from other inputs or options" if existing else "it exists, and is damaged"
+        raise UsageError(str(output), why, "use --overwrite, or another name with -o")
+    return None
+
+
+def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | None, context: Context) -> None:
+    """Write the pictures into the cache, and move them to their place; an ``existing`` dataset gets what it lacks."""
+    plan = planned.plan
+    entry = context.cache.entry(planned.stage.name, planned.stage.key)
+    with entry.locked():
+        folder = entry.folder / "pictures"
+        marks = PictureMarks(entry, [[n for r in chunk for n in r.names] for chunk in plan.chunks])
+        write_pictures(
+            planned.sources, plan, planned.settings, folder, marks.is_done, marks.mark, context.report, context.stop
+        )
+        if existing is not None:
+            _restore(folder, planned.dataset, output, existing)
+        else:
+            write_index(folder, planned.dataset)
+            _move(folder, link_target(output))
+        entry.clear()
+    context.cache.save_digests()
+
+
+class PictureMarks:
+    """The chunks that are safely written: a small file a chunk, with each picture's SHA-256."""
+
+    def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
+        self.entry, self.names = entry, names
+
+    def _path(self, chunk: int) -> Path:
+        return self.entry.folder / f"chunk-{chunk:06d}.json"
+
+    def is_done(self, chunk: int) -> bool:
+        """Return whether a chunk is written and undamaged."""
+        try:
+            return bool(read_small_json(self._path(chunk)) == self._digests(chunk))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            self.entry.warn_damaged(f"chunk {chunk}: {error}")
+            return False
+
+    def mark(self, chunk: int) -> None:
+        """Record that a chunk is written."""
+        write_json(self._path(chunk), self._digests(chunk))
+
+    def _digests(self, chunk: int) -> dict[str, Any]:
+        return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
+
+
+def _move(folder: Path, output: Path) -> None:
+    """Give a finished folder its final name in one step; on another disk it is copied beside it first."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
+        remove_stale_partials(output)
+        folder = Path(shutil.copytree(folder, partial_path(output)))
+    move_into_place(folder, output)
+
+
+def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
+    """Restore the deleted pictures, and only those, under their old names."""
+    for old, new in zip(existing.records, planned.records, strict=True):
+        for name, source in zip(old.names, new.names, strict=True):
+            if not (output / name).is_file():
+                with write_atomically(output / name) as temporary:
+                    shutil.copyfile(folder / source, temporary)
+
+
+def dataset_digest(context: Context, dataset: Dataset) -> str:
+    """Return the digest of the index and of the existing pictures, on which training depends."""
+    pictures = [[n, context.cache.digest(dataset.folder / n)] for n in dataset.files()]
+    return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

@@ -1,4 +1,4 @@
-"""Sources of frames: clips, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
+"""Sources of frames: clips, stacks of guides, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from typing import Protocol
 
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import passes, spread_numbers
-from vidtrans.core.errors import MediaError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
 from vidtrans.data.dataset import Role
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.stack import Stack, StackSettings
+from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader, read_frames
-from vidtrans.video.io.pictures import open_reader, picture_files, pictures_in
+from vidtrans.video.io.pictures import find_guides, open_reader, picture_files, pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
@@ -225,3 +229,51 @@ def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -
             f"it is {size[0]}x{size[1]}, and its target {target[0]}x{target[1]}: one of them would be stretched",
             "crop or pad one, so that both have one shape",
         )
+
+
+def shape_of(index: ClipIndex) -> tuple[int, int]:
+    """Return (width, height) with square pixels."""
+    return round(index.width * index.sample_aspect_ratio), index.height
+
+
+def common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
+    """Return where the shorter of clip and target ends. Raises MediaError where they do not match."""
+    if clip.index.same_size and other.index.same_size:
+        check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
+    if other.index.num_frames == clip.index.num_frames:
+        return stop
+    common = min(stop, other.index.num_frames)
+    if common <= first:
+        raise MediaError(str(other.path), f"it has only {other.index.num_frames} frames", "give a clip in step")
+    context.note(
+        f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
+        f"the first {common} are paired",
+        "warning",
+    )
+    return common
+
+
+GREY_SIDE = 64  # pixels, of the short side
+GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
+
+
+def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
+    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel."""
+    if not isinstance(pairing, Stack) or pairing.guides:
+        return pairing
+    target = target.resolve() if target else None
+    guides = find_guides(folder) if folder.is_dir() else {}
+    guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
+    if not guides:
+        remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
+        raise UsageError(str(folder), "no guides in it", remedy)
+    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in guides.items())))
+
+
+def _is_grey(guide: Path) -> bool:
+    """Return whether no frame of a guide has colour. All are read, as the first may be black."""
+    with (
+        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        closing(reader.frames()) as frames,
+    ):
+        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
-from vidtrans.data.loading import CACHE_BYTES, Example, TrainingBatch, order, prefetched, to_planes
-from vidtrans.video.images.picture import picture_size, read_picture
+from vidtrans.data.loading import Batches, Example, PictureBatches, TrainingBatch, order, to_planes
 
 STAND_INS = 2  # frames of an example up to which a frame stands in for a neighbour that it lacks
 EPOCHS = 1 << 40  # more than a run has: the orders of domain k are those from k · EPOCHS on
@@ -29,8 +26,8 @@ class _Domain:
     rows: tuple[tuple[int, ...], ...]
 
 
-class UnpairedLoader:
-    """Makes the batch of any step, independent of those before it.
+class UnpairedLoader(PictureBatches):
+    """Batches of frames of several domains; ``crop`` fits in every picture of every domain.
 
     ``inputs`` (N, 3·F, H, W) uint8: F frames in a row of domain 0, the newest first; ``targets`` likewise of another
     domain, drawn independently; with several, examples take them in turn, over the whole run. The frames of an example
@@ -41,13 +38,7 @@ class UnpairedLoader:
         pairs: Training pairs of all domains.
         names: The names of the domains, for messages.
         num_frames: F.
-        batch: Examples in a step.
-        seed: Decides order and geometry, with the step alone.
-        multiple: What the network's sides must be multiples of.
-        crop: The crop's side in pixels; None for the largest that fits in every picture of every domain.
-        jitter: As in ``draw_geometry``.
-        flip: Likewise.
-        share: The examples of a step that this process makes; by default all.
+        batch, seed, multiple, crop, jitter, flip, share: As of ``PictureBatches``.
 
     Raises:
         MediaError: A domain has no pictures.
@@ -69,13 +60,9 @@ class UnpairedLoader:
         share: range | None = None,
     ) -> None:
         self.domains = [_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
-        self.batch, self.seed, self.jitter, self.flip = batch, seed, jitter, flip
-        self.num_frames, self.share = num_frames, range(batch) if share is None else share
-        sizes = sorted({picture_size(p.target) for p in pairs})
-        self.crop = crop_size(sizes, crop, multiple)
-        self.growth = PictureGrowth((PictureScale(self.crop),))
-        self.max_pixels = max(width * height for width, height in sizes)
-        self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
+        super().__init__(
+            pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
+        )
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0."""
@@ -86,23 +73,17 @@ class UnpairedLoader:
         drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p, scale) for p in positions]
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
-    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop), prefetched by threads."""
-        return prefetched(self.make, first, stop)
-
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
         """Return the example at a ``position`` of the domain's examples, and its (3·F, H, W) uint8."""
         count = len(domain.rows)
         epoch = domain.number * EPOCHS + position // count
         row = domain.rows[order(self.seed, epoch, count)[position % count]]
         frames = [self.read(domain.pairs[number].target) for number in row]
-        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
-        size = (frames[0].shape[1], frames[0].shape[0])
-        geometry = draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
+        _, geometry = self.draw(key, frames[0], scale)
         return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])
 
 
-class UnpairedNoise:
+class UnpairedNoise(Batches):
     """Batches of noise in the form of ``UnpairedLoader``, to time training before there are pictures."""
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
@@ -115,10 +96,6 @@ class UnpairedNoise:
         shape = (self.batch, self.channels, height, width)
         inputs, targets = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
         return TrainingBatch(inputs, targets)
-
-    def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop)."""
-        return (self.make(step) for step in range(first, stop))
 
 
 def _domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vidtrans.dreaming.camera import IDENTITY, CameraMove, transform
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.pairing.clock import clock
+from vidtrans.pairing.next_frame import clock
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from vidtrans.core.files import (
     write_json,
 )
 from vidtrans.core.settings import Table
-from vidtrans.output.places import check_parents, check_place
+from vidtrans.output.places import check_parents
 from vidtrans.store.cache import Cache
 
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
@@ -129,16 +129,13 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
         raise UsageError(str(output), "it exists", "use --overwrite, or another name with -o")
 
 
-def up_to_date(
-    cache: Cache, output: Path, request: str, sources: Sequence[Path], overwrite: bool, *, folder: bool = False
-) -> Table | None:
+def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, folder: bool = False) -> Table | None:
     """Return the recorded result, if ``output`` is what ``request`` makes; None if it has to be made.
 
-    ``folder``: the output is a folder of pictures. Raises UsageError where it is one of the sources, is of the wrong
-    kind, or is something else that exists and ``overwrite`` was not asked for.
+    ``folder``: the output is a folder of pictures. Raises UsageError where something else exists and ``overwrite`` was
+    not asked for.
     """
     _look_anew(output)
-    check_place(output, sources, folder=folder)
     if not output.exists() or (folder and not any(output.iterdir())):
         return None
     existing = recorded(cache, output)

@@ -63,14 +63,13 @@ class Result:
         self.check()
         if not self.context.dry_run:
             finish_replacing(link_target(self.output))
-        return self._up_to_date()
+        return self._recorded()
 
-    def _up_to_date(self) -> Table | None:
-        cache = self.context.cache
-        overwrite = self.overwrite
+    def _recorded(self) -> Table | None:
+        cache, overwrite = self.context.cache, self.overwrite
         if overwrite is None:
             overwrite = self.context.overwrite or replaces_own(cache, self.output, self.lineage)
-        return up_to_date(cache, self.output, self.request, self.sources, overwrite, folder=self.folder)
+        return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
 
     def write(self, make: Callable[[Path], Table]) -> Table:
         """Give the result its name when it is complete and on record; return what is reported of it.
@@ -78,7 +77,8 @@ class Result:
         ``make`` writes it to the path that it is given, and returns what is reported. Raises UsageError where something
         else has appeared there meanwhile.
         """
-        self._up_to_date()
+        self.check()
+        self._recorded()
         with write_atomically(link_target(self.output)) as temporary:
             table = make(temporary)
             record(self.context.cache, self.output, temporary, self.request, table, self.lineage, self.made_of)

@@ -21,14 +21,10 @@ PAIRINGS = Registry(
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
         "aligned": Entry("vidtrans.pairing.aligned:Aligned", "a picture → its counterpart in a second clip or folder"),
         "matched": Entry(
-            "vidtrans.pairing.matched:Matched", "a picture → what shows the same in a clip that is not in step"
+            "vidtrans.pairing.aligned:Matched", "a picture → what shows the same in a clip that is not in step"
         ),
-        "grade": Entry(
-            "vidtrans.pairing.grade_pairing:GradePairing", "as aligned, for colours: at full size and 16 bits"
-        ),
-        "unpaired": Entry(
-            "vidtrans.pairing.unpaired_pairing:Unpaired", "a frame → the same in another domain's manner"
-        ),
+        "grade": Entry("vidtrans.pairing.aligned:GradePairing", "as aligned, for colours: at full size and 16 bits"),
+        "unpaired": Entry("vidtrans.pairing.aligned:Unpaired", "a frame → the same in another domain's manner"),
         "look": Entry(
             "vidtrans.pairing.look_pairing:LookPairing", "a frame for a painter of looks; what it paints has no target"
         ),

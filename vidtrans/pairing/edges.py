@@ -12,7 +12,7 @@ import numpy as np
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
-from vidtrans.pairing.other_camera import disturb
+from vidtrans.pairing.sensor_noise import disturb
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
 STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on

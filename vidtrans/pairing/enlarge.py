@@ -10,6 +10,7 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.sensor_noise import compressed
 from vidtrans.video.images.picture import resize
 
 
@@ -59,6 +60,4 @@ def _degraded(picture: np.ndarray, strength: float, rng: np.random.Generator) ->
     grain = rng.standard_normal(picture.shape, np.float32) * np.float32(10 * noise)
     grainy = np.rint(np.clip(softened + grain, 0, 255)).astype(np.uint8)
     # JPEG stands for the codec: its blocks, its ringing and its halved chroma are those of an intra frame.
-    bgr = cv2.cvtColor(grainy, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(98 - 75 * loss)])
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return compressed(grainy, round(98 - 75 * loss))

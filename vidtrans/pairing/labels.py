@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import setting
-from vidtrans.pairing.areas import filled_from_nearest
 from vidtrans.pairing.base import Pairing
 
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
@@ -161,3 +160,17 @@ def _shown_colours(settings: LabelsSettings) -> np.ndarray:
     table = colours(settings.palette)
     shown[: len(table)] = table
     return shown
+
+
+def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """Return labels, (H, W) of whole numbers, with those in holes, (H, W) bool, taken from the nearest outside.
+
+    Some are in holes, and some are not.
+    """
+    _, nearest = cv2.distanceTransformWithLabels(
+        holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    label_of = np.zeros(nearest.max() + 1, labels.dtype)
+    label_of[nearest[~holes]] = labels[~holes]
+    filled: np.ndarray = label_of[nearest]
+    return filled

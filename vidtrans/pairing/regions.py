@@ -16,8 +16,8 @@ import numpy as np
 from skimage.measure import label as connected
 
 from vidtrans.core.settings import setting
-from vidtrans.pairing.areas import filled_from_nearest
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.labels import filled_from_nearest
 
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
 # gather from red over skin and wood to foliage, and in the blue of the sky: cells are centred there, not cut.

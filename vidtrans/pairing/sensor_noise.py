@@ -1,4 +1,4 @@
-"""The noise of a camera's sensor, after the camera has processed it."""
+"""What cameras make of a scene: noise, and another one's light, focus and compression, drawn at random."""
 
 from __future__ import annotations
 
@@ -43,3 +43,54 @@ def _sum(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -
     variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
     total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
     return np.asarray(total, np.float32)
+
+
+UNDISTURBED = 0.2  # share of frames that stay as they are: the model should lose nothing where all is well
+# Limits of what is drawn at the full amount.
+STOPS_DOWN, STOPS_UP = 2.0, 1.0  # of exposure; bright rooms clip soon, and what is clipped teaches nothing
+GAMMA, WHITE = 0.35, 0.25  # largest logarithm of the gamma, and of the gain of red and blue beside green
+DEFOCUS = 0.006  # largest σ, as a share of the short side
+NOISE = 24.0  # largest σ in grey levels of 255 at middle grey
+GRAIN = 0.8  # how much of it may be coarse: cameras sharpen, shrink and compress
+QUALITY, WORST_QUALITY = 92, 20  # JPEG's
+
+
+def disturb(frame: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the frame in other light, out of focus, noisy and compressed; each of it drawn, some of it absent.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        amount: How far the draws reach, 0 (nothing changes) to 1.
+        rng: Draws the same number of values however large the amount, but for the noise's pixels.
+
+    Returns:
+        (H, W, 3) uint8, a new array or the frame itself.
+    """
+    unchanged, focus, noise, quality = rng.random(4)
+    light = _draw_light(amount, rng)
+    if unchanged < UNDISTURBED:
+        return frame
+    seen = cv2.LUT(frame, light)
+    # Squares, so that little is more frequent than much.
+    sigma = amount * DEFOCUS * min(frame.shape[:2]) * focus**2
+    if sigma > 0.2:  # pixels; less changes nothing
+        seen = cv2.GaussianBlur(seen, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+    seen = add_sensor_noise(seen, amount * NOISE * noise**2, GRAIN, rng)
+    return compressed(seen, round(QUALITY - amount * (QUALITY - WORST_QUALITY) * quality))
+
+
+def _draw_light(amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw exposure, gamma and white balance: (1, 256, 3) uint8, the new level of each level and channel."""
+    stops = rng.uniform(-STOPS_DOWN, STOPS_UP) * amount
+    gamma = np.exp(rng.uniform(-GAMMA, GAMMA) * amount)
+    red, blue = np.exp(rng.uniform(-WHITE, WHITE, 2) * amount)
+    levels = np.arange(256)[:, None] / 255
+    # Gains of light are powers of 1/2.2 among grey levels.
+    seen = levels**gamma * (2.0**stops * np.array([red, 1, blue])) ** (1 / 2.2)
+    return np.rint(255 * np.clip(seen, 0, 1)).astype(np.uint8)[None]
+
+
+def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
+    """(H, W, 3) uint8 → the same after a JPEG of a quality from 1 to 100."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

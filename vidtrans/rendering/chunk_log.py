@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from vidtrans.core.concurrency.step_clock import StepClock
+from vidtrans.core.concurrency.threads import StepClock
 from vidtrans.core.errors import first_line
 from vidtrans.core.machine import processor
 from vidtrans.core.settings import Table

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.core.concurrency.step_clock import StepClock
-from vidtrans.core.concurrency.threads import BackgroundQueue, Prefetcher, limit_opencv_threads, stage_buffer_capacity
+from vidtrans.core.concurrency.threads import (
+    BackgroundQueue,
+    Prefetcher,
+    StepClock,
+    limit_opencv_threads,
+    stage_buffer_capacity,
+)
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine

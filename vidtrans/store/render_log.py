@@ -15,8 +15,8 @@ from pathlib import Path
 
 from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
-from vidtrans.store.cache_folder import LOG
 
+LOG = "log"  # the folder of the files, in the cache
 KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for so long
 MOST_BYTES = 1 << 28  # of a file that is read: half a million chunks
 

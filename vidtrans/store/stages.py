@@ -49,10 +49,14 @@ def media_libraries() -> Table:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with its parameters; the fields of a subclass are what its key is made of."""
+    """A stage with its parameters; the fields of a subclass are what its key is made of.
+
+    ``optional``: fields that are left out where they are empty: a key without one is that of before there was any.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    optional: ClassVar[tuple[str, ...]] = ()
 
     @property
     def key(self) -> str:
@@ -66,7 +70,7 @@ class Stage:
 
     def parameters(self) -> Table:
         """Return what the key is made of, besides name and version."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value or name not in self.optional}
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,13 @@ class DatasetStage(Stage):
 
     name: ClassVar[str] = "dataset"
     version: ClassVar[int] = 2
+    optional: ClassVar[tuple[str, ...]] = ("extractor",)
     sources: list[Table]  # name, content digest, first, stop, target digest
     pairing: Table
     settings: Table
     survey_version: int
     libraries: Table
     extractor: Table = field(default_factory=dict)  # the engine that runs it, where pictures are extracted
-
-    def parameters(self) -> Table:
-        """Return them without an empty extractor: keys without one are those of before there was any."""
-        return {k: v for k, v in super().parameters().items() if k != "extractor" or v}
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class InferStage(Stage):
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 3
+    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction")
     source: str
     first: int
     stop: int
@@ -189,10 +191,6 @@ class InferStage(Stage):
     libraries: Table
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
-
-    def parameters(self) -> Table:
-        """Return them without an empty memory or extraction: keys without are those of before there was any."""
-        return {k: v for k, v in super().parameters().items() if k not in ("memory", "extraction") or v}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, Time
-from vidtrans.evaluation.rendered import check_scorable, score_path, score_render
+from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.models.render_settings import ResolvedRenderSettings

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.launcher import is_distributed
+from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
 
 

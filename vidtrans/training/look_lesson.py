@@ -16,8 +16,7 @@ from vidtrans.core.files import PACKAGE, base_name
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
-from vidtrans.data.folder import existing_dataset
-from vidtrans.data.making import make_dataset
+from vidtrans.data.making import existing_dataset, make_dataset
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.requested_training import TrainingRequest, train

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.launcher import is_distributed
+from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
-from vidtrans.data.folder import dataset_digest
+from vidtrans.data.making import dataset_digest
 from vidtrans.models.extractors import find_extractor
 from vidtrans.models.loaded_model import LoadedModel, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model

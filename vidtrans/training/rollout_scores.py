@@ -18,8 +18,7 @@ from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics import dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
-from vidtrans.pairing.clock import with_clock
-from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.pairing.next_frame import NextFrame, with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
 from vidtrans.training.report.training_page import RolloutSummary

@@ -32,8 +32,7 @@ from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pairing.clock import CHANNELS, picture_channels
-from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame, picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage, libraries

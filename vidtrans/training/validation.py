@@ -15,7 +15,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, l1, psnr, sharpness, ssim
 from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.clock import with_clock
+from vidtrans.pairing.next_frame import with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
 

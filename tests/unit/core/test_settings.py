@@ -14,7 +14,9 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.core.errors import UsageError
+import vidtrans.core.settings
+from vidtrans.batch.executors import parse_executor
+from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import (
     LARGEST_SIDE,
@@ -30,6 +32,7 @@ from vidtrans.core.settings import (
     to_table,
 )
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.external.ffmpeg import parse_options
 
 repeatable = hypothesis_settings(max_examples=50)
 
@@ -166,7 +169,15 @@ def test_an_unknown_key_is_refused_naming_the_valid_ones() -> None:
     assert all(f.name in text for f in fields(Example))
 
 
-WRONG = {"count": (1.5, True, "3", None), "share": ("much", False), "kind": (1.5,), "on": (1,), "crop": ("all",)}
+NO_NUMBERS = (math.nan, math.inf, 10**400)  # TOML has the first two; of none a key or a record could be made later
+WRONG: dict[str, tuple[object, ...]] = {
+    "count": (1.5, True, "3", None),
+    "share": ("much", False, *NO_NUMBERS),
+    "weight": NO_NUMBERS,
+    "kind": (1.5,),
+    "on": (1,),
+    "crop": ("all",),
+}
 
 
 @pytest.mark.parametrize("key", [*WRONG, "blocks"])
@@ -206,14 +217,6 @@ def test_a_toml_file_that_may_not_be_read_is_told_in_a_line(monkeypatch: pytest.
         read_toml(Path("mine.toml"))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400], ids=["nan", "inf", "huge"])
-def test_numbers_that_are_none_are_refused(value: float) -> None:
-    """TOML has nan and inf; a key or a record could not be made of them later."""
-    for key in ("share", "weight"):
-        with pytest.raises(UsageError, match=rf"{key}.* must be a finite number"):
-            from_table(Example, {key: value}, "example")
-
-
 toml_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(width=32), st.text(max_size=5)),
     lambda inner: st.lists(inner, max_size=3),
@@ -230,3 +233,49 @@ def test_any_table_gives_settings_that_can_be_recorded_or_a_usage_error(table: d
         return
     assert from_table(Example, to_table(made), "example") == made
     canonical_json(to_table(made))
+
+
+# Paths of Windows
+
+
+PATH = r"C:\new\table.onnx"  # with the escapes of a line break and of a tab
+
+
+@pytest.fixture
+def on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vidtrans.core.settings, "WINDOWS", True)
+
+
+@pytest.mark.usefixtures("on_windows")
+def test_a_path_is_the_value_of_a_setting() -> None:
+    escaped = PATH.replace("\\", "\\\\")
+    for text in (PATH, f'"{PATH}"', f"'{PATH}'", f'"{escaped}"'):
+        assert parse_assignment(f"pairing.model={text}") == ("pairing", "model", PATH)
+    for text in (r"\\server\share\m.onnx", r"\\\\server\\share\\m.onnx"):
+        assert parse_assignment(f'pairing.model="{text}"')[2] == r"\\server\share\m.onnx"
+
+
+def test_elsewhere_backslashes_in_quotes_are_those_of_toml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vidtrans.core.settings, "WINDOWS", False)
+    assert parse_assignment(r'training.note="\\d+"')[2] == r"\d+"
+    for text in ('"a\\tb"', '"c:d"'):
+        assert parse_assignment(f"training.note={text}")[2] == text[1:-1].replace("\\t", "\t")
+
+
+def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy() -> None:
+    file = Path("vidtrans.toml")
+    file.write_text('[pairing]\nmodel = "C:\\models\\m.onnx"\n', "utf-8")
+    with pytest.raises(UsageError, match="single quotes"):
+        read_toml(file)
+    file.write_text("[pairing]\nmodel = 'C:\\models\\m.onnx'\n", "utf-8")
+    assert read_toml(file)["pairing"]["model"] == r"C:\models\m.onnx"
+
+
+def test_a_path_in_an_encoders_options_keeps_its_colon_and_an_address_is_no_path() -> None:
+    assert dict(parse_options(r"q:v=65,passlogfile=C:\logs\pass")) == {"q:v": "65", "passlogfile": r"C:\logs\pass"}
+    assert parse_executor("ray://head:10001") == ("ray", "head:10001")
+
+
+def test_an_error_of_ffmpeg_names_the_path_alone() -> None:
+    line, _ = describe_error(PermissionError(errno.EACCES, "Permission denied", r"file:C:\clips\a.mp4")) or ("", 0)
+    assert line.startswith(r"C:\clips\a.mp4: permission denied")

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,14 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.core.concurrency import threads
-from vidtrans.core.concurrency.threads import Prefetcher, buffer_capacity, limit_opencv_threads, stage_buffer_capacity
+from vidtrans.core.concurrency.threads import (
+    WAITING,
+    Prefetcher,
+    StepClock,
+    buffer_capacity,
+    limit_opencv_threads,
+    stage_buffer_capacity,
+)
 from vidtrans.core.errors import Interrupted, MediaError
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.video.io.reader import ClipReader
@@ -144,7 +151,7 @@ def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, 
     return output.read_bytes()
 
 
-@pytest.mark.parametrize("temporal", ["off", "window", "causal"])
+@pytest.mark.parametrize("temporal", ["window", "causal"])
 def test_side_by_side_and_stopped_and_gone_on_with_in_turns_the_result_is_the_same(
     place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str
 ) -> None:
@@ -184,3 +191,56 @@ def test_what_breaks_in_a_thread_is_told_as_it_would_be(place: Path, monkeypatch
         render(place, "warm", 16, monkeypatch, "off")
     assert not own_threads()
     assert not (place / "warm.mp4").exists()
+
+
+# The clock of steps
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_step_within_another_one_pauses_that(pass_time: list[float]) -> None:
+    clock = StepClock()
+    with clock.step("filter"):
+        pass_time[0] += 1
+        with clock.step("network"):
+            pass_time[0] += 10
+            with clock.step(WAITING):
+                pass_time[0] += 1000
+        pass_time[0] += 2
+    pass_time[0] += 500
+    assert clock.take() == {"filter": 3, "network": 10}
+    assert clock.take() == {}
+
+
+def test_an_error_ends_a_step(pass_time: list[float]) -> None:
+    clock = StepClock()
+
+    with suppress(ValueError), clock.step("encode"):
+        pass_time[0] += 1
+        raise ValueError
+    pass_time[0] += 7
+    assert clock.take() == {"encode": 1}
+
+
+def test_threads_add_up(pass_time: list[float]) -> None:
+    clock, inside, go_on = StepClock(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with clock.step("read"):
+            inside.set()
+            go_on.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    with clock.step("read"):
+        pass_time[0] += 4
+    assert clock.take() == {"read": 4}  # the other thread's step goes on
+    go_on.set()
+    thread.join()
+    assert clock.take() == {"read": 4}

@@ -35,7 +35,7 @@ from vidtrans.inference.device import CPU
 from vidtrans.inference.morph import Morph
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.clock import CHANNELS, clock
+from vidtrans.pairing.next_frame import CHANNELS, clock
 
 repeatable = settings(max_examples=12)
 moves = st.builds(

@@ -23,7 +23,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
-from vidtrans.pairing.clock import CHANNELS, clock, with_clock
+from vidtrans.pairing.next_frame import CHANNELS, clock, with_clock
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")

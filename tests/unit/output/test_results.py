@@ -16,7 +16,7 @@ from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
 from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign, record, recorded, up_to_date
-from vidtrans.output.result import produce
+from vidtrans.output.result import Result, produce
 from vidtrans.session import Context
 from vidtrans.store import digests
 from vidtrans.store.cache import Cache
@@ -50,7 +50,7 @@ def put_on_record(cache: Cache, output: Path) -> None:
 
 
 def check(cache: Cache, output: Path, request: str = REQUEST, overwrite: bool = False) -> Any:
-    return up_to_date(cache, output, request, [], overwrite, folder=output.is_dir())
+    return up_to_date(cache, output, request, overwrite, folder=output.is_dir())
 
 
 # The record
@@ -93,19 +93,19 @@ def test_a_record_moves_with_the_folder_of_cache_and_result() -> None:
     assert recorded(Cache(after / ".vidtrans", silent), after / "out.mp4") is not None
 
 
-CHANGES: dict[str, Callable[[], Any]] = {
-    "changed": lambda: Path("out/0.png").write_bytes(b"else"),
-    "added": lambda: Path("out/mine.txt").touch(),
-    "renamed": lambda: Path("out/0.png").rename("out/2.png"),
-    "lost": lambda: Path("out/0.png").unlink(),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_folder_with_any_other_content_is_not_the_result(change: str, cache: Cache) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Path("out/0.png").write_bytes(b"else"),
+        lambda: Path("out/mine.txt").touch(),
+        lambda: Path("out/0.png").rename("out/2.png"),
+        lambda: Path("out/0.png").unlink(),
+    ],
+)
+def test_a_folder_with_any_other_content_is_not_the_result(change: Callable[[], Any], cache: Cache) -> None:
     output = folder_of()
     put_on_record(cache, output)
-    CHANGES[change]()
+    change()
     assert recorded(cache, output) is None
 
 
@@ -170,7 +170,7 @@ def test_a_folder_of_strange_files_is_never_replaced(overwrite: bool, cache: Cac
 def test_nothing_and_an_empty_folder_are_free(cache: Cache) -> None:
     Path("empty").mkdir()
     for name in ("empty", "absent"):
-        assert up_to_date(cache, Path(name), REQUEST, [], False, folder=True) is None
+        assert up_to_date(cache, Path(name), REQUEST, False, folder=True) is None
         check_foreign(cache, Path(name), overwrite=False)
 
 
@@ -195,9 +195,21 @@ def test_the_place_is_checked_before_the_record(cache: Cache) -> None:
     source = file_of()
     put_on_record(cache, source)
     with pytest.raises(UsageError, match="one of the inputs"):
-        up_to_date(cache, source, REQUEST, [source], True)
+        Result(source, REQUEST, [source], Context(cache.root)).existing()
     with pytest.raises(UsageError, match="the result a folder of pictures"):
-        up_to_date(cache, source, REQUEST, [], True, folder=True)
+        Result(source, REQUEST, [], Context(cache.root), folder=True).existing()
+
+
+def test_a_place_that_is_taken_meanwhile_is_not_written(cache: Cache) -> None:
+    result = Result(Path("out.mp4"), REQUEST, [], Context(cache.root))
+    assert result.existing() is None
+    file_of("out.mp4", b"another's")
+    with pytest.raises(UsageError, match="it exists"):
+        result.write(written)
+    Path("out.mp4").unlink()
+    Path("out.mp4").mkdir()
+    with pytest.raises(UsageError, match="the output is an existing folder"):
+        result.write(written)
 
 
 # Small results

@@ -189,10 +189,16 @@ except VidtransError as error:
 """
 
 
-def test_a_locked_entry_is_not_entered_nor_deleted(tmp_path: Path) -> None:
-    entry = Cache(tmp_path, silent).entry("train", "k")
+def test_a_locked_entry_is_not_entered_nor_deleted_nor_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, waits = Cache(tmp_path, silent).entry("train", "k"), list[float]()
     with entry.locked():
         (entry.folder / "file").write_text("x")
+        monkeypatch.setattr(time, "sleep", waits.append)
+        assert not entry.delete()
+        assert waits == []
+        monkeypatch.undo()
         # Another process: a lock is held against others.
         done = subprocess.run([sys.executable, "-c", LOCKING, tmp_path], capture_output=True, check=True)
         assert b"in use by another run" in done.stdout
@@ -225,16 +231,6 @@ def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> Non
         assert not moment.is_locked
     release.join()
     hold.release()
-
-
-def test_an_entry_in_use_is_passed_over_without_waiting_when_entries_are_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry, waits = Cache(tmp_path, silent).entry("filter", "k"), list[float]()
-    with entry.locked():
-        monkeypatch.setattr(time, "sleep", waits.append)
-        assert not entry.delete()
-        assert waits == []
 
 
 def set_last_used(entry: CacheEntry, used: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import Chunk, ClipPart, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import ClipPart, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -71,26 +71,6 @@ def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
         assert hi <= min(run[-1].shot_stop, run[-1].stop + radius)
     # Two runs are never neighbours: they would have been one.
     assert all(b[0][0].number - a[0][-1].number > 1 for a, b in pairwise(found))
-
-
-@repeatable
-@given(clips(), st.integers(0, 60), st.integers(0, 2**40))
-def test_a_chunk_sees_the_same_frames_whatever_else_is_missing(
-    clip: tuple[int, int, list[int], int], radius: int, mask: int
-) -> None:
-    """What a frame's window holds follows from its shot and the radius, not from the run that it is rendered in."""
-    first, stop, shots, length = clip
-    chunks = cut_into_chunks(first, stop, shots, length)
-    missing = [c.number for c in chunks if mask >> (c.number % 40) & 1]
-
-    def window(lo: int, hi: int, chunk: Chunk, frame: int) -> tuple[int, int]:
-        return max(lo, chunk.shot_first, frame - radius), min(hi, chunk.shot_stop, frame + radius + 1)
-
-    for run, lo, hi in read_ranges(chunks, missing, radius):
-        for chunk in run:
-            [(_, alone_lo, alone_hi)] = read_ranges(chunks, [chunk.number], radius)
-            for frame in range(chunk.first, chunk.stop):
-                assert window(lo, hi, chunk, frame) == window(alone_lo, alone_hi, chunk, frame)
 
 
 def test_a_clip_of_two_shots_by_hand() -> None:

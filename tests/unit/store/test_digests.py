@@ -117,7 +117,9 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
     wanted = [run.of(file) for file in files]
     run.save()
     whole = (tmp_path / digests.NAME).read_bytes()
-    flipped = (whole[:at] + bytes([byte ^ (1, 128)[at % 2]]) + whole[at + 1 :] for at, byte in enumerate(whole))
+    flipped = (
+        whole[:at] + bytes([byte ^ (1, 128)[at % 2]]) + whole[at + 1 :] for at, byte in list(enumerate(whole))[::3]
+    )
     for data in (*flipped, b"[]", b"7\n", b"{", b'{"a": 7}', b"\xff\n\n"):
         (tmp_path / digests.NAME).write_bytes(data)
         assert [Digests(tmp_path).of(file) for file in files] == wanted
@@ -158,19 +160,8 @@ def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path)
     assert not (tmp_path / digests.NAME).exists()
 
 
-def test_bytes_that_are_no_text_spoil_only_their_own_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = written(tmp_path / "a", b"x")
-    run = Digests(tmp_path)
-    wanted = run.of(file)
-    run.save()
-    path = tmp_path / digests.NAME
-    path.write_bytes(b"\xff\xfe\n" + path.read_bytes())
-    monkeypatch.setattr(digests, "digest_file", lambda path: "read again")
-    assert Digests(tmp_path).of(file) == wanted
-
-
 @pytest.mark.parametrize(("useless", "dropped"), [(7, False), (8, True)])
-def test_the_file_is_written_anew_when_most_lines_say_nothing(
+def test_lines_that_say_nothing_spoil_no_other_and_many_of_them_are_written_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, useless: int, dropped: bool
 ) -> None:
     """More than as many as there are that say something, and MAX_STALE_LINES."""
@@ -180,10 +171,10 @@ def test_the_file_is_written_anew_when_most_lines_say_nothing(
     wanted = [run.of(file) for file in files]
     run.save()
     path = tmp_path / digests.NAME
-    path.write_bytes(path.read_bytes() + b"[]\n" * useless)
+    path.write_bytes(b"\xff\xfe\n" + path.read_bytes() + b"[]\n" * (useless - 1))
     again = Digests(tmp_path)
     assert [again.of(file) for file in files] == wanted
-    assert len(lines(tmp_path)) == 2 + (0 if dropped else useless)
+    assert path.read_bytes().count(b"\n") == 2 + (0 if dropped else useless)
     monkeypatch.setattr(digests, "digest_file", lambda path: "read again")
     assert [Digests(tmp_path).of(file) for file in files] == wanted
 

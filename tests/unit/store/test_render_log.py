@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidtrans.core.events import silent
-from vidtrans.store.cache import Cache
-from vidtrans.store.cache_folder import check_cache_folder
+from vidtrans.store.cache import Cache, check_cache_folder
 from vidtrans.store.render_log import KEPT_S, RenderLog
 
 

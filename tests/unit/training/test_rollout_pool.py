@@ -25,8 +25,7 @@ from vidtrans.core.events import silent
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.pairing.clock import CHANNELS
-from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.rollout_pool import (
     MIN_LENGTH,

@@ -1,4 +1,4 @@
-"""Prefetch a generator in a background thread, and run jobs in a background queue, both bounded."""
+"""Prefetch a generator in a background thread, run jobs in a background queue, both bounded, and time the steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import gc
 import importlib
 import sys
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,8 +15,41 @@ from typing import Generic, TypeVar
 
 import cv2
 
-from vidtrans.core.concurrency.step_clock import WAITING, StepClock
 from vidtrans.core.machine import cores
+
+WAITING = ""  # a step that is not counted
+
+
+class StepClock:
+    """Adds up the seconds that threads spend in each step. A step that begins within another one pauses that."""
+
+    def __init__(self) -> None:
+        self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)
+        self._local = threading.local()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time in this block as that of a step."""
+        outer = getattr(self._local, "name", WAITING)
+        self._switch(name)
+        try:
+            yield
+        finally:
+            self._switch(outer)
+
+    def take(self) -> dict[str, float]:
+        """Return the seconds of each step since the last time, of all threads; of a step that goes on, none yet."""
+        with self._lock:
+            taken, self._seconds = self._seconds, defaultdict(float)
+        return {name: seconds for name, seconds in taken.items() if name != WAITING}
+
+    def _switch(self, name: str) -> None:
+        """Count what has passed in this thread as that of the step it was in; it is in ``name`` now."""
+        now, local = time.perf_counter(), self._local
+        with self._lock:
+            self._seconds[getattr(local, "name", WAITING)] += now - getattr(local, "since", now)
+        local.name, local.since = name, now
+
 
 T = TypeVar("T")
 BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
