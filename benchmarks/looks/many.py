@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from vidtrans.grading.operators import Operators
 
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import read_frames, write_folder
 from benchmarks.tables import head, row
 from vidtrans.clips.sampling import spread_numbers
+from vidtrans.grading.fitting import Operators
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
