@@ -20,7 +20,7 @@ def batch_report(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """A page of what was rendered: which host rendered what and when, the slowest chunks, and what failed.
+    """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
 
     FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
     rendered with this cache, on whichever host."""
@@ -36,7 +36,7 @@ def bench(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """How many frames a second each step of a render makes here, which is the slowest, and what auto takes.
+    """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
 
     It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time."""
 
@@ -56,7 +56,7 @@ def clean_cache(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Delete what is kept. Results, datasets and models stay; what a run is using stays too."""
+    """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
 
 def compare(
     clips: str | Path | Sequence[str | Path],
@@ -76,7 +76,7 @@ def compare(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Clips side by side under their names, in step, with A's timing and sound."""
+    """Put clips side by side under their names, in step, with A's timing and sound."""
 
 def deflicker(
     processed: str | Path | Sequence[str | Path],
@@ -168,7 +168,7 @@ def dream(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Let a model that predicts frames go on from SEED: a video, a picture, or the word noise.
+    """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
 
     Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there."""
 
@@ -196,7 +196,7 @@ def evaluate(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """How steady a render is, how sharp, how near to what it should be, and when it is worst."""
+    """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
 
 def export_model(
     model: str | Path,
@@ -309,21 +309,21 @@ def list_cache(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """What is kept, by stage."""
+    """List the number and size of the entries of the cache, by stage."""
 
 def list_models(
     *,
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """The models that a bare name finds."""
+    """List the models that need no path, only a name."""
 
 def list_presets(
     *,
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """The presets that ship: what each is for, and what training with it costs."""
+    """List the presets that ship: what each is for, and what training with it costs."""
 
 def look(
     pictures: str | Path | Sequence[str | Path],
@@ -394,7 +394,7 @@ def model_formats(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """The kinds of models that can be used, of this tool and of others.
+    """List the formats of models that can be used, of this tool and of others.
 
     A file is known by its content, whatever it is called."""
 
@@ -406,7 +406,7 @@ def probe(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """What a clip holds: frames, times, cuts, tracks, colours, and what is unusual about it."""
+    """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
 
 def propagate(
     video: str | Path | Sequence[str | Path],
@@ -548,7 +548,7 @@ def sheet(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Frames of a clip, or pairs of a dataset, on one page, to look them over."""
+    """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
 
 def show_model(
     model: str | Path,
@@ -556,7 +556,7 @@ def show_model(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """What a model file says of itself."""
+    """Show the record of a model file."""
 
 def show_preset(
     name: str | Path,
@@ -564,7 +564,7 @@ def show_preset(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """A preset's file, comments and all: copy it, change it, give it to --preset."""
+    """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
 
 def stylize(
     video: str | Path | Sequence[str | Path],
@@ -669,4 +669,4 @@ def try_out(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """A grid of settings on a few frames, in seconds: what a flag does, before a whole clip is rendered with it."""
+    """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
