@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ import import_graph  # noqa: E402
 import vidtrans.core.events  # noqa: E402
 from vidtrans.cli.main import cli, summaries  # noqa: E402
 from vidtrans.core.registry import Registry  # noqa: E402
+from vidtrans.core.settings import setting_fields  # noqa: E402
 
 
 def main() -> int:
@@ -180,16 +181,15 @@ def settings_page() -> str:
 
 def _settings(cls: type) -> str:
     """Return a table of the settings of one class."""
-    hints = typing.get_type_hints(cls)
     rows = []
-    for field in fields(cls):
+    for name, (field, hint) in setting_fields(cls).items():
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        kind = getattr(hints[field.name], "__name__", "") if isinstance(hints[field.name], type) else ""
+        kind = getattr(hint, "__name__", "") if isinstance(hint, type) else ""
         rows.append(
             [
-                _code(field.name),
+                _code(name),
                 _code(_value(default)),
-                _range(field.metadata) or _cell(kind or str(hints[field.name]).replace("NoneType", "None")),
+                _range(field.metadata) or _cell(kind or str(hint).replace("NoneType", "None")),
                 _cell(str(field.metadata.get("help", ""))),
             ]
         )

@@ -101,7 +101,7 @@ class Networks:
     @contextmanager
     def ours(self, configuration: Configuration) -> Iterator[tuple[Step, Pix2Pix]]:
         """What ``train`` does; afterwards the thread that uploads ends."""
-        settings = TrainingSettings(
+        settings = TrainingSettings.of(
             batch_size=configuration.batch,
             channels_last=configuration.channels_last,
             cuda_graph=configuration.cuda_graph,

@@ -68,7 +68,7 @@ def plain(g: nn.Module, d: nn.Module) -> Step:
 def ours(g: nn.Module, d: nn.Module, precision: str, channels_last: bool) -> Step:
     """What ``train`` does."""
     device = resolve_device("cpu")
-    settings = TrainingSettings(channels_last=channels_last)
+    settings = TrainingSettings.of(channels_last=channels_last)
     model = Pix2Pix(g, d, settings, device, resolve_precisions(precision, device)[0])
 
     def step(x: Tensor, y: Tensor, seed: int) -> tuple[float, float, float]:

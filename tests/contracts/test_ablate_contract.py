@@ -5,7 +5,7 @@ A new setting of training is in here by being there.
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.config.recipe import make_recipe
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, setting_fields
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
@@ -62,9 +62,9 @@ def other_value(field: Field[Any]) -> Any:
 
 
 CASES: dict[str, Table] = {"plain": {}} | {
-    f.name: {f.name: other_value(f)} | BESIDE.get(f.name, {})
-    for f in fields(TrainingSettings)
-    if f.name not in ELSEWHERE
+    key: {key: other_value(field)} | BESIDE.get(key, {})
+    for key, (field, _) in setting_fields(TrainingSettings).items()
+    if key not in ELSEWHERE
 }
 
 

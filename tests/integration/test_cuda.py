@@ -238,7 +238,7 @@ def steps_of(
     judged = 3 + (3 if settings.get("recurrent") else seen)
     discriminator = build_discriminator("patchgan", least(DISCRIMINATORS, "patchgan") | {"num_layers": 1}, judged)
     initialise(discriminator, 1)
-    made = TrainingSettings(batch_size=2, **settings)
+    made = TrainingSettings.of(batch_size=2, **settings)
     model = Pix2Pix(copy.deepcopy(generator), discriminator, made, gpu.device, precision)
     if state:
         model.restore(state)

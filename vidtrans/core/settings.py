@@ -13,11 +13,11 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
@@ -51,25 +51,59 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
+
+
+class GroupedSettings:
+    """Base of a settings class whose table has keys of other classes, too. It is made by ``of``, of values by key."""
+
+    @classmethod
+    def table_fields(cls) -> SettingFields:
+        """Return the settings of all groups."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
+        """Return the settings with values by their keys; others have their defaults. Raises ValueError."""
+        raise NotImplementedError
+
+    def values(self) -> Table:
+        """Return the values of all settings by their keys."""
+        raise NotImplementedError
+
+
+def setting_fields(cls: type) -> SettingFields:
+    """Return the field and the type of each setting of a class, by its key in the class's table."""
+    if issubclass(cls, GroupedSettings):
+        return cls.table_fields()
+    hints = typing.get_type_hints(cls)
+    return {f.name: (f, hints[f.name]) for f in fields(cls)}  # type: ignore[arg-type]
+
+
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build the settings class ``cls`` from a table. ``where`` names the table in errors ('training')."""
-    hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    known = setting_fields(cls)
     values: Table = {}
     for key, value in table.items():
         if key not in known:
             raise unknown_name(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
-        values[key] = _coerce(value, hints[key], f"{where}.{key}")
-        _check(values[key], known[key].metadata, f"{where}.{key}")
+        field, hint = known[key]
+        values[key] = _coerce(value, hint, f"{where}.{key}")
+        _check(values[key], field.metadata, f"{where}.{key}")
+    make: Callable[..., T] = cls.of if issubclass(cls, GroupedSettings) else cls
     try:
-        return cls(**values)
+        return make(**values)
     except ValueError as error:
         raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
     """Return the settings as a JSON-able table, defaults included; tuples become lists."""
-    return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
+    if isinstance(settings, GroupedSettings):
+        values = settings.values()
+    else:
+        values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)

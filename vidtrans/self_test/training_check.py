@@ -40,7 +40,7 @@ def make_training(subject: Subject, folder: Path, steps: int, side: int) -> Trai
     """Return a small training run at step 0, on a made-up clip. Its pictures and checkpoints go into ``folder``."""
     precision = resolve_precisions("auto", subject.device)[0]
     pairing = make_pairing(PAIRING, {})
-    settings = TrainingSettings(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
+    settings = TrainingSettings.of(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
     discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 16}, 6)
     initialise(discriminator, 1)
     generator = make_generator()

@@ -34,7 +34,7 @@ class NormlessSetup(ToySetup):
 
 def made(setup: type[ToySetup] = ToySetup, **settings: Any) -> BicycleGAN:
     given = {"batch_size": 4, "lambda_l1": 10.0, "gan_mode": "least-squares", **settings}
-    return BicycleGAN.make(setup(TrainingSettings(method="bicyclegan", **given)))  # type: ignore[arg-type]
+    return BicycleGAN.make(setup(TrainingSettings.of(method="bicyclegan", **given)))  # type: ignore[arg-type]
 
 
 def batch(step: int, count: int = 4) -> tuple[Tensor, Tensor]:

@@ -110,7 +110,9 @@ def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
 def chains_of(loader: Loader, **settings: Any) -> RolloutPool:
     pairing: Any = loader.pairing
     return RolloutPool(
-        loader, NextFrameFeedback(pairing.settings.context_frames), TrainingSettings(rollout_fraction=0.5, **settings)
+        loader,
+        NextFrameFeedback(pairing.settings.context_frames),
+        TrainingSettings.of(rollout_fraction=0.5, **settings),
     )
 
 

@@ -61,7 +61,9 @@ def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Rollou
     options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "recurrent": True}
     loader = Loader(dataset.role("train"), dataset.pairing, **options)
     return RolloutPool(
-        loader, RecurrentFeedback(loader, "dis", drifting), TrainingSettings(recurrent_fraction=0.8, **(ON | settings))
+        loader,
+        RecurrentFeedback(loader, "dis", drifting),
+        TrainingSettings.of(recurrent_fraction=0.8, **(ON | settings)),
     )
 
 
@@ -116,7 +118,7 @@ def test_what_is_kept_for_it_changes_no_input(seen: Path) -> None:
 def judge(seed: int = 0, **settings: Any) -> DiscriminatorTrainer:
     network = build_discriminator("patchgan", PATCHES, TRIPLE_CHANNELS)
     initialise(network, seed)
-    return DiscriminatorTrainer(network, TrainingSettings(**(ON | settings)), CPU, "fp32")
+    return DiscriminatorTrainer(network, TrainingSettings.of(**(ON | settings)), CPU, "fp32")
 
 
 def film(count: int, seed: int, flicker: float) -> torch.Tensor:
@@ -170,7 +172,7 @@ def model(precision: Any = "fp32", seed: int = 0, **settings: Any) -> Pix2Pix:
     judges = [build_discriminator("patchgan", PATCHES, channels) for channels in (6, TRIPLE_CHANNELS)]
     for more, network in enumerate((generator, *judges)):
         initialise(network, seed + more)
-    return Pix2Pix(generator, judges[0], TrainingSettings(**(ON | settings)), CPU, precision, of_triples=judges[1])
+    return Pix2Pix(generator, judges[0], TrainingSettings.of(**(ON | settings)), CPU, precision, of_triples=judges[1])
 
 
 def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
@@ -226,7 +228,7 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     assert one.is_finite()
     torch.nn.init.constant_(next(one.networks["temporal_discriminator"].parameters()), torch.nan)
     assert not one.is_finite()
-    assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings(lambda_gan=0.0), CPU, "fp32").state()
+    assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings.of(lambda_gan=0.0), CPU, "fp32").state()
 
 
 PROGRAM = """
@@ -243,7 +245,7 @@ outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
 with distributed_context() as dist:
     network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, TRIPLE_CHANNELS)
     initialise(network, 0)
-    settings = TrainingSettings(recurrent=True, lambda_temporal_gan=1.0)
+    settings = TrainingSettings.of(recurrent=True, lambda_temporal_gan=1.0)
     gan = DiscriminatorTrainer(network, settings, Device("cpu", "cpu"), "fp32", dist)
     own = dist.share(6)
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
@@ -324,7 +326,7 @@ def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, se
 
 
 def test_it_is_off_by_default_and_then_in_no_column_but_the_key() -> None:
-    off = TrainingSettings(recurrent=True)
-    assert TrainingSettings(**ON).for_key() == off.for_key() | {"lambda_temporal_gan": 1.0}
+    off = TrainingSettings.of(recurrent=True)
+    assert TrainingSettings.of(**ON).for_key() == off.for_key() | {"lambda_temporal_gan": 1.0}
     assert off.for_key()["lambda_temporal_gan"] == 0
     assert "temporal_gan" not in model(lambda_temporal_gan=0.0).columns

@@ -44,7 +44,7 @@ class Numbers:
 
 def run_of(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
     torch.manual_seed(0)
-    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(lambda_gan=0.0, **settings), CPU, "fp32")
+    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     return TrainingState(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
 
 

@@ -89,7 +89,7 @@ def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: 
     why = r"training\.method=pix2pix: it learns from pairs, .*domain0, domain1.*unpaired"
     with pytest.raises(UsageError, match=why):
         job(unpaired)
-    plain = TrainingSettings()
+    plain = TrainingSettings.of()
     with pytest.raises(UsageError, match=r"without pairs, and this dataset has pairs \('edges'\) — .*--unpaired"):
         check_method(Newest, plain, open_dataset(paired))
     check_method(Newest, plain, open_dataset(unpaired))

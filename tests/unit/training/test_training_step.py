@@ -86,7 +86,7 @@ def model(
     g = Generator(dropout, norm)
     d = Discriminator(norm) if settings.get("lambda_gan", 1.0) else None
     rarity = torch.rand(23, 23) + 0.5 if settings.get("colour_rebalancing") else None
-    return Pix2Pix(g, d, TrainingSettings(**settings), CPU, precision, rarity)
+    return Pix2Pix(g, d, TrainingSettings.of(**settings), CPU, precision, rarity)
 
 
 class Pictures:
@@ -302,7 +302,7 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
         assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
-    table, off = torch.ones(23, 23), TrainingSettings(lambda_gan=0.0)
+    table, off = torch.ones(23, 23), TrainingSettings.of(lambda_gan=0.0)
     on = replace(off, colour_rebalancing=True)
     made = [Pix2Pix(Generator(), None, s, CPU, "fp32", r) for s in (on, off) for r in (table, None)]
     assert [learner.rarity is not None for learner in made] == [True, False, False, False]

@@ -34,7 +34,7 @@ class Others(ToySetup):
 def made(name: str, **settings: Any) -> UnpairedMethod:
     own = {"contrastive_features": "own"} if name == "cut" else {}
     method: UnpairedMethod = METHODS.load(name).make(
-        Translators(TrainingSettings(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
+        Translators(TrainingSettings.of(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
     )
     return method
 
@@ -103,7 +103,7 @@ def test_a_memory_keeps_only_what_was_there_before() -> None:
 def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
     cases = ("cyclegan", 0.0, 1), ("cyclegan", 1.0, 2), ("recyclegan", 0.0, 3), ("pix2pix", 0.0, 1)
     for name, weight, count in cases:
-        settings = TrainingSettings(method=name, lambda_steady=weight)
+        settings = TrainingSettings.of(method=name, lambda_steady=weight)
         assert METHODS.load(name).num_frames(settings) == count
     assert "steady" not in made("cyclegan").columns
     assert take(made("cyclegan", lambda_steady=1.0))["steady"] > 0
@@ -133,7 +133,7 @@ def test_codes_of_the_target_reach_the_picture() -> None:
 
 
 def test_own_features_need_a_generator_that_shows_them() -> None:
-    settings = TrainingSettings(method="cut", contrastive_features="own")
+    settings = TrainingSettings.of(method="cut", contrastive_features="own")
     with pytest.raises(UsageError, match="does not show its features"):
         METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):

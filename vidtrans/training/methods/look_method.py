@@ -31,6 +31,7 @@ from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
 from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.network_trainer import NetworkTrainer, autocast
 from vidtrans.training.settings import TrainingSettings
@@ -53,16 +54,16 @@ class LookMethod(TrainingMethod):
         generator: Any = setup.make_generator()
         if not isinstance(generator, Painter) or generator.conditions == 0:
             raise UsageError("training.method = 'look'", "it teaches painters", "use 'vidtrans look PICTURE'")
-        self.layout, own = layout, self.settings.method_settings
+        self.layout, own = layout, self.settings.own(LookMethodSettings)
         self.generator = generator.to(device=self.device.torch, memory_format=layout)  # type: ignore[call-overload]
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self.nondeterministic, self.painted = set(), torch.empty(0)
         self._elsewhere = AugmentedViewDrawer()
-        self.measure = load_measure(own["look_measure"]).to(self.device.torch)
-        self.critic = load_critic(own["look_measure"]).to(self.device.torch)
-        pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
+        self.measure = load_measure(own.look_measure).to(self.device.torch)
+        self.critic = load_critic(own.look_measure).to(self.device.torch)
+        pictures = [middle_of(read_picture(Path(path))) for path in own.look_pictures]
         self.styles, self.criticised = (
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
             for by in (self.measure, self.critic)
@@ -87,9 +88,9 @@ class LookMethod(TrainingMethod):
 
         Raises UsageError where the measure is not installed.
         """
-        own = settings.method_settings
-        measures = MEASURES.load(resolve_measure(own["look_measure"])), critic_of(own["look_measure"])
-        pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
+        own = settings.own(LookMethodSettings)
+        measures = MEASURES.load(resolve_measure(own.look_measure)), critic_of(own.look_measure)
+        pictures = [digest_file(Path(path)) for path in own.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
     def step(
@@ -108,8 +109,8 @@ class LookMethod(TrainingMethod):
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, before = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
             losses = self._losses(x, before, random)
-            own = self.settings.method_settings
-            weights_of = (own["look_style"], 1.0, own["look_colour"], own["look_steady"])
+            own = self.settings.own(LookMethodSettings)
+            weights_of = (own.look_style, 1.0, own.look_colour, own.look_steady)
             total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
             self.g.zero_grad()
             self.g.backward(total)

@@ -34,6 +34,7 @@ from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
+from vidtrans.training.method_settings import UnpairedMethodSettings
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.image_pool import ImagePool
 from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
@@ -70,12 +71,11 @@ class UnpairedMethod(TrainingMethod):
     """``translators``: the networks of one optimizer, ``generator`` first; ``judges``: the discriminators."""
 
     unpaired: ClassVar[bool] = True
-    weight_settings: ClassVar[Mapping[str, str]]  # which setting weighs a column; the adversarial loss has 1
 
     def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
         self.settings, self.device, self.precision = setup.settings, setup.device, setup.precision
         self.dist: DistContext = setup.dist
-        own = self.settings.method_settings
+        own = self.settings.own(UnpairedMethodSettings)
         self.layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         freeze(inner_generator(translators["generator"]), self.settings.freeze)
         self.networks = {name: self._place(network) for name, network in (translators | judges).items()}
@@ -86,19 +86,18 @@ class UnpairedMethod(TrainingMethod):
         for judge in self.judges.values():
             judge.network.requires_grad_(False)  # the translators' step, which comes first, must not change it
         self.objective = ADVERSARIAL.load(self.settings.gan_mode)
-        self.pools = {name: ImagePool(own["pool_size"]) for name in judges}
+        self.pools = {name: ImagePool(own.pool_size) for name in judges}
         models: list[str] = [name for name in ("generator", "reverse") if name in translators]
         decay = self.settings.ema_decay
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
         self.nondeterministic, self.painted = set(), torch.empty(0)
-        self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
-        if own["lambda_structure"]:
-            self.weights["structure"] = own["lambda_structure"]
+        paper = self.own_weights(self.settings) | {"structure": own.lambda_structure}
+        self.weights = {"gan": 1.0} | {name: weight for name, weight in paper.items() if weight}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
-        if own["look_size"]:
-            self.weights |= {name: own[f"lambda_{name}"] for name in ("latent", "kl")}
-        self._identity_end = own["identity_end"] if "identity" in self.weights else 1.0
+        if own.look_size:
+            self.weights |= {"latent": own.lambda_latent, "kl": own.lambda_kl}
+        self._identity_end = own.identity_end if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
         self._elsewhere = AugmentedViewDrawer()
@@ -111,15 +110,19 @@ class UnpairedMethod(TrainingMethod):
         """Make all networks and their optimizers, for a run at step 0."""
 
     @staticmethod
+    @abstractmethod
+    def own_weights(settings: TrainingSettings) -> dict[str, float]:
+        """Return the weights of the method's losses by their columns; 0 leaves one out. The adversarial one has 1."""
+
+    @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
         """Return 2 where outputs have to do with the frame before, else 1."""
-        return 2 if settings.method_settings["lambda_steady"] or settings.recurrent else 1
+        return 2 if settings.own(UnpairedMethodSettings).lambda_steady or settings.recurrent else 1
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
         """Return the numbers of a code of the target's looks."""
-        size: int = settings.method_settings["look_size"]
-        return size
+        return settings.own(UnpairedMethodSettings).look_size
 
     @property
     def learned(self) -> nn.Module:
