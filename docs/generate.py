@@ -36,7 +36,7 @@ import import_graph  # noqa: E402
 import vidtrans.core.events  # noqa: E402
 from vidtrans.cli.main import cli, summaries  # noqa: E402
 from vidtrans.core.registry import Registry  # noqa: E402
-from vidtrans.core.settings import setting_fields  # noqa: E402
+from vidtrans.core.setting_groups import setting_fields  # noqa: E402
 
 
 def main() -> int:

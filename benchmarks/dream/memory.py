@@ -31,7 +31,7 @@ from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.recurrence import RecurrentHistory
 from vidtrans.temporal.stream import Sample
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.validation import pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture

@@ -31,7 +31,7 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.core.files import digest_of, write_json
 from vidtrans.core.settings import Table
 from vidtrans.metrics.dreams import STRIP_FRAMES
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 from vidtrans.video.plots.layout import ContactSheet
 

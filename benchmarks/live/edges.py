@@ -35,7 +35,7 @@ from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader

@@ -45,12 +45,12 @@ def measure(folder: Path, timed: int) -> None:
     from vidtrans.data.dataset import open_dataset
     from vidtrans.data.folder import train_recipe
     from vidtrans.session import Context
+    from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.settings import TrainingSettings
-    from vidtrans.training.training_job import TrainingJob
 
     recipe = train_recipe(folder, None, {})
     settings = recipe.settings("training", TrainingSettings)
-    job = TrainingJob(open_dataset(folder), recipe, settings, None, Context(device="cpu"))
+    job = TrainingSetup(open_dataset(folder), recipe, settings, None, Context(device="cpu"))
     run = job.make_run(Path(), 1)
     wall, cpu = [], []
     for step in range(1 + timed):

@@ -31,10 +31,10 @@ from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.device.batch_upload import upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_job import use_huge_pages
 
 CHANNELS = 1  # of the input, as with preset pix2pix
 WARM_UP_STEPS = WARM_UP + 2  # so that a graph is recorded before the first round

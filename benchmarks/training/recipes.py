@@ -37,7 +37,7 @@ from benchmarks.training.contenders import (
 from benchmarks.training.measures import scores
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.pictures import open_reader

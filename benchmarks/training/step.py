@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_job import use_huge_pages
 
 LR = 2e-4
 Step = Callable[[Tensor, Tensor, int], tuple[float, float, float]]

@@ -41,7 +41,7 @@ from benchmarks.unpaired.scenes import Scene, plan
 from benchmarks.unpaired.step_speed import compare_speed
 from benchmarks.unpaired.tables import Found, Goals, draw, table_of
 from vidtrans.core.errors import VidtransError
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 
 SCENES = {
     "edges": ("edges-bedroom", "edges-cockatoo"),

@@ -331,7 +331,7 @@ def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Scale(128, 6, 384, 64, 4, ((64, 64),), 4, 4)
     monkeypatch.setattr("vidtrans.self_test.all_checks.Scale", lambda: small)
     monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 1)
-    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
     monkeypatch.setattr("vidtrans.self_test.rate_check.PAPERS", "unet-small")
     monkeypatch.delitem(ENGINES._entries, "compile")
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidtrans.core.settings import from_table, setting_fields
+from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.settings import from_table
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training import LOSSES, weight_key

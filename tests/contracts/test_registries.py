@@ -17,7 +17,8 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
 from vidtrans.core.registry import Registry
-from vidtrans.core.settings import from_table, setting_fields, to_table
+from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.settings import from_table, to_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS

@@ -13,7 +13,8 @@ import pytest
 import torch
 from variants import least, pairwise
 
-from vidtrans.core.settings import Table, setting_fields
+from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.settings import Table
 from vidtrans.inference.device import Device
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise

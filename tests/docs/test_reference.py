@@ -16,7 +16,7 @@ from documented import described, undescribed
 import vidtrans
 from vidtrans.cli.main import summaries
 from vidtrans.config import recipe
-from vidtrans.core.settings import setting_fields
+from vidtrans.core.setting_groups import setting_fields
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CODE = "".join(path.read_text(encoding="utf-8") for path in Path(vidtrans.__file__).parent.rglob("*.py"))

@@ -43,7 +43,7 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
 def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
     options: dict[str, Any] = {"minutes": 1, "settings": tables, "overwrite": True}
     api.make_dataset(clip, settings=TINY)
@@ -113,7 +113,7 @@ def test_a_render_makes_again_what_cannot_be_read(
 
 
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
     api.make_dataset(write_clip(Path("clip.mp4"), moving_frames(6)), settings=TINY)
     tables = {k: TINY[k] for k in ("generator", "discriminator", "training")}
     options: dict[str, Any] = {"settings": tables, "overwrite": True}

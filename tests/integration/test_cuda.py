@@ -38,8 +38,8 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.clock import CHANNELS, with_clock
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 
 CPU = Device("cpu", "cpu")

@@ -16,7 +16,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.registry import Entry, unknown_name
-from vidtrans.core.settings import Table, from_table, read_toml, setting_fields
+from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.settings import Table, from_table, read_toml
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"

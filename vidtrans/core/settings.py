@@ -1,8 +1,8 @@
 """Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
 
-A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one
-of them ``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs
-share. Unknown keys and wrong types are refused with the valid ones named.
+A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one of them
+``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs share. Unknown keys and
+wrong types are refused with the valid ones named.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.parameters import Flag
 from vidtrans.core.registry import unknown_name
+from vidtrans.core.setting_groups import GroupedSettings, setting_fields, setting_values
 from vidtrans.core.system import WINDOWS
 
 T = TypeVar("T")
@@ -51,35 +52,6 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
-
-
-class GroupedSettings:
-    """Base of a settings class whose table has keys of other classes, too. It is made by ``of``, of values by key."""
-
-    @classmethod
-    def table_fields(cls) -> SettingFields:
-        """Return the settings of all groups."""
-        raise NotImplementedError
-
-    @classmethod
-    def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
-        """Return the settings with values by their keys; others have their defaults. Raises ValueError."""
-        raise NotImplementedError
-
-    def values(self) -> Table:
-        """Return the values of all settings by their keys."""
-        raise NotImplementedError
-
-
-def setting_fields(cls: type) -> SettingFields:
-    """Return the field and the type of each setting of a class, by its key in the class's table."""
-    if issubclass(cls, GroupedSettings):
-        return cls.table_fields()
-    hints = typing.get_type_hints(cls)
-    return {f.name: (f, hints[f.name]) for f in fields(cls)}  # type: ignore[arg-type]
-
-
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build the settings class ``cls`` from a table. ``where`` names the table in errors ('training')."""
     known = setting_fields(cls)
@@ -90,20 +62,15 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         field, hint = known[key]
         values[key] = _coerce(value, hint, f"{where}.{key}")
         _check(values[key], field.metadata, f"{where}.{key}")
-    make: Callable[..., T] = cls.of if issubclass(cls, GroupedSettings) else cls
     try:
-        return make(**values)
+        return cls.of(**values) if issubclass(cls, GroupedSettings) else cls(**values)
     except ValueError as error:
         raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
     """Return the settings as a JSON-able table, defaults included; tuples become lists."""
-    if isinstance(settings, GroupedSettings):
-        values = settings.values()
-    else:
-        values = {f.name: getattr(settings, f.name) for f in fields(settings)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in setting_values(settings).items()}
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
@@ -144,9 +111,7 @@ def _quote(value: object) -> str:
 
 
 def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: ANN401  (a coerced value)
-    for one in value if isinstance(value, tuple) else (value,):
-        if one is None:
-            continue
+    for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")
         if "choices" in checks and one not in checks["choices"]:

@@ -17,7 +17,7 @@ from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.self_test.subject import Subject
 from vidtrans.self_test.training_check import BATCH, make_training, method_of
 from vidtrans.session import Context
-from vidtrans.training.step_rates import seconds_per_step
+from vidtrans.training.trials import seconds_per_step
 
 MODEL = "flower"
 PAPERS = "unet-256"

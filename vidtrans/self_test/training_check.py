@@ -22,9 +22,10 @@ from vidtrans.self_test.findings import Checks, Verdict
 from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.self_test.subject import Subject
 from vidtrans.training import METHODS
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.loop import train
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, train
+from vidtrans.training.training_state import TrainingState
 from vidtrans.video.images.picture import write_picture
 
 PAIRING = "denoise"  # its input is three channels, as the made-up generator takes them

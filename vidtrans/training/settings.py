@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from vidtrans.core.parameters import Flag, Group
-from vidtrans.core.settings import GroupedSettings, SettingFields, Table, record_table, setting, setting_fields
+from vidtrans.core.setting_groups import GroupedSettings, SettingFields, setting_fields
+from vidtrans.core.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 from vidtrans.training.method_settings import MethodSettings
 

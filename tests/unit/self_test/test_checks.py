@@ -36,9 +36,9 @@ from vidtrans.self_test.subject import Scale, Subject, psnr
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
-from vidtrans.training import trainer
+from vidtrans.training import trials
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.training_state import TrainingState
 
 SMALL = Scale(
     rate_frames=4, rate_frames_on_gpu=4, side=128, frames=6, large_side=384, training_steps=4, rate_sizes=((64, 64),)
@@ -54,8 +54,8 @@ def _quick() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render_benchmark, "ROUNDS", 1)
-        patch.setattr(trainer, "TRIAL_SECONDS", 0.01)
-        patch.setattr(trainer, "TRIAL_STEPS", (2, 2))
+        patch.setattr(trials, "TRIAL_SECONDS", 0.01)
+        patch.setattr(trials, "TRIAL_STEPS", (2, 2))
         patch.setattr(rate_check, "PAPERS", "unet-small")
         patch.setattr(product_check, "HEIGHTS", (8,))
         patch.delitem(ENGINES._entries, "compile")

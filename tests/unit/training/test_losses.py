@@ -18,7 +18,8 @@ from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
-from vidtrans.core.settings import from_table, setting_fields
+from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.settings import from_table
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
 from vidtrans.training.losses import perceptual

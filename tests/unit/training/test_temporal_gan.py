@@ -28,8 +28,8 @@ from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import DiscriminatorTrainer
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -237,7 +237,7 @@ from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training.distributed import distributed_context
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.network_trainer import DiscriminatorTrainer
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 
 torch.manual_seed(1)

@@ -19,12 +19,12 @@ from vidtrans.data.unpaired_loading import UnpairedLoader
 from vidtrans.session import Context
 from vidtrans.training.device.batch_upload import upload
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import train
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import train
-from vidtrans.training.training_job import TrainingJob
-from vidtrans.training.training_trial import estimate_training
-from vidtrans.training.unpaired_batches import check_method
+from vidtrans.training.training_batches import check_method
+from vidtrans.training.trials import estimate_training
 
 
 class Newest(Pix2Pix):
@@ -41,17 +41,17 @@ class Newest(Pix2Pix):
         return super().step(inputs[:, :3], targets[:, :3], **options)
 
 
-def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingJob:
+def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingSetup:
     tables = {k: TINY[k] for k in ("generator", "discriminator")}
     recipe = make_recipe(None, None, tables | {"training": {"batch_size": 2, "crop_size": 32, **settings}})
     context = Context(cache_dir=folder.parent / "cache", device="cpu")
     made = recipe.settings("training", TrainingSettings)
-    return TrainingJob(open_dataset(folder), recipe, made, None, context, picture_size)
+    return TrainingSetup(open_dataset(folder), recipe, made, None, context, picture_size)
 
 
 @pytest.fixture
 def domains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(TrainingJob, "_method", property(lambda self: Newest))
+    monkeypatch.setattr(TrainingSetup, "_method", property(lambda self: Newest))
     return make_domains(tmp_path / "d.dataset", (9, 7), ((48, 40), (40, 48)))
 
 
@@ -80,7 +80,7 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
 
 
 def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
-    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
     assert estimate_training(job(domains, (40, 32)), 10)["estimate"]["seconds"] > 0
 
 
@@ -110,7 +110,7 @@ def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) ->
         with pytest.raises(UsageError, match=rf"training\.{name}: it goes by the target of each frame"):
             job(domains, **{name: value})
     recurrent = job(domains, recurrent=True)
-    assert recurrent._rollout_pool(recurrent._loader(8)) is None  # it feeds back its outputs itself
+    assert recurrent.make_run(Path(), 1).rollouts is None  # it feeds back its outputs itself
 
 
 def test_another_version_of_rollouts_is_another_run_where_there_are_any(
@@ -120,7 +120,7 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
 
     def keys() -> list[str]:
         own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
-        return [job(folder, precision="fp32", **settings).stage(2, "dataset", "").key for settings in own]
+        return [job(folder, precision="fp32", **settings).stage(2, "dataset", False, []).key for settings in own]
 
     before = keys()
     assert len(set(before)) == 3

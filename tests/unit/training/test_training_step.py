@@ -24,13 +24,14 @@ from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import train
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.micro_batches import split
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, train
-from vidtrans.training.weight_average import WeightAverage
+from vidtrans.training.training_state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -19,7 +19,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.device.determinism import deterministic
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.network_trainer import TrainingPrecision
+from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 

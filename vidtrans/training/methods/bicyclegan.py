@@ -24,8 +24,8 @@ from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import BicycleGANSettings
 from vidtrans.training.methods.micro_batches import MicroBatch, Picture
+from vidtrans.training.methods.network_trainer import autocast
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import autocast
 from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score

@@ -19,8 +19,8 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.training.method_settings import CUTSettings
 from vidtrans.training.methods.base import Setup
+from vidtrans.training.methods.network_trainer import autocast
 from vidtrans.training.methods.unpaired_method import TARGET, TargetLook, Translation, UnpairedMethod, by_look
-from vidtrans.training.network_trainer import autocast
 from vidtrans.training.settings import TrainingSettings
 
 PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes

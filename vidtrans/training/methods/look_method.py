@@ -28,15 +28,15 @@ from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
-from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.network_trainer import NetworkTrainer, autocast
+from vidtrans.training.methods.network_trainer import NetworkTrainer, autocast
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, pair_input
-from vidtrans.training.weight_average import WeightAverage
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames

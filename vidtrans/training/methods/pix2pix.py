@@ -25,15 +25,15 @@ from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgem
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.micro_batches import MicroBatch, Picture, share_triples, split
-from vidtrans.training.network_trainer import (
+from vidtrans.training.methods.network_trainer import (
     DiscriminatorTrainer,
     NetworkTrainer,
     TrainingPrecision,
     autocast,
 )
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
-from vidtrans.training.weight_average import WeightAverage
 
 SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
 

@@ -28,22 +28,22 @@ from vidtrans.networks.picture_encoder import CodeDistribution, code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.augmented_views import AugmentedViewDrawer
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.method_settings import UnpairedMethodSettings
+from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.image_pool import ImagePool
-from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.picture_codes import latent_error
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.validation import MAX_SCORED, apply
 from vidtrans.training.warm_start import freeze
-from vidtrans.training.weight_average import WeightAverage
 
 TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
 Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
