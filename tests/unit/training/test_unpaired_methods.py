@@ -20,7 +20,7 @@ from vidtrans.training.methods.unpaired_method import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIDE = 32
+SIDE, CPU = 32, torch.device("cpu")
 
 
 class Translators(ToySetup):
@@ -151,7 +151,7 @@ def flat(value: float, side: int = 4) -> Tensor:
 
 @given(size=st.integers(1, 6), count=st.integers(1, 40), seed=st.integers(0, 99))
 def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size: int, count: int, seed: int) -> None:
-    pool, random = ImagePool(size), torch.Generator().manual_seed(seed)
+    pool, random = ImagePool(size, CPU), torch.Generator().manual_seed(seed)
     shown = [float(pool.exchange(flat(n), random).mean()) for n in range(count)]
     assert all(value <= n for n, value in enumerate(shown))
     assert shown[:size] == list(range(min(size, count)))  # it fills first
@@ -160,18 +160,18 @@ def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size
 
 
 def test_half_of_what_is_shown_is_earlier_and_none_where_the_pool_holds_nothing() -> None:
-    pool, nothing, random = ImagePool(10), ImagePool(0), torch.Generator().manual_seed(0)
+    pool, nothing, random = ImagePool(10, CPU), ImagePool(0, CPU), torch.Generator().manual_seed(0)
     shown = [float(pool.exchange(flat(n), random).mean()) for n in range(1010)]
     assert 430 < sum(value != n for n, value in enumerate(shown[10:], 10)) < 570
     assert all(float(nothing.exchange(flat(n), random).mean()) == n for n in range(5))
 
 
 def test_a_restored_pool_goes_on_with_the_same_pictures_and_another_size_begins_it_anew() -> None:
-    one, other = ImagePool(4), ImagePool(4)
+    one, other = ImagePool(4, CPU), ImagePool(4, CPU)
     random = torch.Generator().manual_seed(1)
     for n in range(9):
         one.exchange(flat(n), random)
-    other.restore(one.state(), torch.device("cpu"))
+    other.restore(one.state())
     for n in range(9, 30):
         first, second = (pool.exchange(flat(n), torch.Generator().manual_seed(n)) for pool in (one, other))
         assert torch.equal(first, second)

@@ -20,7 +20,8 @@ from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.training.method_settings import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.network_trainer import autocast
-from vidtrans.training.methods.unpaired_method import TARGET, TargetLook, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
+from vidtrans.training.picture_codes import TargetLook, by_look
 from vidtrans.training.settings import TrainingSettings
 
 PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
@@ -99,7 +100,7 @@ class CUT(UnpairedMethod):
     ) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
-        output, keys = self._painted(given, look and TargetLook(look.found, look.code.repeat(2, 1)))
+        output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {

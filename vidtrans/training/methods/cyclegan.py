@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from vidtrans.training.method_settings import CycleGANSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod
+from vidtrans.training.picture_codes import by_look
 from vidtrans.training.settings import TrainingSettings
 
 
