@@ -122,29 +122,21 @@ class _RequestedRun:
 
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
-    def digest(self, context: Context, pictures: str) -> str:
-        """Return the digest of all that decides the model."""
-        return digest_of(self._parameters(context, pictures))
+    def result(self, context: Context, pictures: str) -> Result:
+        """Return the model file, with the digest of all that decides it.
 
-    def lineage(self, context: Context, pictures: str) -> str:
-        """Return a digest that is equal for runs of other steps which go on from one another."""
+        Its lineage is equal for runs of other steps, which continue one another: what fewer steps have made is replaced
+        unasked, and nothing else is.
+        """
         parameters = self._parameters(context, pictures)
         settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
-        return digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
-
-    def goes_on(self, context: Context, lineage: str) -> bool:
-        """Return whether the output is what fewer steps of this run have made: nothing else is replaced unasked."""
-        made = None if self.request.minutes or self.request.fresh else recorded(context.cache, self.output)
-        return made is not None and made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
-
-    def result(self, context: Context, pictures: str) -> Result:
-        """Return the model file, with the digest of all that decides it."""
-        lineage = self.lineage(context, pictures)
-        overwrite = context.overwrite or self.goes_on(context, lineage)
+        lineage = digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
+        overwrite = context.overwrite
+        continues = not overwrite and not self.request.minutes and not self.request.fresh
+        if continues and (made := recorded(context.cache, self.output)) is not None:
+            overwrite = made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
         sources = [self.start] if self.start else []  # beside the dataset
-        return Result(
-            self.output, self.digest(context, pictures), sources, context, lineage=lineage, overwrite=overwrite
-        )
+        return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def previews(self) -> Path:
         """Return the folder of the previews. Raises UsageError where something else is there."""

@@ -27,9 +27,8 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training.device import captured_step
-from vidtrans.training.device.batch_upload import upload, uploads
+from vidtrans.training.device.batch_upload import transform, upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP, CapturedStep
-from vidtrans.training.device.device_augmentation import transform
 from vidtrans.training.methods.base import training_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

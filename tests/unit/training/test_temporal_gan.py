@@ -13,7 +13,6 @@ import torch
 from chain import TINY, quick_training
 from clips import moving_frames
 from directed_clip import lossless
-from processes import ranks
 
 import vidtrans as api
 from vidtrans.core.errors import Interrupted
@@ -231,52 +230,9 @@ def test_a_restored_one_goes_on_exactly(precision: str) -> None:
     assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings.of(lambda_gan=0.0), CPU, "fp32").state()
 
 
-PROGRAM = """
-import sys, torch
-from vidtrans.inference.device import Device
-from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.distributed import distributed_context
-from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
-from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
-
-torch.manual_seed(1)
-outputs, targets = torch.rand(6, 3, 16, 16), torch.rand(6, 3, 16, 16)
-with distributed_context() as dist:
-    network = build_discriminator("patchgan", {"num_layers": 1, "channels": 8, "norm": "none"}, TRIPLE_CHANNELS)
-    initialise(network, 0)
-    settings = TrainingSettings.of(recurrent=True, lambda_temporal_gan=1.0)
-    gan = DiscriminatorTrainer(network, settings, Device("cpu", "cpu"), "fp32", dist)
-    own = dist.share(6)
-    for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
-        painted, real = torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16)
-        earlier = PrecedingFrames(torch.tensor(rows), painted, real)
-        mine = earlier.within(own.start, own.stop, of=1)
-        count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
-        mine = earlier.within(own.start, own.stop, of=count)
-        fake, real = outputs[own.start:own.stop], targets[own.start:own.stop]
-        shown = [(mine.fake(fake), mine.real(real), mine.share)] if mine else []
-        loss = dist.mean([gan.update(shown, 1e-3).item()])[0]
-    torch.save({"weights": network.state_dict(), "loss": loss}, f"{sys.argv[1]}-{dist.rank}-of-{dist.size}.pt")
-    dist.barrier()
-"""
-
-
-def test_two_processes_learn_what_one_does() -> None:
-    made = {}
-    for count in (1, 2):
-        assert [process.wait(120) for process in ranks(count, "-c", PROGRAM, "made")] == [0] * count
-        made[count] = [torch.load(f"made-{i}-of-{count}.pt", weights_only=True) for i in range(count)]
-    [alone], (first, second) = made[1], made[2]
-    assert first["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-4)
-    for name, weight in alone["weights"].items():
-        torch.testing.assert_close(first["weights"][name], weight, atol=1e-5, rtol=1e-4)
-        assert torch.equal(first["weights"][name], second["weights"][name])
-
-
 # A run
 
-STEPS = 20
+STEPS = 16
 
 
 def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, Any], **options: Any) -> None:
@@ -286,23 +242,19 @@ def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, An
     api.train(folder / "clip.dataset", output, settings=tables, **options)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"grad_accum_steps": 2, "ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}],
-    ids=["plain", "more"],
-)
-def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path, settings: dict[str, Any]) -> None:
+def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path) -> None:
+    settings = {"grad_accum_steps": 2, "ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}
     train(seen, "whole.safetensors", settings=settings, cache_dir="other")
     rows = list(csv.DictReader(Path("whole.train/losses.csv").read_text().splitlines()))
     judged = [int(row["step"]) for row in rows if float(row["generator_temporal_gan"]) > 0]
-    assert len(judged) > 5
-    assert min(judged) > STEPS * settings.get("gan_start", 0.0)
+    assert len(judged) > 3
+    assert min(judged) > STEPS * 0.3
     assert [int(row["step"]) for row in rows if float(row["temporal_discriminator"]) > 0] == judged
 
     class Crash(Exception):
         pass
 
-    for at, crash in ((10, False), (15, True)):
+    for at, crash in ((8, False), (12, True)):
         stop = Stop()
 
         def report(event: Event, at: int = at, crash: bool = crash, stop: Stop = stop) -> None:

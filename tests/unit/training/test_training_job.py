@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from datasets import make_dataset, make_domains
 from torch import Tensor
 
 from vidtrans.config.recipe import make_recipe
-from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.errors import DeviceError, Interrupted, UsageError
 from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.unpaired_loading import UnpairedLoader
 from vidtrans.session import Context
+from vidtrans.training import trials
 from vidtrans.training.device.batch_upload import upload
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.loop import train
@@ -82,6 +84,33 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
 def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
     monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
     assert estimate_training(job(domains, (40, 32)), 10)["estimate"]["seconds"] > 0
+
+
+def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = [DeviceError("cpu", "out of memory", "use less"), ["mm on 4×4"], ["mm on 4×4"]]
+
+    def remembered(question: Any, device: Any, find: Any) -> Any:
+        answer = found.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(trials, "remembered", remembered)
+    notes: list[Any] = []
+    made = job(make_dataset(tmp_path / "d", "edges"), precision="bf16")
+    made.context = replace(made.context, report=notes.append)
+    assert trials.wrong_operators(made) == []
+    assert notes == []
+    for _ in range(2):
+        assert trials.wrong_operators(made) == ["mm on 4×4"]
+    assert [note.level for note in notes] == ["warning"]
+    stages = [made.stage(2, "dataset", False, exact) for exact in ([], ["mm on 4×4"])]
+    assert ["exact" in stage.engine for stage in stages] == [False, True]
+    made.precision = "fp32"
+    assert trials.wrong_operators(made) == []  # nothing is asked
+    assert found == []
 
 
 def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: Path) -> None:

@@ -327,16 +327,6 @@ def test_what_is_learned_is_the_average_where_there_is_one() -> None:
     assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
 
 
-def test_further_losses_come_to_the_others_and_take_the_place_of_none() -> None:
-    """The discriminator's update comes first: the generator's losses of the first step are those without them."""
-    names = ["feature_matching", "perceptual", "l2", "texture"]
-    [alone] = steps(model(), 1)
-    further = model(**{f"lambda_{name}": 5.0 for name in names})
-    found = dict(zip(further.columns, steps(further, 1)[0], strict=True))
-    assert [found[name] for name in ("gan", "l1", "discriminator")] == pytest.approx(alone[:3])
-    assert min(found[name] for name in names) > 0
-
-
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
     learner = model(freeze=("first.0",))
     before = copy.deepcopy(learner.generator.state_dict())

@@ -32,7 +32,8 @@ class Others(ToySetup):
 
 
 def made(name: str, **settings: Any) -> UnpairedMethod:
-    own = {"contrastive_features": "own"} if name == "cut" else {}
+    quick = {"cut": {"contrastive_features": "own", "contrastive_patches": 48}, "recyclegan": {"predictor_channels": 8}}
+    own = quick.get(name, {})
     method: UnpairedMethod = METHODS.load(name).make(
         Translators(TrainingSettings.of(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
     )
