@@ -391,13 +391,13 @@ def saved() -> int:
 def test_kill_at_a_random_moment_gives_the_same_bytes(short_rollouts: None, capsys: pytest.CaptureFixture[str]) -> None:
     """The process that is killed scores 300 frames after its last step: it has no model yet."""
     make(capsys)
-    command, rng = train_flags(60), random.Random(1)
+    command, rng = train_flags(40), random.Random(1)
     said(capsys, 0, *command)
     wanted = Path("c.safetensors").read_bytes()
     shutil.rmtree(".vidtrans/train")
     shutil.rmtree("c.train")
     Path("c.safetensors").unlink()
-    process, step = Started.vidtrans(*command), rng.randrange(12, 18)
+    process, step = Started.vidtrans(*command), rng.randrange(10, 14)
     until(lambda: saved() >= step or process.poll() is not None)
     time.sleep(rng.random() / 10)
     process.kill()
