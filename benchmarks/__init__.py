@@ -7,3 +7,4 @@ from pathlib import Path
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does

@@ -11,7 +11,6 @@ model file, and the text of other files. A change of names alters files and leav
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -24,21 +23,12 @@ import av
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks import harness
+
 SIZE, FRAMES = (96, 64), 24
 TRAINING = [
-    "--set",
-    "training.steps=12",
-    "--set",
-    "training.batch_size=2",
-    "--set",
-    "generator.name=unet-small",
-    "--set",
-    "generator.channels=8",
-    "--set",
-    "discriminator.channels=8",
-    "--set",
-    "discriminator.num_layers=1",
+    *("--set=training.steps=12", "--set=training.batch_size=2", "--set=generator.name=unet-small"),
+    *("--set=generator.channels=8", "--set=discriminator.channels=8", "--set=discriminator.num_layers=1"),
 ]
 
 
@@ -109,9 +99,8 @@ def commands() -> Iterator[list[str]]:
         yield ["make-dataset", *sources, "-o", f"{pairing}.dataset", "--pairing", pairing, "--size", "64"]
     for pairing in ("edges", "aligned", "colorize", "enlarge", "next-frame"):
         yield ["train", f"{pairing}.dataset", "-o", f"{pairing}.safetensors", *TRAINING]
-    for name, settings in {"memory": ["training.recurrent=true"], "plate": ["training.background_plate=true"]}.items():
-        extra = [part for setting in settings for part in ("--set", setting)]
-        yield ["train", "aligned.dataset", "-o", f"{name}.safetensors", *TRAINING, *extra]
+    for name, setting in {"memory": "recurrent", "plate": "background_plate"}.items():
+        yield ["train", "aligned.dataset", "-o", f"{name}.safetensors", *TRAINING, f"--set=training.{setting}=true"]
     yield ["train", "edges.dataset", "-o", "more.safetensors", *TRAINING, "--from", "edges.safetensors"]
     modes = {
         "identity": ["clip.mkv", "--model", "identity"],
@@ -207,12 +196,17 @@ def compare(one: Path, other: Path) -> int:
     return int(bool(lost or changed))
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int | None:
+    parser = harness.parser(__doc__)
     parser.add_argument("what", choices=("make", "compare"))
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--tree", type=Path, default=ROOT)
+    parser.add_argument("--tree", type=Path, default=harness.ROOT)
     options = parser.parse_args()
     if options.what == "compare":
-        sys.exit(compare(*options.folders))
+        return compare(*options.folders)
     make(options.folders[0].resolve(), options.tree.resolve())
+    return None
+
+
+if __name__ == "__main__":
+    harness.run(main)

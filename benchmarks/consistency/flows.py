@@ -1,18 +1,14 @@
-"""The flow methods beside each other: how exact they are, how long they take, and how steady they make the filter.
+"""The flow methods beside each other: how exact they are, and how long they take.
 
-    python -m benchmarks.consistency.flows ../shared/data [--chairs DIR] [--cases real-bedroom_256,... --cache DIR]
+    python -m benchmarks.consistency.flows DATA [--chairs DIR] [--methods dis,dis-torch]
 
 Exactness is the mean error in pixels, everywhere and where the forward-backward test keeps the flow, and the share
 that it keeps: on pairs of FlyingChairs (flow_gt in the data, and NUMBER-img0.ppm, NUMBER-img1.ppm, NUMBER-gt.flo in
-DIR), and on frames of real clips that are moved in known ways, with noise. --cases: the window filter's warping error
-along each method's flow over that along the default's, scored along another flow. Methods that are not installed are
-left out.
+DIR), and on frames of real clips that are moved in known ways, with noise. Methods that are not installed are left out.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +18,13 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.consistency.cases import CLIPS, Case, chosen, plan, read_frames
-from benchmarks.consistency.measure import measure
-from benchmarks.consistency.methods import samples
-from benchmarks.consistency.store import Store
-from benchmarks.consistency.tables import Table
+from benchmarks import harness
+from benchmarks.consistency.cases import CLIPS, read_frames
+from benchmarks.tables import Table
 from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import forward_backward, warp
-from vidtrans.temporal import FILTERS
-from vidtrans.temporal.sample_filtering import filter_samples
 
 SIDE, FRAME = 256, 5
 SCORED = ("bbb", "bikes", "lynx", "phone")  # constants of dis-torch were chosen on others
@@ -138,41 +130,16 @@ def exactness(names: list[str], every: list[Pair]) -> Table:
     return table
 
 
-def steadiness(names: list[str], cases: Iterator[Case]) -> Table:
-    """A row for each case: the window filter's warping error along each flow over that along the default's."""
-    method = FILTERS.load("window")
-    default = method.Settings().flow
-    table = Table("The window filter's warping error over the default's; sharpness", ["case", *names])
-    for case in cases:
-        scores = {}
-        for name in dict.fromkeys((default, *names)):
-            made = filter_samples(
-                samples(case.guides, case.processed), method(dataclasses.replace(method.Settings(), flow=name))
-            )
-            scores[name] = measure(case, [picture for _, picture in made])
-        told = [f"{scores[n].ratio / scores[default].ratio:.3f}; {scores[n].sharpness:.3f}" for n in names]
-        table.rows.append([case.name, *told])
-    return table
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the folder of the data set: seq, video, flow_gt")
+    parser = harness.parser(__doc__, data=True)
     parser.add_argument("--chairs", type=Path, metavar="DIR", help="more pairs of FlyingChairs")
-    parser.add_argument("--methods", help="separated by commas; all that are installed unless given")
-    parser.add_argument("--cases", default="", help="cases of the consistency bench, separated by commas")
-    parser.add_argument("--cache", type=Path, help="what style networks make; needed with --cases")
+    parser.add_argument("--methods", type=harness.comma_list, help="all that are installed unless given")
     options = parser.parse_args()
-    if options.cases and not options.cache:
-        parser.error("--cases needs --cache")
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    names = options.methods.split(",") if options.methods else installed()
+    names = options.methods or installed()
     print(exactness(list(dict.fromkeys(("dis", *names))), pairs(options.data, options.chairs)).text(), flush=True)
-    if options.cases:
-        every = plan(Store(options.cache), options.data)
-        print(steadiness(names, chosen(every, options.cases.split(","))).text(), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from benchmarks.consistency.cases import Case
 from benchmarks.consistency.methods import PRODUCT, Method
-from benchmarks.consistency.store import Store, digest, source_digest
+from benchmarks.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.motion import FlowMethod
 
 FLOW = "dis-fine" if "dis-fine" in FLOWS else SCORING_FLOW
 
@@ -31,8 +31,6 @@ class Score:
     db: float
     db_clean: float | None
     sharpness: float
-    ghosting: float | None
-    flicker: float | None
 
     @property
     def removed(self) -> float:
@@ -40,36 +38,25 @@ class Score:
         return (1 - self.ratio) / (1 - self.floor)
 
 
-class _SharedFlow:
-    """Between the frames of a case's input, found once for all methods: it costs more than all other measures."""
-
-    def __init__(self) -> None:
-        self._case = ""
-        self._method = FLOWS.load(FLOW)()
-        self._found: dict[tuple[str, str], np.ndarray] = {}
-
-    def of(self, case: Case) -> FlowMethod:
-        """A flow method for the frames of ``case``."""
-        if self._case != case.digest:
-            self._case = case.digest
-            self._found.clear()
-        return self._between
-
-    def _between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        key = digest(first), digest(second)
-        if key not in self._found:
-            self._found[key] = self._method(first, second)
-        return self._found[key]
-
-
 class _CaseScorer(Scorer):
-    """The product's evaluator along a flow that is shared."""
+    """The product's evaluator along a flow that is found once for all methods: it costs more than all else."""
 
-    flows = _SharedFlow()
+    flow = FLOWS.load(FLOW)()
+    found: ClassVar[dict[tuple[str, str], np.ndarray]] = {}
+    case = ""
 
     def __init__(self, case: Case) -> None:
         super().__init__(FLOW)
-        self._method = self.flows.of(case)
+        if _CaseScorer.case != case.digest:
+            _CaseScorer.case = case.digest
+            self.found.clear()
+        self._method = self._between
+
+    def _between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        key = digest(first), digest(second)
+        if key not in self.found:
+            self.found[key] = type(self).flow(first, second)
+        return self.found[key]
 
 
 def measure(case: Case, pictures: Sequence[np.ndarray]) -> Score:
@@ -87,8 +74,6 @@ def measure(case: Case, pictures: Sequence[np.ndarray]) -> Score:
         db=(found["psnr"] if case.clean is None else found["psnr_to_per_frame"]) or 0.0,
         db_clean=None if case.clean is None else found["psnr"],
         sharpness=found["sharpness"] or 0.0,
-        ghosting=found["ghosting"],
-        flicker=found["flicker"],
     )
 
 

@@ -1,8 +1,8 @@
-"""The methods that are put side by side: the filters of the product as they are set, and the opponents."""
+"""The methods that are compared: the filters of the product with their default settings, and the opponent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,13 @@ import numpy as np
 import vidtrans
 from benchmarks.consistency.bonneel import Step, bonneel, correspondences
 from benchmarks.consistency.cases import Case
-from benchmarks.consistency.patches import patch_blend
-from benchmarks.consistency.store import Store, digest, source_digest
+from benchmarks.store import Store, digest, source_digest
 from vidtrans.flow import FLOWS
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.sample_filtering import filter_samples
 from vidtrans.temporal.stream import Sample
 
 LAMBDAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-RADIUS = 8  # frames from each side, of the patch blending
 OPPONENTS_FLOW = "dis-fine" if "dis-fine" in FLOWS else "dis"
 
 HERE, PRODUCT = Path(__file__).parent, Path(vidtrans.__file__).parent
@@ -44,23 +42,12 @@ class Method:
         return store.pictures(f"{case.name}-{self.name}", self.key(case), lambda: self.run(case))
 
 
-def samples(
-    guides: Sequence[np.ndarray], processed: Sequence[np.ndarray], starts: frozenset[int] = frozenset({0})
-) -> Iterator[Sample]:
-    """A clip as filters see it; ``starts``: the frames that begin a shot."""
-    for number, (guide, output) in enumerate(zip(guides, processed, strict=True)):
-        yield Sample(number, number, guide, output, number in starts)
-
-
-def run_filter(
-    name: str,
-    guides: Sequence[np.ndarray],
-    processed: Sequence[np.ndarray],
-    starts: frozenset[int] = frozenset({0}),
-) -> list[np.ndarray]:
-    """A filter of the product with its default settings."""
+def run_filter(name: str, guides: Sequence[np.ndarray], processed: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the pictures of one shot after a filter of the product with its default settings."""
     method = FILTERS.load(name)
-    return [made for _, made in filter_samples(samples(guides, processed, starts), method(method.Settings()))]
+    pairs = enumerate(zip(guides, processed, strict=True))
+    samples = (Sample(number, number, guide, output, number == 0) for number, (guide, output) in pairs)
+    return [made for _, made in filter_samples(samples, method(method.Settings()))]
 
 
 def own(name: str) -> Method:
@@ -84,12 +71,6 @@ def poissons() -> list[Method]:
     return [
         Method(f"bonneel-{lam:g}", lambda case, lam=lam: run(case, lam), sources, OPPONENTS_FLOW) for lam in LAMBDAS
     ]
-
-
-def patches() -> Method:
-    """A blending of patches in the manner of FastBlend."""
-    sources = (HERE / "patches.py",)
-    return Method("patches", lambda case: patch_blend(case.guides, case.processed, RADIUS), sources, str(RADIUS))
 
 
 def per_frame() -> Method:

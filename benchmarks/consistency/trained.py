@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 import vidtrans
-from benchmarks.consistency.cases import CLIPS, SIDE, Case, Clip, Missing, Plan, frames_of, read_frames
-from benchmarks.consistency.store import Store, digest, tell
+from benchmarks.clips import Span, render_frames
+from benchmarks.consistency.cases import CLIPS, SIDE, Case, Plan, read_frames
+from benchmarks.harness import Missing, need
+from benchmarks.store import Store, digest, tell
+from benchmarks.trainings import shared_options
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Size
 from vidtrans.models.model_file import find_model
-from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.images.picture import resize
 
 STEPS = 300  # of training: about three minutes on two cores
 SHIPPED = "flower"
-# What a model learns from: a clip up to a frame. Then it is shown lines, and makes the picture of them.
+# What a model learns from: a clip up to a frame. Then it gets lines, and makes the picture of them.
 MODELS = {"juggle": ("video/juggle.mp4", 180), "dog": ("video/dog.mp4", 200)}
-LATER = {"juggle": Clip("video/juggle.mp4", 200), "dog": Clip("video/dog.mp4", 240)}
+LATER = {"juggle": Span("video/juggle.mp4", 200), "dog": Span("video/dog.mp4", 240)}
 RENDERS = (
     *(("juggle", clip) for clip in ("later", "dog", "bbb", "bikes_cyclist")),
     *(("dog", clip) for clip in ("later", "juggle", "bedroom", "wolf")),
@@ -34,7 +34,7 @@ RENDERS = (
 
 
 def plan(store: Store, data: Path, count: int) -> Plan:
-    """Every case by name, to be made when it is called; that trains what is missing."""
+    """Return every case by name, to be made when it is called; that trains what is missing."""
     return {
         f"trained-{model}-{clip}": partial(trained_case, f"trained-{model}-{clip}", model, clip, data, count, store)
         for model, clip in RENDERS
@@ -42,7 +42,7 @@ def plan(store: Store, data: Path, count: int) -> Plan:
 
 
 def trained_case(name: str, model: str, clip: str, data: Path, count: int, store: Store) -> Case:
-    """A model on ``count`` frames at the size that it works at. Raises Missing."""
+    """Return a model's pictures of ``count`` frames, at the size that it works at. Raises Missing."""
     place = LATER[model] if clip == "later" else CLIPS[clip]
     frames = read_frames(data / place.path, place.first, count)
     size = Size(short=SIDE).of(frames[0].shape[1], frames[0].shape[0])
@@ -50,36 +50,21 @@ def trained_case(name: str, model: str, clip: str, data: Path, count: int, store
     path = find_model(SHIPPED) if model == SHIPPED else train(model, data, store)
     assert path is not None
     key = digest(path.read_bytes(), *guides)
-    return Case(name, "trained", guides, store.pictures(name, key, lambda: render(guides, path, store.folder / name)))
+    folder = store.folder / f"{name}-{key}"
+    made = store.pictures(name, key, lambda: render_frames(guides, path, folder, store.folder / "vidtrans", size=""))
+    return Case(name, "trained", guides, made)
 
 
 def train(model: str, data: Path, store: Store) -> Path:
-    """The file of a model; it is trained where that is not done yet. Raises Missing."""
+    """Return the file of a model; train it where that is not done yet. Raises Missing."""
     video, end = MODELS[model]
-    if not (data / video).exists():
-        raise Missing(f"no {data / video}")
-    options: dict[str, Any] = {"cache_dir": store.folder / "vidtrans", "overwrite": True}
+    options, dataset = shared_options(store.folder), store.folder / f"{model}.dataset"
     path = store.folder / f"{model}-{STEPS}.safetensors"
     try:
-        dataset = store.folder / f"{model}.dataset"
-        vidtrans.make_dataset(data / video, dataset, pairing="edges", end=str(end), **options)
+        vidtrans.make_dataset(need(data / video), dataset, pairing="edges", end=str(end), **options)
         if not path.exists():
             tell(f"training {model}: {STEPS} steps, some minutes")
         vidtrans.train(dataset, path, steps=STEPS, **options)
     except VidtransError as error:
         raise Missing(f"{model}: {error}") from None
     return path
-
-
-def render(guides: list[np.ndarray], model: Path, folder: Path) -> list[np.ndarray]:
-    """Each frame as the model makes it, without loss. ``folder`` is for what goes in and comes out."""
-    shown = folder / "shown"
-    shown.mkdir(parents=True, exist_ok=True)
-    for old in shown.iterdir():
-        old.unlink()
-    for number, guide in enumerate(guides):
-        write_picture(shown / f"{number:05d}.png", guide)
-    made = folder / "made.mkv"
-    settings = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}}
-    vidtrans.stylize(shown, model, made, settings=settings, cache_dir=folder.parent / "vidtrans", overwrite=True)
-    return frames_of(made)

@@ -1,6 +1,6 @@
 """Recall and precision of cut detection, at levels of brightness and under compression, beside other detectors.
 
-    python -m benchmarks.cuts.bench ../shared/data --cache DIR [--kind scoring] [--films 6]
+    python -m benchmarks.cuts.bench DATA --cache DIR [--kind scoring] [--films 6]
 
 A cut counts as found where a detection lies at most one frame away; each detection counts once. Films are made on the
 first run (about two minutes each) and kept in DIR.
@@ -8,14 +8,14 @@ first run (about two minutes each) and kept in DIR.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks import harness
 from benchmarks.cuts.detectors import available
 from benchmarks.cuts.films import CODINGS, LEVELS, films
+from benchmarks.tables import head, row
 
 
 @dataclass
@@ -40,18 +40,13 @@ class Score:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the folder of the data set: video, photo")
-    parser.add_argument("--cache", type=Path, required=True, help="a folder for the films")
+    parser = harness.parser(__doc__, data=True, cache=True)
     parser.add_argument("--kind", choices=["tuning", "scoring", "real"], default="scoring")
     parser.add_argument("--films", type=int, default=6, help="how many are joined: %(default)s")
-    parser.add_argument("--only", action="append", metavar="PART", help="detectors with this in their names")
+    parser.add_argument("--only", type=harness.comma_list, default=[""], help="detectors with this in their names")
     options = parser.parse_args()
-    if not (options.data / "video").is_dir():
-        parser.exit(0, f"skipped: no clips in {options.data / 'video'}\n")
-    detectors = {
-        name: detect for name, detect in available().items() if not options.only or any(p in name for p in options.only)
-    }
+    harness.need(options.data / "video")
+    detectors = {name: detect for name, detect in available().items() if any(part in name for part in options.only)}
     columns = [*LEVELS, *CODINGS, "all"]
     scores: dict[str, dict[str, Score]] = {name: defaultdict(Score) for name in detectors}
     for film in films(options.data, options.kind, options.films, options.cache / options.kind):
@@ -60,11 +55,10 @@ def main() -> None:
             for column in (film.level, film.coding, "all"):
                 scores[name][column].add(film.cuts, found)
     print(f"{options.kind}: recall / precision of {next(iter(scores.values()))['all'].cuts} cuts\n")
-    print("| detector | " + " | ".join(columns) + " |")
-    print("|---" * (len(columns) + 1) + "|")
+    head("detector", *columns)
     for name, score in scores.items():
-        print(f"| {name} | " + " | ".join(str(score[column]) for column in columns) + " |")
+        row(name, *(score[column] for column in columns))
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

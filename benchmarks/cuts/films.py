@@ -20,6 +20,8 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks.clips import read_frames, write_clip
+
 WIDTH, HEIGHT = 384, 216
 CLIPS = {
     "tuning": (
@@ -44,19 +46,9 @@ PHOTOS = {"tuning": ("kodim01", "kodim05", "kodim08"), "scoring": ("kodim13", "k
 REAL = {"bikes_5cuts.mp4": [30, 76, 137, 187, 242], "bbb_0_30.webm": [283, 376, 551]}
 LEVELS: dict[str, float | None] = {"as is": None, "50": 50, "30": 30, "20": 20, "15": 15, "10": 10, "flat 200": None}
 CODINGS = {"clean": (0.0, 18), "crf35": (0.0, 35), "noise": (2.0, 26)}  # the noise's σ in grey levels, x264's CRF
-KINDS = ("cut",) * 6 + (
-    "same",
-    "same",
-    "blend",
-    "dissolve",
-    "fade",
-    "flash",
-    "flash",
-    "light",
-    "black",
-    "titles",
-    "plain",
-)
+OFTEN = {"cut": 6, "same": 2, "flash": 2}  # of the transitions that are drawn; others once
+KINDS = ("cut", "same", "blend", "dissolve", "fade", "flash", "light", "black", "titles", "plain")
+DRAWN = [kind for kind in KINDS for _ in range(OFTEN.get(kind, 1))]
 EVENTS = 14  # cuts and other transitions of a joined film
 # Of each film in turn: the share of its width, and of its height, that black bars take.
 BARS = ((0.0, 0.0), (0.44, 0.0), (0.0, 0.25), (0.68, 0.0))
@@ -76,11 +68,11 @@ class Film:
 
 @dataclass
 class _Reel:
-    """A film while it is joined; ``events`` are transitions that are no cuts."""
+    """A film while it is joined; ``events``: how many transitions are no cuts."""
 
     frames: Frames
     cuts: list[int] = field(default_factory=list)
-    events: list[str] = field(default_factory=list)
+    events: int = 0
 
     def cut_to(self, shot: Frames) -> None:
         self.cuts.append(len(self.frames))
@@ -137,7 +129,7 @@ def films(data: Path, kind: str, count: int, folder: Path) -> Iterator[Film]:
                 frames = _at_level(reel.frames, level)
                 for coding in CODINGS:
                     _encode(paths[level, coding], frames, *CODINGS[coding])
-            truth.write_text(json.dumps({"cuts": reel.cuts, "events": reel.events}))
+            truth.write_text(json.dumps({"cuts": reel.cuts}))
         cuts = tuple(json.loads(truth.read_text())["cuts"])
         yield from (Film(path, cuts, level, coding) for (level, coding), path in paths.items())
 
@@ -151,12 +143,12 @@ def _joined(data: Path, kind: str, number: int, last: list[str | None]) -> _Reel
     rng = np.random.default_rng([number, kind == "tuning"])
     shots = _Shots(data, kind, rng, last)
     reel = _Reel(shots.any())
-    while len(reel.cuts) + len(reel.events) < EVENTS:
-        transition = str(rng.choice(list(KINDS)))
+    while len(reel.cuts) + reel.events < EVENTS:
+        transition = str(rng.choice(DRAWN))
         if transition in ("flash", "light"):
             shot = shots.any()
             (_flash if transition == "flash" else _switch_lamp)(shot, rng)
-            reel.events.append(transition)
+            reel.events += 1
             reel.cut_to(shot)
         elif transition == "same":
             for shot in shots.two_of_one_view():
@@ -174,13 +166,13 @@ def _append(reel: _Reel, shot: Frames, transition: str, rng: np.random.Generator
         for i, at in enumerate(tail):
             reel.frames[at] = _mixed(reel.frames[at], shot[i], (i + 1) / (length + 1))
         reel.frames += shot[length:]
-        reel.events.append(transition)
+        reel.events += 1
     elif transition == "fade":
         length = min(int(rng.integers(6, 20)), len(reel.frames), len(shot))
         reel.frames[-length:] = [_mixed(f, black[0], (i + 1) / length) for i, f in enumerate(reel.frames[-length:])]
         reel.frames += black * int(rng.integers(0, 6))
         reel.frames += [_mixed(black[0], f, (i + 1) / length) for i, f in enumerate(shot[:length])] + shot[length:]
-        reel.events.append(transition)
+        reel.events += 1
     elif transition == "blend":
         reel.cut_to([_mixed(reel.frames[-1], shot[0], 0.5), *shot[1:]])
     elif transition == "titles":
@@ -242,14 +234,7 @@ def _length(path: Path) -> int:
 
 
 def _read(path: Path, start: int, count: int, part: int | None) -> Frames:
-    frames = []
-    with closing(av.open(str(path))) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number >= start + count:
-                break
-            if number >= start:
-                frames.append(_filling(frame.to_ndarray(format="rgb24"), part))
-    return frames
+    return [_filling(rgb, part) for rgb in read_frames(path, start, count)]
 
 
 def _filling(rgb: np.ndarray, part: int | None) -> np.ndarray:
@@ -310,12 +295,8 @@ def _encode(path: Path, frames: Frames, sigma: float, crf: int) -> None:
     rng = np.random.default_rng(0)
     shape = (HEIGHT, WIDTH)
     bank = [rng.normal(0, sigma, (*shape, 1)) + rng.normal(0, sigma / 2, (*shape, 3)) for _ in range(13)]
-    with closing(av.open(str(path), "w")) as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt, stream.thread_count = WIDTH, HEIGHT, "yuv420p", 1
-        for number, frame in enumerate(frames):
-            if sigma:
-                noise = np.roll(bank[number % len(bank)], number * 37, 1)
-                frame = np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode(None))
+    noisy = list(frames)
+    for number in range(len(frames) if sigma else 0):
+        noise = np.roll(bank[number % len(bank)], number * 37, 1)
+        noisy[number] = np.clip(np.rint(frames[number] + noise), 0, 255).astype(np.uint8)
+    write_clip(path, noisy, crf=str(crf), preset="veryfast", threads="1")

@@ -1,60 +1,45 @@
 """A model with a memory beside one that paints frame by frame, trained for the same time on the same frames.
 
-    python -m benchmarks.dream.memory ../shared/data --cache DIR [--seconds 200] [--seeds 2] [--clips dog,juggle]
+    python -m benchmarks.dream.memory DATA --cache DIR [--seconds 200] [--seeds 2] [--clips dog,juggle]
 
 Presets `edges-video` and `fast` at 128 pixels learn the first three quarters of a clip; the last quarter is rendered by
 both, without a filter and through the window. `E` is the warping error, in 1e-5, as `vidtrans evaluate` has it; L1 (of
-100), PSNR and sharpness are those of the render against the clip. `blocks` is the L1 on the blocks of frames that
-`make-dataset` holds out of the first three quarters, each rendered from its own first frame on; `alone` the same with
-every frame painted without a past. Steps come from trials in turns. All that is done is kept in DIR.
+100), PSNR and sharpness are those of the render against the clip. Below each table: the ratios of the first to the
+second. Steps come from trials in turns. All that is done is kept in DIR.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-
 import vidtrans
-from benchmarks.training.contenders import FAST, SIZE, Case, Contender, Trained, kept, name_of, runs, train
-from vidtrans.core.errors import VidtransError
-from vidtrans.core.settings import Size, Table
-from vidtrans.inference.device import resolve_device
-from vidtrans.inference.torch_engine import TorchEngine
+from benchmarks import harness
+from benchmarks.clips import LOSSLESS, read_frames
+from benchmarks.store import Store
+from benchmarks.tables import head, row
+from benchmarks.trainings import Contender, equal_steps, learner, shared_options, timed_training
+from vidtrans.core.settings import Table
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
-from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.recurrence import RecurrentHistory
-from vidtrans.temporal.stream import Sample
 from vidtrans.training.set_up import use_huge_pages
-from vidtrans.training.validation import pair_input
-from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.encoder import LosslessWriter
-from vidtrans.video.io.pictures import open_reader
 
-CLIPS = ("dog", "juggle")
-MEMORY = Contender("memory", "edges-video", {}, (("edges-video", "eval"),))
+SIZE = 128  # pixels, of the short side
+CONTENDERS = (Contender("memory", "edges-video"), Contender("fast", "fast"))
 SEEN = 0.75  # of a clip
-COLUMNS = ("E", "l1", "psnr", "sharpness", "blocks", "alone")
-DIGITS = {"E": 2, "l1": 2, "psnr": 2, "sharpness": 3, "blocks": 2, "alone": 2}
-
-
-def pictures(path: Path, form: FrameFormat | None = None) -> list[np.ndarray]:
-    with open_reader(path, form or FrameFormat()) as reader:
-        return [frame.rgb for frame in reader.frames()]
+FILTERS = ("off", "window")
+COLUMNS = {"E": 2, "l1": 2, "psnr": 2, "sharpness": 3}  # with their digits
 
 
 def cut(clip: Path, cache: Path) -> tuple[Path, Path]:
-    """The clip's first three quarters and its last, small and lossless."""
+    """Return the clip's first three quarters and its last, small and lossless. Raises Missing."""
     parts = (cache / f"{clip.stem}-seen.nut", cache / f"{clip.stem}-unseen.nut")
     if not all(part.exists() for part in parts):
-        frames = pictures(clip, FrameFormat(Size(short=SIZE)))
+        frames = read_frames(clip, short=SIZE)
         at = round(SEEN * len(frames))
         for part, held in zip(parts, (frames[:at], frames[at:]), strict=True):
             with closing(LosslessWriter(part, held[0].shape[1], held[0].shape[0])) as writer:
@@ -63,119 +48,72 @@ def cut(clip: Path, cache: Path) -> tuple[Path, Path]:
     return parts
 
 
-def blocks(trained: Trained) -> tuple[float, float]:
-    """The L1 of held-out pairs, as they are rendered and as each is painted alone."""
-    generator, record = load_generator(trained.model)
-    alone = statistics.mean(map(l1, trained.outputs("eval"), trained.targets))
-    if not record.memory:
-        return alone, alone
-    engine, found = TorchEngine(generator, resolve_device("cpu")), []
-    for stretch in runs(trained.pairs):
-        memory = RecurrentHistory(record.memory["flow"])
-        for i in stretch:
-            pair = trained.pairs[i]
-            frame = read_picture(pair.inputs[0])
-            sample = Sample(i, i, frame, frame, starts_shot=i == stretch.start)
-            sample.output = engine(memory.with_history(pair_input(trained.pairing, pair), sample)[None])[0]
-            memory.keep(sample)
-            found.append(l1(sample.output, read_picture(pair.target)))
-    return statistics.mean(found), alone
-
-
-def score(trained: Trained, unseen: Path, temporal: str, cache: Path) -> Table:
-    output = trained.model.with_name(f"{trained.model.stem}-{temporal}.mkv")
-    settings = {"temporal": {"name": temporal}, "encoding": {"codec": "ffv1"}}
-    options = {"cache_dir": cache / "vidtrans", "device": "cpu", "overwrite": True}
-    vidtrans.stylize(unseen, trained.model, output, settings=settings, **options)
-    frames, made = pictures(unseen), pictures(output)
-    scorer = Scorer()
+def score(model: Path, unseen: Path, temporal: str, cache: Path) -> Table:
+    """Return the scores of a render of the frames that were not learned from."""
+    output = model.with_name(f"{model.stem}-{temporal}.mkv")
+    settings = {"temporal": {"name": temporal}, "encoding": LOSSLESS}
+    vidtrans.stylize(unseen, model, output, settings=settings, **shared_options(cache))
+    frames, made, scorer = read_frames(unseen), read_frames(output), Scorer()
     for number, (frame, picture) in enumerate(zip(frames, made, strict=True)):
         scorer.add(frame, picture, reference=frame, starts_shot=number == 0)
     found = scorer.scores().summary
-    error = found["warping_error"]
-    assert error is not None
     near = {"l1": 100 * statistics.mean(map(l1, made, frames)), "psnr": found["psnr"], "sharpness": found["sharpness"]}
-    return {"E": 1e5 * error, **near}
+    return {"E": 1e5 * (found["warping_error"] or 0.0), **near}
 
 
-def measured(case: Case, contender: Contender, seed: int, unseen: Path, options: argparse.Namespace) -> Table:
-    """The scores of one run: of each filter a table. Raises VidtransError."""
-    name = f"{name_of(case, contender)}-{options.seconds:g}s-{seed}"
+def measure(clip: Path, options: argparse.Namespace) -> dict[str, list[Table]]:
+    """Return of each contender the scores of each seed, by filter. Raises Missing, VidtransError."""
+    store, cache = Store(options.cache), options.cache
+    seen, unseen = cut(clip, cache)
+    learners = {}
+    for contender in CONTENDERS:
+        folder, settings = cache / f"{clip.stem}-{contender.name}.dataset", contender.settings(SIZE)
+        vidtrans.make_dataset(seen, folder, preset=contender.preset, settings=settings, **shared_options(cache))
+        learners[contender.name] = learner(folder, contender.preset, settings, cache)
+    key = f"{options.seconds:g}s-" + "-".join(contender.digest(SIZE) for contender in CONTENDERS)
+    steps = store.table(f"{clip.stem}-steps", key, lambda: equal_steps(learners, options.seconds, cache))
 
-    def make() -> Table:
-        trained = train(case, contender, seed, options.seconds, options.cache)
-        chained, alone = blocks(trained)
-        held = {"blocks": 100 * chained, "alone": 100 * alone}
-        both = {t: score(trained, unseen, t, options.cache) for t in ("off", "window")}
-        return {"steps": trained.steps, "seconds": trained.seconds, "off": both["off"] | held, "window": both["window"]}
+    def make(name: str, seed: int) -> Table:
+        model = cache / f"{clip.stem}-{name}-{key}-{seed}.safetensors"
+        seconds = timed_training(learners[name], model, steps[name], seed)["seconds"]
+        scores = {temporal: score(model, unseen, temporal, cache) for temporal in FILTERS}
+        return {"steps": steps[name], "seconds": seconds, **scores}
 
-    return kept(options.cache / "results" / f"{name}.json", make)
-
-
-def figure(values: Sequence[float], digits: int) -> str:
-    spread = (max(values) - min(values)) / 2
-    return f"{statistics.mean(values):.{digits}f}" + (f" ±{spread:.{digits}f}" if len(values) > 1 else "")
-
-
-def row(name: str, tables: Sequence[Table], temporal: str) -> str:
-    cells = [str(tables[0]["steps"]), f"{statistics.mean(t['seconds'] for t in tables):.0f}"]
-    for column in COLUMNS:
-        values = [t[temporal][column] for t in tables if column in t[temporal]]
-        cells.append(figure(values, DIGITS[column]) if values else "–")
-    return f"| {name}, {temporal} | " + " | ".join(cells) + " |"
-
-
-def verdict(words: str, value: float, met: bool) -> str:
-    return f"{words:64} {value:7.3f}  {'met' if met else 'NOT MET'}"
+    return {
+        name: [
+            store.table(f"{clip.stem}-{name}-{seed}", key, lambda name=name, seed=seed: make(name, seed))
+            for seed in range(options.seeds)
+        ]
+        for name in learners
+    }
 
 
-def goals(found: dict[str, list[Table]]) -> list[str]:
-    def ratio(temporal: str, column: str) -> float:
-        new, old = (statistics.mean(t[temporal][column] for t in found[n]) for n in ("memory", "fast"))
-        return new / old
+def show(clip: str, found: dict[str, list[Table]]) -> None:
+    def mean(name: str, temporal: str, column: str) -> float:
+        return statistics.mean(table[temporal][column] for table in found[name])
 
-    steady, near = ratio("off", "E"), ratio("off", "blocks")
-    window, window_l1 = ratio("window", "E"), ratio("window", "l1")
-    return [
-        verdict("no filter: warping error over the per-frame model's", steady, steady <= 0.7),
-        verdict("no filter: L1 on held-out blocks over the per-frame model's", near, near <= 1),
-        verdict("window: warping error over the window's alone", window, window <= 1),
-        verdict("window: L1 over the window's alone", window_l1, window_l1 <= 1),
-    ]
+    print()
+    head(clip, "steps", "s", *COLUMNS)
+    for temporal in FILTERS:
+        for name, tables in found.items():
+            seconds = f"{statistics.mean(t['seconds'] for t in tables):.0f}"
+            cells = [harness.mean_spread([t[temporal][c] for t in tables], d) for c, d in COLUMNS.items()]
+            row(f"{name}, {temporal}", tables[0]["steps"], seconds, *cells)
+    names: Sequence[str] = [contender.name for contender in CONTENDERS]
+    for temporal in FILTERS:
+        over = {c: mean(names[0], temporal, c) / mean(names[1], temporal, c) for c in ("E", "l1")}
+        print(f"{temporal}: {names[0]} over {names[1]}: E {over['E']:.3f}, L1 {over['l1']:.3f}", flush=True)
 
 
-def main() -> int:
+def main() -> None:
     use_huge_pages()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=200)
+    parser = harness.parser(__doc__, data=True, cache=True)
+    parser.add_argument("--seconds", type=float, default=200, help="wall time of each training")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--clips", default=",".join(CLIPS))
+    parser.add_argument("--clips", type=harness.comma_list, default=["dog", "juggle"])
     options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
-    for name in options.clips.split(","):
-        clip = options.data / "video" / f"{name}.mp4"
-        if not clip.exists():
-            print(f"{name}: not there, skipped")
-            continue
-        seen, unseen = cut(clip, options.cache)
-        case = Case(name, seen, "edges", (FAST, MEMORY))
-        found: dict[str, list[Table]] = {c.name: [] for c in case.contenders}
-        try:
-            for seed in range(options.seeds):
-                for contender in case.contenders:
-                    found[contender.name].append(measured(case, contender, seed, unseen, options))
-        except VidtransError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 1
-        print(f"\n| {name} | steps | s | " + " | ".join(COLUMNS) + " |\n" + "|" + "---|" * (len(COLUMNS) + 3))
-        for temporal in ("off", "window"):
-            for contender in case.contenders:
-                print(row(contender.name, found[contender.name], temporal))
-        print("\n" + "\n".join(goals(found)), flush=True)
-    return 0
+    harness.each(options.clips, lambda clip: show(clip, measure(options.data / "video" / f"{clip}.mp4", options)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

@@ -1,4 +1,4 @@
-"""Two nodes of Ray on this machine stand in for two: kill what can be killed, and measure what a cluster costs."""
+"""Two nodes of Ray on this machine stand in for two machines: kill them, and measure what a cluster costs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from benchmarks.farm.work import Row, Work, environment, vidtrans
+from benchmarks.farm.work import THREADS, Row, Work
+from benchmarks.harness import Missing, environment, seconds_of, vidtrans, vidtrans_command
 from vidtrans.store.cache_folder import FOLDER
 from vidtrans.store.render_log import RenderLog
 
 FRAMES = 12  # of each clip that is rendered while things are killed
 BROKEN = (3, 11, 26)
 COST_CLIPS = 12
-THREADS = "1"
 
 
 class Cluster:
@@ -37,10 +36,12 @@ class Cluster:
         # An address of its own: a command that is started here belongs to the node that has the machine's.
         joins = (f"--address={self.address}", f"--node-ip-address=127.0.0.{len(self.nodes) + 2}")
         small = ("--num-cpus=1", f"--object-store-memory={80 << 20}", "--block", "--disable-usage-stats")
-        variables = environment(OMP_NUM_THREADS=THREADS, RAY_worker_niceness="0", RAY_health_check_period_ms="1000")
+        variables = environment(**THREADS, RAY_worker_niceness="0", RAY_health_check_period_ms="1000")
         if self.nodes:  # a head makes a token, which those that join have to show
             variables["RAY_AUTH_MODE"] = "token"
-        ray = str(Path(sys.executable).parent / "ray")
+        ray = shutil.which("ray", path=variables["PATH"])
+        if ray is None:
+            raise Missing("Ray is not installed: pip install 'vidtrans[ray]'")
         command = [ray, "start", *(joins if self.nodes else head), *small]
         if self.hidden:
             hide = ("sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(self.hidden))
@@ -82,8 +83,8 @@ def _command(work: Work, executor: str) -> list[str]:
 
 
 def _start(work: Work, place: Path, *more: str, executor: str = "ray") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vidtrans", *_command(work, executor), *more]
-    variables = environment(OMP_NUM_THREADS=THREADS, RAY_ADDRESS="127.0.0.1:6399")
+    command = vidtrans_command(*_command(work, executor), *more)
+    variables = environment(**THREADS, RAY_ADDRESS="127.0.0.1:6399")
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=place, env=variables, stdout=pipe, stderr=pipe, text=True)
 
@@ -100,18 +101,25 @@ def _wait_for(what: str, is_so: Callable[[], bool], seconds: float = 600) -> Non
         time.sleep(0.1)
 
 
-def kill_everything(work: Work, *, apart: bool = False) -> Iterator[Row]:
+def kill_batch(work: Work) -> Iterator[Row]:
+    """Yield what becomes of a batch without a cluster that is killed and run again."""
+    place, alone = _prepared(work)
+    yield from _finished(work, alone)
+    process = _start(work, place, executor="local")
+    _wait_for("results", lambda: _made(place) >= work.num_clips // 2)
+    process.kill()
+    process.wait()
+    yield Row("the command killed", f"after {_made(place)} results")
+    yield from _run_again(work, place, alone, "local")
+
+
+def kill_cluster(work: Work, *, apart: bool = False) -> Iterator[Row]:
     """Yield a row for each thing that is killed, and one for the results.
 
     ``apart``: the nodes do not see the folder of the command.
     """
-    place, flags = work.fresh("killed"), ("--no-shared-disk",) if apart else ()
-    work.write_clips(place / "clips", work.num_clips, FRAMES, BROKEN)
-    began = time.monotonic()
-    alone = work.fresh("alone")
-    shutil.copytree(place / "clips", alone / "clips")
-    vidtrans(*_command(work, "inline"), folder=alone, OMP_NUM_THREADS=THREADS)
-    yield Row("one process", f"{_made(alone)} of {work.num_clips}", time.monotonic() - began)
+    (place, alone), flags = _prepared(work), ("--no-shared-disk",) if apart else ()
+    yield from _finished(work, alone)
     with cluster(2, work.folder if apart else None) as nodes:
         process = _start(work, place, *flags)
         _wait_for("results", lambda: _made(place) >= 3)
@@ -126,25 +134,43 @@ def kill_everything(work: Work, *, apart: bool = False) -> Iterator[Row]:
         process.communicate()
         yield Row("the command killed", f"after {_made(place)} results")
         _wait_for("workers to end", lambda: not nodes.workers(), 120)
-        began = time.monotonic()
-        again = _start(work, place, *flags)
-        again.communicate()
-        sent = list(Path(tempfile.gettempdir()).glob("vidtrans-mirror-*"))
+        yield from _run_again(work, place, alone, "ray", *flags)
+
+
+def kill_cluster_apart(work: Work) -> Iterator[Row]:
+    """Yield the same for nodes that share no disk with the command."""
+    if os.getuid():
+        raise Missing("to hide a folder from the nodes takes root")
+    yield from kill_cluster(work, apart=True)
+
+
+def _prepared(work: Work) -> tuple[Path, Path]:
+    """Return two folders with the same clips, some of them broken."""
+    place, alone = work.fresh("killed"), work.fresh("alone")
+    work.write_clips(place / "clips", work.num_clips, FRAMES, BROKEN)
+    shutil.copytree(place / "clips", alone / "clips")
+    return place, alone
+
+
+def _finished(work: Work, alone: Path) -> Iterator[Row]:
+    seconds = seconds_of(lambda: vidtrans(*_command(work, "inline"), folder=alone, check=False, **THREADS))
+    yield Row("one process", f"{_made(alone)} of {work.num_clips}", seconds)
+
+
+def _run_again(work: Work, place: Path, alone: Path, executor: str, *flags: str) -> Iterator[Row]:
+    """Run a command again that was killed, and compare the results with those of one process."""
+    there, began = _made(place), time.monotonic()
+    again = _start(work, place, *flags, executor=executor)
+    again.communicate()
+    sent = list(Path(tempfile.gettempdir()).glob("vidtrans-mirror-*"))
     rows = json.loads((place / "renders" / "vidtrans-batch.json").read_text())["items"]
     failed = [Path(row["source"]).stem for row in rows if row["state"] == "failed"]
-    yield Row("run again", f"exit {again.returncode}, failed: {', '.join(failed)}", time.monotonic() - began)
+    words = f"exit {again.returncode}, {there} were there, failed: {', '.join(failed)}"
+    yield Row("run again", words, time.monotonic() - began)
     results = sorted((alone / "renders").glob("*.mp4"))
     equal = sum((place / "renders" / p.name).read_bytes() == p.read_bytes() for p in results)
     left = [p.name for p in place.rglob("*") if ".partial" in p.name or ".seen" in p.name]
     yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left) + len(sent)} files left")
-
-
-def kill_everything_apart(work: Work) -> Iterator[Row]:
-    """Yield the same for nodes that share no disk with the command."""
-    if os.getuid():
-        yield Row("left out", "to hide a folder from the nodes takes root")
-        return
-    yield from kill_everything(work, apart=True)
 
 
 def measure_cost(work: Work) -> Iterator[Row]:

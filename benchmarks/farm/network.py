@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.farm.work import CHUNK, Row, Work, environment, same, vidtrans
+from benchmarks.farm.work import CHUNK, THREADS, Row, Work, same
+from benchmarks.harness import environment, vidtrans, vidtrans_command
 from vidtrans.core.files import look_anew
 
-THREADS = "1"
 GRACE_S = "10"  # how long a server that has just begun gives locks only to those who had them before
 PROGRAMS = ("rpcbind", "rpc.statd", "rpc.mountd", "rpc.nfsd", "exportfs", "mount.nfs", "unshare")
 SERVED = Path("/proc/fs/nfsd")
@@ -36,9 +36,9 @@ class Host:
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a command of vidtrans."""
         rename = ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name)
-        command = [*rename, sys.executable, "-m", "vidtrans", *map(str, arguments), "--json"]
+        command = [*rename, *vidtrans_command(*arguments, "--json")]
         pipe = subprocess.PIPE
-        variables = environment(OMP_NUM_THREADS=THREADS)
+        variables = environment(**THREADS)
         return subprocess.Popen(command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True)
 
 
@@ -58,7 +58,7 @@ def render_over_nfs(work: Work) -> Iterator[Row]:
     place = work.fresh("nfs")
     work.write_clip(place / "clip.mp4", work.num_frames)
     began = time.monotonic()
-    vidtrans(*_render(work), "-o", "whole.mp4", "--cache-dir", "alone", folder=place, OMP_NUM_THREADS=THREADS)
+    vidtrans(*_render(work), "-o", "whole.mp4", "--cache-dir", "alone", folder=place, **THREADS)
     yield Row("one process, local disk", "", time.monotonic() - began)
     with _server(place):
         for name, options in MOUNTS.items():

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.farm.work import CHUNK, Row, Work, environment, same, vidtrans
+from benchmarks.farm.work import CHUNK, Row, Work, same
+from benchmarks.harness import environment, vidtrans
 
 PARTS = "4"
 SLURM = """

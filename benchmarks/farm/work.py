@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
-import av
+import numpy as np
 
+from benchmarks.clips import read_frames, write_clip
+
+THREADS = {"OMP_NUM_THREADS": "1"}
 CHUNK = ("--set", "rendering.chunk_frames=30")
 
 
@@ -45,24 +42,16 @@ class Work:
         place.mkdir(parents=True)
         return place
 
-    def write_clip(self, path: Path, frames: int, first: int = 0) -> None:
-        """Write a part of the clip, 128 lines high, which is gone through again where it is too short."""
-        shown = self._shown
-        with closing(av.open(str(path), "w")) as out:
-            stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-            stream.width, stream.height, stream.pix_fmt = shown[0].width, shown[0].height, "yuv420p"
-            for number in range(frames):
-                frame = shown[(first + number) % len(shown)]
-                frame.pts, frame.time_base = number, Fraction(1, 25)
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
-
     @cached_property
-    def _shown(self) -> list[av.VideoFrame]:
-        """Return the clip's first frames, small."""
-        with closing(av.open(str(self.clip))) as container:
-            frames = islice(container.decode(video=0), self.num_frames)
-            return [f.reformat(height=128, width=f.width * 128 // f.height // 2 * 2) for f in frames]
+    def _shown(self) -> list[np.ndarray]:
+        """Return the clip's first frames, 128 lines high."""
+        frames = read_frames(self.clip, 0, self.num_frames, short=128)
+        return [frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2] for frame in frames]
+
+    def write_clip(self, path: Path, frames: int, first: int = 0) -> None:
+        """Write a part of the clip, which begins again where it is too short."""
+        shown = self._shown
+        write_clip(path, [shown[(first + number) % len(shown)] for number in range(frames)])
 
     def write_clips(self, folder: Path, count: int, frames: int, broken: Sequence[int] = ()) -> None:
         """Write ``count`` clips; those of the numbers in ``broken`` are none."""
@@ -73,20 +62,6 @@ class Work:
                 path.write_bytes(b"no video")
             else:
                 self.write_clip(path, frames, 7 * number)
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment, in which the programs of its Python are found first."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, **variables}
-
-
-def vidtrans(*arguments: object, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder."""
-    command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=folder, env=environment(**variables), capture_output=True, text=True, check=False
-    )
 
 
 def same(one: Path, other: Path) -> str:

@@ -17,16 +17,17 @@ the trained U-Net and a clip.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.things import clip_of, machine, model_of
+from benchmarks import harness
+from benchmarks.speed.inputs import model_path
+from benchmarks.tables import head, row
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.commands.bench import stylize_frames
 from vidtrans.core.errors import DeviceError, VidtransError
@@ -39,7 +40,6 @@ from vidtrans.self_test.made_up import frames, make_generator
 from vidtrans.session import Context
 
 NO_DEVICE = 4  # exit status, as vidtrans has it
-ROOT = Path(__file__).resolve().parents[2]
 TESTS = ("tests/integration/test_cuda.py", "tests/integration/test_several_gpus.py")
 RENDER_SHARE, NETWORK_RATE, TRAINING_RATIO = 0.9, 400.0, 5.0  # the goals, at least
 
@@ -96,7 +96,7 @@ class GpuBench:
         folder = self.folder / f"{width}x{height}"
         folder.mkdir()
         context = Context(cache_dir=folder / "cache", device=self.device.name)
-        model = model_of(self.plan.model, lambda: clip_of(None, 256, 10, self.cache / "clip-256-10.mp4"), self.cache)
+        model = model_path(self.plan.model, None, self.cache)
         clip = write_clip(folder / "clip.mp4", (width, height), whole)
         benchmark = RenderBenchmark(
             load_model(str(model), context), context, self.device, folder, clip, min(width, height), timed
@@ -142,7 +142,7 @@ class GpuBench:
     def tests(self) -> Row:
         """The tests that need a device."""
         command = [sys.executable, "-m", "pytest", "-n", "0", "-q", *TESTS]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=harness.ROOT, capture_output=True, text=True, check=False)
         last = (done.stdout.strip().splitlines() or ["no output"])[-1]
         met = done.returncode == 0 and "skipped" not in last if self.plan is FULL else None
         return Row("CUDA tests", "all pass", last, met, {"exit_status": done.returncode, "output": done.stdout[-4000:]})
@@ -150,43 +150,40 @@ class GpuBench:
 
 def run(device: Device, plan: Plan, cache: Path | None, tests: bool) -> list[Row]:
     """Measure everything, and print each row when it is there."""
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
-        folder = Path(temporary)
-        if cache is None:
-            cache = folder / "kept"
-        cache.mkdir(parents=True, exist_ok=True)
-        bench = GpuBench(device, plan, folder, cache)
-        jobs = [lambda clip=clip: bench.render(*clip) for clip in plan.clips]
-        print("| measured | goal | figure | met |\n|---|---|---|---|", flush=True)
+    with harness.work_folder() as folder:
+        kept = cache or folder / "kept"
+        kept.mkdir(parents=True, exist_ok=True)
+        bench = GpuBench(device, plan, folder, kept)
+        jobs = [partial(bench.render, *clip) for clip in plan.clips]
+        head("measured", "goal", "figure", "met")
         rows = []
         for job in [*jobs, bench.network, bench.training, *([bench.tests] if tests else [])]:
-            row = job()
-            met = {True: "yes", False: "NO", None: "–"}[row.met]
-            print(f"| {row.name} | {row.goal} | {row.measured} | {met} |", flush=True)
-            rows.append(row)
+            found = job()
+            row(found.name, found.goal, found.measured, {True: "yes", False: "NO", None: "–"}[found.met])
+            rows.append(found)
         return rows
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = harness.parser(__doc__)
     parser.add_argument("--device", default="cuda", help="cpu: tiny sizes, to see that it runs [default: cuda]")
     parser.add_argument("--cache", type=lambda text: Path(text).resolve())
     parser.add_argument("--json", type=Path, help="a file for all figures")
     parser.add_argument("--tests", action="store_true", help="run the tests that need a CUDA device, too")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     try:
         device = resolve_device(given.device)
     except DeviceError as error:
         print(f"nothing was measured: {error}")
         return NO_DEVICE
     plan = FULL if device.kind == "cuda" else TINY
-    print(machine() if plan is FULL else f"{machine()}\ntiny sizes, off CUDA: the figures mean nothing")
+    print(harness.machine() if plan is FULL else f"{harness.machine()}\ntiny sizes, off CUDA: the figures mean nothing")
     rows = run(device, plan, given.cache, given.tests)
     if given.json:
-        table = {"machine": machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
+        table = {"machine": harness.machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
         given.json.write_text(json.dumps(table, indent=1) + "\n")
     return int(any(row.met is False for row in rows))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

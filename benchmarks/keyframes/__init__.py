@@ -1,1 +1,0 @@
-"""Benchmarks of painted key frames."""

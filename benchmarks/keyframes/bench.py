@@ -1,24 +1,21 @@
 """Painted key frames on clips whose painting is known in every frame.
 
     python -m benchmarks.keyframes.bench DATA --cache DIR [--parts choosing,painted] [--only NAMES] [--tuning]
-        [--ebsynth PROGRAM] [--few-shot FOLDER]
 
 No constant was chosen on these clips; ``--tuning`` takes those on which they were.
 
 choosing: PSNR of the paintings' frames made of the two that ``vidtrans keyframes`` chooses, beside the best, the mean
 and the outermost pair of the same candidates, all at half size and carried along the motion. painted: the clip from two
 painted frames, by ``vidtrans propagate``, with and without a network, beside the nearest key frame carried along the
-motion and beside other programs (``peers``; the few-shot training gets the seconds that ours took). PSNR and sharpness
-(over the truth's) of unseen frames, and warping error over the truth's. Of the lynx no painting is known: sharpness is
-over its key frames', and the warping error, times 1,000, of frames in a row in its middle.
+motion. PSNR and sharpness (over the truth's) of unseen frames, and warping error over the truth's. Of the lynx no
+painting is known: sharpness is over its key frames', and the warping error, times 1,000, of frames in a row in its
+middle.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,11 +26,13 @@ import cv2
 import numpy as np
 
 import vidtrans
-from benchmarks.consistency.cases import Missing, frames_of
+from benchmarks import harness
+from benchmarks.clips import LOSSLESS, read_frames, write_folder
 from benchmarks.consistency.measure import FLOW
-from benchmarks.consistency.store import Store, digest, source_digest
-from benchmarks.keyframes import peers
+from benchmarks.harness import Missing
 from benchmarks.keyframes.cases import Case, plan
+from benchmarks.store import Store, digest, source_digest
+from benchmarks.tables import head, row
 from vidtrans.core.settings import Size
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import warp
@@ -48,12 +47,12 @@ PACKAGE = Path(vidtrans.__file__).parent
 SOURCES = [
     *PACKAGE.glob("painting/*.py"),
     PACKAGE / "flow" / "warping.py",
-    *PACKAGE.glob("pipeline/pa*.py"),
+    *PACKAGE.glob("propagation/pa*.py"),
     PACKAGE / "networks" / "few_shot.py",
     PACKAGE.parent / "presets" / "painted.toml",
 ]
-EVERY = 6  # frames between those that a pair of key frames is scored on, and another program has to make
-STEADY = 16  # frames in a row that another program has to make where no painting is known
+EVERY = 6  # frames between those that a pair of key frames is scored on
+STEADY = 16  # frames in a row that are scored where no painting is known
 Maps = dict[int, dict[int, Carried]]  # of each key, by frame
 
 
@@ -75,7 +74,7 @@ def to_levels(picture: np.ndarray) -> np.ndarray:
 # Which frames
 
 
-def choosing(case: Case, _: argparse.Namespace, __: Store) -> Iterator[list[object]]:
+def choosing(case: Case, _: Store) -> Iterator[list[object]]:
     if any(painting is None for painting in case.paintings):
         raise Missing(f"{case.name}: its paintings are not known")
     numbers = sample_numbers(0, len(case.frames), 2)
@@ -127,72 +126,42 @@ def propagated(case: Case, store: Store, **options: Any) -> Film:
     def made() -> list[np.ndarray]:
         place = store.folder / f"{case.name}-propagated"
         shutil.rmtree(place, ignore_errors=True)
-        for number, frame in enumerate(case.frames):
-            write_picture(place / "clip" / f"{number:05d}.png", frame)
+        write_folder(place / "clip", case.frames)
         for number, rgb in zip(case.keys, case.painted, strict=True):
             write_picture(place / "keys" / f"{number:05d}.png", rgb)
-        settings = {"encoding": {"codec": "ffv1"}, "rendering": {"cuts": "off"}}
+        settings = {"encoding": LOSSLESS, "rendering": {"cuts": "off"}}
         began = time.monotonic()
         common: dict[str, Any] = {"cache_dir": place / "cache", "settings": settings, **options}
         vidtrans.propagate(place / "clip", place / "keys", place / "o.mkv", **common)
         took["seconds"] = time.monotonic() - began
-        return frames_of(place / "o.mkv")
+        return read_frames(place / "o.mkv")
 
     frames = store.pictures(f"{case.name}-propagated", key, made)
     took = store.table(f"{case.name}-seconds", key, lambda: took)
     return Film(dict(enumerate(frames)), took.get("seconds"))
 
 
-def ways(case: Case, options: argparse.Namespace, store: Store) -> dict[str, Callable[[], Film]]:
-    maps = maps_of(case.frames, case.keys)
-    middle = len(case.frames) // 2
-    chosen = [n for n in range(EVERY // 3, len(case.frames), EVERY) if n not in case.keys]
-    if not case.unseen:  # nothing to compare with: how steady it is counts
-        chosen = list(range(middle - STEADY // 2, middle + STEADY // 2))
-    program = digest(options.ebsynth.read_bytes()) if options.ebsynth else ""
-    picture_key = digest(program, str(peers.GUIDES), str(chosen), *case.frames, *case.painted)
-    found: dict[str, Callable[[], Film]] = {
-        "nearest key frame": lambda: nearest(case, maps),
+def painted(case: Case, store: Store) -> Iterator[list[object]]:
+    truth_error, middle = 1e-3, len(case.frames) // 2
+    shown = range(len(case.frames)) if case.unseen else range(middle - STEADY // 2, middle + STEADY // 2)
+    if case.unseen:
+        truth_error = warping_error(case.frames, [p for p in case.paintings if p is not None])
+    ways: dict[str, Callable[[], Film]] = {
+        "nearest key frame": lambda: nearest(case, maps_of(case.frames, case.keys)),
         "motion alone": lambda: propagated(case, store, minutes=0),
         "propagate": lambda: propagated(case, store),
     }
-    if options.ebsynth:
-        frames = lambda: store.pictures(  # noqa: E731
-            f"{case.name}-ebsynth", picture_key, lambda: peers.ebsynth(options.ebsynth, case, maps, chosen)
-        )
-        found["ebsynth"] = lambda: Film(dict(zip(chosen, frames(), strict=True)))
-    if options.few_shot:
-
-        def trained() -> Film:
-            seconds = propagated(case, store).seconds or 300.0
-            key = digest("few-shot", f"{seconds:.0f}", *case.frames, *case.painted)
-            made = store.pictures(f"{case.name}-few-shot", key, lambda: peers.few_shot(options.few_shot, case, seconds))
-            return Film(dict(enumerate(made)), seconds)
-
-        found["few-shot training"] = trained
-    return found
-
-
-def painted(case: Case, options: argparse.Namespace, store: Store) -> Iterator[list[object]]:
-    truth_error, middle = 1e-3, len(case.frames) // 2
-    steady = range(middle - STEADY // 2, middle + STEADY // 2)
-    if case.unseen:
-        truth_error = warping_error(case.frames, [p for p in case.paintings if p is not None])
-    for name, way in ways(case, options, store).items():
+    for name, way in ways.items():
         film = way()
         numbers = [n for n in film.frames if n not in case.keys]
-        error = None
-        if max(numbers) - min(numbers) < len(film.frames) + len(case.keys):  # frames in a row
-            shown = sorted(set(film.frames) & set(steady)) if not case.unseen else sorted(film.frames)
-            error = warping_error([case.frames[n] for n in shown], [film.frames[n] for n in shown])
-        if case.unseen:
-            truths = {n: case.paintings[n] for n in numbers}
-            db = float(np.mean([psnr(film.frames[n], truth) for n, truth in truths.items() if truth is not None]))
-            sharp = [sharpness(film.frames[n]) / sharpness(truth) for n, truth in truths.items() if truth is not None]
+        error = warping_error([case.frames[n] for n in shown], [film.frames[n] for n in shown]) / truth_error
+        truths = {n: truth for n in numbers if (truth := case.paintings[n]) is not None}
+        if truths:
+            db = float(np.mean([psnr(film.frames[n], truth) for n, truth in truths.items()]))
+            sharp = [sharpness(film.frames[n]) / sharpness(truth) for n, truth in truths.items()]
         else:
-            db = None
-            sharp = [sharpness(film.frames[n]) / np.mean([sharpness(p) for p in case.painted]) for n in numbers]
-        error = None if error is None else error / truth_error
+            db, keys = None, np.mean([sharpness(p) for p in case.painted])
+            sharp = [sharpness(film.frames[n]) / keys for n in numbers]
         yield [case.name, name, db, float(np.mean(sharp)), error, film.seconds]
 
 
@@ -203,39 +172,32 @@ def warping_error(frames: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) 
     return float(scorer.scores().summary["warping_error"] or 0)
 
 
-PARTS: dict[str, tuple[str, Callable[[Case, argparse.Namespace, Store], Iterator[list[object]]]]] = {
-    "choosing": ("case | chosen | best | mean | first and last", choosing),
-    "painted": ("case | way | PSNR | sharpness | warping error | seconds", painted),
+PARTS: dict[str, tuple[tuple[str, ...], Callable[[Case, Store], Iterator[list[object]]]]] = {
+    "choosing": (("case", "chosen", "best", "mean", "first and last"), choosing),
+    "painted": (("case", "way", "PSNR", "sharpness", "warping error", "seconds"), painted),
 }
 
 
-def cell(value: object) -> str:
-    return "–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="a folder for what is made")
-    parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--only", default="", help="cases; all without")
-    parser.add_argument("--tuning", action="store_true")
-    parser.add_argument("--ebsynth", type=Path, metavar="PROGRAM")
-    parser.add_argument("--few-shot", type=Path, metavar="FOLDER", help="with the peer's programs")
+    cv2.setNumThreads(1)
+    parser = harness.parser(__doc__, data=True, cache=True)
+    parser.add_argument("--parts", type=harness.comma_list, default=list(PARTS))
+    parser.add_argument("--only", type=harness.comma_list, help="cases; all without")
+    parser.add_argument("--tuning", action="store_true", help="the clips that constants were chosen on")
     options = parser.parse_args()
     store = Store(options.cache)
-    cases = plan(options.data, store)["choosing" if options.tuning else "scored"]
-    for part in options.parts.split(","):
+    cases = plan(options.data, store, tuning=options.tuning)
+    for part in options.parts:
         columns, measure = PARTS[part]
-        print(f"\n## {part}\n\n| {columns} |\n|---|" + "---|" * columns.count("|"))
-        for name in options.only.split(",") if options.only else cases:
-            try:
-                for row in measure(cases[name](), options, store):
-                    print("| " + " | ".join(map(cell, row)) + " |", flush=True)
-            except Missing as why:
-                print(f"skipped: {why}", file=sys.stderr)
+        print(f"\n## {part}\n")
+        head(*columns)
+
+        def score(name: str, measure: Callable[..., Iterator[list[object]]] = measure) -> None:
+            for cells in measure(cases[name](), store):
+                row(*cells)
+
+        harness.each(options.only or cases, score)
 
 
 if __name__ == "__main__":
-    cv2.setNumThreads(1)
-    main()
+    harness.run(main)

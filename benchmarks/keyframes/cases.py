@@ -15,13 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import vidtrans
-from benchmarks.consistency.cases import Missing, frames_of
-from benchmarks.consistency.store import Store, digest
-from vidtrans.core.files import digest_file
+from benchmarks.clips import read_frames, render_frames
+from benchmarks.harness import need
+from benchmarks.store import Store, digest
 from vidtrans.core.settings import Size
-from vidtrans.models.model_file import find_model
-from vidtrans.video.images.picture import read_picture, resize, write_picture
+from vidtrans.video.images.picture import read_picture, resize
 
 COUNT, SIDE = 100, 270  # frames, and the short side of the pictures
 
@@ -49,7 +47,7 @@ class Case:
 
 def clip_frames(path: Path, first: int, count: int = COUNT) -> list[np.ndarray]:
     """Frames at the size of the bench. Raises Missing."""
-    found = frames_of(path, first, count)
+    found = read_frames(path, first, count)
     width, height = Size(short=SIDE).of(found[0].shape[1], found[0].shape[0])
     return [resize(frame, width, height) for frame in found]
 
@@ -92,9 +90,7 @@ def painted_by_object(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def cut_out(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """A person on white, (H, W, 3) uint8, and where they are, (H, W) float32. Raises Missing."""
-    if not path.exists():
-        raise Missing(f"no {path}")
-    rgb = read_picture(path)
+    rgb = read_picture(need(path))
     rgb = np.ascontiguousarray(rgb[:, : rgb.shape[1] // 2])
     white = (rgb.min(2) > 244).astype(np.uint8)
     _, labels = cv2.connectedComponents(white)
@@ -133,25 +129,11 @@ def object_case(name: str, data: Path, clip: str, first: int, person: int) -> Ca
 
 
 def look_case(name: str, data: Path, clip: str, first: int, look: str, store: Store) -> Case:
+    """Frames that a look that ships renders one by one."""
     frames = clip_frames(data / clip, first)
-    return Case(
-        name,
-        frames,
-        keys_of(len(frames)),
-        list(store.pictures(name, digest(look, *frames), partial(painted, frames, look, store))),
-    )
-
-
-def painted(frames: Sequence[np.ndarray], look: str, store: Store) -> list[np.ndarray]:
-    """Each frame by itself as a look that ships paints it."""
-    model = find_model(look)
-    assert model is not None
-    folder, output = store.folder / f"{look}-{digest(*frames)}", store.folder / f"{look}-{digest_file(model)[:12]}.mkv"
-    for number, frame in enumerate(frames):
-        write_picture(folder / f"{number:05d}.png", frame)
-    plain = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}, "rendering": {"size": "source"}}
-    vidtrans.stylize(folder, model, output, settings=plain, cache_dir=store.folder / "vidtrans", overwrite=True)
-    return frames_of(output)
+    key = digest(look, *frames)
+    render = partial(render_frames, frames, look, store.folder / f"{name}-{key}", store.folder / "vidtrans")
+    return Case(name, frames, keys_of(len(frames)), list(store.pictures(name, key, render)))
 
 
 def graded(rgb: np.ndarray) -> np.ndarray:
@@ -173,9 +155,7 @@ def lynx_case(name: str, data: Path) -> Case:
     height, width = frames[0].shape[:2]
     paintings: list[np.ndarray | None] = [None] * len(frames)
     for key in (0, 99):
-        path = data / "seq" / "lynx" / "keyframes" / f"style{key:03d}.jpg"
-        if not path.exists():
-            raise Missing(f"no {path}")
+        path = need(data / "seq" / "lynx" / "keyframes" / f"style{key:03d}.jpg")
         paintings[key] = resize(read_picture(path), width, height)
     return Case(name, frames, (0, 99), paintings)
 
@@ -186,32 +166,36 @@ def keys_of(count: int) -> tuple[int, int]:
 
 
 Plan = dict[str, Callable[[], Case]]
+# Clip and first frame of each case, and the number of the person who is cut out; constants are chosen on the former.
+CHOOSING = {
+    "object-friday": ("video/friday.mp4", 60, 12),
+    "object-walk": ("video/asl_walk.mkv", 0, 30),
+    "oil-juggle": ("video/juggle.mp4", 100),
+    "print-flower": ("video/flower.mp4", 30),
+    "grade-walk": ("video/asl_walk.mkv", 0),
+}
+SCORED = {
+    "object-dog": ("video/dog.mp4", 110, 5),
+    "object-bbb": ("video/bbb_0_30.webm", 130, 41),
+    "print-dog": ("video/dog.mp4", 110),
+    "oil-bbb": ("video/bbb_0_30.webm", 130),
+    "ink-carphone": ("video/carphone_176x144.mp4", 20),
+    "grade-bug": ("video/bug_bw.mp4", 15),
+    "grade-dog": ("video/dog.mp4", 0),
+}
 
 
-def plan(data: Path, store: Store) -> dict[str, Plan]:
-    """Cases by name, to be made when called, which raises Missing: those to choose constants on, and those to score."""
-    choosing: Plan = {}
-    for name, clip, first, person in (
-        ("object-friday", "video/friday.mp4", 60, 12),
-        ("object-walk", "video/asl_walk.mkv", 0, 30),
-    ):
-        choosing[name] = partial(object_case, name, data, clip, first, person)
-    choosing["oil-juggle"] = partial(look_case, "oil-juggle", data, "video/juggle.mp4", 100, "oil", store)
-    choosing["print-flower"] = partial(look_case, "print-flower", data, "video/flower.mp4", 30, "print", store)
-    choosing["grade-walk"] = partial(grade_case, "grade-walk", data, "video/asl_walk.mkv", 0)
-    scored: Plan = {}
-    for name, clip, first, person in (
-        ("object-dog", "video/dog.mp4", 110, 5),
-        ("object-bbb", "video/bbb_0_30.webm", 130, 41),
-    ):
-        scored[name] = partial(object_case, name, data, clip, first, person)
-    for name, clip, first in (
-        ("print-dog", "video/dog.mp4", 110),
-        ("oil-bbb", "video/bbb_0_30.webm", 130),
-        ("ink-carphone", "video/carphone_176x144.mp4", 20),
-    ):
-        scored[name] = partial(look_case, name, data, clip, first, name.partition("-")[0], store)
-    for name, clip, first in (("grade-bug", "video/bug_bw.mp4", 15), ("grade-dog", "video/dog.mp4", 0)):
-        scored[name] = partial(grade_case, name, data, clip, first)
-    scored["lynx"] = partial(lynx_case, "lynx", data)
-    return {"choosing": choosing, "scored": scored}
+def plan(data: Path, store: Store, *, tuning: bool = False) -> Plan:
+    """Return cases by name, to be made when called, which raises Missing: those to score, or to choose constants on."""
+    cases: Plan = {}
+    for name, (clip, first, *person) in (CHOOSING if tuning else SCORED).items():
+        kind = name.partition("-")[0]
+        if kind == "object":
+            cases[name] = partial(object_case, name, data, clip, first, *person)
+        elif kind == "grade":
+            cases[name] = partial(grade_case, name, data, clip, first)
+        else:
+            cases[name] = partial(look_case, name, data, clip, first, kind, store)
+    if not tuning:
+        cases["lynx"] = partial(lynx_case, "lynx", data)
+    return cases

@@ -1,6 +1,6 @@
 """The live page before its goals, with a real browser on the same machine.
 
-    python -m benchmarks.live.bench [--parts speed slow memory forged] [--minutes 10] [--model M] [--json FILE]
+    python -m benchmarks.live.bench [--parts speed,slow,memory,forged] [--minutes 10] [--model M] [--json FILE]
 
 - ``speed``: a film for the camera, a small model at 256 pixels. Frames a second, capture to canvas (median, 99 %), what
   server and transport add to the model's own time, all of them minute by minute, and the memory of page and server.
@@ -11,11 +11,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ import cv2
 import numpy as np
 from websockets.sync.client import connect
 
-import vidtrans
-from benchmarks.live.browser import film, page, renderers, resident, server
+from benchmarks import harness
+from benchmarks.clips import SHIPPED
+from benchmarks.live.browser import film, page, renderers, server
 from vidtrans.live.protocol import PAINTED, FrameMessage, pack_frame, parse_picture
 
-SHIPPED = Path(vidtrans.__file__).parent / "assets" / "flower.mp4"
 WARM_S = 5
 SLOW_SIDE = 960  # pixels, of a frame that takes ten times as long
 LARGE_RUN = 100_000
@@ -48,8 +47,9 @@ def speed(model: str, camera: Path, minutes: float, *options: str) -> dict[str, 
             rows += opened.evaluate("() => window.seen.splice(0)")
             opened.evaluate("() => window.gc?.()")
             heap = opened.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
-            memory.append((heap, max(map(resident, renderers()), default=0.0), resident(process.pid)))
-        text = opened.inner_text("#rates")
+            memory.append(
+                (heap, max(map(harness.resident_mb, renderers()), default=0.0), harness.resident_mb(process.pid))
+            )
     times, latency, whole, own = np.array(rows).T
     spans = np.array_split(np.arange(len(times)), max(1, round(minutes)))
     return {
@@ -64,11 +64,10 @@ def speed(model: str, camera: Path, minutes: float, *options: str) -> dict[str, 
         "page_heap_mb": [round(m[0], 1) for m in memory],
         "page_process_mb": [round(m[1]) for m in memory],
         "server_mb": [round(m[2]) for m in memory],
-        "page_says": text,
     }
 
 
-def memory() -> dict[str, Any]:
+def memory(frames: int) -> dict[str, Any]:
     """Return the server's memory while a program sends frames, one after another."""
     picture = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))[1].tobytes()
     sizes, began = [], time.monotonic()
@@ -76,13 +75,13 @@ def memory() -> dict[str, Any]:
         link, process = stack.enter_context(server("--model", "identity"))
         address = link.replace("http", "ws", 1).replace("/?", "/ws?") + "&role=program"
         socket = stack.enter_context(connect(address, max_size=None))
-        for number in range(1, LARGE_RUN + 1):
+        for number in range(1, frames + 1):
             socket.send(pack_frame(FrameMessage("picture", number, 0.0, picture)))
             while not _is_answer(socket.recv(), number):
                 pass
-            if number % (LARGE_RUN // 10) == 0:
-                sizes.append(round(resident(process.pid), 1))
-    return {"frames": LARGE_RUN, "seconds": round(time.monotonic() - began), "server_mb": sizes}
+            if number % max(1, frames // 10) == 0:
+                sizes.append(round(harness.resident_mb(process.pid), 1))
+    return {"frames": frames, "seconds": round(time.monotonic() - began), "server_mb": sizes}
 
 
 def _is_answer(message: str | bytes, sequence: int) -> bool:
@@ -94,7 +93,7 @@ def _is_answer(message: str | bytes, sequence: int) -> bool:
 
 def forged() -> dict[str, Any]:
     """Return how many forged requests were accepted."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
+    sys.path.insert(0, str(harness.ROOT / "tests" / "support"))
     from forged import forged_requests, is_accepted, send
 
     with server("--model", "identity") as (link, _):
@@ -107,28 +106,32 @@ def forged() -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["speed", "slow", "memory", "forged"])
+    parser = harness.parser(__doc__)
+    parser.add_argument("--parts", type=harness.comma_list, default=["speed", "slow", "memory", "forged"])
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--frames", type=int, default=LARGE_RUN, help="that a program sends, for the part memory")
     parser.add_argument("--model", default="flower")
     parser.add_argument("--clip", type=Path, default=SHIPPED)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        camera, large = film(asked.clip, Path(folder)), film(asked.clip, Path(folder), SLOW_SIDE)
-        parts = {
-            "speed": lambda: speed(asked.model, camera, asked.minutes),
-            "slow": lambda: speed(asked.model, large, min(2.0, asked.minutes), "--size", str(SLOW_SIDE)),
-            "memory": memory,
+    with harness.work_folder() as folder:
+        slow = ("--size", str(SLOW_SIDE))
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "speed": lambda: speed(asked.model, film(asked.clip, folder), asked.minutes),
+            "slow": lambda: speed(asked.model, film(asked.clip, folder, SLOW_SIDE), min(2.0, asked.minutes), *slow),
+            "memory": lambda: memory(asked.frames),
             "forged": forged,
         }
-        for name in asked.parts:
-            results[name] = parts[name]()
-            print(name, json.dumps(results[name], indent=1))
+
+        def show(part: str) -> None:
+            results[part] = parts[part]()
+            print(part, json.dumps(results[part], indent=1), flush=True)
+
+        harness.each(asked.parts, show)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -6,17 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 
+from benchmarks.clips import read_frames
+from benchmarks.harness import Missing, vidtrans_command
+
 SIDE = 480  # pixels of the film
-RATE = 30
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # All latencies from capture to canvas, and what of them the server's model took, of the frames of this page.
 LISTEN = """() => { window.seen = []; const add = vidtrans.rates.add.bind(vidtrans.rates);
@@ -29,11 +29,9 @@ LISTEN = """() => { window.seen = []; const add = vidtrans.rates.add.bind(vidtra
 def film(clip: Path, folder: Path, side: int = SIDE, frames: int = 120) -> Path:
     """Write frames of a clip as the film, a square, that a browser takes for its camera."""
     path = folder / f"{clip.stem}-{side}.mjpeg"
-    with av.open(str(clip)) as container, path.open("wb") as file:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number == frames:
-                break
-            picture = cv2.resize(frame.to_ndarray(format="bgr24"), (side, side), interpolation=cv2.INTER_AREA)
+    with path.open("wb") as file:
+        for frame in read_frames(clip, 0, frames):
+            picture = cv2.resize(frame[..., ::-1], (side, side), interpolation=cv2.INTER_AREA)
             file.write(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
     return path
 
@@ -41,7 +39,7 @@ def film(clip: Path, folder: Path, side: int = SIDE, frames: int = 120) -> Path:
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start ``vidtrans live``, and give its link and its process."""
-    command = [sys.executable, "-m", "vidtrans", "live", "--port", "0", *arguments]
+    command = vidtrans_command("live", "--port", "0", *arguments)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     head = ""
@@ -61,9 +59,13 @@ def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 @contextmanager
 def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
     """Open the page in Chromium, which listens to all that it shows."""
-    from playwright.sync_api import sync_playwright
-
-    program = next(path for name in NAMES if (path := shutil.which(name)))
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise Missing("Playwright is not installed: pip install playwright") from None
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if program is None:
+        raise Missing(f"none of {', '.join(NAMES)} is on PATH")
     flags = ["--no-sandbox", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
     flags += ["--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
     with sync_playwright() as playwright:
@@ -77,13 +79,6 @@ def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
         opened.evaluate(LISTEN)
         yield opened
         browser.close()
-
-
-def resident(pid: int) -> float:
-    """Return the resident memory of a process in MB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    match = re.search(r"VmRSS:\s+(\d+)", text)
-    return int(match[1]) / 1024 if match else 0.0
 
 
 def renderers() -> list[int]:

@@ -17,20 +17,20 @@ many: all styles of the folder in one network, taught for ``--together`` steps, 
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.consistency.cases import Case, Missing
+from benchmarks import harness
+from benchmarks.consistency.cases import Case
 from benchmarks.consistency.measure import measure
 from benchmarks.consistency.methods import run_filter
-from benchmarks.consistency.store import Store
 from benchmarks.looks.critic import Critic
 from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_styles
+from benchmarks.store import Store
+from benchmarks.tables import head, row
 from vidtrans.grading.learning import place_pairs
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
@@ -41,7 +41,7 @@ PUBLISHED = ("candy", "mosaic")
 CLIPS = ("dog", "lynx", "bbb", "bikes", "bedroom")
 WAYS = {way.name: way for way in (REAL, OURS, SHIPPED, PATCHES)}
 SIZES = {"256x256": (256, 256), "1080p": (1080, 1920)}
-ROUNDS, SECONDS = 3, 4.0  # of the measurement of speed
+ROUNDS = 5  # of the measurement of speed
 
 
 def chosen(ways: Iterable[Way], styles: dict[str, Path], clips: Iterable[str]) -> Iterable[tuple[Way, str, str]]:
@@ -55,21 +55,20 @@ def chosen(ways: Iterable[Way], styles: dict[str, Path], clips: Iterable[str]) -
 
 def manner(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
     critic = Critic()
-    print("| style | clip | way | style | content |\n|---|---|---|---|---|")
+    head("style", "clip", "way", "style", "content")
     found: dict[str, list[tuple[float, float]]] = {}
     for way, style, clip in chosen(ways, styles, clips):
         frames = studio.frames(clip)
         painted = studio.painted(way, styles[style], clip)
         judged = critic.judge(frames[::4], painted[::4], read_picture(styles[style]))
         found.setdefault(f"{way.name}{'' if style in PUBLISHED else ', other styles'}", []).append(judged)
-        print(f"| {style} | {clip} | {way.name} | {judged[0]:.3f} | {judged[1]:.3f} |", flush=True)
+        row(style, clip, way.name, *judged)
     for name, rows in found.items():
-        style_distance, content = np.mean(rows, axis=0)
-        print(f"| mean of {len(rows)} | | {name} | {style_distance:.3f} | {content:.3f} |")
+        row(f"mean of {len(rows)}", "", name, *np.mean(rows, axis=0).tolist())
 
 
 def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
-    print("| style | clip | way | per frame | window | floor | removed | sharp |\n|---|---|---|---|---|---|---|---|")
+    head("style", "clip", "way", "per frame", "window", "floor", "removed", "sharp")
     found: dict[str, list[tuple[float, ...]]] = {}
     for way, style, clip in chosen(ways, styles, clips):
         frames, painted = studio.frames(clip), studio.painted(way, styles[style], clip)
@@ -80,17 +79,17 @@ def steady(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list
         calm = measure(case, [np.rint(255 * np.clip(lattice(f / 255), 0, 1)).astype(np.uint8) for f in frames])
         source = raw.floor * raw.error
         removed = min(1.0, (raw.error - filtered.error) / (raw.error - calm.error)) if raw.error > calm.error else 1.0
-        row = (raw.error / source, filtered.error / source, calm.error / source, removed, filtered.sharpness)
-        found.setdefault(f"{way.name}{'' if style in PUBLISHED else ', other styles'}", []).append(row)
-        print(f"| {style} | {clip} | {way.name} | " + " | ".join(f"{v:.2f}" for v in row) + " |", flush=True)
+        cells = (raw.error / source, filtered.error / source, calm.error / source, removed, filtered.sharpness)
+        found.setdefault(f"{way.name}{'' if style in PUBLISHED else ', other styles'}", []).append(cells)
+        row(style, clip, way.name, *cells)
     for name, rows in found.items():
-        print(f"| mean of {len(rows)} | | {name} | " + " | ".join(f"{v:.2f}" for v in np.mean(rows, axis=0)) + " |")
+        row(f"mean of {len(rows)}", "", name, *np.mean(rows, axis=0).tolist())
 
 
 def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
     """All styles of the folder in one network, beside a network for each of ``styles``."""
     critic, names = Critic(), list(styles)
-    print("| style | clip | alone: style | content | together: style | content |\n|---|---|---|---|---|---|")
+    head("style", "clip", "alone: style", "content", "together: style", "content")
     rows = []
     for clip in clips:
         frames = studio.frames(clip)
@@ -99,55 +98,46 @@ def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[s
             pictures = studio.painted(SHIPPED, styles[style], clip), studio.paint(frames, together, style)
             picture = read_picture(styles[style])
             rows.append([score for made in pictures for score in critic.judge(frames[::4], made[::4], picture)])
-            print(f"| {style} | {clip} | " + " | ".join(f"{v:.3f}" for v in rows[-1]) + " |", flush=True)
-    print(f"| mean of {len(rows)} | | " + " | ".join(f"{v:.3f}" for v in np.mean(rows, axis=0)) + " |")
+            row(style, clip, *rows[-1])
+    row(f"mean of {len(rows)}", "", *np.mean(rows, axis=0).tolist())
 
 
 def speed(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
     """Pixels a second of the engine alone, at both sizes in turn."""
     generator, _ = load_generator(find_model("oil") or Path("oil"))
     engine = TorchEngine(generator, resolve_device("cpu"))
-    inputs = {name: np.full((1, *size, 4), 128, np.uint8) for name, size in SIZES.items()}
-    rates: dict[str, list[float]] = {name: [] for name in SIZES}
-    for _ in range(ROUNDS):
-        for name, given in inputs.items():
-            engine(given)
-            began, count = time.perf_counter(), 0
-            while time.perf_counter() - began < SECONDS:
-                engine(given)
-                count += 1
-            rates[name].append(count * given[0, ..., 0].size / (time.perf_counter() - began))
+    works = {name: partial(engine, np.full((1, *size, 4), 128, np.uint8)) for name, size in SIZES.items()}
+    taken = harness.in_turns(works, ROUNDS)
+    rates = {name: [np.prod(SIZES[name]) / 1e6 / s for s in seconds] for name, seconds in taken.items()}
     for name, found in rates.items():
-        print(f"{name}: {np.median(found) / 1e6:.2f} megapixels a second")
-    print(f"ratio: {np.median(rates['1080p']) / np.median(rates['256x256']):.2f}")
+        print(f"{name}: {harness.spread(found)} megapixels a second")
+    print(f"ratio: {harness.spread(harness.ratios(rates['1080p'], rates['256x256']))}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="a folder with the clips in video/ and seq/")
+    parser = harness.parser(__doc__, data=True, cache=True)
     parser.add_argument("--styles", type=Path, required=True, help="a folder of style pictures")
-    parser.add_argument("--cache", type=Path, required=True, help="a folder for what is made")
-    parser.add_argument("--parts", default="manner,steady")
-    parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--only", default="", help="styles; all without")
-    parser.add_argument("--clips", default=",".join(CLIPS))
+    parser.add_argument("--parts", type=harness.comma_list, default=["manner", "steady"], help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--ways", type=harness.comma_list, default=list(WAYS))
+    parser.add_argument("--only", type=harness.comma_list, help="styles; all without")
+    parser.add_argument("--clips", type=harness.comma_list, default=list(CLIPS))
     parser.add_argument("--steps", type=int, default=STEPS, help="of each network")
     parser.add_argument("--together", type=int, default=8 * STEPS, help="steps of the network of all styles")
-    arguments = parser.parse_args()
-    whole = read_styles(arguments.styles)
-    studio = Studio(Store(arguments.cache), arguments.data, arguments.steps, tuple(whole.values()), arguments.together)
-    styles = {n: p for n, p in whole.items() if n in (arguments.only or n).split(",")}
-    ways, clips = [WAYS[name] for name in arguments.ways.split(",")], arguments.clips.split(",")
-    for part in arguments.parts.split(","):
+    options = parser.parse_args()
+    whole = read_styles(harness.need(options.styles))
+    studio = Studio(Store(options.cache), options.data, options.steps, tuple(whole.values()), options.together)
+    styles = {name: path for name, path in whole.items() if not options.only or name in options.only}
+
+    def show(part: str) -> None:
         print(f"\n## {part}\n")
-        try:
-            PARTS[part](studio, ways, styles, clips)
-        except Missing as why:
-            print(f"skipped: {why}", file=sys.stderr)
+        PARTS[part](studio, [WAYS[name] for name in options.ways], styles, options.clips)
+
+    harness.each(options.parts, show)
 
 
 Part = Callable[[Studio, list[Way], dict[str, Path], list[str]], None]
 PARTS: dict[str, Part] = {"manner": manner, "steady": steady, "many": many, "speed": speed}
 
+
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -1,4 +1,4 @@
-"""What looks are benched on: frames of clips that no constant was chosen on, and models that are taught here."""
+"""Frames of clips that no constant was chosen on, and models of looks that are taught here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 import vidtrans
-from benchmarks.consistency.cases import CLIPS, SIDE, Missing, frames_of, read_frames, stylised
-from benchmarks.consistency.store import Store, digest, tell
+from benchmarks.clips import render_frames, write_folder
+from benchmarks.consistency.cases import CLIPS, SIDE, read_frames, stylised
+from benchmarks.harness import Missing
+from benchmarks.store import Store, digest, tell
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.files import digest_file
-from vidtrans.video.images.picture import write_picture
 
 STEPS = 1000  # of training: five minutes on two quiet cores
 LEARNED, PAINTED = 28, 24  # frames: one after the other
@@ -82,38 +83,14 @@ class Studio:
 
     def paint(self, frames: Sequence[np.ndarray], model: Path, look: str = "") -> list[np.ndarray]:
         """Each frame as a model paints it, without a filter."""
-
-        def made() -> list[np.ndarray]:
-            output = self.store.folder / f"{model.stem}.mkv"
-            vidtrans.stylize(
-                self._folder("to paint", frames),
-                model,
-                output,
-                settings={
-                    "encoding": {"codec": "ffv1"},
-                    "temporal": {"name": "off"},
-                    "rendering": {"size": "source", "look": look},
-                },
-                cache_dir=self.store.folder / "vidtrans",
-                overwrite=True,
-            )
-            return frames_of(output)
-
-        return self.store.pictures(model.stem, digest(digest_file(model), look, *frames), made)
+        key, folder = digest(digest_file(model), look, *frames), self.store.folder / f"to-paint-{digest(*frames)}"
+        cache = self.store.folder / "vidtrans"
+        return self.store.pictures(model.stem, key, lambda: render_frames(frames, model, folder, cache, look=look))
 
     def _to_learn(self, clip: str) -> Path:
         place = CLIPS[clip]
-        return self._folder(f"{clip} to learn", frames_of(self.data / place.path, place.first, LEARNED))
-
-    def _folder(self, name: str, frames: Sequence[np.ndarray]) -> Path:
-        """Frames as a folder of pictures."""
-        folder = self.store.folder / f"{name}-{digest(*frames)}"
-        if folder.exists():
-            return folder
-        folder.mkdir(parents=True)
-        for number, frame in enumerate(frames):
-            write_picture(folder / f"{number:05d}.png", frame)
-        return folder
+        frames = read_frames(self.data / place.path, place.first, LEARNED)
+        return write_folder(self.store.folder / f"{clip}-to-learn-{digest(*frames)}", frames)
 
 
 def read_styles(folder: Path) -> dict[str, Path]:

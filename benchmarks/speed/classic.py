@@ -4,7 +4,7 @@
 
 The clip is unpacked into PNGs, a test script reads each, makes the network's input, runs the generator in fp32 at batch
 1 and writes a PNG, and the PNGs are encoded, at the source's size, with the sound. It uses an ffmpeg program for the
-first and the last step where there is one on PATH, else PyAV. Leaves ``out.mp4`` in FOLDER; ``whole.py`` times it.
+first and the last step where there is one on PATH, else PyAV. Leaves ``out.mp4`` in FOLDER; whole.py times it.
 """
 
 from __future__ import annotations

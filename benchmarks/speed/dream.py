@@ -4,9 +4,8 @@
                                     [--size 144x80 256x256] [--set zoom=1.01 …] [--precision auto]
 
 The bare generator is its network alone, on an input that lies ready in the engine's precision: as torch runs it (norm
-folded, channels last), and as our engine does. The dream is all of it,
-from its first frame to the finished file: what is fed back, clock, drift correction,
-pictures, H.264 beside it, the kept state.
+folded, channels last), and as our engine does. The dream is all of it, from its first frame to the finished file: what
+is fed back, clock, drift correction, pictures, H.264 beside it, the kept state.
 Random weights paint noise, which takes a video encoder longer than a film does: ``--model`` takes trained ones. Prints
 milliseconds a frame (medians) and the median of the rounds' ratios: by the clock, and of processor time, which says
 more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).
@@ -14,16 +13,17 @@ more on a busy machine (with OMP_NUM_THREADS=1: threads that wait count).
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import vidtrans
+from benchmarks import harness
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.events import Event, Progress
 from vidtrans.core.settings import parse_value
@@ -72,14 +72,9 @@ ALONE = ("the network as torch runs it", "as our engine does")
 Spent = tuple[float, float]  # seconds by the clock, and of all processors
 
 
-def now() -> Spent:
-    return time.perf_counter(), time.process_time()
-
-
-def since(began: Spent, frames: int) -> Spent:
-    """Of each of so many frames."""
-    wall, processor = now()
-    return (wall - began[0]) / frames, (processor - began[1]) / frames
+def spent_since(began: Spent, frames: int) -> Spent:
+    """Return the seconds of each of so many frames."""
+    return (time.perf_counter() - began[0]) / frames, (time.process_time() - began[1]) / frames
 
 
 def bare(path: Path, size: tuple[int, int], frames: int, precision: str, *, packed: bool) -> Spent:
@@ -96,11 +91,11 @@ def bare(path: Path, size: tuple[int, int], frames: int, precision: str, *, pack
     with torch.inference_mode():
         for _ in range(5):
             network(x)
-        began = now()
+        began = time.perf_counter(), time.process_time()
         for _ in range(frames):
             made = network(x)
         made.cpu()
-    return since(began, frames)
+    return spent_since(began, frames)
 
 
 def dream(path: Path, size: tuple[int, int], frames: int, settings: dict[str, object], precision: str) -> Spent:
@@ -110,7 +105,7 @@ def dream(path: Path, size: tuple[int, int], frames: int, settings: dict[str, ob
     def heard(event: Event) -> None:
         nonlocal began
         if isinstance(event, Progress) and event.task.startswith("dreaming") and event.done == 1:
-            began = now()
+            began = time.perf_counter(), time.process_time()
 
     shape = f"{size[0]}x{size[1]}"
     tables = {"dreaming": settings, "rendering": {"size": shape, "precision": precision}}
@@ -119,18 +114,13 @@ def dream(path: Path, size: tuple[int, int], frames: int, settings: dict[str, ob
         vidtrans.dream(
             "noise", path, output, frames=frames, settings=tables, cache_dir=Path(place) / "cache", report=heard
         )
-    return since(began, frames - 1)
-
-
-def spread(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return spent_since(began, frames - 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, rounds=7)
     parser.add_argument("--preset", default="next-frame")
     parser.add_argument("--model", type=Path, help="a trained one, instead of random weights")
-    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--size", nargs="+", default=["144x80", "256x256"])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
@@ -144,15 +134,18 @@ def main() -> None:
             path = options.model or Path(place) / "model.safetensors"
             if not options.model:
                 make_model(options.preset, min(size), path)
-            rows = []
-            for _ in range(options.rounds):
-                alone = [bare(path, size, options.frames, options.precision, packed=p) for p in (False, True)]
-                rows.append((*alone, dream(path, size, options.frames, settings, options.precision)))
+            works = {
+                name: partial(bare, path, size, options.frames, options.precision, packed=packed)
+                for name, packed in zip(ALONE, (False, True), strict=True)
+            }
+            works["dream"] = partial(dream, path, size, options.frames, settings, options.precision)
+            taken = harness.in_turns(works, options.rounds, warm_up=0, measure=lambda work: work())
         for k, kind in enumerate(("by the clock", "of processor")):
-            plain, packed, whole = (statistics.median(row[j][k] for row in rows) * 1e3 for j in range(3))
-            told = ", ".join(f"{spread([row[2][k] / row[j][k] for row in rows])} x {n}" for j, n in enumerate(ALONE))
+            spent = {name: [found[k] for found in values] for name, values in taken.items()}
+            plain, packed, whole = (statistics.median(values) * 1e3 for values in spent.values())
+            told = ", ".join(f"{harness.spread(harness.ratios(spent['dream'], spent[n]))} x {n}" for n in ALONE)
             print(f"{shape}: {plain:.2f} ms as torch, {packed:.2f} as our engine, dream {whole:.2f} {kind}: {told}")
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -10,9 +10,7 @@ qualities. Rounds are interleaved: only ratios mean anything. What is not here i
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import tempfile
 import time
 from contextlib import closing
 from fractions import Fraction
@@ -20,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.rendering.bench_clip import pictures, write_clip
+from benchmarks import harness
+from vidtrans.rendering.bench_clip import pictures, widescreen, write_clip
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.encoder import SegmentWriter
@@ -116,19 +115,18 @@ def compare_encoders(frames: list[np.ndarray], rounds: int, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, rounds=3)
     parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--heights", default="720,1080")
+    parser.add_argument("--heights", type=harness.comma_list, default=["720", "1080"])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
-        for height in map(int, options.heights.split(",")):
-            clip = write_clip(Path(folder) / f"{height}.mp4", height, options.frames)
-            frames = list(pictures(2 * round(height * 8 / 9), 2 * (height // 2), options.frames))
+    with harness.work_folder() as folder:
+        for height in map(int, options.heights):
+            clip = write_clip(folder / f"{height}.mp4", widescreen(height), options.frames)
+            frames = list(pictures(*widescreen(height), options.frames))
             print(f"{frames[0].shape[1]}x{frames[0].shape[0]}, {options.frames} frames")
             compare_decoders(clip, options.rounds)
-            compare_encoders(frames, options.rounds, Path(folder) / "chunk.nut")
+            compare_encoders(frames, options.rounds, folder / "chunk.nut")
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

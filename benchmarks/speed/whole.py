@@ -1,6 +1,6 @@
 """Whole processes beside the classic route with the same weights: ratios, and the share of the engine's own rate.
 
-    python -m benchmarks.speed.whole [../shared/data] --cache DIR [--model unet-256] [--seconds 10] [--rounds 5]
+    python -m benchmarks.speed.whole [DATA] --cache DIR [--model unet-256] [--seconds 10] [--rounds 5]
                                      [--only classic,off,window,draft] [--growth 10,60,300 | --sides 256,512,1024]
 
 Each route is a process of its own, from its start to the finished file with its sound, on the same square clip. The
@@ -12,18 +12,19 @@ fitted: 1 is linear (in pixels, for sizes).
 from __future__ import annotations
 
 import argparse
-import math
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.speed.things import RATE, arguments, clip_in, clip_of, machine, model_of, spread
+from benchmarks import harness
+from benchmarks.speed.inputs import RATE, model_path, source_of, square_clip
+from benchmarks.tables import head, row
 
-HERE = Path(__file__).resolve().parent
+CLASSIC = Path(__file__).resolve().with_name("classic.py")
 OURS = {"off": ["--temporal", "off"], "window": ["--temporal", "window"], "draft": ["--temporal", "off", "--draft"]}
 ENGINE = """
 import sys, time, numpy as np
@@ -41,81 +42,74 @@ print(32 / (time.perf_counter() - began))
 """
 
 
-class Bench:
+class Routes:
+    """The ways from a clip to its render, on clips and a model that are made where they are not there."""
+
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.source = clip_in(options.data)
-        self.model = model_of(options.model, lambda: self.clip(256, 10), options.cache)
+        self.options, self.source = options, source_of(options.data)
+        self.model = model_path(options.model, self.source, options.cache)
 
-    def clip(self, side: int, seconds: float) -> Path:
-        name = f"{'flower' if self.source else 'texture'}-{side}-{seconds:g}.mp4"
-        return clip_of(self.source, side, seconds, self.options.cache / name).resolve()
-
-    def seconds(self, route: str, clip: Path, side: int) -> float:
-        """Of a route, as a process."""
+    def run(self, route: str, clip: Path, side: int) -> None:
         with tempfile.TemporaryDirectory(dir=self.options.cache) as place:
             if route == "classic":
-                command = [sys.executable, str(HERE / "classic.py"), str(clip), str(self.model), "."]
-            else:
-                more = [*OURS[route], str(self.options.every)] if route == "draft" else OURS[route]
-                command = [sys.executable, "-m", "vidtrans", "stylize", str(clip), "--model", str(self.model), "-q"]
-                command += ["--size", str(side), "-o", "out.mp4", *more]
-            began = time.perf_counter()
-            subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
-            return time.perf_counter() - began
+                command = [sys.executable, str(CLASSIC), str(clip), str(self.model), "."]
+                subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+                return
+            more = [*OURS[route], *([self.options.every] if route == "draft" else [])]
+            render = ("stylize", clip, "--model", self.model, "-q", "--size", side, "-o", "out.mp4")
+            harness.vidtrans(*render, *more, folder=Path(place))
 
-    def engine_rate(self, side: int) -> float:
-        """Pictures a second, of pictures that lie ready."""
-        command = [sys.executable, "-c", ENGINE, str(self.model), str(side)]
+    def engine_rate(self) -> float:
+        """Return the pictures a second of pictures that lie ready."""
+        command = [sys.executable, "-c", ENGINE, str(self.model), "256"]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def compare(self, seconds: float, routes: list[str]) -> None:
-        clip, rates = self.clip(256, seconds), []
-        taken: dict[str, list[float]] = {route: [] for route in routes}
-        for _ in range(self.options.rounds):
-            for route in routes:
-                taken[route].append(self.seconds(route, clip, 256))
-            rates.append(self.engine_rate(256))
-        print(f"\n| {seconds:g} s of 256x256 | seconds | times as fast | of the engine's {spread(rates, 0)}/s |")
-        print("|---|---|---|---|")
+        """Print the seconds of all routes, the ratios and the share of the engine's rate."""
+        clip, rates = square_clip(self.source, 256, seconds, self.options.cache), list[float]()
+        works = {route: partial(self.run, route, clip, 256) for route in routes}
+        works["engine"] = lambda: rates.append(self.engine_rate())
+        taken = harness.in_turns(works, self.options.rounds, warm_up=0)
+        taken.pop("engine")
+        head(f"{seconds:g} s of 256x256", "seconds", "times as fast", f"of the engine's {harness.spread(rates, 0)}/s")
         for route, values in taken.items():
-            base = taken.get("classic", values)
-            ratios = [b / v for b, v in zip(base, values, strict=True)]
-            shares = [seconds * RATE / v / rate for v, rate in zip(values, rates, strict=True)]
-            print(f"| {route} | {spread(values, 1)} | {spread(ratios)} | {spread([100 * s for s in shares], 0)} % |")
+            found = harness.spread(harness.ratios(taken.get("classic", values), values))
+            shares = [100 * seconds * RATE / v / rate for v, rate in zip(values, rates, strict=True)]
+            row(route, harness.spread(values, 1), found, f"{harness.spread(shares, 0)} %")
 
     def grow(self, routes: list[str], cases: list[tuple[int, float]]) -> None:
-        """``cases``: sides and seconds."""
+        """Print seconds over sides and seconds of a clip, and the exponent of their growth in pixels."""
+        pixels = [side * side * seconds for side, seconds in cases]
         for route in routes:
-            spent = [self.seconds(route, self.clip(*case), case[0]) for case in cases]
-            pixels = [side * side * seconds for side, seconds in cases]
+            clips = [square_clip(self.source, *case, self.options.cache) for case in cases]
+            spent = [
+                harness.seconds_of(partial(self.run, route, clip, side))
+                for clip, (side, _) in zip(clips, cases, strict=True)
+            ]
             slope = np.polyfit(np.log(pixels), np.log(spent), 1)[0]
             told = ", ".join(f"{s}² {t:g} s: {v:.1f} s" for (s, t), v in zip(cases, spent, strict=True))
-            steps = [
-                math.log(b / a) / math.log(q / p)
-                for a, b, p, q in zip(spent[:-1], spent[1:], pixels[:-1], pixels[1:], strict=True)
-            ]
-            print(f"{route}: {told}; exponent {slope:.2f} (from step to step {', '.join(f'{s:.2f}' for s in steps)})")
+            print(f"{route}: {told}; exponent {slope:.2f}", flush=True)
 
 
 def main() -> None:
-    parser = arguments(__doc__, rounds=5)
+    parser = harness.parser(__doc__, cache=True, rounds=5)
+    parser.add_argument("data", type=Path, nargs="?", help="a moving texture is rendered without it")
+    parser.add_argument("--model", default="unet-256")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--every", type=int, default=3, help="of the draft")
-    parser.add_argument("--only", default="classic,off,window,draft")
-    parser.add_argument("--growth", default="")
-    parser.add_argument("--sides", default="")
+    parser.add_argument("--only", type=harness.comma_list, default=["classic", *OURS])
+    parser.add_argument("--growth", type=harness.comma_list)
+    parser.add_argument("--sides", type=harness.comma_list)
     options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
-    bench, routes = Bench(options), options.only.split(",")
-    print(machine())
+    routes = Routes(options)
+    print(harness.machine())
     if options.growth:
-        bench.grow(routes, [(256, float(seconds)) for seconds in options.growth.split(",")])
+        routes.grow(options.only, [(256, float(seconds)) for seconds in options.growth])
     elif options.sides:
-        bench.grow(routes, [(int(side), options.seconds) for side in options.sides.split(",")])
+        routes.grow(options.only, [(int(side), options.seconds) for side in options.sides])
     else:
-        bench.compare(options.seconds, routes)
+        routes.compare(options.seconds, options.only)
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.consistency.cases import Missing, frames_of, stylised
-from benchmarks.consistency.cases import square as middle_square
-from benchmarks.consistency.store import Store, digest
-from benchmarks.keyframes.cases import painted
+from benchmarks.clips import Span, middle_square, read_frames, render_frames
+from benchmarks.consistency.cases import stylised
+from benchmarks.harness import Missing
+from benchmarks.store import Store, digest
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.video.images.picture import read_picture, resize
 
@@ -34,29 +34,20 @@ FEWEST = 8  # frames in a row that are scored
 CANDY = "models/candy_nc16_256x256_onnxjs013.onnx"
 
 
-@dataclass(frozen=True)
-class Clip:
-    """Frames of one shot that moves: ``first`` is the first one's number, ``count`` how many."""
-
-    path: str
-    first: int
-    count: int
-
-
 # Constants are chosen on the former, figures are of the latter.
 DESIGN = {
-    "carphone": Clip("video/carphone_176x144.mp4", 0, 120),
-    "asl_walk": Clip("video/asl_walk.mkv", 0, 89),
-    "juggle": Clip("video/juggle.mp4", 60, 180),
-    "flower": Clip("video/flower.mp4", 0, 150),
+    "carphone": Span("video/carphone_176x144.mp4", 0, 120),
+    "asl_walk": Span("video/asl_walk.mkv", 0, 89),
+    "juggle": Span("video/juggle.mp4", 60, 180),
+    "flower": Span("video/flower.mp4", 0, 150),
 }
 SCORED = {
-    "dog": Clip("video/dog.mp4", 0, 180),
-    "lynx": Clip("seq/lynx/input", 0, 100),
-    "cockatoo": Clip("video/cockatoo_yuv420.mp4", 0, 180),
-    "bedroom": Clip("seq/bedroom_pan/input", 0, 80),
-    "bbb": Clip("video/bbb_0_30.webm", 130, 120),
-    "wolf": Clip("video/wolf_512.mp4", 0, 40),
+    "dog": Span("video/dog.mp4", 0, 180),
+    "lynx": Span("seq/lynx/input", 0, 100),
+    "cockatoo": Span("video/cockatoo_yuv420.mp4", 0, 180),
+    "bedroom": Span("seq/bedroom_pan/input", 0, 80),
+    "bbb": Span("video/bbb_0_30.webm", 130, 120),
+    "wolf": Span("video/wolf_512.mp4", 0, 40),
 }
 CLIPS = {**DESIGN, **SCORED}
 LOOKS = ("oil", "print", "ink", "candy")
@@ -90,11 +81,6 @@ class Scene:
     def is_video(self) -> bool:
         """Tell whether its pictures follow each other in time."""
         return self.kind != "pictures"
-
-    @property
-    def has_truth(self) -> bool:
-        """Tell whether what should be painted is known."""
-        return bool(self.tests[0].truths)
 
     @cached_property
     def digest(self) -> str:
@@ -130,9 +116,9 @@ def arrange(name: str, kind: str, inputs: Sequence[np.ndarray], truths: Sequence
     return Scene(name, kind, take(inputs, a), take(truths, b), tests, take(inputs, a, b), take(truths, a, b))
 
 
-def clip_frames(data: Path, clip: Clip) -> list[np.ndarray]:
+def clip_frames(data: Path, clip: Span) -> list[np.ndarray]:
     """Return frames at the size of the bench, of a width that networks take. Raises Missing."""
-    found = frames_of(data / clip.path, clip.first, clip.count)
+    found = read_frames(data / clip.path, clip.first, clip.count, least=FEWEST)
     height, width = found[0].shape[:2]
     scale = SIDE / min(height, width)
     size = max(SIDE, round(width * scale)), max(SIDE, round(height * scale))
@@ -147,20 +133,23 @@ def drawn(frame: np.ndarray) -> np.ndarray:
     return np.repeat(255 - Edges(EdgesSettings()).input([frame]), 3, axis=2)
 
 
-def edges_scene(name: str, data: Path, clip: Clip) -> Scene:
+def edges_scene(name: str, data: Path, clip: Span) -> Scene:
     frames = clip_frames(data, clip)
     return arrange(name, "edges", [drawn(frame) for frame in frames], frames)
 
 
-def look_scene(name: str, data: Path, clip: Clip, look: str, store: Store) -> Scene:
+def look_scene(name: str, data: Path, clip: Span, look: str, store: Store) -> Scene:
     """The truth is what the look makes of each frame by itself. Raises Missing."""
     if look == "candy":  # its network takes squares of 256 pixels
-        large = frames_of(data / clip.path, clip.first, clip.count, 2 * SIDE)
+        whole = read_frames(data / clip.path, clip.first, clip.count, least=FEWEST)
+        large = [middle_square(frame, 2 * SIDE) for frame in whole]
         frames = [middle_square(frame, SIDE) for frame in large]
         truths = [middle_square(frame, SIDE) for frame in stylised(large, data / CANDY, store)]
     else:
         frames = clip_frames(data, clip)
-        truths = store.pictures(f"{name}-truth", digest(look, *frames), partial(painted, frames, look, store))
+        key = digest(look, *frames)
+        render = partial(render_frames, frames, look, store.folder / f"{name}-{key}", store.folder / "vidtrans")
+        truths = store.pictures(f"{name}-truth", key, render)
     return arrange(name, "look", frames, truths)
 
 

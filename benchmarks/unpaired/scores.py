@@ -1,4 +1,4 @@
-"""Scores of what a contender paints in a scene's tests: PSNR, SSIM, sharpness, warping error, flicker that is gone."""
+"""Scores of a contender's pictures of a scene's tests: PSNR, SSIM, sharpness, texture, warping error, flicker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from benchmarks.consistency.methods import run_filter
-from benchmarks.training.measures import gabor_distance
 from benchmarks.unpaired.scenes import Scene, Stretch
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Table
@@ -18,6 +17,10 @@ from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness, ssim
 
 CUBE = 33  # points a side, of the smooth colours of a look
+POOL = 8  # pixels a side
+WAVELENGTHS = (3.0, 6.0, 12.0)  # pixels
+ORIENTATIONS = 4
+FAINT = 0.01  # of full scale: energies below it are noise, and their logarithm would be large
 
 
 def by_stretch(scene: Scene, pictures: Sequence[np.ndarray]) -> Iterator[tuple[Stretch, list[np.ndarray]]]:
@@ -31,7 +34,7 @@ def by_stretch(scene: Scene, pictures: Sequence[np.ndarray]) -> Iterator[tuple[S
 def score(scene: Scene, pictures: Sequence[np.ndarray]) -> Table:
     """Return the scores of pictures (H, W, 3) uint8, one for each input of the tests, in order.
 
-    ``sharp`` is relative to the truth's; ``gfd`` is the distance of texture and colour (``training.measures``) to the
+    ``sharp`` is relative to the truth's; ``gfd`` is the distance of texture and colour (``gabor_distance``) to the
     truths, or where they are not known to the target domain; ``light``, in looks, whether lightness is the input's.
     """
     truths = [truth for stretch in scene.tests for truth in stretch.truths]
@@ -93,3 +96,46 @@ def warping_error(made: Sequence[tuple[Stretch, Sequence[np.ndarray]]]) -> float
         for number, (guide, picture) in enumerate(zip(stretch.guides, pictures, strict=True)):
             scorer.add(guide, picture, starts_shot=number == 0)
     return 1000 * float(scorer.scores().summary["warping_error"] or 0)
+
+
+def gabor_distance(outputs: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> float:
+    """Fréchet distance between the two sets of ``texture`` vectors, each taken for a normal distribution.
+
+    (The formula of FID: Heusel et al., NIPS 2017.) It knows texture and colour and no meaning, and needs no network.
+    """
+    a, b = (np.concatenate([texture(p) for p in pictures]) for pictures in (outputs, targets))
+    apart = float(np.square(a.mean(0) - b.mean(0)).sum())
+    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+    root = _root(cov_a)
+    return apart + float(np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(_root(root @ cov_b @ root)))
+
+
+def texture(picture: np.ndarray) -> np.ndarray:
+    """(pools, 15) float64: of each 8 by 8 pixels the mean colour and the log of the energy in each Gabor band."""
+    light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    maps = list(np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
+    for wavelength in WAVELENGTHS:
+        for turn in range(ORIENTATIONS):
+            even, odd = (cv2.filter2D(light, cv2.CV_32F, _gabor(wavelength, turn, phase)) for phase in (0.0, np.pi / 2))
+            maps.append(cv2.magnitude(even, odd))
+    height, width = (side // POOL for side in picture.shape[:2])
+    pooled = [
+        cv2.resize(m[: height * POOL, : width * POOL], (width, height), interpolation=cv2.INTER_AREA) for m in maps
+    ]
+    values = np.stack(pooled, -1).reshape(-1, len(maps)).astype(np.float64)
+    values[:, 3:] = np.log(values[:, 3:] + FAINT)
+    return values
+
+
+def _gabor(wavelength: float, turn: int, phase: float) -> np.ndarray:
+    sigma = 0.5 * wavelength
+    side = 2 * round(2.5 * sigma) + 1
+    kernel = cv2.getGaborKernel((side, side), sigma, np.pi * turn / ORIENTATIONS, wavelength, 1.0, phase)
+    kernel -= kernel.mean()
+    return kernel / np.abs(kernel).sum()
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """Of a symmetric matrix without negative eigenvalues but for rounding."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

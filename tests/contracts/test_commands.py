@@ -170,21 +170,14 @@ def test_a_command_is_described(name: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_python_function_takes_every_parameter_under_its_name(function: str) -> None:
-    cls = COMMANDS.load(FUNCTIONS[function])
-    call = getattr(vidtrans, function)
+def test_the_python_function_and_the_schema_take_every_parameter_under_its_name(function: str) -> None:
+    name = FUNCTIONS[function]
+    cls, call, schema = COMMANDS.load(name), getattr(vidtrans, function), schema_of(name)
     taken = inspect.signature(call).parameters
     assert parameters_of(cls).keys() | {"report", "stop"} <= taken.keys()
     assert call.__doc__ == cls.__doc__
     with pytest.raises(TypeError):
         call(nonsense=1)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_schema_has_what_the_python_function_takes(name: str) -> None:
-    function = next(function for function, command in FUNCTIONS.items() if command == name)
-    taken = inspect.signature(getattr(vidtrans, function)).parameters
-    schema = schema_of(name)
     assert schema["properties"].keys() == taken.keys() - {"report", "stop"}
     assert set(schema["required"]) == {p for p, one in taken.items() if one.default is one.empty}
     texts = {"integer": int, "number": (int, float), "boolean": bool, "string": str, "object": dict}
@@ -246,30 +239,36 @@ def test_what_was_given_is_written_as_a_command_line(
     assert shlex.join(words_of(cls, Given(values, None, merged))) == line
 
 
-@given(
-    st.recursive(st.booleans() | st.integers(-9, 9) | st.text(max_size=9) | st.floats(-9, 9), st.lists, max_leaves=5)
-)
+@given(st.recursive(TOML, st.lists, max_leaves=5))
 def test_a_value_is_written_as_it_is_read(value: Any) -> None:
     text = value_text(value)
     assume("\n" not in text and text == text.strip())
     assert parse_assignment(f"training.key={text}") == ("training", "key", value)
 
 
-def test_the_command_line_loads_nothing_heavy() -> None:
-    folder = Path(vidtrans.__file__).parent / "cli"
-    names = [f"vidtrans.cli.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
-    code = f"import sys\nfor name in {['vidtrans.config.recipe', *names]}: __import__(name)\n"
-    code += "print(*({'torch', 'cv2', 'av', 'skimage'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+HEAVY = """
+import sys
+from pathlib import Path
+import vidtrans
+from vidtrans.commands import COMMANDS
+def load(names, forbidden):
+    for name in names: __import__(name)
+    print(*(set(forbidden) & set(sys.modules)))
+heavy = ["torch", "cv2", "av", "skimage"]
+files = [f"vidtrans.commands.{entry.path.partition(':')[0].rpartition('.')[2]}" for entry in COMMANDS.values()]
+load(files, [*heavy, "numpy"])
+cli = [f"vidtrans.cli.{p.stem}" for p in (Path(vidtrans.__file__).parent / "cli").glob("*.py") if p.stem != "__init__"]
+load(["vidtrans.config.recipe", *cli], heavy)
+from vidtrans.batch.executors import EXECUTORS
+from vidtrans.models.formats import FORMATS, load_format
+[EXECUTORS.load(name) for name in EXECUTORS], [load_format(name) for name in FORMATS]
+load([], ["torch"])
+"""
 
 
-def test_files_of_commands_load_nothing_heavy() -> None:
-    names = [f"vidtrans.commands.{entry.path.partition(':')[0].rpartition('.')[2]}" for entry in COMMANDS.values()]
-    code = f"import sys\nfor name in {names}: __import__(name)\n"
-    code += "print(*({'torch', 'cv2', 'av', 'skimage', 'numpy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+def test_commands_the_command_line_executors_and_formats_load_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_page_of_the_docs_adds_a_command(

@@ -52,17 +52,6 @@ def test_no_test_asserts_how_long_something_took() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    ("lines", "is_refused"),
-    [
-        ("began = time.monotonic(); assert time.monotonic() - began < 2", True),
-        ("took = perf_counter() - began; assert took < 2", True),
-        ("assert all(o.seconds <= 90 for o in outcomes)", True),
-        ("assert 0 <= table['seconds'] < 60", True),
-        ("assert table['estimate']['seconds'] > 0", False),
-        ("assert table['seconds'] == 1.5", False),
-        ("end = time.monotonic() + 300\nwhile time.monotonic() < end: pass\nassert done", False),
-    ],
-)
-def test_it_is_seen(lines: str, is_refused: bool) -> None:
-    assert bool(assertions_on_time(ast.parse(lines))) == is_refused
+@pytest.mark.parametrize("line", ["took = perf_counter() - began; assert took < 2", "assert 0 <= t['seconds'] < 60"])
+def test_an_assertion_on_time_is_seen(line: str) -> None:
+    assert assertions_on_time(ast.parse(line))

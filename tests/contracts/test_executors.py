@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -53,24 +51,13 @@ def ray_cluster() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepared(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the workers of an executor find the modules of these tests."""
-    put_first(monkeypatch, SUPPORT)
-    if name == "ray":
-        request.getfixturevalue("ray_cluster")
-    return name
-
-
 @pytest.fixture(params=[*EXECUTORS])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of each executor."""
-    return prepared(request.param, request, monkeypatch)
-
-
-@pytest.fixture(params=OUT_OF_PROCESS)
-def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of each executor whose tasks run in other processes."""
-    return prepared(request.param, request, monkeypatch)
+    """Return the name of each executor, whose workers find the modules of these tests."""
+    put_first(monkeypatch, SUPPORT)
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    return str(request.param)
 
 
 def items(*whats: str, dividing: bool = False) -> list[Item]:
@@ -103,8 +90,9 @@ def test_results_and_their_order_are_those_of_this_process(executor: str, tmp_pa
     assert run(tmp_path, executor) == []
 
 
-def test_an_item_that_kills_its_worker_does_not_end_the_others(outside: str, tmp_path: Path) -> None:
-    outcomes = run(tmp_path, outside, "crashes", "good", "crashes once")
+@pytest.mark.parametrize("executor", OUT_OF_PROCESS, indirect=True)
+def test_an_item_that_kills_its_worker_does_not_end_the_others(executor: str, tmp_path: Path) -> None:
+    outcomes = run(tmp_path, executor, "crashes", "good", "crashes once")
     assert states(outcomes) == ["failed", "done", "done"]
     assert re.search("SIGKILL|with status", outcomes[0].error)
 
@@ -207,21 +195,7 @@ def test_slips_are_told(flags: tuple[str, ...], why: str, capsys: pytest.Capture
 
 
 def test_one_clip_is_made_in_this_process_where_one_worker_would_make_it() -> None:
-    assert BatchOptions().is_inline("cpu")
-    assert not BatchOptions(jobs=2).is_inline("cpu")
-    assert not BatchOptions(executor="local").is_inline("cpu")
-    assert BatchOptions(executor="inline").is_inline("cpu")
+    given = [{}, {"executor": "inline"}, {"jobs": 2}, {"executor": "local"}]
+    assert [BatchOptions(**options).is_inline("cpu") for options in given] == [True, True, False, False]
     with pytest.raises(UsageError, match="unknown executor"):
         BatchOptions(executor="nowhere")
-
-
-def test_the_registries_and_their_cheap_parts_load_no_torch() -> None:
-    code = (
-        "import sys\n"
-        "from vidtrans.batch.executors import EXECUTORS\n"
-        "from vidtrans.models.formats import FORMATS, load_format\n"
-        "[EXECUTORS.load(name) for name in EXECUTORS]\n"
-        "[load_format(name) for name in FORMATS]\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -29,20 +29,16 @@ def written(name: str, job: FarmJob = JOB) -> str:
 
 
 @pytest.mark.parametrize("name", JOB_FORMATS)
-def test_hostile_names_folder_and_environment_are_in_the_text(name: str) -> None:
+def test_hostile_names_and_the_environment_are_in_the_text_and_one_part_has_nothing_to_join(name: str) -> None:
     text = written(name)
     plain = text if name in ("slurm", "commands") else text.encode().decode("unicode_escape", "ignore")
     assert "OMP_NUM_THREADS" in plain
     assert "--join" in plain
     assert text == written(name)
     assert text.strip() == text
-
-
-@pytest.mark.parametrize("name", JOB_FORMATS)
-def test_a_clip_of_one_part_has_nothing_to_join(name: str) -> None:
-    text = written(name, FarmJob("night", Path("/x"), {}, [WHOLE]))
-    assert "--join" not in text
-    assert "--chunk" not in text
+    whole = written(name, FarmJob("night", Path("/x"), {}, [WHOLE]))
+    assert "--join" not in whole
+    assert "--chunk" not in whole
 
 
 def arguments(line: str) -> list[str]:

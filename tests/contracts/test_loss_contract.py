@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,13 +46,9 @@ def discriminator(channels: int) -> Any:
 def context(painted: Tensor, **more: Any) -> LossContext:
     """All that a term may look at, of pictures without a past of their own."""
     count = len(painted)
-    x, d, d_v = (
-        noise(1, 3, SIDE, SIDE, seed=2).expand(count, -1, -1, -1),
-        discriminator(6),
-        discriminator(TRIPLE_CHANNELS),
-    )
-    y = noise(1, 3, SIDE, SIDE, seed=3).expand(count, -1, -1, -1)
-    earlier = noise(1, 6, SIDE, SIDE, seed=4).expand(count, -1, -1, -1)
+    d, d_v = discriminator(6), discriminator(TRIPLE_CHANNELS)
+    shapes = ((3, 2), (3, 3), (6, 4))  # channels, and the seed
+    x, y, earlier = (noise(1, c, SIDE, SIDE, seed=seed).expand(count, -1, -1, -1) for c, seed in shapes)
     given = {
         "target": y,
         "output": painted,
@@ -99,35 +96,19 @@ def test_a_loss_is_least_where_the_output_is_the_target(name: str) -> None:
 
 
 @every_loss
-def test_a_loss_that_asks_d_is_left_out_where_d_takes_no_part(name: str) -> None:
-    loss = GeneratorLoss(settings_of(name))
-    painted = noise(2, 3, SIDE, SIDE)
-    assert name in loss(context(painted))
-    asks = loss.terms[name].ask_d
-    assert (name not in loss(context(painted, judge=None))) == asks
-
-
-@every_loss
-def test_a_weight_of_0_leaves_a_loss_out(name: str) -> None:
-    beside = {"lambda_l1": 1.0} if name != "l1" else {"lambda_l2": 1.0}
-    off = GeneratorLoss(settings_of(name, weight=0.0, **beside))
-    assert off.weights.get(name, 0.0) == 0
-    assert (name in off.terms) == LOSSES[name].reported
-    painted = noise(2, 3, SIDE, SIDE)
-    step = context(painted)
-    without = {other: value for other, value in off(step).items() if other != name}
-    assert off.total(off(step)).item() == pytest.approx(off.total(without).item(), rel=1e-6)
-
-
-@every_loss
-def test_a_loss_counts_as_much_as_it_weighs(name: str) -> None:
-    painted = noise(2, 3, SIDE, SIDE)
-    totals = []
+def test_a_loss_counts_as_much_as_it_weighs_and_not_where_d_which_it_asks_takes_no_part(name: str) -> None:
+    step, totals = context(noise(2, 3, SIDE, SIDE)), []
     for weight in (1.0, 3.0):
         loss = GeneratorLoss(settings_of(name, weight))
-        step = context(painted)
+        assert name in loss(step)
         totals.append(loss.total(loss(step)).item())
-    assert totals[1] - totals[0] == pytest.approx(2 * value_of(name, context(painted)).item(), rel=1e-3)
+    assert totals[1] - totals[0] == pytest.approx(2 * value_of(name, step).item(), rel=1e-3)
+    assert (name not in loss(replace(step, judge=None))) == loss.terms[name].ask_d
+    off = GeneratorLoss(settings_of(name, weight=0.0, **({"lambda_l1": 1.0} if name != "l1" else {"lambda_l2": 1.0})))
+    assert off.weights.get(name, 0.0) == 0
+    assert (name in off.terms) == LOSSES[name].reported
+    without = {other: value for other, value in off(step).items() if other != name}
+    assert off.total(off(step)).item() == pytest.approx(off.total(without).item(), rel=1e-6)
 
 
 @every_loss

@@ -23,15 +23,12 @@ def family_of(name: str) -> Family:
 
 
 @every_family
-def test_it_says_what_it_is_and_whose(name: str) -> None:
+def test_it_says_what_it_is_and_whose_and_leaves_nothing_and_other_kinds_alone(name: str) -> None:
     family = family_of(name)
     assert family.title
     assert family.tool
-
-
-@every_family
-def test_nothing_is_none_of_its_networks(name: str) -> None:
-    assert family_of(name).candidate({}) is None
+    assert family.candidate({}) is None
+    assert family.layout_of("colour-map", {"size": 33}, (3, 3), {}) is None
 
 
 @every_family
@@ -42,8 +39,3 @@ def test_tensors_of_any_shapes_are_compared_or_left_alone(name: str, shapes: Sha
     fits = candidate is not None and compare(candidate, shapes).first == ""
     layout = candidate.layout if candidate is not None and fits else Layout(shapes, shapes=dict(shapes))
     assert set(shapes) <= set(layout.shapes) | layout.unused
-
-
-@every_family
-def test_a_generator_of_another_kind_has_no_place_in_it(name: str) -> None:
-    assert family_of(name).layout_of("colour-map", {"size": 33}, (3, 3), {}) is None

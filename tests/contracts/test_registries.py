@@ -153,11 +153,8 @@ def test_a_pairings_inputs_have_its_channels_and_follow_from_frames_draws_and_ma
     again = type(pairing)(pairing.settings)
     draw = lambda: np.random.Generator(np.random.Philox(key=7))  # noqa: E731
     for size in SIZES:
-        shape, frames, mask = (
-            (size[1], size[0], seen(pairing)),
-            pictures_of(pairing, size),
-            np.zeros(size[::-1], np.uint8),
-        )
+        shape, frames = (size[1], size[0], seen(pairing)), pictures_of(pairing, size)
+        mask = np.zeros(size[::-1], np.uint8)
         mask[: size[1] // 2] = 255
         made = unharmed(lambda *f: pairing.input(list(f)), *frames)
         assert np.array_equal(made, again.input(frames))
@@ -172,7 +169,13 @@ def test_a_pairings_inputs_have_its_channels_and_follow_from_frames_draws_and_ma
 
 
 @every_pairing
-def test_what_a_pairing_finishes_is_a_picture(pairing: Any) -> None:
+def test_a_pairing_finishes_pictures_takes_drawings_and_is_made_again_from_its_record(pairing: Any) -> None:
+    record = json.loads(canonical_json(pairing_record(pairing)))
+    again = make_pairing(record["name"], record["settings"])
+    assert type(again) is type(pairing) is PAIRINGS.load(pairing.name)
+    assert again.settings == pairing.settings
+    assert record["version"] >= 1
+    assert pairing.drawing_kind in ("", "lines", "flats")
     for size in SIZES:
         frame, output = (scene(*size, seed=s) for s in (1, 2))
         shown = pairing.render_input(pictures_of(pairing, size), 30, None)
@@ -183,6 +186,11 @@ def test_what_a_pairing_finishes_is_a_picture(pairing: Any) -> None:
         assert pairing.upscale_factor >= 1
         agreed = pairing.agreement(shown, output)
         assert agreed is None or 0 <= agreed <= 1
+        page = np.full((size[1], size[0], 3), 255, np.uint8)
+        for picture in (scene(*size, seed=1), page, page * 0, page // 2) if pairing.drawing_kind else ():
+            drawn = unharmed(pairing.drawing_input, picture)
+            assert drawn.shape == (size[1], size[0], pairing.in_channels)
+            assert np.array_equal(drawn, pairing.drawing_input(picture.copy()))
 
 
 def test_a_pairing_with_an_extractor_sees_one_frame_and_what_that_makes_of_it() -> None:
@@ -195,17 +203,6 @@ def test_a_pairing_with_an_extractor_sees_one_frame_and_what_that_makes_of_it() 
         made = pairing.input([frame, extracted])
         assert not np.array_equal(made, pairing.input([frame, changed]))
         assert pairing.finishes or np.array_equal(made, pairing.input([other, extracted]))
-
-
-@every_pairing
-def test_a_pairing_that_takes_drawings_takes_any(pairing: Any) -> None:
-    assert pairing.drawing_kind in ("", "lines", "flats")
-    for size in SIZES if pairing.drawing_kind else ():
-        page = np.full((size[1], size[0], 3), 255, np.uint8)
-        for picture in (scene(*size, seed=1), page, page * 0, page // 2):
-            made = unharmed(pairing.drawing_input, picture)
-            assert made.shape == (size[1], size[0], pairing.in_channels)
-            assert np.array_equal(made, pairing.drawing_input(picture.copy()))
 
 
 @every_pairing
@@ -228,15 +225,6 @@ def test_a_pairings_steps_stay_inside_the_shot(pairing: Any) -> None:
     step = next(s for s in pairing.pair_positions(50) if list(s.inputs) == sorted(s.inputs))
     offset = 40 - step.inputs[-1]
     assert input_frames(pairing, 40, 0) == tuple(i + offset for i in step.inputs)
-
-
-@every_pairing
-def test_a_pairing_is_made_again_from_its_record(pairing: Any) -> None:
-    record = json.loads(canonical_json(pairing_record(pairing)))
-    made = make_pairing(record["name"], record["settings"])
-    assert type(made) is type(pairing) is PAIRINGS.load(pairing.name)
-    assert made.settings == pairing.settings
-    assert record["version"] >= 1
 
 
 # Networks

@@ -61,9 +61,6 @@ def test_one_with_a_tensor_form_needs_its_frames_and_at_most_a_mask(name: str) -
     assert (cls.mask_plane is not Pairing.mask_plane) == cls.uses_mask
     assert cls.uses_mask or cls.render_input is Pairing.render_input
     assert make_pairing(name, {}).guides == ()
-
-
-def test_those_of_few_operations_have_one() -> None:
     assert set(WITH_FORM) >= {"aligned", "colorize", "denoise", "enlarge", "inpaint", "next-frame"}
 
 

@@ -1,6 +1,6 @@
 """One flipped byte in every file of the cache, seeded: does the same command end with the identical result?
 
-    python -m benchmarks.robustness.faults.cache_bytes [--tries 2] [--seed 0] [--minutes M] [--only TEXT] [-o FILE]
+    python -m benchmarks.robustness.faults.cache_bytes [--tries 2] [--seed 0] [--minutes M] [--only TEXT]
 
 A small chain is run once: a dataset, a few steps of training, and more of them, renders with either filter, a dream, a
 steadied clip. Then, again and again, one byte of one file of its cache is changed and the command that made the file is
@@ -13,22 +13,22 @@ result differed or a command failed.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import random
 import re
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import harness
+from benchmarks.harness import digest_tree as digest
 from benchmarks.robustness.faults.hand import Done, Hand
-from benchmarks.robustness.faults.subjects import TINY, write_clip
+from benchmarks.robustness.faults.subjects import moving_clip, tiny_flags
+from benchmarks.tables import head
+from benchmarks.tables import row as print_row
 
 LIMIT_S = 120.0
 # What says how much was done, and not what came of it.
@@ -37,14 +37,10 @@ META = "meta.json"
 COLUMNS = ("files", "tries", "deep", "identical", "told", "differs", "fails")
 
 
-def flags(*tables: str) -> list[str]:
-    return [f"--set={t}.{k}={json.dumps(v)}" for t in tables for k, v in TINY[t].items() if k != "steps"]
-
-
-TRAIN = flags("generator", "discriminator", "training")
+TRAIN = tiny_flags("generator", "discriminator", "training")
 CHUNKS = ["--set=rendering.chunk_frames=6", "--set=rendering.engine=torch"]
 STEPS: dict[str, list[str]] = {
-    "lines.dataset": ["make-dataset", "clip.mp4", *flags("dataset")],
+    "lines.dataset": ["make-dataset", "clip.mp4", *tiny_flags("dataset")],
     "lines.safetensors": ["train", "lines.dataset", "--steps", "4", *TRAIN],
     "best.safetensors": [
         *("train", "lines.dataset", "--steps", "5", *TRAIN),
@@ -53,7 +49,7 @@ STEPS: dict[str, list[str]] = {
     "longer.safetensors": ["train", "lines.dataset", "--steps", "6", *TRAIN],
     "window.mp4": ["stylize", "clip.mp4", "--model", "lines", "--temporal", "window", *CHUNKS],
     "causal.mp4": ["stylize", "clip.mp4", "--model", "lines", "--temporal", "causal", *CHUNKS],
-    "next.dataset": ["make-dataset", "clip.mp4", "--pairing", "next-frame", *flags("dataset")],
+    "next.dataset": ["make-dataset", "clip.mp4", "--pairing", "next-frame", *tiny_flags("dataset")],
     "next.safetensors": ["train", "next.dataset", "--steps", "3", *TRAIN],
     "dream.mp4": ["dream", "clip.mp4", "--model", "next", "--frames", "14", *CHUNKS[:1]],
     "deflickered.mp4": ["deflicker", "window.mp4", "--source", "clip.mp4"],
@@ -73,7 +69,7 @@ class Chain:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.cache = folder, folder / ".vidtrans"
-        write_clip(folder / "clip.mp4", 20)
+        moving_clip(folder / "clip.mp4", 20)
         (folder / "tmp").mkdir()
         self.hand = Hand(folder, self.cache, folder / "tmp")
         self.made: dict[str, str] = {}
@@ -111,11 +107,11 @@ class Chain:
             remove(path)
         return bool(doomed)
 
-    def attempt(self, file: Path, at: int, flip: int, row: Row, *, deep: bool = False) -> bool:
-        """Flip a byte of a file, and run what made it; whether there was anything to try."""
+    def attempt(self, file: Path, at: int, flip: int, row: Row, *, deep: bool = False) -> None:
+        """Flip a byte of a file, and run what made it."""
         output, whole = self.owner[file], file.read_bytes()
         if deep and not self.undo(file):
-            return False
+            return
         data = bytearray(whole)
         data[at] ^= flip
         file.write_bytes(data)
@@ -139,22 +135,14 @@ class Chain:
             faults.append(f"it reports {_unlike(report(done), self.tables[output])}")
         row.counts["told"] += "damaged" in beside.err + done.err
         row.counts["identical" if not faults else "differs"] += 1
-        row.found += [f"{where}: {fault}" for fault in faults]
+        for fault in faults:
+            row.found.append(f"{where}: {fault}")
+            print(row.found[-1], file=sys.stderr, flush=True)
         if faults:  # the next try begins with what is whole
             file.write_bytes(whole)
             remove(self.folder / output)
             if self.run(output).status != 0 or digest(self.folder / output) != self.made[output]:
                 raise SystemExit(f"{where}: not to be mended: {faults}")
-        return True
-
-
-def digest(path: Path) -> str:
-    """SHA-256 over a file, or over every file of a folder with its name."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(str(file.relative_to(path)).encode() + b"\0" + (file.read_bytes() if file.exists() else b"none"))
-    return whole.hexdigest()
 
 
 def report(done: Done) -> dict[str, object]:
@@ -176,48 +164,39 @@ def kind_of(file: Path) -> str:
     return f"{stage}/{re.sub(r'[0-9a-f]{16,}|[0-9]+', 'N', name)}".lstrip("/")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = harness.parser(__doc__)
     parser.add_argument("--tries", type=int, default=2, help="for each file")
     parser.add_argument("--most", type=int, default=12, help="tries for each kind of file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--only", default="", metavar="TEXT", help="only kinds of files with this in them")
-    parser.add_argument("-o", "--output", type=Path, help="where the table goes, too")
     options = parser.parse_args()
-    folder, began = Path(tempfile.mkdtemp(prefix="cache-bytes-")), time.monotonic()
-    chain, rows = Chain(folder), dict[str, Row]()
-    print(f"the chain took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    for file in list(chain.files()):
-        kind = kind_of(file.relative_to(chain.cache))
-        if options.only not in kind:
-            continue
-        row = rows.setdefault(kind, Row())
-        row.counts["files"] += 1
-        rng = random.Random(f"{options.seed}:{kind}:{row.counts['files']}")
-        for number in range(2 * options.tries):
-            late = time.monotonic() - began > 60 * options.minutes
-            if late or row.counts["tries"] >= options.most or not file.exists() or file not in chain.owner:
+    began, rows = time.monotonic(), dict[str, Row]()
+    with harness.work_folder() as folder:
+        chain = Chain(folder)
+        print(f"the chain took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        for file in list(chain.files()):
+            kind = kind_of(file.relative_to(chain.cache))
+            if options.only not in kind:
                 continue
-            before = len(row.found)
-            at, flip = rng.randrange(file.stat().st_size), rng.randrange(1, 256)
-            if not chain.attempt(file, at, flip, row, deep=number % 2 == 1):
-                continue
-            for line in row.found[before:]:
-                print(line, file=sys.stderr, flush=True)
-    chain.hand.close()
-    lines = ["| file | " + " | ".join(COLUMNS) + " |", "|" + " --- |" * (len(COLUMNS) + 1)]
+            row = rows.setdefault(kind, Row())
+            row.counts["files"] += 1
+            rng = random.Random(f"{options.seed}:{kind}:{row.counts['files']}")
+            for number in range(2 * options.tries):
+                late = time.monotonic() - began > 60 * options.minutes
+                if late or row.counts["tries"] >= options.most or not file.exists() or file not in chain.owner:
+                    continue
+                at, flip = rng.randrange(file.stat().st_size), rng.randrange(1, 256)
+                chain.attempt(file, at, flip, row, deep=number % 2 == 1)
+        chain.hand.close()
+    head("file", *COLUMNS)
     total = Row(sum((row.counts for row in rows.values()), Counter[str]()))
     for name, row in [*rows.items(), ("all", total)]:
-        lines.append(f"| {name} | " + " | ".join(str(row.counts[column]) for column in COLUMNS) + " |")
-    told = "\n".join(lines) + f"\n\n{time.monotonic() - began:.0f} s, seed {options.seed}\n"
-    told += "".join(f"{line}\n" for row in rows.values() for line in row.found)
-    print(told)
-    if options.output:
-        options.output.write_text(told, encoding="utf-8")
-    shutil.rmtree(folder)
-    sys.exit(1 if any(row.found for row in rows.values()) else 0)
+        print_row(name, *(row.counts[column] for column in COLUMNS))
+    print(f"\n{time.monotonic() - began:.0f} s, seed {options.seed}")
+    return int(any(row.found for row in rows.values()))
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

@@ -121,13 +121,14 @@ def _read(stream: Any, lines: queue.Queue[str]) -> None:
 
 def main() -> None:
     """In the process itself: a line of arguments comes, a line of what became of it goes."""
+    import tempfile
     import time
     import traceback
 
     line = os.fdopen(os.dup(1), "w")
-    spoken = [os.memfd_create(name) if hasattr(os, "memfd_create") else _nameless() for name in ("out", "err")]
-    for fd, number in zip(spoken, (1, 2), strict=True):
-        os.dup2(fd, number)
+    files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  (open as long as the process lives)
+    for file, number in zip(files, (1, 2), strict=True):
+        os.dup2(file.fileno(), number)
     from vidtrans.cli.main import run
 
     for given in sys.stdin:
@@ -136,7 +137,7 @@ def main() -> None:
             status = run(json.loads(given))
         except BaseException:
             trace = traceback.format_exc()
-        out, err = (_taken(fd, stream) for fd, stream in zip(spoken, (sys.stdout, sys.stderr), strict=True))
+        out, err = (_taken(fd, stream) for fd, stream in ((1, sys.stdout), (2, sys.stderr)))
         table: dict[str, Any] = {}
         with suppress(ValueError, IndexError):
             table = json.loads(out.strip().splitlines()[-1])
@@ -144,13 +145,6 @@ def main() -> None:
         told = {"status": status, "table": table, "err": err, "trace": trace, "peak_mb": peak}
         line.write(json.dumps(told | {"seconds": time.monotonic() - began}) + "\n")
         line.flush()
-
-
-def _nameless() -> int:
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def _taken(fd: int, stream: Any) -> str:

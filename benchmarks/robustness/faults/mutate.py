@@ -10,12 +10,17 @@ BLOCK = 4096
 
 
 def mutated(data: bytes, kind: str, rng: random.Random) -> bytes:
-    """The bytes with one damage of a kind; an empty file stays empty."""
-    return bytes(KINDS[kind](bytearray(data), rng)) if data else data
+    """Return the bytes with one damage of a kind; an empty file stays empty."""
+    if not data:
+        return data
+    at, whole = _place(data, rng), bytearray(data)
+    first, last, new = KINDS[kind](whole, at, rng)
+    whole[first:last] = new
+    return bytes(whole)
 
 
-def _place(data: bytearray, rng: random.Random) -> int:
-    """Half of the time near an end of the file, else anywhere."""
+def _place(data: bytes, rng: random.Random) -> int:
+    """Return a place that is near an end of the file half of the time, else anywhere."""
     if rng.random() < 0.5:
         near = rng.randrange(min(HEAD, len(data)))
         return near if rng.random() < 0.7 else len(data) - 1 - near
@@ -26,75 +31,49 @@ def _length(rng: random.Random) -> int:
     return int(BLOCK ** rng.random())
 
 
-def _flip_bit(data: bytearray, rng: random.Random) -> bytearray:
-    data[_place(data, rng)] ^= 1 << rng.randrange(8)
-    return data
+# What is replaced, from where to where, and by what.
+Damage = tuple[int, int, bytes]
 
 
-def _other_byte(data: bytearray, rng: random.Random) -> bytearray:
-    data[_place(data, rng)] ^= rng.randrange(1, 256)
-    return data
+def _flip_bit(data: bytearray, at: int, rng: random.Random) -> Damage:
+    return at, at + 1, bytes([data[at] ^ 1 << rng.randrange(8)])
 
 
-def _flip_run(data: bytearray, rng: random.Random) -> bytearray:
-    at = _place(data, rng)
-    for place in range(at, min(len(data), at + rng.randint(2, 64))):
-        data[place] ^= rng.randrange(256)
-    return data
+def _other_byte(data: bytearray, at: int, rng: random.Random) -> Damage:
+    return at, at + 1, bytes([data[at] ^ rng.randrange(1, 256)])
 
 
-def _extreme(data: bytearray, rng: random.Random) -> bytearray:
+def _flip_run(data: bytearray, at: int, rng: random.Random) -> Damage:
+    run = data[at : at + rng.randint(2, 64)]
+    return at, at + len(run), bytes(byte ^ rng.randrange(256) for byte in run)
+
+
+def _extreme(data: bytearray, at: int, rng: random.Random) -> Damage:
     """A number at its bounds: sizes and counts are 1, 2, 4 or 8 bytes."""
-    at, width = _place(data, rng), rng.choice([1, 2, 4, 8])
-    value = rng.choice([b"\xff" * width, b"\0" * width, b"\x7f" + b"\xff" * (width - 1), b"\x80" + b"\0" * (width - 1)])
-    data[at : at + width] = value
-    return data
+    width = rng.choice([1, 2, 4, 8])
+    bounds = [b"\xff" * width, b"\0" * width, b"\x7f" + b"\xff" * (width - 1), b"\x80" + b"\0" * (width - 1)]
+    return at, at + width, rng.choice(bounds)
 
 
-def _truncate(data: bytearray, rng: random.Random) -> bytearray:
-    return data[: _place(data, rng)]
-
-
-def _insert(data: bytearray, rng: random.Random) -> bytearray:
-    at = _place(data, rng)
-    data[at:at] = rng.randbytes(_length(rng))
-    return data
-
-
-def _delete(data: bytearray, rng: random.Random) -> bytearray:
-    at = _place(data, rng)
-    del data[at : at + _length(rng)]
-    return data
-
-
-def _zero(data: bytearray, rng: random.Random) -> bytearray:
-    at = _place(data, rng)
+def _zero(data: bytearray, at: int, rng: random.Random) -> Damage:
     end = min(len(data), at + _length(rng))
-    data[at:end] = bytes(end - at)
-    return data
+    return at, end, bytes(end - at)
 
 
-def _duplicate(data: bytearray, rng: random.Random) -> bytearray:
-    at = _place(data, rng)
-    data[at:at] = data[at : at + _length(rng)]
-    return data
+def _swap(data: bytearray, at: int, rng: random.Random) -> Damage:
+    a, b = sorted(rng.randrange(min(HEAD, len(data))) for _ in range(2))
+    return a, b + 1, bytes([data[b], *data[a + 1 : b], data[a]]) if a < b else bytes([data[a]])
 
 
-def _swap(data: bytearray, rng: random.Random) -> bytearray:
-    a, b = (rng.randrange(min(HEAD, len(data))) for _ in range(2))
-    data[a], data[b] = data[b], data[a]
-    return data
-
-
-KINDS: dict[str, Callable[[bytearray, random.Random], bytearray]] = {
+KINDS: dict[str, Callable[[bytearray, int, random.Random], Damage]] = {
     "flip a bit": _flip_bit,
     "another byte": _other_byte,
     "flip a run": _flip_run,
     "extreme number": _extreme,
-    "truncate": _truncate,
-    "insert": _insert,
-    "delete": _delete,
+    "truncate": lambda data, at, rng: (at, len(data), b""),
+    "insert": lambda data, at, rng: (at, at, rng.randbytes(_length(rng))),
+    "delete": lambda data, at, rng: (at, at + _length(rng), b""),
     "zero a block": _zero,
-    "duplicate a block": _duplicate,
+    "duplicate a block": lambda data, at, rng: (at, at, bytes(data[at : at + _length(rng)])),
     "swap header bytes": _swap,
 }

@@ -1,7 +1,7 @@
 """Seeded damage to real files, by the thousand: a table of what vidtrans made of each kind of file.
 
     python -m benchmarks.robustness.faults.mutations DATA_FOLDER... [--count 2000] [--seed 0] [--minutes M] [--jobs 2]
-                                          [--only NUMBER...] [--sample 50] [-o FILE]
+                                          [--only NUMBER...] [--sample 50]
 
 Each try damages one byte or some of a file (video, picture, model, dataset, preset, list) and runs the command that
 reads it, with --allow-damaged for half. It must end well, or with one line that says why; and leave nothing but its
@@ -14,12 +14,8 @@ their numbers. Exits 1 if anything was found.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,9 +25,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import harness
+from benchmarks.harness import digest_tree
 from benchmarks.robustness.faults.hand import Done, Hand
 from benchmarks.robustness.faults.mutate import KINDS, mutated
-from benchmarks.robustness.faults.subjects import SHARES, Subject, choose, made_files, real_files, render, write_clip
+from benchmarks.robustness.faults.subjects import SHARES, Subject, choose, made_files, real_files, render
+from benchmarks.tables import head
+from benchmarks.tables import row as print_row
 
 GROWN_MB = 250
 EXPECTED = (0, 2, 3, 5)  # done, a setting is wrong, the media or the model is, some of a list are
@@ -47,7 +47,6 @@ class Try:
     what: str
     counts: Counter[str] = field(default_factory=Counter)
     found: list[str] = field(default_factory=list)
-    why: str = ""  # it was refused
     grew_mb: float = 0.0  # the most memory that its process ever had
 
 
@@ -74,7 +73,7 @@ class Sweep:
         done = hand.do(command, self.options.limit)
         row.grew_mb = done.peak_mb - had_mb
         self.peak_mb, self.slowest_s = max(self.peak_mb, done.peak_mb), max(self.slowest_s, done.seconds)
-        self._judge(row, given, done)
+        self._judge(row, done)
         self._look_for_strays(row, folder, done)
         if number % self.options.sample == 0:
             self._as_a_person(row, command, folder, done)
@@ -98,7 +97,7 @@ class Sweep:
         return self._own.hand, self._own.folder
 
     @staticmethod
-    def _judge(row: Try, given: Path, done: Done) -> None:
+    def _judge(row: Try, done: Done) -> None:
         row.counts["tries"] += 1
         if fault := done.fault():
             named = {"hang": "hangs", "crash": "crashes", "trace": "tracebacks"}
@@ -109,7 +108,6 @@ class Sweep:
             row.found.append(f"exit {done.status}: {' '.join(done.errors)}")
         elif done.status:
             row.counts["refused"] += 1
-            row.why = done.errors[0].partition(given.name)[2].strip(": ") or done.errors[0]
         else:
             row.counts["with warnings" if done.warnings else "done"] += 1
 
@@ -127,13 +125,9 @@ class Sweep:
 
     def _as_a_person(self, row: Try, command: list[str], folder: Path, done: Done) -> None:
         """The same in a process of its own: the same exit status and, on failure, one line and nothing else."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("VIDTRANS_")}
-        env = kept | {"VIDTRANS_CACHE_DIR": str(self.cache), "TMPDIR": str(folder / "tmp"), "NO_COLOR": "1"}
-        plain = [word for word in command if word != "--json"] + ["-q"]
-        ran = subprocess.run(
-            [sys.executable, "-m", "vidtrans", *plain], cwd=folder / "out", env=env, capture_output=True, text=True,
-            errors="replace", timeout=10 * self.options.limit,
-        )  # fmt: skip
+        own = {"VIDTRANS_CACHE_DIR": str(self.cache), "TMPDIR": str(folder / "tmp"), "NO_COLOR": "1"}
+        plain = [*(word for word in command if word != "--json"), "-q"]
+        ran = harness.vidtrans(*plain, folder=folder / "out", check=False, timeout=10 * self.options.limit, **own)
         row.counts["by a person"] += 1
         # libpng, which has words of its own, cannot be told to be silent.
         others = ("warning: ", "libpng ")
@@ -151,7 +145,7 @@ class Sweep:
         if done.status != 0:
             return f"exit {done.status}: {done.err}{done.trace}"
         output = folder / "out" / Path(done.table["output"]).name
-        digest = hashlib.sha256(output.read_bytes()).hexdigest()
+        digest = digest_tree(output)
         output.unlink()
         return digest
 
@@ -169,34 +163,20 @@ class Sweep:
 
 def contents(folder: Path) -> dict[str, str]:
     files = (p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {str(p.relative_to(folder)): digest_tree(p) for p in files}
 
 
-def markdown(rows: list[Try]) -> str:
-    """A line a family, and their sum."""
-    lines = ["| file | " + " | ".join(COLUMNS) + " |", "|" + " --- |" * (len(COLUMNS) + 1)]
+def totals(rows: list[Try]) -> None:
+    """Print a row for each family, and their sum."""
+    head("file", *COLUMNS)
     families = [name for name in SHARES if any(row.family == name for row in rows)]
     for name in [*families, "all"]:
         total = sum((row.counts for row in rows if name in (row.family, "all")), Counter[str]())
-        lines.append(f"| {name} | " + " | ".join(str(total[column]) for column in COLUMNS) + " |")
-    return "\n".join(lines) + "\n"
+        print_row(name, *(total[column] for column in COLUMNS))
 
 
-def reasons(rows: list[Try], most: int = 4) -> str:
-    """Of each family the commonest reasons for which its files were refused."""
-    lines = []
-    for name in SHARES:
-        counted = Counter(_in_general(row.why) for row in rows if row.family == name and row.why)
-        lines += [f"{name}: {count} × {why}" for why, count in counted.most_common(most)]
-    return "\n".join(lines) + "\n"
-
-
-def _in_general(why: str) -> str:
-    return re.sub(r"[0-9]+", "N", why.partition(" — ")[0])[:120]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = harness.parser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DATA_FOLDER")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
@@ -205,49 +185,37 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds after which a command hangs")
     parser.add_argument("--sample", type=int, default=50, help="every so many-th goes through a process of its own too")
     parser.add_argument("--only", type=int, nargs="+", metavar="NUMBER")
-    parser.add_argument("-o", "--output", type=Path, help="where the table goes, too")
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="mutations-"))
     (root / "made").mkdir()
-    write_clip(root / "made" / "good.mp4")
-    subjects = [*real_files(options.folders), *made_files(root / "made")]
+    subjects = [*real_files([harness.need(folder) for folder in options.folders]), *made_files(root / "made")]
     sweep, began = Sweep(root, subjects, options), time.monotonic()
     before = sweep.good_render()
-    numbers = options.only or range(options.count)
+
+    def in_time(number: int) -> Try | None:
+        return sweep.one(number) if time.monotonic() < began + 60 * options.minutes else None
+
     with ThreadPoolExecutor(options.jobs) as pool:
-        tries = [pool.submit(_in_time, sweep, n, began + 60 * options.minutes) for n in numbers]
-        rows = [row for done in tries if (row := done.result())]
+        rows = [row for row in pool.map(in_time, options.only or range(options.count)) if row]
     after, faults = sweep.good_render(), sweep.cache_faults()
     faults += [f"the good clip: {after}, and before {before}"] if after != before else []
     persons = sum(row.counts["by a person"] for row in rows)
-    report = (
-        f"{len(rows)} tries (seed {options.seed}) on {len(subjects)} files in {time.monotonic() - began:.0f} s; "
-        f"{persons} of them also in a process of their own\n\n{markdown(rows)}\n"
-        f"slowest {sweep.slowest_s:.1f} s, peak memory {sweep.peak_mb:.0f} MB; "
-        f"the cache: {'; '.join(faults) or 'whole'}\n"
-    )
-    report += "".join(
-        f"{row.number}: {row.what}: its process had {row.grew_mb:.0f} MB more than ever\n"
-        for row in rows
-        if row.grew_mb > GROWN_MB
-    )
-    report += "\n" + reasons(rows) + "\n"
-    report += "".join(f"{row.number}: {row.what}: {line}\n" for row in rows for line in row.found)
-    print(report)
-    if options.output:
-        options.output.write_text(report, encoding="utf-8")
+    spent = time.monotonic() - began
+    print(f"{len(rows)} tries (seed {options.seed}) on {len(subjects)} files in {spent:.0f} s; ", end="")
+    print(f"{persons} of them also in a process of their own\n")
+    totals(rows)
+    print(f"\nslowest {sweep.slowest_s:.1f} s, peak memory {sweep.peak_mb:.0f} MB; ", end="")
+    print(f"the cache: {'; '.join(faults) or 'whole'}")
+    for row in rows:
+        if row.grew_mb > GROWN_MB:
+            print(f"{row.number}: {row.what}: its process had {row.grew_mb:.0f} MB more than ever")
     sweep.close()
-    bad = faults or any(row.found for row in rows)
-    if not bad:
-        shutil.rmtree(root)
-    else:
+    if faults or any(row.found for row in rows):
         print(f"what was found is in {root}")
-    sys.exit(1 if bad else 0)
-
-
-def _in_time(sweep: Sweep, number: int, until: float) -> Try | None:
-    return sweep.one(number) if time.monotonic() < until else None
+        return 1
+    shutil.rmtree(root)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

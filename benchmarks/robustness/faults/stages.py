@@ -1,4 +1,4 @@
-"""What the sweep of faults runs: every step that writes, at toy size, and what each one makes."""
+"""Every step that writes, at toy size, and what each one makes: for kills.py and writes.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.rendering.bench_clip import write_clip
+from vidtrans.rendering.bench_clip import widescreen, write_clip
 
 SHORT_SIDE, FRAMES = 144, 24  # chunks outgrow what libraries hold back before they write
 DATASET = ("--size", "32", "--set=dataset.val_block_size=3", "--set=dataset.val_gap=1")
@@ -22,6 +22,7 @@ TRAINING = (
 )
 CHUNKS = ("--set=rendering.chunk_frames=8",)
 LOOK = ("--model", "clip.safetensors", "--size", "source", *CHUNKS)
+RENDER, MODEL = ("stylize", "clip.mp4", *LOOK), ("clip.safetensors",)
 
 
 @dataclass(frozen=True)
@@ -44,30 +45,13 @@ STAGES = (
         "clip.dataset",
     ),
     Stage("train", ("train", "clip.dataset", *NETWORKS, *TRAINING), ("clip.dataset",), "clip.safetensors"),
-    Stage(
-        "stylize",
-        ("stylize", "clip.mp4", "-o", "look.mp4", *LOOK),
-        ("clip.safetensors",),
-        "look.mp4",
-    ),
-    Stage(
-        "causal",
-        ("stylize", "clip.mp4", "--temporal", "causal", "-o", "causal.mp4", *LOOK),
-        ("clip.safetensors",),
-        "causal.mp4",
-    ),
-    Stage(
-        "pictures",
-        ("stylize", "clip.mp4", "--codec", "png", "-o", "pictures", *LOOK),
-        ("clip.safetensors",),
-        "pictures",
-    ),
-    Stage(
-        "gif",
-        ("stylize", "clip.mp4", "-o", "look.gif", *LOOK),
-        ("clip.safetensors",),
-        "look.gif",
-    ),
+    Stage("stylize", (*RENDER, "-o", "look.mp4"), MODEL, "look.mp4"),
+    Stage("off", (*RENDER, "--temporal", "off", "-o", "off.mp4"), MODEL, "off.mp4"),
+    Stage("causal", (*RENDER, "--temporal", "causal", "-o", "causal.mp4"), MODEL, "causal.mp4"),
+    Stage("draft", (*RENDER, "--draft", "3", "-o", "draft.mp4"), MODEL, "draft.mp4"),
+    Stage("parts", (*RENDER, "--jobs", "2", "-o", "parts.mp4"), MODEL, "parts.mp4"),
+    Stage("pictures", (*RENDER, "--codec", "png", "-o", "pictures"), MODEL, "pictures"),
+    Stage("gif", (*RENDER, "-o", "look.gif"), MODEL, "look.gif"),
     Stage(
         "dream",
         ("dream", "clip.mp4", "--model", "next.safetensors", "--frames", "20", "-o", "dream.mp4", *CHUNKS),
@@ -84,23 +68,16 @@ STAGES = (
         "evaluate", ("evaluate", "look.mp4", "--source", "clip.mp4", "-o", "scores.png"), ("look.mp4",), "scores.png"
     ),
     Stage("compare", ("compare", "clip.mp4", "look.mp4", "-o", "both.mp4"), ("look.mp4",), "both.mp4"),
-    Stage(
-        "batch",
-        ("stylize", "clips", "-o", "out", *LOOK),
-        ("clips", "clip.safetensors"),
-        "out",
-        batch=True,
-    ),
+    Stage("batch", ("stylize", "clips", "-o", "out", *LOOK), ("clips", *MODEL), "out", batch=True),
 )
 
 
-def prepare(folder: Path, run: Callable[[Path, tuple[str, ...]], None]) -> None:
-    """Everything that any stage needs, made in ``folder``, with a cache that is left behind."""
-    folder.mkdir(parents=True)
-    write_clip(folder / "clip.mp4", SHORT_SIDE, FRAMES)
-    (folder / "clips").mkdir()
-    for name in ("a.mp4", "b.mp4"):
-        write_clip(folder / "clips" / name, SHORT_SIDE, 10 if name == "a.mp4" else 14)
+def prepare(folder: Path, run: Callable[[Path, tuple[str, ...]], object], frames: int = FRAMES) -> None:
+    """Make everything that any stage needs in ``folder``, with a cache that is left behind."""
+    (folder / "clips").mkdir(parents=True)
+    clips = {"clip.mp4": frames, "clips/a.mp4": frames // 2 - 2, "clips/b.mp4": frames // 2 + 2}
+    for name, count in clips.items():
+        write_clip(folder / name, widescreen(SHORT_SIDE), count)
     known = {stage.name: stage for stage in STAGES}
     run(folder, known["make-dataset"].command)
     run(folder, known["train"].command)

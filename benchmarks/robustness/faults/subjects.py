@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
+import numpy as np
+
+import vidtrans
+from benchmarks import harness
+from benchmarks.clips import write_clip
+from vidtrans.rendering.bench_clip import pictures
+
 MAX_BYTES = 2 << 20
 # Of what a source may hold: the identity of all frames takes a second or so. Decided by the headers, not by a clock.
 MAX_SAMPLES = 24_000_000
@@ -73,6 +82,18 @@ class Subject:
         return place / self.within.name
 
 
+def tiny_flags(*tables: str) -> list[str]:
+    """Return the options that set TINY's tables, but the number of steps."""
+    return [f"--set={t}.{k}={json.dumps(v)}" for t in tables for k, v in TINY[t].items() if k != "steps"]
+
+
+def moving_clip(path: Path, frames: int = 12) -> Path:
+    """Write a clip of 64x48 that moves by three pixels a frame."""
+    picture = next(pictures(64, 48, 1))
+    shown = [np.roll(picture, 3 * number, axis=1) for number in range(frames)]
+    return write_clip(path, shown, crf="12", preset="veryfast", threads="1")
+
+
 def render(path: Path, allowed: bool) -> list[str]:
     return ["stylize", str(path), "--model", "identity", "--json", *(["--allow-damaged"] if allowed else [])]
 
@@ -88,8 +109,6 @@ def real_files(folders: Sequence[Path]) -> Iterator[Subject]:
 
 def _samples(path: Path) -> int:
     """Pixels of all frames, as the headers have it."""
-    import av
-
     with suppress(av.error.FFmpegError, OSError, ValueError), closing(av.open(str(path))) as container:
         for stream in container.streams.video:
             seconds = float(container.duration or 0) / av.time_base
@@ -101,24 +120,19 @@ def _samples(path: Path) -> int:
 
 def made_files(folder: Path) -> Iterator[Subject]:
     """Pictures in further formats, a model, a dataset, a preset and a list, made in ``folder``."""
-    import cv2
-
-    import vidtrans as api
-
-    clip = write_clip(folder / "good.mp4")
-    picture = _frame(3, 96, 64)
+    clip = moving_clip(folder / "good.mp4")
+    picture = next(pictures(96, 64, 1))
     for ending in (".png", ".jpg", ".webp", ".bmp", ".tiff"):
         cv2.imwrite(str(folder / f"picture{ending}"), picture)
         yield Subject("picture", folder / f"picture{ending}", render)
     cache: dict[str, Any] = {"cache_dir": folder / "making"}
     dataset, model = folder / "good.dataset", folder / "good.safetensors"
-    api.make_dataset(clip, dataset, settings=TINY, **cache)
-    api.train(dataset, model, settings={k: v for k, v in TINY.items() if k != "dataset"}, **cache)
+    vidtrans.make_dataset(clip, dataset, settings=TINY, **cache)
+    vidtrans.train(dataset, model, settings={k: v for k, v in TINY.items() if k != "dataset"}, **cache)
     use = ["--size", "32", "--set=rendering.engine=torch", "--json"]
     yield Subject("model", model, lambda path, _: ["stylize", str(clip), "--model", str(path), *use])
     yield Subject("model", model, lambda path, _: ["model", "show", str(path), "--json"])
-    tables = {name: table for name, table in TINY.items() if name != "dataset"}
-    flags = [f"--set={t}.{k}={json.dumps(v)}" for t, table in tables.items() for k, v in table.items() if k != "steps"]
+    flags = tiny_flags("generator", "discriminator", "training")
     for name in ("dataset.json", sorted(p.relative_to(dataset).as_posix() for p in dataset.glob("*/*.png"))[0]):
         yield Subject(
             "dataset",
@@ -126,7 +140,7 @@ def made_files(folder: Path) -> Iterator[Subject]:
             lambda path, _: ["train", str(path), "-o", "made.safetensors", "--steps", "1", "--json", *flags],
             dataset,
         )
-    shutil.copyfile(Path(__file__).resolve().parents[3] / "presets" / "edges.toml", folder / "mine.toml")
+    shutil.copyfile(harness.ROOT / "presets" / "edges.toml", folder / "mine.toml")
     yield Subject("preset", folder / "mine.toml", lambda path, _: [*render(clip, False), "--preset", str(path)])
     plan = ["make-dataset", str(clip), "--dry-run", "--json", "--preset"]
     yield Subject("preset", folder / "mine.toml", lambda path, _: [*plan, str(path)])
@@ -144,26 +158,3 @@ def choose(subjects: Sequence[Subject], rng: random.Random) -> Subject:
         held.setdefault(subject.family, []).append(subject)
     family = rng.choices(list(held), [SHARES[name] for name in held])[0]
     return rng.choice(held[family])
-
-
-def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48)) -> Path:
-    """A clip with a shape that moves over a still ground."""
-    import av
-
-    with closing(av.open(str(path), "w")) as out:
-        stream: Any = out.add_stream("libx264", rate=25, options={"crf": "12", "preset": "veryfast", "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(_frame(number, *size), format="bgr24")
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    return path
-
-
-def _frame(number: int, width: int, height: int) -> Any:
-    import cv2
-    import numpy as np
-
-    coarse = np.random.default_rng(0).integers(30, 226, (6, 8, 3), dtype=np.uint8)
-    frame = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.circle(frame, (width // 5 + 2 * number, height // 2), height // 6, (40, 60, 230), -1, cv2.LINE_AA)

@@ -1,6 +1,6 @@
 """A disk that fills up, or fails once, at seeded writes of each step, then the same command: are the results the same?
 
-    python -m benchmarks.robustness.faults.writes [--minutes 30] [--stages train,stylize] [--work FOLDER] [--keep]
+    python -m benchmarks.robustness.faults.writes [--minutes 30] [--stages train,stylize] [--work FOLDER]
 
 Each try starts from an empty cache. The n-th write below its folder fails with ENOSPC, and all that follow, as on a
 full disk; or it alone fails with EIO. The command must end with one line that says what, why and what to do, leave
@@ -12,21 +12,20 @@ of a command and for FFmpeg's writes too.
 
 from __future__ import annotations
 
-import argparse
 import errno
-import os
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
+from benchmarks import harness
 from benchmarks.robustness.faults.stages import STAGES, Stage, content, lay_out, prepare
+from benchmarks.tables import head, row
 
 SHIM = Path(__file__).with_name("shim.c")
 SHARED = struct.Struct("LL4096s")  # writes, how many failed, the first that did
@@ -47,10 +46,6 @@ class Row:
     resumed: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        counts = f"{self.tried:6} {self.failed_well:7} {self.passed_over:12} {self.resumed:8} {len(self.wrong):6}"
-        return f"{self.stage.name:14} {self.mode:5} {self.writes:7} {counts}"
-
 
 class Faults:
     """Runs commands of which a write may fail. ``folder`` holds the compiled shim and its counter."""
@@ -59,7 +54,7 @@ class Faults:
         self.library, self.counter = folder / "shim.so", folder / "counter"
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if not sys.platform.startswith("linux") or compiler is None:
-            raise SystemExit("skipped: this needs Linux and a C compiler (cc, gcc or clang)")
+            raise harness.Missing("this needs Linux and a C compiler (cc, gcc or clang)")
         command = [compiler, "-shared", "-fPIC", "-O1", "-o", self.library, SHIM, "-ldl"]
         subprocess.run(command, check=True)
 
@@ -83,21 +78,9 @@ class Faults:
 
 
 def plain(folder: Path, *command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """A command as a person gives it, quietly."""
-    return subprocess.run(
-        [sys.executable, "-m", "vidtrans", *command, *(() if command[0] == "cache" else ("-q",))],
-        cwd=folder,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-
-
-def make(folder: Path, command: tuple[str, ...]) -> None:
-    done = plain(folder, *command)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed without any fault:\n{done.stderr}")
+    """Run a command as a person gives it, quietly."""
+    quiet = () if command[0] == "cache" else ("-q",)
+    return harness.vidtrans(*command, *quiet, folder=folder, check=False, timeout=TIMEOUT_S, **(env or {}))
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -175,7 +158,7 @@ def sweep(stages: list[Stage], modes: list[str], work: Path, deadline: float, on
     faults = Faults(work)
     prepared = work / "prepared"
     if not prepared.exists():
-        prepare(prepared, make)
+        prepare(prepared, lambda folder, command: harness.vidtrans(*command, "-q", folder=folder))
     rows: list[tuple[Row, Iterator[int], dict[str, bytes]]] = []
     for stage in stages:
         folder = work / "clean" / stage.name
@@ -209,29 +192,24 @@ def sweep(stages: list[Stage], modes: list[str], work: Path, deadline: float, on
     return [row for row, _, _ in rows]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = harness.parser(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="when no new try is begun any more")
-    parser.add_argument("--stages", default=",".join(stage.name for stage in STAGES))
-    parser.add_argument("--modes", default=",".join(MODES))
-    parser.add_argument("--only", default="", metavar="N,N…", help="these writes and no others")
+    parser.add_argument("--stages", type=harness.comma_list, default=[stage.name for stage in STAGES])
+    parser.add_argument("--modes", type=harness.comma_list, default=list(MODES))
+    parser.add_argument("--only", type=harness.comma_list, default=[], metavar="N,N…", help="these writes alone")
     parser.add_argument("--work", type=Path, default=None, help="is kept, with what was prepared there")
     options = parser.parse_args()
-    wanted = options.stages.split(",")
-    work = (options.work or Path(tempfile.mkdtemp(prefix="faults-"))).resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + 60 * options.minutes
-    only = [int(n) for n in options.only.split(",") if n]
-    try:
-        stages = [stage for stage in STAGES if stage.name in wanted]
-        rows = sweep(stages, options.modes.split(","), work, deadline, only)
-    finally:
-        if options.work is None:
-            shutil.rmtree(work)
-    print(f"{'step':14} {'fault':5} {'writes':>7} {'tried':>6} {'failed':>7} {'passed over':>12} {'resumed':>8} wrong")
-    print("\n".join(map(str, rows)))
-    sys.exit(1 if any(row.wrong for row in rows) else 0)
+    deadline, only = time.monotonic() + 60 * options.minutes, [int(n) for n in options.only]
+    with harness.work_folder(options.work) as work:
+        stages = [stage for stage in STAGES if stage.name in options.stages]
+        rows = sweep(stages, options.modes, work, deadline, only)
+    head("step", "fault", "writes", "tried", "failed well", "passed over", "resumed", "wrong")
+    for one in rows:
+        counts = (one.writes, one.tried, one.failed_well, one.passed_over, one.resumed, len(one.wrong))
+        row(one.stage.name, one.mode, *counts)
+    return int(any(one.wrong for one in rows))
 
 
 if __name__ == "__main__":
-    main()
+    harness.run(main)

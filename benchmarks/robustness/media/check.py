@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from benchmarks.robustness.media.look import LoadedModel, NoLook, alignment, increases, look_at, num_picture_streams
-from benchmarks.robustness.media.pixels import pixel_difference
+from benchmarks.robustness.media.look import MediaLook, NoLook, alignment, increases, look_at, num_picture_streams
 from benchmarks.robustness.media.place import Expected, Place, Row
 from benchmarks.robustness.media.running import Ran
 
-MEDIA_ERROR, USAGE_ERROR = 3, 2
+MEDIA_ERROR = 3
 GOAL_MS = 1.0
-GOAL_LEVELS = 2.0
 GOAL_PEAK_MB = 1000  # of what is refused in the end
 HALF_A_MS = Fraction(1, 2000)  # Matroska keeps times in milliseconds
 STREAM_KEYS = ("stream_index", "stream", "video_stream", "picture_stream")
 
 
-def check(
-    source: Path,
-    expected: Expected,
-    *,
-    beside: Sequence[Path] = (),
-    watched: str | None = None,
-    pixels: bool = False,
-    output_name: str = "out.mp4",
-) -> Row:
-    """Probe and render one file. ``watched``: the name of a file beside it that nobody may open."""
+def check(source: Path, expected: Expected) -> Row:
+    """Probe and render one file."""
     row = Row(source.name, expected=expected.kind)
-    with Place(source, row, beside) as place:
-        seen = place.folder / watched if watched else None
-        probe = place.vidtrans("probe", watched=seen)
+    with Place(source, row) as place:
+        probe = place.vidtrans("probe")
         row.warnings += probe.warnings
-        ran, output = _render(place, output_name, watched=seen)
+        ran, output = _render(place, "out.mp4")
         row.exit = str(ran.status)
         if expected.kind == "error":
             _judge_error(row, probe, ran)
         else:
-            held_against = _judge_result(row, place, expected, probe, ran, output)
-            if pixels and held_against is not None and ran.status == 0:
-                _judge_pixels(row, place, held_against)
+            _judge_result(row, place, expected, probe, ran, output)
         place.look_at_sources()
     return row
 
 
-def _render(place: Place, name: str, *more: str, watched: Path | None = None) -> tuple[Ran, Path]:
+def _render(place: Place, name: str, *more: str) -> tuple[Ran, Path]:
     """Render unchanged into MP4, which holds the source's time base; into Matroska where that cannot be."""
     output = place.out / name
     render = ("stylize", "--model", "identity", "--codec", "h264", *more)
-    ran = place.vidtrans(*render, "-o", str(output), output=output, watched=watched)
+    ran = place.vidtrans(*render, "-o", str(output), output=output)
     if "cannot be written as" in ran.error:
         place.row.notes.append("no mp4: " + ran.error[:100])
         output = output.with_suffix(".mkv")
-        ran = place.vidtrans(*render, "-o", str(output), output=output, watched=watched)
+        ran = place.vidtrans(*render, "-o", str(output), output=output)
     told = [warning.removeprefix(f"{place.name}: ") for warning in ran.warnings]
     place.row.warnings += [warning for warning in dict.fromkeys(told) if warning not in place.row.warnings]
     return ran, output
@@ -74,8 +60,8 @@ def _judge_error(row: Row, probe: Ran, ran: Ran) -> None:
         row.notes.append("probe: exit 0")
 
 
-def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: Ran, output: Path) -> LoadedModel | None:
-    """Returns the independent look at the source, where there is one."""
+def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: Ran, output: Path) -> None:
+    """Hold a result against an independent look at the source."""
     damaged = ran.status == MEDIA_ERROR
     if damaged:
         row.notes.append(ran.error[:160])
@@ -85,14 +71,14 @@ def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: R
         row.exit += f", then {ran.status}"
     if ran.status != 0:
         row.differs.append(f"exit {ran.status}: {ran.error[:160]}")
-        return None
+        return
     row.differs += [f"no warning of {subject}" for subject in expected.warns_of if not row.warns_of(subject)]
     try:
         after = look_at(output)
         before = look_at(place.source, _stream_of(probe))
     except NoLook as error:
         row.differs.append(f"not measured: {error}")
-        return None
+        return
     row.frames = f"{len(after.times_s)} of {len(before.times_s)} ({before.by})"
     if expected.kind == "damage":
         _judge_damaged(row, before, after)
@@ -100,7 +86,6 @@ def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: R
         before = _judge_times(row, place.source, before, after, output.suffix == ".mkv")
         _judge_shape(row, before, after)
     _judge_sound(row, before, after)
-    return before
 
 
 def _stream_of(probe: Ran) -> int | None:
@@ -108,7 +93,7 @@ def _stream_of(probe: Ran) -> int | None:
     return next((probe.table[k] for k in STREAM_KEYS if isinstance(probe.table.get(k), int)), None)
 
 
-def _judge_damaged(row: Row, before: LoadedModel, after: LoadedModel) -> None:
+def _judge_damaged(row: Row, before: MediaLook, after: MediaLook) -> None:
     """Decoders differ in what they save of a damaged file: no count is the right one."""
     row.times = "increase" if after.orderly else ""
     if not after.orderly:
@@ -119,7 +104,7 @@ def _judge_damaged(row: Row, before: LoadedModel, after: LoadedModel) -> None:
         row.notes.append(f"{len(set(after.times_s) - known)} times that {before.by} does not have")
 
 
-def _judge_times(row: Row, source: Path, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> LoadedModel:
+def _judge_times(row: Row, source: Path, before: MediaLook, after: MediaLook, milliseconds: bool) -> MediaLook:
     """Returns the look that the result was held against: a second decoder's where the first one's is another."""
     other = _second_opinion(source, before, after, milliseconds)
     if other is not None:
@@ -140,7 +125,7 @@ def _judge_times(row: Row, source: Path, before: LoadedModel, after: LoadedModel
     return before
 
 
-def _judge_orderly_times(row: Row, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> None:
+def _judge_orderly_times(row: Row, before: MediaLook, after: MediaLook, milliseconds: bool) -> None:
     moved = [a - b for a, b in zip(after.times_s, before.times_s, strict=True) if a is not None and b is not None]
     largest = max((abs(m) for m in moved), default=Fraction(0))
     row.exact = _equal(before, after, milliseconds)
@@ -154,14 +139,14 @@ def _judge_orderly_times(row: Row, before: LoadedModel, after: LoadedModel, mill
         row.differs.append(f"{sum(m != 0 for m in moved)} times differ, by up to {float(largest) * 1000:.3f} ms")
 
 
-def _equal(before: LoadedModel, after: LoadedModel, milliseconds: bool) -> bool:
+def _equal(before: MediaLook, after: MediaLook, milliseconds: bool) -> bool:
     if len(before.times_s) != len(after.times_s) or not before.orderly or not after.orderly:
         return False
     slack = HALF_A_MS if milliseconds else Fraction(0)
     return all(abs(a - b) <= slack for a, b in zip(after.times_s, before.times_s, strict=True))  # type: ignore[operator]
 
 
-def _second_opinion(source: Path, before: LoadedModel, after: LoadedModel, milliseconds: bool) -> LoadedModel | None:
+def _second_opinion(source: Path, before: MediaLook, after: MediaLook, milliseconds: bool) -> MediaLook | None:
     """PyAV's times, or those of another picture stream, where they are the result's and ffprobe's are not."""
     if _equal(before, after, milliseconds) or (not before.orderly and len(before.times_s) == len(after.times_s)):
         return None
@@ -177,7 +162,7 @@ def _second_opinion(source: Path, before: LoadedModel, after: LoadedModel, milli
     return None
 
 
-def _judge_shape(row: Row, before: LoadedModel, after: LoadedModel) -> None:
+def _judge_shape(row: Row, before: MediaLook, after: MediaLook) -> None:
     """Upright, and as wide to its height as the source is shown."""
     if after.rotation:
         row.differs.append(f"the result is turned by {after.rotation} once more")
@@ -186,7 +171,7 @@ def _judge_shape(row: Row, before: LoadedModel, after: LoadedModel) -> None:
         row.differs.append(f"the result's aspect is {shapes}")
 
 
-def _judge_sound(row: Row, before: LoadedModel, after: LoadedModel) -> None:
+def _judge_sound(row: Row, before: MediaLook, after: MediaLook) -> None:
     if before.by == "PyAV" and not before.tracks and not after.tracks:
         return
     counts = [len(t) for t in before.tracks], [len(t) for t in after.tracks]
@@ -205,23 +190,3 @@ def _judge_sound(row: Row, before: LoadedModel, after: LoadedModel) -> None:
             row.av_ms = max(row.av_ms or 0.0, abs(found.offset_ms), abs(found.offset_ms + found.drift_ms))
     if row.av_ms is not None and row.av_ms > GOAL_MS:
         row.differs.append(f"sound moved by {row.av_ms:.3f} ms")
-
-
-def _judge_pixels(row: Row, place: Place, before: LoadedModel) -> None:
-    """Hold a lossless render against the ffmpeg program's decode of the source."""
-    output = place.out / "lossless.mkv"
-    render = ("stylize", "--model", "identity", "--codec", "ffv1", "-o", str(output))
-    for file in place.out.iterdir():  # the first result has been judged
-        file.unlink()
-    ran = place.vidtrans(*render, output=output)
-    if ran.status != 0:
-        row.differs.append(f"ffv1: exit {ran.status}: {ran.error[:120]}")
-        return
-    try:
-        mean = pixel_difference(place.source, before, output, look_at(output))
-    except NoLook as error:
-        row.pixels = f"not measured ({str(error)[:60]})"
-        return
-    row.pixels = "not compared" if mean is None else f"{mean:.2f}"
-    if mean is not None and mean > GOAL_LEVELS:
-        row.differs.append(f"pixels differ by {mean:.2f} of 255 on average")

@@ -33,7 +33,7 @@ class Packet:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class MediaLook:
     """What an independent decoder showed: ``times_s`` in order of presentation, None where a frame has no time."""
 
     by: str
@@ -43,10 +43,7 @@ class LoadedModel:
     height: int
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
-    pix_fmt: str = ""
-    colour: tuple[str, str, str] = ("unknown", "unknown", "unknown")  # matrix, range, transfer
     tracks: tuple[tuple[Packet, ...], ...] = ()
-    interlaced: bool = False
 
     @property
     def orderly(self) -> bool:
@@ -80,11 +77,11 @@ def ffprobe(path: Path, *options: str) -> dict[str, Any]:
     return told
 
 
-def look_at(path: Path, stream: int | None = None, *, pictures: bool = True, by_pyav: bool = False) -> LoadedModel:
+def look_at(path: Path, stream: int | None = None, *, by_pyav: bool = False) -> MediaLook:
     """Decode a file's picture stream and read its sound packets. Raises NoLook.
 
-    ``stream``: its number in the file; without it the first one that is no cover art. ``pictures``: whether to
-    decode; without that ``times_s`` is empty. ``by_pyav``: let PyAV decode, whatever ffprobe can do.
+    ``stream``: its number in the file; without it the first one that is no cover art. ``by_pyav``: let PyAV decode,
+    whatever ffprobe can do.
     """
     try:
         streams = ffprobe(path, "-show_streams").get("streams", [])
@@ -92,18 +89,12 @@ def look_at(path: Path, stream: int | None = None, *, pictures: bool = True, by_
         streams = []
     videos = picture_streams(streams)
     if not videos:
-        return _by_pyav(path, -1 if stream is None else stream) if pictures else _nothing(path)
+        return _by_pyav(path, -1 if stream is None else stream)
     chosen = next((s for s in videos if s["index"] == stream), videos[0])
     look = replace(_described(chosen), tracks=_sound(path, streams))
-    if not pictures:
-        return look
     found = () if by_pyav else _frames(path, chosen)
     if found:
-        times = tuple(_time(f.get("pts"), chosen["time_base"]) for f in found)
-        # What a frame says outranks the header: VP8's matrix is known to its decoder alone.
-        colour = (found[0].get("color_space", look.colour[0]), *look.colour[1:])
-        interlaced = any(f.get("interlaced_frame") for f in found)
-        return replace(look, times_s=times, interlaced=interlaced, colour=colour)
+        return replace(look, times_s=tuple(_time(f.get("pts"), chosen["time_base"]) for f in found))
     plain = _by_pyav(path, chosen["index"])
     return replace(look, by=plain.by, times_s=plain.times_s, width=plain.width, height=plain.height)
 
@@ -134,16 +125,12 @@ def num_picture_streams(path: Path) -> int:
         return 0
 
 
-def _nothing(path: Path) -> LoadedModel:
-    raise NoLook(f"ffprobe finds no picture stream in {path.name}")
-
-
 def _time(pts: int | None, time_base: str) -> Fraction | None:
     return None if pts is None else pts * Fraction(time_base)
 
 
 def _frames(path: Path, stream: dict[str, Any]) -> list[dict[str, Any]]:
-    entries = "frame=pts,interlaced_frame,color_space"
+    entries = "frame=pts"
     try:
         told = ffprobe(path, "-select_streams", str(stream["index"]), "-show_entries", entries, "-show_frames")
     except NoLook:
@@ -151,11 +138,11 @@ def _frames(path: Path, stream: dict[str, Any]) -> list[dict[str, Any]]:
     return [f for f in told.get("frames", []) if f.get("media_type", "video") == "video"]
 
 
-def _described(stream: dict[str, Any]) -> LoadedModel:
+def _described(stream: dict[str, Any]) -> MediaLook:
     turns = [s["rotation"] for s in stream.get("side_data_list", []) if "rotation" in s]
     aspect = stream.get("sample_aspect_ratio", "1:1").replace(":", "/")
     exact = Fraction(aspect) if not aspect.endswith("/0") else Fraction(0)
-    return LoadedModel(
+    return MediaLook(
         by="ffprobe",
         stream=stream["index"],
         times_s=(),
@@ -163,8 +150,6 @@ def _described(stream: dict[str, Any]) -> LoadedModel:
         height=stream.get("height", 0),
         sample_aspect_ratio=exact or Fraction(1),
         rotation=round(turns[0]) if turns else 0,
-        pix_fmt=stream.get("pix_fmt", ""),
-        colour=tuple(stream.get(k, "unknown") for k in ("color_space", "color_range", "color_transfer")),
     )
 
 
@@ -186,10 +171,10 @@ def _sound(path: Path, streams: Sequence[dict[str, Any]]) -> tuple[tuple[Packet,
     return tuple(tuple(packets) for packets in tracks.values())
 
 
-def _by_pyav(path: Path, stream: int) -> LoadedModel:
+def _by_pyav(path: Path, stream: int) -> MediaLook:
     told = in_own_process(Path(__file__), str(path), str(stream))
     times = tuple(_time(pts, told["time_base"]) for pts in told["pts"])
-    return LoadedModel("PyAV", told["stream"], times, told["width"], told["height"])
+    return MediaLook("PyAV", told["stream"], times, told["width"], told["height"])
 
 
 def _decode_plainly(path: str, number: int) -> dict[str, Any]:
@@ -207,13 +192,12 @@ def _decode_plainly(path: str, number: int) -> dict[str, Any]:
 class Alignment:
     """How the sound lies to the pictures in an output, against its source, both counted from frame to frame."""
 
-    num_packets: int
     same_bytes: bool
     offset_ms: float  # change of (sound − picture) at the first packet and frame
     drift_ms: float  # by how much that change grew until the last packet and frame
 
 
-def alignment(source: LoadedModel, output: LoadedModel, track: int = 0, first: int = 0) -> Alignment | None:
+def alignment(source: MediaLook, output: MediaLook, track: int = 0, first: int = 0) -> Alignment | None:
     """Compare one sound track; ``first``: the source's frame that is the output's first. None: nothing to compare.
 
     Packets are found again by their bytes, so it does not matter what a container says of a track's start.
@@ -225,14 +209,14 @@ def alignment(source: LoadedModel, output: LoadedModel, track: int = 0, first: i
     whole = [p.digest for p in before]
     at = next((i for i in range(len(whole) - len(digests) + 1) if whole[i : i + len(digests)] == digests), None)
     if at is None:
-        return Alignment(len(after), False, float("nan"), float("nan"))
+        return Alignment(False, float("nan"), float("nan"))
     stretch = before[at : at + len(after)]
     frames = source.times_s[first : first + len(output.times_s)]
     if len(frames) != len(output.times_s) or None in (frames[0], frames[-1], stretch[0].time_s, stretch[-1].time_s):
-        return Alignment(len(after), True, float("nan"), float("nan"))
+        return Alignment(True, float("nan"), float("nan"))
     begins = _moved(after[0].time_s, stretch[0].time_s) - _moved(output.times_s[0], frames[0])
     ends = _moved(after[-1].time_s, stretch[-1].time_s) - _moved(output.times_s[-1], frames[-1])
-    return Alignment(len(after), True, float(begins * 1000), float((ends - begins) * 1000))
+    return Alignment(True, float(begins * 1000), float((ends - begins) * 1000))
 
 
 def _moved(after: Fraction | None, before: Fraction | None) -> Fraction:

@@ -6,7 +6,6 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,7 +42,6 @@ class Row:
     times: str = ""
     sound: str = ""
     av_ms: float | None = None
-    pixels: str = ""
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     differs: list[str] = field(default_factory=list)
@@ -51,8 +49,6 @@ class Row:
     hangs: int = 0
     strays: int = 0
     changed: int = 0
-    connections: int = 0
-    counted: bool = True  # whether connections could be counted
     exact: bool = False  # frames and times as the independent count has them
     peak_mb: float = 0.0
     seconds: float = 0.0
@@ -68,20 +64,15 @@ class Row:
 class Place:
     """A scratch folder for one file, a copy of it, and a cache of its own."""
 
-    def __init__(self, source: Path, row: Row, beside: Sequence[Path] = ()) -> None:
+    def __init__(self, source: Path, row: Row) -> None:
         self.row = row
         self.root = Path(tempfile.mkdtemp(prefix="media-sweep-"))
         self.folder, self.out, self.tmp = (self.root / name for name in ("source", "out", "tmp"))
         for place in (self.folder, self.out, self.tmp):
             place.mkdir()
         self.name = source.name
-        for file in (source, *beside):
-            if file.is_dir():
-                shutil.copytree(file, self.folder / file.name)
-            elif file.exists():
-                shutil.copyfile(file, self.folder / file.name)
-        self.source = self.folder / self.name
-        self.take_stock()
+        self.source = Path(shutil.copyfile(source, self.folder / self.name))
+        self._before = self._contents()
 
     def __enter__(self) -> Place:
         return self
@@ -89,19 +80,15 @@ class Place:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def vidtrans(self, *arguments: str, output: Path | None = None, watched: Path | None = None) -> Ran:
+    def vidtrans(self, *arguments: str, output: Path | None = None) -> Ran:
         """Run a command on the copy, and note what no run may do. ``output``: the one file that may come of it."""
-        ran = run_vidtrans([arguments[0], "--json", *arguments[1:], "--", self.name], self.folder, watched=watched)
+        ran = run_vidtrans([arguments[0], "--json", *arguments[1:], "--", self.name], self.folder)
         row = self.row
         row.differs += [f"{arguments[0]}: {fault}" for fault in ran.faults()]
         row.tracebacks += ran.has_traceback
         row.hangs += ran.hung
-        row.connections += ran.connections or 0
-        row.counted &= ran.connections is not None
         row.peak_mb = max(row.peak_mb, ran.peak_mb)
         row.seconds += ran.seconds
-        if ran.opened:
-            row.differs.append(f"{arguments[0]} opened {watched.name if watched else ''}")
         self._look_for_strays(output if ran.status == 0 else None)
         return ran
 
@@ -112,10 +99,6 @@ class Place:
             self.row.differs.append("left behind: " + ", ".join(p.name for p in left))
         for path in left:  # said once
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def take_stock(self) -> None:
-        """What the source's folder holds now is what it must hold at the end."""
-        self._before = self._contents()
 
     def look_at_sources(self) -> None:
         """Note whether the source, or the folder it is in, is another than before."""

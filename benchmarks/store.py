@@ -1,4 +1,4 @@
-"""What a bench has made before: pictures and tables, by a digest of all that decides them."""
+"""A folder of results of earlier runs: pictures and tables, by a digest of all that decides them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 
 def digest(*parts: np.ndarray | bytes | str) -> str:
-    """Of arrays, with their shapes, and words, in order."""
+    """Return a digest of arrays, with their shapes, and texts, in order."""
     found = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -27,12 +27,12 @@ def digest(*parts: np.ndarray | bytes | str) -> str:
 
 
 def source_digest(files: Iterable[Path]) -> str:
-    """Of program text: what it made is made anew when it changes."""
+    """Return a digest of source files: what they made is made again when they change."""
     return digest(*(file.read_bytes() for file in sorted(files)))
 
 
 def tell(text: str) -> None:
-    """What is under way, in one line of the terminal that the next one replaces; nothing where it is no terminal."""
+    """Show what is under way, in one line of the terminal that the next one replaces."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
@@ -44,7 +44,7 @@ class Store:
         self.folder = folder
 
     def pictures(self, name: str, key: str, make: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
-        """Pictures of one size, uint8, made if they are not there."""
+        """Return pictures of one size, uint8; make them if they are not there."""
         kept = self._place(name, key, ".npz")
         if kept.exists():
             with np.load(kept) as held:
@@ -56,7 +56,7 @@ class Store:
         return made
 
     def table(self, name: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A table as JSON has it, made if it is not there."""
+        """Return a table as JSON has it; make it if it is not there."""
         kept = self._place(name, key, ".json")
         if kept.exists():
             held: dict[str, Any] = json.loads(kept.read_text())

@@ -1,4 +1,4 @@
-"""Tables that read as well in a terminal as in markdown, and goals with what became of them."""
+"""Tables of results, which read as well in a terminal as in Markdown."""
 
 from __future__ import annotations
 
@@ -19,15 +19,26 @@ class Goal:
         return self.least <= value <= self.most
 
     def verdict(self, value: float) -> str:
-        """The number and whether it does."""
+        """Return the number and whether it reaches the goal."""
         return f"{figure(value)} {'met' if self.met(value) else 'NOT MET'}"
 
 
 def figure(value: float | None) -> str:
-    """A number with as many digits as say something."""
+    """Return a number with as many digits as say something."""
     if value is None:
         return "–"
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.3f}"
+
+
+def head(*columns: str) -> None:
+    """Print the head of a table whose rows come one by one."""
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
+
+
+def row(*cells: object) -> None:
+    """Print a row: floats with the digits that say something, bars escaped."""
+    words = [figure(c) if isinstance(c, float) or c is None else str(c).replace("|", "\\|") for c in cells]
+    print(f"| {' | '.join(words)} |", flush=True)
 
 
 @dataclass
@@ -40,7 +51,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """As markdown, its columns aligned."""
+        """Return it as Markdown, its columns aligned."""
         lines = [list(self.columns), *map(list, self.rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         written = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]

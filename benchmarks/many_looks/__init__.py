@@ -1,1 +1,0 @@
-"""Benchmark of models with many looks."""

@@ -1,0 +1,99 @@
+"""The Python functions: the reference page, and the stub that type checkers read."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import vidtrans
+from generator.markdown import NOTE
+from vidtrans.commands import COMMANDS, FUNCTIONS
+from vidtrans.commands.base import function_of
+from vidtrans.core.events import Report
+
+PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
+given as it is. Each returns the table that `--json` prints. `settings` are tables as in a preset, say
+`{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.core.errors`; where some of several clips or
+trainings failed, that is `BatchError`, after all others are done."""
+
+
+def python_page() -> str:
+    """Return the page with the functions of the Python API and what all of them take."""
+    text = f"{NOTE}# Python\n\n{PYTHON}\n"
+    for name in (n for n in dir(vidtrans) if not n.startswith("_")):
+        function = getattr(vidtrans, name)
+        text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
+    return text
+
+
+def _signature(function: Any) -> str:
+    """Return a function's signature, one parameter a line."""
+    signature = inspect.signature(function)
+    parts = [_typed(parameter, with_default=True) for parameter in signature.parameters.values()]
+    at = next((i for i, p in enumerate(signature.parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
+    if at is not None:
+        parts.insert(at, "*")
+    return "(\n" + "".join(f"    {part},\n" for part in parts) + ") -> Table"
+
+
+def stub() -> str:
+    """Return what type checkers and editors read of the package: every command as a function, fully typed."""
+    text = '''"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidtrans.core.events import Report, Stop
+from vidtrans.core.settings import Table, Time
+
+__version__: str
+'''
+    for name in sorted(FUNCTIONS):
+        function = function_of(COMMANDS.load(FUNCTIONS[name]), name)
+        parameters = inspect.signature(function).parameters.values()
+        parts = [_typed(parameter) for parameter in parameters]
+        at = next((i for i, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
+        if at is not None:
+            parts.insert(at, "*")
+        doc = inspect.cleandoc(function.__doc__ or "").replace("\n", "\n    ").replace("\n    \n", "\n\n")
+        lines = "".join(f"    {part},\n" for part in parts)
+        text += f'\ndef {name}(\n{lines}) -> Table:\n    """{doc}"""\n'
+    return text
+
+
+def _typed(parameter: inspect.Parameter, *, with_default: bool = False) -> str:
+    """Return a parameter as signatures have it; without its default, as a stub."""
+    default = parameter.default
+    if with_default and default is not parameter.empty:
+        shown = (
+            default.__name__
+            if inspect.isfunction(default)
+            else f'"{default}"'
+            if isinstance(default, Path)
+            else repr(default)
+        )
+    else:
+        shown = "..."
+    return f"{parameter.name}: {_type_name(parameter.annotation)}" + (
+        "" if default is parameter.empty else f" = {shown}"
+    )
+
+
+def _type_name(kind: Any) -> str:
+    """Return a type as the stub's imports name it."""
+    if kind is Report:
+        return "Report"
+    args = typing.get_args(kind)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " | ".join("None" if arg is type(None) else _type_name(arg) for arg in args)
+    if args:
+        return f"{typing.get_origin(kind).__name__}[{', '.join(map(_type_name, args))}]"
+    return "Any" if kind is Any else str(kind.__name__)
+
+
+def _docstring(thing: Any) -> str:
+    return inspect.cleandoc(thing.__doc__ or "").replace("``", "`")

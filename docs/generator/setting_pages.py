@@ -1,0 +1,66 @@
+"""The reference of settings: the tables of a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING
+from typing import Any
+
+from generator.markdown import NOTE, cell, code, table
+from vidtrans.config import recipe
+from vidtrans.core.setting_groups import setting_fields
+
+
+def settings_page() -> str:
+    """Return the page with every setting of every table."""
+    text = f"{NOTE}# Settings\n\nThe tables of a preset. `--set TABLE.KEY=VALUE` sets one for a run; "
+    text += "[which one counts](../guides/settings.md#which-one-counts) says what outranks what.\n"
+    for section in recipe.TABLES:
+        text += f"\n## [{section}]\n"
+        if section in recipe.SETTINGS:
+            text += f"\n{_settings(recipe.SETTINGS[section].load())}"
+            continue
+        registry = recipe.REGISTRIES[section].load()
+        text += f"\n`name` chooses one of those below; the default is `{recipe.CHOICES[section]}`. The other keys are "
+        text += "the settings of the choice.\n"
+        for name, entry in registry.items():
+            text += (
+                f"\n### {section}.name = {name}\n\n{cell(entry.summary)}\n\n{_settings(registry.load(name).Settings)}"
+            )
+    return text
+
+
+def _settings(cls: type) -> str:
+    """Return a table of the settings of one class."""
+    rows = []
+    for name, (field, hint) in setting_fields(cls).items():
+        default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
+        kind = getattr(hint, "__name__", "") if isinstance(hint, type) else ""
+        rows.append(
+            [
+                code(name),
+                code(_value(default)),
+                _range(field.metadata) or cell(kind or str(hint).replace("NoneType", "None")),
+                cell(str(field.metadata.get("help", ""))),
+            ]
+        )
+    return table(["key", "default", "values", "what it does"], rows) if rows else "It has no settings.\n"
+
+
+def _value(value: Any) -> str:
+    """Return a default as TOML writes it; None is written "none"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    return '"none"' if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
+def _range(checks: Mapping[str, Any]) -> str:
+    """Return the choices or bounds of a setting in words; '' where it has none."""
+    if "choices" in checks:
+        return ", ".join(f"`{choice}`" for choice in checks["choices"])
+    low, high = checks.get("low"), checks.get("high")
+    if low is None and high is None:
+        return ""
+    return f"{low} to {high}" if None not in (low, high) else f"at least {low}" if high is None else f"at most {high}"
