@@ -135,8 +135,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a training step takes is measured on two steps: for tests in which it does not matter how much that is."""
-    monkeypatch.setattr("vidtrans.training.trainer.WARM_UP", 1)
-    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_STEPS", (2, 2))
+    monkeypatch.setattr("vidtrans.training.trials.WARM_UP", 1)
+    monkeypatch.setattr("vidtrans.training.trials.TRIAL_STEPS", (2, 2))
 
 
 @pytest.fixture

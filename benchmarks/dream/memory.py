@@ -25,7 +25,7 @@ from benchmarks.trainings import Contender, equal_steps, learner, shared_options
 from vidtrans.core.settings import Table
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.io.encoder import LosslessWriter
 
 SIZE = 128  # pixels, of the short side

@@ -35,10 +35,10 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.training.device.batch_upload import upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_job import use_huge_pages
 
 CHANNELS = 1  # of the input, as with preset pix2pix
 LR = 2e-4
@@ -127,7 +127,7 @@ class Networks:
 
     def model(self, configuration: Configuration) -> Pix2Pix:
         """Return what ``train`` trains."""
-        settings = TrainingSettings(
+        settings = TrainingSettings.of(
             batch_size=configuration.batch,
             channels_last=configuration.channels_last,
             cuda_graph=configuration.cuda_graph,

@@ -32,7 +32,7 @@ from benchmarks.tables import head, row
 from benchmarks.unpaired.contenders import UNTRAINED, Lab
 from benchmarks.unpaired.scenes import Scene, plan
 from vidtrans.core.settings import Table
-from vidtrans.training.training_job import use_huge_pages
+from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.plots.layout import ContactSheet, cell_size
 

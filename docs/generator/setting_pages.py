@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from typing import Any
 
 from generator.markdown import NOTE, cell, code, table
 from vidtrans.config import recipe
+from vidtrans.core.setting_groups import setting_fields
 
 
 def settings_page() -> str:
@@ -32,16 +32,15 @@ def settings_page() -> str:
 
 def _settings(cls: type) -> str:
     """Return a table of the settings of one class."""
-    hints = typing.get_type_hints(cls)
     rows = []
-    for field in fields(cls):
+    for name, (field, hint) in setting_fields(cls).items():
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        kind = getattr(hints[field.name], "__name__", "") if isinstance(hints[field.name], type) else ""
+        kind = getattr(hint, "__name__", "") if isinstance(hint, type) else ""
         rows.append(
             [
-                code(field.name),
+                code(name),
                 code(_value(default)),
-                _range(field.metadata) or cell(kind or str(hints[field.name]).replace("NoneType", "None")),
+                _range(field.metadata) or cell(kind or str(hint).replace("NoneType", "None")),
                 cell(str(field.metadata.get("help", ""))),
             ]
         )

@@ -5,7 +5,7 @@ A new setting of training is in here by being there.
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,16 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.config.recipe import make_recipe
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
 from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, one_step
-from vidtrans.training.training_job import TrainingJob
+from vidtrans.training.training_state import TrainingState, one_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,9 +63,9 @@ def other_value(field: Field[Any]) -> Any:
 
 
 CASES: dict[str, Table] = {"plain": {}} | {
-    f.name: {f.name: other_value(f)} | BESIDE.get(f.name, {})
-    for f in fields(TrainingSettings)
-    if f.name not in ELSEWHERE
+    key: {key: other_value(field)} | BESIDE.get(key, {})
+    for key, (field, _) in setting_fields(TrainingSettings).items()
+    if key not in ELSEWHERE
 }
 
 
@@ -83,7 +84,7 @@ def dataset(place: Path) -> Dataset:
 
 def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[TrainingState, Table, float]:
     """The run after its first step, that step's losses, and the L1 of what was painted in it."""
-    job = TrainingJob(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
+    job = TrainingSetup(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
     run = job.make_run(Path(), 10)
     batch = run.loader.make(0)
     losses = one_step(run, batch)

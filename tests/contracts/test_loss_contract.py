@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -33,7 +34,7 @@ def noise(*shape: int, seed: int = 1) -> Tensor:
 def settings_of(name: str, weight: float = 2.0, **more: Any) -> TrainingSettings:
     """With this loss on, and all that it needs."""
     needed: dict[str, Any] = {need: True if need == "recurrent" else 1.0 for need in LOSSES[name].needs}
-    return TrainingSettings(**(needed | {weight_key(name): weight} | more))
+    return TrainingSettings.of(**(needed | {weight_key(name): weight} | more))
 
 
 def discriminator(channels: int) -> Any:
@@ -113,7 +114,7 @@ def test_a_loss_counts_as_much_as_it_weighs_and_not_where_d_which_it_asks_takes_
 @every_loss
 def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label(name: str) -> None:
     loss, key = LOSSES[name], weight_key(name)
-    [field] = [f for f in fields(TrainingSettings) if f.name == key]
+    field = setting_fields(TrainingSettings)[key][0]
     assert field.default == loss.weight
     assert loss.summary in field.metadata["help"]
     settings = from_table(
@@ -130,23 +131,23 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label
     ("name", "need"), [(n, need) for n, loss in LOSSES.items() if not loss.weight for need in loss.needs]
 )
 def test_turning_on_a_loss_without_what_it_needs_is_an_error(name: str, need: str) -> None:
-    off = type(getattr(TrainingSettings(), need))()
+    off = type(TrainingSettings.of().values()[need])()
     said = f"training.{weight_key(name)} needs training.{need}, which is {'off' if off is False else 0}"
     with pytest.raises(ValueError, match=re.escape(said)):
-        replace(settings_of(name), **{need: off})
+        TrainingSettings.of(**(settings_of(name).values() | {need: off}))
 
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.weight and loss.needs])
 def test_a_loss_that_is_on_by_default_counts_only_with_what_it_needs(name: str) -> None:
     assert name in settings_of(name).loss_weights
     for need in LOSSES[name].needs:
-        assert name not in replace(settings_of(name), **{need: False}).loss_weights
+        assert name not in TrainingSettings.of(**(settings_of(name).values() | {need: False})).loss_weights
 
 
 def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> None:
     everything = dict.fromkeys(map(weight_key, LOSSES), 1.0)
     g = build_generator("unet-small", {"channels": 8}, 3, memory=True)
-    settings = TrainingSettings(recurrent=True, **everything)
+    settings = TrainingSettings.of(recurrent=True, **everything)
     model = Pix2Pix(
         g, discriminator(6), settings, Device("cpu", "cpu"), "fp32", of_triples=discriminator(TRIPLE_CHANNELS)
     )
@@ -154,14 +155,14 @@ def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> No
     assert [name for name in model.columns if name in LOSSES] == list(LOSSES)
     assert set(model.columns) - set(LOSSES) == {"discriminator", "temporal_discriminator"}
     some = Pix2Pix(
-        g, None, TrainingSettings(lambda_gan=0.0, lambda_texture=1.0, lambda_l2=1.0), Device("cpu", "cpu"), "fp32"
+        g, None, TrainingSettings.of(lambda_gan=0.0, lambda_texture=1.0, lambda_l2=1.0), Device("cpu", "cpu"), "fp32"
     )
     assert some.columns == ["gan", "l1", "discriminator", "l2", "texture"]
 
 
 def test_those_that_ask_d_are_added_up_first() -> None:
     """Another order would round otherwise, and training would not give the same bytes as it did."""
-    loss = GeneratorLoss(TrainingSettings(recurrent=True, **dict.fromkeys(map(weight_key, LOSSES), 1.0)))
+    loss = GeneratorLoss(TrainingSettings.of(recurrent=True, **dict.fromkeys(map(weight_key, LOSSES), 1.0)))
     order = list(loss(context(noise(1, 3, SIDE, SIDE))))
     assert order[:4] == ["gan", "feature_matching", "perceptual", "l1"]
     assert [name for name in order if name not in order[:3]] == [name for name in LOSSES if name not in order[:3]]

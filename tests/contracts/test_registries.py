@@ -17,6 +17,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
 from vidtrans.core.registry import Registry
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table, to_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
@@ -78,9 +79,10 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
     assert is_dataclass(cls)
     assert cls.__doc__
     made = cls()
-    for field in fields(cls):
-        assert field.metadata.get("help", "").strip(), field.name
+    for key, (field, _) in setting_fields(cls).items():
+        assert field.metadata.get("help", "").strip(), key
         assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "flag"}
+    for field in fields(cls):
         with pytest.raises(FrozenInstanceError):
             setattr(made, field.name, field.default)
     # As it is read back from a model file, a dataset or a preset.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 import torch
 from variants import least, pairwise
 
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table
 from vidtrans.inference.device import Device
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -44,7 +44,7 @@ EXTRAS: dict[str, Table] = {
 }
 # Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
 ELSEWHERE = {"method", "gan_mode", "perceptual_network", "freeze", "background_plate"}
-ELSEWHERE |= {key for method in METHODS.values() for key in method.settings}
+ELSEWHERE |= {key for method in METHODS.values() for key in setting_fields(method.settings)}
 ELSEWHERE |= {"recurrent", "recurrent_fraction", "synthetic_motion_fraction"}
 ELSEWHERE |= {name for name, loss in LOSSES.items() if "recurrent" in loss.needs}
 # Of a run, not of its steps.
@@ -80,7 +80,7 @@ class Case:
     """Two networks and a batch of two pictures."""
 
     def __init__(self, names: Table, **more: Any) -> None:
-        settings = TrainingSettings(
+        settings = TrainingSettings.of(
             batch_size=2,
             lr=2e-3,
             gan_mode=names["adversarial"],
@@ -131,7 +131,7 @@ def label(case: Table) -> str:
 def test_every_loss_is_here() -> None:
     losses = {name if name in LOSSES else None for name in (*EXTRAS, *ELSEWHERE)} - {None}
     assert losses == {name for name, loss in LOSSES.items() if not loss.reported}
-    others = {f.name for f in fields(TrainingSettings)} - set(map(weight_key, LOSSES))
+    others = set(setting_fields(TrainingSettings)) - set(map(weight_key, LOSSES))
     assert {*EXTRAS, *ELSEWHERE, *OF_THE_RUN, *ALWAYS} - {"nothing", *LOSSES} == others
 
 

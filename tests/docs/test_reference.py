@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from documented import described, undescribed
 import vidtrans
 from vidtrans.cli.main import summaries
 from vidtrans.config import recipe
+from vidtrans.core.setting_groups import setting_fields
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CODE = "".join(path.read_text(encoding="utf-8") for path in Path(vidtrans.__file__).parent.rglob("*.py"))
@@ -57,10 +57,10 @@ def test_every_setting_is_there(table: str) -> None:
         titles = {name: f"### {table}.name = {name}\n" for name in registry}
         parts = {registry.load(name).Settings: text.split(titles[name])[1].split("\n### ")[0] for name in registry}
     for cls, part in parts.items():
-        for field in fields(cls):
-            row = re.search(rf"^\| `{field.name}` \|.*\| (.*) \|$", part, re.MULTILINE)
-            assert row, (cls, field.name)
-            assert row[1], (cls, field.name, "it has no help")
+        for key in setting_fields(cls):
+            row = re.search(rf"^\| `{key}` \|.*\| (.*) \|$", part, re.MULTILINE)
+            assert row, (cls, key)
+            assert row[1], (cls, key, "it has no help")
 
 
 def test_every_registry_and_entry_is_there() -> None:

@@ -45,7 +45,7 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
 def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
     options: dict[str, Any] = {"minutes": 1, "settings": TRAINING, "overwrite": True}
     heard: list[str] = []
     api.train(dataset, **options)
@@ -115,7 +115,7 @@ def test_a_render_makes_again_what_cannot_be_read(
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.training_trial.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
     options: dict[str, Any] = {"settings": TRAINING, "overwrite": True}
     patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
     api.train(dataset, "a.safetensors", minutes=1, **options)

@@ -38,8 +38,8 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.next_frame import CHANNELS, with_clock
 from vidtrans.rendering.frame_path import FramePath
+from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 
 CPU = Device("cpu", "cpu")
@@ -238,7 +238,7 @@ def steps_of(
     judged = 3 + (3 if settings.get("recurrent") else seen)
     discriminator = build_discriminator("patchgan", least(DISCRIMINATORS, "patchgan") | {"num_layers": 1}, judged)
     initialise(discriminator, 1)
-    made = TrainingSettings(batch_size=2, **settings)
+    made = TrainingSettings.of(batch_size=2, **settings)
     model = Pix2Pix(copy.deepcopy(generator), discriminator, made, gpu.device, precision)
     if state:
         model.restore(state)

@@ -166,7 +166,7 @@ def test_motion_weight_changes_what_is_learned(seen: None) -> None:
         made[motion] = load_generator(Path(f"{motion}.safetensors"))[0].state_dict()
     assert any(not torch.equal(a, made[4.0][n]) for n, a in made[0.0].items())
     with pytest.raises(ValueError, match=r"training\.motion_weight"):
-        TrainingSettings(motion_weight=4.0, lambda_l1=0.0)
+        TrainingSettings.of(motion_weight=4.0, lambda_l1=0.0)
 
 
 def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,7 +194,7 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision: Any) -> None:
     """Were the output taken for something that was kept, all would be learned twice."""
-    settings = TrainingSettings(recurrent=True, lambda_temporal=3.0, lambda_gan=0.0, lambda_texture=5.0, lr=1e-3)
+    settings = TrainingSettings.of(recurrent=True, lambda_temporal=3.0, lambda_gan=0.0, lambda_texture=5.0, lr=1e-3)
     with_memory, without = remembering(), remembering()
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
@@ -225,7 +225,7 @@ def test_the_keeper_learns_to_keep_a_past_that_is_right_or_as_steady_as_it_is_to
     settings: dict[str, Any], sign: int, keeps_more: bool
 ) -> None:
     g, x = remembering(), seen(4, past=1.0)
-    model = Pix2Pix(g, None, TrainingSettings(lambda_gan=0.0, **settings), CPU, "fp32")
+    model = Pix2Pix(g, None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     targets = x[:, 3:6].clone() if sign > 0 else -x[:, 3:6].sign()
     before = share_kept(g, x)
     found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(10)]
@@ -235,7 +235,7 @@ def test_the_keeper_learns_to_keep_a_past_that_is_right_or_as_steady_as_it_is_to
 
 def test_the_losses_of_a_generator_that_remembers_are_the_painters_and_the_outputs() -> None:
     g = remembering()
-    settings = TrainingSettings(recurrent=True, lambda_gan=0.0, lambda_texture=2.0, lambda_temporal=3.0)
+    settings = TrainingSettings.of(recurrent=True, lambda_gan=0.0, lambda_texture=2.0, lambda_temporal=3.0)
     x, targets = seen(2, past=0.5), torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         output, anew = g.train().forward_with_repaint(x)
@@ -276,7 +276,7 @@ def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
 def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     rng = np.random.default_rng(0)
-    chains = RolloutPool(loader, past, TrainingSettings(recurrent=True))
+    chains = RolloutPool(loader, past, TrainingSettings.of(recurrent=True))
     numbers = [int(p.target.stem) for p in loader.pairs]
     example = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
     for i, number in enumerate(numbers):

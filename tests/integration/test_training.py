@@ -28,10 +28,11 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
+from vidtrans.training.loop import Diverged, train
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.methods.weight_average import reestimate
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import Diverged, TrainingState, learning_rate, one_step, step_seed, train
-from vidtrans.training.weight_average import reestimate
+from vidtrans.training.training_state import TrainingState, learning_rate, one_step, step_seed
 
 CPU = Device("cpu", "cpu")
 
@@ -68,7 +69,7 @@ def paper_losses(g: nn.Module, d: nn.Module, batches: list[TrainingBatch], total
 def test_the_first_20_losses_are_those_of_the_papers_loop(clip: Path) -> None:
     api.make_dataset(clip, settings={"dataset": {"size": "48"}, "pairing": {"gradient_channel": False}})
     dataset = open_dataset(Path("clip.dataset"))
-    settings = TrainingSettings(steps=30, crop_size=32, precision="fp32")
+    settings = TrainingSettings.of(steps=30, crop_size=32, precision="fp32")
     # The paper's own networks, thinner and with fewer halvings so that a 32-pixel picture fits.
     g = build_generator("unet-256", {"channels": 8, "downsamplings": 5}, 1)
     d = build_discriminator("patchgan", {"channels": 8}, 4)
@@ -105,19 +106,19 @@ def test_the_papers_networks_have_its_layers_and_patches() -> None:
 
 
 def test_learning_rates() -> None:
-    linear = TrainingSettings(lr=1.0)
+    linear = TrainingSettings.of(lr=1.0)
     rates = [learning_rate(s, 10, linear) for s in range(10)]
     assert rates[:5] == [1.0] * 5
     assert rates[5:] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
     odd = [learning_rate(s, 5, linear) for s in range(5)]
     assert odd == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
     assert learning_rate(0, 1, linear) == 1.0
-    assert learning_rate(9, 10, TrainingSettings(lr=0.5)) == pytest.approx(0.1)
-    warm = TrainingSettings(lr=0.5, lr_warmup_steps=4)
+    assert learning_rate(9, 10, TrainingSettings.of(lr=0.5)) == pytest.approx(0.1)
+    warm = TrainingSettings.of(lr=0.5, lr_warmup_steps=4)
     assert [learning_rate(s, 100, warm) for s in range(6)] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
-    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine")
+    cosine = TrainingSettings.of(lr=1.0, lr_schedule="cosine")
     assert [learning_rate(s, 4, cosine) for s in (0, 2)] == pytest.approx([1.0, 0.51])
-    cosine = TrainingSettings(lr=1.0, lr_schedule="cosine", lr_warmup_steps=4)
+    cosine = TrainingSettings.of(lr=1.0, lr_schedule="cosine", lr_warmup_steps=4)
     rates = [learning_rate(s, 100, cosine) for s in range(100)]
     assert rates[0] == pytest.approx(0.25, abs=0.01)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
@@ -137,7 +138,7 @@ def toy_run(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
     d = build_discriminator("patchgan", {"num_layers": 1, "channels": 4}, 4)
     initialise(g, 0)
     initialise(d, 1)
-    recipe = TrainingSettings(precision="fp32", checkpoint_seconds=0.0, **settings)
+    recipe = TrainingSettings.of(precision="fp32", checkpoint_seconds=0.0, **settings)
     loader = ToyLoader()
     return TrainingState(folder, Pix2Pix(g, d, recipe, CPU, "fp32"), loader, 0, [total])  # type: ignore[arg-type]
 

@@ -216,8 +216,8 @@ def launched(*arguments: object) -> str:
 TRAIN = """
 import sys
 from vidtrans.cli.main import main
-from vidtrans.training import trainer
-trainer.WARM_UP, trainer.TRIAL_STEPS = 1, (2, 2)
+from vidtrans.training import trials
+trials.WARM_UP, trials.TRIAL_STEPS = 1, (2, 2)
 main(["train", *sys.argv[1:]])
 """
 

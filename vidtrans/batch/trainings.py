@@ -230,15 +230,15 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
-    from vidtrans.training.training_job import TrainingJob
-    from vidtrans.training.training_trial import find_steps
+    from vidtrans.training.set_up import TrainingSetup
+    from vidtrans.training.trials import find_steps
 
     quiet, fitting = replace(context, report=silent), []
     for recipe in recipes:
         settings = recipe.settings("training", TrainingSettings)
         networks = recipe.only("generator", "discriminator")
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
-        job = TrainingJob(dataset, recipe, settings, None, quiet)
+        job = TrainingSetup(dataset, recipe, settings, None, quiet)
         fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
     context.note(f"{minutes:g} minutes are about {min(fitting)} steps here for the slowest; each takes as many")
     return min(fitting)

@@ -16,6 +16,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.registry import Entry, unknown_name
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table, from_table, read_toml
 
 T = TypeVar("T")
@@ -176,7 +177,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
 
 def _keys(table: str) -> set[str]:
     if table in SETTINGS:
-        return {f.name for f in fields(SETTINGS[table].load())}
+        return set(setting_fields(SETTINGS[table].load()))
     registry = REGISTRIES[table].load()
     return {"name"} | {f.name for choice in registry for f in fields(registry.load(choice).Settings)}
 

@@ -1,8 +1,8 @@
 """Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
 
-A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one
-of them ``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs
-share. Unknown keys and wrong types are refused with the valid ones named.
+A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one of them
+``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs share. Unknown keys and
+wrong types are refused with the valid ones named.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import types
 import typing
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.parameters import Flag
 from vidtrans.core.registry import unknown_name
+from vidtrans.core.setting_groups import GroupedSettings, setting_fields, setting_values
 from vidtrans.core.system import WINDOWS
 
 T = TypeVar("T")
@@ -53,23 +54,23 @@ def setting(
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build the settings class ``cls`` from a table. ``where`` names the table in errors ('training')."""
-    hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    known = setting_fields(cls)
     values: Table = {}
     for key, value in table.items():
         if key not in known:
             raise unknown_name(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
-        values[key] = _coerce(value, hints[key], f"{where}.{key}")
-        _check(values[key], known[key].metadata, f"{where}.{key}")
+        field, hint = known[key]
+        values[key] = _coerce(value, hint, f"{where}.{key}")
+        _check(values[key], field.metadata, f"{where}.{key}")
     try:
-        return cls(**values)
+        return cls.of(**values) if issubclass(cls, GroupedSettings) else cls(**values)
     except ValueError as error:
         raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
     """Return the settings as a JSON-able table, defaults included; tuples become lists."""
-    return {f.name: list(v) if isinstance(v := getattr(settings, f.name), tuple) else v for f in fields(settings)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in setting_values(settings).items()}
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
@@ -110,9 +111,7 @@ def _quote(value: object) -> str:
 
 
 def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: ANN401  (a coerced value)
-    for one in value if isinstance(value, tuple) else (value,):
-        if one is None:
-            continue
+    for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")
         if "choices" in checks and one not in checks["choices"]:

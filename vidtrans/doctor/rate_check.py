@@ -16,7 +16,7 @@ from vidtrans.models.loaded_model import load_model
 from vidtrans.rendering.bench_clip import write_clip
 from vidtrans.rendering.render_benchmark import STEPS, RenderBenchmark, Step, inferred, measure
 from vidtrans.session import Context
-from vidtrans.training.step_rates import seconds_per_step
+from vidtrans.training.trials import seconds_per_step
 
 MODEL = "flower"
 PAPERS = "unet-256"

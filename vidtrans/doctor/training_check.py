@@ -21,9 +21,10 @@ from vidtrans.doctor.subject import Subject, frames, make_generator
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training import METHODS
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.loop import train
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, train
+from vidtrans.training.training_state import TrainingState
 from vidtrans.video.images.picture import write_picture
 
 PAIRING = "denoise"  # its input is three channels, as the made-up generator takes them
@@ -39,7 +40,7 @@ def make_training(subject: Subject, folder: Path, steps: int, side: int) -> Trai
     """Return a small training run at step 0, on a made-up clip. Its pictures and checkpoints go into ``folder``."""
     precision = resolve_precisions("auto", subject.device)[0]
     pairing = make_pairing(PAIRING, {})
-    settings = TrainingSettings(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
+    settings = TrainingSettings.of(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
     discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 16}, 6)
     initialise(discriminator, 1)
     generator = make_generator()

@@ -44,15 +44,15 @@ def forecast_chain(
     context: Context,
 ) -> Table:
     """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
-    from vidtrans.training.training_job import TrainingJob
-    from vidtrans.training.training_trial import estimate_training, find_steps, untrained
+    from vidtrans.training.set_up import TrainingSetup
+    from vidtrans.training.trials import estimate_training, find_steps, untrained
 
     recipe, planned = wanted.recipe, wanted.plan(dataset, context)
     pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
     first = next(iter(planned.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
-    job = TrainingJob(planned.dataset, recipe, settings, None, context, picture_size=size)
+    job = TrainingSetup(planned.dataset, recipe, settings, None, context, picture_size=size)
     total = find_steps(job, minutes, "") if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:

@@ -12,12 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, dataclass, field, make_dataclass
 from typing import Any, NamedTuple
 
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import setting
-from vidtrans.perception import MEASURES
+from vidtrans.training.method_settings import (
+    BicycleGANSettings,
+    CUTSettings,
+    CycleGANSettings,
+    LookMethodSettings,
+    MethodSettings,
+    RecycleGANSettings,
+)
 
 
 class Label(NamedTuple):
@@ -56,10 +63,16 @@ class Loss(Entry):
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A way of training. ``curves``: labels of its columns besides the losses'; ``settings``: fields of its own."""
+    """A way of training. ``curves``: labels of its columns besides the losses'; ``settings``: the class of its own."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: type[MethodSettings] = MethodSettings
+
+
+def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.settings.setting``)
+    """Return the class of a method's own settings, for a line of ``METHODS`` that has few of them."""
+    typed = [(name, type(value.default), value) for name, value in settings.items()]
+    return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 
 
 def weight_key(loss: str) -> str:
@@ -67,10 +80,6 @@ def weight_key(loss: str) -> str:
     return f"lambda_{loss}"
 
 
-_CODES = {
-    "lambda_latent": setting(0.5, "weight of finding an output's code again in it", low=0.0, high=100.0),
-    "lambda_kl": setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0),
-}
 _OF_CODES = {
     "latent": Label("Codes", "How far the code found in an output is from the one it was painted by.", aim=-math.inf),
     "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
@@ -85,31 +94,6 @@ _JUDGED = {
         "Structure", "How far edges are from where the input has them: 0 where they are clear.", aim=-math.inf
     ),
     **_OF_CODES,
-}
-_UNPAIRED = {
-    "pool_size": setting(50, "earlier outputs that the discriminators are shown too; 0 for none", low=0, high=1000),
-    "lambda_identity": setting(
-        5.0, "weight of leaving the target's own frames as they are: light and dark do not flip", low=0.0, high=1000.0
-    ),
-    "identity_end": setting(
-        1.0, "share of the run after which that is left out: it holds up what has to change much", low=0.0, high=1.0
-    ),
-    "lambda_steady": setting(
-        0.0,
-        "weight of painting a frame like the one before it, along the motion, and like itself moved a little",
-        low=0.0,
-        high=1000.0,
-    ),
-    "lambda_structure": setting(
-        0.0, "weight of edges where the input has edges: things stay in their places; try 3", low=0.0, high=1000.0
-    ),
-    **_CODES,
-    "look_size": setting(
-        0, "numbers of a code that says which of the target's looks it is, for --look; 0: one look", low=0, high=64
-    ),
-}
-_CYCLE = {
-    "lambda_cycle": setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0),
 }
 
 METHODS = Registry(
@@ -136,18 +120,7 @@ METHODS = Registry(
                     aim=-math.inf,
                 ),
             },
-            settings={
-                "look_pictures": setting((), "style pictures, one for each look"),
-                "look_measure": setting("auto", "what compares manners", choices=("auto", *MEASURES)),
-                "look_style": setting(
-                    0.6,
-                    "weight of the style: 0.3 for a hint of it, 2 for more strokes than things",
-                    low=0.0,
-                    high=1000.0,
-                ),
-                "look_colour": setting(6.0, "weight of the colours", low=0.0, high=1000.0),
-                "look_steady": setting(12.0, "weight of the steadiness", low=0.0, high=1000.0),
-            },
+            settings=LookMethodSettings,
         ),
         "cyclegan": Method(
             "vidtrans.training.methods.cyclegan:CycleGAN",
@@ -156,7 +129,7 @@ METHODS = Registry(
                 "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
                 **_JUDGED,
             },
-            settings=_UNPAIRED | _CYCLE,
+            settings=CycleGANSettings,
         ),
         "recyclegan": Method(
             "vidtrans.training.methods.recyclegan:RecycleGAN",
@@ -167,13 +140,7 @@ METHODS = Registry(
                 "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
                 **_JUDGED,
             },
-            settings=_UNPAIRED
-            | _CYCLE
-            | {
-                "lambda_recycle": setting(10.0, "weight of coming back through time", low=0.0, high=1000.0),
-                "lambda_prediction": setting(10.0, "weight of predicting the next frame", low=0.0, high=1000.0),
-                "predictor_channels": setting(32, "width of the predictors", low=4, high=256),
-            },
+            settings=RecycleGANSettings,
         ),
         "cut": Method(
             "vidtrans.training.methods.cut:CUT",
@@ -182,19 +149,7 @@ METHODS = Registry(
                 "contrastive": Label("Patches", "How hard the place of an output's patch is to tell.", aim=-math.inf),
                 **_JUDGED,
             },
-            settings=_UNPAIRED
-            | {
-                "lambda_contrastive": setting(1.0, "weight of showing what the input shows", low=0.0, high=1000.0),
-                "contrastive_features": setting(
-                    "auto",
-                    "what compares patches; own: the translator's features, the paper's; else a frozen network's",
-                    choices=("own", "auto", *(name for name in MEASURES if name != "patches")),
-                ),
-                "contrastive_patches": setting(192, "patches of a picture that are compared", low=2, high=4096),
-                "contrastive_temperature": setting(
-                    0.07, "the paper's τ: lower is more exacting about the nearest places", low=0.001, high=10.0
-                ),
-            },
+            settings=CUTSettings,
         ),
         "bicyclegan": Method(
             "vidtrans.training.methods.bicyclegan:BicycleGAN",
@@ -205,16 +160,11 @@ METHODS = Registry(
                 **_OF_CODES,
                 "mode_seeking": Label("Difference", "Of codes over that of pictures: large where looks are alike."),
             },
-            settings={
-                "code_size": setting(8, "numbers that say which look it is", low=1, high=64),
-                **_CODES,
-                "lambda_mode_seeking": setting(
-                    0.0, "weight of looks that differ (Mao et al., CVPR 2019); try 0.1 where they are alike", low=0.0
-                ),
-            },
+            settings=BicycleGANSettings,
         ),
     },
 )
+
 
 # Columns of losses.csv are in this order. The first two make up the paper's loss.
 LOSSES = Registry(

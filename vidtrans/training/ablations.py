@@ -107,7 +107,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """Return [training] with these losses only, with the recipe's weights, or else the paper's."""
-    own, paper = recipe.settings("training", TrainingSettings), TrainingSettings()
+    own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
     }

@@ -18,7 +18,7 @@ from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
 from vidtrans.training.stopping import best_of
-from vidtrans.training.trainer import TrainingState, learning_rate
+from vidtrans.training.training_state import TrainingState, learning_rate
 
 DESCRIPTION = "run.json"
 BEST_FILE = "best.safetensors"

@@ -19,6 +19,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
+from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT
@@ -138,7 +139,7 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     """Say where a look is learned without features because nothing that has some is installed."""
     from vidtrans.perception import AUTO, resolve_measure
 
-    wanted = recipe.settings("training", TrainingSettings).method_settings["look_measure"]
+    wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = "pictures are compared by patches of pixels, which know nothing of things"
         context.note(f"{text}: a look gets more of its strokes with pip install 'vidtrans[looks]'", "warning")

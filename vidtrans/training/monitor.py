@@ -19,7 +19,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.report.score_curves import LOSS_LABELS, thin
 from vidtrans.training.report.training_page import RolloutSummary, TrainingReport, film_steps, write_report
 from vidtrans.training.stopping import best_of
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.training_state import TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
@@ -66,9 +66,9 @@ class TrainingMonitor:
                 if int(file.stem) > self.run.step:
                     remove(file)
 
-    def milestones(self) -> dict[int, list[Callable[[], None]]]:
+    def milestones(self) -> dict[int, list[Callable[[], object]]]:
         """Return the functions to call after each step."""
-        due: dict[int, list[Callable[[], None]]] = {step: [self._add_to_film] for step in self.film_steps}
+        due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in self.film_steps}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._add_to_timeline)
         return due

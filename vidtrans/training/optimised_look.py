@@ -15,6 +15,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.output.result import produce
 from vidtrans.session import Context
+from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 
@@ -40,7 +41,7 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
         )
     from vidtrans.perception import MEASURES, resolve_measure
 
-    measure = resolve_measure(recipe.settings("training", TrainingSettings).method_settings["look_measure"])
+    measure = resolve_measure(recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure)
     clips = [open_clip(context, picture) for picture in given]
     key = {
         "command": "look --optimise",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from vidtrans.core.settings import Table
@@ -15,7 +17,7 @@ from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.coded_generator import CodedGenerator
-from vidtrans.networks.picture_encoder import PictureEncoder
+from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
@@ -80,6 +82,24 @@ def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: 
     """
     difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
     return 1 / (difference.mean() + LEAST_DIFFERENCE)
+
+
+class TargetLook(NamedTuple):
+    """The codes of target frames: where they lie, and those that outputs are painted by, (N, size)."""
+
+    found: CodeDistribution
+    code: Tensor
+
+    @classmethod
+    def draw(cls, found: CodeDistribution, random: torch.Generator) -> TargetLook:
+        """Draw a code of each frame."""
+        noise = torch.randn(found.mean.shape, generator=random).to(found.mean.device)
+        return cls(found, found.draw(noise))
+
+
+def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
+    """Return frames (N, 3, H, W) with the planes of the codes that they are painted by."""
+    return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
 
 
 @contextmanager

@@ -24,12 +24,13 @@ from vidtrans.output.records import recorded
 from vidtrans.output.result import Result
 from vidtrans.pairing.base import pairing_record
 from vidtrans.session import Context
+from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from vidtrans.training.distributed import DistContext
-    from vidtrans.training.training_job import TrainingJob
+    from vidtrans.training.set_up import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
         if dist.is_main:
             return _train(run, context, dist, preview)
         if not context.dry_run:
-            from vidtrans.training.training_run import follow_leader
+            from vidtrans.training.loop import follow_leader
 
-            follow_leader(run.job(context, dist))
+            follow_leader(run.set_up(context, dist))
         return {}
 
 
@@ -115,34 +116,26 @@ class _RequestedRun:
     def settings(self) -> TrainingSettings:
         return self.request.recipe.settings("training", TrainingSettings)
 
-    def job(self, context: Context, dist: DistContext) -> TrainingJob:
-        from vidtrans.training.training_job import TrainingJob  # imports torch
+    def set_up(self, context: Context, dist: DistContext) -> TrainingSetup:
+        from vidtrans.training.set_up import TrainingSetup  # imports torch
 
-        return TrainingJob(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
-
-    def digest(self, context: Context, pictures: str) -> str:
-        """Return the digest of all that decides the model."""
-        return digest_of(self._parameters(context, pictures))
-
-    def lineage(self, context: Context, pictures: str) -> str:
-        """Return a digest that is equal for runs of other steps which go on from one another."""
-        parameters = self._parameters(context, pictures)
-        settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
-        return digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
-
-    def goes_on(self, context: Context, lineage: str) -> bool:
-        """Return whether the output is what fewer steps of this run have made: nothing else is replaced unasked."""
-        made = None if self.request.minutes or self.request.fresh else recorded(context.cache, self.output)
-        return made is not None and made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
+        return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
-        """Return the model file, with the digest of all that decides it."""
-        lineage = self.lineage(context, pictures)
-        overwrite = context.overwrite or self.goes_on(context, lineage)
+        """Return the model file, with the digest of all that decides it.
+
+        Its lineage is equal for runs of other steps, which continue one another: what fewer steps have made is replaced
+        unasked, and nothing else is.
+        """
+        parameters = self._parameters(context, pictures)
+        settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
+        lineage = digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
+        overwrite = context.overwrite
+        continues = not overwrite and not self.request.minutes and not self.request.fresh
+        if continues and (made := recorded(context.cache, self.output)) is not None:
+            overwrite = made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
         sources = [self.start] if self.start else []  # beside the dataset
-        return Result(
-            self.output, self.digest(context, pictures), sources, context, lineage=lineage, overwrite=overwrite
-        )
+        return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def previews(self) -> Path:
         """Return the folder of the previews. Raises UsageError where something else is there."""
@@ -202,43 +195,52 @@ def _train(
             dist.broadcast(None)
         return existing
     from vidtrans.training.distributed import SINGLE_PROCESS
-    from vidtrans.training.training_trial import estimate_training, find_steps
+    from vidtrans.training.trials import estimate_training, find_steps, wrong_operators
 
     extractor = run.extractor(context)
-    job = run.job(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = find_steps(job, request.minutes, result.request, request.at_most) if request.minutes else run.settings.steps
+    setup = run.set_up(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
+    total = (
+        find_steps(setup, request.minutes, result.request, request.at_most) if request.minutes else run.settings.steps
+    )
     if context.dry_run:
-        return job.summary(output, total) | {"dry_run": True} | estimate_training(job, total)
-    from vidtrans.training.companions import companion_file
-    from vidtrans.training.training_run import MODEL_FILE, TrainingRun
+        return setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
+    from vidtrans.training.loop import TrainingRun
 
-    stage = job.stage(total, pictures, request.fresh)
+    exact = wrong_operators(setup)
+    stage = setup.stage(total, pictures, request.fresh, exact)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainingRun(job, entry, stage, output, run.previews(), preview)()
+            meta = TrainingRun(setup, entry, stage, output, run.previews(), exact, preview)()
         else:
-            job.dist.broadcast(None)
-        companions = {name: companion_path(output, name) for name in meta["companions"]}
-        for name, path in companions.items():
-            made = entry.folder / companion_file(name)
-            request_of = digest_of([result.request, made.name])
-            beside = replace(result, output=path, request=request_of, lineage="")
-            if beside.existing() is None:
-                _deliver(beside, made, {"output": str(path)})
-        table: Table = meta["result"] | {"output": str(output)}
-        table["companions"] = {name: str(path) for name, path in companions.items()}
-        wanted = entry.folder / MODEL_FILE
-        if extractor is not None:
-            wanted = entry.folder / EMBEDDED_FILE
-            embed_extractor(entry.folder / MODEL_FILE, wanted, extractor.load_generator())
-        _deliver(result, wanted, table)
+            setup.dist.broadcast(None)
+        table = _deliver(result, entry, meta, extractor)
     context.trim_cache()
     return result.report(table, cached=False)
 
 
-def _deliver(result: Result, made: Path, table: Table) -> None:
+def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
+    """Copy the models of a cache entry to their places, and return what is reported. Raises UsageError."""
+    from vidtrans.training.finish import MODEL_FILE, companion_file
+
+    companions = {name: companion_path(result.output, name) for name in meta["companions"]}
+    for name, path in companions.items():
+        made = entry.folder / companion_file(name)
+        beside = replace(result, output=path, request=digest_of([result.request, made.name]), lineage="")
+        if beside.existing() is None:
+            _copy(made, beside, {"output": str(path)})
+    table: Table = meta["result"] | {"output": str(result.output)}
+    table["companions"] = {name: str(path) for name, path in companions.items()}
+    model = entry.folder / MODEL_FILE
+    if extractor is not None:
+        embed_extractor(model, entry.folder / EMBEDDED_FILE, extractor.load_generator())
+        model = entry.folder / EMBEDDED_FILE
+    _copy(model, result, table)
+    return table
+
+
+def _copy(made: Path, result: Result, table: Table) -> None:
     """Copy a file to the place of a result. Raises UsageError where something else is there."""
 
     def make(path: Path) -> Table:

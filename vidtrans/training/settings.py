@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields, replace
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.setting_groups import GroupedSettings, SettingFields, setting_fields
 from vidtrans.core.settings import Table, record_table, setting
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
+from vidtrans.training.method_settings import MethodSettings
 
-T = TypeVar("T")
+S = TypeVar("S", bound=MethodSettings)
 ROLLOUT_VERSION = 3  # of training on a model's own outputs and on noisy inputs
 # Pairs in a step where batch_size is 0. That of CUDA is chosen, not measured: no GPU was at hand.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
 MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
 
 
-def _with_tables(cls: type[T]) -> type[T]:
-    """Add the settings of the tables: the weight of each loss, and those of each method."""
-    more: dict[str, Field[Any]] = {weight_key(name): loss.setting() for name, loss in LOSSES.items()}
-    for method in METHODS.values():
-        more |= method.settings
-    for name, field in more.items():
-        cls.__annotations__[name] = tuple[str, ...] if isinstance(field.default, tuple) else type(field.default)
-        setattr(cls, name, field)
-    return cls
-
-
 @dataclass(frozen=True)
-@_with_tables
-class TrainingSettings:
-    """How a generator is trained. Beside the fields below it has those of ``LOSSES`` and ``METHODS``.
+class TrainingSettings(GroupedSettings):
+    """How a generator is trained. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own.
 
     ``loss`` in a field's metadata: a value other than the default changes what the losses are, or when they count.
     """
@@ -168,12 +159,47 @@ class TrainingSettings:
     checkpoint_seconds: float = setting(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "seconds between updates of the preview sheet", low=0.0)
 
+    weights: Mapping[str, float] = field(default_factory=lambda: {name: loss.weight for name, loss in LOSSES.items()})
+    method_settings: MethodSettings = field(default_factory=MethodSettings)
+
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph", "look_pictures")
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Return the weight of each loss."""
-        return {name: getattr(self, weight_key(name)) for name in LOSSES}
+    @classmethod
+    def table_fields(cls) -> SettingFields:
+        """Return the settings of this class, the weights of losses, and the settings of all methods."""
+        hints = get_type_hints(cls)
+        found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
+        found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.items()}
+        for method in METHODS.values():
+            found |= setting_fields(method.settings)
+        return found
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
+        """Return the settings with values by their keys; those of other methods than ``method`` have no effect.
+
+        Raises ValueError where values do not fit together.
+        """
+        weights = {name: values.pop(weight_key(name), loss.weight) for name, loss in LOSSES.items()}
+        others = {key: values.pop(key) for key in cls._method_keys() & values.keys()}
+        own = METHODS[values.get("method", cls.method)].settings
+        method = own(**{key: value for key, value in others.items() if key in setting_fields(own)})
+        return cls(**values, weights=weights, method_settings=method)
+
+    @staticmethod
+    def _method_keys() -> set[str]:
+        return {key for method in METHODS.values() for key in setting_fields(method.settings)}
+
+    def values(self) -> Table:
+        """Return the values by their keys, without those of other methods."""
+        run = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata}
+        weights = {weight_key(name): weight for name, weight in self.weights.items()}
+        return run | weights | {f.name: getattr(self.method_settings, f.name) for f in fields(self.method_settings)}
+
+    def own(self, cls: type[S]) -> S:
+        """Return the settings of the method, which are of this class."""
+        assert isinstance(self.method_settings, cls)
+        return self.method_settings
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -185,11 +211,6 @@ class TrainingSettings:
         """Return the settings that change what the losses are, each with the default that does not."""
         changes = [f for f in fields(self) if f.metadata.get("loss")]
         return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
-
-    @property
-    def method_settings(self) -> Table:
-        """Return the settings of the method."""
-        return {name: getattr(self, name) for name in METHODS[self.method].settings}
 
     @property
     def rollout_version(self) -> Table:
@@ -218,7 +239,7 @@ class TrainingSettings:
 
     def for_key(self) -> Table:
         """Return the settings that decide the result: those of its method only, and ``compile`` where it is on."""
-        others = {key for method in METHODS.values() for key in method.settings} - set(self.method_settings)
+        others = set[str]()
         if not self.compile:
             others.add("compile")
         if not self.grow_from:
@@ -231,14 +252,18 @@ class TrainingSettings:
 
     def _lacks(self, loss: str) -> str:
         """Return the first setting that a loss needs and that is off; '' where none is."""
-        return next((name for name in LOSSES[loss].needs if not getattr(self, name)), "")
+        return next((key for key in LOSSES[loss].needs if not self._value(key)), "")
+
+    def _value(self, key: str) -> object:
+        loss = key.removeprefix(weight_key(""))
+        return self.weights[loss] if loss in self.weights else getattr(self, key)
 
     def __post_init__(self) -> None:
         if not any(LOSSES[name].alone for name in self.loss_weights):
             raise ValueError("training.lambda_l1 and training.lambda_gan are both 0: there is nothing to learn from")
         for name, weight in self.weights.items():
             if weight and not LOSSES[name].weight and (lacking := self._lacks(name)):
-                is_off = "off" if getattr(self, lacking) is False else "0"
+                is_off = "off" if self._value(lacking) is False else "0"
                 raise ValueError(f"training.{weight_key(name)} needs training.{lacking}, which is {is_off}: turn it on")
         if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
             raise ValueError("training.lambda_perceptual compares D's features, and training.lambda_gan is 0")

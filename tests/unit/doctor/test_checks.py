@@ -36,9 +36,9 @@ from vidtrans.rendering import render_benchmark
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
-from vidtrans.training import trainer
+from vidtrans.training import trials
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.training_state import TrainingState
 
 SMALL = Scale(
     side=64,
@@ -61,8 +61,8 @@ def _quick() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render_benchmark, "ROUNDS", 1)
-        patch.setattr(trainer, "TRIAL_SECONDS", 0.01)
-        patch.setattr(trainer, "TRIAL_STEPS", (2, 2))
+        patch.setattr(trials, "TRIAL_SECONDS", 0.01)
+        patch.setattr(trials, "TRIAL_STEPS", (2, 2))
         patch.setattr(rate_check, "PAPERS", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():
             patch.setattr(product_check, name, values)

@@ -133,7 +133,7 @@ def test_any_other_error_goes_to_the_caller_as_it_is(name: str) -> None:
 
 
 def test_training_that_runs_out_of_memory_is_a_device_error_and_another_one_is_a_bug() -> None:
-    model = Pix2Pix(small_generator(), None, TrainingSettings(lambda_gan=0.0), CPU, "fp32")
+    model = Pix2Pix(small_generator(), None, TrainingSettings.of(lambda_gan=0.0), CPU, "fp32")
     other = RuntimeError("a bug")
     cases = (OUT_OF_MEMORY["MPS"], DeviceError, r"training\.batch_size"), (other, RuntimeError, "a bug")
     for error, kind, why in cases:

@@ -214,7 +214,7 @@ class Disordered(nn.Conv2d):
 
 def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: None) -> None:
     def model(kind: type[nn.Conv2d]) -> Pix2Pix:
-        settings = TrainingSettings(lambda_gan=0.0)
+        settings = TrainingSettings.of(lambda_gan=0.0)
         return Pix2Pix(kind(3, 3, 3, padding=1), None, settings, resolve_device("cuda:1"), "fp32")
 
     disordered, orderly = model(Disordered), model(nn.Conv2d)

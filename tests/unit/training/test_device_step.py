@@ -27,9 +27,8 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 from vidtrans.training.device import captured_step
-from vidtrans.training.device.batch_upload import upload, uploads
+from vidtrans.training.device.batch_upload import transform, upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP, CapturedStep
-from vidtrans.training.device.device_augmentation import transform
 from vidtrans.training.methods.base import training_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -145,7 +144,7 @@ def test_what_a_stream_of_its_own_uploads_is_complete_when_it_is_used(tmp_path: 
 
 
 def model(device: Device, **settings: Any) -> Pix2Pix:
-    made = TrainingSettings(**({"batch_size": 2} | settings))
+    made = TrainingSettings.of(**({"batch_size": 2} | settings))
     generator = build_generator("unet-64", {"channels": 4}, 3)  # it has dropout
     discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 8}, 6)
     initialise(generator, 0)
@@ -322,12 +321,12 @@ def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
 
 
 def test_a_batch_is_larger_on_a_gpu_unless_it_was_said() -> None:
-    automatic = TrainingSettings(batch_size=0, grad_accum_steps=4)
+    automatic = TrainingSettings.of(batch_size=0, grad_accum_steps=4)
     assert [automatic.on(kind).batch_size for kind in ("cpu", "mps", "cuda")] == [4, 4, 16]
-    assert TrainingSettings(batch_size=3).on("cuda").batch_size == 3
-    assert automatic.on("cpu").for_key() == TrainingSettings(batch_size=4, grad_accum_steps=4).for_key()
+    assert TrainingSettings.of(batch_size=3).on("cuda").batch_size == 3
+    assert automatic.on("cpu").for_key() == TrainingSettings.of(batch_size=4, grad_accum_steps=4).for_key()
     with pytest.raises(ValueError, match=r"grad_accum_steps = 5 is more than training\.batch_size = 4"):
-        TrainingSettings(batch_size=0, grad_accum_steps=5)
+        TrainingSettings.of(batch_size=0, grad_accum_steps=5)
 
 
 def test_compiled_networks_are_asked_for_and_errors_of_the_compiler_are_the_users(

@@ -23,7 +23,7 @@ from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measu
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk
 from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
-from vidtrans.training.augmented_views import AugmentedViewDrawer
+from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.video.images.picture import write_picture
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
+from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
@@ -80,14 +80,14 @@ def test_balance_is_the_loss_of_a_discriminator_that_cannot_tell(name: str) -> N
 def test_weighted_l1_and_gradients_by_hand() -> None:
     fake, target = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
     step = LossContext(fake, target, fake, fake, pixel_weights=torch.tensor([2.0, 1.0]).view(1, 1, 1, 2))
-    assert L1(TrainingSettings())(step).item() == pytest.approx((2 * 1 + 0.5) / 2)
+    assert L1(TrainingSettings.of())(step).item() == pytest.approx((2 * 1 + 0.5) / 2)
     target = torch.zeros(1, 3, 2, 3)
     painted = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 3.0]]).expand(1, 3, 2, 3)
     # Down the columns: 0, 0, 2; along the rows: 1, 0 and 1, 2.
     step = LossContext(target, target, painted, painted)
-    assert Gradients(TrainingSettings())(step).item() == pytest.approx((2 / 3 + 1) / 2)
+    assert Gradients(TrainingSettings.of())(step).item() == pytest.approx((2 / 3 + 1) / 2)
     weighed = LossContext(target, target, painted, painted, pixel_weights=torch.ones(1, 1, 2, 3) / 2)
-    assert Gradients(TrainingSettings())(weighed).item() == pytest.approx((2 / 3 + 1) / 4)
+    assert Gradients(TrainingSettings.of())(weighed).item() == pytest.approx((2 / 3 + 1) / 4)
 
 
 def test_feature_matching_by_hand() -> None:
@@ -211,9 +211,9 @@ def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
     assert fake.grad is not None
     assert loss(target, target).item() == 0
     assert not any(p.requires_grad for p in loss.parameters())
-    through_vgg = TrainingSettings(lambda_perceptual=1.0, perceptual_network="vgg19")
+    through_vgg = TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="vgg19")
     assert Perceptual.identity(through_vgg) == f"vgg19 {digest_file(vgg_weights)}"
-    assert Perceptual.identity(TrainingSettings(lambda_perceptual=1.0)) == ""
+    assert Perceptual.identity(TrainingSettings.of(lambda_perceptual=1.0)) == ""
 
 
 def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,25 +274,25 @@ def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) 
 
 
 def test_keys_hold_all_settings_that_change_the_result() -> None:
-    found = TrainingSettings(freeze=("down",)).for_key()
+    found = TrainingSettings.of(freeze=("down",)).for_key()
     unrecorded, off = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}, {"compile", "grow_from", "grow_share"}
-    of_other_methods = {key for name, method in METHODS.items() if name != "pix2pix" for key in method.settings}
-    assert {f.name for f in fields(TrainingSettings)} - found.keys() == unrecorded | off | of_other_methods
-    assert TrainingSettings(compile=True).for_key() == TrainingSettings().for_key() | {"compile": True}
-    assert {"grow_from", "grow_share"} <= TrainingSettings(grow_from=64).for_key().keys()
+    of_other_methods = {key for method in METHODS.values() for key in setting_fields(method.settings)}
+    assert set(setting_fields(TrainingSettings)) - found.keys() == unrecorded | off | of_other_methods
+    assert TrainingSettings.of(compile=True).for_key() == TrainingSettings.of().for_key() | {"compile": True}
+    assert {"grow_from", "grow_share"} <= TrainingSettings.of(grow_from=64).for_key().keys()
     assert found["freeze"] == ["down"]
     for on in ({"rollout_fraction": 0.5}, {"input_noise": 0.1}, {"recurrent": True}):
-        assert TrainingSettings(**on).rollout_version
-    assert not TrainingSettings().rollout_version
+        assert TrainingSettings.of(**on).rollout_version
+    assert not TrainingSettings.of().rollout_version
 
 
 def test_what_follows_from_settings() -> None:
-    wanted = [TrainingSettings(), TrainingSettings(final_weights="best"), TrainingSettings(patience=1)]
+    wanted = [TrainingSettings.of(), TrainingSettings.of(final_weights="best"), TrainingSettings.of(patience=1)]
     assert [settings.exports_best for settings in wanted] == [False, True, True]
-    on = TrainingSettings(lambda_perceptual=0.5, perceptual_network="vgg19")
-    others = TrainingSettings(lambda_perceptual=1.0), TrainingSettings(perceptual_network="vgg19")
+    on = TrainingSettings.of(lambda_perceptual=0.5, perceptual_network="vgg19")
+    others = TrainingSettings.of(lambda_perceptual=1.0), TrainingSettings.of(perceptual_network="vgg19")
     assert [settings.uses_vgg for settings in (on, *others)] == [True, False, False]
-    assert TrainingSettings(lambda_l1=0, lambda_gan=0, lambda_l2=1).lambda_l2 == 1  # enough to learn from
+    assert TrainingSettings.of(lambda_l1=0, lambda_gan=0, lambda_l2=1).weights["l2"] == 1  # enough to learn from
     dreams, recurrent = {"rollout_fraction": 0.3}, {"recurrent": True, "recurrent_fraction": 0.7}
     cases: list[tuple[dict[str, Any], float, int]] = [
         ({}, 0.0, 120),
@@ -301,7 +301,7 @@ def test_what_follows_from_settings() -> None:
         ({**recurrent, "max_rollout_length": 1000}, 0.7, MAX_RECURRENT_LENGTH),
     ]
     for table, share, longest in cases:
-        settings = TrainingSettings(**table)
+        settings = TrainingSettings.of(**table)
         assert (settings.own_output_fraction, settings.max_own_outputs) == (share, longest)
 
 

@@ -17,12 +17,13 @@ from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device
-from vidtrans.training import ADVERSARIAL, health, step_rates, trainer
+from vidtrans.training import ADVERSARIAL, health, training_state, trials
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import Diverged, train
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.step_rates import steps_for
-from vidtrans.training.trainer import Diverged, TrainingState, train
+from vidtrans.training.training_state import TrainingState
+from vidtrans.training.trials import steps_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device("cpu", "cpu")
@@ -44,7 +45,7 @@ class Numbers:
 
 def run_of(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
     torch.manual_seed(0)
-    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings(lambda_gan=0.0, **settings), CPU, "fp32")
+    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     return TrainingState(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
 
 
@@ -52,13 +53,13 @@ def run_of(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps at which checkpoints are written."""
     steps: list[int] = []
-    save = trainer.save_checkpoint
+    save = training_state.save_checkpoint
 
     def recorded(folder: Path, step: int, state: dict[str, Any]) -> None:
         steps.append(step)
         save(folder, step, state)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", recorded)
+    monkeypatch.setattr(training_state, "save_checkpoint", recorded)
     return steps
 
 
@@ -198,7 +199,7 @@ def test_chains_go_through_every_step_and_are_logged_now_and_then(
 
 def test_how_many_steps_fit_in_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes 4 s with the adversarial loss and 1 s without."""
-    monkeypatch.setattr(step_rates, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
+    monkeypatch.setattr(trials, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
     for gan_from, seconds in ((0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)):
         run = run_of(tmp_path, gan_start=gan_from)
         assert steps_for(run, 3.0) == round(180 / seconds)
@@ -215,7 +216,7 @@ def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, mon
         )
         for step in (0, 1):
             run.step = step
-            trainer.one_step(run, run.loader.make(0))
+            training_state.one_step(run, run.loader.make(0))
     first, second, again, _, other, _ = seen
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
@@ -224,11 +225,11 @@ def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, mon
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example() -> None:
     inputs = torch.zeros(200, 5, 16, 16)
-    made = trainer._noisy(inputs, 0.5, 3, seed=1)
+    made = training_state._noisy(inputs, 0.5, 3, seed=1)
     assert not made[:, 3:].any()
     deviations = made[:, :3].flatten(1).std(1)
     assert 0 < deviations.min() < 0.03
     assert 0.47 < deviations.max() < 0.53
     assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(made, trainer._noisy(inputs, 0.5, 3, seed=1))
-    assert not torch.equal(made, trainer._noisy(inputs, 0.5, 3, seed=2))
+    assert torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=1))
+    assert not torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,20 @@ from datasets import make_dataset, make_domains
 from torch import Tensor
 
 from vidtrans.config.recipe import make_recipe
-from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.errors import DeviceError, Interrupted, UsageError
 from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.unpaired_loading import UnpairedLoader
 from vidtrans.session import Context
+from vidtrans.training import trials
 from vidtrans.training.device.batch_upload import upload
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import train
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import train
-from vidtrans.training.training_job import TrainingJob
-from vidtrans.training.training_trial import estimate_training
-from vidtrans.training.unpaired_batches import check_method
+from vidtrans.training.training_batches import check_method
+from vidtrans.training.trials import estimate_training
 
 
 class Newest(Pix2Pix):
@@ -41,17 +43,17 @@ class Newest(Pix2Pix):
         return super().step(inputs[:, :3], targets[:, :3], **options)
 
 
-def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingJob:
+def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingSetup:
     tables = {k: TINY[k] for k in ("generator", "discriminator")}
     recipe = make_recipe(None, None, tables | {"training": {"batch_size": 2, "crop_size": 32, **settings}})
     context = Context(cache_dir=folder.parent / "cache", device="cpu")
     made = recipe.settings("training", TrainingSettings)
-    return TrainingJob(open_dataset(folder), recipe, made, None, context, picture_size)
+    return TrainingSetup(open_dataset(folder), recipe, made, None, context, picture_size)
 
 
 @pytest.fixture
 def domains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(TrainingJob, "_method", property(lambda self: Newest))
+    monkeypatch.setattr(TrainingSetup, "_method", property(lambda self: Newest))
     return make_domains(tmp_path / "d.dataset", (9, 7), ((48, 40), (40, 48)))
 
 
@@ -80,8 +82,35 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
 
 
 def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
-    monkeypatch.setattr("vidtrans.training.trainer.TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
     assert estimate_training(job(domains, (40, 32)), 10)["estimate"]["seconds"] > 0
+
+
+def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = [DeviceError("cpu", "out of memory", "use less"), ["mm on 4×4"], ["mm on 4×4"]]
+
+    def remembered(question: Any, device: Any, find: Any) -> Any:
+        answer = found.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(trials, "remembered", remembered)
+    notes: list[Any] = []
+    made = job(make_dataset(tmp_path / "d", "edges"), precision="bf16")
+    made.context = replace(made.context, report=notes.append)
+    assert trials.wrong_operators(made) == []
+    assert notes == []
+    for _ in range(2):
+        assert trials.wrong_operators(made) == ["mm on 4×4"]
+    assert [note.level for note in notes] == ["warning"]
+    stages = [made.stage(2, "dataset", False, exact) for exact in ([], ["mm on 4×4"])]
+    assert ["exact" in stage.engine for stage in stages] == [False, True]
+    made.precision = "fp32"
+    assert trials.wrong_operators(made) == []  # nothing is asked
+    assert found == []
 
 
 def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: Path) -> None:
@@ -89,7 +118,7 @@ def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: 
     why = r"training\.method=pix2pix: it learns from pairs, .*domain0, domain1.*unpaired"
     with pytest.raises(UsageError, match=why):
         job(unpaired)
-    plain = TrainingSettings()
+    plain = TrainingSettings.of()
     with pytest.raises(UsageError, match=r"without pairs, and this dataset has pairs \('edges'\) — .*--unpaired"):
         check_method(Newest, plain, open_dataset(paired))
     check_method(Newest, plain, open_dataset(unpaired))
@@ -110,7 +139,7 @@ def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) ->
         with pytest.raises(UsageError, match=rf"training\.{name}: it goes by the target of each frame"):
             job(domains, **{name: value})
     recurrent = job(domains, recurrent=True)
-    assert recurrent._rollout_pool(recurrent._loader(8)) is None  # it feeds back its outputs itself
+    assert recurrent.make_run(Path(), 1).rollouts is None  # it feeds back its outputs itself
 
 
 def test_another_version_of_rollouts_is_another_run_where_there_are_any(
@@ -120,7 +149,7 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
 
     def keys() -> list[str]:
         own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
-        return [job(folder, precision="fp32", **settings).stage(2, "dataset", "").key for settings in own]
+        return [job(folder, precision="fp32", **settings).stage(2, "dataset", False, []).key for settings in own]
 
     before = keys()
     assert len(set(before)) == 3

@@ -24,13 +24,14 @@ from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import train
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.micro_batches import split
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trainer import TrainingState, train
-from vidtrans.training.weight_average import WeightAverage
+from vidtrans.training.training_state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,7 +87,7 @@ def model(
     g = Generator(dropout, norm)
     d = Discriminator(norm) if settings.get("lambda_gan", 1.0) else None
     rarity = torch.rand(23, 23) + 0.5 if settings.get("colour_rebalancing") else None
-    return Pix2Pix(g, d, TrainingSettings(**settings), CPU, precision, rarity)
+    return Pix2Pix(g, d, TrainingSettings.of(**settings), CPU, precision, rarity)
 
 
 class Pictures:
@@ -302,7 +303,7 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
         assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
-    table, off = torch.ones(23, 23), TrainingSettings(lambda_gan=0.0)
+    table, off = torch.ones(23, 23), TrainingSettings.of(lambda_gan=0.0)
     on = replace(off, colour_rebalancing=True)
     made = [Pix2Pix(Generator(), None, s, CPU, "fp32", r) for s in (on, off) for r in (table, None)]
     assert [learner.rarity is not None for learner in made] == [True, False, False, False]
@@ -324,16 +325,6 @@ def test_what_is_learned_is_the_average_where_there_is_one() -> None:
     assert averaged.learned is not averaged.generator
     assert steps(plain, 4) == steps(averaged, 4)  # it only watches
     assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
-
-
-def test_further_losses_come_to_the_others_and_take_the_place_of_none() -> None:
-    """The discriminator's update comes first: the generator's losses of the first step are those without them."""
-    names = ["feature_matching", "perceptual", "l2", "texture"]
-    [alone] = steps(model(), 1)
-    further = model(**{f"lambda_{name}": 5.0 for name in names})
-    found = dict(zip(further.columns, steps(further, 1)[0], strict=True))
-    assert [found[name] for name in ("gan", "l1", "discriminator")] == pytest.approx(alone[:3])
-    assert min(found[name] for name in names) > 0
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:

@@ -20,7 +20,7 @@ from vidtrans.training.methods.unpaired_method import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIDE = 32
+SIDE, CPU = 32, torch.device("cpu")
 
 
 class Translators(ToySetup):
@@ -32,9 +32,10 @@ class Others(ToySetup):
 
 
 def made(name: str, **settings: Any) -> UnpairedMethod:
-    own = {"contrastive_features": "own"} if name == "cut" else {}
+    quick = {"cut": {"contrastive_features": "own", "contrastive_patches": 48}, "recyclegan": {"predictor_channels": 8}}
+    own = quick.get(name, {})
     method: UnpairedMethod = METHODS.load(name).make(
-        Translators(TrainingSettings(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
+        Translators(TrainingSettings.of(method=name, gan_mode="least-squares", **own | settings))  # type: ignore[arg-type]
     )
     return method
 
@@ -103,7 +104,7 @@ def test_a_memory_keeps_only_what_was_there_before() -> None:
 def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
     cases = ("cyclegan", 0.0, 1), ("cyclegan", 1.0, 2), ("recyclegan", 0.0, 3), ("pix2pix", 0.0, 1)
     for name, weight, count in cases:
-        settings = TrainingSettings(method=name, lambda_steady=weight)
+        settings = TrainingSettings.of(method=name, lambda_steady=weight)
         assert METHODS.load(name).num_frames(settings) == count
     assert "steady" not in made("cyclegan").columns
     assert take(made("cyclegan", lambda_steady=1.0))["steady"] > 0
@@ -133,7 +134,7 @@ def test_codes_of_the_target_reach_the_picture() -> None:
 
 
 def test_own_features_need_a_generator_that_shows_them() -> None:
-    settings = TrainingSettings(method="cut", contrastive_features="own")
+    settings = TrainingSettings.of(method="cut", contrastive_features="own")
     with pytest.raises(UsageError, match="does not show its features"):
         METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):
@@ -151,7 +152,7 @@ def flat(value: float, side: int = 4) -> Tensor:
 
 @given(size=st.integers(1, 6), count=st.integers(1, 40), seed=st.integers(0, 99))
 def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size: int, count: int, seed: int) -> None:
-    pool, random = ImagePool(size), torch.Generator().manual_seed(seed)
+    pool, random = ImagePool(size, CPU), torch.Generator().manual_seed(seed)
     shown = [float(pool.exchange(flat(n), random).mean()) for n in range(count)]
     assert all(value <= n for n, value in enumerate(shown))
     assert shown[:size] == list(range(min(size, count)))  # it fills first
@@ -160,18 +161,18 @@ def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size
 
 
 def test_half_of_what_is_shown_is_earlier_and_none_where_the_pool_holds_nothing() -> None:
-    pool, nothing, random = ImagePool(10), ImagePool(0), torch.Generator().manual_seed(0)
+    pool, nothing, random = ImagePool(10, CPU), ImagePool(0, CPU), torch.Generator().manual_seed(0)
     shown = [float(pool.exchange(flat(n), random).mean()) for n in range(1010)]
     assert 430 < sum(value != n for n, value in enumerate(shown[10:], 10)) < 570
     assert all(float(nothing.exchange(flat(n), random).mean()) == n for n in range(5))
 
 
 def test_a_restored_pool_goes_on_with_the_same_pictures_and_another_size_begins_it_anew() -> None:
-    one, other = ImagePool(4), ImagePool(4)
+    one, other = ImagePool(4, CPU), ImagePool(4, CPU)
     random = torch.Generator().manual_seed(1)
     for n in range(9):
         one.exchange(flat(n), random)
-    other.restore(one.state(), torch.device("cpu"))
+    other.restore(one.state())
     for n in range(9, 30):
         first, second = (pool.exchange(flat(n), torch.Generator().manual_seed(n)) for pool in (one, other))
         assert torch.equal(first, second)

@@ -1,21 +1,24 @@
 """Batches on the device: uploaded as 8 bits, transformed there where they are whole, and converted to [−1, 1] there.
 
-On a GPU a thread does that with the next batches while the network learns from this one.
+On a GPU a thread does that with the next batches while the network learns from this one. Jitter, crop and flip are
+those of ``data.augment`` by the loader's draws. Crops and flips give the same pixels; an enlargement is OpenCV's
+bicubic one in floating point, and differs by a level where OpenCV's fixed point rounds otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidtrans.core.concurrency.threads import Prefetcher
+from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
-from vidtrans.training.device.device_augmentation import transform
 
 UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 
@@ -82,3 +85,37 @@ def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Gene
             made = upload(batch, device)
             ready = stream.record_event() if stream else None
         yield DeviceBatch(made.inputs, made.targets, made.weights, ready)
+
+
+def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
+    """Return (N, C, H, W) uint8 as (N, C, crop height, crop width) uint8; a geometry for each, without motion.
+
+    All geometries are of one size: they differ in place and mirroring.
+    """
+    first = geometries[0]
+    pictures = _enlarged(pictures, first.scaled)
+    drawn = torch.tensor([(g.y, g.x, g.mirrored) for g in geometries], device=pictures.device)
+    y, x, mirrored = drawn.unsqueeze(2).unbind(1)  # (N, 1) each
+    width, height = first.crop
+    columns = torch.arange(width, device=pictures.device)
+    columns = x + torch.where(mirrored > 0, width - 1 - columns, columns)
+    rows = y + torch.arange(height, device=pictures.device)
+    rows, columns = (_reflected(at, side) for at, side in ((rows, pictures.shape[2]), (columns, pictures.shape[3])))
+    number = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    cut = pictures.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
+    return cut.permute(0, 3, 1, 2).contiguous()
+
+
+def _reflected(at: Tensor, length: int) -> Tensor:
+    """Return positions beyond the end as those of the mirrored picture, whose last pixel is repeated."""
+    at = at % (2 * length)
+    return torch.minimum(at, 2 * length - 1 - at)
+
+
+def _enlarged(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (N, C, H, W) uint8 at ``size``, (width, height), as ``video.images.picture.resize`` grows them."""
+    width, height = size
+    if tuple(pictures.shape[2:]) == (height, width):
+        return pictures
+    grown = F.interpolate(pictures.to(torch.float32), (height, width), mode="bicubic", align_corners=False)
+    return grown.round_().clamp_(0, 255).to(torch.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.device import Device
+from vidtrans.inference.device import Device, to_device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.device.determinism import deterministic
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.network_trainer import TrainingPrecision
+from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 
+M = TypeVar("M", bound=nn.Module)
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.compile
 
 
@@ -63,11 +64,24 @@ class Setup(Protocol):
         ...
 
 
+class Stateful(Protocol):
+    """A part of a method whose state is saved and restored."""
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a step changes."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what ``state`` returned."""
+
+
 class TrainingMethod(Protocol):
     """A way of training a generator. A subclass overrides the defaults that do not fit."""
 
     unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
     settings: TrainingSettings
+    device: Device
+    precision: TrainingPrecision
+    layout: torch.memory_format
     dist: DistContext  # the processes that share every batch with this one
     nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
     painted: Tensor  # the pictures of the last step, (N, 3, H, W) float32, detached
@@ -148,13 +162,35 @@ class TrainingMethod(Protocol):
         """
         ...
 
+    @property
+    def learners(self) -> Mapping[str, Stateful]:
+        """Return all that a step changes, but ``nondeterministic``, by names."""
+        raise NotImplementedError
+
     def state(self) -> dict[str, Any]:
         """Return all that a step changes: tensors, numbers and text, in dicts and lists."""
-        ...
+        learners = {name: part.state() for name, part in self.learners.items()}
+        return learners | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a ``state``, to the same bytes."""
-        ...
+        self.nondeterministic = set(state["nondeterministic"])
+        for name, part in self.learners.items():
+            part.restore(state[name])
+
+    def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:
+        """Set what every method has of its run."""
+        self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
+        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.nondeterministic, self.painted = set(), torch.empty(0)
+
+    def place(self, network: M) -> M:
+        """Return a network on the device, in the memory layout of the settings."""
+        return network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
+
+    def upload(self, *batch: Tensor) -> list[Tensor]:
+        """Return a batch's pictures on the device, in the memory layout of the settings."""
+        return [to_device(pictures, self.device).to(memory_format=self.layout) for pictures in batch]
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Score held-out pairs as ``engine`` paints them; ``best_metric`` and ``patience`` go by these scores."""

@@ -22,15 +22,15 @@ from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, 
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.method_settings import BicycleGANSettings
 from vidtrans.training.methods.micro_batches import MicroBatch, Picture
+from vidtrans.training.methods.network_trainer import autocast
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.network_trainer import autocast
 from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
 MODE_SEEKING = "two random codes"  # what its loss compares; another loss is another run
-OWN_COLUMNS = ("drawn_gan", "latent", "kl", "mode_seeking")
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,24 @@ class BicycleGAN(Pix2Pix):
 
     def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
         super().__init__(*parts, **others)
-        own = self.settings.method_settings
+        own = self.settings.own(BicycleGANSettings)
         self.own_weights = {
             "drawn_gan": self.settings.weights["gan"],
-            **{name: own[f"lambda_{name}"] for name in OWN_COLUMNS[1:]},
+            "latent": own.lambda_latent,
+            "kl": own.lambda_kl,
+            "mode_seeking": own.lambda_mode_seeking,
         }
-        self.columns = [*self.columns, *OWN_COLUMNS]
+        self.columns = [*self.columns, *self.own_weights]
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return what the mode-seeking loss compares, where there is one."""
-        return MODE_SEEKING if settings.method_settings["lambda_mode_seeking"] else ""
+        return MODE_SEEKING if settings.own(BicycleGANSettings).lambda_mode_seeking else ""
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
         """Return the numbers of a code."""
-        size: int = settings.method_settings["code_size"]
-        return size
+        return settings.own(BicycleGANSettings).code_size
 
     @property
     def encoder(self) -> PictureEncoder:

@@ -7,8 +7,8 @@ network, or by those of a frozen network, which see things from the first step o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Collection
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from torch.nn import functional as F
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.training.method_settings import CUTSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired_method import TARGET, TargetLook, Translation, UnpairedMethod, by_look
-from vidtrans.training.network_trainer import autocast
+from vidtrans.training.methods.network_trainer import autocast
+from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
+from vidtrans.training.picture_codes import TargetLook, by_look
 from vidtrans.training.settings import TrainingSettings
 
 PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
@@ -45,12 +47,6 @@ class Projection(nn.Module):
 class CUT(UnpairedMethod):
     """The columns: gan, contrastive, identity, steady, structure, and the discriminator."""
 
-    weight_settings: ClassVar[Mapping[str, str]] = {
-        "contrastive": "lambda_contrastive",
-        "identity": "lambda_identity",
-        "steady": "lambda_steady",
-    }
-
     def __init__(
         self,
         setup: Setup,
@@ -59,8 +55,8 @@ class CUT(UnpairedMethod):
         eye: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
     ) -> None:
         super().__init__(setup, translators, judges)
-        own = self.settings.method_settings
-        self.count, self.temperature = own["contrastive_patches"], own["contrastive_temperature"]
+        own = self.settings.own(CUTSettings)
+        self.count, self.temperature = own.contrastive_patches, own.contrastive_temperature
         self.eye = eye and eye.to(self.device.torch)
 
     @classmethod
@@ -68,8 +64,9 @@ class CUT(UnpairedMethod):
         """Build G, D_Y and H."""
         made = setup.make_generator()
         generator: Any = inner_generator(made)
-        frozen = _frozen(setup.settings.method_settings["contrastive_features"])
-        if not frozen and setup.settings.method_settings["look_size"]:
+        own = setup.settings.own(CUTSettings)
+        frozen = _frozen(own.contrastive_features)
+        if not frozen and own.look_size:
             why = "a translator of many looks has other features for each"
             raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network's")
         if not frozen and not hasattr(generator, "forward_with_taps"):
@@ -86,9 +83,15 @@ class CUT(UnpairedMethod):
         return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, eye)
 
     @staticmethod
+    def own_weights(settings: TrainingSettings) -> dict[str, float]:
+        """Return the weights of PatchNCE, the identity and the steadiness."""
+        own = settings.own(CUTSettings)
+        return {"contrastive": own.lambda_contrastive, "identity": own.lambda_identity, "steady": own.lambda_steady}
+
+    @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the frozen network's digest. Raises UsageError where it is not installed."""
-        frozen = _frozen(settings.method_settings["contrastive_features"])
+        frozen = _frozen(settings.own(CUTSettings).contrastive_features)
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
 
@@ -97,7 +100,7 @@ class CUT(UnpairedMethod):
     ) -> Translation:
         """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
-        output, keys = self._painted(given, look and TargetLook(look.found, look.code.repeat(2, 1)))
+        output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {

@@ -6,14 +6,17 @@ paper: G maps x to y, F maps y to x; D_Y judges G(x), D_X judges F(y).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import ClassVar, NamedTuple, Self
+from collections.abc import Collection
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from vidtrans.training.method_settings import CycleGANSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod, by_look
+from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod
+from vidtrans.training.picture_codes import by_look
+from vidtrans.training.settings import TrainingSettings
 
 
 class Way(NamedTuple):
@@ -28,11 +31,11 @@ class Way(NamedTuple):
 class CycleGAN(UnpairedMethod):
     """The columns: gan, cycle, identity, steady, structure, and both discriminators."""
 
-    weight_settings: ClassVar[Mapping[str, str]] = {
-        "cycle": "lambda_cycle",
-        "identity": "lambda_identity",
-        "steady": "lambda_steady",
-    }
+    @staticmethod
+    def own_weights(settings: TrainingSettings) -> dict[str, float]:
+        """Return the weights of the cycle, the identity and the steadiness."""
+        own = settings.own(CycleGANSettings)
+        return {"cycle": own.lambda_cycle, "identity": own.lambda_identity, "steady": own.lambda_steady}
 
     @classmethod
     def make(cls, setup: Setup) -> Self:

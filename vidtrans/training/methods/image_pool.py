@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class ImagePool:
-    """At most ``size`` pictures of one size; 0 gives back what is put in."""
+    """At most ``size`` pictures of one size, on a device; 0 gives back what is put in."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.size, self.device = size, device
         self._pictures: list[Tensor] = []
 
     def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
@@ -37,6 +37,6 @@ class ImagePool:
         """Return the pictures, in order."""
         return {"pictures": list(self._pictures)}
 
-    def restore(self, state: dict[str, Any], device: torch.device) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Restore what ``state`` returned."""
-        self._pictures = [picture.to(device) for picture in state["pictures"]]
+        self._pictures = [picture.to(self.device) for picture in state["pictures"]]

@@ -20,7 +20,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.device import tensor_float32, to_device
+from vidtrans.inference.device import tensor_float32
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.painter import Painter
 from vidtrans.pairing.base import Pairing
@@ -28,14 +28,14 @@ from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
-from vidtrans.training.augmented_views import AugmentedViewDrawer
-from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.network_trainer import NetworkTrainer, autocast
+from vidtrans.training.methods.network_trainer import NetworkTrainer, autocast
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, pair_input
-from vidtrans.training.weight_average import WeightAverage
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
@@ -47,22 +47,19 @@ class LookMethod(TrainingMethod):
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
 
     def __init__(self, setup: Setup) -> None:
-        self.settings, self.device, self.precision = setup.settings, setup.device, setup.precision
-        self.dist: DistContext = setup.dist
-        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        self.use(setup.settings, setup.device, setup.precision, setup.dist)
         generator: Any = setup.make_generator()
         if not isinstance(generator, Painter) or generator.conditions == 0:
             raise UsageError("training.method = 'look'", "it teaches painters", "use 'vidtrans look PICTURE'")
-        self.layout, own = layout, self.settings.method_settings
-        self.generator = generator.to(device=self.device.torch, memory_format=layout)  # type: ignore[call-overload]
+        own = self.settings.own(LookMethodSettings)
+        self.generator = self.place(generator)
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
-        self.nondeterministic, self.painted = set(), torch.empty(0)
         self._elsewhere = AugmentedViewDrawer()
-        self.measure = load_measure(own["look_measure"]).to(self.device.torch)
-        self.critic = load_critic(own["look_measure"]).to(self.device.torch)
-        pictures = [middle_of(read_picture(Path(path))) for path in own["look_pictures"]]
+        self.measure = load_measure(own.look_measure).to(self.device.torch)
+        self.critic = load_critic(own.look_measure).to(self.device.torch)
+        pictures = [middle_of(read_picture(Path(path))) for path in own.look_pictures]
         self.styles, self.criticised = (
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
             for by in (self.measure, self.critic)
@@ -87,9 +84,9 @@ class LookMethod(TrainingMethod):
 
         Raises UsageError where the measure is not installed.
         """
-        own = settings.method_settings
-        measures = MEASURES.load(resolve_measure(own["look_measure"])), critic_of(own["look_measure"])
-        pictures = [digest_file(Path(path)) for path in own["look_pictures"]]
+        own = settings.own(LookMethodSettings)
+        measures = MEASURES.load(resolve_measure(own.look_measure)), critic_of(own.look_measure)
+        pictures = [digest_file(Path(path)) for path in own.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
     def step(
@@ -106,10 +103,10 @@ class LookMethod(TrainingMethod):
         """Update the generator; each example has its look and size of strokes in its input's planes."""
         random = torch.Generator().manual_seed(seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, before = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
+            x, before = self.upload(inputs, targets)
             losses = self._losses(x, before, random)
-            own = self.settings.method_settings
-            weights_of = (own["look_style"], 1.0, own["look_colour"], own["look_steady"])
+            own = self.settings.own(LookMethodSettings)
+            weights_of = (own.look_style, 1.0, own.look_colour, own.look_steady)
             total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
             self.g.zero_grad()
             self.g.backward(total)
@@ -148,17 +145,10 @@ class LookMethod(TrainingMethod):
             (elsewhere.sure * (elsewhere.bring(output) - of_moved).square()).mean(),
         ]
 
-    def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
-        average = {"average": self.average.state()} if self.average else {}
-        return {"generator": self.g.state(), "nondeterministic": sorted(self.nondeterministic)} | average
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
-        self.nondeterministic = set(state["nondeterministic"])
-        self.g.restore(state["generator"])
-        if self.average:
-            self.average.restore(state["average"])
+    @property
+    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
+        """Return the generator with its optimizer, and the average."""
+        return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return how held-out frames are painted, by the critic.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,20 +25,17 @@ from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgem
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
 from vidtrans.training.methods.micro_batches import MicroBatch, Picture, share_triples, split
-from vidtrans.training.network_trainer import (
+from vidtrans.training.methods.network_trainer import (
     DiscriminatorTrainer,
     NetworkTrainer,
     TrainingPrecision,
     autocast,
 )
+from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
-from vidtrans.training.weight_average import WeightAverage
 
 SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
-
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class Pix2Pix(TrainingMethod):
@@ -58,12 +55,11 @@ class Pix2Pix(TrainingMethod):
         dist: DistContext = SINGLE_PROCESS,
         of_triples: nn.Module | None = None,
     ) -> None:
-        self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
-        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.use(settings, device, precision, dist)
         self.is_recurrent = isinstance(generator, RecurrentGenerator)
         freeze(inner_generator(generator), settings.freeze)
         networks = {"generator": generator, "discriminator": discriminator, "temporal_discriminator": of_triples}
-        self.networks = {name: self._place(network) for name, network in networks.items() if network is not None}
+        self.networks = {name: self.place(network) for name, network in networks.items() if network is not None}
         self.generator, self.discriminator = self.networks["generator"], self.networks.get("discriminator")
         run = (settings, device, precision, dist)
         self.g = NetworkTrainer(self.generator, *run)
@@ -72,15 +68,13 @@ class Pix2Pix(TrainingMethod):
         }
         self.d, self.d_v = (discriminators.get(name) for name in ("discriminator", "temporal_discriminator"))
         self.objective = ADVERSARIAL.load(settings.gan_mode)
-        self.loss: GeneratorLoss = self._place(GeneratorLoss(settings))
+        self.loss: GeneratorLoss = self.place(GeneratorLoss(settings))
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.captured = CapturedStep(self._tensors, device.torch) if self._can_capture() else None
         # A float32 on CUDA in any case, so that a replayed step and another one are equal.
         self._rate = torch.zeros((), device=device.torch) if device.kind == "cuda" else None
         self.variation_tracker = health.OutputVariation()
-        self.nondeterministic = set()
-        self.painted = torch.empty(0)
         first = [name for name in self.loss.weights if LOSSES[name].reported]
         others = [name for name in self.loss.weights if name not in first]
         self.columns = [*first, "discriminator", *others, *(["temporal_discriminator"] if self.d_v else [])]
@@ -112,9 +106,6 @@ class Pix2Pix(TrainingMethod):
         is_plain = settings.grad_accum_steps == 1 and not self.is_recurrent and self.dist.size == 1
         return settings.cuda_graph and self.device.kind == "cuda" and is_plain and self.precision != "fp16"
 
-    def _place(self, network: M) -> M:
-        return network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
-
     def step(
         self,
         inputs: Tensor,
@@ -130,7 +121,7 @@ class Pix2Pix(TrainingMethod):
         judged = self.d is not None and progress >= self.settings.gan_start
         seed += SEED_STRIDE * self.dist.rank
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = (to_device(given, self.device).to(memory_format=self.layout) for given in (inputs, targets))
+            x, y = self.upload(inputs, targets)
             weighed = None if weights is None else to_device(weights, self.device)
             rate: float | Tensor = lr if self._rate is None else self._rate.fill_(lr)
             if self.captured:
@@ -258,16 +249,9 @@ class Pix2Pix(TrainingMethod):
             part.detached = self._paint(part) if part.picture is None else part.picture.detach()
         return part.detached
 
-    def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
-        learners = {name: part.state() for name, part in self._learners.items()}
-        return learners | {"nondeterministic": sorted(self.nondeterministic)}
-
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
-        self.nondeterministic = set(state["nondeterministic"])
-        for name, part in self._learners.items():
-            part.restore(state[name])
+        """Go on from a ``state``; steps are recorded again."""
+        super().restore(state)
         if self.captured:
             self.captured.forget()
 
@@ -276,8 +260,8 @@ class Pix2Pix(TrainingMethod):
         return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property
-    def _learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
-        """Return all that a step changes."""
+    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
+        """Return the networks with their optimizers, and the average."""
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
 

@@ -7,13 +7,13 @@ back by F, are x(t) too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import ClassVar
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
 from vidtrans.networks.translator import Translator, TranslatorSettings
+from vidtrans.training.method_settings import RecycleGANSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.cyclegan import CycleGAN, Way, l1_distance
 from vidtrans.training.methods.unpaired_method import TARGET
@@ -23,16 +23,17 @@ from vidtrans.training.settings import TrainingSettings
 class RecycleGAN(CycleGAN):
     """The columns: gan, recycle, prediction, cycle, identity, steady, structure, and both discriminators."""
 
-    weight_settings: ClassVar[Mapping[str, str]] = {
-        "recycle": "lambda_recycle",
-        "prediction": "lambda_prediction",
-        **CycleGAN.weight_settings,
-    }
+    @staticmethod
+    def own_weights(settings: TrainingSettings) -> dict[str, float]:
+        """Return the weights of the paper's losses, and of CycleGAN's."""
+        own = settings.own(RecycleGANSettings)
+        paper = {"recycle": own.lambda_recycle, "prediction": own.lambda_prediction}
+        return paper | CycleGAN.own_weights(settings)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
         """Build G and F, P_X and P_Y."""
-        width = setup.settings.method_settings["predictor_channels"]
+        width = setup.settings.own(RecycleGANSettings).predictor_channels
         found = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):
             found[name] = Translator(6, 3, TranslatorSettings(channels=width))

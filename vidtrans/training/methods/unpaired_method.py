@@ -2,16 +2,13 @@
 
 x and y are pictures of A and B that show different things. A step updates the translators, with an update of its own
 for each direction: two small ones learn more than their sum. Then each discriminator, which sees some earlier outputs
-too. Beside the paper's losses every method may have a steady one: a frame at another moment, or moved a little, is to
-be painted alike (``elsewhere``).
+too. Every method may have a steady loss beside the paper's: a frame before or moved a little is to be painted alike.
 """
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -20,29 +17,28 @@ from torch import Tensor, nn
 
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.device import resolve_precision, tensor_float32, to_device
+from vidtrans.inference.device import resolve_precision, tensor_float32
 from vidtrans.inference.engine import Engine
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.picture_encoder import CodeDistribution, code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.augmented_views import AugmentedViewDrawer
-from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
+from vidtrans.training.method_settings import UnpairedMethodSettings
+from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
+from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, training_step
 from vidtrans.training.methods.image_pool import ImagePool
-from vidtrans.training.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
-from vidtrans.training.picture_codes import latent_error
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
-from vidtrans.training.validation import MAX_SCORED, apply
+from vidtrans.training.validation import MAX_SCORED
 from vidtrans.training.warm_start import freeze
-from vidtrans.training.weight_average import WeightAverage
 
 TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
 Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
@@ -59,26 +55,16 @@ class Translation(NamedTuple):
     look: TargetLook | None = None
 
 
-class TargetLook(NamedTuple):
-    """The codes of target frames: where they lie, and those that outputs are painted by, (N, size)."""
-
-    found: CodeDistribution
-    code: Tensor
-
-
 class UnpairedMethod(TrainingMethod):
     """``translators``: the networks of one optimizer, ``generator`` first; ``judges``: the discriminators."""
 
     unpaired: ClassVar[bool] = True
-    weight_settings: ClassVar[Mapping[str, str]]  # which setting weighs a column; the adversarial loss has 1
 
     def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
-        self.settings, self.device, self.precision = setup.settings, setup.device, setup.precision
-        self.dist: DistContext = setup.dist
-        own = self.settings.method_settings
-        self.layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        self.use(setup.settings, setup.device, setup.precision, setup.dist)
+        own = self.settings.own(UnpairedMethodSettings)
         freeze(inner_generator(translators["generator"]), self.settings.freeze)
-        self.networks = {name: self._place(network) for name, network in (translators | judges).items()}
+        self.networks = {name: self.place(network) for name, network in (translators | judges).items()}
         self.generator = self.networks["generator"]
         run = (self.settings, self.device, self.precision, self.dist)
         self.g = NetworkTrainer(nn.ModuleDict({name: self.networks[name] for name in translators}), *run)
@@ -86,24 +72,22 @@ class UnpairedMethod(TrainingMethod):
         for judge in self.judges.values():
             judge.network.requires_grad_(False)  # the translators' step, which comes first, must not change it
         self.objective = ADVERSARIAL.load(self.settings.gan_mode)
-        self.pools = {name: ImagePool(own["pool_size"]) for name in judges}
+        self.pools = {name: ImagePool(own.pool_size, self.device.torch) for name in judges}
         models: list[str] = [name for name in ("generator", "reverse") if name in translators]
         decay = self.settings.ema_decay
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
-        self.nondeterministic, self.painted = set(), torch.empty(0)
-        self.weights = {"gan": 1.0} | {name: own[key] for name, key in self.weight_settings.items() if own[key]}
-        if own["lambda_structure"]:
-            self.weights["structure"] = own["lambda_structure"]
+        paper = self.own_weights(self.settings) | {"structure": own.lambda_structure}
+        self.weights = {"gan": 1.0} | {name: weight for name, weight in paper.items() if weight}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
-        if own["look_size"]:
-            self.weights |= {name: own[f"lambda_{name}"] for name in ("latent", "kl")}
-        self._identity_end = own["identity_end"] if "identity" in self.weights else 1.0
+        if own.look_size:
+            self.weights |= {"latent": own.lambda_latent, "kl": own.lambda_kl}
+        self._identity_end = own.identity_end if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
         self._elsewhere = AugmentedViewDrawer()
         self._recolour = setup.recolour
-        self._scores: tuple[tuple[Path, ...], DomainScores] | None = None
+        self._scores: DomainScores | None = None
 
     @classmethod
     @abstractmethod
@@ -111,15 +95,19 @@ class UnpairedMethod(TrainingMethod):
         """Make all networks and their optimizers, for a run at step 0."""
 
     @staticmethod
+    @abstractmethod
+    def own_weights(settings: TrainingSettings) -> dict[str, float]:
+        """Return the weights of the method's losses by their columns; 0 leaves one out. The adversarial one has 1."""
+
+    @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
         """Return 2 where outputs have to do with the frame before, else 1."""
-        return 2 if settings.method_settings["lambda_steady"] or settings.recurrent else 1
+        return 2 if settings.own(UnpairedMethodSettings).lambda_steady or settings.recurrent else 1
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
         """Return the numbers of a code of the target's looks."""
-        size: int = settings.method_settings["look_size"]
-        return size
+        return settings.own(UnpairedMethodSettings).look_size
 
     @property
     def learned(self) -> nn.Module:
@@ -145,10 +133,6 @@ class UnpairedMethod(TrainingMethod):
         """Return D's loss where it cannot tell fake from real."""
         return self.objective.balance
 
-    def _place(self, network: nn.Module) -> nn.Module:
-        placed: nn.Module = network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
-        return placed
-
     def step(
         self,
         inputs: Tensor,
@@ -168,12 +152,11 @@ class UnpairedMethod(TrainingMethod):
         random = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = (to_device(t, self.device).to(memory_format=self.layout) for t in (inputs, targets))
+            x, y = self.upload(inputs, targets)
             losses, fakes = self._update_translators(x, y, lr, random, progress)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, judge in self.judges.items():
-                shown = self.pools[name].exchange(fakes[name], random)
-                losses[name] = judge.update([(shown, reals[name], 1.0)], lr)
+                losses[name] = judge.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
             self.painted = fakes[TARGET]
             self.variation_tracker.add(self.painted, y[:, :3])
             for name, average in self.averages.items():
@@ -240,8 +223,7 @@ class UnpairedMethod(TrainingMethod):
             return {}
         now, earlier = frames[:, :3], frames[:, 3:6]
         with torch.no_grad():
-            before = self.run(network, earlier)
-        past = self._elsewhere.history(now, earlier, before)
+            past = self._elsewhere.history(now, earlier, self.run(network, earlier))
         with autocast(self.device, self.precision):
             composed = network.compose(anew, torch.cat([now, past], 1)).float()
         memory = (composed - anew).abs().mean() + self.judged(judge, composed)
@@ -249,14 +231,12 @@ class UnpairedMethod(TrainingMethod):
 
     def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
         """Find the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
-        size = self.code_size(self.settings)
-        if not size:
+        if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
-        noise = torch.randn((len(y), size), generator=random).to(y.device)
         with autocast(self.device, self.precision):
             found = encoder.distribution(y)
-        return TargetLook(found, found.draw(noise))
+        return TargetLook.draw(found, random)
 
     def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
         """Return how far the code found in an output is from the one it was painted by, and from normal ones."""
@@ -282,24 +262,10 @@ class UnpairedMethod(TrainingMethod):
         return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
 
     @property
-    def _parts(self) -> dict[str, Any]:
-        """Return all that a step changes, but the pools."""
+    def learners(self) -> dict[str, Stateful]:
+        """Return the networks with their optimizers, the averages, and the pools."""
         averages = {f"average_{name}": average for name, average in self.averages.items()}
-        return {"translators": self.g} | self.judges | averages
-
-    def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
-        pools = {f"pool_{name}": pool.state() for name, pool in self.pools.items()}
-        parts = {name: part.state() for name, part in self._parts.items()}
-        return parts | pools | {"nondeterministic": sorted(self.nondeterministic)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
-        self.nondeterministic = set(state["nondeterministic"])
-        for name, part in self._parts.items():
-            part.restore(state[name])
-        for name, pool in self.pools.items():
-            pool.restore(state[f"pool_{name}"], self.device.torch)
+        return {"translators": self.g} | self.judges | averages | {f"pool_{n}": pool for n, pool in self.pools.items()}
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
         """Return frames of both sides, those of the source with their neighbours."""
@@ -308,13 +274,9 @@ class UnpairedMethod(TrainingMethod):
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Score the outputs of held-out frames against held-out frames of the target, and against each other."""
         chosen = choose(pairs, MAX_SCORED)
-        names = tuple(pair.target for pair in chosen)
-        if self._scores is None or self._scores[0] != names:
-            self._scores = names, DomainScores(chosen, self._recolour)
-        scores = self._scores[1]
-        likes = itertools.cycle([*scores.targets, *([] if scores.targets else [None])])
-        outputs = [apply(engine, pairing, pair, next(likes))[1] for pair in scores.sources]
-        return scores(outputs, self._back)
+        if self._scores is None or not self._scores.are_of(chosen):
+            self._scores = DomainScores(chosen, self._recolour)
+        return self._scores.of_engine(engine, pairing, self._back)
 
     def remarks(self, scores: Table) -> list[str]:
         """Say where a colour map does as well, and where light and dark are reversed."""
@@ -334,11 +296,5 @@ class UnpairedMethod(TrainingMethod):
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Warn where D has won, or G paints the same picture of everything."""
-        at = self.columns.index(TARGET)
-        judged = [row[at] for row in rows[-health.WINDOW :]]
+        judged = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
-
-
-def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
-    """Return frames (N, 3, H, W) with the planes of the codes that they are painted by."""
-    return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)

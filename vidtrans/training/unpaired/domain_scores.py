@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -10,9 +11,11 @@ import numpy as np
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
+from vidtrans.inference.engine import Engine
 from vidtrans.metrics.distributions import DomainDistance, network_patches, random_patches
 from vidtrans.metrics.unpaired_scores import REVERSED, cycle_error, diversity, light_correlation, temporal_error
-from vidtrans.training.validation import evenly
+from vidtrans.pairing.base import Pairing
+from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import read_picture
 
 MIN_SOURCES, MIN_TARGETS = 2, 4  # pictures that a distance of domains needs
@@ -42,6 +45,7 @@ class DomainScores:
     """
 
     def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
+        self._names = [pair.target for pair in pairs]
         self.sources = [pair for pair in pairs if pair.domain == 0]
         self._inputs = [read_picture(pair.target) for pair in self.sources]
         self.targets = [read_picture(pair.target) for pair in pairs if pair.domain]
@@ -51,6 +55,16 @@ class DomainScores:
                 if describe is not None:
                     self._distances[name] = DomainDistance.between(describe, self._inputs, self.targets)
         self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
+
+    def are_of(self, pairs: Sequence[Pair]) -> bool:
+        """Return whether these are the held-out frames."""
+        return [pair.target for pair in pairs] == self._names
+
+    def of_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
+        """Return the scores of what an engine paints; see ``__call__``. Many looks are those of the targets."""
+        likes: list[np.ndarray | None] = [*self.targets] or [None]
+        painted = zip(self.sources, itertools.cycle(likes), strict=False)
+        return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
         """Return the distance from the target by the network at hand, or else by the random one."""

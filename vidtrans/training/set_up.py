@@ -1,10 +1,9 @@
-"""A training job: the networks, batches, cache stage and initial state of a dataset and a recipe."""
+"""The set-up of a training: networks, batches, cache stage and initial state, of a dataset and a recipe."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-import vidtrans
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, to_table
 from vidtrans.data.augment import crop_size
@@ -24,41 +22,35 @@ from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.inference.engine import wrong_products_warning
-from vidtrans.inference.product_checks import find_wrong
-from vidtrans.inference.user_cache import remembered
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.pairing.base import pairing_record
-from vidtrans.pairing.next_frame import CHANNELS, NextFrame, picture_channels
+from vidtrans.pairing.next_frame import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
-from vidtrans.training.network_trainer import resolve_precisions
+from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.step_rates import try_steps
-from vidtrans.training.trainer import TrainingState
+from vidtrans.training.training_batches import check_method, fit_clock, longest_shot, rollout_pool, unpaired_batches
+from vidtrans.training.training_state import TrainingState
 from vidtrans.training.unpaired.unpaired_colours import ColourMaps, maps_between, start_with_colours
-from vidtrans.training.unpaired_batches import check_method, unpaired_batches
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
-from vidtrans.video.images.picture import picture_size, read_picture
+from vidtrans.video.images.picture import read_picture
 
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
 CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentation, and the learning rate's rounding
 
 
-class TrainingJob:
-    """One training job: its networks, its loader, its place in the cache.
+class TrainingSetup:
+    """What a training is made of, before its first step.
 
     ``picture_size`` (width, height): the dataset is only planned, and timed with noise. ``pairs``: those whose input
     the generator learns from; of a dataset of domains, the frames of the source.
@@ -78,7 +70,7 @@ class TrainingJob:
         self.dataset, self.recipe, self.start = dataset, recipe, start
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
-        self.pairs = self._longest_shot() if self.pairing.has_clock else dataset.inputs("train")
+        self.pairs = longest_shot(dataset, context) if self.pairing.has_clock else dataset.inputs("train")
         if picture_size is None:
             check_sizes([*self.pairs, *dataset.role("val")])
         self.device = resolve_device(dist.device(context.device))
@@ -93,35 +85,9 @@ class TrainingJob:
             wanted = "patience" if settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
-        self._set_clock()
+        fit_clock(self.generator_name, self.generator_table, self.pairing, self.pairs)
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
-
-    def _longest_shot(self) -> list[Pair]:
-        """Return the training pairs of the longest shot: the time encoding does not distinguish shots."""
-        shots: dict[tuple[int, int], list[Pair]] = {}
-        for pair in self.dataset.role("train"):
-            shots.setdefault(pair.shot, []).append(pair)
-        longest = max(shots.values(), key=len, default=[])
-        if len(shots) > 1:
-            self.context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
-        return longest
-
-    def _set_clock(self) -> None:
-        """Give the generator the dataset's number of time channels. Raises UsageError where the user gave another.
-
-        Learned frames are limited to the number of frames of the clip.
-        """
-        known = {f.name for f in fields(GENERATORS.load(self.generator_name).Settings)}
-        table, has_clock = self.generator_table, self.pairing.has_clock
-        if "time_channels" in known:
-            channels = CHANNELS if has_clock else 0
-            if (given := table.setdefault("time_channels", channels)) != channels:
-                why = f"that of this dataset has {channels} channels"
-                raise UsageError(f"generator.time_channels={given}", why, "leave it out")
-        learned = table.get("learned_frames")
-        if "learned_frames" in known and isinstance(learned, int) and has_clock and self.pairs:
-            table["learned_frames"] = min(learned, round_trip(self.pairs, self.pairs[0].shot) // 2 + 1)
 
     @cached_property
     def plate(self) -> BackgroundPlate | None:
@@ -148,27 +114,23 @@ class TrainingJob:
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
         code_size = 0 if reverse else self._method.code_size(self.settings)
-        self._check_codes(code_size)
+        for other in ("background_plate", "recurrent"):
+            if code_size and getattr(self.settings, other):
+                why = f"training.method = '{self.settings.method}' makes a model of many looks, which has none"
+                raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
         generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
 
-    def _check_codes(self, size: int) -> None:
-        """Raise UsageError for a recipe whose generator would have a code beside a plate or a memory."""
-        for name in ("background_plate", "recurrent"):
-            if size and getattr(self.settings, name):
-                why = f"training.method = '{self.settings.method}' makes a model of many looks, which has none"
-                raise UsageError(f"training.{name}", why, f"leave it out: --set training.{name}=false")
-
-    def stage(self, total: int, dataset: str, fresh: bool) -> TrainStage:
-        """Return the cache stage of the run."""
+    def stage(self, total: int, dataset: str, fresh: bool, exact: list[str]) -> TrainStage:
+        """Return the cache stage of the run; ``exact``: the operators that are computed in fp32."""
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
         engine |= {"threads": self.threads, "world_size": self.dist.size}
-        if self.exact:
-            engine["exact"] = self.exact
+        if exact:
+            engine["exact"] = exact
         if self.device.kind == "cuda":
             engine["step"] = CUDA_STEP_VERSION
         return TrainStage(
@@ -187,40 +149,6 @@ class TrainingJob:
             fresh=fresh,
             card=to_table(self.recipe.settings("card", Card)),
         )
-
-    @cached_property
-    def exact(self) -> list[str]:
-        """Return the operators of a step that are computed in fp32, as this machine computes them wrongly.
-
-        Found by steps on noise of each size of the pictures, with networks that are thrown away; see
-        ``inference.product_checks``. Several processes are not compared.
-        """
-        if self.precision not in ("bf16", "fp16") or self.dist.size > 1:
-            return []
-        table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "compile")}
-        networks = [self.generator_name, self.generator_table, self.discriminator_name, self.discriminator_table]
-        own = [vidtrans.__version__, TrainStage.id(), self.precision]
-        question = [networks, table, self._smallest_picture, pairing_record(self.pairing), own]
-        try:
-            wrong = remembered(question, self.device, self._find_wrong)
-        except DeviceError:  # to compare takes more memory than a step; where that does not fit either, the run says so
-            return []
-        if wrong:
-            self.context.warn_once(wrong_products_warning(wrong, self.precision))
-        return wrong
-
-    @cached_property
-    def _smallest_picture(self) -> tuple[int, int]:
-        """Return the (width, height) that all training pictures have at least."""
-        if self.picture_size is not None:
-            return self.picture_size
-        widths, heights = zip(*{picture_size(pair.target) for pair in self.targets}, strict=True)
-        return min(widths), min(heights)
-
-    def _find_wrong(self) -> list[str]:
-        settings = replace(self.settings, compile=False)  # whose operators cannot be seen
-        job = TrainingJob(self.dataset, self.recipe, settings, self.start, self.context, self._smallest_picture)
-        return find_wrong(lambda: try_steps(job.make_run(Path(), 1)), self.device)
 
     def _identities(self) -> Table:
         """Return what decides the result beside settings and pairs. Raises UsageError where a file is missing."""
@@ -258,7 +186,7 @@ class TrainingJob:
             loader,
             self.context.seed,
             [total],
-            rollouts=self._rollout_pool(loader),
+            rollouts=None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist),
             picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.has_clock),
             device=self.device,
         )
@@ -305,28 +233,6 @@ class TrainingJob:
         if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
-
-    def _rollout_pool(self, loader: Batches) -> RolloutPool | None:
-        """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError."""
-        pairing, settings = self.pairing, self.settings
-        if not settings.own_output_fraction or self.dataset.domains:
-            return None  # methods without pairs feed back outputs themselves
-        if settings.recurrent and isinstance(pairing, NextFrame):
-            why = "next-frame feeds back its outputs with rollout_fraction"
-            raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
-        if settings.rollout_fraction and not isinstance(pairing, NextFrame):
-            why = f"in '{pairing.name}' no output becomes an input"
-            remedy = "leave it out, or learn from a dataset of --pairing next-frame"
-            raise UsageError("training.rollout_fraction", why, remedy)
-        if self.dist.size > 1:
-            name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
-            why = "rollouts are not supported with several processes"
-            raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
-        if not isinstance(loader, Loader):
-            return None
-        if isinstance(pairing, NextFrame):
-            return RolloutPool(loader, NextFrameFeedback(pairing.settings.context_frames), settings)
-        return RolloutPool(loader, RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings)
 
     @property
     def _num_frames(self) -> int:

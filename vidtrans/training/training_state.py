@@ -1,4 +1,4 @@
-"""The training loop, with checkpoints and previews; an interrupted run ends with the same result."""
+"""The state of a training run: its networks, losses, scores and random numbers, and one step from it to the next."""
 
 from __future__ import annotations
 
@@ -6,29 +6,24 @@ import csv
 import hashlib
 import io
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vidtrans.core.errors import Interrupted, VidtransError
-from vidtrans.core.events import Note, Progress, Report, Stop
+from vidtrans.core.events import Report
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
-from vidtrans.training import LOSSES, health
+from vidtrans.training import LOSSES
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 
-# A timing trial: steps to warm up, then as many as fit into the seconds, within the range.
-WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)
 COSINE_FLOOR = 0.02  # of the learning rate, at the end of a cosine schedule
 
 
@@ -97,101 +92,6 @@ class TrainingState:
         writer.writerow(["step", *(f"generator_{c}" if c in LOSSES else c for c in columns)])
         writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
         return text.getvalue().encode()
-
-
-class Diverged(VidtransError):
-    """A loss or a weight became infinite or NaN at step ``at``. The last saved state: that of ``step``, 0 for none."""
-
-    def __init__(self, step: int, at: int) -> None:
-        super().__init__(
-            "training",
-            f"a loss or a weight became infinite or NaN at step {at}; "
-            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
-            "lower --set training.lr, or use --set training.precision=fp32",
-        )
-
-
-def train(
-    run: TrainingState,
-    report: Report,
-    stop: Stop,
-    refresh: Callable[[TrainingState], None] | None = None,
-    milestones: Mapping[int, Callable[[TrainingState], None]] | None = None,
-    dist: DistContext = SINGLE_PROCESS,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
-
-    ``milestones``: functions to call after a step. ``dist``: of several processes, only the first saves and reports.
-
-    Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
-    """
-    settings = run.model.settings
-    saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step
-    refresh = refresh if refresh and dist.is_main else _nothing
-    saved_step = run.step
-    if run.step:
-        report(Note(f"going on from step {run.step} of {run.total}"))
-    for batch in batches_of(run, run.step, run.step if run.enough else run.total):
-        _stop_if_asked(run, stop, dist, refresh)
-        losses = one_step(run, batch)
-        row = dist.mean(list(losses.values()))
-        if not math.isfinite(sum(row)):
-            raise Diverged(saved_step, run.step + 1)
-        run.rows.append(row)
-        run.step += 1
-        report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
-        if run.step % health.EVERY == 0:
-            _check_health(run, report)
-        if milestones and run.step in milestones:
-            milestones[run.step](run)
-        if dist.any(run.enough):
-            break
-        if dist.is_main and clock() - saved_at >= settings.checkpoint_seconds and run.step < run.total:
-            _save(run, saved_step)
-            saved_at, saved_step = clock(), run.step
-        if clock() - refreshed_at >= settings.preview_seconds:
-            refresh(run)
-            refreshed_at = clock()
-    if dist.is_main:
-        _save(run, saved_step)
-    refresh(run)
-
-
-def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
-    """Save and raise Interrupted where any of the processes was asked to stop."""
-    if dist.any(stop.requested):
-        if dist.is_main:
-            run.save()
-        refresh(run)
-        raise Interrupted(stop.exit_status or Interrupted().exit_status)
-
-
-def _save(run: TrainingState, saved_step: int) -> None:
-    """Save a checkpoint. Raises Diverged where the state is not finite; that of ``saved_step`` is kept then."""
-    if not run.save():
-        raise Diverged(saved_step, run.step)
-
-
-def _nothing(run: TrainingState) -> None:
-    del run
-
-
-def _detail(run: TrainingState) -> str:
-    detail = run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
-    psnr = run.scores[-1][1].get("psnr") if run.scores else None
-    return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
-
-
-def _check_health(run: TrainingState, report: Report) -> None:
-    """Report the problems of the networks, each once, and record the ages of rollouts."""
-    if run.rollouts:
-        run.rollouts.log(run.step)
-    known = {text.partition(":")[0] for _, text in run.warnings}
-    for concern in run.model.concerns(run.rows, run.total):
-        if concern.partition(":")[0] not in known:
-            run.warnings.append((run.step, concern))
-            report(Note(f"step {run.step}: {concern}", "warning"))
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:

@@ -1,0 +1,280 @@
+"""The loop of a training, from the first step, or the checkpoint that it continues, to the last one.
+
+An interrupted run ends with the same result.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.events import Note, Progress, Report, Stop, silent
+from vidtrans.core.files import remove
+from vidtrans.core.settings import Table
+from vidtrans.inference.product_checks import computed_in_fp32
+from vidtrans.rendering.scene import plate_hint
+from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.stages import TrainStage
+from vidtrans.training import earlier_runs, health
+from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.finish import ModelWriter
+from vidtrans.training.monitor import TrainingMonitor
+from vidtrans.training.report.training_page import film_steps
+from vidtrans.training.set_up import TrainingSetup
+from vidtrans.training.stopping import score_steps
+from vidtrans.training.training_state import TrainingState, batches_of, one_step
+from vidtrans.training.trials import TRIAL, seconds_per_step
+
+FIRST_PREVIEW_S = 60.0
+
+
+class TrainingRun:
+    """One run in a cache entry, with the ``exact`` operators computed in fp32.
+
+    ``folder`` is that of its previews and its report. ``preview`` is called with a model file of the current state,
+    after ``FIRST_PREVIEW_S`` and at times twice as late.
+    """
+
+    def __init__(
+        self,
+        setup: TrainingSetup,
+        entry: CacheEntry,
+        stage: TrainStage,
+        output: Path,
+        folder: Path,
+        exact: list[str],
+        preview: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.setup, self.entry, self.stage, self.output, self.exact = setup, entry, stage, output, exact
+        self.context = setup.context
+        self.run = setup.make_run(entry.folder, stage.steps)
+        self.writer = ModelWriter(setup, entry, stage, self.run, folder)
+        self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
+        self.monitor = TrainingMonitor(
+            folder,
+            setup.pairing,
+            setup.dataset.inputs("val") or setup.pairs,
+            self.run,
+            lambda: self.writer.engine(self.run.model.learned),
+            self._facts(),
+            self.context.note,
+        )
+
+    def __call__(self) -> Table:
+        """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
+        run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
+        continued = self._begin()
+        plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
+        setup.dist.broadcast(plan)
+        setup.dist.barrier()
+        if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
+            context.note(hint)
+        context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
+        monitor.begin()
+        try:
+            with computed_in_fp32(self.exact):
+                train(run, context.report, context.stop, lambda _: self._refresh(), self._milestones(), setup.dist)
+        except Diverged:
+            last_good = setup.make_run(self.entry.folder, self.stage.steps)
+            if last_good.load(context.report):
+                path = self.writer.save("last-good.safetensors", last_good)
+                context.note(f"the last good state: {path}", "warning")
+            monitor.draw({})
+            raise
+        except Interrupted:
+            if run.step:
+                self.writer.save("last.safetensors")
+                monitor.draw({})
+            raise
+        return self.writer.finish(self.output, monitor)
+
+    def _facts(self) -> Table:
+        """Return the table of the report."""
+        setup, networks = self.setup, self.run.model.networks
+        names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
+        return {
+            "dataset": setup.dataset.folder.name,
+            "pairs": f"{len(setup.pairs):,}, and {len(self.writer.held_out):,} held out",
+            "preset": setup.recipe.preset or None,
+            "pairing": setup.pairing.name,
+            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
+            "device": f"{setup.device.kind} {setup.precision}" + (f" × {setup.dist.size}" * (setup.dist.size > 1)),
+            "seed": self.stage.seed,
+            **self.stage.settings,
+        }
+
+    def _begin(self) -> Path | None:
+        """Load the checkpoint to continue, and return its folder; None where the run starts from nothing."""
+        run, stage = self.run, self.stage
+        earlier_runs.describe(self.entry, stage, self.output)
+        if self.setup.settings.exports_best:
+            earlier_runs.check_best(self.entry, self.context)
+        if run.load(self.context.report):
+            return self.entry.folder
+        if stage.fresh:
+            return None
+        folder = earlier_runs.with_other_processes(self.entry, stage, run, self.context)
+        folder = folder or earlier_runs.continue_shorter(self.entry, stage, run, self.context)
+        if folder is None:
+            earlier_runs.note_other_run(self.entry, stage, self.output, self.context)
+        else:
+            earlier_runs.copy_best(folder, self.entry, run, self.context)
+        return folder
+
+    def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
+        """Return the functions to call after each step."""
+        settings, total = self.setup.settings, self.run.total
+        due = self.monitor.milestones()
+        for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
+            due.setdefault(step, []).append(lambda: self.writer.save(f"snapshots/{self.run.step:08d}.safetensors"))
+        for step in score_steps(total, settings.val_interval) if self.writer.held_out else ():
+            due.setdefault(step, []).append(self._score)
+
+        def call_all(run: TrainingState) -> None:
+            for task in due[run.step]:
+                task()
+
+        return dict.fromkeys(due, call_all)
+
+    def _score(self) -> None:
+        self.writer.score()
+        if self.run.step < self.run.total and not self.run.enough:  # otherwise the end of the run draws it
+            self.monitor.draw({})
+
+    def _refresh(self) -> None:
+        """Show what there is so far; called by the clock."""
+        self.monitor.refresh()
+        if self._preview is None or self.context.stop.requested or self.run.step == self.run.total:
+            return
+        if time.monotonic() - self._began >= self._preview_due:
+            began = time.monotonic()
+            path = self.writer.save("preview.safetensors")
+            try:
+                self._preview(path)
+            except Interrupted:  # the loop is about to stop, and saves what was learned
+                return
+            finally:
+                remove(path)
+            self._began += time.monotonic() - began  # that was no training
+            self._preview_due *= 2
+
+
+def follow_leader(setup: TrainingSetup) -> None:
+    """Take the same steps as the main process, silently, in another process of a distributed run."""
+    while (plan := setup.dist.broadcast()) == TRIAL:
+        seconds_per_step(setup.make_run(Path(), 1))
+    if not isinstance(plan, dict):
+        return
+    run = setup.make_run(Path(plan["folder"]), plan["steps"])
+    if plan["continued"]:
+        state = load_checkpoint(Path(plan["continued"]), silent)
+        assert state is not None, "the main process has just read it"
+        run.restore(state)
+        run.history.append(plan["steps"])
+    setup.dist.barrier()  # the main process may now replace that checkpoint
+    train(run, silent, setup.context.stop, dist=setup.dist)
+
+
+class Diverged(VidtransError):
+    """A loss or a weight became infinite or NaN at step ``at``. The last saved state: that of ``step``, 0 for none."""
+
+    def __init__(self, step: int, at: int) -> None:
+        super().__init__(
+            "training",
+            f"a loss or a weight became infinite or NaN at step {at}; "
+            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
+            "lower --set training.lr, or use --set training.precision=fp32",
+        )
+
+
+def train(
+    run: TrainingState,
+    report: Report,
+    stop: Stop,
+    refresh: Callable[[TrainingState], None] | None = None,
+    milestones: Mapping[int, Callable[[TrainingState], None]] | None = None,
+    dist: DistContext = SINGLE_PROCESS,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
+
+    ``milestones``: functions to call after a step. ``dist``: of several processes, only the first saves and reports.
+
+    Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
+    """
+    settings = run.model.settings
+    saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step
+    refresh = refresh if refresh and dist.is_main else _nothing
+    saved_step = run.step
+    if run.step:
+        report(Note(f"going on from step {run.step} of {run.total}"))
+    for batch in batches_of(run, run.step, run.step if run.enough else run.total):
+        _stop_if_asked(run, stop, dist, refresh)
+        losses = one_step(run, batch)
+        row = dist.mean(list(losses.values()))
+        if not math.isfinite(sum(row)):
+            raise Diverged(saved_step, run.step + 1)
+        run.rows.append(row)
+        run.step += 1
+        report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
+        if run.step % health.EVERY == 0:
+            _check_health(run, report)
+        if milestones and run.step in milestones:
+            milestones[run.step](run)
+        if dist.any(run.enough):
+            break
+        if dist.is_main and clock() - saved_at >= settings.checkpoint_seconds and run.step < run.total:
+            _save(run, saved_step)
+            saved_at, saved_step = clock(), run.step
+        if clock() - refreshed_at >= settings.preview_seconds:
+            refresh(run)
+            refreshed_at = clock()
+    if dist.is_main:
+        _save(run, saved_step)
+    refresh(run)
+
+
+def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
+    """Save and raise Interrupted where any of the processes was asked to stop."""
+    if dist.any(stop.requested):
+        if dist.is_main:
+            run.save()
+        refresh(run)
+        raise Interrupted(stop.exit_status or Interrupted().exit_status)
+
+
+def _save(run: TrainingState, saved_step: int) -> None:
+    """Save a checkpoint. Raises Diverged where the state is not finite; that of ``saved_step`` is kept then."""
+    if not run.save():
+        raise Diverged(saved_step, run.step)
+
+
+def _nothing(run: TrainingState) -> None:
+    del run
+
+
+def _detail(run: TrainingState) -> str:
+    detail = run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
+    psnr = run.scores[-1][1].get("psnr") if run.scores else None
+    return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
+
+
+def _check_health(run: TrainingState, report: Report) -> None:
+    """Report the problems of the networks, each once, and record the ages of rollouts."""
+    if run.rollouts:
+        run.rollouts.log(run.step)
+    known = {text.partition(":")[0] for _, text in run.warnings}
+    for concern in run.model.concerns(run.rows, run.total):
+        if concern.partition(":")[0] not in known:
+            run.warnings.append((run.step, concern))
+            report(Note(f"step {run.step}: {concern}", "warning"))
+
+
+def _millions(network: torch.nn.Module) -> str:
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"

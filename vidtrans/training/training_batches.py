@@ -1,0 +1,125 @@
+"""Pairs and batches of a training: those that suit its method, those without pairs, on a clock, and of rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.data.augment import crop_size
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.loading import Batches, Loader
+from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
+from vidtrans.flow.history import METHOD
+from vidtrans.networks import GENERATORS
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame
+from vidtrans.session import Context
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
+from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
+from vidtrans.training.methods.base import TrainingMethod
+from vidtrans.training.settings import TrainingSettings
+
+NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction")
+
+
+def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
+    """Raise UsageError where a method learns from pairs and the dataset has none, or the other way round."""
+    what = f"training.method={settings.method}"
+    if not dataset.domains:
+        if method.unpaired:
+            why = f"it learns from domains without pairs, and this dataset has pairs ('{dataset.pairing.name}')"
+            raise UsageError(what, why, "make the dataset with --unpaired, or choose another --preset")
+        return
+    if not method.unpaired:
+        why = f"it learns from pairs, and this dataset has domains without any ({', '.join(dataset.domains)})"
+        raise UsageError(what, why, "use --preset unpaired")
+    for name in NEEDS_TARGETS:
+        if getattr(settings, name):
+            why = "it goes by the target of each frame, and in a dataset of --unpaired no frame has one"
+            raise UsageError(f"training.{name}", why, "leave it out")
+
+
+def unpaired_batches(
+    dataset: Dataset,
+    settings: TrainingSettings,
+    num_frames: int,
+    seed: int,
+    multiple: int,
+    share: range,
+    picture_size: tuple[int, int] | None,
+) -> Batches:
+    """Return the batches of a dataset of domains, of noise where it is only planned, at ``picture_size``.
+
+    Raises UsageError, MediaError; see ``UnpairedLoader``.
+    """
+    if picture_size is not None:
+        size = crop_size([picture_size], settings.crop_size, multiple)
+        return UnpairedNoise(size, batch=settings.batch_size, num_frames=num_frames)
+    return UnpairedLoader(
+        dataset.role("train"),
+        dataset.domains,
+        batch=settings.batch_size,
+        seed=seed,
+        multiple=multiple,
+        num_frames=num_frames,
+        crop=settings.crop_size,
+        jitter=settings.jitter,
+        flip=settings.flip,
+        share=share,
+    )
+
+
+def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
+    """Return the training pairs of the longest shot: the time encoding does not distinguish shots."""
+    shots: dict[tuple[int, int], list[Pair]] = {}
+    for pair in dataset.role("train"):
+        shots.setdefault(pair.shot, []).append(pair)
+    if len(shots) > 1:
+        context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
+    return max(shots.values(), key=len, default=[])
+
+
+def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair]) -> None:
+    """Give a generator's ``table`` the dataset's number of time channels. Raises UsageError where it has another.
+
+    Learned frames are limited to the number of frames of the clip.
+    """
+    known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
+    if "time_channels" in known:
+        channels = CHANNELS if pairing.has_clock else 0
+        if (given := table.setdefault("time_channels", channels)) != channels:
+            why = f"that of this dataset has {channels} channels"
+            raise UsageError(f"generator.time_channels={given}", why, "leave it out")
+    learned = table.get("learned_frames")
+    if "learned_frames" in known and isinstance(learned, int) and pairing.has_clock and pairs:
+        table["learned_frames"] = min(learned, round_trip(pairs, pairs[0].shot) // 2 + 1)
+
+
+def rollout_pool(
+    loader: Batches, pairing: Pairing, settings: TrainingSettings, dist: DistContext
+) -> RolloutPool | None:
+    """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError.
+
+    Methods without pairs feed back outputs themselves, and have none.
+    """
+    if not settings.own_output_fraction:
+        return None
+    if settings.recurrent and isinstance(pairing, NextFrame):
+        why = "next-frame feeds back its outputs with rollout_fraction"
+        raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
+    if settings.rollout_fraction and not isinstance(pairing, NextFrame):
+        why = f"in '{pairing.name}' no output becomes an input"
+        remedy = "leave it out, or learn from a dataset of --pairing next-frame"
+        raise UsageError("training.rollout_fraction", why, remedy)
+    if dist.size > 1:
+        name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
+        why = "rollouts are not supported with several processes"
+        raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
+    if not isinstance(loader, Loader):
+        return None
+    if isinstance(pairing, NextFrame):
+        return RolloutPool(loader, NextFrameFeedback(pairing.settings.context_frames), settings)
+    return RolloutPool(loader, RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings)

@@ -1,0 +1,184 @@
+"""Short trials before a run: its number of steps, its cost, and the operators that this machine computes wrongly."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import vidtrans
+from vidtrans.core.costs import estimate
+from vidtrans.core.errors import DeviceError
+from vidtrans.core.files import digest_of, read_small_json, write_json
+from vidtrans.core.settings import Table
+from vidtrans.data.loading import CACHE_BYTES, TrainingBatch
+from vidtrans.inference.engine import wrong_products_warning
+from vidtrans.inference.product_checks import find_wrong
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.user_cache import remembered
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.pairing.base import pairing_record
+from vidtrans.store.stages import TrainStage
+from vidtrans.training.device.batch_upload import DeviceBatch
+from vidtrans.training.feedback import recurrent_feedback
+from vidtrans.training.set_up import TrainingSetup
+from vidtrans.training.training_state import TrainingState, batches_of, take_step
+from vidtrans.video.images.picture import picture_size
+
+WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)  # steps; then as many as fit into the seconds, in the range
+TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
+
+
+def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> int:
+    """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
+    context = setup.context
+    memo = context.cache.root / "resolved" / f"{request}.json"
+    if memo.exists():
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            value = read_small_json(memo)
+            if value["sha256"] == digest_of([request, value["steps"]]):
+                return int(value["steps"])
+        context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
+    setup.dist.broadcast(TRIAL)
+    steps = steps_for(setup.make_run(Path(), 1), minutes)
+    if at_most is not None and steps > at_most:
+        steps = at_most
+        context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+    else:
+        context.note(f"{minutes:g} minutes are about {steps} steps here")
+    if not context.dry_run:
+        context.cache.prepare()
+        write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
+    return steps
+
+
+def estimate_training(setup: TrainingSetup, total: int) -> Table:
+    """Return time, disk and memory that ``total`` steps take, and the rate, from a short trial that writes nothing."""
+    run = setup.make_run(Path(), 1)
+    step_seconds = seconds_per_step(run)
+    seconds = step_seconds * total
+    weights = _num_bytes(run.model.learned.state_dict())
+    # The new checkpoint is written before the old one is deleted, and the finished model is there too.
+    cache = 2 * _num_bytes(run.model.state()) + weights
+    width, height = run.loader.crop
+    memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.names()))
+    if setup.memory:
+        flows = recurrent_feedback.FLOW_BYTES * width * height * len(setup.pairs)
+        memory += min(recurrent_feedback.CACHE_BYTES, flows)
+    rate = setup.settings.batch_size / step_seconds
+    return estimate(seconds, weights, cache, memory) | {"pictures_per_second": round(rate, 2)}
+
+
+def untrained(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
+    """Return an untrained model like the run's, at ``size``: it costs as much to render."""
+    record = ModelRecord(
+        generator={"name": setup.generator_name, "settings": setup.generator_table},
+        pairing=setup.dataset.pairing_table,
+        in_channels=setup.pairing.in_channels,
+        out_channels=3,
+        size=size,
+        normalisation=NORMALISATION,
+        training={},
+        card={},
+        memory=setup.memory,
+    )
+    return LoadedModel(output, "", output.stem, record), TorchEngine(setup.build(), setup.device)
+
+
+def _num_bytes(state: object) -> int:
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_num_bytes, values))
+
+
+def wrong_operators(setup: TrainingSetup) -> list[str]:
+    """Return the operators of a step that are computed in fp32, as this machine computes them wrongly.
+
+    Found by steps on noise of each size of the pictures, with networks that are thrown away; see
+    ``inference.product_checks``. Several processes are not compared.
+    """
+    if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:
+        return []
+    table = {k: v for k, v in setup.settings.for_key().items() if k not in ("steps", "compile")}
+    networks = [setup.generator_name, setup.generator_table, setup.discriminator_name, setup.discriminator_table]
+    own, size = [vidtrans.__version__, TrainStage.id(), setup.precision], _smallest_picture(setup)
+    question = [networks, table, size, pairing_record(setup.pairing), own]
+
+    def find() -> list[str]:
+        settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
+        noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
+        return find_wrong(lambda: try_steps(noise.make_run(Path(), 1)), setup.device)
+
+    try:
+        wrong = remembered(question, setup.device, find)
+    except DeviceError:  # to compare takes more memory than a step; where that does not fit either, the run says so
+        return []
+    if wrong:
+        setup.context.warn_once(wrong_products_warning(wrong, setup.precision))
+    return wrong
+
+
+def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
+    """Return the (width, height) that all training pictures have at least."""
+    if setup.picture_size is not None:
+        return setup.picture_size
+    widths, heights = zip(*{picture_size(pair.target) for pair in setup.targets}, strict=True)
+    return min(widths), min(heights)
+
+
+def steps_for(run: TrainingState, minutes: float) -> int:
+    """Return how many steps fit in ``minutes``, by a short trial that changes ``run``."""
+    return max(1, round(minutes * 60 / seconds_per_step(run)))
+
+
+def seconds_per_step(run: TrainingState) -> float:
+    """Return the mean of the run's seconds per step, by a short trial that changes ``run``, in all processes together.
+
+    Each size of its pictures is tried, before and after the turning point of its method.
+    """
+    turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
+    for start, end, alone in growth.parts():
+        run.loader.growth = alone
+        early = max(0.0, min(end, turn) - start)
+        seconds += _seconds_at_one_size(run, early, end - start - early)
+    run.loader.growth = growth
+    return run.model.dist.mean([seconds])[0]
+
+
+def try_steps(run: TrainingState) -> None:
+    """Take a step on each size of the run's pictures, before and after the turning point of its method."""
+    for _, _, alone in run.loader.growth.parts():
+        run.loader.growth = alone
+        batches = enumerate(batches_of(run, 0, 2))
+        for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
+            _trial(run, batches, progress)
+
+
+def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
+    """Return the seconds of shares of a step before (``early``) and after (``late``) its method's turning point."""
+    dist = run.model.dist
+    batches = enumerate(batches_of(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
+    for _ in range(WARM_UP):
+        seconds = _trial(run, batches, 1.0)
+    fits = TRIAL_SECONDS / max(seconds, 1e-4)
+    count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
+    seconds = 0.0
+    for share, progress in ((early, 0.0), (late, 1.0)):
+        if share:
+            seconds += share * statistics.median(_trial(run, batches, progress) for _ in range(count))
+    return seconds
+
+
+def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:
+    """Take a step, and return its seconds, with those that it waited for its batch."""
+    began = time.perf_counter()
+    step, batch = next(batches)
+    take_step(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)
+    return time.perf_counter() - began
