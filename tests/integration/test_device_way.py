@@ -28,6 +28,7 @@ from vidtrans.temporal.batch_window import BatchWindowFilter
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
 COUNT, CUT = 30, 18
+GPU: dict[str, Any] = {"device": "cuda", "executor": "inline"}
 OFF: dict[str, Any] = {**EXACT, "temporal": {"name": "off"}}
 WINDOW: dict[str, Any] = {**EXACT, "temporal": {"name": "window"}}
 
@@ -69,7 +70,7 @@ def render(monkeypatch: pytest.MonkeyPatch, late: type[LateTransfers], one_threa
         clip: Path, model: Path | str, settings: dict[str, Any], *, on_device: bool, depth: int = 8, **options: Any
     ) -> Frames:
         output, before = Path(f"{on_device}.mkv"), late.count
-        common = {"cache_dir": Path(f"cache-{on_device}"), "device": "cuda", "executor": "inline", "overwrite": True}
+        common = {"cache_dir": Path(f"cache-{on_device}"), "overwrite": True, **GPU}
         with monkeypatch.context() as patch:
             if not on_device:
                 patch.setattr(FramePath, "find", FramePath)
@@ -226,13 +227,8 @@ def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were(
     assert len(lost) > 1
     for path in lost[1:]:
         path.unlink()
-    common: dict[str, Any] = {
-        "cache_dir": Path("cache-True"),
-        "device": "cuda",
-        "executor": "inline",
-        "overwrite": True,
-    }
-    api.stylize(source, model, Path("True.mkv"), settings=WINDOW, score=True, **common)
+    options: dict[str, Any] = {"cache_dir": Path("cache-True"), "overwrite": True, **GPU}
+    api.stylize(source, model, Path("True.mkv"), settings=WINDOW, score=True, **options)
     assert {path: path.read_bytes() for path in lost} == kept
 
 
@@ -242,11 +238,8 @@ def test_what_finds_the_past_is_in_the_key(
     common: dict[str, Any] = {"settings": OFF, "cache_dir": Path("one"), "overwrite": True}
 
     def inferred(device: str) -> int:
-        return int(
-            api.stylize(source, memory_model, Path(f"{device}.mkv"), device=device, **common | {"executor": "inline"})[
-                "frames_inferred"
-            ]
-        )
+        options = common | GPU | {"device": device}
+        return int(api.stylize(source, memory_model, Path(f"{device}.mkv"), **options)["frames_inferred"])
 
     assert inferred("cuda") == inferred("cpu") == COUNT
     monkeypatch.setattr(device_history, "DEVICE_VERSION", 999)
@@ -280,9 +273,7 @@ def test_a_pairing_that_puts_back_what_the_frame_knows(
 def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
     clip = lossless(Path("held.mp4"), [frame for frame in moving_frames(10) for _ in range(3)])
     made = render(clip, tiny_model, OFF, on_device=True)
-    table = api.stylize(
-        clip, tiny_model, Path("again.mkv"), settings=OFF, device="cuda", executor="inline", cache_dir=Path("third")
-    )
+    table = api.stylize(clip, tiny_model, Path("again.mkv"), settings=OFF, cache_dir=Path("third"), **GPU)
     assert (table["frames_inferred"], table["frames_spared"]) == (10, 20)
     assert np.array_equal(made, render(clip, tiny_model, OFF, on_device=False))
 
@@ -308,12 +299,7 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
 ) -> None:
     model = request.getfixturevalue(f"{name}_model")
     expected = render(source, model, settings, on_device=True)
-    common: dict[str, Any] = {
-        "settings": settings,
-        "device": "cuda",
-        "executor": "inline",
-        "cache_dir": Path("stopped"),
-    }
+    common: dict[str, Any] = {"settings": settings, "cache_dir": Path("stopped"), **GPU}
     stopped(api.stylize, "rendering", 18, source, model, Path("s.mkv"), **common)
     table = api.stylize(source, model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
@@ -334,7 +320,7 @@ def test_one_that_was_killed_goes_on_to_the_same_bytes(
     source: Path, tiny_model: Path, render: Callable[..., Frames], killed: Callable[..., None]
 ) -> None:
     render(source, tiny_model, WINDOW, on_device=True)
-    common: dict[str, Any] = {"settings": WINDOW, "device": "cuda", "executor": "inline", "cache_dir": "killed"}
+    common: dict[str, Any] = {"settings": WINDOW, "cache_dir": "killed", **GPU}
     killed("stylize", 24, source, tiny_model, "k.mkv", before=PRETENDED, **common)
     table = api.stylize(source, tiny_model, Path("k.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
@@ -350,16 +336,13 @@ def test_what_works_in_numpy_goes_the_way_of_the_cpu(
     models: int, rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
 ) -> None:
     settings = with_rendering(WINDOW, **rendering)
-    table = api.stylize(
-        source, [tiny_model] * models, Path("o.mkv"), settings=settings, device="cuda", executor="inline"
-    )
+    table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, **GPU)
     assert (table["frames_encoded"], late.count) == (COUNT, 0)
 
 
 def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
     """It reads the unfiltered pictures again, which are stored."""
-    common: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": Path("cache")}
-    table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, **common)
+    table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, cache_dir=Path("cache"), **GPU)
     assert late.count == 4 * COUNT
     assert table["score"]
 
