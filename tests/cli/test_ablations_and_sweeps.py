@@ -46,7 +46,8 @@ def ablation(kind: str, *more: object, steps: int = 1) -> tuple[object, ...]:
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """What ablations vary of a recipe."""
-    found = {key: getattr(recipe.settings("training", TrainingSettings), key) for key in LOSSES}
+    values = recipe.settings("training", TrainingSettings).values()
+    found = {key: values[key] for key in LOSSES}
     found["num_layers"] = recipe.choice("discriminator")[1].get("num_layers")
     return found | {"skips": recipe.choice("generator")[1].get("skip_connections", True)}
 
