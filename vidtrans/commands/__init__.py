@@ -31,7 +31,7 @@ COMMANDS = Registry(
             ("fix", "fix:Fix", "Paint over frames of a result, and the others follow."),
             ("run", "run:Run", "The whole chain in one resumable command."),
             ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
-            ("dream", "dream:Dream", "Generate frames from a seed, with a model that predicts the next one."),
+            ("dream", "dream:Dream", "Generate frames from a seed, each predicted from the last."),
             ("try", "try_out:Try", "Draw a grid of settings on a few frames, in seconds.", "try_out"),
             ("keyframes", "keyframes:Keyframes", "Choose the frames of a clip to paint."),
             ("grade", "grade:Grade", "A colour grade, learned from pictures before and after it."),
@@ -55,11 +55,11 @@ COMMANDS = Registry(
             ("cache list", "cache_list:CacheList", "List the entries of the cache.", "list_cache"),
             ("cache clean", "cache_clean:CacheClean", "Delete entries of the cache.", "clean_cache"),
             ("schema", "schema:Schema", "Print the parameters of commands as JSON Schema."),
-            ("bench", "bench:Bench", "Measure how fast each step of a render is, and name the slowest."),
+            ("bench", "bench:Bench", "Measure the speed of each step of a render."),
             (
                 "doctor",
                 "doctor:Doctor",
-                "Check the device, codecs, libraries and disk of this machine.",
+                "Check device, codecs, libraries and disk of this machine.",
                 "check_installation",
             ),
         )
