@@ -193,7 +193,7 @@ def test_the_first_model_of_a_chain_may_have_one_and_no_other(shot: Path, capsys
     assert table["frames_extracted"] == table["frames_inferred"] == COUNT
     assert all(np.array_equal(a, b) for a, b in zip(frames_of(shot), frames_of(Path("out.mkv")), strict=True))
     line = refuse(capsys, 2, "stylize", shot, "--model", net, "--model", look, "-o", "other.mkv")
-    assert "another network makes its input, of frames of its source" in line
+    assert "another network makes its input from the frames of its source" in line
 
 
 def test_a_damaged_picture_of_the_network_is_made_again(shot: Path) -> None:
@@ -378,11 +378,11 @@ def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -
     assert "it needs a network" in refuse(capsys, 2, "make-dataset", shot, "--pairing", "model")
     other = network(Path("other/net.safetensors"), seed=5)
     line = refuse(capsys, 3, "stylize", shot, "--model", model, "--set", f"pairing.model={other}")
-    assert f"its content (SHA-256 {digest_file(other)[:12]}…) is not that of the network 'net'" in line
+    assert f"its content (SHA-256 {digest_file(other)[:12]}…) differs from the required network 'net'" in line
     net.unlink()
-    assert "no file here has its content" in refuse(capsys, 3, "stylize", shot, "--model", model)
+    assert "no file with its content was found" in refuse(capsys, 3, "stylize", shot, "--model", model)
     flags = ("--pairing", "model", "--set", f"pairing.model={other}", "--set", "pairing.digest=00")
-    assert "is not that of the network" in refuse(capsys, 3, "make-dataset", shot, *flags)
+    assert "differs from the required network" in refuse(capsys, 3, "make-dataset", shot, *flags)
     looking_back = network(Path("back.safetensors"), name="next-frame", context_frames=2)
     line = refuse(capsys, 3, "make-dataset", shot, "--pairing", "model", "--set", f"pairing.model={looking_back}")
     assert "it looks at several frames" in line

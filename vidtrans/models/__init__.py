@@ -1,1 +1,1 @@
-"""Model files, and models that were loaded."""
+"""Model files: find, read, check and write models, and prepare one for rendering."""

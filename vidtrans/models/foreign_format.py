@@ -1,4 +1,4 @@
-"""Models of other tools: what is found out about a file, and the record that vidtrans needs to use it."""
+"""Models of other tools: the description of such a file, and the model record that vidtrans makes from it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 
 @dataclass(frozen=True)
 class Hints:
-    """What a person says of a file where it does not say it itself.
+    """Facts about a file that the user supplies because the file does not contain them.
 
-    ``range``: the numbers that its network takes and gives, of ``networks.ports.RANGES``; ``layout``: the order of its
-    input's axes, 'nchw' or 'nhwc'; '' is for what is found out. ``trust``: a program in it may run once, to be
-    converted.
+    ``range``: the value range of the network's input and output, a name of ``networks.ports.RANGES``; ``layout``: the
+    axis order of its input, 'nchw' or 'nhwc'; '' means automatic detection. ``trust``: a program in the file may run
+    once, for conversion.
     """
 
     range: str = ""
@@ -34,18 +34,18 @@ NO_HINTS = Hints()
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """What a file of another tool holds, before anyone said how its input is made.
+    """The contents of another tool's model file, before the user has chosen how its input is made.
 
     Attributes:
         family: The kind of network in words, as ``vidtrans model formats`` lists it.
-        generator: Its ``name`` in ``networks`` and complete ``settings``.
-        ports: Settings of ``PortSettings`` that are not the default.
-        size: The short side in pixels at which it is rendered by default.
-        pairing: The pairing that follows from the family, with its settings; empty where a person has to say it.
-        card: What the file says of author and licence.
-        origin: What an export needs to know beside the weights; ``family`` is added.
-        notes: What a person should know who imports it, a sentence each.
-        dark_lines: The drawings that it learned from have dark lines on white, not light ones on black.
+        generator: Table with the generator's ``name`` in ``networks`` and its complete ``settings``.
+        ports: Settings of ``PortSettings`` that differ from the defaults.
+        size: Short side in pixels at which it is rendered by default.
+        pairing: The pairing that follows from the family, with its settings; empty where the user must choose one.
+        card: Author and licence, as far as the file states them.
+        origin: Facts beside the weights that an export needs; ``record`` adds the ``family``.
+        notes: Sentences for the person who imports the file.
+        dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
     """
 
     family: str
@@ -59,9 +59,9 @@ class ForeignModel:
     dark_lines: bool = False
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
-        """Return the record of the model with a pairing, by default the one that follows from its family.
+        """Return the model's record with ``pairing``, by default the pairing that follows from its family.
 
-        Raises UsageError where none follows, ModelError where the network does not take what the pairing makes.
+        Raises UsageError if the family implies no pairing, ModelError if the network does not take its channels.
         """
         if pairing is None and not self.pairing:
             why = f"it is a {self.family}, and its file does not say what its input is made of"
@@ -93,28 +93,28 @@ class ForeignModel:
 
 
 def _label_options(channels: int) -> str:
-    """Return the pairing of label maps that makes so many channels, as it is written behind ``--pairing``."""
+    """Return the text after ``--pairing`` that selects label maps with this number of channels."""
     borders = f"or {channels - 1} and --set pairing.boundaries=true, with borders of objects"
     return f"labels --set pairing.classes={channels} ({borders})"
 
 
 class ForeignFormat(ModelFormat):
-    """A format of another tool: its files are described, and may lack what only a person knows.
+    """A model format of another tool, whose files may lack facts that only the user knows (``Hints``).
 
-    ``uses_range``: ``describe`` makes of a hint of the range what it means for both sides of the network.
+    ``uses_range``: whether ``describe`` itself applies ``Hints.range`` to the network's input and output.
     """
 
     uses_range: ClassVar[bool] = False
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return what a detected file holds; reads no weights, imports no torch.
+        """Describe a detected file, without reading its weights or importing torch.
 
-        Raises ModelError, and UsageError where it is in doubt and a hint would help.
+        Raises ModelError, and UsageError if the file is ambiguous and a hint would settle it.
         """
         raise NotImplementedError
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the tensors of a described file by our generator's names, on the CPU, floats as float32.
+        """Return the file's tensors under the weight names of vidtrans's generator, on the CPU, floats as float32.
 
         Raises ModelError, OSError, ValueError.
         """
@@ -131,7 +131,7 @@ class ForeignFormat(ModelFormat):
     def load_described(
         self, path: Path, model: ForeignModel, pairing: Pairing | None = None
     ) -> tuple[Any, ModelRecord]:
-        """Return the generator of a file that was described, and its record. Raises ModelError, UsageError."""
+        """Return the generator and the record of a file that ``describe`` has read. Raises ModelError, UsageError."""
         record = model.record(path, pairing)
 
         def read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Model formats: they tell a kind of model file by its content, read it and, where they can, write it.
+"""Model formats: each recognises one kind of model file by its content, reads it and, if supported, writes it.
 
-A format is a class that does what ``ModelFormat`` states. The first one that detects a file reads it.
+A format is a subclass of ``ModelFormat``. The first format that detects a file reads it.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ FORMATS = Registry(
 
 
 class ModelFormat:
-    """One kind of model file. Importing its module imports no torch; nothing in a file is ever run."""
+    """One kind of model file. Importing its module imports no torch; code in a file is never run."""
 
     suffixes: ClassVar[tuple[str, ...]]  # of the files that a bare name may mean
 
     def detect(self, path: Path) -> bool:
-        """Return whether the file says that it is of this format, damaged or not, by its content. Raises OSError.
+        """Return whether the file's content has the marks of this format, even if it is damaged. Raises OSError.
 
-        It reads little, in bounded memory, whatever the file is.
+        Reads only a little of any file, in bounded memory.
         """
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:
-        """Return the files that a detected one is made of: itself, first."""
+        """Return all files that belong to a detected model file, itself first."""
         return [path]
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return what a detected file says of itself, checked, without its weights. Raises ModelError."""
+        """Return the checked record of a detected file without reading its weights. Raises ModelError."""
         raise NotImplementedError
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
@@ -58,16 +58,16 @@ class ModelFormat:
         raise NotImplementedError
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the same of the extractor that is embedded in the file. Raises ModelError. Optional."""
+        """Return generator and record of the extractor embedded in the file. Raises ModelError. Optional."""
         raise ModelError(str(path), "files of this format embed no extractor", "choose another file")
 
     def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-        """Write a model file, complete or not at all; the same model gives the same bytes. Optional."""
+        """Write a model file atomically; the same model gives the same bytes. Optional."""
         raise UsageError(str(path), "files of this format are only read", "choose another format")
 
 
 def format_of(path: Path) -> str:
-    """Return the name of a model file's format. Raises ModelError where it has none, or cannot be read."""
+    """Return the name of a model file's format. Raises ModelError if the format is unknown or the file unreadable."""
     check_regular_file(path, ModelError)
     try:
         with path.open("rb"):
@@ -81,11 +81,11 @@ def format_of(path: Path) -> str:
 
 
 def load_format(name: str) -> ModelFormat:
-    """Return a format by its name."""
+    """Return the model format with this name."""
     made: ModelFormat = FORMATS.load(name)()
     return made
 
 
 def suffixes() -> list[str]:
-    """Return the endings of model files, those that are looked for first at the front."""
+    """Return the file suffixes of model files, in the order in which they are searched."""
     return list(dict.fromkeys(suffix for name in FORMATS for suffix in load_format(name).suffixes))

@@ -1,4 +1,4 @@
-"""A model ready to render: found by name, opened, with the recipe that it is rendered by."""
+"""A model ready to render: its file found by name, its record read, its extractor and engine loaded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PLACE = "give its file with --set pairing.model=PATH, or put it into models/ or 
 class LoadedModel:
     """A model that was found: its file (None for identity), digest, name and record.
 
-    ``changes`` are settings of its pairing that the render sets otherwise. ``extractor``: the network that makes its
-    input, where its pairing has one. ``part``: which network of its file it is.
+    ``changes``: pairing settings that the render overrides. ``extractor``: the network that makes the model's input,
+    if its pairing uses one. ``part``: which network of the file it is.
     """
 
     path: Path | None
@@ -44,7 +44,7 @@ class LoadedModel:
 
     @property
     def pairing(self) -> Pairing:
-        """How the input is made from a raw frame; the identity model takes the frame itself. Raises UsageError."""
+        """The pairing, which makes the input from a raw frame; identity takes the frame itself. Raises UsageError."""
         if self.record is None:
             return make_pairing("aligned", dict(self.changes))
         made = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
@@ -58,48 +58,48 @@ class LoadedModel:
 
     @property
     def parts(self) -> tuple[LoadedModel, ...]:
-        """The models that are rendered one after the other: this one, or those of a chain."""
+        """The models that are rendered one after the other: this model, or the models of a chain."""
         return (self,)
 
     @property
     def is_identity(self) -> bool:
-        """Whether it returns its input."""
+        """Whether the model returns its input unchanged."""
         return all(part.path is None for part in self.parts)
 
     def check_renders(self) -> None:
-        """Refuse a model whose pictures depend on a clock, which a clip has none of. Raises UsageError."""
+        """Raise UsageError for a model whose pictures depend on a clock, because a clip has none."""
         if self.pairing.has_clock:
             why = "it goes by a clock of its own, not by the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
     def for_key(self) -> list[Any]:
-        """Return what decides its pictures beside the settings of a render: its content, its pairing, its extractor."""
+        """Return the cache-key parts that identify the model: digest, pairing and the extractor's digest."""
         return [self.digest, pairing_record(self.pairing), *([self.extractor.digest] if self.extractor else [])]
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether its last output is a part of its next input."""
+        """Whether the model's last output is part of its next input."""
         return bool(self.record and self.record.memory)
 
     @property
     def has_codes(self) -> bool:
-        """Whether it has many looks, each of which is a code."""
+        """Whether the model has many looks, each selected by a style code."""
         return self.record is not None and self.record.code_size > 0
 
     @property
     def maps_colours(self) -> bool:
-        """Whether its pixels depend on the source's at the same places alone: it cannot flicker by itself."""
+        """Whether each output pixel depends only on the source pixel at its position, which rules out flicker."""
         return self.record is None or (self.record.generator["name"] == "colour-map" and self.extractor is None)
 
     @property
     def optimises(self) -> bool:
-        """Whether it optimises each frame, for seconds or minutes."""
+        """Whether the model optimises each frame, which takes seconds or minutes per frame."""
         return self.record is not None and self.record.generator["name"] == "optimised"
 
     def engine_for(self, wanted: str) -> str:
-        """Return a ``rendering.engine``: for auto torch, where no other one can run it.
+        """Return the ``rendering.engine`` to use: 'torch' instead of 'auto' if only torch can run the model.
 
-        Raises UsageError for a grade in ONNX Runtime, whose files have no look-up in three dimensions.
+        Raises UsageError for a grade in ONNX Runtime, which has no three-dimensional look-up table.
         """
         name = self.record.generator["name"] if self.record else ""
         if name == "colour-map" and wanted == "onnx":
@@ -107,7 +107,7 @@ class LoadedModel:
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) at which the model runs on a ``source`` of that size, for a ``rendering.size``."""
+        """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""
         factor = self.pairing.upscale_factor
         if wanted == "trained":
             size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
@@ -117,20 +117,20 @@ class LoadedModel:
         return width * factor, height * factor
 
     def input_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) of the network's input, as ``working_size``."""
+        """Return the (width, height) of the network's input; the arguments are those of ``working_size``."""
         return self.working_size(wanted, source)
 
     def load_generator(self) -> tuple[Any, ModelRecord]:
-        """Build its generator on the CPU; not of the identity model. Raises ModelError."""
+        """Build the model's generator on the CPU; the identity model has none. Raises ModelError."""
         assert self.path is not None
         return load_generator(self.path, self.part)
 
 
 def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
-    """Find a model, and the extractor that makes its input, where its pairing has one.
+    """Find a model, and the extractor that makes its input if its pairing uses one.
 
-    A change of the pairing's ``model`` says where that lies; it is no other one. Raises ModelError where there is no
-    valid one, UsageError on changes that do not fit.
+    A ``model`` in ``changes`` gives the extractor's file; its content must match the record. Raises ModelError if no
+    valid file is found, UsageError for changes that do not fit the pairing.
     """
     look = _found(name, context, dict(changes or {}))
     if look.pairing.extraction is None:  # raises at once for an unknown setting
@@ -146,17 +146,17 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
 
 
 def load_extractor(wanted: Extraction, context: Context, place: str = "") -> LoadedModel:
-    """Return the network that makes a picture of each frame.
+    """Return the extractor: the network that turns each frame into the input of another model.
 
-    ``place``: its file, where that is not of the name in ``wanted``. Raises ModelError where it is missing, has other
-    content or cannot be one, UsageError where nobody named it.
+    ``place``: its file, if not the one named in ``wanted``. Raises ModelError if the file is missing, has other
+    content or cannot serve as an extractor, UsageError if ``wanted`` names no model.
     """
     if not wanted.model:
-        remedy = "name it: --set pairing.model=FILE, as in --set pairing.model=hed.onnx"
-        raise UsageError("pairing 'model'", "it needs a network that makes the input of a frame", remedy)
+        remedy = "name one: --set pairing.model=FILE, as in --set pairing.model=hed.onnx"
+        raise UsageError("pairing 'model'", "it needs a network that makes the input from each frame", remedy)
     found = _found(place or wanted.model, context, {}, "extractor")
     if found.path is None:
-        raise ModelError(f"model '{found.name}'", "it returns the frame, and makes nothing of it", "name a network")
+        raise ModelError(f"model '{found.name}'", "it returns the frame unchanged", "name a network's file")
     check_digest(found.path, file_digest(found.path, context.cache.digest), wanted)
     return _checked(found)
 
@@ -187,9 +187,9 @@ def _checked(extractor: LoadedModel) -> LoadedModel:
 
 
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
-    """Return what decides a model's pictures: its file, and, of another tool's, all its files and what is made of them.
+    """Return the digest that identifies a model in cache keys: of its file, or of all files and the record.
 
-    What lies beside such a file, as options do, may change what is made of it.
+    The record counts for another tool's model, because files beside it (such as options) change how it is read.
     """
     if not record.origin:
         return context.cache.digest(path)
@@ -197,7 +197,7 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
 
 
 def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
-    """Return the engine that runs the look, ``batch`` pictures at once; None: as many as suit the device.
+    """Return the engine that runs a model, ``batch`` pictures at once; None picks a batch that suits the device.
 
     Raises ModelError, DeviceError, UsageError.
     """
@@ -216,16 +216,16 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
 
 
 def find_extractor(wanted: Extraction, folder: Path, digest: Callable[[Path], str], remedy: str = PLACE) -> Path:
-    """Return the file with the content that ``wanted`` names, looked for by its name first, then by content alone.
+    """Return the extractor file with the digest in ``wanted``, searched by name first, then by content alone.
 
     Args:
-        wanted: what a pairing on record says; the digest is known.
-        folder: where it is looked for before the folders of models: that of the model.
-        digest: returns the SHA-256 of a file's content.
-        remedy: what is to be done where it is missing.
+        wanted: the extraction of a recorded pairing, with its digest.
+        folder: the model's folder, searched before the folders of ``model_folders``.
+        digest: function that returns the SHA-256 of a file's content.
+        remedy: the advice in the error message if the file is missing.
 
     Raises:
-        ModelError: it is in none of them.
+        ModelError: no file in these folders has that content.
     """
     # A record is a stranger's: only the last part of the name counts, so nothing outside of the folders is read.
     name, folders = Path(wanted.model).name, list(dict.fromkeys([folder, *model_folders()]))
@@ -237,30 +237,30 @@ def find_extractor(wanted: Extraction, folder: Path, digest: Callable[[Path], st
                 return path
     raise ModelError(
         f"network '{wanted.model}'",
-        f"it makes the input, and no file here has its content (SHA-256 {wanted.digest[:SHOWN_DIGITS]}…)",
+        f"it makes the model's input, and no file with its content was found (SHA-256 {wanted.digest[:SHOWN_DIGITS]}…)",
         remedy,
     )
 
 
 def file_digest(path: Path, digest: Callable[[Path], str]) -> str:
-    """Return the SHA-256 (hex) of a model file's content, with that of the files beside it that belong to it.
+    """Return the SHA-256 (hex) of a model file's content, combined with the files beside it that belong to it.
 
-    ``digest`` returns that of one file. Raises ModelError where it is no model file.
+    ``digest`` returns the SHA-256 of a single file. Raises ModelError if ``path`` is not a model file.
     """
     digests = [digest(file) for file in load_format(format_of(path)).files(path)]
     return digests[0] if len(digests) == 1 else digest_of(digests)
 
 
 def check_digest(path: Path, found: str, wanted: Extraction) -> None:
-    """Raise ModelError where a file has another content than the one that is wanted."""
+    """Raise ModelError if ``found``, the digest of a file, differs from the digest in ``wanted``."""
     if wanted.digest and found != wanted.digest:
         theirs, its = wanted.digest[:SHOWN_DIGITS], found[:SHOWN_DIGITS]
-        why = f"its content (SHA-256 {its}…) is not that of the network '{wanted.model}' ({theirs}…) that is asked for"
+        why = f"its content (SHA-256 {its}…) differs from the required network '{wanted.model}' ({theirs}…)"
         raise ModelError(str(path), why, "give the file that the dataset was made with")
 
 
 def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, optimises: bool = False) -> None:
-    """Raise ModelError where a model does not make its picture of one frame alone, in one pass."""
+    """Raise ModelError if a model cannot be an extractor, which makes a picture from one frame in one pass."""
     reasons = {
         "its own input is made by another network": pairing.extraction is not None,
         "it looks at several frames": pairing.offsets != (0,),
@@ -272,5 +272,5 @@ def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, opt
         "it optimises each frame, for seconds or minutes": optimises,
     }
     if why := next((reason for reason, applies in reasons.items() if applies), ""):
-        remedy = "choose one that makes a picture of a single frame and of nothing else"
-        raise ModelError(f"model '{name}'", f"it cannot make the input of another: {why}", remedy)
+        remedy = "choose a model whose only input is a single frame"
+        raise ModelError(f"model '{name}'", f"it cannot make the input of another model: {why}", remedy)

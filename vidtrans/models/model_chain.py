@@ -1,4 +1,4 @@
-"""Models that are rendered one after the other, as one model."""
+"""A chain of models: several models rendered one after the other, used as a single model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SEPARATOR = "+"  # between the models' names
 
 @dataclass(frozen=True)
 class ModelChain(LoadedModel):
-    """Several models, each of which paints what the one before it has painted.
+    """Several models, each of which takes the output of the model before it as its source.
 
-    Its ``digest`` covers those of the ``steps`` and their pairings, in order. Models that paint pictures of their own
-    run at their own sizes; those that alter single pixels, or put pixels back (see ``Pairing.finishes``), give pictures
-    of the size that they get.
+    Its ``digest`` covers the digests of the ``steps`` and their pairings, in order. Models that paint whole pictures
+    run at their own sizes; models that alter single pixels, or put pixels back (see ``Pairing.finishes``), keep the
+    size of their source.
     """
 
     steps: tuple[LoadedModel, ...] = ()
@@ -40,34 +40,34 @@ class ModelChain(LoadedModel):
 
     @property
     def pairing(self) -> Pairing:
-        """Return how the chain's input is made from a raw frame."""
+        """Return the pairing that makes the chain's input from a raw frame."""
         return ChainPairing(self.steps[0].pairing, prod(step.pairing.upscale_factor for step in self.steps))
 
     def check_renders(self) -> None:
-        """Refuse models that are rendered alone only. Raises UsageError."""
+        """Raise UsageError for models that cannot be in a chain, or not at this place in it."""
         enlarged = ""
         for number, step in enumerate(self.steps):
             step.check_renders()
             if why := _alone(step, first=number == 0):
-                raise _refused(step, why, "render it by itself, and the other models onto its result")
+                raise _refused(step, why, "render it alone first, then the other models on its result")
             if enlarged and not _follows(step):
-                why = f"it paints at a size of its own, so that what '{enlarged}' enlarges is lost"
+                why = f"it paints at its own size, so the enlargement by '{enlarged}' is lost"
                 raise _refused(step, why, f"name '{enlarged}' after it")
             enlarged = step.name if step.pairing.upscale_factor > 1 else enlarged
 
     @property
     def maps_colours(self) -> bool:
-        """Whether all of its models do."""
+        """Whether every model of the chain maps colours pixel by pixel."""
         return all(step.maps_colours for step in self.steps)
 
     def working_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of its pictures, at which sources are read, for a ``rendering.size``."""
+        """Return the (width, height) of the chain's output, at which sources are read, for a ``rendering.size``."""
         width, height = self._painted_size(wanted, source)
         factor = prod(step.pairing.upscale_factor for step in self.steps)
         return width * factor, height * factor
 
     def input_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) at which its first model sees frames."""
+        """Return the (width, height) of the frames that the first model gets."""
         first = self.steps[0]
         return self._painted_size(wanted, source) if first.pairing.finishes else self.network_sizes(wanted, source)[0]
 
@@ -88,9 +88,9 @@ class ModelChain(LoadedModel):
         return sizes
 
     def _painted_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the largest pictures that are painted, before any are enlarged.
+        """Return the (width, height) of the largest picture of the chain before upscaling.
 
-        That is the source's where no model paints at a size of its own.
+        This is the source's size if no model paints at a size of its own.
         """
         if wanted != "trained":
             return parse_size(wanted).of(*source)
@@ -103,17 +103,17 @@ def _own_size(model: LoadedModel) -> Size:
 
 
 def _follows(model: LoadedModel) -> bool:
-    """Return whether the pictures of a model have the detail of those that it gets, whatever it was trained at."""
+    """Return whether a model's output keeps the size and detail of its source, whatever size it was trained at."""
     return model.pairing.at_source_size or model.pairing.finishes
 
 
 def _alone(model: LoadedModel, *, first: bool) -> str:
-    """Return why a model cannot be in a chain, or not after another one; '' where it can."""
+    """Return the reason why a model cannot be in a chain, or not after another model; '' if it can."""
     pairing = model.pairing
     if model.is_recurrent:
         return "it paints each frame from its own last one"
     if pairing.uses_mask:
-        return "what it fills in is where the mask is"
+        return "it paints only where the mask is"
     if first:
         return ""
     if pairing.offsets != (0,):
@@ -121,9 +121,9 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
     if pairing.guides:
         return "its input is guide passes"
     if pairing.extraction:
-        return "another network makes its input, of frames of its source"
+        return "another network makes its input from the frames of its source"
     if model.record and model.record.plate:
-        return "it knows the background of one scene, and frames that another model has painted do not show it"
+        return "it knows the background of one scene, which frames painted by another model do not show"
     return ""
 
 
@@ -132,15 +132,15 @@ def _refused(model: LoadedModel, why: str, remedy: str) -> UsageError:
 
 
 def without_identity(names: Sequence[str]) -> list[str]:
-    """Return the models of a chain without those that return their input; ``identity`` alone stays."""
+    """Return the model names without ``identity``; if nothing else is left, return ``identity`` alone."""
     return [name for name in names if name != IDENTITY] or [IDENTITY]
 
 
 def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
-    """Find the models of a render, of which each paints what the one before it has painted; one model is no chain.
+    """Find the models of a render and return them as a ``ModelChain``; return a single model as it is.
 
-    ``identity`` is left out of a chain. ``changes`` are settings of the first one's pairing. Raises as ``load_model``;
-    UsageError where there is none.
+    ``identity`` is left out of a chain. ``changes`` are settings of the first model's pairing. Raises as
+    ``load_model``, and UsageError if ``names`` is empty.
     """
     if not names:
         raise UsageError("--model", "no model was given", "name one, or several to render in turn")
@@ -156,7 +156,7 @@ def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping
 def load_chain_engine(
     chain: ModelChain, settings: RenderingSettings, source: PixelSize, context: Context
 ) -> ChainEngine:
-    """Return the engine that renders a source of that (width, height). Raises ModelError, DeviceError, UsageError."""
+    """Return the chain's engine for a source (width, height). Raises ModelError, DeviceError, UsageError."""
     sizes = chain.network_sizes(settings.size, source)
     links = [
         ChainLink(step.pairing, load_engine(step, settings, context), size, step.has_codes)

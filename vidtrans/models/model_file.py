@@ -28,9 +28,9 @@ Part = Literal["model", "extractor", "embedded"]
 def find_model(name: str) -> Path | None:
     """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
-    A path, whose ending may be left out, or a name that is looked for in the current folder, ``models/``, the user's
-    data folder, and among those that ship: files of our own in all of them, then each kind of other tools' files, so
-    that what a model was exported to does not hide the model.
+    ``name`` is a path, with or without its suffix, or a bare name that is searched in the current folder, ``models/``,
+    the user's data folder and the bundled models. Native files are searched in all folders first, then each kind of
+    other tools' files, so that an export of a model does not hide the model.
     """
     if name == IDENTITY:
         return None
@@ -54,20 +54,20 @@ def find_model(name: str) -> Path | None:
 
 
 def companion_path(model: Path, name: str) -> Path:
-    """Return where a model that came with another one lies: 'night.reverse.safetensors' beside 'night.safetensors'."""
+    """Return the path of a model's companion: 'night.reverse.safetensors' beside 'night.safetensors'."""
     return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
 
 
 def both_ways(model: Path) -> list[Path]:
-    """Return a model's file, and that of the model back, where it lies beside it."""
+    """Return a model's file and, if it exists beside it, the file of the reverse model (B to A)."""
     return [model, *(path for path in [companion_path(model, REVERSE)] if path.is_file())]
 
 
 def file_in_folder(path: Path) -> Path:
-    """Return the model's file of a folder of another tool; a file itself. Raises ModelError for none, and for two.
+    """Return the model file in another tool's folder; a file is returned as it is. Raises ModelError for 0 or 2 files.
 
-    A training of pytorch-CycleGAN-and-pix2pix leaves ``latest_net_G.pth`` in its folder, of CycleGAN one for each
-    direction.
+    pytorch-CycleGAN-and-pix2pix writes ``latest_net_G.pth`` into its training folder; for CycleGAN it writes one file
+    for each direction.
     """
     check_regular_file(path, ModelError)
     if not path.is_dir():
@@ -84,7 +84,7 @@ def file_in_folder(path: Path) -> Path:
 
 
 def known_models() -> dict[str, Path]:
-    """Return the models that a bare name finds."""
+    """Return the files of all models that can be given by a bare name, by name."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
     found = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
@@ -92,7 +92,7 @@ def known_models() -> dict[str, Path]:
 
 
 def model_folders() -> list[Path]:
-    """Return where names are looked for, in this order; the last holds the models that ship."""
+    """Return the folders in which model names are searched, in order; the last holds the bundled models."""
     import platformdirs
 
     own = Path(platformdirs.user_data_dir("vidtrans")) / "models"
@@ -100,7 +100,7 @@ def model_folders() -> list[Path]:
 
 
 def read_record(path: Path, part: Part = "model") -> ModelRecord:
-    """Read and check what a model file says of itself; loads no weights and no torch. Raises ModelError."""
+    """Read and check a model file's record, without loading weights or torch. Raises ModelError."""
     form = load_format(format_of(path))
     if part == "extractor" and isinstance(form, ForeignFormat):
         model = form.describe(path)
@@ -110,7 +110,7 @@ def read_record(path: Path, part: Part = "model") -> ModelRecord:
 
 
 def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
-    """Build the generator and load its weights, in eval mode on the CPU. Raises ModelError."""
+    """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
     form = load_format(format_of(path))
     if part == "extractor" and isinstance(form, ForeignFormat):
         model = form.describe(path)
@@ -123,26 +123,26 @@ def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
 
 
 def _pairing_of_extractor(model: ForeignModel) -> Pairing | None:
-    """Return the frame itself as the input of another tool's network whose file does not say what it takes."""
+    """Return a pairing that takes the frame itself for a network without a pairing of its own; else None."""
     return None if model.pairing else make_pairing("aligned", {})
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-    """Write a model file, complete or not at all. Weights are stored in float32 on the CPU."""
+    """Write a model file atomically. Weights are stored in float32."""
     load_format(NATIVE).save(path, generator, record)
 
 
 def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]) -> None:
-    """Write the model file ``path`` once more, with the extractor that makes its input inside.
+    """Write a copy of the model file ``path`` to ``output`` with its extractor embedded.
 
-    ``extractor``: its generator, and its record. Raises ModelError.
+    ``extractor``: the generator and the record of the network that makes the model's input. Raises ModelError.
     """
     generator, record = load_generator(path)
     NativeFormat().save(output, generator, record, extractor)
 
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
-    """Write colours (n, n, n, 3) in [0, 1], the first axis blue, as a model with a ``title``."""
+    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model with a ``title``."""
     from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
     generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))

@@ -1,4 +1,4 @@
-"""The metadata of a model file: parsed, checked and written, whatever its format."""
+"""The metadata of a model file: parse, check and write its record, for every model format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TABLES = ("generator", "pairing", "training", "card", *OPTIONAL)
 
 @dataclass(frozen=True)
 class Card:
-    """What a model file says to people. It changes nothing else."""
+    """Notes for people in a model file. They do not affect rendering."""
 
     author: str = setting("", "who trained it")
     licence: str = setting("", "how it may be used")
@@ -38,19 +38,19 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What a model file says of itself.
+    """The metadata of a model. Tables that do not apply to a model are empty.
 
-    ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side that was
-    trained at, in pixels; ``training`` and ``card`` are for people. ``plate`` holds the ``size`` (width, height) of the
-    plate that the generator paints on, which lies beside the weights as 'plate' and 'scene', and how ``still`` the
-    camera was; it is empty where there is none. ``dream`` is for models that predict frames: ``positions`` of the clock
-    (0: none), the ``rate`` of what was learned, and the ``statistics`` of its training frames.
-    ``memory`` says by which ``flow`` method its own last output comes to a generator that remembers; it is empty where
-    none does. ``ports`` says what a network of another tool takes and gives (``networks.adapted.PortSettings``), and
-    ``origin`` of which ``family`` it was, and what its file had that its weights do not show; both are empty for ours.
-    ``extractor`` is the record of the network that makes the input, where that is embedded in the file.
-    ``codes`` is of a generator with many looks: the ``size`` of the code that it takes beside its input, and the
-    ``mean`` and the ``spread`` (standard deviation) of the training pictures' codes; it is empty for another one.
+    ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side in pixels at
+    training; ``training`` and ``card`` are for people. ``plate``: ``size`` (width, height) of the background plate that
+    the generator paints on (stored with the weights as 'plate' and 'scene'), and ``still``, how still the camera was
+    (0 to 1). ``dream``, for models that predict frames: the number of ``positions`` of the clock (0: no clock), the
+    frame ``rate`` of the training clip, and the ``statistics`` of its frames.
+    ``memory``, for recurrent generators: the ``flow`` method that warps the last output to the current frame.
+    ``ports``, for networks of other tools: the layout and range of input and output (``networks.ports.PortSettings``);
+    ``origin``: the ``family`` of such a network, and facts in its file that the weights do not show.
+    ``extractor``: the record of the network that makes the input, if it is embedded in the file.
+    ``codes``, for generators with many looks: the ``size`` of the style code that is added to the input, and the
+    ``mean`` and ``spread`` (standard deviation) of the training pictures' codes.
     """
 
     generator: Table
@@ -71,25 +71,25 @@ class ModelRecord:
     codes: Table = field(default_factory=dict)
 
     def with_extractor(self, extractor: ModelRecord) -> ModelRecord:
-        """Return the record of this model with that of its embedded extractor."""
+        """Return a copy of this record that contains the record of the embedded extractor."""
         return replace(self, extractor=json.loads(extractor.to_json()))
 
     def extractor_record(self, path: Path) -> ModelRecord:
-        """Return the record of the extractor that is embedded in ``path``. Raises ModelError."""
+        """Return the record of the embedded extractor; ``path`` names the file in errors. Raises ModelError."""
         return parse_record(canonical_json(self.extractor), path)
 
     @property
     def code_size(self) -> int:
-        """The numbers of a code, each a plane beside the network's input; 0 of a model with one look."""
+        """The length of a style code, of which each number is an extra input plane; 0 for a model with one look."""
         return self.codes["size"] if self.codes else 0
 
     @property
     def plate_size(self) -> tuple[int, int] | None:
-        """The plate's (width, height); None without a plate."""
+        """The background plate's (width, height); None without a plate."""
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     def to_json(self) -> str:
-        """Return the record as JSON; what is optional and empty is left out, as in the first format."""
+        """Return the record as JSON without empty optional tables, marked with the oldest format that can hold it."""
         known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}
         levels = (
             (WITH_CODES, self.codes),
@@ -103,14 +103,14 @@ class ModelRecord:
 
 
 def parse_record(text: str, path: Path) -> ModelRecord:
-    """Return the record in the JSON that ``path`` holds, checked. Raises ModelError."""
+    """Parse and check the JSON record of the model file ``path``. Raises ModelError."""
     if len(text) > MAX_BYTES:
         raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
     try:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
         found = value.pop("format")
         if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES):
-            why = f"model format {str(found)[:MAX_QUOTED]} is not known here"
+            why = f"model format {str(found)[:MAX_QUOTED]} is unknown to this version"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check(record)
@@ -123,44 +123,44 @@ def parse_record(text: str, path: Path) -> ModelRecord:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> Table:
-    """Return a table of JSON. Raises ValueError where a key has two values: nobody knows which is meant."""
+    """Return a JSON object as a table. Raises ValueError for a repeated key, whose value would be ambiguous."""
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a key stands in it twice")
+        raise ValueError("a key appears twice in it")
     return table
 
 
 def _check_embedding(record: ModelRecord, path: Path) -> None:
     extraction = make_pairing(record.pairing["name"], record.pairing["settings"]).extraction
     if extraction is None or not extraction.digest:
-        raise ValueError("its pairing asks for no extractor, and one is embedded")
+        raise ValueError("it embeds an extractor that its pairing does not use")
     if record.extractor.get("extractor"):
-        raise ValueError("its extractor has one of its own")
+        raise ValueError("its extractor embeds another extractor")
     record.extractor_record(path)
 
 
 def _check(record: ModelRecord) -> None:
     for name in TABLES:
         if not isinstance(getattr(record, name), dict):
-            raise ValueError(f"'{name}' is no table")
+            raise ValueError(f"'{name}' is not a table")
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"no {name}")
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
-        raise ValueError("channels or size are no numbers")
+        raise ValueError("channels or size are not integers")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     if pairing.extraction is not None and not pairing.extraction.digest:
         # A stranger's record would name any file of this machine, or of another one, to be opened.
         raise ValueError("its pairing names a network without its digest")
     if record.origin and not isinstance(record.origin.get("family"), str):
-        raise ValueError("its origin is no record of one")
+        raise ValueError("its origin names no family")
     if pairing.in_channels != record.in_channels:
-        raise ValueError("its pairing makes pictures of other channels than its network takes")
+        raise ValueError("its pairing makes another number of channels than its network takes")
     if not 1 <= record.in_channels <= MAX_CHANNELS or record.out_channels != 3 or not 1 <= record.size <= 8192:
         raise ValueError("channels or size out of bounds")
     steps, held_out = record.training.get("steps") or [], record.training.get("held_out") or {}
     if not isinstance(steps, list) or not isinstance(held_out, dict):
-        raise ValueError("its training is no record of one")
+        raise ValueError("its training record is malformed")
     if record.plate:
         width, height = record.plate["size"]
         if not all(type(side) is int and 1 <= side <= 8192 for side in (width, height)):
@@ -179,7 +179,7 @@ def _check(record: ModelRecord) -> None:
     if record.ports and not from_table(PortSettings, record.ports, "ports").takes(record.in_channels):
         raise ValueError("its network does not take the channels that its pairing makes")
     if record.memory and record.memory["flow"] not in FLOWS:
-        raise ValueError(f"flow '{record.memory['flow']}' is not known here")
+        raise ValueError(f"flow method '{record.memory['flow']}' is unknown to this version")
     if record.codes:
         _check_codes(record)
 

@@ -26,18 +26,18 @@ MAX_HEADER_BYTES = 16 << 20  # the metadata, and a line for each tensor
 
 
 class NativeFormat(ModelFormat):
-    """Safetensors with a record in their metadata."""
+    """The native model format: a safetensors file with the model record in its metadata."""
 
     suffixes = (".safetensors",)
 
     def detect(self, path: Path) -> bool:
-        """Return whether the header names our metadata key."""
+        """Return whether the safetensors header contains the metadata key of vidtrans."""
         with path.open("rb") as file:
             header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES))
         return b'"__metadata__"' in header and f'"{METADATA_KEY}"'.encode() in header
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Read and check the metadata."""
+        """Read and check the record in the metadata. Raises ModelError."""
         from safetensors import SafetensorError, safe_open
 
         with path.open("rb") as file:
@@ -70,7 +70,7 @@ class NativeFormat(ModelFormat):
     ) -> None:
         """Write weights and record. Weights are stored in float32.
 
-        ``extractor``: the generator and the record of the one that is embedded.
+        ``extractor``: the generator and the record of an extractor to embed.
         """
         from safetensors.torch import save_file
 
@@ -89,14 +89,14 @@ class NativeFormat(ModelFormat):
 
 
 def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False) -> dict[str, Any]:
-    """Return the tensors of the model, or of the extractor that is embedded in its file, under their own names."""
+    """Return the weights by name of the model, or of its embedded extractor without the name prefix."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="pt") as file:
             names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
             weights = {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
-            # They are mapped, and Windows replaces no mapped file: nobody could train a model on while it renders.
+            # Tensors are memory-mapped, and Windows cannot replace a mapped file: a training could not save meanwhile.
             return {name: tensor.clone() for name, tensor in weights.items()} if WINDOWS else weights
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -1,4 +1,4 @@
-"""The settings of a render, once the model, the source and the output are known."""
+"""The settings of a render, resolved for its model, source and output."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 @dataclass(frozen=True)
 class ResolvedRenderSettings:
-    """The recipe of a render, resolved for a look.
+    """The recipe of a render, resolved for a model.
 
-    ``device``, as ``--device`` has it, runs the filter where it is a GPU and the filter can run on one, and the
-    filter's flow method where that is a network; OpenCV's run on the CPU.
+    ``device`` is the value of ``--device``. On a GPU it runs the temporal filter if the filter has a GPU version; it
+    also runs the filter's flow method if that is a network (OpenCV methods run on the CPU).
     """
 
     rendering: RenderingSettings
@@ -36,7 +36,7 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
-        """Read the settings of a recipe; what maps single colours has no filter by default, unless it is painted on.
+        """Read the settings of a recipe; a model that maps colours has no filter by default, unless ``painted``.
 
         Raises UsageError.
         """
@@ -52,15 +52,15 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
-        """Return those of a render of which nothing is wanted but the raw outputs, of 8 bits a channel."""
+        """Return the settings of an extractor's render: raw outputs of 8 bits a channel, without a filter."""
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
-        """Return these settings with the codec that the source, the output and this machine need."""
+        """Return these settings with the codec chosen for the source, the output and this machine."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
     def make_filter(self) -> Filter | BatchFilter:
-        """Make the filter. Raises UsageError, ModelError or DeviceError where its flow method cannot run."""
+        """Make the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""
         in_torch = self.is_batched or self._flow_in_torch
         made: Filter | BatchFilter = self._filter_class(
             self.filter_settings, self._torch_device() if in_torch else "cpu"
@@ -68,7 +68,7 @@ class ResolvedRenderSettings:
         return made
 
     def filter_record(self) -> Table:
-        """Return what decides the filter's result, for cache keys. Raises as ``make_filter``."""
+        """Return the filter properties that affect the output, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
         if self.is_batched:
@@ -77,7 +77,7 @@ class ResolvedRenderSettings:
 
     @property
     def _flow(self) -> str:
-        """The filter's flow method; '' where it has none."""
+        """The name of the filter's flow method; '' if it has none."""
         return str(getattr(self.filter_settings, "flow", ""))
 
     @property
@@ -86,7 +86,7 @@ class ResolvedRenderSettings:
 
     @property
     def is_batched(self) -> bool:
-        """Whether the filter runs on the device, in torch; on a CPU numpy and OpenCV are faster."""
+        """Whether the filter runs in batches on the device, in torch; on a CPU, NumPy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     @property
@@ -94,13 +94,13 @@ class ResolvedRenderSettings:
         return FILTERS[self.filter_name].load_for(device_kind(self.device))
 
     def _torch_device(self) -> str:
-        """Return torch's name of the device. Raises DeviceError where it is absent."""
+        """Return torch's name of the device. Raises DeviceError if the device is absent."""
         from vidtrans.inference.device import resolve_device
 
         return str(resolve_device(self.device).torch)
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return what decides a result: the rate only where pictures may become a video, the feather only of a mask."""
+        """Return the settings that affect the output, for cache keys: ``picture_fps`` for stills, feather for masks."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

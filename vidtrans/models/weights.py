@@ -1,4 +1,4 @@
-"""Put the weights of a model file into the generator that its metadata describes, and check them."""
+"""Weights of a model file: load them into the generator that its record describes, and check them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def weights_of(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch her
 
 
 def weights_digest(weights: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) over tensors' names and bytes: a record's ``weights``."""
+    """Return the SHA-256 (hex) over the names and bytes of all tensors, the ``weights`` field of a record."""
     whole = hashlib.sha256()
     for name in sorted(weights):
         whole.update(name.encode() + b"\0")
@@ -34,10 +34,10 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
 def build_with_weights(
     path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]], *, foreign: bool = False
 ) -> Any:  # noqa: ANN401  (no torch here)
-    """Return the generator of a record with the weights that ``read`` returns of the file, tensors on the CPU by name.
+    """Build the generator of a record and load the weights that ``read(path)`` returns (CPU tensors by name).
 
-    ``foreign``: the file is another tool's, and has no digest of its weights. Raises ModelError where they do not fit
-    it, are not those that were saved, or are not finite; ``read`` may raise OSError and ValueError.
+    ``foreign``: the file is another tool's, and has no digest of its weights. Raises ModelError if the weights do not
+    fit the generator, differ from the recorded digest or are not finite; ``read`` may raise OSError and ValueError.
     """
     import torch
 
@@ -65,7 +65,7 @@ def build_with_weights(
 
 
 def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> None:
-    """Raise ModelError where weights do not have the digest ``saved``, where there is one, or are not finite."""
+    """Raise ModelError for weights that are not finite or whose digest is not ``saved`` (None: not checked)."""
     with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
         digest = beside.submit(weights_digest, weights) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
@@ -73,13 +73,13 @@ def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> 
         bad = [name for name, tensor in floats.items() if name.endswith("running_var") and tensor.amin() < 0]
         bad += [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
     if digest is not None and digest.result() != saved:
-        raise ModelError(str(path), "its weights are damaged (not those that were saved)", "copy it again")
+        raise ModelError(str(path), "its weights are damaged (their digest differs from the record)", "copy it again")
     if bad:
-        raise ModelError(str(path), f"'{bad[0]}' holds values that are not numbers", "train it again")
+        raise ModelError(str(path), f"'{bad[0]}' holds values that are not finite or out of range", "train it again")
 
 
 def _check_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ValueError where a tensor's numbers are of another kind than the generator's (half as wide, say)."""
+    """Raise ValueError if a tensor's dtype differs from the generator's (float16 instead of float32, say)."""
     for name, tensor in weights.items():
         if name in wanted and tensor.dtype != wanted[name].dtype:
             raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")

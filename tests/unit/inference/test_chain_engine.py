@@ -231,7 +231,7 @@ def test_models_that_are_rendered_alone_are_refused_in_a_line(kind: dict[str, An
 
 def test_a_painter_after_a_model_that_enlarges_is_refused() -> None:
     large, painter = make_model("large.safetensors", "enlarge"), make_model("p.safetensors", "edges")
-    with pytest.raises(UsageError, match="'p' in a chain: it paints at a size of its own, so that what 'large'"):
+    with pytest.raises(UsageError, match="'p' in a chain: it paints at its own size, so the enlargement by 'large'"):
         chain_of(str(large), str(painter)).check_renders()
     chain_of(str(painter), str(large)).check_renders()
 

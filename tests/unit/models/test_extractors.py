@@ -63,7 +63,7 @@ def test_the_path_that_is_given_is_taken_where_its_content_is_right_and_changes_
     assert found.extractor is not None
     assert found.extractor.path == Path(given)
     assert found.pairing.settings.model == "net"
-    with pytest.raises(ModelError, match="is not that of the network 'net'"):
+    with pytest.raises(ModelError, match="differs from the required network 'net'"):
         load(look, model=str(network(Path("other.safetensors"))))
 
 
@@ -71,7 +71,8 @@ def test_one_that_is_missing_is_named_with_what_to_do() -> None:
     look = showing(Path("look.safetensors"), negative(Path("gone/net.cube")))
     with pytest.raises(ModelError, match=r"--set pairing\.model=PATH") as caught:
         load(look)
-    why = f"it makes the input, and no file here has its content (SHA-256 {digest_file(Path('gone/net.cube'))[:12]}…)"
+    digest = digest_file(Path("gone/net.cube"))[:12]
+    why = f"it makes the model's input, and no file with its content was found (SHA-256 {digest}…)"
     assert f"network 'net': {why}" in str(caught.value)
 
 
@@ -79,7 +80,7 @@ def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: py
     negative(tmp_path / "net.cube")
     showing(tmp_path / "in/look.safetensors", tmp_path / "net.cube", model="../net.cube")
     monkeypatch.chdir(tmp_path / "in")
-    with pytest.raises(ModelError, match="no file here has its content"):
+    with pytest.raises(ModelError, match="no file with its content was found"):
         load("look.safetensors")
 
 
@@ -98,7 +99,7 @@ def test_what_needs_more_than_a_frame_makes_no_input() -> None:
     for kind, (pairing, generator, why) in REFUSED.items():
         table = generator or {"name": "unet-small", "settings": {"channels": 8}}
         net = network(Path(f"{kind}.safetensors"), table, **pairing)
-        with pytest.raises(ModelError, match=f"it cannot make the input of another: {why}"):
+        with pytest.raises(ModelError, match=f"it cannot make the input of another model: {why}"):
             load_extractor(Extraction(str(net)), Context())
     look = showing(Path("look.safetensors"), negative(Path("net.cube")))
     with pytest.raises(ModelError, match="its own input is made by another network"):
@@ -177,7 +178,7 @@ def test_a_record_with_an_extractor_that_nothing_asks_for_is_damaged() -> None:
     net = network(Path("net.safetensors"))
     plain = network(Path("plain.safetensors"), COLOURS, name="aligned")
     embed_extractor(plain, Path("odd.safetensors"), load_generator(net))
-    with pytest.raises(ModelError, match="its pairing asks for no extractor"):
+    with pytest.raises(ModelError, match="it embeds an extractor that its pairing does not use"):
         read_record(Path("odd.safetensors"))
 
 
