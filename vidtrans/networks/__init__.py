@@ -1,23 +1,23 @@
 """Generators and discriminators. Each is a torch module with a frozen ``Settings`` dataclass.
 
-A generator is made with ``(in_channels, out_channels, settings)``, states in ``multiple`` what its input's
-sides must be multiples of and in ``smallest`` how small a side it can train on, and maps (N, in, H, W) in
-[−1, 1] to (N, out, H, W) in [−1, 1].
+A generator is constructed with ``(in_channels, out_channels, settings)`` and maps (N, in, H, W) in [−1, 1] to
+(N, out, H, W) in [−1, 1]. The sides of its input must be multiples of ``multiple``; ``smallest`` is the smallest side
+in pixels on which it can train.
 
-One that states ``needs_fp32`` is rendered in that precision, whatever was asked for. One that states
-``needs_gradients`` computes some when it renders: it runs as it is, whole pictures only, and its ``identity`` is in
-keys. One that states ``runs_itself`` is left as it is by engines: another library runs it, picture by picture, and its
-``identity`` is in keys too. One whose ``fixed_size``, (height, width), is not None takes no other size: larger pictures
-go through it in tiles; it states in ``sees_whole`` whether all of its input bears on each of its pixels, as with
-instance norms. One that states ``remembers`` takes a history of its own output (``flow.history``) beside its input,
-whose channels are its ``in_channels``.
+Optional attributes of a generator: ``needs_fp32``: it is rendered in fp32 in any case. ``needs_gradients``: it computes
+gradients while it renders, so engines run it unchanged and on whole pictures; its ``identity`` is part of cache keys.
+``runs_itself``: another library runs it, one picture at a time, so engines leave it unchanged; its ``identity`` is part
+of cache keys too. ``fixed_size``: the only (height, width) that it takes, or None; larger pictures go through it in
+tiles. ``sees_whole``: with a fixed size, whether each output pixel depends on the whole input, as with instance norms.
+``remembers``: it takes a history of its own output (``flow.history``) in addition to the ``in_channels`` of its input.
 
-A discriminator is made with ``(channels, settings)``, states ``smallest`` as well, and judges the input and the
-picture, concatenated, by logits, one a patch. ``judge(x)`` gives for each scale a list of its layers' features
-(N, c, h, w), the last of which is the logits (N, 1, h, w): what feature matching compares is all but the last.
-Calling it gives the logits alone: a tensor, or, of one with several scales, a list.
 
-A ``Settings`` class may name fields in ``unrecorded``: those that change no result.
+A discriminator is constructed with ``(channels, settings)``, has ``smallest`` too, and judges the concatenated input
+and picture with one logit per patch. ``judge(x)`` returns for each scale a list of layer features (N, c, h, w) that
+ends with the logits (N, 1, h, w); feature matching compares all but the logits.
+A call returns the logits alone: a tensor, or a list of tensors for a discriminator with several scales.
+
+A ``Settings`` class lists in ``unrecorded`` the fields that do not affect any result.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GENERATORS = Registry(
         "unet-small": Entry("vidtrans.networks.unet_small:UNetSmall", "trains in minutes on a CPU: 1.4 M parameters"),
         "warp-mix": Entry(
             "vidtrans.networks.warp_mix:WarpMix",
-            "for next-frame: moves the latest frame and repaints some of it: 1.5 M",
+            "for next-frame: moves the latest frame and repaints parts of it: 1.5 M",
         ),
         "residual": Entry(
             "vidtrans.networks.residual:Residual",
@@ -57,14 +57,14 @@ GENERATORS = Registry(
             "for regions: each area gets a texture of its own: 92 M, for a GPU",
         ),
         "colour-map": Entry(
-            "vidtrans.networks.colour_map:ColourMap", "a table of colours, for grades: each pixel by itself"
+            "vidtrans.networks.colour_map:ColourMap", "a 3D LUT, for grades: maps each pixel's colour alone"
         ),
     },
 )
 
-ONNX_GRAPH = "onnx-graph"  # whose weights are the bytes of a file
+ONNX_GRAPH = "onnx-graph"  # a generator whose weights are the bytes of an ONNX file
 
-# Model files name these, and no recipe does: they are made or imported, not trained.
+# Generators that only model files name, because they are made or imported and not trained from a recipe.
 UNTRAINED = Registry(
     "generator",
     {

@@ -1,7 +1,7 @@
-"""A network of another tool behind the house's ports: pictures in [−1, 1] go in and come out, whatever it takes itself.
+"""An adapter for networks of other tools: converts pictures in [−1, 1] to the network's own range, and back.
 
-Tools differ in the range of their numbers (0…1, 0…255, a mean and a deviation for each channel), in the order of
-colours, and in how many channels a picture has. All of it is one affine map on either side.
+Tools differ in value range (0…1, 0…255, or a mean and a deviation for each channel), in the order of colours, and in
+the number of channels. The adapter applies one affine map per side, and reorders or expands channels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
 
 
 class AdaptedGenerator(nn.Module):
-    """``network`` is any generator, of (N, ``ports.in_channels``, H, W), behind its ``ports``."""
+    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` describe."""
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
@@ -32,11 +32,11 @@ class AdaptedGenerator(nn.Module):
         self.sees_whole: bool = getattr(network, "sees_whole", False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] where the network keeps to its range."""
+        """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] if the network stays in its stated range."""
         return self._given(self.network(self._taken(x)))
 
     def _is_serial(self, x: Tensor) -> bool:
-        """Return whether torch's threads should rest: those of the library that runs the network need the cores."""
+        """Return whether to avoid torch's thread pool, so that the library that runs the network has all cores."""
         return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
     def _taken(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class AdaptedGenerator(nn.Module):
 
 
 def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
-    """Return ``x · scale + shift``; ``serial``: by numpy, in this thread alone."""
+    """Return ``x · scale + shift``; ``serial``: compute it with NumPy in the current thread."""
     if serial:
         values = x.numpy() * _column(scale)
         values += _column(shift)
@@ -73,9 +73,9 @@ def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, se
 
 
 def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """Return ``operation`` of each channel and its number, or of all and the only one.
+    """Apply ``operation`` to each channel and its value, or to all channels if there is a single value.
 
-    Numbers, not a tensor of them: to copy that to a GPU waits for it, and cannot be recorded in a CUDA graph.
+    The values are Python floats because copying a tensor to a GPU blocks, and a CUDA graph cannot record the copy.
     """
     if len(values) == 1:
         return operation(x, values[0])

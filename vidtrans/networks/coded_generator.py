@@ -1,9 +1,9 @@
-"""A generator with many looks: a code of a few numbers beside its input says which, and scales and shifts its norms.
+"""A generator with many looks: a style code, given as extra input planes, scales and shifts its norms.
 
-The code comes as planes of one value each at the end of the input, as in BicycleGAN (Zhu et al., NeurIPS 2017), whose
-networks have batch norms. An instance norm takes away what is the same all over a picture, so that planes alone would
-say nothing; hence each norm is scaled and shifted by the code as well (AdaIN, Huang and Belongie, ICCV 2017). The
-encoder that finds the code of a picture goes along, so that a model file needs nothing else.
+The code comes as constant planes at the end of the input, as in BicycleGAN (Zhu et al., NeurIPS 2017), whose networks
+have batch norms. An instance norm removes everything that is constant over a picture, so planes alone would have no
+effect; therefore the code also scales and shifts each norm (AdaIN, Huang and Belongie, ICCV 2017). The encoder that
+finds the code of a picture is part of the module, so that a model file is complete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vidtrans.networks.picture_encoder import PictureEncoder
 
 
 class CurrentCode:
-    """The codes of the pictures on their way through a generator, (N, size); a copy of a network begins without."""
+    """The style codes (N, size) of the batch that a generator is processing; a copied network starts without codes."""
 
     def __init__(self) -> None:
         self.values: Tensor | None = None
@@ -31,7 +31,7 @@ class CurrentCode:
 
 
 class CodedNorm(nn.Module):
-    """A norm whose output is scaled and shifted by the code. Before training it is the norm itself."""
+    """A norm whose output is scaled and shifted by the style code. Before training it equals the plain norm."""
 
     def __init__(self, norm: nn.Module, channels: int, size: int, current: CurrentCode) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ class CodedNorm(nn.Module):
 
 
 class CodedGenerator(nn.Module):
-    """``painter`` is any generator of (N, ``in_channels`` + size, H, W). Its norms are put into ``CodedNorm``.
+    """A generator that wraps each norm of ``painter``, which takes (N, ``in_channels`` + size, H, W), in ``CodedNorm``.
 
-    A batch norm becomes one by the statistics of each picture: those of a batch would be of its many looks, in which
-    low contrast and high do not stay apart. An input without the planes of a code is painted with the code 0.
+    Batch norms are replaced by ``PictureNorm``: batch statistics would mix the looks in a batch, so that low and high
+    contrast could not be distinguished. An input without code planes is painted with the code 0.
     """
 
     def __init__(self, painter: Any, in_channels: int, size: int) -> None:  # noqa: ANN401  (a generator)

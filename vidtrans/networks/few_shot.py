@@ -1,7 +1,7 @@
-"""A small network for a few painted frames: no norms, so that what it learned of one picture holds for the next.
+"""A small network that trains on a few painted frames; it has no norms, so its output does not depend on statistics.
 
 It works at half the size and below, and learns from small patches in minutes, as few-shot patch-based training (Texler
-et al., SIGGRAPH 2020) does with a larger one.
+et al., SIGGRAPH 2020) does with a larger network.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch.nn import functional as F
 from vidtrans.core.settings import setting
 
 SLOPE = 0.1  # of LeakyReLU
-FAINT = 0.1  # of the first weights of what adds to a sum
+FAINT = 0.1  # factor on the initial weights of layers whose output is added to a sum
 
 
 @dataclass(frozen=True)
 class FewShotSettings:
-    """Its width and depth."""
+    """Settings of ``FewShot``: its width and depth."""
 
     channels: int = setting(32, "channels at half the size; 2 and 3 times as many further in", low=8, high=128)
     blocks: int = setting(2, "residual blocks at 1/8 of the size", low=1, high=9)
 
 
 class _Block(nn.Module):
-    """x + second(relu(first(relu(x)))), which begins as about x."""
+    """Residual block, x + second(leaky_relu(first(leaky_relu(x)))), initially close to x."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Block(nn.Module):
 
 
 class FewShot(nn.Module):
-    """(N, in, H, W) → (N, out, H, W), both in [−1, 1]."""
+    """A small U-Net without norms, (N, in, H, W) → (N, out, H, W), both in [−1, 1]."""
 
     Settings = FewShotSettings
     multiple: ClassVar[int] = 8
@@ -63,7 +63,7 @@ class FewShot(nn.Module):
         self.end = _conv(half, 4 * out_channels)
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw weights by He et al. (ICCV 2015); blocks begin as next to nothing: there are no norms to mend it."""
+        """Draw weights after He et al. (ICCV 2015); blocks start near zero because no norm corrects their scale."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, SLOPE, generator=generator)
@@ -75,7 +75,7 @@ class FewShot(nn.Module):
         self.end.weight.data *= FAINT
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the picture."""
+        """(N, in, H, W) in [−1, 1] → (N, out, H, W), clamped to [−1, 1] in eval mode only."""
         found = [self.levels[0](self.begin(F.pixel_unshuffle(x, 2)))]
         for down, level in zip(self.down, list(self.levels)[1:], strict=True):
             found.append(level(F.leaky_relu(down(found[-1]), SLOPE)))
@@ -84,7 +84,7 @@ class FewShot(nn.Module):
             skip = found.pop()
             y = after(skip + F.interpolate(up(y), size=skip.shape[2:], mode="bilinear", align_corners=False))
         picture = F.pixel_shuffle(self.end(F.leaky_relu(y, SLOPE)), 2)
-        # In training white may be passed: a limit has no gradient there.
+        # Values beyond white and black are allowed in training, because a clamp has no gradient there.
         return picture if self.training else picture.clamp(-1, 1)
 
 

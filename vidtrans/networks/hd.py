@@ -1,11 +1,11 @@
 """The coarse-to-fine generator of pix2pixHD (Wang et al., CVPR 2018).
 
-"High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs". Trained as in the paper in turns:
-first with ``enhancers`` 0, at half the size; then with 1 at the full size, begun by ``load_coarser`` (``--from`` does
-it), at first with the coarser one frozen; then all of it.
+"High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs". It is trained in stages as in the
+paper: first with ``enhancers`` 0 at half the size; then with 1 enhancer at full size, initialised by ``load_coarser``
+(``--from``), at first with the coarser network frozen; then the whole network.
 
 Names in the state dict: ``whole.`` is the global network up to its last features, ``enhancers.0.`` the enhancer at
-twice its size, ``enhancers.1.`` at four times; ``head.`` makes the picture of the finest features.
+twice its size, ``enhancers.1.`` at four times its size; ``head.`` maps the finest features to the picture.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vidtrans.networks.residual import (
 
 @dataclass(frozen=True)
 class HDSettings(BlockSettings):
-    """The paper's global network is the default; 1 enhancer makes it the paper's whole."""
+    """Settings of ``HD``. The default is the paper's global network; with 1 enhancer it is the paper's full network."""
 
     norm: str = norm_setting("instance")
     channels: int = setting(64, "channels of the global network at its size; 2 to 16 times as many inside", low=4)
@@ -48,7 +48,7 @@ class HDSettings(BlockSettings):
 
 
 class Enhancer(nn.Module):
-    """c7s1-k, d2k, + the coarser network's features, R2k×3, uk."""
+    """Local enhancer: c7s1-k, d2k, plus the coarser network's features, R2k×3, uk (the paper's notation)."""
 
     def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Enhancer(nn.Module):
 
 
 class HD(nn.Module):
-    """G1, c7s1-64 d128 … d1024 R1024×9 u512 … u64, on the picture at half the size; G2 around it, at the full."""
+    """Coarse-to-fine generator: G1 (c7s1-64 d128 … d1024 R1024×9 u512 … u64) at half size, G2 around it at full."""
 
     Settings = HDSettings
 
@@ -92,23 +92,24 @@ class HD(nn.Module):
 
 
 def is_coarser(table: Table, other: Table) -> bool:
-    """Return whether ``load_coarser`` takes a generator with the settings ``other`` into one with ``table``.
+    """Return whether ``load_coarser`` can load a generator with settings ``other`` into one with settings ``table``.
 
-    Both tables are complete. All has to be equal, but for fewer enhancers; without any, their settings do not matter.
+    Both tables are complete. ``other`` must have fewer enhancers and equal settings otherwise; without any enhancers,
+    its ``enhancer_blocks`` may differ.
     """
     own = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
     return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in own}} == table
 
 
 def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> None:
-    """Put a trained coarser one's ``state`` dict into ``generator``: all but its head, which was for its own size.
+    """Load a trained coarser generator's ``state`` dict into ``generator``, except its head, which fits its size only.
 
-    Raises UsageError where the weights do not fit, and changes nothing.
+    Raises UsageError if the weights do not fit, and then changes nothing.
     """
     own = generator.state_dict()
     given = {k: v for k, v in state.items() if not k.startswith("head.")}
     unfit = [k for k, v in given.items() if k not in own or own[k].shape != v.shape]
     if unfit or any(k.startswith("whole.") and k not in given for k in own):
-        why = f"'{unfit[0]}' has no place in it" if unfit else "it has no global network"
-        raise UsageError("a coarser hd generator", why, "use the same generator settings, but for more enhancers")
+        why = f"'{unfit[0]}' does not fit the new generator" if unfit else "it has no global network"
+        raise UsageError("a coarser hd generator", why, "use the same generator settings and only add enhancers")
     generator.load_state_dict(given, strict=False)

@@ -21,11 +21,11 @@ _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw weights as the paper does: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
+    """Draw weights as in pix2pix: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
 
-    Embeddings are drawn as convolutions are; linear layers, which the paper has none of, from N(0, 1/√inputs): a signal
-    keeps its size. The gates of attention stay at 0. A network with ``draw_weights(generator)`` draws its own. The
-    global generator's state plays no part.
+    Embeddings are drawn like convolutions; linear layers, which pix2pix does not have, from N(0, 1/√inputs), which
+    preserves the signal's scale. Attention gates stay at 0. A network with ``draw_weights(generator)`` draws its own
+    weights. Torch's global random state is neither used nor changed.
     """
     _draw(network, torch.Generator().manual_seed(seed))
 
@@ -47,7 +47,7 @@ def _draw(network: nn.Module, generator: torch.Generator) -> None:
             deviation = module.in_features**-0.5
         elif not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             continue
-        if parametrize.is_parametrized(module):  # its weight is computed from the one that is trained
+        if parametrize.is_parametrized(module):  # its weight is computed from the trained parameter
             weight = module.parametrizations.weight.original
             nn.init.normal_(weight, mean, deviation, generator=generator)
             module.parametrizations.weight[0].restart(weight)
@@ -67,12 +67,12 @@ def build_generator(
     ports: Table | None = None,
     code_size: int = 0,
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
-    """Return the generator ``name``, on a plate where the (width, height) of one is given, or with a ``memory``.
+    """Build the generator ``name``; ``plate`` (width, height) adds a background plate, ``memory`` makes it recurrent.
 
-    With ``ports`` it is a network of another tool, which takes and gives what they say. With a ``code_size`` it has
-    many looks, and takes the planes of a code beside its input. Raises UsageError on unknown names and settings.
+    ``ports`` adapts a network of another tool (``PortSettings`` as a table). A ``code_size`` above 0 gives it many
+    looks, selected by code planes in its input. Raises UsageError for unknown names and settings.
 
-    Its ``input_channels`` are those of its input without what a plate or a history adds.
+    Its ``input_channels`` count the input's channels without those of a plate or a history.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
@@ -93,14 +93,14 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the generator itself, without its plate, memory, ports or codes."""
+    """Return the wrapped generator, without the plate, memory, port or code wrapper around it."""
     if isinstance(generator, AdaptedGenerator):
         return generator.network
     return generator.painter if isinstance(generator, _WITH_PAINTER) else generator
 
 
 def build_discriminator(name: str, table: Table, channels: int) -> Any:  # noqa: ANN401  (as above)
-    """Return the discriminator ``name``. Raises UsageError on unknown names and settings."""
+    """Build the discriminator ``name``. Raises UsageError for unknown names and settings."""
     cls = DISCRIMINATORS.load(name)
     return cls(channels, from_table(cls.Settings, table, "discriminator"))
 

@@ -1,7 +1,7 @@
 """Layers of the networks: norms, convolutions, upsampling, residual blocks, gradient checkpointing.
 
-Functions that give layers give lists, to be put into one ``nn.Sequential``: a BatchNorm that directly follows its
-convolution there is folded into it when rendering.
+Functions return layers as lists, to be joined in one ``nn.Sequential``: there a BatchNorm that directly follows its
+convolution is folded into it for rendering.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from vidtrans.networks.matmul_convolution import MatmulConvTranspose
 
 
 def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting that ``normalise`` takes; the default is the paper's."""
+    """Return the setting for the ``norm`` argument of ``normalise``, with the default of the network's paper."""
     return setting(
         default,
-        "batch: statistics learnt, steady brightness in video; instance: each picture's own, may pump; none; picture: "
-        "batch, by each picture's own; plain-instance: without scale and shift",
+        "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, brightness may "
+        "pump; none; picture: batch norm with each picture's statistics; plain-instance: no scale and shift",
         choices=("batch", "instance", "none", "picture", "plain-instance"),
     )
 
 
 def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting that ``upsampling`` takes; all of the papers transpose."""
+    """Return the setting for the ``how`` argument of ``upsampling``; the papers use transposed convolutions."""
     return setting(
         "transposed",
-        "how sizes double: transposed convolution (may show a grid); resize (nearest) or bilinear, then convolve "
-        "(no grid, softer, slower); pixel-shuffle",
+        "how layers double the size: transposed convolution (may show a grid); resize (nearest) or bilinear, then "
+        "convolve (no grid, softer, slower); pixel-shuffle",
         choices=("transposed", "resize", "bilinear", "pixel-shuffle"),
     )
 
 
 def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting that ``run_stages`` takes."""
-    return setting(False, "forget what training keeps inside the layers and compute it again: less memory, slower")
+    """Return the setting for the ``checkpointing`` argument of ``run_stages``."""
+    return setting(False, "gradient checkpointing: recompute activations in training: less memory, slower")
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:
-    """Return the norm, a list of one; for 'none' an empty list."""
+    """Return the norm layer as a list of one; an empty list for 'none'."""
     if norm == "none":
         return []
     if norm == "batch":
@@ -55,10 +55,10 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
 
 
 class PictureNorm(nn.InstanceNorm2d):
-    """A batch norm by the statistics of each picture, as pix2pix's authors render: in training mode, one at a time.
+    """A batch norm that uses each picture's own statistics, as pix2pix's authors render (batch size 1, training mode).
 
-    Its weights have the names of a batch norm's, and it keeps the statistics that one learns, so that either may take
-    the other's. Of a single value its output is the shift.
+    It has the parameters and running statistics of a batch norm, under the same names, so their state dicts are
+    interchangeable. For a single pixel the output is the shift.
     """
 
     def __init__(self, channels: int) -> None:
@@ -73,12 +73,12 @@ class PictureNorm(nn.InstanceNorm2d):
 
 
 def has_bias(norm: str) -> bool:
-    """Return whether a convolution before a norm has a bias: where there is none, and in plain-instance's networks."""
+    """Return whether a convolution has a bias, depending on the norm after it: for 'none' and 'plain-instance'."""
     return norm in ("none", "plain-instance")
 
 
 class ReflectPad(nn.Module):
-    """Pads each side by ``width`` mirrored pixels; a picture too small to be mirrored has its rim repeated."""
+    """Pads each side by ``width`` mirrored pixels; a picture too small for that is padded by repeating its border."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -94,9 +94,9 @@ class ReflectPad(nn.Module):
 
 
 def reflect_pad(x: Tensor, width: int) -> Tensor:
-    """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), of parts of x put together.
+    """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), by concatenating flipped borders.
 
-    Its gradients add up in a fixed order. Those of torch's padding do not on CUDA, and torch has no other way there.
+    Its gradients are deterministic on CUDA; torch's own reflection padding has no deterministic gradient there.
     """
     for side in (-1, -2):
         length = x.shape[side]
@@ -118,9 +118,9 @@ def convolution(
     activate: bool = True,
     bias: bool = False,
 ) -> list[nn.Module]:
-    """Return a convolution that keeps the size (but for its stride) – norm – ReLU, padded by zeros or by mirroring.
+    """Return layers: a convolution that keeps the size except for its stride, padded by zeros or mirroring; norm; ReLU.
 
-    ``bias``: the convolution has one, whatever the norm.
+    ``bias``: give the convolution a bias whatever the norm.
     """
     padding = dilation * (kernel // 2)
     own_bias = bias or has_bias(norm)
@@ -134,10 +134,10 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """Return layers (N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel`` is that of a transposed convolution.
+    """Return layers (N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel``: kernel side of a transposed convolution.
 
     A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al., "Deconvolution and
-    Checkerboard Artifacts", 2016); pixel shuffle is Shi et al.'s (CVPR 2016).
+    Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
         return [MatmulConvTranspose(inputs, outputs, bias=bias)]
@@ -150,7 +150,7 @@ def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bo
 
 
 class SqueezeExcitation(nn.Module):
-    """Squeeze and excitation (Hu et al., CVPR 2018): channels weighed by what the whole picture holds."""
+    """Squeeze and excitation (Hu et al., CVPR 2018): weights channels by features averaged over the whole picture."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of SAGAN (Zhang et al., ICML 2019): x + γ·o, with γ = 0 at the start; C/8 channels inside."""
+    """Self-attention of SAGAN (Zhang et al., ICML 2019): x + γ·o with γ initially 0, and C/8 inner channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -179,16 +179,16 @@ class Attention(nn.Module):
         """(N, C, H, W) → the same shape."""
         size = x.shape[-2:]
         query, key, value = self.inner(x).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        # Never the whole (h·w)² table at once; the paper does not scale its products.
+        # This never holds the whole (h·w)² attention matrix; the paper does not scale its products.
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         attended: Tensor = x + self.gate * self.outer(seen.transpose(1, 2).unflatten(2, size))
         return attended
 
 
 class ResidualBlock(nn.Module):
-    """x + branch(x): two mirrored 3×3 convolutions, nothing after the sum (Johnson et al., ECCV 2016).
+    """Residual block, x + branch(x): two mirrored 3×3 convolutions, no ReLU after the sum (Johnson et al., ECCV 2016).
 
-    Only the first is dilated: the second, dense one closes the gaps of its grid.
+    Only the first convolution is dilated; the second fills the gaps of its sampling grid.
     """
 
     def __init__(
@@ -208,9 +208,9 @@ class ResidualBlock(nn.Module):
 
 
 class SpectralNorm(nn.Module):
-    """A weight divided by its largest singular value, found by power iteration (Miyato et al., ICLR 2018).
+    """Spectral norm: a weight divided by its largest singular value, by power iteration (Miyato et al., ICLR 2018).
 
-    A parametrisation: it iterates at every use in training, and not in eval mode.
+    It is a torch parametrisation that runs one iteration at every use in training mode, none in eval mode.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -221,7 +221,7 @@ class SpectralNorm(nn.Module):
         self.register_buffer("right", torch.ones(weight[0].numel()))
 
     def restart(self, weight: Tensor) -> None:
-        """Forget the weights before. Nothing is drawn: the same weights have the same norm, whatever the seed."""
+        """Restart the power iteration for a new weight from a constant vector, so that no random seed matters."""
         nn.init.ones_(self.left)
         self._iterate(weight, times=5)
 
@@ -235,12 +235,12 @@ class SpectralNorm(nn.Module):
             self.left.copy_(left)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight, divided."""
+        """Return the weight divided by the estimate of its largest singular value."""
         kind = weight.device.type
         with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             if self.training:
                 self._iterate(weight)
-            # Copies: the buffers move on before the gradients are taken.
+            # Copies, because the buffers change before the backward pass.
             left, right = (v.to(torch.float32, copy=True) for v in (self.left, self.right))
             return weight / torch.dot(left, weight.float().flatten(1) @ right).to(weight.dtype)
 
@@ -248,7 +248,7 @@ class SpectralNorm(nn.Module):
 def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
     """Return ``conv``, its weight spectrally normalised if ``wanted``.
 
-    Not for a convolution that a BatchNorm follows in a generator: it could not be folded.
+    Do not use it before a BatchNorm in a generator, which could not be folded then.
     """
     if wanted:
         parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
@@ -256,9 +256,9 @@ def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run stages one after the other; all get the ``others`` too.
+    """Run stages one after the other; each gets the previous output and ``others``.
 
-    With ``checkpointing``, what their gradients need is computed again then (Chen et al., "Training Deep Nets with
+    With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
     Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
     """
     for stage in stages:
@@ -272,7 +272,7 @@ def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpoi
 
 @contextmanager
 def _recomputation(stage: nn.Module) -> Iterator[None]:
-    """Keep BatchNorms from counting pictures twice, and spectral norms from iterating."""
+    """Keep the recomputation from updating BatchNorm statistics and spectral norms a second time."""
     norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
     moving = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
     counted = [dict(norm._buffers) for norm in norms]

@@ -1,9 +1,9 @@
 """Convolutions over a handful of positions as matrix products.
 
-The inner layers of a U-Net move megabytes of weights for a few pixels. In bf16 on a CPU a convolution's own way of
-doing so is the slower one: forward and backward of 512 → 512 channels, 4×4, stride 2, from 8×8 pixels take 17 ms on one
-core and 8 ms as products; transposed, 1024 → 512 from 8×8, 50 and 23 ms. In fp32 there is little between them, and
-above ``MOST_POSITIONS`` the convolution wins. Both give the same numbers, but for the rounding of bf16.
+The inner layers of a U-Net move megabytes of weights for a few pixels. In bf16 on a CPU torch's convolution is slower
+for them: forward and backward of 512 → 512 channels, 4×4, stride 2, from 8×8 pixels take 17 ms on one core, and 8 ms
+as products; transposed, 1024 → 512 from 8×8, 50 and 23 ms. In fp32 they hardly differ, and above ``MOST_POSITIONS``
+the convolution is faster. Both give the same numbers except for the rounding of bf16.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MOST_POSITIONS = 256  # of a batch, at the smaller of the two sizes
+MOST_POSITIONS = 256  # pixels of a whole batch, at the smaller of input and output size
 
 
 def is_faster(x: Tensor, positions: int) -> bool:
-    """Return whether the product is faster, while training on ``x`` with so many positions."""
+    """Return whether the matrix product is faster in training on ``x`` with this number of positions (pixels)."""
     return (
         x.device.type == "cpu"
         and positions <= MOST_POSITIONS
@@ -26,7 +26,7 @@ def is_faster(x: Tensor, positions: int) -> bool:
 
 
 class MatmulConv(nn.Conv2d):
-    """``nn.Conv2d(…, 4, 2, 1)``."""
+    """``nn.Conv2d(…, 4, 2, 1)`` that is computed as a matrix product if that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -42,7 +42,7 @@ class MatmulConv(nn.Conv2d):
 
 
 class MatmulConvTranspose(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d(…, 4, 2, 1)``."""
+    """``nn.ConvTranspose2d(…, 4, 2, 1)`` that is computed as a matrix product if that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)

@@ -1,6 +1,6 @@
-"""A network as an ONNX graph, which ONNX Runtime runs. Its weights are the file's bytes.
+"""An ONNX graph as a generator, run by ONNX Runtime. Its only weight is the file's bytes.
 
-Engines leave it as it is (``runs_itself``): it is not compiled, packed or recorded, and takes one picture at a time.
+Engines run it unchanged (``runs_itself``): it is not compiled, packed or recorded, and takes one picture at a time.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ MAX_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class OnnxGraphSettings:
-    """How a graph is fed, and what of its outputs is the picture."""
+    """Settings of ``OnnxGraph``: layout, type and size of the graph's input, and which output is the picture."""
 
-    bytes: int = setting(0, "size of the graph", low=1, high=MAX_BYTES)
-    layout: str = setting("nchw", "axes of its input", choices=IN_LAYOUTS)
-    kind: str = setting("float32", "type of its input", choices=KINDS)
-    pictures: int = setting(1, "how many pictures it takes at once", low=1, high=64)
+    bytes: int = setting(0, "size of the graph in bytes", low=1, high=MAX_BYTES)
+    layout: str = setting("nchw", "axis order of its input", choices=IN_LAYOUTS)
+    kind: str = setting("float32", "data type of its input", choices=KINDS)
+    pictures: int = setting(1, "batch size of its input", low=1, high=64)
     height: int = setting(0, "height of its input; 0: any", low=0, high=8192)
     width: int = setting(0, "width of its input; 0: any", low=0, high=8192)
-    multiple: int = setting(1, "what the sides of its input are multiples of", low=1, high=1024)
-    sees_whole: bool = setting(False, "all of its input bears on each pixel of that output")
-    opaque: float | None = setting(None, "the value of a fourth channel, opacity")
+    multiple: int = setting(1, "number of which the sides of its input must be multiples", low=1, high=1024)
+    sees_whole: bool = setting(False, "each output pixel depends on the whole input")
+    opaque: float | None = setting(None, "the value for full opacity, if it takes a fourth channel")
     output: int = setting(0, "which of its outputs is the picture, counted from 0", low=0, high=1000)
-    out_layout: str = setting("nchw", "axes of that output", choices=OUT_LAYOUTS)
-    enlarges: int = setting(1, "how many times larger than its input that output is", low=1, high=16)
-    shrinks: int = setting(1, "how many times smaller than its input that output is", low=1, high=16)
+    out_layout: str = setting("nchw", "axis order of that output", choices=OUT_LAYOUTS)
+    enlarges: int = setting(1, "factor by which that output is larger than the input", low=1, high=16)
+    shrinks: int = setting(1, "factor by which that output is smaller than the input", low=1, high=16)
 
     def __post_init__(self) -> None:
         if (self.height == 0) != (self.width == 0):
-            raise ValueError("generator.height and width are both fixed, or none is")
+            raise ValueError("generator.height and width must both be 0 or both be above 0")
         if self.height and self.multiple > 1:
-            raise ValueError("generator.multiple is for free sizes")
+            raise ValueError("generator.multiple applies only if height and width are 0")
 
 
 class OnnxGraph(nn.Module):
-    """A graph for pictures of any size, or of ``fixed_size``, (height, width); ``data`` is the file, uint8.
+    """A graph for pictures of any size, or of ``fixed_size`` (height, width); ``data`` holds the file's bytes, uint8.
 
-    One that enlarges gets its input shrunk first, one that shrinks has its output enlarged.
+    The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged.
     """
 
     Settings = OnnxGraphSettings
@@ -73,16 +73,16 @@ class OnnxGraph(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Return what beside the graph decides the result, for cache keys. Raises UsageError."""
+        """Return the version of ONNX Runtime, which affects the result, for cache keys. Raises UsageError."""
         return {"onnxruntime": _runtime().__version__}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError where it cannot run."""
+        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError if the graph fails."""
         pictures = [self._run(one) for one in x.to(torch.float32).split(1)]
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
     def _run(self, x: Tensor) -> Tensor:
-        """Run one picture."""
+        """Run the graph on one picture, (1, C, H, W) → (1, c, H, W) float32."""
         settings = self.settings
         if settings.enlarges > 1:
             x = F.avg_pool2d(x, settings.enlarges)
@@ -92,7 +92,7 @@ class OnnxGraph(nn.Module):
         wanted = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
         if given.shape[2:] != wanted:
             found, sides = ("x".join(map(str, size[::-1])) for size in (given.shape[2:], wanted))
-            raise self._error(f"it gives {found} pixels, not {sides}", "import the model again")
+            raise self._error(f"its output is {found} pixels instead of {sides}", "import the model again")
         y = torch.from_numpy(given).to(x.device)
         if y.dtype != torch.float32:
             y = y.to(torch.float32)
@@ -101,7 +101,7 @@ class OnnxGraph(nn.Module):
         return y
 
     def _fed(self, x: Tensor) -> np.ndarray:
-        """Return what the graph takes of (1, C, H, W)."""
+        """Return (1, C, H, W) as an array with the layout, batch size and type of the graph's input."""
         settings = self.settings
         x = x.permute(0, 2, 3, 1) if settings.layout.endswith("c") else x
         x = x if settings.layout.startswith("n") else x[0]
@@ -114,7 +114,7 @@ class OnnxGraph(nn.Module):
         return np.ascontiguousarray(x.detach().cpu().numpy())
 
     def _given(self, fed: np.ndarray) -> np.ndarray:
-        """Return the first picture of the chosen output, (1, c, h, w)."""
+        """Run the graph on ``fed``, and return the first picture of the chosen output, (1, c, h, w)."""
         session = self._session or self._start()
         try:
             feed, output = session.get_inputs()[0].name, session.get_outputs()[self.settings.output].name
@@ -126,7 +126,7 @@ class OnnxGraph(nn.Module):
             raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another --size") from None
         layout = self.settings.out_layout
         if not isinstance(given, np.ndarray) or given.ndim != len(layout):
-            raise self._error("its output is no picture of the axes on record", "import the model again")
+            raise self._error(f"its output does not have the recorded layout '{layout}'", "import the model again")
         given = given[:1] if layout.startswith("n") else given[None]
         if "c" not in layout:
             given = given[:, None]
@@ -134,7 +134,7 @@ class OnnxGraph(nn.Module):
         return picture
 
     def _start(self) -> Any:  # noqa: ANN401  (of a library that may be absent)
-        """Make the session."""
+        """Create the session of ONNX Runtime, on CUDA if possible. Raises ModelError, UsageError."""
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()

@@ -1,8 +1,8 @@
-"""Paints each frame by optimising its pixels: slow, and as near to a style picture as its measure can tell.
+"""Style transfer by optimising the pixels of each frame: slow, and as close to the style as its measure can tell.
 
-Gatys et al., "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016); of a clip as Ruder et al. have it
+Gatys et al., "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016); for clips after Ruder et al.
 ("Artistic Style Transfer for Videos", GCPR 2016): each frame starts from the last output, warped along the motion, and
-is held to it where that is sure. It needs no training: the style pictures are its weights.
+is pulled towards it where the flow is reliable. It needs no training: the style pictures are its weights.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.measure import draw_shift, moved
 from vidtrans.perception.style import Style, stroke_side
 
-RATE, LAST_RATE = 0.06, 0.01  # of Adam, where colours are from −1 to 1
+RATE, LAST_RATE = 0.06, 0.01  # first and last learning rate of Adam, for colours in [−1, 1]
 MAX_SIDE = 2048  # pixels of a style picture
-MAX_STYLES = 16  # that are held: about 1 MB each
-SMALLEST_WHOLE = 128  # pixels a side, of a frame that begins at half of its size
+MAX_STYLES = 16  # styles in memory: about 1 MB each
+SMALLEST_WHOLE = 128  # shortest side in pixels of a frame that is first optimised at half its size
 
 
 @dataclass(frozen=True)
 class OptimisedSettings:
-    """What is compared, how, and for how long."""
+    """Settings of ``Optimised``: style picture sizes, perceptual measure, steps and loss weights."""
 
-    sizes: tuple[str, ...] = setting(("64x64",), "the style pictures' sizes, WxH: one for each look")
-    measure: str = setting("patches", "what manners are compared by")
+    sizes: tuple[str, ...] = setting(("64x64",), "sizes of the style pictures, WxH: one for each look")
+    measure: str = setting("patches", "perceptual measure that compares styles")
     first_steps: int = setting(200, "steps of the first frame of a shot", low=1, high=10_000)
     next_steps: int = setting(60, "steps of every other frame", low=1, high=10_000)
     style: float = setting(2.0, "weight of the style", low=0.0, high=1000.0)
     colour: float = setting(20.0, "weight of its colours", low=0.0, high=1000.0)
     smooth: float = setting(4.0, "weight of differences between neighbouring pixels", low=0.0, high=1000.0)
-    steady: float = setting(20.0, "weight of what the last output brings here", low=0.0, high=1000.0)
+    steady: float = setting(20.0, "weight of the difference to the warped last output", low=0.0, high=1000.0)
 
     def __post_init__(self) -> None:
         if any(side > MAX_SIDE for size in self.shapes for side in size):
@@ -51,12 +51,12 @@ class OptimisedSettings:
         """Return the (width, height) of each style picture. Raises ValueError."""
         found = [parse_size(text).exact for text in self.sizes]
         if not found or None in found:
-            raise ValueError(f"generator.sizes: {', '.join(self.sizes)} are not WxH")
+            raise ValueError(f"generator.sizes: each size must be WxH (got {', '.join(self.sizes) or 'none'})")
         return [size for size in found if size]
 
 
 class Optimised(nn.Module):
-    """A generator without a network. ``pictures`` are the styles, (3, H, W) uint8 each."""
+    """A generator that optimises pixels instead of running a network; its buffers hold the style pictures."""
 
     Settings = OptimisedSettings
     multiple = 8
@@ -76,17 +76,17 @@ class Optimised(nn.Module):
         self._styles: dict[tuple[int, int], Style] = {}
 
     def set_pictures(self, pictures: Sequence[np.ndarray]) -> None:
-        """Take the style pictures, (H, W, 3) uint8 each, of the settings' sizes."""
+        """Set the style pictures, (H, W, 3) uint8 each, in the sizes of the settings."""
         for number, picture in enumerate(pictures):
             self.get_buffer(f"picture_{number}").copy_(torch.from_numpy(picture.transpose(2, 0, 1).copy()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3 + conditions + 4, H, W), last a ``flow.history``, → (N, 3, H, W)."""
+        """(N, 3 + conditions + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
         with torch.inference_mode(False), torch.enable_grad():
             return torch.cat([self._paint(one.clone()) for one in x.split(1)])
 
     def _paint(self, x: Tensor) -> Tensor:
-        """Paint one frame: the first of a shot at half of the size before the whole."""
+        """Paint one frame; the first frame of a shot is optimised at half size first, then at full size."""
         frame, past = x[:, :3].clone(), x[:, -CHANNELS:].clone()
         conditions = x[:, 3 : 3 + self.conditions]
         shares, stroke = read_conditions(conditions, self.looks)
@@ -103,17 +103,17 @@ class Optimised(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Return what beside the weights decides the result, for cache keys. Raises UsageError as ``measure_on``."""
+        """Return the identity of the measure, which affects the result, for cache keys. Raises as ``measure_on``."""
         return {"measure": MEASURES.load(self.settings.measure).identity()}
 
     def measure_on(self, device: torch.device) -> Any:  # noqa: ANN401  (a ``LookMeasure``)
-        """Return the measure. Raises UsageError where it is not installed."""
+        """Return the perceptual measure, loaded onto ``device``. Raises UsageError if it is not installed."""
         if self._measure is None:
             self._measure = load_measure(self.settings.measure).to(device)
         return self._measure
 
     def style(self, look: int, side: int, device: torch.device) -> Style:
-        """Return the style of a look at a short side."""
+        """Return the style of a look, computed from its style picture at the given short ``side`` in pixels."""
         if (look, side) not in self._styles:
             if len(self._styles) >= MAX_STYLES:  # the size of strokes changes from frame to frame
                 self._styles.clear()
@@ -123,7 +123,7 @@ class Optimised(nn.Module):
 
 
 class _Task:
-    """One frame, what the last output brings here, and the looks that it is to be painted in."""
+    """The optimisation of one frame: the frame, its warped last output, and the styles with their weights."""
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
         self.network, self.frame, self.shares, self.side = network, frame, shares, side
@@ -139,7 +139,7 @@ class _Task:
         return _Task(self.network, frame, past, self.shares, max(self.side // 2, 32))
 
     def start(self) -> Tensor:
-        """The last output where that is sure, else the frame."""
+        """Return the first picture: the warped last output where it is reliable, the frame elsewhere."""
         return self.brought + (1 - self.sure) * self.frame
 
     def optimise(self, start: Tensor, steps: int, random: torch.Generator) -> Tensor:
@@ -172,7 +172,7 @@ class _Task:
 
 
 def _roughness(picture: Tensor) -> Tensor:
-    """Return the mean square of the second differences, which noise has and the edge of a stroke has little of."""
+    """Return the mean square of the second differences, which are large for noise and small for a stroke's edge."""
     down, across = picture.diff(n=2, dim=2), picture.diff(n=2, dim=3)
     total: Tensor = down.square().mean() + across.square().mean()
     return total

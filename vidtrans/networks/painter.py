@@ -1,8 +1,8 @@
-"""Paints in the manner of pictures: the network of Johnson et al. (ECCV 2016), narrow, with a norm for each look.
+"""Fast neural style with several looks: a narrow network of Johnson et al. (ECCV 2016) with a norm for each look.
 
-"Perceptual Losses for Real-Time Style Transfer and Super-Resolution"; of many looks only the scales and shifts of norms
-differ: Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017. Their mixtures are mixed looks. The
-size of strokes goes the same way, as a straight line from each scale and shift.
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Looks differ only in the scales and shifts of the
+norms (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017), and their mixtures give mixed looks.
+The stroke size changes each scale and shift linearly.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from vidtrans.core.settings import setting
 from vidtrans.networks.layers import ReflectPad
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
-FLAT = 0.08  # σ of a frame, where colours are from −1 to 1, at which half of it is painted
+FLAT = 0.08  # standard deviation of a frame, in [−1, 1], at which output and frame are mixed half and half
 
 
 @dataclass(frozen=True)
 class PainterSettings:
-    """How large the network is, and how many looks it has."""
+    """Settings of ``Painter``: width, depth and number of looks."""
 
     channels: int = setting(16, "channels at full size; 2 and 4 times as many further in", low=4, high=128)
     blocks: int = setting(3, "residual blocks at a quarter of the size", low=1, high=18)
     looks: int = setting(
         0,
-        "looks that it has; above 0 its input ends with their shares, where there are several, and the strokes' size",
+        "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
         low=0,
         high=32,
     )
 
 
 def condition_channels(looks: int) -> int:
-    """Return the channels at the end of a painter's input that are conditions, each the same all over the picture."""
+    """Return the number of condition channels (constant planes) at the end of a painter's input."""
     return 0 if looks == 0 else 1 if looks == 1 else looks + 1
 
 
 def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
-    """Return the shares of looks, (N, looks), and the size of strokes, (N, 1) in [−1, 1], of an input's last planes."""
+    """Return the weights of the looks, (N, looks), and the stroke size, (N, 1) in [−1, 1], from condition planes."""
     one = planes.new_ones(len(planes), 1)
     if looks == 0:
         return one, 0 * one
@@ -55,7 +55,7 @@ def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
 
 
 class PlainNorm(nn.Module):
-    """Instance norm with a scale and a shift of its own, whatever the conditions."""
+    """Instance norm with its own scale and shift, which ignores the conditions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class PlainNorm(nn.Module):
 
 
 class ConditionalNorm(nn.Module):
-    """Instance norm, scaled and shifted as a mixture of looks has it, for a size of strokes."""
+    """Instance norm whose scale and shift depend on the weights of the looks and on the stroke size."""
 
     def __init__(self, channels: int, looks: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class ConditionalNorm(nn.Module):
 
 
 class Layer(nn.Module):
-    """Convolution, padded by mirroring – conditional norm – ReLU; ``larger``: of the doubled picture."""
+    """Mirror padding – convolution – conditional norm – ReLU; ``larger``: double the size first."""
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: bool = False
@@ -107,7 +107,7 @@ class Layer(nn.Module):
 
 
 class Block(nn.Module):
-    """x + second(first(x))."""
+    """Residual block, x + second(first(x))."""
 
     def __init__(self, channels: int, looks: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Block(nn.Module):
 
 
 class Painter(nn.Module):
-    """c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3, the conditions beside."""
+    """Generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
 
     Settings = PainterSettings
     multiple = 8  # an instance norm over a single value would give zero
@@ -141,8 +141,8 @@ class Painter(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W).
 
-        Instance norms bring every frame to the same contrast, so that one that fades to black would stay as it was,
-        and noise would be painted. A painter of looks leaves a frame the more as it is the less there is to be seen.
+        Instance norms bring every frame to the same contrast, so a fade to black would not get dark, and noise would
+        be painted. With looks, the output therefore approaches the frame itself as the frame's contrast falls.
         """
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)

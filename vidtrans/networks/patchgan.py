@@ -1,4 +1,4 @@
-"""PatchGAN discriminators: of Isola et al. (CVPR 2017), and on several scales of pix2pixHD (Wang et al., CVPR 2018)."""
+"""PatchGAN discriminators: of pix2pix (Isola et al., CVPR 2017), and multi-scale of pix2pixHD (Wang et al., 2018)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from vidtrans.networks.layers import norm_setting, normalise, spectral
 
 @dataclass(frozen=True)
 class PatchGANSettings:
-    """The paper's 70×70 is the default."""
+    """Settings of ``PatchGAN``. The default is the 70×70 discriminator of the paper."""
 
     channels: int = setting(64, "channels after the first layer", low=4, high=256)
     num_layers: int = setting(
         3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", low=0, high=5
     )
     norm: str = norm_setting("batch")
-    spectral_norm: bool = setting(False, "spectral norm: the discriminator cannot grow steep, training is steadier")
+    spectral_norm: bool = setting(False, "spectral norm: bounds the discriminator's gradients, training is steadier")
 
 
 @dataclass(frozen=True)
 class MultiScaleSettings(PatchGANSettings):
-    """The paper's three scales of a 70×70 PatchGAN."""
+    """Settings of ``MultiScale``. The default is the paper's 70×70 PatchGAN at three scales."""
 
     norm: str = norm_setting("instance")
     num_scales: int = setting(
-        3, "discriminators, each sees the picture at half the size of the one before", low=1, high=4
+        3, "number of discriminators; each gets the picture at half the size of the previous", low=1, high=4
     )
 
 
 class PatchGAN(nn.Module):
-    """C64-C128-C256-C512, then one logit a patch. No norm in the first layer, LeakyReLU 0.2.
+    """Patch discriminator: C64-C128-C256-C512, then one logit per patch. No norm in the first layer, LeakyReLU 0.2.
 
-    With no stride-2 layer it is the paper's PixelGAN: C64-C128, all of them 1×1.
+    Without stride-2 layers it is the paper's PixelGAN: C64-C128 with 1×1 kernels.
     """
 
     Settings: type[PatchGANSettings] = PatchGANSettings
@@ -56,8 +56,8 @@ class PatchGAN(nn.Module):
             layers += [spectral(conv, bound), *normalise(b, norm), nn.LeakyReLU(0.2)]
         layers.append(spectral(nn.Conv2d(widths[-1], 1, kernel, 1, padding), bound))
         self.net = nn.Sequential(*layers)
-        # Two unpadded-size steps at the end take two patches off each side; below this nothing is left. A single
-        # pixel is not enough for a norm.
+        # The two 4×4 stride-1 layers at the end shrink the grid by one position each; below this size nothing is
+        # left. A norm needs more than a single pixel.
         self.smallest = 2**count * 3 if count else 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class PatchGAN(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return each layer's features of (N, in + out, H, W) in [−1, 1], last the logits."""
+        """Return each layer's features for (N, in + out, H, W) in [−1, 1]; the last item is the logits."""
         features = []
         for layer in self.net:
             x = layer(x)
@@ -75,12 +75,12 @@ class PatchGAN(nn.Module):
         return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return the features of the one scale."""
+        """Return ``features(x)`` in a list of one, for the single scale."""
         return [self.features(x)]
 
 
 class MultiScale(nn.Module):
-    """PatchGANs of one kind on the picture, at half of its size, at a quarter."""
+    """Multi-scale discriminator: equal PatchGANs on the picture at full, half and quarter size."""
 
     Settings = MultiScaleSettings
 

@@ -1,8 +1,8 @@
-"""Finds the look of a picture as a code of a few numbers: the encoder of BicycleGAN, for pictures of any size.
+"""The style encoder of BicycleGAN: maps a picture of any size to a style code of a few numbers.
 
-Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. It sees beside features of convolutions, means
-over the picture, plain statistics of the colours: brightness, contrast and cast make up most of a look, and a code that
-misses them is ignored by the generator. It has no norms, which would remove just these.
+Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. In addition to convolution features, averaged
+over the picture, it uses statistics of the colours: brightness, contrast and colour cast make up most of a look, and a
+generator ignores a code without them. It has no norms, which would remove these statistics.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from torch.nn import functional as F
 from vidtrans.networks.code_planes import CODE_RANGE
 
 SLOPE = 0.2  # of LeakyReLU
-LEVELS = (-0.6, -0.2, 0.2, 0.6)  # of colours from −1 to 1, above which it is measured how much there is
-# At first codes tell pictures apart, and are little blurred: a generator that learns to ignore them does not turn back.
+LEVELS = (-0.6, -0.2, 0.2, 0.6)  # thresholds of colours in [−1, 1], for statistics of the excess above each
+# Initially codes differ clearly and have little noise: a generator that learns to ignore codes never recovers.
 FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
-LOG_VARIANCES = (-8.0, 2.0)  # a code's smallest and largest
+LOG_VARIANCES = (-8.0, 2.0)  # lower and upper limit of a code's log variance
 
 
 @dataclass(frozen=True)
 class CodeDistribution:
-    """Where the codes of pictures lie: ``mean`` and ``log_variance``, (N, size) float32 each."""
+    """Normal distributions of the codes of N pictures: ``mean`` and ``log_variance``, (N, size) float32 each."""
 
     mean: Tensor
     log_variance: Tensor
 
     def draw(self, noise: Tensor) -> Tensor:
-        """Return codes (N, size) for standard normal ``noise`` (N, size)."""
+        """Return sampled codes (N, size) in [−4, 4] for standard normal ``noise`` (N, size)."""
         return (self.mean + noise * (self.log_variance / 2).exp()).clamp(-CODE_RANGE, CODE_RANGE)
 
     def divergence(self) -> Tensor:
@@ -41,7 +41,7 @@ class CodeDistribution:
 
 
 class PictureEncoder(nn.Module):
-    """(N, 3, H, W) in [−1, 1], H and W from 16 up → where their codes of ``size`` numbers lie."""
+    """Encoder, (N, 3, H, W) in [−1, 1] with sides of at least 16 pixels → codes of ``size`` numbers."""
 
     def __init__(self, size: int, channels: int = 16) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class PictureEncoder(nn.Module):
         self.head = nn.Linear(64, 2 * size)
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw weights by He et al. (ICCV 2015): there are no norms to mend their size."""
+        """Draw weights after He et al. (ICCV 2015), because no norm corrects the scale of activations."""
         for layer in (*self.layers, self.hidden):
             assert isinstance(layer, nn.Conv2d | nn.Linear)
             nn.init.kaiming_normal_(layer.weight, SLOPE, generator=generator)
@@ -63,7 +63,7 @@ class PictureEncoder(nn.Module):
         nn.init.constant_(self.head.bias[self.size :], FIRST_LOG_VARIANCE)
 
     def distribution(self, pictures: Tensor) -> CodeDistribution:
-        """Return where the codes of pictures (N, 3, H, W) lie."""
+        """Return the distributions of the codes of pictures (N, 3, H, W) in [−1, 1]."""
         found, x = [colour_statistics(pictures)], pictures
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
@@ -80,17 +80,17 @@ class PictureEncoder(nn.Module):
 def colour_statistics(pictures: Tensor) -> Tensor:
     """Return statistics of the colours of (N, 3, H, W): (N, 21) float32.
 
-    The mean and deviation of each channel, how channels go together, and how much of each lies above ``LEVELS``.
+    Mean and deviation of each channel, covariances of channel pairs (times 4), and the mean excess above ``LEVELS``.
     """
     flat = pictures.float().flatten(2)
     mean = flat.mean(2, keepdim=True)
-    apart = flat - mean
-    deviation = (apart.square().mean(2) + 1e-4).sqrt()
-    together = torch.stack([(apart[:, a] * apart[:, b]).mean(1) for a, b in ((0, 1), (0, 2), (1, 2))], 1)
+    centred = flat - mean
+    deviation = (centred.square().mean(2) + 1e-4).sqrt()
+    covariances = torch.stack([(centred[:, a] * centred[:, b]).mean(1) for a, b in ((0, 1), (0, 2), (1, 2))], 1)
     above = [F.relu(flat - level).mean(2) for level in LEVELS]
-    return torch.cat([mean[..., 0], deviation, 4 * together, *above], 1)
+    return torch.cat([mean[..., 0], deviation, 4 * covariances, *above], 1)
 
 
 def code_planes(codes: Tensor, height: int, width: int) -> Tensor:
-    """Return codes (N, size) as planes of one value each, (N, size, height, width) in [−1, 1]."""
+    """Return codes (N, size) as constant planes, (N, size, height, width) in [−1, 1]."""
     return (codes / CODE_RANGE)[..., None, None].expand(-1, -1, height, width)

@@ -1,7 +1,7 @@
 """A generator that paints the foreground onto the background plate of its scene.
 
-The plate comes as three more channels of the input, cut and mirrored as the pair is; a fourth channel of the output, m,
-says where something is painted: m·rgb + (1 − m)·plate.
+The plate comes as three more channels of the input, cropped and mirrored like the training pair; a fourth channel of
+the output, m, is the foreground mask: m·rgb + (1 − m)·plate.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from vidtrans.core.errors import UsageError
 
 
 class PlateGenerator(nn.Module):
-    """``painter`` maps (N, in + 3, H, W) to (N, 4, H, W). The plates of its file are kept as they are, in uint8.
+    """A generator that composes the output of ``painter``, (N, in + 3, H, W) → (N, 4, H, W), onto a background plate.
 
-    ``plate`` (H, W, 3) is what is painted on; ``scene``, of its size, is what the frames of such a clip look like (the
-    same, unless the model learned from pairs whose targets are other pictures).
+    ``plate`` (H, W, 3) uint8 is the background of the targets; ``scene``, of the same shape, is the background of the
+    source frames (equal to the plate unless the training pairs have targets of another appearance).
     """
 
     plate: Tensor
@@ -28,7 +28,7 @@ class PlateGenerator(nn.Module):
     def __init__(self, painter: Any, size: tuple[int, int]) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
         if getattr(painter, "residual", False):
-            why = "the generator adds to the frame that it is given, and so keeps its background already"
+            why = "the generator adds to its input frame, so it keeps the background already"
             raise UsageError(
                 "training.background_plate", why, "leave it out, or train with --set generator.residual=false"
             )
@@ -39,7 +39,7 @@ class PlateGenerator(nn.Module):
             self.register_buffer(name, torch.zeros((size[1], size[0], 3), dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in + 3, H, W), last the plate, → (N, 3, H, W)."""
+        """(N, in + 3, H, W), of which the last three channels are the plate → (N, 3, H, W)."""
         painted, plate = self.painter(x), x[:, -3:]
         share = (painted[:, 3:] + 1) / 2
         composed: Tensor = plate + share * (painted[:, :3] - plate)
@@ -47,10 +47,10 @@ class PlateGenerator(nn.Module):
 
     @property
     def picture(self) -> np.ndarray:
-        """The plate, (H, W, 3) uint8."""
+        """The background plate, (H, W, 3) uint8."""
         return self.plate.cpu().numpy()
 
     def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
-        """Take these two pictures, (H, W, 3) uint8, of the size that it was made for."""
+        """Set both backgrounds, (H, W, 3) uint8 each, in the size given at construction."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))

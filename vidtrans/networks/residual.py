@@ -30,7 +30,7 @@ from vidtrans.networks.layers import (
 
 
 class BlurDown(nn.Module):
-    """Halves a picture behind a blur of 3×3 pixels."""
+    """Downsampling by 2 after a 3×3 blur, which avoids aliasing."""
 
     filt: Tensor
 
@@ -45,7 +45,7 @@ class BlurDown(nn.Module):
 
 
 class BlurUp(nn.Module):
-    """Doubles a picture, blurred by a 4×4 filter."""
+    """Upsampling by 2 with a 4×4 blur filter."""
 
     filt: Tensor
 
@@ -65,18 +65,18 @@ DOWNSAMPLINGS = 2
 
 @dataclass(frozen=True)
 class BlockSettings:
-    """What the residual blocks are like, and the layers around them."""
+    """Settings of residual blocks and of the layers around them."""
 
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
     self_attention: bool = setting(
-        False, "self-attention amid the blocks: far parts of a picture agree; large ones slow"
+        False, "self-attention between the blocks: distant parts of a picture agree; slow for large pictures"
     )
-    squeeze_excitation: bool = setting(False, "blocks weigh their channels by what the whole picture holds")
+    squeeze_excitation: bool = setting(False, "blocks weight channels by features of the whole picture")
     conv_bias: bool = setting(
-        False, "convolutions before a norm have a bias, as in pix2pixHD's files; it makes no difference"
+        False, "convolutions before a norm have a bias, as in pix2pixHD's files; it does not change the output"
     )
-    dilation: int = setting(1, "how far apart the blocks' convolutions reach: above 1 they see farther", low=1, high=8)
+    dilation: int = setting(1, "dilation of the blocks' convolutions: above 1 the receptive field grows", low=1, high=8)
     grad_checkpointing: bool = checkpointing_setting()
 
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
@@ -84,12 +84,12 @@ class BlockSettings:
 
 @dataclass(frozen=True)
 class ResidualSettings(BlockSettings):
-    """CycleGAN's sizes are the defaults, Johnson's norm, which keeps the brightness of a video steady."""
+    """Settings of ``Residual``. Defaults: CycleGAN's sizes, and Johnson's batch norm for steady brightness in video."""
 
     channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
     blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
-    blur_down: bool = setting(False, "sizes are halved behind a blur, as CUT has it: calmer under motion, slower")
-    blur_up: bool = setting(False, "sizes are doubled by a blur and a convolution, as CUT has it")
+    blur_down: bool = setting(False, "downsample after a blur, as in CUT: calmer under motion, slower")
+    blur_up: bool = setting(False, "upsample by a blur and a convolution, as in CUT")
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
@@ -98,13 +98,13 @@ def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequen
 
 
 def downsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
-    """Return a strided 3×3 layer (dk); ``blur``: one that keeps the size, and ``BlurDown`` behind it."""
+    """Return a 3×3 layer that halves the size (dk), by its stride or, with ``blur``, by ``BlurDown`` after it."""
     conv = convolution(inputs, outputs, norm=settings.norm, stride=1 if blur else 2, bias=settings.conv_bias)
     return nn.Sequential(*conv, *([BlurDown(outputs)] if blur else []))
 
 
 def upsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
-    """Return a layer that doubles the size (uk); ``blur``: by ``BlurUp``, and a convolution behind it."""
+    """Return a layer that doubles the size (uk); ``blur``: use ``BlurUp`` and a convolution after it."""
     norm, bias = settings.norm, settings.conv_bias
     if blur:
         return nn.Sequential(BlurUp(inputs), *convolution(inputs, outputs, norm=norm, bias=bias))
@@ -113,7 +113,7 @@ def upsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: 
 
 
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
-    """Return residual blocks (Rk), with attention after the first half of them if the settings ask for it."""
+    """Return residual blocks (Rk), with attention after the first half of them if ``self_attention`` is set."""
     blocks: list[nn.Module] = [
         ResidualBlock(
             channels,
@@ -130,17 +130,17 @@ def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.Mo
 
 
 def picture_head(channels: int, out_channels: int) -> nn.Sequential:
-    """Return what maps features at full size to a picture in [−1, 1]."""
+    """Return the output layer, which maps features at full size to a picture in [−1, 1]."""
     return nn.Sequential(ReflectPad(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
 
 
 def multiple_of(halvings: int, norm: str) -> int:
-    """Return what sides must be multiples of; an instance norm over a single value would give zero."""
+    """Return the number of which input sides must be multiples; an instance norm needs more than a single value."""
     return 2 ** (halvings + (norm in ("instance", "plain-instance", "picture")))
 
 
 class ResidualBody(nn.Module):
-    """All but the head: c7s1-k, then d2k-d4k…, residual blocks, and …u2k-uk."""
+    """A residual generator without its output layer: c7s1-k, d2k-d4k…, residual blocks, …u2k-uk."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class ResidualBody(nn.Module):
 
 
 class Residual(nn.Module):
-    """c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3: no skips, so the picture may move away from its input."""
+    """Generator c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3; without skips, so its output may differ more from x."""
 
     Settings = ResidualSettings
 

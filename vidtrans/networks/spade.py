@@ -1,7 +1,7 @@
 """The SPADE generator: Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization" (CVPR 2019).
 
-The paper's label maps have a channel for each class; here the areas' flat colours do as well. What the picture is
-made of comes from the map alone (the paper's variant without an encoder of styles), so it is the same every time.
+The paper's label maps have a channel for each class; pictures of flat colours work as well. The output depends on the
+map alone (the paper's variant without a style encoder), so it is deterministic.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from vidtrans.networks.residual import multiple_of
 
 @dataclass(frozen=True)
 class SpadeSettings:
-    """The paper's values, for 256 pixels, are the defaults."""
+    """Settings of ``SpadeGenerator``. The defaults are the paper's values for 256 pixels."""
 
     channels: int = setting(64, "channels at full size; up to 16 times as many further in", low=1, high=128)
     upsamplings: int = setting(5, "how often the size doubles: 5 for 256 pixels, 6 for 512", low=3, high=7)
     middle_doubling: bool = setting(
-        False, "one of the doublings is between the middle blocks, as in the authors' networks for 512 pixels"
+        False, "upsample once between the middle blocks, as in the authors' networks for 512 pixels"
     )
-    widest: int = setting(16, "how many times as many channels there are inside, at most", low=2, high=64)
-    hidden: int = setting(128, "channels in which each layer looks at the areas", low=1, high=256)
-    kernel: int = setting(3, "side of the kernels that look at the areas, an odd number", low=1, high=7)
+    widest: int = setting(16, "largest number of inner channels, as a multiple of channels", low=2, high=64)
+    hidden: int = setting(128, "hidden channels of each layer that reads the label map", low=1, high=256)
+    kernel: int = setting(3, "kernel side of the layers that read the label map, an odd number", low=1, high=7)
     norm: str = norm_setting("batch")
-    spectral: bool = setting(True, "spectral norm: the weights cannot run away")
+    spectral: bool = setting(True, "spectral norm: bounds the weights")
     latent: int = setting(
-        0, "numbers of a style's code, as the authors' networks with an encoder take; 0: none", low=0, high=4096
+        0, "length of the style code, for the authors' networks with an encoder; 0: no code", low=0, high=4096
     )
     start_size: tuple[int, ...] = setting(
-        (), "[height, width] of what such a network makes of the code, which then fits itself to any size", low=1
+        (), "[height, width] of the first features, made from the style code and resized to fit", low=1
     )
     grad_checkpointing: bool = checkpointing_setting()
 
@@ -47,11 +47,11 @@ class SpadeSettings:
         if self.kernel % 2 == 0:
             raise ValueError(f"generator.kernel is {self.kernel}: it must be odd")
         if len(self.start_size) != (2 if self.latent else 0) or any(side > 256 for side in self.start_size):
-            raise ValueError("generator.start_size goes with generator.latent: [height, width], at most 256 each")
+            raise ValueError("generator.start_size needs generator.latent above 0: [height, width], at most 256 each")
 
 
 class _Spade(nn.Module):
-    """A norm without weights of its own, scaled and shifted at every place by what the map holds there."""
+    """SPADE norm: a norm without weights whose scale and shift at each pixel come from the label map."""
 
     def __init__(self, channels: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class _Spade(nn.Module):
         self.shift = nn.Conv2d(settings.hidden, channels, *window)
 
     def forward(self, x: Tensor, areas: Tensor) -> Tensor:
-        """(N, channels, h, w), the map at any size (N, map_channels, H, W) → as ``x``."""
+        """(N, channels, h, w), label map of any size (N, map_channels, H, W) → (N, channels, h, w)."""
         seen = self.look(F.interpolate(areas, x.shape[-2:], mode="nearest"))
         modulated: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
         return modulated
 
 
 class _SpadeBlock(nn.Module):
-    """Two times SPADE – LeakyReLU – 3×3 convolution, beside a shortcut, which is learnt where channels change."""
+    """Residual block of two SPADE – LeakyReLU – 3×3 convolution; the shortcut is learnt if the channels change."""
 
     def __init__(self, inputs: int, outputs: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _SpadeBlock(nn.Module):
 
 
 class CodeStart(nn.Linear):
-    """The start that a style's code gives. The code is 0, the mean of those that such networks are trained with."""
+    """The first features, made from a style code. The code is always 0, the mean of the training distribution."""
 
     def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
         super().__init__(code, channels * math.prod(size))
@@ -109,7 +109,7 @@ class CodeStart(nn.Linear):
 
 
 class SpadeGenerator(nn.Module):
-    """From the map, tiny, by SPADE blocks of 1024, 1024×2, 512, 256, 128 and 64 channels, doubling between."""
+    """Generator: a tiny label map, then upsampling and SPADE blocks of 1024, 1024×2, 512, 256, 128, 64 channels."""
 
     Settings = SpadeSettings
 
@@ -119,7 +119,7 @@ class SpadeGenerator(nn.Module):
         self.multiple = multiple_of(doublings, settings.norm)
         self.smallest = 2 ** (doublings + 1)  # norms need more than one value to train on
         self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
-        self.same_size = () if early else (1,)  # blocks before which nothing is doubled
+        self.same_size = () if early else (1,)  # indices of blocks without an upsampling before
         outward = range(doublings - early, -1, -1)
         widths = [settings.channels * min(settings.widest, 2**i) for i in outward]
         if settings.latent:

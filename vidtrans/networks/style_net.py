@@ -1,9 +1,9 @@
-"""Fast neural style as other tools have it, after Johnson et al. (ECCV 2016).
+"""Fast neural style networks of other tools, after Johnson et al. (ECCV 2016).
 
-"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Two lineages of files share the layers and
-differ in the borders, in how sizes double, and in the last layer: those of the PyTorch examples, and those of the
-TensorFlow implementation whose raw floats run in web pages. Convolutions of stride 2 pad by zeros after the picture
-where they pad by zeros, as TensorFlow's do with even sides.
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Two kinds of files share the layers and differ in
+padding, upsampling and last layer: files of the PyTorch examples, and files of the TensorFlow implementation whose raw
+floats run in web pages. With zero padding, convolutions of stride 2 are padded at the right and bottom only, as in
+TensorFlow for even sides.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ KERNEL = 9  # of the first and the last layer
 
 @dataclass(frozen=True)
 class StyleNetSettings:
-    """The network of the PyTorch examples is the default."""
+    """Settings of ``StyleNet``. The default is the network of the PyTorch examples."""
 
     channels: int = setting(32, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
     blocks: int = setting(5, "residual blocks at a quarter of the size", low=1, high=32)
-    padding: str = setting("mirror", "what lies beyond a picture's border", choices=("mirror", "zero"))
+    padding: str = setting("mirror", "padding of convolutions", choices=("mirror", "zero"))
     upsampling: str = setting(
-        "nearest", "how sizes double: repeat pixels and convolve, or transpose", choices=("nearest", "transposed")
+        "nearest",
+        "upsampling: repeat pixels and convolve, or transposed convolution",
+        choices=("nearest", "transposed"),
     )
-    norm_eps: float = setting(1e-5, "what norms add to a variance", low=1e-12, high=0.1)
+    norm_eps: float = setting(1e-5, "epsilon that norms add to a variance", low=1e-12, high=0.1)
     head: str = setting(
-        "linear", "the last layer: a convolution, or one with norm and tanh", choices=("linear", "tanh")
+        "linear", "the last layer: a convolution, or a convolution with norm and tanh", choices=("linear", "tanh")
     )
-    conv_bias: bool = setting(True, "convolutions before a norm have a bias; it makes no difference")
+    conv_bias: bool = setting(True, "convolutions before a norm have a bias; it does not change the output")
 
 
 class ZeroPad(nn.Module):
-    """Pads each side by zeros so that a convolution divides the sides by its stride."""
+    """Zero padding with which a convolution divides even sides exactly by its stride (TensorFlow's 'SAME')."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -51,7 +53,7 @@ class ZeroPad(nn.Module):
 
 
 class Doubling(nn.ConvTranspose2d):
-    """A transposed 3×3 convolution of stride 2, the transpose of one that pads after the picture."""
+    """A transposed 3×3 convolution of stride 2 that crops at the right and bottom, as TensorFlow's 'SAME' does."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
         super().__init__(inputs, outputs, 3, 2, bias=bias)
@@ -72,7 +74,7 @@ def style_layer(
     norm: bool = True,
     activate: bool = True,
 ) -> nn.Sequential:
-    """Return padding – convolution – instance norm – ReLU. ``larger``: it doubles the size."""
+    """Return padding – convolution – instance norm – ReLU as one module. ``larger``: the layer doubles the size."""
     bias = settings.conv_bias or not norm
     layers: dict[str, nn.Module] = {}
     if larger and settings.upsampling == "transposed":
@@ -90,7 +92,7 @@ def style_layer(
 
 
 class StyleBlock(nn.Module):
-    """x + second(first(x)); nothing after the sum."""
+    """Residual block, x + second(first(x)), without a ReLU after the sum."""
 
     def __init__(self, channels: int, settings: StyleNetSettings) -> None:
         super().__init__()
@@ -104,7 +106,7 @@ class StyleBlock(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, in the range of numbers that its files have."""
+    """Generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3; it takes and gives the value range of the file."""
 
     Settings = StyleNetSettings
     multiple = 4
@@ -123,7 +125,7 @@ class StyleNet(nn.Module):
             self.head.append(nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W); with a linear head in no particular range."""
+        """(N, in, H, W) → (N, out, H, W); the range is unbounded with a linear head."""
         for layer in (self.entrance, *self.down, *self.blocks, *self.up):
             x = layer(x)
         picture: Tensor = self.head(x)

@@ -1,7 +1,7 @@
-"""A small generator for looks without pairs: it changes textures and colours, and keeps where things are.
+"""A small generator for unpaired training: it changes textures and colours, and keeps the layout of a frame.
 
-CycleGAN's residual network (Zhu et al., ICCV 2017), narrow, at half of the size inside (space to depth), with one skip
-around the blocks. It may start from a map of colours, and then learns what such a map cannot do.
+CycleGAN's residual network (Zhu et al., ICCV 2017), narrow, at half size inside (space to depth), with one skip around
+the blocks. It may start from an affine colour map, and then learns only the differences from it.
 """
 
 from __future__ import annotations
@@ -16,38 +16,36 @@ from vidtrans.core.settings import setting
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
 
 HEAD_CHANNELS = 16  # at full size
-LIMIT = 0.98  # of colours whose logits are taken: black and white have none
+LIMIT = 0.98  # largest magnitude of a colour before atanh, which is infinite at black and white (±1)
 
 
 @dataclass(frozen=True)
 class TranslatorSettings:
-    """How wide and deep the network is, and what it begins with."""
+    """Settings of ``Translator``: width, depth, output layer and initial colours."""
 
     channels: int = setting(32, "channels at half of the size; twice as many at a quarter", low=4, high=256)
     blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)
     deep_blocks: int = setting(
         0,
-        "residual blocks at an eighth: they see twice as far, so that lines tell what is what",
+        "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
         low=0,
         high=18,
     )
     norm: str = norm_setting("instance")
     head: str = setting(
         "resize",
-        "resize: the full size comes back without a grid; pixel-shuffle: a fifth faster, with a faint stipple",
+        "upsampling to full size: resize has no grid; pixel-shuffle is a fifth faster, with a faint stipple",
         choices=("resize", "pixel-shuffle"),
     )
-    colour_start: bool = setting(
-        False, "the output begins as the input in the colours of the target: for footage of like things"
-    )
+    colour_start: bool = setting(False, "start from the input in the target's colours: for footage of similar content")
 
 
 class Translator(nn.Module):
-    """Space to depth, c3-32, d64, R64×4, u32 beside the skip, c3-32, and the full size.
+    """Generator: space to depth, c3-32, d64, R64×4, u32 joined with the skip, c3-32, and an output layer to full size.
 
-    With deep blocks d64, R64×…, u64 is added before R64: twice as wide they would be slower, and no better in minutes.
+    With deep blocks, d64, R64×…, u64 is added before R64; twice as wide they were slower, and no better in minutes.
 
-    ``colours`` (3, 4), of a network that begins with a map of colours: output = matrix · input + shift, in [−1, 1].
+    ``colours`` (3, 4): the affine colour map of ``colour_start``, output = matrix · input + shift, in [−1, 1].
     """
 
     Settings = TranslatorSettings
@@ -84,7 +82,7 @@ class Translator(nn.Module):
             )
 
     def set_colours(self, colours: Tensor) -> None:
-        """Begin with a map of colours, (3, 4): a matrix, and beside it what is added."""
+        """Set the initial colour map, (3, 4): a 3×3 matrix and, as the last column, the shift."""
         self.colours.copy_(colours)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +90,7 @@ class Translator(nn.Module):
         return self.forward_with_taps(x)[0]
 
     def forward_with_taps(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the output, and ``taps`` of the input."""
+        """Return the output (N, out, H, W), and the features that ``taps`` returns for the same input."""
         skip, *inner = taps = self.taps(x)
         y = self.head(self.fuse(torch.cat([self.up(inner[-1]), skip], 1)))
         if self.starts_with_colours:
@@ -109,8 +107,8 @@ class Translator(nn.Module):
         return taps
 
     def _recoloured(self, x: Tensor) -> Tensor:
-        """Return the input's picture in other colours, (N, 3, H, W), in the open interval (−1, 1)."""
+        """Return the input's first three channels through the colour map, (N, 3, H, W) float32 in (−1, 1)."""
         colours, picture = self.colours.float()[..., None, None], x[:, :3].float()
-        # Products one by one: of matrices an autocast would round them.
+        # Elementwise products, because autocast would round a matrix product.
         mapped = sum((colours[:, c] * picture[:, c : c + 1] for c in range(3)), colours[:, 3])
         return mapped.clamp(-LIMIT, LIMIT)

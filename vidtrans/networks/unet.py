@@ -27,16 +27,16 @@ def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """The paper's values are the defaults."""
+    """Settings of ``UNet``. The defaults are the paper's values."""
 
     channels: int = setting(64, "channels after the first layer", low=1, high=256)
     downsamplings: int = _downsamplings(8)
     dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
-    skip_connections: bool = setting(True, "layers of one size are joined; false is the paper's plain encoder-decoder")
+    skip_connections: bool = setting(True, "skips join layers of equal size; false: the paper's encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
     inner_norm: bool = setting(
-        False, "the innermost encoder layer has a norm too, as in pix2pix-tensorflow's files: of one value, its shift"
+        False, "norm in the innermost encoder layer too, as in pix2pix-tensorflow's files: for a single pixel its shift"
     )
     conv_bias: bool = setting(False, "convolutions have a bias whatever the norm, as in pix2pix-tensorflow's files")
     grad_checkpointing: bool = checkpointing_setting()
@@ -69,18 +69,18 @@ class _UNetUp(nn.Sequential):
 
 
 def _takes_one_value(settings: UNetSettings) -> bool:
-    """Return whether the innermost layer may be a single pixel where it has a norm.
+    """Return whether the innermost layer may be a single pixel although it has a norm.
 
-    A ``PictureNorm`` forgets it, and skips carry the picture all the same, as in pix2pix-tensorflow at 256 pixels.
+    A ``PictureNorm`` discards that pixel, but skips still carry the picture, as in pix2pix-tensorflow at 256 pixels.
     """
     return settings.norm == "none" or (settings.norm == "picture" and settings.skip_connections)
 
 
 class UNet(nn.Module):
-    """C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, a skip between layers of one size.
+    """U-Net: C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, skips between layers of equal size.
 
-    The first and the innermost layer have no norm: over a single value it would give zero. With batch norm, they have
-    no bias either, as in the authors' files. Settings give both to those of other tools.
+    The first and the innermost layer have no norm, which would give zero for a single value. With batch norm they have
+    no bias either, as in the authors' files. ``inner_norm`` and ``conv_bias`` add both for files of other tools.
     """
 
     Settings: type[UNetSettings] = UNetSettings
@@ -134,7 +134,7 @@ class UNet64(UNet):
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):
-        """Of the U-Net for 64 pixels."""
+        """Settings of ``UNet64``."""
 
         downsamplings: int = _downsamplings(6)
 
@@ -144,13 +144,13 @@ class UNet128(UNet):
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):
-        """Of the U-Net for 128 pixels."""
+        """Settings of ``UNet128``."""
 
         downsamplings: int = _downsamplings(7)
 
 
 class UNet256(UNet):
-    """The paper's: C64-C128-C256-C512×5 down, 8 downsamplings, for pictures from 256 pixels up."""
+    """The U-Net of the paper, for pictures from 256 pixels up: C64-C128-C256-C512×5, 8 downsamplings."""
 
 
 class UNet512(UNet):
@@ -158,6 +158,6 @@ class UNet512(UNet):
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):
-        """Of the U-Net for 512 pixels."""
+        """Settings of ``UNet512``."""
 
         downsamplings: int = _downsamplings(9)

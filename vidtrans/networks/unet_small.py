@@ -16,19 +16,19 @@ from vidtrans.networks.layers import convolution
 
 @dataclass(frozen=True)
 class HalfSizeSettings:
-    """Width and depth of a network that works at half size inside."""
+    """Settings for width and depth of a network that works at half size inside."""
 
     channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
     blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
-            raise ValueError(f"generator.blocks has {len(self.blocks)} numbers, it needs 3")
+            raise ValueError(f"generator.blocks needs 3 numbers (got {len(self.blocks)})")
 
 
 @dataclass(frozen=True)
 class UNetSmallSettings(HalfSizeSettings):
-    """Width, depth and how the full size comes back."""
+    """Settings of ``UNetSmall``: width, depth, output layer and skips."""
 
     head: str = setting(
         "pixel-shuffle",
@@ -36,9 +36,9 @@ class UNetSmallSettings(HalfSizeSettings):
         choices=("pixel-shuffle", "resize"),
     )
     residual: bool = setting(
-        False, "the network adds to its first three channels: where the input is nearly the picture already"
+        False, "add the output to the first three input channels: for inputs that are close to the picture already"
     )
-    skip_connections: bool = setting(True, "layers of one size are joined; false lets all go through the innermost")
+    skip_connections: bool = setting(True, "skips join layers of equal size; false: all passes the innermost layer")
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> nn.Sequential:
@@ -46,7 +46,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activa
 
 
 class SmallResidual(nn.Module):
-    """relu(x + second(first(x)))."""
+    """Residual block, relu(x + second(first(x)))."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _SmallUp(nn.Module):
 
 
 class UNetSmall(nn.Module):
-    """Space to depth, three strided convolutions with residual blocks, the way back with skips, a light head."""
+    """U-Net: space to depth, three strided convolutions with residual blocks, upsampling with skips, a light head."""
 
     Settings = UNetSmallSettings
 
@@ -82,7 +82,7 @@ class UNetSmall(nn.Module):
         if settings.residual and in_channels < out_channels:
             raise UsageError(
                 "generator.residual",
-                f"there is no picture in {in_channels} input channel{'s' * (in_channels > 1)} to add to",
+                f"{in_channels} input channel{'s hold' if in_channels > 1 else ' holds'} no colour picture to add to",
                 "train with --set generator.residual=false",
             )
         self.residual = settings.residual

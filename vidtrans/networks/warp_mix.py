@@ -1,9 +1,9 @@
-"""A generator for next-frame prediction: it moves the latest frame, and mixes in a newly painted picture.
+"""A generator for next-frame prediction: it warps the latest frame, and mixes in a newly painted picture.
 
-(1 − α)·warp(latest, flow) + α·direct. What is moved keeps its detail (as in Finn et al., "Unsupervised Learning for
-Physical Interaction through Video Prediction", NIPS 2016); what is painted restores what moving cannot, and since α
-never falls to 0, errors leak away instead of adding up. A clock, where there is one, modulates features (FiLM, Perez et
-al., AAAI 2018).
+Output: (1 − α)·warp(latest, flow) + α·direct. Warping keeps detail (as in Finn et al., "Unsupervised Learning for
+Physical Interaction through Video Prediction", NIPS 2016); painting restores what warping cannot, and because α is
+never 0, errors decay instead of accumulating. An optional clock modulates the features (FiLM, Perez et al., AAAI
+2018).
 """
 
 from __future__ import annotations
@@ -21,28 +21,24 @@ from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
-# A learned picture: channels, of which the first three are a picture, height and width, whatever the frames' size.
+# Channels (the first three are a picture), and (height, width), of each learned frame, for any frame size.
 TRACKS, SPOOL = 4, (48, 80)
-EAGER = 1 / 20  # for each picture: the more there are, the fewer steps see one, and in these it learns the more
-HIDDEN = 128  # between the clock and what it modulates
+EAGER = 1 / 20  # gain per learned frame: with more of them each gets fewer training steps, and must learn faster
+HIDDEN = 128  # channels of the hidden layers between the clock and the modulation
 
 
 @dataclass(frozen=True)
 class WarpMixSettings(HalfSizeSettings):
-    """Width, depth, and how the two pictures are mixed."""
+    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, clock and learned frames."""
 
-    max_flow_px: float = setting(
-        8.0, "how far a pixel of the latest frame may be moved, in pixels", low=0.0, high=256.0
-    )
+    max_flow_px: float = setting(8.0, "largest motion of a pixel of the latest frame, in pixels", low=0.0, high=256.0)
     min_synthesis: float = setting(
-        0.05, "share of what is painted anew, everywhere at least: what drifts finds back", low=0.0, high=1.0
+        0.05, "smallest share of the painted picture at each pixel, which corrects drift", low=0.0, high=1.0
     )
-    time_channels: int = setting(
-        0, "channels of a clock, the last of the input; the dataset says how many", low=0, high=64
-    )
+    time_channels: int = setting(0, "clock channels at the end of the input; taken from the dataset", low=0, high=64)
     learned_frames: int = setting(
         0,
-        "with a clock: small pictures along the clip that are learned by heart, at most one a frame; 0 for none",
+        "with a clock: number of small pictures along the clip to memorise, at most one per frame; 0: none",
         low=0,
         high=1024,
     )
@@ -51,15 +47,15 @@ class WarpMixSettings(HalfSizeSettings):
         super().__post_init__()
         if self.learned_frames == 1:
             raise ValueError(
-                "generator.learned_frames = 1 is a picture that stands still: it takes 2 at least, or 0 for none"
+                "generator.learned_frames must be 0 (none) or at least 2 (got 1): a single picture cannot move"
             )
 
 
 class SingleNorm(nn.InstanceNorm2d):
-    """Instance norm that also takes a single pixel, which becomes the bias: torch's refuses it.
+    """Instance norm that also takes a single pixel, for which it gives the bias; torch's instance norm refuses it.
 
-    On a CPU picture by picture, as batch norms of one: the same numbers, and channels that lie last stay there. What
-    torch does with all at once takes 1.5 to 3 times as long, and the convolution behind it has to lay them out again.
+    On a CPU it runs one picture at a time as a batch norm, with equal results that keep the channels-last layout.
+    Torch's instance norm of a batch takes 1.5 to 3 times as long, and the next convolution must convert the layout.
     """
 
     def __init__(self, channels: int) -> None:
@@ -74,7 +70,7 @@ class SingleNorm(nn.InstanceNorm2d):
 
 
 class _ModulatedConv(nn.Module):
-    """Convolution, norm, modulation by the clock if any, ReLU if wanted."""
+    """Convolution, norm, modulation by the clock if there is one, and ReLU if ``activate``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
@@ -105,7 +101,7 @@ class _WarpMixUp(nn.Module):
 
 
 class _Film(nn.Module):
-    """What the clock makes of each stage: (N, hands) → for each width (N, 2·width, 1, 1)."""
+    """FiLM modulation by the clock: (N, hands) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
     def __init__(self, hands: int, widths: list[int]) -> None:
         super().__init__()
@@ -114,14 +110,15 @@ class _Film(nn.Module):
 
     def forward(self, hands: Tensor) -> list[Tensor]:
         known = self.read(hands)
-        return [tell(known)[..., None, None] for tell in self.told]
+        return [layer(known)[..., None, None] for layer in self.told]
 
 
 class _Reel(nn.Module):
-    """Learned small pictures along the clip, (N, hands) → (N, TRACKS, *SPOOL). What lies between two is mixed.
+    """Learned small pictures along the clip, interpolated at the clock's position: (N, hands) → (N, TRACKS, *SPOOL).
 
-    NeRV (Chen et al., NeurIPS 2021) makes a frame of its number alone, HNeRV (Chen et al., CVPR 2023) of a small
-    picture, an encoder's; here these are weights. The clock goes to and fro through the clip: both ways see the same.
+    NeRV (Chen et al., NeurIPS 2021) makes a frame from its number alone, HNeRV (Chen et al., CVPR 2023) from a small
+    embedding of an encoder; here the embeddings are weights. The clock runs through the clip forwards and backwards,
+    and both directions use the same pictures.
     """
 
     def __init__(self, length: int) -> None:
@@ -137,14 +134,14 @@ class _Reel(nn.Module):
 
 
 def _fitted(known: Tensor, to: Tensor) -> Tensor:
-    """Of the height, width and dtype of another."""
+    """Return ``known`` resized to the height, width and dtype of ``to``."""
     return F.interpolate(known, size=to.shape[2:], mode="bilinear", align_corners=False).to(to.dtype)
 
 
 def _turned(hands: Tensor) -> Tensor:
-    """How far the clock has turned, (N,) float32 from −½ to ½; hands: sines and cosines of 1, 2, 4, … turns.
+    """Return the clock's position, (N,) float32 in turns from −½ to ½; hands: sines and cosines of 1, 2, 4, … turns.
 
-    A hand has 8 bits where pictures have. The slow one tells the turn, each quicker one where in it.
+    Hands may be quantised to 8 bits like pictures. The slowest gives a rough position, each faster hand refines it.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
     turned = angles[:, 0]
@@ -155,9 +152,9 @@ def _turned(hands: Tensor) -> Tensor:
 
 
 class WarpMix(nn.Module):
-    """A U-Net that works at half size inside. Its input's frames lie oldest first, the clock behind them.
+    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then the clock's channels.
 
-    Where there is no frame among the input's channels, all is painted anew.
+    If the input has too few channels for a frame, the whole output is painted.
     """
 
     Settings = WarpMixSettings
@@ -167,19 +164,19 @@ class WarpMix(nn.Module):
         if out_channels != 3:
             raise UsageError(
                 "generator 'warp-mix'",
-                "it makes pictures, and no masks",
+                "it has no mask output, which a background plate needs",
                 "train with --set training.background_plate=false",
             )
         frame_channels = in_channels - settings.time_channels
         if frame_channels < 1:
-            why = f"of {in_channels} input channels nothing is left to see"
+            why = f"the input has {in_channels} channels, so none is left for frames"
             raise UsageError(
                 f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
             )
         if settings.learned_frames and not settings.time_channels:
             remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"
             raise UsageError(
-                f"generator.learned_frames={settings.learned_frames}", "there is no clock that could turn it", remedy
+                f"generator.learned_frames={settings.learned_frames}", "learned frames need a clock", remedy
             )
         self.reach, self.leak, self.clock = settings.max_flow_px, settings.min_synthesis, settings.time_channels
         self.warps = frame_channels >= out_channels
@@ -204,7 +201,7 @@ class WarpMix(nn.Module):
         )
         self.reel = _Reel(settings.learned_frames) if settings.learned_frames else None
         self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None
-        painted = out_channels + (3 if self.warps else 0)  # and how much of it there is, and the flow
+        painted = out_channels + (3 if self.warps else 0)  # plus α and the flow (x, y)
         self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -212,7 +209,7 @@ class WarpMix(nn.Module):
         frames = x[:, : x.shape[1] - self.clock]
         film: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
         if self.film is not None:
-            film = self.film(x[:, -self.clock :, 0, 0])  # the same everywhere: one pixel says it all
+            film = self.film(x[:, -self.clock :, 0, 0])  # clock planes are constant, so one pixel suffices
         y = self.stem(F.pixel_unshuffle(frames, 2))
         skips = []
         for stage in self.down:
@@ -230,9 +227,9 @@ class WarpMix(nn.Module):
         return self._mix(frames[:, -3:], painted) if self.warps else torch.tanh(painted)
 
     def _mix(self, latest: Tensor, painted: Tensor) -> Tensor:
-        """In float32 whatever the layers have: a place in half precision is off by pixels."""
+        """Mix warped and painted picture in float32, because positions in half precision are off by pixels."""
         with torch.autocast(painted.device.type, enabled=False):
-            # Each by itself: tanh of what lies between other channels takes seven times as long.
+            # Contiguous, because tanh of a channel slice takes seven times as long.
             direct, share, flow = painted.float().contiguous().split([3, 1, 2], dim=1)
             moved = warp(latest.float(), self.reach * torch.tanh(flow))
             alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)

@@ -366,7 +366,7 @@ def test_a_residual_network_adds_to_the_picture_in_its_input() -> None:
         torch.nn.init.zeros_(parameter)
     x = noise(1, 5, 32, 48)
     assert torch.equal(network(x), x[:, :3].clamp(-1, 1))
-    with pytest.raises(UsageError, match=r"no picture in 1 input channel to add to — .*residual=false"):
+    with pytest.raises(UsageError, match=r"1 input channel holds no colour picture to add to — .*residual=false"):
         build_generator("unet-small", table, 1)
 
 

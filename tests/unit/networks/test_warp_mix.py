@@ -129,9 +129,9 @@ def test_what_it_takes_and_what_it_refuses() -> None:
     assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]  # without a frame all is painted
     assert not network(2 + CHANNELS, time_channels=CHANNELS).warps
     cases: list[tuple[int, dict[str, Any], str]] = [
-        (8, {"time_channels": 8}, "nothing is left to see"),
+        (8, {"time_channels": 8}, "none is left for frames"),
         (6, {"learned_frames": 4}, r"pairing.time_encoding=true"),
-        (6 + CHANNELS, {"time_channels": CHANNELS, "learned_frames": 1}, "it takes 2 at least"),
+        (6 + CHANNELS, {"time_channels": CHANNELS, "learned_frames": 1}, "at least 2"),
     ]
     for channels, table, why in cases:
         with pytest.raises(UsageError, match=why):
