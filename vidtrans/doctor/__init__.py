@@ -1,7 +1,7 @@
-"""``vidtrans doctor``: is all here that a render needs, and with ``--self-test``: is what the device computes right?
+"""``vidtrans doctor``: check the installation and, with ``--self-test``, whether the device computes correctly.
 
-A kind of check is a function in a file of its own. It takes the ``Subject``, and returns a function for each thing that
-it checks, by name; each of these returns a ``Verdict``. An exception is a verdict too. Pictures, clips and networks are
+Each kind of check is a function in its own file. It takes the ``Subject`` and returns a table of check functions by
+name; each check function returns a ``Verdict``. An exception counts as a failed check. Pictures, clips and networks are
 synthetic, all files are temporary. This module imports nothing heavy.
 """
 
@@ -19,7 +19,7 @@ State = Literal["ok", "note", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check as ``doctor`` reports it; ``remedy`` says what to do unless it is "ok"."""
+    """The result of one check as ``doctor`` reports it; ``remedy`` says what to do if the state is not "ok"."""
 
     name: str
     state: State
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one check of the self-test: a line for a person, and ``figures`` that JSON can hold."""
+    """The result of one check of the self-test: ``detail`` as a line of text, ``figures`` as JSON values."""
 
     state: State
     detail: str
@@ -42,13 +42,13 @@ Checks = Mapping[str, Callable[[], Verdict]]
 CHECKS = {
     name: Entry(f"vidtrans.doctor.{path}", summary)
     for name, path, summary in (
-        ("device", "device_check:device_checks", "what the device is and has"),
-        ("engine", "engine_check:engine_checks", "engines paint what eager torch does on a CPU"),
-        ("products", "product_check:product_checks", "convolutions and their gradients are those in fp32"),
-        ("filter", "filter_check:filter_checks", "filters on the device equal those in NumPy"),
-        ("flow", "flow_check:flow_checks", "flow methods find a motion that is known"),
-        ("memory", "memory_check:memory_checks", "memory that runs out changes no result"),
-        ("training", "training_check:training_checks", "a resumed training ends the same"),
-        ("rates", "rate_check:rate_checks", "how fast each step is"),
+        ("device", "device_check:device_checks", "name, memory and versions of the device"),
+        ("engine", "engine_check:engine_checks", "engines agree with eager torch on a CPU"),
+        ("products", "product_check:product_checks", "convolutions and their gradients agree with fp32"),
+        ("filter", "filter_check:filter_checks", "filters on the device agree with NumPy"),
+        ("flow", "flow_check:flow_checks", "flow methods find a known motion"),
+        ("memory", "memory_check:memory_checks", "results stay the same if memory runs out"),
+        ("training", "training_check:training_checks", "a resumed training ends with the same weights"),
+        ("rates", "rate_check:rate_checks", "speed of each step"),
     )
 }

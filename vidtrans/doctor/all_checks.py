@@ -1,4 +1,4 @@
-"""Run all checks, one after the other, and collect what they find."""
+"""The self-test: run all checks one after the other, and collect their findings and figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
 
 
 class SelfTest:
-    """The checks of a device. Iterate once over it; then ``table`` holds all figures."""
+    """The checks of a device. Iterate over it once for the findings; then ``table`` holds all figures."""
 
     def __init__(self, device: Device, scale: Scale | None = None) -> None:
         self._device, self._scale = device, scale or Scale()
@@ -41,7 +41,7 @@ class SelfTest:
         self.table["seconds"] = round(time.perf_counter() - began, 1)
 
     def _run(self, kind: str, name: str, check: Callable[[], Verdict]) -> Finding:
-        """Run one check. Nothing is raised: what fails is a finding."""
+        """Run one check. An exception is not raised but returned as a finding."""
         began = time.perf_counter()
         try:
             verdict = check()
@@ -56,14 +56,14 @@ class SelfTest:
 
 def _verdict_of(error: Exception) -> Verdict:
     described = describe_error(error)
-    if isinstance(error, OSError) and described:  # all that is written is temporary
-        return Verdict("wrong", f"it cannot be tested: {described[0]}", remedy=TEMPORARY)
+    if isinstance(error, OSError) and described:  # the checks write temporary files only
+        return Verdict("wrong", f"the check could not run: {described[0]}", remedy=TEMPORARY)
     first_line = str(error).partition("\n")[0]
     return Verdict("wrong", described[0] if described else f"{type(error).__name__}: {first_line}")
 
 
 def system() -> Table:
-    """Return the versions that decide what the checks find."""
+    """Return the versions of the platform and of the libraries that affect the checks."""
     return {
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What the device is: its name, its memory, the versions below torch, what it has in hardware."""
+"""Device check: report the device's name, memory, driver and library versions, and hardware precisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.rendering.render_benchmark import machine
 
 
 def device_checks(subject: Subject) -> Checks:
-    """Return the check."""
+    """Return the check function by its name."""
     return {"hardware": lambda: _check(subject.device)}
 
 
@@ -23,15 +23,15 @@ def _check(device: Device) -> Verdict:
         return Verdict("ok", f"{device.name}, {figures['precision']}, {torch.get_num_threads()} threads", figures)
     figures |= cuda_figures(device.torch)
     gib = int(figures["memory_bytes"]) / 2**30
-    told = f"{figures['gpu']}, {gib:.0f} GiB, compute capability {figures['compute_capability']}"
+    card = f"{figures['gpu']}, {gib:.0f} GiB, compute capability {figures['compute_capability']}"
     versions = f"CUDA {figures['cuda_runtime']}, driver for CUDA {figures['cuda_driver']}, cuDNN {figures['cudnn']}"
     bf16 = "bf16 in hardware" if figures["bf16_in_hardware"] else "no bf16 in hardware"
     tf32 = f"TF32 {'on' if figures['tf32'] else 'off'}"
-    return Verdict("ok", f"{told}; {versions}; {bf16}; {tf32}", figures)
+    return Verdict("ok", f"{card}; {versions}; {bf16}; {tf32}", figures)
 
 
 def cuda_figures(device: torch.device) -> Table:
-    """Return what torch says of a CUDA device and of the libraries below it."""
+    """Return torch's figures of a CUDA device and the versions of CUDA, driver and cuDNN."""
     card = torch.cuda.get_device_properties(device)
     # The newest CUDA that the driver knows, as 12040 for 12.4; torch has no public function for it.
     ask = getattr(torch._C, "_cuda_getDriverVersion", None)

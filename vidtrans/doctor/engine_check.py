@@ -1,8 +1,8 @@
-"""Does each engine paint on the device what eager torch paints on a CPU in fp32, and the same every time?
+"""Engine check: compare each engine on the device with eager torch on a CPU in fp32, and two runs with each other.
 
-The least PSNRs are of 16-bit pictures, chosen by the made-up network on a CPU. There fp32 by other kernels, and fp64,
-are 111 to 116 dB from eager fp32 (three kinds of generators); with every factor of a convolution rounded to TF32 it is
-67 to 70 dB, and bf16 is 50 to 52 dB. So 90 dB is fp32, and nothing less; 40 dB is bf16, with nothing else wrong.
+The PSNR limits hold for 16-bit pictures, and were chosen with the synthetic network on a CPU. There, fp32 by other
+kernels and fp64 are 111 to 116 dB from eager fp32 (three kinds of generators), convolutions with factors rounded to
+TF32 67 to 70 dB, and bf16 50 to 52 dB. So 90 dB requires true fp32, and 40 dB allows bf16 but no further error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ COUNT = 4  # pictures
 
 
 def engine_checks(subject: Subject) -> Checks:
-    """Return a check for each engine of the table."""
+    """Return a check function for each engine of ``ENGINES``, by name."""
     return {f"engine {name}": partial(_check, subject, name) for name in ENGINES}
 
 
 def _check(subject: Subject, name: str) -> Verdict:
-    """Compare in fp32 and in the precision that ``auto`` takes; an engine that starts slowly in the latter only."""
+    """Compare in fp32 and in the ``auto`` precision; an engine that is slow to start only in the ``auto`` precision."""
     generator, shown = make_generator(), frames(subject.scale.side, COUNT)
     with torch.inference_mode():
         wanted = to_pictures(generator(signed(shown)), deep=True)
@@ -40,15 +40,15 @@ def _check(subject: Subject, name: str) -> Verdict:
         try:
             engine = ENGINES.load(name)(generator, subject.device, precision)
             made = engine(shown, deep=True)
-        except UsageError as error:  # how engines say that they cannot be had here
+        except UsageError as error:  # raised by engines that are not available here
             if found:
-                break  # in fp32 it can
-            return Verdict("note", f"not here: {error.why}")
+                break  # it is available in fp32
+            return Verdict("note", f"not available: {error.why}")
         found[precision] = psnr(made, wanted)
         repeats = repeats and alike(engine(shown, deep=True), made)
     least = {precision: LEAST_PSNR[precision] for precision in found}
     ok = repeats and all(found[p] >= least[p] for p in found)
     parts = [f"{p} {found[p]:.1f} dB (at least {least[p]:.0f})" for p in found]
-    again = "the same again" if repeats else "NOT the same again"
+    again = "repeatable" if repeats else "NOT repeatable"
     figures = {"psnr": found, "least_psnr": least, "repeats": repeats}
     return Verdict("ok" if ok else "wrong", f"{', '.join(parts)} to eager fp32 on the CPU; {again}", figures)

@@ -1,6 +1,6 @@
-"""Check what renders and trainings need, and say what to do where it is missing.
+"""Quick checks of an installation: whether all that renders and trainings need is here, and how to get it.
 
-The quick checks of an installation; the other files of this room have those of what a device computes.
+The other files of this folder check the results that a device computes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
 MIN_FREE_GB = 5.0
-REINSTALL = "install vidtrans anew: pip install --force-reinstall ."
-REINSTALL_AV = "pip install --force-reinstall av (its wheel brings FFmpeg along)"
+REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."
+REINSTALL_AV = "pip install --force-reinstall av (its wheel includes FFmpeg)"
 
 
 def start_self_test(device: str) -> SelfTest:
-    """Return the self-test of a device, which begins when it is iterated. Raises UsageError or DeviceError."""
+    """Return the self-test of a device, which runs while it is iterated. Raises UsageError or DeviceError."""
     from vidtrans.doctor.all_checks import SelfTest
     from vidtrans.inference.device import resolve_device
 
@@ -38,7 +38,7 @@ def start_self_test(device: str) -> SelfTest:
 
 
 def examine(device: str = "auto") -> Iterator[Finding]:
-    """Check one thing after another. What fails is a finding; a ``device`` that is absent raises DeviceError."""
+    """Yield the finding of each check, also of a check that fails. Raises DeviceError if ``device`` is absent."""
     if device != "auto":
         from vidtrans.inference.device import resolve_device
 
@@ -77,17 +77,17 @@ def _libraries() -> Result:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
     old = {name: bounds for name, bounds in needed.items() if _release(version(name)) < _release(_lowest(bounds))}
     if old:
-        found = ", ".join(f"{name} {version(name)}, needed is {_lowest(b)} or later" for name, b in old.items())
+        found = ", ".join(f"{name} {version(name)} is too old, {_lowest(b)} is needed" for name, b in old.items())
         return "wrong", found, " ".join(["pip install", *(f'"{name}{bounds}"' for name, bounds in old.items())])
     for name in ("opencv-python", "opencv-contrib-python"):
         if _installed(name):
             remedy = f"pip uninstall {name}, then pip install --force-reinstall opencv-python-headless"
-            return "note", f"{name} is installed beside opencv-python-headless, and hides it", remedy
+            return "note", f"{name} is installed too, and hides opencv-python-headless", remedy
     return "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 def _needed() -> dict[str, str]:
-    """Return the libraries that vidtrans needs, with their bounds: {"av": "<19,>=18.1"}. Extras are not looked at."""
+    """Return the libraries that vidtrans requires, with their version bounds: {"av": "<19,>=18.1"}; no extras."""
     try:
         lines = requires("vidtrans") or []
     except PackageNotFoundError:  # a checkout that is not installed
@@ -97,7 +97,7 @@ def _needed() -> dict[str, str]:
 
 
 def _lowest(bounds: str) -> str:
-    """Return the lower one of a library's bounds."""
+    """Return the lowest version that a library's bounds allow."""
     return next(part.removeprefix(">=") for part in bounds.split(",") if part.startswith(">="))
 
 
@@ -129,8 +129,8 @@ def _device(name: str) -> Result:
         card = torch.cuda.get_device_properties(device.torch)
         return "ok", f"{text}: {card.name}, {card.total_memory / 2**30:.0f} GiB"
     if shutil.which("nvidia-smi"):
-        remedy = "install the CUDA build of torch for your driver (see pytorch.org), the GPU is many times faster"
-        return "note", f"{text}; an NVIDIA GPU is here, and this torch cannot use it", remedy
+        remedy = "install the CUDA build of torch for your driver (see pytorch.org): the GPU is many times faster"
+        return "note", f"{text}; there is an NVIDIA GPU, but this torch cannot use it", remedy
     return "ok", f"{text}, {torch.get_num_threads()} threads"
 
 
@@ -145,7 +145,7 @@ def _video() -> Result:
     if missing := sorted({c.encoder for c in own.values()} - codecs_available):
         return "wrong", f"this FFmpeg cannot encode {', '.join(missing)}", "pip install av (its wheel)"
     if not lossless_round_trip_is_exact():
-        return "wrong", "what is written losslessly comes back changed", REINSTALL_AV
+        return "wrong", "a lossless video changes when it is written and read back", REINSTALL_AV
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     return "ok", f"libavcodec {library}; writes {', '.join(sorted(own))}; a lossless round trip is exact"
 
@@ -155,7 +155,7 @@ def _hardware_video() -> Result:
 
     decoded, encoded, why = hardware_codecs()
     if not decoded and not encoded:
-        return "ok", f"none ({why}), and none is needed: the CPU decodes and encodes"
+        return "ok", f"none ({why}); not required: the CPU decodes and encodes"
     reads = f"--decoder nvdec reads {', '.join(decoded) or 'nothing'}"
     return "ok", f"{reads}; --codec writes {', '.join(encoded) or 'nothing with it'}"
 
@@ -198,7 +198,7 @@ def _ffmpeg_program() -> Result:
     try:
         program = find_program()
     except UsageError:
-        return "ok", "none, and none is needed (only for --filter and ffmpeg: codecs)"
+        return "ok", "not found; not required (only for --filter and ffmpeg: codecs)"
     try:
         return "ok", f"{program}, {program_version(program)} (only --filter and ffmpeg: codecs)"
     except UsageError as error:

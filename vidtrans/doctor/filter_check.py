@@ -1,8 +1,8 @@
-"""Does each temporal filter make on the device what it makes in NumPy, the same every time, and a steadier clip?
+"""Filter check: compare each temporal filter on the device with NumPy, two runs, and the flicker before and after.
 
-What is compared is the class that renders take on the device; on a CPU it is the one for GPUs, run there. Both get
-their flow from OpenCV, so that only the filter is compared; ``flow_check`` compares flow. 70 dB is what the project's
-tests hold both to; a rounding of coordinates to half precision comes out at 7 dB.
+It tests the class that renders use on the device; on a CPU it tests the GPU class there. Both get their flow from
+OpenCV, so that only the filter is compared; ``flow_check`` compares flow. The limit of 70 dB is the same as in the
+project's tests; coordinates rounded to half precision give 7 dB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FLOW = "dis-fast"  # one of OpenCV's, the quickest
 
 
 def filter_checks(subject: Subject) -> Checks:
-    """Return a check for each filter of the table."""
+    """Return a check function for each temporal filter of ``FILTERS``, by name."""
     return {f"filter {name}": partial(_check, subject, name) for name in FILTERS}
 
 
@@ -39,12 +39,12 @@ def _check(subject: Subject, name: str) -> Verdict:
     figures = {"psnr": found, "least_psnr": LEAST_PSNR, "repeats": repeats, "gain_db": gain}
     ok = repeats and found >= LEAST_PSNR and gain >= 0
     where = "the device" if kind != "cpu" else "the CPU as on a GPU"
-    told = f"on {where} {found:.1f} dB to NumPy (at least {LEAST_PSNR:.0f}), {gain:+.1f} dB to a steady clip"
-    return Verdict("ok" if ok else "wrong", f"{told}; {'' if repeats else 'NOT '}the same again", figures)
+    detail = f"on {where} {found:.1f} dB to NumPy (at least {LEAST_PSNR:.0f}), {gain:+.1f} dB to a steady clip"
+    return Verdict("ok" if ok else "wrong", f"{detail}; {'' if repeats else 'NOT '}repeatable", figures)
 
 
 def _filtered(cls: Any, device: str, shown: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
-    """Return the pictures that a filter makes of the flickering clip, (N, H, W, 3) uint16."""
+    """Return the flickering version of the clip ``shown`` after a filter, (N, H, W, 3) uint16."""
     known = {f.name for f in fields(cls.Settings)}
     method = cls(cls.Settings(**({"flow": FLOW} if "flow" in known else {})), device)
     return np.stack([picture for _, picture in filter_samples(flickering(shown)[1], method)])

@@ -1,4 +1,4 @@
-"""Short tests of an installation: a lossless round trip, a GPU's decoders and encoders, and the rate of a model."""
+"""Short tests of an installation: a lossless round trip, a GPU's decoders and encoders, and the speed of a model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem, encoder_problem
 from vidtrans.video.io.reader import ClipReader
 
-# Encoders that make clips of the codecs that NVDEC may decode.
+# Software encoders that make test clips for the codecs that NVDEC may decode.
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
 
 
 def lossless_round_trip_is_exact() -> bool:
-    """Return whether pictures that are written losslessly come back as they were."""
+    """Return whether pictures are unchanged after they are written as lossless video and read back."""
     frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
@@ -39,9 +39,9 @@ def lossless_round_trip_is_exact() -> bool:
 
 
 def hardware_codecs() -> tuple[list[str], list[str], str]:
-    """Return the codecs that NVDEC decodes here as the CPU does, the choices of --codec that NVENC has, why it is none.
+    """Return the codecs that NVDEC decodes exactly, the ``--codec`` choices that NVENC encodes, and why NVDEC fails.
 
-    Found by trial: that FFmpeg was built with them says nothing of the GPU and its driver.
+    Each codec is tried, because an FFmpeg that supports it may run with a GPU or a driver that does not.
     """
     encoded = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
     if why := decoder_problem("nvdec"):
@@ -52,7 +52,7 @@ def hardware_codecs() -> tuple[list[str], list[str], str]:
 
 
 def _is_decoded_alike(clip: Path, encoder: str) -> bool:
-    """Return whether NVDEC decodes a small clip, and to the frames that the CPU makes of it."""
+    """Return whether NVDEC decodes a small clip, written to ``clip``, to the same frames as the CPU."""
     options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
     with closing(av.open(str(clip), "w", format="matroska")) as out:
         stream = out.add_stream(encoder, rate=25, options=options)
@@ -70,7 +70,7 @@ def _is_decoded_alike(clip: Path, encoder: str) -> bool:
 
 
 def model_rate(name: str, width: int, height: int, device: str) -> float:
-    """Return how many frames a second a model that ships renders here. Raises ModelError, DeviceError."""
+    """Return the speed of a bundled model on a device, in frames per second. Raises ModelError, DeviceError."""
     path = find_model(name)
     assert path is not None
     generator, record = load_generator(path)

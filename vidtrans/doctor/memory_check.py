@@ -1,8 +1,8 @@
-"""Does a picture or a clip that does not fit into memory come out as it does where memory suffices?
+"""Memory check: compare the results of a picture and a clip with too little memory with those of enough memory.
 
-On CUDA the process gets less of the device's memory than the untouched run took, so that torch's own allocator says
-that there is no more. Elsewhere no such limit can be set: there the network, or the flow method, raises torch's error
-for more than it is allowed, which shows what vidtrans does then, and not how the device says it.
+On CUDA the process is limited to less memory than the unlimited run used, so torch's allocator runs out of memory. On
+other devices, where no such limit exists, the network or the flow method is replaced by one that raises torch's
+out-of-memory error above a size. That tests how vidtrans reacts, but not how the device reports the lack of memory.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.stream import filter_samples
 
-SHARES = (0.75, 0.5, 0.35, 0.25)  # of what the untouched run takes, tried in turn until memory runs out
-LEAST_PSNR = 40.0  # dB, of tiles to the whole picture, which they never equal; on a CPU 45 to 54, by their side
+SHARES = (0.75, 0.5, 0.35, 0.25)  # of the memory of the unlimited run, tried in turn until memory runs out
+LEAST_PSNR = 40.0  # dB of the tiled to the whole picture, never equal; on a CPU 45 to 54, depending on the tile's side
 FLOW = "dis-fast"
-PAIRS_AT_ONCE = 6  # that the flow method takes, off CUDA
+PAIRS_AT_ONCE = 6  # frame pairs that the limited flow method takes, on devices other than CUDA
 
 
 def memory_checks(subject: Subject) -> Checks:
-    """Return a check of the engine, and one of the window filter."""
+    """Return the check functions of the engine and of the window filter, by name."""
     return {"memory engine": partial(_engine, subject), "memory filter": partial(_filter, subject)}
 
 
 def _engine(subject: Subject) -> Verdict:
-    """A single picture in fp32: whole, and then in tiles."""
+    """Compare a picture painted in tiles, because memory ran out, with the whole picture, in fp32."""
     generator, shown = make_generator(), frames(subject.scale.large_side, 1)
     untouched = TorchEngine(generator, subject.device, "fp32", batch=1)
     limited = TorchEngine(generator, subject.device, "fp32", batch=1)
@@ -48,16 +48,16 @@ def _engine(subject: Subject) -> Verdict:
         if limited.tile is not None:
             break
     if limited.tile is None:
-        return Verdict("note", "memory did not run out: tiles were not tested", {"tile": None, "psnr": None})
+        return Verdict("note", "memory did not run out, so tiles were not tested", {"tile": None, "psnr": None})
     found = psnr(made, wanted)
     figures = {"tile": limited.tile, "psnr": found, "least_psnr": LEAST_PSNR, "limit": _kind_of_limit(subject)}
     height, width = shown.shape[1:3]
-    told = f"{width}x{height} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
-    return Verdict("ok" if found >= LEAST_PSNR else "wrong", f"{told}; {figures['limit']}", figures)
+    detail = f"{width}x{height} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {LEAST_PSNR:.0f})"
+    return Verdict("ok" if found >= LEAST_PSNR else "wrong", f"{detail}; {figures['limit']}", figures)
 
 
 def _filter(subject: Subject) -> Verdict:
-    """The window filter for batches: of sixteen frames, and then of fewer, which changes no bit."""
+    """Compare the batched window filter with smaller batches, because memory ran out; the results must be equal."""
     shown = frames(subject.scale.side, subject.scale.frames)
     wanted, needed = _measured(lambda: _filtered(_window(subject), shown), subject)
     made, limited = wanted, _window(subject)
@@ -69,11 +69,11 @@ def _filter(subject: Subject) -> Verdict:
         if limited.batch_size < min(full, len(shown)):
             break
     else:
-        return Verdict("note", "memory did not run out: smaller batches were not tested", {"batch_size": None})
+        return Verdict("note", "memory did not run out, so smaller batches were not tested", {"batch_size": None})
     same = alike(made, wanted)
     figures = {"batch_size": limited.batch_size, "equal": same, "limit": _kind_of_limit(subject)}
-    told = f"{limited.batch_size} frames at once: {'' if same else 'NOT '}the same pictures"
-    return Verdict("ok" if same else "wrong", f"{told}; {figures['limit']}", figures)
+    detail = f"{limited.batch_size} frames at once: {'' if same else 'NOT '}the same pictures"
+    return Verdict("ok" if same else "wrong", f"{detail}; {figures['limit']}", figures)
 
 
 def _is_cuda(subject: Subject) -> bool:
@@ -85,7 +85,7 @@ def _kind_of_limit(subject: Subject) -> str:
 
 
 def _measured(run: Callable[[], np.ndarray], subject: Subject) -> tuple[np.ndarray, int]:
-    """Return what ``run`` returns, and on CUDA the bytes that it takes at most besides what was taken before."""
+    """Return the result of ``run()``, and on CUDA its peak memory in bytes above the memory in use before, else 0."""
     if not _is_cuda(subject):
         return run(), 0
     device = subject.device.torch
@@ -98,7 +98,7 @@ def _measured(run: Callable[[], np.ndarray], subject: Subject) -> tuple[np.ndarr
 
 @contextmanager
 def _limit(subject: Subject, share: float, needed: int) -> Iterator[None]:
-    """Leave the process a share of ``needed`` bytes of the device's memory besides what it has; on CUDA only."""
+    """Limit the process to its present CUDA memory plus ``share`` of ``needed`` bytes; do nothing off CUDA."""
     if not _is_cuda(subject):
         yield
         return
@@ -116,7 +116,7 @@ def _limit(subject: Subject, share: float, needed: int) -> Iterator[None]:
 
 @contextmanager
 def _engine_limit(engine: TorchEngine, subject: Subject, share: float, needed: int) -> Iterator[None]:
-    """As ``_limit``; off CUDA the network takes that share of the picture's pixels at most."""
+    """Limit memory as ``_limit`` does; off CUDA, the network refuses more than ``share`` of the picture's pixels."""
     if _is_cuda(subject):
         try:
             with _limit(subject, share, needed):
@@ -139,7 +139,7 @@ def _engine_limit(engine: TorchEngine, subject: Subject, share: float, needed: i
 
 
 def _window(subject: Subject, most_pairs: int | None = None) -> BatchWindowFilter:
-    """Return the filter on the device; off CUDA with a flow method that takes ``most_pairs`` at once."""
+    """Return the window filter on the device; off CUDA its flow method refuses more than ``most_pairs`` at once."""
     device = subject.device.torch
     flow: BatchFlow = load_batch_flow(FLOW, device)
     if most_pairs is not None and not _is_cuda(subject):

@@ -1,7 +1,7 @@
-"""Does this machine compute convolutions as fp32 has them, also of shapes for which libraries have special kernels?
+"""Convolution check: compare convolutions with a reference, also in shapes for which libraries have special kernels.
 
-Renders and trainings compare what they compute by themselves (``inference.product_checks``), and compute what is wrong
-in fp32: so a wrong kernel is a note here, which says where the machine is slower than it could be.
+Renders and trainings make the same comparison (``inference.product_checks``), and replace a wrong kernel by one in a
+higher precision. So a wrong kernel is only a note here: the machine is slower than it could be.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (
 
 
 def product_checks(subject: Subject) -> Checks:
-    """Return a check for each precision that renders and trainings take."""
+    """Return a check function for each precision that renders and trainings use, by name."""
     auto = resolve_precision("auto", subject.device)
     return {f"convolutions {name}": partial(_check, subject, name) for name in dict.fromkeys(("fp32", auto))}
 
 
 def _check(subject: Subject, precision: Precision) -> Verdict:
-    """Compare convolutions, transposed ones and their gradients, of narrow and low outputs in both layouts."""
+    """Compare plain and transposed convolutions and their gradients, for small outputs, in both memory layouts."""
     cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
 
     def run() -> None:
@@ -37,11 +37,11 @@ def _check(subject: Subject, precision: Precision) -> Verdict:
     wrong = find_wrong(run, subject.device)
     figures = {"compared": len(cases), "wrong": wrong}
     if not wrong:
-        return Verdict("ok", f"{len(cases)} shapes with their gradients are as in fp32", figures)
+        return Verdict("ok", f"{len(cases)} shapes and their gradients agree with the reference", figures)
     first, more = wrong[0], f" and {len(wrong) - 1} more" * (len(wrong) > 1)
     instead = "fp64" if precision == "fp32" else "fp32"
-    detail = f"wrong here: {first}{more}; renders and trainings compute them in {instead} instead"
-    return Verdict("note", detail, figures, "update torch; send the output with --json with a report to its makers")
+    detail = f"wrong results: {first}{more}; renders and trainings use {instead} for these instead"
+    return Verdict("note", detail, figures, "update torch, or report this to its makers with the output of --json")
 
 
 def _step(
@@ -58,7 +58,7 @@ def _step(
     place, dtype = subject.device.torch, torch_dtype(precision)
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     conv = kind(channels, 16, kernel, stride, (kernel - 1) // 2).to(place, dtype)
-    # So that outputs are as high and wide as is asked for, of transposed ones the inputs.
+    # The output has ``height`` and ``width``; for transposed convolutions the input has.
     scale, more = (1, 0) if transposed else (stride, int(stride == 1 and kernel % 2 == 0))
     x = torch.rand((2, channels, height * scale + more, width * scale + more)).to(place, dtype)
     if channels_last:

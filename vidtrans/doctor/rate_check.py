@@ -1,7 +1,7 @@
-"""How many frames a second does each step of a render take, and a training step?
+"""Speed check: measure the frames per second of each step of a render, and of a training step.
 
-Each by itself, one after the other, with the model that ships; the paper's U-Net 256 beside it, and a training step of
-a small network. There is nothing that a rate could fail: the slowest step is named.
+Each step is measured alone with a bundled model; also measured are the U-Net 256 of pix2pix and a training step of a
+small network. A speed cannot fail the check; the slowest step is named.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAPERS = "unet-256"
 
 
 def rate_checks(subject: Subject) -> Checks:
-    """Return a check for each size of clips; of networks at 256x256 with the first."""
+    """Return a check function for each clip size, for the U-Net 256 and for training, by name."""
     scale = subject.scale
     sizes = scale.rate_sizes[: 1 if subject.device.kind == "cpu" else None]
     renders = {f"rates {width}x{height}": partial(_render, subject, (width, height)) for width, height in sizes}
@@ -35,7 +35,7 @@ def _count(subject: Subject) -> int:
 
 
 def _render(subject: Subject, size: tuple[int, int]) -> Verdict:
-    """Rates of the steps of a render whose source and working size are ``size``."""
+    """Measure the steps of a render whose source and working size are ``size`` (width, height)."""
     count, folder = _count(subject), subject.folder / f"{size[0]}x{size[1]}"
     folder.mkdir()
     context = Context(cache_dir=folder / "cache", device=subject.device.name)
@@ -45,27 +45,27 @@ def _render(subject: Subject, size: tuple[int, int]) -> Verdict:
     steps["engine"] = steps.pop(f"engine {benchmark.auto}")
     rates = measure(steps, count, context)
     slowest = min(STEPS, key=lambda name: rates[name]["fps"])
-    told = ", ".join(f"{name} {rates[name]['fps']:.4g}" for name in STEPS)
+    speeds = ", ".join(f"{name} {rates[name]['fps']:.4g}" for name in STEPS)
     figures = {"engine": benchmark.auto, "fps": rates, "slowest": slowest, "frames": count}
-    return Verdict("ok", f"frames/s: {told}; the slowest is {slowest}", figures)
+    return Verdict("ok", f"frames/s: {speeds}; the slowest is {slowest}", figures)
 
 
 def _unet(subject: Subject) -> Verdict:
-    """The rate of the paper's generator, from pictures to pictures, on the engine torch."""
+    """Measure the U-Net 256 of pix2pix on the engine 'torch', from input pictures to output pictures."""
     side = subject.scale.side
     engine = TorchEngine(make_generator(PAPERS, {}), subject.device)
     inputs = list(frames(side, engine.batch))
     step: Step = lambda count: inferred(engine, [inputs[n % len(inputs)] for n in range(count)])  # noqa: E731
     rate = measure({PAPERS: step}, _count(subject), Context(device=subject.device.name))[PAPERS]
-    told = f"U-Net 256 at {side}x{side}: {rate['fps']:.4g} frames/s in {engine.precision}, batch {engine.batch}"
-    return Verdict("ok", told, {"fps": {PAPERS: rate}, "precision": engine.precision, "batch": engine.batch})
+    detail = f"U-Net 256 at {side}x{side}: {rate['fps']:.4g} frames/s in {engine.precision}, batch {engine.batch}"
+    return Verdict("ok", detail, {"fps": {PAPERS: rate}, "precision": engine.precision, "batch": engine.batch})
 
 
 def _training(subject: Subject) -> Verdict:
-    """The rate of a training step, with the making of its batch."""
+    """Measure a training step, including the preparation of its batch."""
     side = subject.scale.side
     run = make_training(subject, subject.folder / "rate", 1000, side)
     rate = round(BATCH / seconds_per_step(run), 2)
     precision = method_of(run).precision
-    told = f"a small U-Net at {side}x{side}, batch {BATCH}, {precision}: {rate:.4g} pictures/s"
-    return Verdict("ok", told, {"pictures_per_second": rate, "precision": precision, "batch": BATCH})
+    detail = f"a small U-Net at {side}x{side}, batch {BATCH}, {precision}: {rate:.4g} pictures/s"
+    return Verdict("ok", detail, {"pictures_per_second": rate, "precision": precision, "batch": BATCH})

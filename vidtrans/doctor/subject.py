@@ -1,4 +1,4 @@
-"""The subject of a self-test: a device, how much is tested, synthetic pictures and networks, and comparisons.
+"""The subject of a self-test: a device, the scale of the test, synthetic pictures and networks, and comparisons.
 
 Pictures and networks are the same on every machine.
 """
@@ -19,17 +19,17 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.rendering.bench_clip import pictures
 from vidtrans.temporal.stream import Sample
 
-GENERATOR = ("unet-small", {"channels": 16})  # as most presets use
-FLICKER, GRAIN = 12, 6.0  # grey levels: the most of a frame's brightness, and σ of each pixel
+GENERATOR = ("unet-small", {"channels": 16})  # the generator of most presets
+FLICKER, GRAIN = 12, 6.0  # grey levels: largest change of a frame's brightness, standard deviation of the grain
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a self-test does. Sides are in pixels.
+    """The amount of work in a self-test. Sides are in pixels.
 
-    ``large_side``: of the picture that does not fit into memory; above 256, the least side of tiles. ``rate_sizes``:
-    (width, height) of the clips that the rates are of, the first everywhere, the others on a GPU only.
-    ``rate_frames``: of these clips, ``rate_frames_on_gpu`` there.
+    ``large_side``: side of the picture for the memory check; above 256, the smallest side of tiles. ``rate_sizes``:
+    (width, height) of the clips in the speed check; on a CPU only the first is used. ``rate_frames`` and
+    ``rate_frames_on_gpu``: number of frames of these clips, on a CPU and on a GPU.
     """
 
     side: int = 256
@@ -44,7 +44,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Subject:
-    """The device that is tested, and a folder for temporary files."""
+    """The device under test, a folder for temporary files, and the scale of the test."""
 
     device: Device
     folder: Path
@@ -52,9 +52,9 @@ class Subject:
 
 
 def psnr(made: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the PSNR in dB of pictures of one shape and integer type; 200 for equal ones. Raises ValueError.
+    """Return the PSNR in dB of two arrays of equal shape and integer type; 200 for equal arrays.
 
-    Raises where they are of several shapes or types: a broadcast would compare something else.
+    Raises ValueError for unequal shapes or types, which would compare a broadcast.
     """
     if (made.shape, made.dtype) != (wanted.shape, wanted.dtype):
         raise ValueError(f"{made.shape} {made.dtype} instead of {wanted.shape} {wanted.dtype}")
@@ -64,17 +64,17 @@ def psnr(made: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def alike(first: np.ndarray, second: np.ndarray) -> bool:
-    """Return whether two arrays are equal to the bit."""
+    """Return whether two arrays have the same dtype and equal values."""
     return first.dtype == second.dtype and np.array_equal(first, second)
 
 
 def frames(side: int, count: int) -> np.ndarray:
-    """Return a square clip that moves, (count, side, side, 3) uint8."""
+    """Return the frames of a synthetic clip with motion, (count, side, side, 3) uint8."""
     return np.stack(list(pictures(side, side, count)))
 
 
 def texture(side: int) -> np.ndarray:
-    """Return a picture with detail everywhere, as flow methods need it: (side, side, 3) uint8."""
+    """Return a picture with detail everywhere, which flow methods need: (side, side, 3) uint8."""
     noise = np.random.default_rng(2).normal(0, 1, (side, side, 3)).astype(np.float32)
     layers = [cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (2.0, 8.0)]
     levels = sum(layer * (28 / layer.std()) for layer in layers) + 128
@@ -82,10 +82,10 @@ def texture(side: int) -> np.ndarray:
 
 
 def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
-    """Return a generator of 3 channels in eval mode, with norms as after a training.
+    """Return a generator of 3 channels in eval mode, with random weights and realistic norm statistics.
 
-    Its statistics are those of the made-up clip, so that activations are neither lost nor cut off, as they are in a
-    network with random weights alone, which then says nothing of a precision.
+    The batch norms have the statistics of the synthetic clip. Without them, activations would vanish or saturate, and
+    a comparison of precisions would show nothing.
     """
     generator = build_generator(name, GENERATOR[1] if table is None else table, 3)
     initialise(generator, 0)
@@ -101,12 +101,12 @@ def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None
 
 
 def signed(shown: np.ndarray) -> torch.Tensor:
-    """Return pictures (N, H, W, C) uint8 as networks take them, (N, C, H, W) float32 in [−1, 1]."""
+    """Return pictures (N, H, W, C) uint8 as a network's input, (N, C, H, W) float32 in [−1, 1]."""
     return torch.from_numpy(shown).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 
 
 def flickering(shown: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
-    """Return a steady look of a clip, (N, H, W, 3) uint16, and samples in which it flickers and boils."""
+    """Return a steady stylised clip, (N, H, W, 3) uint16, and filter samples of it with added flicker and grain."""
     steady = 15 + 0.8 * 255 * (shown[..., ::-1].astype(np.float32) / 255) ** 1.4
     rng = np.random.default_rng(1)
     brighter = rng.uniform(-FLICKER, FLICKER, (len(shown), 1, 1, 1)).astype(np.float32)

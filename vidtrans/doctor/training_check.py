@@ -1,6 +1,6 @@
-"""Does a training that was stopped in the middle end in the same weights, to the bit, as one that ran through?
+"""Training check: compare the weights of an interrupted and resumed training with those of an uninterrupted one.
 
-What runs is the loop of ``train``, with its checkpoint on disk, in the precision that ``auto`` takes.
+The weights must be bit-identical. The loop of ``train`` runs with its checkpoint on disk, in the ``auto`` precision.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_state import TrainingState
 from vidtrans.video.images.picture import write_picture
 
-PAIRING = "denoise"  # its input is three channels, as the made-up generator takes them
+PAIRING = "denoise"  # a pairing whose input has three channels, like that of the synthetic generator
 PICTURES, BATCH = 8, 4
 
 
 def training_checks(subject: Subject) -> Checks:
-    """Return the check."""
+    """Return the check function by its name."""
     return {"resume": partial(_check, subject)}
 
 
 def make_training(subject: Subject, folder: Path, steps: int, side: int) -> TrainingState:
-    """Return a small training run at step 0, on a made-up clip. Its pictures and checkpoints go into ``folder``."""
+    """Return a small training at step 0 on a synthetic clip. Its pictures and checkpoints are written to ``folder``."""
     precision = resolve_precisions("auto", subject.device)[0]
     pairing = make_pairing(PAIRING, {})
     settings = TrainingSettings.of(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
@@ -76,15 +76,15 @@ def _check(subject: Subject) -> Verdict:
     graph = graph_use(model)
     figures: Table = {"steps": steps, "stopped_at": stopped_at, "equal": not unequal, "graph": graph}
     figures |= {"precision": model.precision, "nondeterministic": sorted(model.nondeterministic)}
-    told = f"{steps} steps in {figures['precision']}, one run stopped after {stopped_at} and resumed:"
+    detail = f"{steps} steps in {figures['precision']}, one run stopped after {stopped_at} and resumed:"
     if unequal:
-        return Verdict("wrong", f"{told} NOT the same weights ({len(unequal)} differ, {unequal[0]} first)", figures)
+        return Verdict("wrong", f"{detail} NOT the same weights ({len(unequal)} differ, {unequal[0]} first)", figures)
     replay = {"": "", "replayed": "; steps are replayed as a CUDA graph"}.get(graph, f"; no CUDA graph: {graph}")
-    return Verdict("ok" if graph in ("", "replayed") else "note", f"{told} the same weights{replay}", figures)
+    return Verdict("ok" if graph in ("", "replayed") else "note", f"{detail} the same weights{replay}", figures)
 
 
 def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, int]:
-    """Return a run that was stopped half-way, and went on with new networks; and after which step."""
+    """Return a training that was stopped half-way and resumed in new networks, and the step at which it stopped."""
     stop, folder = Stop(), subject.folder / "resumed"
 
     def stop_half_way(event: Event) -> None:
@@ -107,7 +107,7 @@ def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, i
 
 
 def differing(one: TrainingState, other: TrainingState) -> list[str]:
-    """Return the names of the weights that are not equal to the bit; and 'losses' if these differ."""
+    """Return the names of the weights that are not bit-identical, and 'losses' if the recorded losses differ."""
     names = []
     for network, module in one.model.networks.items():
         others = other.model.networks[network].state_dict()
@@ -116,12 +116,12 @@ def differing(one: TrainingState, other: TrainingState) -> list[str]:
 
 
 def method_of(run: TrainingState) -> Any:  # noqa: ANN401  (more than every method has: precision, captured)
-    """Return the default training method of a run of ``make_training``."""
+    """Return the training method of a run that ``make_training`` made."""
     return run.model
 
 
 def graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)
-    """Return 'replayed' where steps were replayed as a CUDA graph, '' off CUDA, or why they were not."""
+    """Return 'replayed' if steps were replayed as a CUDA graph, '' off CUDA, or the reason why they were not."""
     if model.captured is None:
         return "" if model.device.kind != "cuda" else "it is off"
     return "replayed" if model.captured.is_replaying else model.captured.refusal or "too few steps"

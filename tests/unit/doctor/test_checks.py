@@ -176,7 +176,7 @@ def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
         found = verdict("products", "convolutions bf16", tmp_path)
     assert found.state == "note"  # what renders and trainings do about it is tested with them
     assert found.figures["wrong"]
-    assert "in fp32 instead" in found.detail
+    assert "use fp32 for these instead" in found.detail
 
 
 # Engines
@@ -299,7 +299,7 @@ def test_an_engine_a_filter_or_a_flow_method_that_is_broken_fails(
 def test_an_engine_that_is_not_here_is_listed_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(monkeypatch, ENGINES, "Absent")
     found = verdict("engine", "engine broken", tmp_path)
-    assert (found.state, found.detail) == ("note", "not here: Absent is not installed")
+    assert (found.state, found.detail) == ("note", "not available: Absent is not installed")
 
 
 def test_a_flow_that_is_not_finite_is_no_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,5 +425,5 @@ def test_a_full_disk_is_no_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
     (finding,) = SelfTest(CPU, SMALL)
     assert finding.state == "wrong"
-    assert finding.detail.startswith("it cannot be tested: step.pt: no space left on device")
+    assert finding.detail.startswith("the check could not run: step.pt: no space left on device")
     assert "TMPDIR" in finding.remedy

@@ -343,4 +343,4 @@ def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(installation, "decoder_problem", lambda name: "no NVIDIA driver is found")
     monkeypatch.setattr(installation, "encoder_problem", lambda name: "none")
     state, text = _hardware_video()[:2]
-    assert (state, text) == ("ok", "none (no NVIDIA driver is found), and none is needed: the CPU decodes and encodes")
+    assert (state, text) == ("ok", "none (no NVIDIA driver is found); not required: the CPU decodes and encodes")
