@@ -1,7 +1,7 @@
-"""Who may speak to the server: every request's Host, Origin and token are checked before anything else is done.
+"""Access control of the live server: every request's Host, Origin and token are checked before it is served.
 
-A page of another site can make a browser send requests here. It cannot know the token; its Origin is its own; and where
-it has its name point at this machine (DNS rebinding), the Host is that name.
+A page of another site can make a browser send requests here. But it does not know the token, it sends its own Origin,
+and if its name resolves to this machine (DNS rebinding), the Host header contains that name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidtrans.live.protocol import MAX_MESSAGE
 
-PUBLIC = "/page/"  # scripts and styles, in which nothing is secret
+PUBLIC = "/page/"  # path of scripts and styles, which are served without a token
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,13 +32,13 @@ HEADERS = {
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses."""
+    """Return a random token of 24 bytes as URL-safe text."""
     return secrets.token_urlsafe(24)
 
 
 @dataclass(frozen=True)
 class Access:
-    """``hosts``: the names that the server goes by, as in a Host header, with the port. ``scheme``: http or https."""
+    """The access rules of a server. ``hosts``: accepted Host headers, with the port. ``scheme``: 'http' or 'https'."""
 
     token: str
     hosts: frozenset[str]
@@ -46,25 +46,25 @@ class Access:
 
     @classmethod
     def of(cls, token: str, names: Iterable[str], port: int, scheme: str) -> Access:
-        """Return the access of a server with these names and addresses, at a port."""
+        """Return the access rules of a server with these names and addresses, at ``port``."""
         usual = {"http": 80, "https": 443}[scheme] == port
         bracketed = [f"[{name}]" if ":" in name else name.lower() for name in names]
         hosts = {f"{name}:{port}" for name in bracketed} | (set(bracketed) if usual else set())
         return cls(token, frozenset(hosts), scheme)
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return the status and the reason with which a request is refused; None where it may go on."""
+        """Return the HTTP status and the reason for refusing a request; None if the request is allowed."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
-            return 421, "this server does not go by that name; open the link that was printed"
+            return 421, "the host name in the address is not one of this server's; open the printed link"
         if origins and origins != [f"{self.scheme}://{hosts[0].lower()}"]:
-            return 403, "another site may not speak to this server"
+            return 403, "requests from other sites are refused"
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return 403, "another site may not speak to this server"
+            return 403, "requests from other sites are refused"
         if scope["path"].startswith(PUBLIC) and scope["type"] == "http":
             return None
-        return None if self._knows_token(scope, headers) else (403, "the link lacks its token; open the one printed")
+        return None if self._knows_token(scope, headers) else (403, "no valid token; open the link that was printed")
 
     def _knows_token(self, scope: Scope, headers: Headers) -> bool:
         given = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get("token", [])
@@ -74,20 +74,20 @@ class Access:
 
 
 class Guard:
-    """Asks ``access`` before the ``app``, limits the size of bodies, and adds the headers that browsers go by."""
+    """ASGI middleware that refuses requests by ``access``, limits the size of bodies and adds security headers."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Refuse a request, or pass it to the app (ASGI)."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         try:
             refusal = self._access.refusal(scope)
-        except ValueError:  # a query that is none
-            refusal = 400, "the address cannot be read"
+        except ValueError:  # a malformed query
+            refusal = 400, "the address is malformed"
         if refusal is None and scope["type"] == "http" and _is_too_long(Headers(scope=scope)):
             refusal = 413, f"a frame has at most {MAX_MESSAGE} bytes"
         if refusal is None:

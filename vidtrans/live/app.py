@@ -1,4 +1,4 @@
-"""The addresses of the server: the page, the bare output, the WebSocket, frames of other programs, and a QR code."""
+"""The web application: routes for the page, the bare output, the WebSocket, frames of other programs, a QR code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAINT_TIMEOUT_S = 120.0
 
 
 def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp:
-    """Return the application. ``phone_link``: what the QR code leads to."""
+    """Return the ASGI application. ``phone_link``: function that returns the link for the QR code."""
 
     async def page(request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
@@ -60,7 +60,7 @@ def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp
 
 
 def qr_svg(link: str) -> bytes:
-    """Return a link as a QR code, in SVG."""
+    """Return a link as a QR code, an SVG file."""
     import segno
 
     made = io.BytesIO()
@@ -69,12 +69,12 @@ def qr_svg(link: str) -> bytes:
 
 
 async def _frame(hub: Hub, request: Request) -> Response:
-    """Answer a picture file with the painted one: PNG where that is asked for, else JPEG."""
+    """Paint the picture file in a request's body, and return a PNG file if the request accepts PNG, else JPEG."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
-        return PlainTextResponse(f"send {', '.join(CONTENT_TYPES)}\n", 415)
+        return PlainTextResponse(f"the Content-Type must be one of {', '.join(CONTENT_TYPES)}\n", 415)
     kind = request.query_params.get("kind", "picture")
     if kind not in FRAME_KINDS.values():
-        return PlainTextResponse(f"kind is one of {', '.join(FRAME_KINDS.values())}\n", 400)
+        return PlainTextResponse(f"kind must be one of {', '.join(FRAME_KINDS.values())}\n", 400)
     body = bytearray()
     try:
         async for part in request.stream():
@@ -96,7 +96,7 @@ async def _frame(hub: Hub, request: Request) -> Response:
 
 
 async def _connection(hub: Hub, socket: WebSocket) -> None:
-    """Serve one connection until it ends: what it sends, and beside it what it is sent."""
+    """Serve one WebSocket connection until it ends: receive its messages, and send messages in a second task."""
     await socket.accept()
     try:
         client = hub.join(is_program=socket.query_params.get("role") == "program")
@@ -125,18 +125,18 @@ async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
 
 
 def _parse(text: str) -> dict[str, object]:
-    """Return a JSON object. Raises UsageError."""
+    """Parse a JSON object. Raises UsageError."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise UsageError("message", "it is no JSON object", "see vidtrans.live.hub")
+        raise UsageError("message", "it is not a JSON object", "see vidtrans.live.hub")
     return found
 
 
 async def _send(client: Client, socket: WebSocket) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError, OSError):  # it went away; what it sent last says so as well
+    with suppress(WebSocketDisconnect, RuntimeError, OSError):  # disconnected; ``_receive`` gets the same news
         while True:
             for message in await client.messages():
                 if isinstance(message, bytes):

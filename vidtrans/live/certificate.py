@@ -1,4 +1,4 @@
-"""A certificate for this machine's names: browsers give the camera to localhost and to https only."""
+"""A self-signed certificate for this machine's names: browsers allow the camera on localhost and https only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from vidtrans.core.files import write_bytes
 
-LIFE = timedelta(days=397)  # browsers take none for longer
-RENEWED = timedelta(days=30)  # before its end
+LIFE = timedelta(days=397)  # the longest validity that browsers accept
+RENEWED = timedelta(days=30)  # time before the expiry at which it is renewed
 
 
 def machine_names() -> list[str]:
-    """Return the names and addresses by which this machine is reached, those of the network last."""
+    """Return the host names and IP addresses of this machine, the network addresses last."""
     names = ["localhost", "127.0.0.1", "::1"]
     host = socket.gethostname().lower()
     names += [host] if "." in host else [host, f"{host}.local"]
@@ -29,7 +29,7 @@ def machine_names() -> list[str]:
 
 
 def _outward_address() -> str:
-    """Return the address that this machine has on its network; '' without one. Nothing is sent."""
+    """Return this machine's address on its network; '' without a network. No packet is sent."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # of the range for documentation
         return str(probe.getsockname()[0])
@@ -37,7 +37,7 @@ def _outward_address() -> str:
 
 
 def link_name(names: Sequence[str]) -> str:
-    """Return the name or address that another device of the network is given."""
+    """Return the name or address for links that other devices on the network open."""
     addresses = [n for n in names if _is_address(n) and not ipaddress.ip_address(n).is_loopback]
     return (addresses or list(names))[-1]
 
@@ -50,9 +50,9 @@ def _is_address(name: str) -> bool:
 
 
 def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
-    """Return the files of a certificate and its key for these names: those of ``folder``, or new ones.
+    """Return the files of a certificate and its key for these names, from ``folder`` or newly made there.
 
-    The same is used again while it lasts, so that a phone that trusted it goes on doing so. Raises OSError.
+    An existing certificate is reused until 30 days before it expires, so that phones keep trusting it. Raises OSError.
     """
     from cryptography import x509
 
@@ -62,7 +62,7 @@ def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
         known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         known_names = {str(name.value) for name in known}
         if set(names) <= known_names and found.not_valid_after_utc - datetime.now(UTC) > RENEWED and key.is_file():
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # whether they belong together
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # fails if they do not match
             return certificate, key
     _make(certificate, key, names)
     return certificate, key

@@ -1,4 +1,4 @@
-"""A connection's mailbox: the newest picture, what was dropped, and what there is to say."""
+"""A connection's outbox: the newest picture, acknowledgements of dropped frames, and text messages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from dataclasses import dataclass, field, replace
 from vidtrans.core.settings import Table
 from vidtrans.live.protocol import DROPPED, PictureMessage, pack_picture
 
-MOST_WAITING = 256  # messages of a kind that wait for a connection which does not read; older ones are lost
+MOST_WAITING = 256  # waiting messages of each kind for a connection that does not read; older messages are lost
 
 
 @dataclass
 class Client:
-    """One connection. ``shows_input``: it wants to see what the network sees.
+    """One connection. ``shows_input``: it also gets the network's input as a picture.
 
-    A picture waits until it is sent or a newer one takes its place, so a connection that does not read holds nothing
-    up, and costs no memory.
+    Only the newest picture waits to be sent, so a connection that does not read delays nothing and uses little memory.
     """
 
     number: int
@@ -31,7 +30,7 @@ class Client:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def say(self, message: Table) -> None:
-        """Send a message. Of those that have the type ``state`` the newest is sent."""
+        """Queue a message. Of the messages of type ``state`` only the newest is sent."""
         if message["type"] == "state":
             self._state = message
         else:
@@ -39,19 +38,19 @@ class Client:
         self._woken.set()
 
     def show(self, picture: PictureMessage, received: float) -> None:
-        """Send a picture, whose frame was ``received`` at a time of ``time.perf_counter``."""
+        """Queue a picture in place of an unsent one; its frame was ``received`` at a time of ``time.perf_counter``."""
         if self._picture is not None and self._picture[0].sender == self.number:
             self.drop(self._picture[0].sequence, self._picture[0].timestamp)
         self._picture = picture, received
         self._woken.set()
 
     def drop(self, sequence: int, timestamp: float) -> None:
-        """Acknowledge a frame of this connection that is not painted."""
+        """Queue the acknowledgement of a frame of this connection that was dropped."""
         self._dropped.append((sequence, timestamp))
         self._woken.set()
 
     async def messages(self) -> list[Table | bytes]:
-        """Wait for what there is to send, and return it."""
+        """Wait for queued messages, and return them in the order to send: tables as JSON texts, bytes as they are."""
         await self._woken.wait()
         self._woken.clear()
         found: list[Table | bytes] = list(self._texts)

@@ -1,4 +1,4 @@
-"""A model that predicts the next frame, fed its own frames, while the controls move the camera."""
+"""A live dream: a next-frame model that runs on its own output, while the controls move the camera."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STILL = DreamingSettings()
 
 
 class Dreamer:
-    """Dreams on, from a picture or from noise. Raises ModelError, DeviceError, UsageError."""
+    """A rollout of a next-frame model, from a picture or from noise. Raises ModelError, DeviceError, UsageError."""
 
     def __init__(
         self, model: LoadedModel, rendering: RenderingSettings, context: Context, seed: np.ndarray | None, size: int
@@ -47,7 +47,7 @@ class Dreamer:
         self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
-        """Return the next frame, (H, W, 3) uint8. ``drive``: the source's frame, (h, w, 3) uint8, if there is one.
+        """Return the next frame, (H, W, 3) uint8. ``drive``: a source frame (h, w, 3) uint8 to mix in, or None.
 
         Raises DeviceError.
         """
@@ -56,7 +56,7 @@ class Dreamer:
         return picture
 
     def _model_at(self, frame: int) -> RolloutModel:
-        """Return the model with the drift correction that suits the camera: none of places where those move."""
+        """Return the model with drift correction; correction per position is off while the camera moves."""
         settings = STILL
         if any(getattr(self._controls, name) != still for name, still in NO_MOVE.items() if name != "hue"):
             settings = replace(settings, rotate=1.0)

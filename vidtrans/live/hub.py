@@ -1,4 +1,4 @@
-"""The hub of a live session, in the event loop's thread: connections, the source that is painted, messages to all."""
+"""The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from vidtrans.models.loaded_model import LoadedModel
 
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
 MOST_CLIENTS = 64
-POSTED_S = 3.0  # for which the picture of a program without a connection holds the stage
+POSTED_S = 3.0  # seconds for which a posted frame of a program without a connection remains the source
 
 
 class Hub(Answers):
     """Connections, controls and recording. The worker calls it from its own thread, all others from the loop's.
 
-    One connection at a time, the ``holder``, sends the frames that are painted. A page becomes it when a person starts
-    a source there, a program when it connects, or sends while there is none. Programs without a connection may send
-    frames while there is none. ``worker`` and ``loop`` are set before the first connection.
+    One connection at a time, the ``holder``, sends the frames that are painted. A page becomes the holder when a person
+    starts a source there; a program when it connects, or when it sends a frame while there is no source. Programs may
+    post single frames over HTTP while there is no holder. ``worker`` and ``loop`` are set before the first connection.
     """
 
     worker: StageWorker
@@ -61,9 +61,9 @@ class Hub(Answers):
     # Messages of connections
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection; a program's frames are painted from now on. Raises UsageError where there are too many."""
+        """Add a connection; a program becomes the holder. Raises UsageError if there are too many connections."""
         if len(self.clients) >= MOST_CLIENTS:
-            raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some")
+            raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
         models = [describe_model(model) for model in self.models.values()]
@@ -74,7 +74,7 @@ class Hub(Answers):
         return client
 
     def leave(self, client: Client) -> None:
-        """Forget a connection. A dream goes on without the page that began it."""
+        """Remove a connection. A dream continues without the page that started it."""
         self.clients.pop(client.number, None)
         if self.holder == client.number and self.source == "dream":
             self.holder = 0
@@ -82,7 +82,7 @@ class Hub(Answers):
             self._take_stage(0, "none")
 
     def frame(self, client: Client, message: FrameMessage) -> None:
-        """Take a frame of a connection; one that does not hold the stage has it back as dropped."""
+        """Submit a frame of a connection for painting; a frame of a connection other than the holder is dropped."""
         if client.is_program and self.source == "none":
             self._take_stage(client.number, "program")
         if client.number != self.holder:
@@ -91,12 +91,12 @@ class Hub(Answers):
         self._submit(PaintJob(message, client.number, self._is_cut))
 
     async def paint_for_program(self, message: FrameMessage) -> Painted:
-        """Return the picture of a frame that came without a connection, painted by itself.
+        """Paint a frame that a program posted over HTTP, independently of earlier frames, and return the picture.
 
         Raises UsageError, MediaError, DeviceError.
         """
         if self.source not in ("none", "program") or self.holder:
-            raise UsageError("frame", f"another source is shown ({self.source})", "end that one first")
+            raise UsageError("frame", f"another source is active ({self.source})", "stop that source first")
         if self.source == "none":
             self._take_stage(0, "program")
         number = next(self._sequences)
@@ -111,12 +111,12 @@ class Hub(Answers):
             loop.call_later(POSTED_S, self._end_posts, self._num_posted)
 
     def _end_posts(self, number: int) -> None:
-        """Give the stage back where nothing was posted since."""
+        """End the source of posted frames if no frame was posted after frame ``number``."""
         if (self.holder, self.source, self._num_posted) == (0, "program", number):
             self._take_stage(0, "none")
 
     def command(self, client: Client, message: Table) -> None:
-        """Carry out a message of a page; what is wrong with it is said there."""
+        """Carry out a command message of a page; errors are sent to that page."""
         commands: Mapping[str, Callable[[Client, Table], None]] = {
             "controls": self._set_controls,
             "source": self._set_source,
@@ -127,7 +127,7 @@ class Hub(Answers):
         try:
             kind = message.get("type")
             if not isinstance(kind, str) or kind not in commands:
-                raise UsageError("message", "its type is unknown", f"one of {', '.join(commands)}")
+                raise UsageError("message", "its type is unknown", f"use one of {', '.join(commands)}")
             commands[kind](client, message)
         except VidtransError as error:
             client.say({"type": "problem", "text": str(error)})
@@ -142,7 +142,7 @@ class Hub(Answers):
     def _set_controls(self, client: Client, message: Table) -> None:
         values = message.get("values")
         if not isinstance(values, dict):
-            raise UsageError("controls", "there are no values", 'send {"values": {name: value}}')
+            raise UsageError("controls", "the message has no values", 'send {"values": {name: value}}')
         self._change(self.state.updated(values, self.models))
 
     def _change(self, state: ControlState) -> None:
@@ -155,9 +155,9 @@ class Hub(Answers):
     def _set_source(self, client: Client, message: Table) -> None:
         kind = message.get("kind")
         if kind not in SOURCES:
-            raise UsageError("source", "its kind is unknown", f"one of {', '.join(SOURCES)}")
+            raise UsageError("source", "its kind is unknown", f"use one of {', '.join(SOURCES)}")
         if kind == "none" and client.number != self.holder and self.source != "dream":
-            return  # it had been replaced already
+            return  # another connection has become the holder already
         if kind == "dream" and not self._dreams(self.state):
             why = f"'{self.state.controls.model}' does not predict frames"
             raise UsageError("dream", why, "choose a model of --preset next-frame")
@@ -180,7 +180,7 @@ class Hub(Answers):
     def _preset(self, client: Client, message: Table) -> None:
         name = message.get("name")
         if not isinstance(name, str):
-            raise UsageError("preset", "it has no name", "give one")
+            raise UsageError("preset", "it has no name", "give a name")
         if message.get("do") == "save":
             self.saved.save(name, self.state.table())
         elif message.get("do") == "delete":
@@ -198,16 +198,16 @@ class Hub(Answers):
             self._stop_recording_soon()
 
     async def stop_recording(self) -> None:
-        """Finish the video that is being written, if one is."""
+        """Finish the video that is being recorded, if there is one."""
         if not self.recordings.is_on:
-            await asyncio.gather(*self._tasks - {asyncio.current_task()})  # one may be ending
+            await asyncio.gather(*self._tasks - {asyncio.current_task()})  # a recording may be finishing
             return
         ending = asyncio.ensure_future(self.recordings.end())
         await asyncio.sleep(0)
         self._tell()
         if (recorder := await ending) is None:
             return
-        lost = f"; {recorder.num_lost} pictures were lost, the encoder was too slow" if recorder.num_lost else ""
+        lost = f"; {recorder.num_lost} pictures are missing: the encoder was too slow" if recorder.num_lost else ""
         self.announce(f"recorded {recorder.num_frames} pictures: {recorder.path}{lost}")
         for client in self.clients.values():
             client.say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
@@ -218,14 +218,14 @@ class Hub(Answers):
         task.add_done_callback(self._tasks.discard)
 
     def _recording_failed(self, problem: str) -> None:
-        """Take the news, in the recorder's thread."""
+        """Stop the recording after a failure and report it; called in the recorder's thread."""
         self._in_loop(self._stop_recording_soon)
         self._in_loop(self._problem, f"recording stopped: {problem}")
 
     # Calls of the worker, in its own thread
 
     def painted(self, painted: Painted) -> None:
-        """Encode a picture, and hand it to everybody."""
+        """Record a painted picture, and send it to all connections as JPEG."""
         self.recordings.write(painted.picture)
         wants_input = any(client.shows_input for client in list(self.clients.values()))
         model_input = encode_jpeg(painted.model_input) if wants_input else b""
@@ -233,11 +233,11 @@ class Hub(Answers):
         self._in_loop(self._show, painted, file, model_input)
 
     def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Acknowledge a frame that is not painted."""
+        """Send the acknowledgement of a dropped frame, with its ``problem``, to the sender."""
         self._in_loop(self._drop, job, problem)
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Tell everybody that nothing can be painted now."""
+        """Report to all connections and the user that painting failed; ``detail`` is for the user only."""
         self._in_loop(self._problem, problem)
         if ends_dream:
             self._in_loop(self._end_dream)
@@ -259,14 +259,14 @@ class Hub(Answers):
 
     def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
         if (reply := self._reply(job)) is not None:
-            reply.set_exception(problem or UsageError("frame", "a newer one took its place", "send one after another"))
+            reply.set_exception(problem or UsageError("frame", "a newer frame replaced it", "send one frame at a time"))
         if (client := self.clients.get(job.sender)) is not None:
             client.drop(job.message.sequence, job.message.timestamp)
             if problem is not None:
                 client.say({"type": "problem", "text": str(problem)})
 
     def _reply(self, job: PaintJob) -> asyncio.Future[Painted] | None:
-        """Return the reply that a program without a connection waits for; None where nobody does."""
+        """Return the pending reply to a posted frame; None if no program waits for it."""
         reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
         return None if reply is None or reply.done() else reply
 
@@ -281,7 +281,7 @@ class Hub(Answers):
     # Messages to all
 
     def announce(self, text: str, level: str = "info") -> None:
-        """Report a line to the person who started the server."""
+        """Report a line of text in the terminal of the server."""
         self._report(Note(text, level))
 
     def _state(self) -> Table:

@@ -1,4 +1,4 @@
-"""The controls of the page, which an artist moves while a model paints, and descriptions of them and of models."""
+"""The controls of the live page, and descriptions of controls and models for the page."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.regions import Regions, palette
 
 LARGEST_SIZE = 1024
-OFFERED_LOOKS = 24  # of a model of many looks, which has any number of them
+OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What is the same for every model."""
+    """The controls that are the same for every model."""
 
     model: str = setting("", "the model that paints")
-    second: str = setting("", "a model to cross-fade with; none without a name")
+    second: str = setting("", "a model to cross-fade with; empty: none")
     crossfade: float = setting(0.0, "share of the second model's picture", low=0.0, high=1.0)
-    fade: float = setting(0.5, "seconds in which one model passes into another", low=0.0, high=30.0)
+    fade: float = setting(0.5, "seconds of the fade from one model to another", low=0.0, high=30.0)
     size: int = setting(
-        0, "short side in pixels at which the model paints; 0: the one it was trained at", low=0, high=LARGEST_SIZE
+        0, "short side in pixels at which the model paints; 0: its training size", low=0, high=LARGEST_SIZE
     )
-    strength: float = setting(1.0, "0 is the source, 1 the model's picture, 2 twice as far", low=0.0, high=2.0)
-    keep_colour: float = setting(0.0, "share of the source's own colours that is kept", low=0.0, high=1.0)
+    strength: float = setting(1.0, "0: the source, 1: the model's picture, 2: twice the effect", low=0.0, high=2.0)
+    keep_colour: float = setting(0.0, "share of the source's colours in the result", low=0.0, high=1.0)
     past: str = setting(
         "lerp",
-        "blend with the past: off, lerp (with the last picture), or causal (along the motion, without flicker)",
+        "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
     lerp: float = setting(0.5, "share of the last picture, for lerp", low=0.0, high=0.98)
-    mirror: bool = setting(False, "mirror the source, as a camera before which one stands")
-    freeze: bool = setting(False, "keep the source's last frame, and go on painting it")
-    look: str = setting("", "which look of a model with several; the first one by itself")
-    stroke_size: float = setting(0.5, "strokes of a look from pictures: 0 fine, 1 broad", low=0.0, high=1.0)
-    zoom: float = setting(1.0, "of a dream: how many times larger it gets each frame", low=0.9, high=1.1)
-    rotate: float = setting(0.0, "of a dream: degrees that it turns each frame", low=-10.0, high=10.0)
-    pan_x: float = setting(0.0, "of a dream: share of its width by which it moves each frame", low=-0.05, high=0.05)
-    pan_y: float = setting(0.0, "of a dream: share of its height by which it moves each frame", low=-0.05, high=0.05)
-    hue: float = setting(0.0, "of a dream: degrees by which all hues turn each frame", low=-20.0, high=20.0)
-    speed: float = setting(1.0, "of a dream with a clock: 1 is the clip's own, -1 goes backwards", low=-4.0, high=4.0)
-    drive: float = setting(0.0, "of a dream: share of the source's frame in what is fed back", low=0.0, high=1.0)
-    dream_fps: float = setting(12.0, "of a dream: frames a second at most", low=1.0, high=60.0)
+    mirror: bool = setting(False, "mirror the source, for a camera that faces you")
+    freeze: bool = setting(False, "keep painting the source's last frame")
+    look: str = setting("", "the look of a model with several looks; empty: the first")
+    stroke_size: float = setting(0.5, "stroke size of a look from pictures: 0 fine, 1 broad", low=0.0, high=1.0)
+    zoom: float = setting(1.0, "dream: zoom factor per frame", low=0.9, high=1.1)
+    rotate: float = setting(0.0, "dream: rotation per frame in degrees", low=-10.0, high=10.0)
+    pan_x: float = setting(0.0, "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05)
+    pan_y: float = setting(0.0, "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05)
+    hue: float = setting(0.0, "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
+    speed: float = setting(1.0, "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0)
+    drive: float = setting(0.0, "dream: share of the source's frame in the model's input", low=0.0, high=1.0)
+    dream_fps: float = setting(12.0, "dream: highest number of frames per second", low=1.0, high=60.0)
 
 
 @dataclass(frozen=True)
 class ControlState:
-    """The controls, and those settings of pairings that differ from the models': by pairing, by setting."""
+    """The controls, and the pairing settings that override the models' own, by pairing name and setting name."""
 
     controls: Controls = dataclasses.field(default_factory=Controls)
     pairing: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     def updated(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
-        """Return the state with other values; those of pairings are named ``edges.density``. Raises UsageError."""
+        """Return the state with changed values; pairing settings are named ``edges.density``. Raises UsageError."""
         own = {name: value for name, value in values.items() if "." not in name}
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
         for name in (controls.model, controls.second):
@@ -83,24 +83,24 @@ class ControlState:
         return ControlState(controls, pairing)
 
     def table(self) -> Table:
-        """Return all values, as ``updated`` takes them."""
+        """Return all values by name, in the form that ``updated`` takes."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
         return to_table(self.controls) | own
 
     def changes(self, pairing: Pairing) -> dict[str, float]:
-        """Return the settings of a pairing that differ from its model's."""
+        """Return the settings that override those of a pairing, by name."""
         return dict(self.pairing.get(pairing.name, {}))
 
 
 def looks_of(model: LoadedModel) -> list[str]:
-    """Return the looks to choose from: the names of a painter's, numbers for a model of many; none for another one."""
+    """Return the looks of a model: names if its pairing lists looks, numbers if it has style codes, else no looks."""
     if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
 def describe_model(model: LoadedModel) -> Table:
-    """Return a model's name, size, drawings, palette, looks, guides and settings, as JSON."""
+    """Return a model's name, size, kind of drawing, palette, looks, guides and settings, as JSON values."""
     pairing = model.pairing
     colours = list(palette(pairing.settings.levels).colours) if isinstance(pairing, Regions) else []
     size = model.record.size if model.record and not pairing.at_source_size else 0
@@ -119,21 +119,21 @@ def describe_model(model: LoadedModel) -> Table:
 
 
 def describe_controls() -> Table:
-    """Return what a page needs of each control: its default, its bounds, its choices and its help."""
+    """Return the default, bounds, choices and help of each control by its name, as JSON values."""
     return {f.name: {"default": f.default, **_bounds(f.metadata)} for f in fields(Controls)}
 
 
 def describe_pairing(pairing: Pairing) -> Table:
-    """Return the same of the settings of a pairing that are worth changing while it is rendered."""
+    """Return the default, bounds and help of a pairing's tunable settings, named ``edges.density``, as JSON values."""
     found: Table = {}
-    if pairing.uses_mask:  # a live source has none
+    if pairing.uses_mask:  # a live source has no mask
         return found
     by_name = {f.name: f for f in fields(pairing.settings)}
     for field in (by_name[name] for name in pairing.tunable):
         value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
-        # A bound may lie far from what anyone sets, so a slider reaches eight times as far as the model's own value.
+        # A setting's bound may be far from useful values, so a slider ends at eight times the model's own value.
         bounds["high"] = min(bounds["high"], max(8 * value, bounds["low"] + 1e-3)) if value else bounds["high"]
         found[f"{pairing.name}.{field.name}"] = {"default": value, "whole": isinstance(value, int), **bounds}
     return found
@@ -144,7 +144,7 @@ def _bounds(metadata: Mapping[str, object]) -> Table:
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
-    """Return the value of a pairing's setting. Raises UsageError where no model has it, or it is no number."""
+    """Return the value of a pairing setting. Raises UsageError if no model has the setting or it is not a number."""
     kind = name.partition(".")[0]
     known = sorted(
         {f"{kind}.{n}" for model in models.values() for n in model.pairing.tunable if model.pairing.name == kind}
@@ -152,5 +152,5 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
     if name not in known:
         raise unknown_name("control", name, [*known, *(f.name for f in fields(Controls))])
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError(f"control {name}", f"{value!r:.40} is no number", "send a number")
+        raise UsageError(f"control {name}", f"{value!r:.40} is not a number", "send a number")
     return value

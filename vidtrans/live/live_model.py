@@ -1,4 +1,4 @@
-"""A model on stage: a frame goes in, its picture comes out at once."""
+"""A model in a live session: paint single frames immediately, with the current controls."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame
 
-ENDLESS = range(1 << 60)  # timestamps, of frames that end some day
+ENDLESS = range(1 << 60)  # timestamps of a source whose number of frames is unknown
 
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """A frame of a source, ``rgb`` (H, W, 3) uint8. ``is_drawing``: it is the network's input, not what that shows.
+    """A frame of a source, ``rgb`` (H, W, 3) uint8.
 
-    ``is_cut``: it does not follow the one before it.
+    ``is_drawing``: it is the network's input itself, such as edges. ``is_cut``: it does not continue the frame before.
     """
 
     rgb: np.ndarray
@@ -41,7 +41,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A model's ``picture`` of a frame, the frame at the same size (``guide``), and what the network saw of it.
+    """A painted frame: the model's ``picture``, the frame at that size (``guide``), and a view of the model's input.
 
     All (H, W, 3) uint8.
     """
@@ -52,7 +52,7 @@ class LivePicture(NamedTuple):
 
 
 class _InputChoices(NamedTuple):
-    """What an input is made by."""
+    """The controls that affect how a model's input is made."""
 
     changes: tuple[tuple[str, float], ...]
     look: str
@@ -61,12 +61,12 @@ class _InputChoices(NamedTuple):
 
 
 class LiveModel:
-    """Paints frames one by one. Raises ModelError, DeviceError, UsageError."""
+    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError."""
 
     def __init__(self, model: LoadedModel, rendering: RenderingSettings, context: Context) -> None:
         if model.optimises:
             why = "it optimises each frame, for seconds or minutes"
-            raise UsageError(f"model '{model.name}'", why, "choose a model that was trained")
+            raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
         self.model, self._rendering = model, rendering
         engine = load_engine(model, rendering, context, batch=1)
         self._extractor = FrameExtractor.of(model, rendering, context)
@@ -74,17 +74,17 @@ class LiveModel:
         self._choices: _InputChoices | None = None
         self._index = self._first = -1
         self._size = 0, 0
-        self._has_failed = False  # at the last frame, of which nothing is known then
+        self._has_failed = False  # whether the last frame failed, so that its state is unknown
 
     @property
     def pairing(self) -> Pairing:
-        """Return its pairing, with the controls' changes."""
+        """Return the model's pairing, with the changes of the controls."""
         return self._renderer.inputs.pairing
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame. Raises UsageError, DeviceError."""
         if self.pairing.has_clock:
-            raise UsageError(f"model '{self.model.name}'", "it goes by a clock of its own", "choose Dream")
+            raise UsageError(f"model '{self.model.name}'", "it predicts frames by a clock", "choose the source Dream")
         self._apply(state, frame.is_drawing)
         self._index += 1
         guides = _tiles(frame.rgb, len(self.pairing.guides))
@@ -111,7 +111,7 @@ class LiveModel:
         return width, height
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Make inputs as the controls say from here on. Raises UsageError."""
+        """Make the model's inputs with these controls from now on. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
@@ -122,7 +122,7 @@ class LiveModel:
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
-        """Return what a model with looks is told; one without the look that is asked for paints its first one."""
+        """Return the per-frame conditions of a model with looks; a look that it does not have becomes its first."""
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, ENDLESS, _no_moment)
@@ -134,11 +134,11 @@ class LiveModel:
 
 
 def _no_moment(moment: Time) -> Fraction:
-    raise UsageError(f"keyframes at {moment}", "a live source has no moments", "give one value")
+    raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
 
 
 def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
-    """Return the guides of a frame, which lie side by side in one picture, (H, W / count, 3) each."""
+    """Split a picture (H, W, 3) into ``count`` guides that lie side by side, (H, W / count, 3) each."""
     if count < 2:
         return [picture]
     width = picture.shape[1] // count

@@ -1,4 +1,4 @@
-"""Open a live session: models, their stage, its worker and its hub."""
+"""Open a live session: load the models, and make the stage, its worker and the hub."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def open_session(
     folder: Path,
     context: Context,
 ) -> tuple[Hub, StageWorker]:
-    """Load the models; return the hub and the worker that paints, which has to be closed.
+    """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
-    ``folder``: of recordings. Raises ModelError, DeviceError, UsageError.
+    ``folder``: the folder for recordings. Raises ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
 
     def open_stage() -> LiveStage:
-        context.engines.clear()  # after a lost device they are of no use
+        context.engines.clear()  # engines are unusable after the device was lost
         return LiveStage({name: LiveModel(model, rendering, context) for name, model in models.items()}, CAUSAL)
 
     def open_dreamer(state: ControlState, seed: np.ndarray | None) -> Dreamer:
@@ -66,15 +66,15 @@ def _first_controls(model: str, settings: RenderingSettings) -> Controls:
 
 def _constant(curve: KeyframeCurve, name: str) -> float:
     if curve.constant is None:
-        raise UsageError(f"keyframes for {name}", "a live source has no moments", "give one value")
+        raise UsageError(f"keyframes for {name}", "a live source has no timeline", "give a single value")
     return curve.constant
 
 
 def _leave_a_core() -> None:
-    """Compute on all cores but one, which a browser beside it needs.
+    """Leave one core to the browser, and let Python switch threads every millisecond.
 
-    Threads of one layer wait for each other: with one for each core, a browser that holds one of them up holds up all.
-    And let the network's thread take over from the one that paints after a millisecond.
+    Torch's threads wait for each other in each layer, so a browser that delays one of them would delay them all. The
+    short switch interval lets the thread that serves connections interrupt the thread that paints.
     """
     sys.setswitchinterval(0.001)
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() - 1)))

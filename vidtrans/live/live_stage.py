@@ -1,4 +1,4 @@
-"""The stage: models, cross-fades between them, and what of the past is blended in."""
+"""The stage of a live session: models, cross-fades between them, and blending with past pictures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.images.picture import resize
 
-SETTLED = 1.0  # levels of 255 by which a picture may still change, and is not painted once more
+SETTLED = 1.0  # levels of 255: a picture that would change by less is not painted again
 
 Weights = Mapping[str, float]  # of models, adding up to 1
 
 
 class Fader:
-    """Which models paint, and with which shares. One that is chosen comes in over ``fade`` seconds."""
+    """Cross-fade between models: the weight of each model over time. A newly chosen model fades in over ``fade`` s."""
 
     def __init__(self) -> None:
         self._chosen: tuple[str, str] | None = None
@@ -30,7 +30,7 @@ class Fader:
         self._since, self.is_fading = 0.0, False
 
     def weights(self, controls: Controls, now: float) -> dict[str, float]:
-        """Return the shares at a time in seconds; those that are 0 are left out."""
+        """Return the weights of the models at the time ``now`` in seconds, without weights of 0."""
         target = {controls.model: 1.0}
         if controls.second and controls.crossfade:
             target = {controls.model: 1 - controls.crossfade}
@@ -50,14 +50,14 @@ class Fader:
 
 
 class StagePicture(NamedTuple):
-    """The ``picture`` that is shown, and what the first model's network saw; both (H, W, 3) uint8."""
+    """The ``picture`` to show, and a view of the first model's input; both (H, W, 3) uint8."""
 
     picture: np.ndarray
     model_input: np.ndarray
 
 
 class LiveStage:
-    """Paints frames one after another, as the controls say."""
+    """Paints frames one after another with the models and blending that the controls select."""
 
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
         self.models, self._causal = models, causal
@@ -70,16 +70,16 @@ class LiveStage:
 
     @property
     def is_changing(self) -> bool:
-        """Return whether the same frame, painted once more, would give another picture."""
+        """Return whether painting the same frame again would give another picture, during a fade or a blend."""
         return self._fader.is_fading or not self._is_settled
 
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
-        """Paint the next frame at a time in seconds. Raises UsageError, DeviceError."""
+        """Paint the next frame at the time ``now`` in seconds. Raises UsageError, DeviceError."""
         controls = state.controls
         if controls.mirror:
             frame = SourceFrame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
-            self._fader = Fader()  # nothing of what was before is shown
+            self._fader = Fader()  # no fade from the models before the cut
         weights = self._fader.weights(controls, now)
         paintings = {}
         for name in weights:
@@ -91,7 +91,7 @@ class LiveStage:
         return StagePicture(picture, first.model_input)
 
     def show(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
-        """Return a picture that was made elsewhere, (H, W, 3) uint8, as it is shown after those before it."""
+        """Return a picture of another source, such as a dream, (H, W, 3) uint8, blended with past pictures."""
         return self._with_past(picture, picture, SourceFrame(picture), controls)
 
     def _with_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:
@@ -106,7 +106,7 @@ class LiveStage:
         return self._with_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
 
     def _with_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
-        """Mix a picture with the one that was shown last, in float32, so that it arrives."""
+        """Mix a picture with the last one, in float32, so that repeated mixing reaches the new picture exactly."""
         last, self._is_settled = self._mean, True
         if not share or last is None or last.shape != picture.shape or frame.is_cut:
             self._mean = picture.astype(np.float32)
@@ -117,7 +117,7 @@ class LiveStage:
 
 
 def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:
-    """Return the mean of the models' pictures, at the size of the first, (H, W, 3) uint8."""
+    """Return the weighted mean of the models' pictures, at the size of the first picture, (H, W, 3) uint8."""
     if len(weights) == 1:
         (painting,) = paintings.values()
         return painting.picture

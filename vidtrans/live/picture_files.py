@@ -1,4 +1,4 @@
-"""Check and decode the files that come over the network, and encode pictures for it."""
+"""Picture files of a live session: check and decode received files, and encode pictures as JPEG."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ QUALITY = 92  # of JPEG
 
 
 def decode(file: bytes) -> np.ndarray:
-    """Return the picture of a JPEG, PNG or WebP file, (H, W, 3) uint8 RGB, on white where it is transparent.
+    """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
 
-    Its size is read from the header, before anything is decoded. Raises MediaError.
+    The size is checked in the header before decoding. Raises MediaError.
     """
     (width, height), has_alpha = _read_header(file)
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -37,21 +37,21 @@ def decode(file: bytes) -> np.ndarray:
 def _read_header(file: bytes) -> tuple[tuple[int, int], bool]:
     from PIL import Image
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read, and ``decode`` has a limit
     try:
         with Image.open(io.BytesIO(file), formats=FORMATS) as picture:
-            # A JPEG may have a smaller one behind it, for previews.
+            # Not for JPEG: it may contain a second, smaller picture for previews.
             if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
                 raise MediaError("frame", "it is an animation", "send single pictures")
             return picture.size, picture.has_transparency_data
     except (OSError, ValueError, SyntaxError):
-        raise MediaError("frame", "it is not a JPEG, PNG or WebP file", "send one of these") from None
+        raise MediaError("frame", "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:
-    """Return a picture, (H, W, 3) uint8 RGB, as a JPEG file with colours at full size."""
+    """Encode a picture, (H, W, 3) uint8 RGB, as a JPEG file without chroma subsampling (4:4:4)."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         QUALITY,

@@ -1,4 +1,4 @@
-"""Saved controls, by name, in one JSON file of the user's data folder."""
+"""Presets of the live page: controls saved by name in one JSON file in the user's data folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 
 
 def default_path() -> Path:
-    """Return where they are kept."""
+    """Return the path of the presets file."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
 
 
 class SavedControls:
-    """Names and tables of controls. A file that cannot be read counts as empty, and is replaced when one is saved."""
+    """Saved controls by name. An unreadable file counts as empty, and is replaced at the next save."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,25 +41,25 @@ class SavedControls:
 
     @property
     def names(self) -> list[str]:
-        """Return the names, in alphabetical order."""
+        """Return the names of the presets, in alphabetical order."""
         return sorted(self._tables)
 
     def load(self, name: str) -> Table:
-        """Return the controls of a name. Raises UsageError."""
+        """Return the controls saved as ``name``. Raises UsageError."""
         if name not in self._tables:
-            raise UsageError(f"preset '{name}'", "it was not saved", "choose another")
+            raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another")
         return dict(self._tables[name])
 
     def save(self, name: str, table: Table) -> None:
-        """Keep controls under a name. Raises UsageError, OSError."""
+        """Save controls as ``name``. Raises UsageError, OSError."""
         if not _NAME.fullmatch(name):
-            raise UsageError("preset", "its name has 1 to 60 characters", "choose another name")
+            raise UsageError("preset", "its name must have 1 to 60 printable characters", "choose another name")
         if len(self._tables) >= MOST and name not in self._tables:
-            raise UsageError("preset", f"there are {MOST}", "delete one first")
+            raise UsageError("preset", f"there are {MOST} presets already", "delete one first")
         self._write({**self._read(), name: dict(table)})  # another server may have saved some
 
     def delete(self, name: str) -> None:
-        """Forget a name. Raises OSError."""
+        """Delete the preset ``name``, if it exists. Raises OSError."""
         self._write({known: table for known, table in self._read().items() if known != name})
 
     def _write(self, tables: dict[str, Table]) -> None:
@@ -69,7 +69,7 @@ class SavedControls:
 
 
 def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return saved values without those of models that are not here; ``state``: the controls as they are."""
+    """Return saved values without settings of models that are not loaded; ``state`` holds the present controls."""
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
     fit = {name: value for name, value in values.items() if name in controls | settings}

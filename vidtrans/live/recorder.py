@@ -1,4 +1,4 @@
-"""Record what is shown as a video, each picture at the time when it was shown."""
+"""Record the pictures of a live session as a video, each at the time when it was shown."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 TIME_BASE = Fraction(1, 1000)
-WAITING = 8  # pictures between the worker and the encoder; more are left out
+WAITING = 8  # pictures in the encoder's queue; further pictures are lost
 SETTINGS = EncodingSettings(codec="h264", preset="veryfast")
 
 
 class Recorder:
     """Writes a video to ``path`` until it is closed; ``on_failure(problem)`` is called in its thread.
 
-    The size is that of the first picture, made even; others are scaled to it. Until it is finished, the video is a
-    ``.nut`` file beside it, which players show, and which stays where it cannot be finished.
+    The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until then
+    the video is a playable ``.nut`` file beside ``path``, which is left there if the video cannot be finished.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class Recorder:
 
     @property
     def num_frames(self) -> int:
-        """Return how many pictures were written."""
+        """Return the number of pictures written so far."""
         return len(self._stamps)
 
     def write(self, picture: np.ndarray) -> None:
-        """Take a picture, (H, W, 3) uint8, that is shown now."""
+        """Queue a picture, (H, W, 3) uint8, that is shown now; count it as lost if the queue is full."""
         try:
             self._pictures.put_nowait((picture, self._clock()))
         except queue.Full:
             self.num_lost += 1
 
     def close(self) -> Path | None:
-        """Finish the file, and return it; None where no picture came, or it cannot be written."""
+        """Finish the video and return its path; None if there were no pictures or it cannot be written."""
         ended = self._clock()
         self._pictures.put(None)
         self._thread.join()
@@ -102,26 +102,26 @@ class Recorder:
     def _fail(self, error: Exception) -> None:
         self._has_failed = True
         line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
-        kept = f"; what there is of it: {self._segment}" if self._segment.is_file() else ""
-        self._on_failure(line + kept)
+        partial = f"; the part recorded so far is in {self._segment}" if self._segment.is_file() else ""
+        self._on_failure(line + partial)
 
 
 class Recordings:
-    """Videos of what is shown, one after another, in a folder."""
+    """Videos of a live session, recorded one after another in a folder."""
 
     def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
         self._folder, self._on_failure = folder, on_failure
         self._recorder: Recorder | None = None
-        self._given: set[Path] = set()  # names; the files come later
+        self._given: set[Path] = set()  # paths in use, whose files may not exist yet
         self.last: Path | None = None
 
     @property
     def is_on(self) -> bool:
-        """Return whether a video is being written."""
+        """Return whether a video is being recorded."""
         return self._recorder is not None
 
     def begin(self, model: str) -> None:
-        """Begin a video, named after the model and the time, unless one is being written. Raises OSError."""
+        """Start a video named after the model and the time, unless one is being recorded. Raises OSError."""
         if self._recorder is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._new_path(model)
@@ -129,12 +129,12 @@ class Recordings:
             self._recorder = Recorder(path, self._on_failure)
 
     def write(self, picture: np.ndarray) -> None:
-        """Take a picture, (H, W, 3) uint8, that is shown now."""
+        """Add a picture, (H, W, 3) uint8, that is shown now, if a video is being recorded."""
         if (recorder := self._recorder) is not None:
             recorder.write(picture)
 
     async def end(self) -> Recorder | None:
-        """Finish the video, beside the event loop: a long one takes seconds. None where there is no file."""
+        """Finish the video in another thread, because it may take seconds; return its recorder, or None if no file."""
         recorder, self._recorder = self._recorder, None
         if recorder is None or await asyncio.to_thread(recorder.close) is None:
             return None
@@ -142,7 +142,7 @@ class Recordings:
         return recorder
 
     def _new_path(self, model: str) -> Path:
-        """Return a name that is not taken."""
+        """Return a path for a new video that is not in use."""
         stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
         names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
         paths = (self._folder / f"{name}.mp4" for name in names)

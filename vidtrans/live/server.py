@@ -1,4 +1,4 @@
-"""The server: opens its port, prints its links, and runs until it is asked to stop."""
+"""The live server: opens its port, makes links to its pages, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens. ``certificates``: the folder of a certificate for https; None for http."""
+    """The address at which a server listens. ``certificates``: folder of the https certificate; None for http."""
 
     host: str
     port: int
@@ -35,23 +35,23 @@ class Address:
 
     @property
     def is_open(self) -> bool:
-        """Return whether others on the network reach it."""
+        """Return whether other machines on the network can reach the server."""
         return self.host not in LOOPBACK
 
     @property
     def scheme(self) -> str:
-        """Return http or https."""
+        """Return the URL scheme, 'http' or 'https'."""
         return "https" if self.certificates else "http"
 
     def names(self) -> list[str]:
-        """Return the names by which it is reached."""
+        """Return the host names and addresses of the server."""
         if not self.is_open:
             return list(LOOPBACK)
         return list(dict.fromkeys([*machine_names(), *([] if self.host in EVERYWHERE else [self.host])]))
 
 
 class LiveServer:
-    """Opens the port at once, so that it is known. Raises UsageError where it cannot be opened, OSError."""
+    """A server whose port is open from construction on. Raises UsageError if the port cannot be opened, OSError."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -62,7 +62,7 @@ class LiveServer:
         self.port: int = self._socket.getsockname()[1]
 
     def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
-        """Return a page's address, with its token; ``outward``: for another device; ``kiosk``: the output alone."""
+        """Return a page's URL with the token; ``outward``: for another device; ``kiosk``: add the flag ``kiosk``."""
         name = "127.0.0.1"
         if self.address.host not in (*EVERYWHERE, *LOOPBACK) or self.address.host == "::1":
             name = self.address.host
@@ -106,18 +106,18 @@ class LiveServer:
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves signals to the command line."""
+    """A uvicorn server that leaves signal handling to the command line."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Install no signal handlers."""
         yield
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
-    # On Windows SO_REUSEADDR would open a port that another program has, and take turns with it.
+    # On Windows SO_REUSEADDR would share a port with another program.
     option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
     opened.setsockopt(socket.SOL_SOCKET, option, 1)
     try:

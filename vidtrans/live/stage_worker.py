@@ -1,4 +1,4 @@
-"""The thread that owns the models: it paints the newest frame, and nothing else waits."""
+"""The worker thread of a live session: it owns the models and paints the newest frame, without a queue."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import decode
 from vidtrans.live.protocol import FrameMessage
 
-REPEAT_S = 1 / 30  # between two pictures of one frame
-FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # waits before models are loaded again
+REPEAT_S = 1 / 30  # seconds between repeated pictures of one frame
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # first and longest wait in seconds before models are loaded again
 
 
 @dataclass(frozen=True)
 class PaintJob:
-    """A frame to paint. ``received``: of ``time.perf_counter``. ``sender``: its connection's number."""
+    """A frame to paint. ``received``: its time of ``time.perf_counter``. ``sender``: its connection's number."""
 
     message: FrameMessage
     sender: int = 0
@@ -35,7 +35,7 @@ class PaintJob:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture that was painted, (H, W, 3) uint8. ``job``: None where no new frame was the reason."""
+    """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream."""
 
     job: PaintJob | None
     picture: np.ndarray
@@ -44,22 +44,22 @@ class Painted:
 
 
 class Answers(Protocol):
-    """What the worker calls, in its own thread."""
+    """The interface for the worker's results; the worker calls it in its own thread."""
 
     def painted(self, painted: Painted) -> None:
-        """Take a picture."""
+        """Handle a painted picture."""
 
     def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Take a frame that was overtaken by a newer one, or that has a ``problem``."""
+        """Handle a frame that was not painted: a newer frame replaced it, or it has a ``problem``."""
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Take the news that nothing can be painted now; ``detail`` is a traceback."""
+        """Handle a failure because of which nothing can be painted now; ``detail`` is a traceback."""
 
 
 class StageWorker:
-    """``open_stage`` loads the models, in the worker's thread; it is called again where the device was lost.
+    """The thread that paints, which must be closed. ``open_stage`` loads the models, again after a lost device.
 
-    ``open_dreamer(state, seed)`` begins a dream, from a picture or from noise. Close it.
+    ``open_dreamer(state, seed)`` starts a dream from a picture, or from noise if ``seed`` is None.
     """
 
     def __init__(
@@ -74,43 +74,43 @@ class StageWorker:
         self._state, self._is_closed, self._is_dirty = state, False, False
         self._job: PaintJob | None = None
         self._dreams = False
-        self._is_cut = True  # no frame of the source was taken yet
+        self._is_cut = True  # no frame of the source was painted yet
         self._stage: LiveStage | None = None
         self._dreamer: Dreamer | None = None
-        self._frame: SourceFrame | None = None  # the last one, which is painted again where the controls change
+        self._frame: SourceFrame | None = None  # the last frame, which is painted again when the controls change
         self._shown: np.ndarray | None = None
         self._retry_s = FIRST_RETRY_S
         self.num_painted = self.num_dropped = 0
         self._thread = threading.Thread(target=self._run, name="live worker", daemon=True)
 
     def start(self) -> None:
-        """Load the models, and begin to paint. Raises ModelError, DeviceError, UsageError."""
+        """Load the models and start the thread. Raises ModelError, DeviceError, UsageError."""
         self._stage = self._open_stage()
         self._thread.start()
 
     def submit(self, job: PaintJob) -> None:
-        """Paint a frame next, in place of one that waits."""
+        """Paint a frame next, in place of a waiting frame, which is dropped."""
         with self._changed:
-            overtaken, self._job = self._job, job
+            replaced, self._job = self._job, job
             self._is_cut = self._is_cut or job.is_cut
             self._changed.notify()
-        if overtaken is not None:
-            self._drop(overtaken)
+        if replaced is not None:
+            self._drop(replaced)
 
     def change(self, state: ControlState) -> None:
-        """Paint with other controls from here on, the last frame too."""
+        """Use other controls from now on, and repaint the last frame with them."""
         with self._changed:
             self._state, self._is_dirty = state, True
             self._changed.notify()
 
     def dream(self, on: bool) -> None:
-        """Begin to dream, from what is shown, or end it."""
+        """Start a dream from the picture shown last, or end it."""
         with self._changed:
             self._dreams = on
             self._changed.notify()
 
     def close(self) -> None:
-        """Finish the picture in hand, and end."""
+        """Finish the current picture and end the thread."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -140,7 +140,7 @@ class StageWorker:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
     def _take_job(self) -> PaintJob | None:
-        """Return the frame that waits, which is a cut if one was to come."""
+        """Return the waiting frame, marked as a cut if a dropped frame before it was one; None without a frame."""
         if self._job is None:
             return None
         is_cut, self._is_cut = self._is_cut, False
@@ -158,7 +158,7 @@ class StageWorker:
             self._changed.wait_for(lambda: self._is_closed or not self._dreams, max(0.0, seconds))
 
     def _is_ready(self, job: PaintJob | None) -> bool:
-        """Load the models where the device was lost; whatever goes wrong then, it is tried again later."""
+        """Load the models if the device was lost; return whether they are loaded. After an error it is tried later."""
         if self._stage is None:
             try:
                 self._stage = self._open_stage()
@@ -167,7 +167,7 @@ class StageWorker:
         return self._stage is not None
 
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
-        """Raises VidtransError, and whatever a lost device raises."""
+        """Paint the frame of ``job``, or repaint the last frame. Raises VidtransError, and any error of the device."""
         assert self._stage is not None
         if job is not None:
             rgb = decode(job.message.file)
@@ -199,7 +199,7 @@ class StageWorker:
         picture = self._stage.show(self._dreamer.step(state.controls, drive), state.controls)
         self._answer(None, picture, picture, began)
         if job is not None:
-            self._drop(job)  # it drives the dream, which has a rhythm of its own
+            self._drop(job)  # the frame drives the dream, whose frames have their own rate
 
     def _answer(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
         self._shown = picture
@@ -207,31 +207,31 @@ class StageWorker:
         self._answers.painted(Painted(job, picture, model_input, 1e3 * (time.perf_counter() - began)))
 
     def _drop(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Give a frame back; if it was a cut, the next one is."""
+        """Report a frame as dropped; if it was a cut, the next frame becomes one."""
         with self._changed:
             self._is_cut = self._is_cut or job.is_cut
         self.num_dropped += 1
         self._answers.dropped(job, problem)
 
     def _refuse(self, job: PaintJob | None, error: VidtransError, is_dirty: bool) -> None:
-        """Go on after a frame or controls with which nothing can be painted."""
+        """Report a frame or controls that cannot be painted, and prepare for the next ones."""
         with self._changed:
             if job is not None:
-                self._is_dirty = self._is_dirty or is_dirty  # the last frame is painted with them
+                self._is_dirty = self._is_dirty or is_dirty  # the last frame still has to be repainted
             ends_dream, self._dreams = self._dreams and job is None, self._dreams and job is not None
             if job is None:
                 self._frame = None
         if job is not None:
             self._drop(job, error)
-        else:  # it would fail again and again
+        else:  # the dream or the last frame would fail again and again
             self._answers.failed(str(error), ends_dream=ends_dream)
 
     def _recover(self, job: PaintJob | None, error: Exception) -> None:
-        """Load everything again after a while: the device may have been lost, and be found again."""
+        """Report an unexpected error, and unload the models to load them again after a wait, as after a lost device."""
         if job is not None:
-            self._drop(job, DeviceError("painting", "it failed", "it is tried again soon"))
+            self._drop(job, DeviceError("painting", "it failed", "wait: it is retried automatically"))
         if self._retry_s > FIRST_RETRY_S:
-            self._frame = None  # which may be the reason
+            self._frame = None  # the frame may be the cause
         detail = "".join(traceback.format_exception(error))
         self._answers.failed(f"painting failed ({type(error).__name__}); trying again in {self._retry_s:.0f} s", detail)
         self._stage = self._dreamer = None

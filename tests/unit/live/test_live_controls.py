@@ -82,7 +82,7 @@ class TestSavedControls:
         saved.save("one", {})
         saved.delete("one")
         assert SavedControls(Path("b.json")).names == []
-        with pytest.raises(UsageError, match="not saved"):
+        with pytest.raises(UsageError, match="no preset of this name"):
             saved.load("one")
 
     def test_a_file_that_is_something_else_counts_as_empty(self) -> None:

@@ -101,7 +101,7 @@ MISFITS: list[tuple[object, str]] = [
     ({"type": "controls"}, "values"),
     ({"type": "source", "kind": "x"}, "kind"),
     ({"type": "source", "kind": "dream"}, "does not predict"),
-    ({"type": "preset", "do": "load", "name": "x"}, "not saved"),
+    ({"type": "preset", "do": "load", "name": "x"}, "no preset of this name"),
     ({"type": "preset", "do": "save", "name": 3}, "name"),
     ({"type": "preset", "do": "save", "name": "x" * 99}, "name"),
     ({"type": "explode"}, "type"),
@@ -238,7 +238,7 @@ class TestDreams:
         models = load(make_dreamer(Path("clock.safetensors"), time_encoding=True))
         with serving(models) as running, running.program("&role=program") as engine:
             sequence = engine.frame(flat(8))
-            assert "choose Dream" in engine.message("problem")["text"]
+            assert "choose the source Dream" in engine.message("problem")["text"]
             assert engine.picture(sequence).kind == DROPPED
             engine.send(type="source", kind="dream")
             assert engine.picture().kind == REPEATED
