@@ -136,7 +136,7 @@ def test_a_look_is_part_of_an_exported_file(kind: str, ending: str, model: Path,
         made.append(output.read_bytes())
     assert made[0] != made[1]
     assert "one look" in refuse(capsys, 2, *ask, "--whole", "--look", "0: 1, 5: 2")
-    assert "no code of a look" in refuse(capsys, 2, "model", "export", "m", "--format", "pth")
+    assert "they cannot hold a style code" in refuse(capsys, 2, "model", "export", "m", "--format", "pth")
 
 
 def test_a_memory_and_a_plate_have_no_code_beside_them(capsys: Capsys) -> None:

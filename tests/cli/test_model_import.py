@@ -67,7 +67,7 @@ def test_options_beside_a_checkpoint_say_its_size_and_input_and_a_dry_run_makes_
     before = snapshot(Path())
     text = said(capsys, 0, *IMPORT, "horse2zebra", "--dry-run")
     assert "would make horse2zebra.safetensors: resnet, takes the frame itself, rendered at 48 px" in text
-    assert "its options say: model cycle_gan" in text
+    assert "its options are: model cycle_gan" in text
     assert "next:" not in text
     assert snapshot(Path()) == before
     table = said_json(capsys, *IMPORT, "horse2zebra")

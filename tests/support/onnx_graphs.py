@@ -78,9 +78,9 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     outside.data_location = TensorProto.EXTERNAL
     outside.external_data.add(key="location", value="/etc/passwd")
     add = [helper.make_node("Add", ["x", "w"], ["y"])]
-    yield "external-data", model(add, constants=[outside]), "lie in another file"
+    yield "external-data", model(add, constants=[outside]), "are in another file"
     inside = helper.make_node("Constant", [], ["w"], value=outside)
-    yield "external-data-in-a-constant", model([inside, *add]), "lie in another file"
+    yield "external-data-in-a-constant", model([inside, *add]), "are in another file"
     custom = [helper.make_node("RunProgram", ["x"], ["y"], domain="evil.ops")]
     yield "custom-operator", model(custom, opsets=[helper.make_opsetid("evil.ops", 1)]), "belongs to another program"
     context = [helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", ep_cache_context="/etc/passwd")]
@@ -106,8 +106,8 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     two.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, FREE))
     yield "two-inputs", two, "needs 2 inputs"
     yield "no-operators", model([]), "computes nothing"
-    yield "five-channels", model(same, (1, 5, 8, 8), (1, 5, 8, 8)), "no picture of 1, 3 or 4 channels"
-    yield "a-number", model(same, (), ()), "no picture of 1, 3 or 4 channels"
+    yield "five-channels", model(same, (1, 5, 8, 8), (1, 5, 8, 8)), "not a picture of 1, 3 or 4 channels"
+    yield "a-number", model(same, (), ()), "not a picture of 1, 3 or 4 channels"
     yield "whole-numbers", model(same, kind=TensorProto.INT64), "takes int64"
     yield "huge-sides", model(same, (1, 3, 2**30, 2**30), (1, 3, 2**30, 2**30)), "larger than 8192 pixels"
     yield "thousand-at-once", model(same, (1000, 3, 64, 64), (1000, 3, 64, 64)), "1000 pictures at once"
@@ -123,11 +123,15 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
         "f", "f40", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", OPSET)]
     )
     bomb = model(call, functions=[*functions, last], opsets=[helper.make_opsetid("f", 1)])
-    yield "functions-that-double", bomb, "without end"
+    yield "functions-that-double", bomb, "nested too deeply"
     circle = helper.make_function("f", "f0", ["a"], ["b"], _twice("f0"), [helper.make_opsetid("f", 1)])
-    yield "function-of-itself", model(call, functions=[circle], opsets=[helper.make_opsetid("f", 1)]), "without end"
+    yield (
+        "function-of-itself",
+        model(call, functions=[circle], opsets=[helper.make_opsetid("f", 1)]),
+        "nested too deeply",
+    )
     sequence = [helper.make_node("SequenceConstruct", ["x"], ["s"]), helper.make_node("SequenceAt", ["s", "n"], ["y"])]
-    yield "sequences", model(sequence, constants=[constant("n", 0, np.int64)]), "sequences or texts"
+    yield "sequences", model(sequence, constants=[constant("n", 0, np.int64)]), "sequences or text"
     bad = model(same)
     bad.training_info.add()
     yield "training-graph", bad, "training graph"

@@ -1,1 +1,1 @@
-"""Files of other tools, in and out: checkpoints, ONNX, TorchScript and colour tables are read, and models exported."""
+"""Files of other tools: import checkpoints, ONNX, TorchScript and ``.cube`` LUTs, and export models."""

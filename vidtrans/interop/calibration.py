@@ -1,7 +1,7 @@
-"""Give batch norms the statistics of a clip: what pix2pix's authors take of each picture anew, once for all frames.
+"""Calibrate batch norms: set their running statistics to those of a clip, once for all frames.
 
-With statistics of each picture a network answers a change of light or of what is in the picture everywhere at once,
-which flickers. Those that training left behind are of another data set, and of weights that changed meanwhile.
+With the statistics of each single picture, as pix2pix's authors render, a local change affects the whole output, which
+flickers. The statistics from training belong to another data set, and to earlier weights.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
     """Set the running statistics of a generator's batch norms to those of all ``inputs`` together, in place.
 
     Args:
-        generator: A generator as ``networks`` describes it, in eval mode.
-        inputs: Its inputs, (N, H, W, C) uint8.
+        generator: A generator (see ``networks``) in eval mode.
+        inputs: The generator's inputs, (N, H, W, C) uint8.
     """
     x = torch.from_numpy(inputs).permute(0, 3, 1, 2).float() / 127.5 - 1
     norms = [m for m in generator.modules() if isinstance(m, PictureNorm | nn.BatchNorm2d)]
@@ -35,7 +35,7 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
 
 
 def _use_all(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    """Take the statistics of a whole batch, and return what the norm makes with them."""
+    """Set the norm's statistics to those of the whole batch, and return its output with these statistics."""
     assert isinstance(norm, PictureNorm | nn.BatchNorm2d)
     (x,) = inputs
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)

@@ -1,4 +1,4 @@
-"""Colour lattices as ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0)."""
+"""3D LUTs as ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0)."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
-MAX_SIZE = 129  # nodes a side: twice what any program writes
+MAX_SIZE = 129  # nodes per side: twice as many as any program writes
 MAX_BYTES = 256 << 20
-HEAD_BYTES = 64 << 10  # of a file in which its size has to stand
+HEAD_BYTES = 64 << 10  # first bytes of a file, which must contain its size
 SIZE_LINE = re.compile(rb"(?m)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*$")
 NUMBER = re.compile(r"[+-]?[0-9.]")
 EXACT_DIGITS = 7  # after the point: float32
 
 
 class CubeFormat(ModelFormat):
-    """A lattice of colours for grading, of any program. ``vidtrans grade`` writes them."""
+    """The model format for ``.cube`` files: 3D LUTs for grading, of any program. ``vidtrans grade`` writes them."""
 
     suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
 
     def detect(self, path: Path) -> bool:
-        """Return whether its head states the size of a table."""
+        """Return whether the first bytes are text with the size of a LUT."""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         return b"\0" not in head and SIZE_LINE.search(head.replace(b"\r", b"\n")) is not None
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return a record with the file's size and title."""
+        """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES).decode("utf-8", "replace")
         lines = _lines(head)
@@ -51,7 +51,7 @@ class CubeFormat(ModelFormat):
         )
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Build the generator and read its colours."""
+        """Build the colour map with the file's nodes; return it with its record. Raises ModelError."""
         from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
         record = self.read_record(path)
@@ -61,25 +61,25 @@ class CubeFormat(ModelFormat):
 
 
 def read_cube(path: Path) -> np.ndarray:
-    """Return the colours of a file, (n, n, n, 3) float64: the first axis is blue. Raises ModelError."""
+    """Read the nodes of a 3D LUT, (n, n, n, 3) float64; the first axis is blue. Raises ModelError."""
     if path.stat().st_size > MAX_BYTES:
-        raise ModelError(str(path), "it is absurdly large", "do not use this file")
+        raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MiB", "do not use this file")
     lines = _lines(path.read_text("utf-8", "replace"))
     size = _size_of(lines, path)
     rows = [line for line in lines if NUMBER.match(line)]
     if len(rows) != size**3:
-        raise ModelError(str(path), f"{len(rows)} colours, a lattice of {size} has {size**3}", "write or copy it again")
+        raise ModelError(str(path), f"it has {len(rows)} colours instead of {size**3}", "write or copy it again")
     try:
         nodes = np.array([row.split() for row in rows], np.float64)
     except ValueError:
-        raise ModelError(str(path), "a line of it is no colour", "write or copy it again") from None
+        raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again") from None
     if nodes.shape[1:] != (3,) or not np.isfinite(nodes).all():
-        raise ModelError(str(path), "a line of it is no colour", "write or copy it again")
+        raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again")
     return nodes.reshape(size, size, size, 3)
 
 
 def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
-    """Write colours (n, n, n, 3) in [0, 1], the first axis blue, complete or not at all; red changes fastest."""
+    """Write the nodes of a 3D LUT, (n, n, n, 3) in [0, 1] with blue as the first axis, atomically."""
     clean = "".join(c for c in title if c.isprintable() and c not in '"\\')
     head = f'TITLE "{clean}"\nLUT_3D_SIZE {len(nodes)}\nDOMAIN_MIN 0.0 0.0 0.0\nDOMAIN_MAX 1.0 1.0 1.0\n'
     rows = "\n".join(" ".join(f"{value:.{EXACT_DIGITS}f}" for value in colour) for colour in nodes.reshape(-1, 3))
@@ -88,7 +88,7 @@ def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines that say something."""
+    """Return the lines without empty lines and comments."""
     return [line for raw in text.splitlines() if (line := raw.strip()) and not line.startswith("#")]
 
 
@@ -97,14 +97,14 @@ def _values(lines: list[str], key: str) -> list[str] | None:
 
 
 def _size_of(lines: list[str], path: Path) -> int:
-    """Return the nodes a side. Raises ModelError for what is no lattice over the whole cube of colours."""
+    """Return the number of nodes per side. Raises ModelError unless it is a 3D LUT over the domain 0 to 1."""
     if _values(lines, "LUT_1D_SIZE"):
-        raise ModelError(str(path), "it has curves for single channels", "write it as a 3D table (LUT_3D_SIZE)")
+        raise ModelError(str(path), "it is a 1D LUT (curves for single channels)", "write it as a 3D LUT (LUT_3D_SIZE)")
     given = _values(lines, "LUT_3D_SIZE") or [""]
     size = int(given[0]) if given[0].isdecimal() and len(given[0]) < 6 else 0
     if not 2 <= size <= MAX_SIZE:
-        why = f"a table of size '{given[0][:MAX_QUOTED]}'"
-        raise ModelError(str(path), why, f"write it with 2 to {MAX_SIZE} nodes a side: 33 is usual")
+        why = f"its LUT_3D_SIZE is '{given[0][:MAX_QUOTED]}'"
+        raise ModelError(str(path), why, f"write it with 2 to {MAX_SIZE} nodes per side: 33 is usual")
     for key, wanted in (("DOMAIN_MIN", 0.0), ("DOMAIN_MAX", 1.0)):
         found = _values(lines, key)
         if found is not None and not _are_all(found, wanted):

@@ -1,4 +1,4 @@
-"""TorchScript files: programs. They are never run when rendering, but converted once, where a person trusts them."""
+"""The model format for TorchScript files: programs that are converted to ONNX once, if the user trusts them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel
 
 FAMILY = "TorchScript program"
 SECONDS = 300
-MEMORY = 24 << 30  # bytes of addresses: torch reserves many times what it uses
+MEMORY = 24 << 30  # bytes of address space, of which torch reserves many times more than it uses
 MAX_ENTRIES = 100_000
 COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.torchscript_process import main; main()"]
 
 
 class TorchScriptFormat(ForeignFormat):
-    """A program of torch.jit, which becomes an ONNX graph in a process of its own that has limits."""
+    """The format for programs of torch.jit, converted to an ONNX graph in a separate process with limits."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".ts",)
     uses_range: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is an archive with code and its constants."""
+        """Return whether the file is a zip archive with TorchScript's code and constants."""
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 return False
@@ -42,10 +42,10 @@ class TorchScriptFormat(ForeignFormat):
         return any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return what the converted graph is. Raises ModelError, and UsageError without trust."""
+        """Convert the program and describe its graph. Raises ModelError, and UsageError without ``hints.trust``."""
         if not hints.trust:
-            why, remedy = "a TorchScript file holds a program", f"vidtrans model import {path} --trust"
-            raise UsageError(str(path), why, f"import it, where you trust its author: {remedy}")
+            why, remedy = "a TorchScript file contains a program", f"vidtrans model import {path} --trust"
+            raise UsageError(str(path), why, f"if you trust its author: {remedy}")
         data = _converted(path.absolute(), path.stat().st_mtime_ns)
         with tempfile.TemporaryDirectory() as folder:
             graph = Path(folder, f"{path.stem}.onnx")
@@ -61,7 +61,7 @@ class TorchScriptFormat(ForeignFormat):
         return ForeignModel(FAMILY, made.generator, made.ports, made.size, made.pairing, notes=made.notes)
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the bytes of the graph: who has a description was trusted."""
+        """Return the bytes of the converted graph as 'data', uint8; ``describe`` has checked the trust."""
         import torch
 
         data = bytearray(_converted(path.absolute(), path.stat().st_mtime_ns))
@@ -70,7 +70,7 @@ class TorchScriptFormat(ForeignFormat):
 
 @lru_cache(maxsize=1)
 def _converted(path: Path, mtime_ns: int) -> bytes:
-    """Return a program as an ONNX file. Raises ModelError where it cannot be converted, UsageError without ONNX."""
+    """Convert a program to the bytes of an ONNX file. Raises ModelError on failure, UsageError without ONNX Runtime."""
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")
@@ -81,9 +81,9 @@ def _converted(path: Path, mtime_ns: int) -> bytes:
         except subprocess.TimeoutExpired:
             raise ModelError(str(path), f"it runs for more than {SECONDS} s", "use a smaller network") from None
         except ValueError:
-            why = f"its program ended the process that converted it (status {done.returncode})"
+            why = f"its program crashed the conversion process (status {done.returncode})"
             raise ModelError(str(path), why, "do not use this file") from None
         if answer["error"]:
-            remedy = "export it as ONNX where it was made"
+            remedy = "export it as ONNX in the program that made it"
             raise ModelError(str(path), f"it cannot be converted: {answer['error']}", remedy)
         return target.read_bytes()

@@ -1,4 +1,4 @@
-"""The process in which a trusted TorchScript program runs, once, to be converted to ONNX; it prints one JSON object."""
+"""The process that converts a trusted TorchScript program to ONNX by running it; it prints one JSON object."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 
-SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # height and width; what is fixed is often square
+SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # (height, width); fixed sizes are often square
 CHANNELS = (3, 1, 4)
 OPSET = 17
-LARGER = 256  # pixels: by how much sides grow to see whether the graph takes other sizes, as the program does
-APART = 1e-3  # of the output's deviation: the most that graph and program may differ
+LARGER = 256  # pixels added to each side to test whether the graph takes other sizes
+APART = 1e-3  # largest difference of graph and program, as a share of the output's standard deviation
 
 
 class ConversionError(Exception):
-    """The program cannot be converted; the reason in words."""
+    """The program cannot be converted; the message gives the reason."""
 
 
 def main() -> None:
-    """Read a request from standard input, convert the program, print what went wrong, '' for nothing."""
+    """Read a request (JSON) from standard input, convert the program, and print the error as JSON, '' if none."""
     request = json.load(sys.stdin)
     stdout = os.dup(1)
-    os.dup2(2, 1)  # libraries may print
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a clock
+    os.dup2(2, 1)  # output of libraries goes to stderr
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a timeout
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def convert(path: str, target: str) -> None:
-    """Write a program as an ONNX file that gives the same pictures. Raises ConversionError."""
+    """Convert the program in file ``path`` to the ONNX file ``target`` and compare them. Raises ConversionError."""
     import torch
 
     try:
         program: Any = torch.jit.load(path, map_location="cpu").eval().float()
     except Exception as error:  # torch raises whatever its reader does
         raise ConversionError(f"torch cannot load it ({first_line(error)})") from None
-    with suppress(Exception):  # best effort: it takes away what only training needs
+    with suppress(Exception):  # best effort: removes what only training needs
         program = torch.jit.freeze(program)
     picture = _example(program)
     sizes = {0: "batch", 2: "height", 3: "width"}
@@ -83,7 +83,7 @@ def _picture(channels: int, height: int, width: int) -> Any:  # noqa: ANN401  (a
 
 
 def _first(output: Any) -> Any:  # noqa: ANN401  (of a program)
-    """Return the tensor that is the picture: the output itself, or the first of several."""
+    """Return the output picture: the output itself, or the first item of a tuple or list."""
     import torch
 
     found = output[0] if isinstance(output, tuple | list) and output else output
@@ -93,7 +93,7 @@ def _first(output: Any) -> Any:  # noqa: ANN401  (of a program)
 
 
 def _example(program: Any) -> Any:  # noqa: ANN401  (a program and a tensor)
-    """Return a picture that it takes, (1, C, H, W)."""
+    """Return a picture that the program accepts, (1, C, H, W). Raises ConversionError."""
     import torch
 
     reason = ""
@@ -114,7 +114,7 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls the exporter that needs no package but onnx the old one
+        warnings.simplefilter("ignore")  # of torch, that this exporter is the old one; it needs only the package onnx
         try:
             torch.onnx.export(
                 program,
@@ -131,7 +131,7 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
 
 
 def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  (a program and a tensor)
-    """Raise ConversionError where the graph does not run, or gives another picture than the program."""
+    """Raise ConversionError if the graph does not run, or its output differs from the program's."""
     import torch
 
     onnxruntime = import_onnx_runtime()
@@ -146,4 +146,4 @@ def _compare(program: Any, target: str, picture: Any) -> None:  # noqa: ANN401  
     except Exception as error:  # ONNX Runtime has a dozen classes
         raise ConversionError(first_line(error)) from None
     if made.shape != wanted.shape or np.abs(made - wanted).max() > APART * max(float(wanted.std()), 1e-6):
-        raise ConversionError("the ONNX graph gives another picture than the program")
+        raise ConversionError("the output of the ONNX graph differs from the program's")

@@ -120,7 +120,7 @@ def test_where_ranges_are_in_doubt_a_person_is_asked() -> None:
     weight[0, 0] += 0.4
     graph = model(lines, out=("batch", 1, "height", "width"), constants=[constant("weight", weight)])
     path = save(Path("n.onnx"), graph)
-    with pytest.raises(UsageError, match=r"does not say what range.*--range"):
+    with pytest.raises(UsageError, match=r"the value range of its input is not clear.*--range"):
         described(path)
     assert len(described(path, range="imagenet").ports["in_scale"]) == 3
 

@@ -71,7 +71,7 @@ def test_a_network_is_recognised_computes_what_it_did_there_and_goes_back_bit_fo
 def test_a_network_that_no_other_tool_writes_is_not_written() -> None:
     settings = {"channels": 4, "blocks": 1, "head": "tanh"}
     record = ModelRecord({"name": "style-net", "settings": settings}, {}, 3, 3, 256, NORMALISATION, {}, {})
-    with pytest.raises(UsageError, match="theirs is always"):
+    with pytest.raises(UsageError, match="this tool's is always"):
         their_state(record, build_generator("style-net", settings, 3))
 
 
@@ -85,7 +85,7 @@ def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
         spec.storage = largest.storage
     path = Path("net_G.pth")
     path.write_bytes(zipped(pickled(specs), {largest.storage.key: storages[largest.storage.key]}))
-    with pytest.raises(ModelError, match="they share their bytes"):
+    with pytest.raises(ModelError, match="because they share their bytes"):
         imported(path)
 
 

@@ -55,12 +55,15 @@ LIES: dict[str, tuple[Change, str]] = {
     "overflowing": (lambda t: t[FIRST].update(shape=[1 << 63, 4]), "out of bounds"),
     "of terabytes": (lambda t: t[FIRST].update(shape=[1 << 40]), "does not fit its shape"),
     "a fraction": (lambda t: t[FIRST].update(shape=[5.0]), "out of bounds"),
-    "no list": (lambda t: t[FIRST].update(shape=5), "does not say where"),
-    "of 8 bits": (lambda t: t[FIRST].update(dtype="F8_E4M3"), "not known here"),
-    "a list for a kind": (lambda t: t[FIRST].update(dtype=["F32"]), "not known here"),
-    "nothing said": (lambda t: t.update({FIRST: {}}), "does not say where"),
+    "no list": (lambda t: t[FIRST].update(shape=5), "no complete entry"),
+    "of 8 bits": (lambda t: t[FIRST].update(dtype="F8_E4M3"), "unsupported type"),
+    "a list for a kind": (lambda t: t[FIRST].update(dtype=["F32"]), "unsupported type"),
+    "nothing said": (lambda t: t.update({FIRST: {}}), "no complete entry"),
     "shared": (lambda t: t[FIRST].update(data_offsets=t["in1.bias"]["data_offsets"]), "share their bytes"),
-    "one too many": (lambda t: t.update(x={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}), "'x' has no place"),
+    "one too many": (
+        lambda t: t.update(x={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
+        "'x' does not belong to it",
+    ),
     "one too few": (lambda t: t.pop(FIRST), f"'{FIRST}' is missing"),
 }
 

@@ -68,7 +68,7 @@ def test_a_trusted_program_becomes_a_graph_that_paints_the_same() -> None:
 
 def test_without_trust_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.interop.torchscript.COMMAND", ["/nothing/that/runs"])
-    with pytest.raises(UsageError, match=r"holds a program.*--trust"):
+    with pytest.raises(UsageError, match=r"contains a program.*--trust"):
         TorchScriptFormat().describe(script(Painter()))
 
 

@@ -1,1 +1,1 @@
-"""Checkpoints of other tools: tensors in pickles, read without running anything that a file says."""
+"""Checkpoints of other tools: read tensors from pickles and safetensors without running code in a file."""

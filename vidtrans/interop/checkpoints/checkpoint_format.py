@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch, as other tools save them: tensors by name, in a pickle or in safetensors."""
+"""The model format for PyTorch checkpoints of other tools: tensors by name, in a pickle or in safetensors."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from vidtrans.models.native_format import NativeFormat
 Tensors = Mapping[str, StoredTensor]
 WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
 PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
-MAX_PREFIXES = 4  # one in front of another
-MAX_SHARING = 2  # bytes of all tensors for each of the file: many may be views of one storage
+MAX_PREFIXES = 4  # prefixes that may be nested in a tensor's name
+MAX_SHARING = 2  # largest ratio of the tensors' bytes to the file's: many tensors may be views of one storage
 OPTIMISER = {"param_groups", "state"}
 STATE = "save the generator's state_dict() alone"
 OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 MAX_OPTION_BYTES = 1 << 20
-SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # the first of them is the size that a network saw
+SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # options for the training size, in order of precedence
 UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is the frame itself
-NEAR = 0.2  # of a checkpoint's tensors: with fewer that fit, no family is named
+NEAR = 0.2  # smallest share of fitting tensors for which an error names the nearest family
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """A checkpoint's tensors, by their names in the family, and the network that they are."""
+    """A recognised checkpoint: its tensors by name, without prefixes, the family, and the network that fits."""
 
     tensors: Tensors
     family: str
@@ -48,21 +48,21 @@ class Recognised:
 
 
 class CheckpointFormat(ForeignFormat):
-    """Files of ``torch.save``, and safetensors that are not ours, with the tensors of a generator of a known family."""
+    """Files of ``torch.save``, and safetensors of other tools, that hold a generator of a known family."""
 
-    suffixes = ()  # a bare name never means one: folders of training runs are full of them
+    suffixes = ()  # a bare name never selects a checkpoint, because training folders contain many
 
     def detect(self, path: Path) -> bool:
         """Return whether it is a file of torch.save, or safetensors of another tool.
 
-        Or a pickle, of whatever: to say what is wrong with it.
+        Any other pickle is accepted too, so that an error can explain why it is unusable.
         """
         if is_torch_file(path) or is_bare_pickle(path):
             return True
         return is_safetensors(path) and not NativeFormat().detect(path)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return what the file holds. Raises ModelError."""
+        """Describe the network in the file, with the options file beside it. Raises ModelError."""
         found = recognise(path)
         family: Family = FAMILIES.load(found.family)()
         theirs = read_options(path)
@@ -80,15 +80,15 @@ class CheckpointFormat(ForeignFormat):
         )
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the generator's tensors by our names."""
+        """Return the generator's tensors under vidtrans's weight names. Raises ModelError."""
         found = recognise(path)
         layout = found.candidate.layout
         stored = {ours: found.tensors[theirs] for ours, theirs in layout.names.items()}
         if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARING * path.stat().st_size:
             raise ModelError(
                 str(path),
-                "its tensors are far larger than the file: they share their bytes",
-                "save its state_dict() anew",
+                "its tensors are far larger than the file, because they share their bytes",
+                "save its state_dict() again",
             )
         weights = {ours: _as_float(tensor.read()) for ours, tensor in stored.items()}
         weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}
@@ -100,13 +100,13 @@ def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 
 def recognise(path: Path) -> Recognised:
-    """Return which network a checkpoint holds. Raises ModelError, which says what it is where it holds none."""
+    """Return the network in a checkpoint. Raises ModelError, which says what else the file is, if it can tell."""
     try:
         made = _read(path)
     except (PickleError, SafetensorsError) as error:
-        raise ModelError(str(path), str(error), "copy it again, or save its state_dict() anew") from None
+        raise ModelError(str(path), str(error), "copy it again, or save its state_dict() again") from None
     if made is None:
-        raise ModelError(str(path), "it is a pickle, but no file of torch.save", "give a checkpoint of a generator")
+        raise ModelError(str(path), "it is a pickle, but not of torch.save", "give a checkpoint of a generator")
     tables = list(_tables(made.value))
     best: tuple[Fit, str, Family] | None = None
     for tensors in tables:
@@ -127,26 +127,26 @@ def recognise(path: Path) -> Recognised:
 
 
 def _read(path: Path) -> TorchFile | None:
-    """Return what a file describes; None where it is a pickle of another kind."""
+    """Return the contents of a checkpoint; None for a pickle that is not of torch.save."""
     if is_torch_file(path):
         return read_torch_file(path)
     return TorchFile(read_safetensors(path), []) if is_safetensors(path) else None
 
 
 def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
-    """Return the error for a checkpoint that is of no family."""
-    said = what_it_is(value, needs)
-    if said:
-        return ModelError(str(path), *said)
+    """Return the error for a checkpoint that fits no family, with the nearest family."""
+    reason_and_remedy = what_it_is(value, needs)
+    if reason_and_remedy:
+        return ModelError(str(path), *reason_and_remedy)
     known = "'vidtrans model formats' lists the known families"
     if best is not None and best[0].share >= NEAR:
-        why = f"its tensors are of no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].first}"
+        why = f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].first}"
         return ModelError(str(path), why, known)
-    return ModelError(str(path), "its tensors are of no known family of generators", known)
+    return ModelError(str(path), "its tensors fit no known family of generators", known)
 
 
 def _tables(value: object) -> list[Tensors]:
-    """Return the tables of tensors in a checkpoint that may be a generator's, without what is in front of all names."""
+    """Return the tables of tensors in a checkpoint that may be a generator's, without prefixes common to all names."""
     if not isinstance(value, dict):
         return []
     inside = [value[name] for name in WRAPPERS if isinstance(value.get(name), dict)]
@@ -162,7 +162,7 @@ def _tables(value: object) -> list[Tensors]:
 
 
 def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
-    """Return why a checkpoint cannot be used, and what to do; None for tensors that are of no known kind."""
+    """Return why a checkpoint is not a generator, and what to do; None if the reason is not known."""
     if isinstance(value, dict):
         if set(value) >= OPTIMISER:
             return "it is the state of an optimiser, not a network", "give the generator's file"
@@ -172,34 +172,34 @@ def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
         if isinstance(value, dict):
             return more_than_tensors(needs), STATE
         made_by = value.made_by if isinstance(value, Opaque) else needs[-1]
-        return f"it is a pickled Python object that needs {made_by[:100]}, which is never run", STATE
+        return f"it is a pickled Python object that would run {made_by[:100]}, which vidtrans never does", STATE
     if not isinstance(value, dict):
         return "it holds no tensors by name", STATE
     names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
     if not names:
         return "it holds no tensors by name", STATE
-    if said := _other_network({str(name): value[name].shape for name in names}):
-        return said, "give the generator's file (…_net_G.pth)"
+    if reason := _other_network({str(name): value[name].shape for name in names}):
+        return reason, "give the generator's file (…_net_G.pth)"
     return None
 
 
 def is_training(value: object) -> bool:
-    """Return whether a checkpoint holds what a training needs to go on."""
+    """Return whether a checkpoint holds the state of an optimiser, to resume a training."""
     return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
 
 
 def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return what another network of these tools is called; '' for one that is not known."""
+    """Return a sentence that names another known network of these tools; '' for an unknown network."""
     plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
     if _is_discriminator(plain):
-        return "it is a discriminator, which judges pictures and makes none"
+        return "it is a discriminator, not a generator"
     if all(name.startswith(("mlp_",)) for name in plain):
-        return "it is CUT's projection of features (netF), which makes no pictures"
+        return "it is CUT's feature projection (netF), not a generator"
     return ""
 
 
 def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether a network ends in a single channel of logits behind 4×4 convolutions, as PatchGANs do."""
+    """Return whether a network ends in a single channel of logits after 4×4 convolutions, like a PatchGAN."""
     if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
         return True
     convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
@@ -208,29 +208,29 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
 
 
 def in_our_terms(options: Mapping[str, str]) -> Table:
-    """Return what options by their own names say in our terms: ``size``, ``pairing``, ``notes``; {} without any."""
+    """Translate another tool's options to ``size``, ``pairing`` and ``notes``, as far as present."""
     found: Table = {}
     side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
     if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
         found["size"] = short
     if options.get("model", "").lower() in UNPAIRED:
         found["pairing"] = {"name": "aligned", "settings": {}}
-    said = [
+    quoted = [
         f"{name} {options[name]}" for name in ("model", "netG", "norm", "direction", "preprocess") if name in options
     ]
-    if said:
-        found["notes"] = (f"its options say: {', '.join(said)}"[:300],)
+    if quoted:
+        found["notes"] = (f"its options are: {', '.join(quoted)}"[:300],)
     return found
 
 
 def _short_side(width: int, aspect_ratio: str) -> int:
-    """Return the short side of SPADE's pictures, whose ``crop_size`` is their width; others have no aspect ratio."""
+    """Return the short side in pixels; with SPADE's ``aspect_ratio`` (else ''), ``width`` may be the long side."""
     number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
     return round(width / max(number, 1.0))
 
 
 def read_options(checkpoint: Path) -> dict[str, str]:
-    """Return the options beside a checkpoint by their own names, as text; {} without."""
+    """Read the options file beside a checkpoint: option names to texts; {} without a file."""
     for name in OPTION_FILES:
         path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:

@@ -1,8 +1,8 @@
-"""Read what a pickle of torch describes and run nothing of it: a call that rebuilds a tensor becomes a note of it.
+"""A safe reader for pickles of torch: it calls nothing, and turns calls that rebuild tensors into descriptions.
 
 ``torch.load(weights_only=True)`` is not used: it refuses files of pickle protocol 4 and 5, and small files can keep it
-busy for minutes. Here memory and time are bounded by the length of the pickle. Where a pickle asks for a function or a
-class, its name is noted (``Name``); where it calls one that is not about tensors, an ``Opaque`` stands for the result.
+busy for minutes. Here memory and time are bounded by the length of the pickle. A function or class in a pickle is
+represented by its name (``Name``); the result of a call that does not rebuild a tensor by an ``Opaque``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ClassVar
 
-MAX_BYTES = 32 << 20  # of a pickle, which holds no numbers of tensors: real ones have less than a megabyte
-MAX_READS = 4_000_000  # of an instruction, or of its argument
-MAX_COPIED = 3_000_000  # values in all arguments of calls: one list may be given to each of a million
-MAX_NAME = 200  # characters of a function's or a class's name that are noted
+MAX_BYTES = 32 << 20  # of a pickle without tensor data; a real model's has less than a megabyte
+MAX_READS = 4_000_000  # reads of an instruction or of its argument
+MAX_COPIED = 3_000_000  # values in the arguments of all calls: a million calls may share one long list
+MAX_NAME = 200  # characters of a function's or a class's name that are stored
 KINDS = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
@@ -34,12 +34,12 @@ _DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, M
 
 
 class PickleError(ValueError):
-    """A pickle is damaged, or no pickle that ``torch.save`` writes."""
+    """A pickle is damaged, or is not one that ``torch.save`` writes."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A function or class that a pickle asks for."""
+    """The name of a function or class in a pickle."""
 
     module: str
     name: str
@@ -50,19 +50,19 @@ class Name:
 
 @dataclass(eq=False)
 class Opaque:
-    """The result of a call that was not carried out; what is put into it is dropped."""
+    """The placeholder for the result of a call that was not made; it ignores items that are added to it."""
 
     made_by: str
 
     def append(self, value: object) -> None:
-        """Take a value, as lists do."""
+        """Ignore a value; lists have this method."""
 
     extend = append
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of ``length`` numbers in a file, of ``kind`` ('float32'), under a ``key``."""
+    """A torch storage: ``length`` numbers of ``kind`` (such as 'float32') in a file, identified by ``key``."""
 
     kind: str
     key: str
@@ -71,7 +71,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredShape:
-    """A tensor: a view of a storage, its ``offset`` and ``strides`` in numbers."""
+    """A tensor as a view of a storage; ``offset`` and ``strides`` are counted in elements."""
 
     storage: Storage
     offset: int
@@ -80,12 +80,12 @@ class StoredShape:
 
 
 class PickleStream(BytesIO):
-    """The bytes of one or several pickles, in memory; counts what is read, so that no file takes for ever."""
+    """The bytes of one or several pickles in memory; it limits the number of reads, and so the time."""
 
     left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file. Raises PickleError after ``MAX_READS``."""
+        """Read up to ``size`` bytes. Raises PickleError after ``MAX_READS`` calls."""
         self.left -= 1
         if self.left < 0:
             raise PickleError("it has more instructions than any model")
@@ -93,15 +93,15 @@ class PickleStream(BytesIO):
 
 
 def more_than_tensors(needs: list[str]) -> str:
-    """Return the reason why a pickle is refused that would have to run what it ``needs``, the outermost last."""
-    return f"it holds more than tensors (it needs {needs[-1][:100]}, which is never run)"
+    """Return the reason for refusing a pickle that calls the functions in ``needs``, the outermost last."""
+    return f"it holds more than tensors (it would run {needs[-1][:100]}, which vidtrans never does)"
 
 
 class PickleReader(pickle._Unpickler):
-    """Reads the pickle that lies next in a stream. Its instructions are those of Python, but that nothing is called.
+    """Reads the next pickle of a stream with Python's instructions, except that it calls nothing.
 
-    ``needs``: the names of all that would have been called, the outermost last. ``storages``: all that the pickle
-    refers to, by their keys.
+    ``needs``: the names of the functions and classes that it did not call, the outermost last. ``storages``: the
+    storages that the pickle refers to, by key.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # filled in below
@@ -117,7 +117,7 @@ class PickleReader(pickle._Unpickler):
         self._copied = 0
 
     def read_value(self) -> Any:  # noqa: ANN401  (of a stranger's file)
-        """Return what the pickle describes. Raises PickleError."""
+        """Return the pickle's value. Raises PickleError."""
         try:
             return self.load()
         except PickleError:
@@ -130,26 +130,26 @@ class PickleReader(pickle._Unpickler):
             raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (Python has a class here)
-        """Note a name, and look nothing up."""
+        """Return the name of a function or class without importing it."""
         return Name(module[:MAX_NAME], name[:MAX_NAME])
 
     def persistent_load(self, given: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
-        """Note which storage a persistent id means: ('storage', its class, key, place, length, …)."""
+        """Return the storage of a persistent id, a tuple ('storage', class, key, location, length, …)."""
         is_storage = (
             isinstance(given, tuple) and len(given) >= 5 and given[0] == "storage" and isinstance(given[1], Name)
         )
         if not is_storage or given[1].module != "torch":
-            raise PickleError("it refers to data in a way that no model does")
+            raise PickleError("it refers to external data in an unknown way")
         kind = KINDS.get(given[1].name)
         if kind is None or not isinstance(given[2], str) or type(given[4]) is not int or not 0 <= given[4] < 2**48:
-            raise PickleError(f"it holds numbers of a kind that is not known here ({given[1].name[:40]})")
+            raise PickleError(f"it holds numbers of an unsupported type ({given[1].name[:40]})")
         if len(given) > 5 and given[5] is not None:
-            why = "it has views of storages, as files of torch before 0.4 have: save it again with a newer one"
+            why = "it has views of storages, as files of torch before 0.4 do: save it again with a newer torch"
             raise PickleError(why)
         return self.storages.setdefault(given[2], Storage(kind, given[2], given[4]))
 
     def _call(self, function: object, arguments: object) -> Any:  # noqa: ANN401  (of a stranger's file)
-        """Return what a call describes."""
+        """Return the tensor or table that a call describes, or an ``Opaque`` for any other call."""
         rebuild = _REBUILDS.get(str(function)) if isinstance(function, Name) else None
         if rebuild is None or not isinstance(arguments, tuple):
             made_by = str(function) if isinstance(function, Name) else "an object"
@@ -157,7 +157,7 @@ class PickleReader(pickle._Unpickler):
             return Opaque(made_by)
         self._copied += sum(len(one) for one in (arguments, *arguments) if isinstance(one, tuple | list))
         if self._copied > MAX_COPIED:
-            raise PickleError("its pickle rebuilds more than any model has")
+            raise PickleError("its pickle is far larger than any model's when it is unpacked")
         return rebuild(*arguments)
 
     def _instantiate(self, function: object, arguments: object) -> None:
@@ -176,14 +176,14 @@ class PickleReader(pickle._Unpickler):
         self._new_object()
 
     def _build(self) -> None:
-        self.stack.pop()  # the state: of tables, versions of modules; other objects are not made
+        self.stack.pop()  # the state, which is only used for module versions and for objects that are not made
 
     def _ignore_frame(self) -> None:
-        self.read(8)  # the length of what is read ahead of its instructions
+        self.read(8)  # the length of the frame
 
     def _set_items(self) -> None:
         items = self.pop_mark()
-        if isinstance(self.stack[-1], dict):  # not of an object that is not made
+        if isinstance(self.stack[-1], dict):  # else it is an ``Opaque``
             self.stack[-1].update(_table(items))
 
     def _set_item(self) -> None:
@@ -199,18 +199,18 @@ class PickleReader(pickle._Unpickler):
 
 
 def _table(items: list[Any]) -> dict[Hashable, Any]:
-    """Return the table of keys and values, one after the other.
+    """Return the table of alternating keys and values.
 
-    Raises PickleError for a key that may take long to look up: a tuple, a large number.
+    Raises PickleError for a key that may be slow to look up, such as a tuple or a large number.
     """
     for key in items[::2]:
         if key is not None and not isinstance(key, str) and not (type(key) is int and abs(key) < 2**31):
-            raise PickleError("its pickle has a table with keys that are no names")
+            raise PickleError("its pickle has a table with keys that are not names")
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def _ordered(*arguments: object) -> dict[Hashable, Any]:
-    """Return the table that ``OrderedDict(…)`` makes; old files give its items."""
+    """Return the table for a call of ``OrderedDict``, whose argument in old files is a list of items."""
     pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
     return _table([part for key, value in pairs for part in (key, value)])
 
@@ -219,9 +219,9 @@ def _rebuild_tensor(
     storage: object, offset: object, size: object, stride: object, grad: object = 0, hooks: object = None, *rest: object
 ) -> StoredShape:
     if hooks:
-        raise PickleError("a tensor of it has hooks, which are programs")
+        raise PickleError("one of its tensors has hooks, which are programs")
     if not isinstance(storage, Storage):
-        raise PickleError("a tensor of it has no storage")
+        raise PickleError("one of its tensors has no storage")
     (start,), shape, strides = (_whole_numbers(values) for values in ((offset,), size, stride))
     if len(shape) != len(strides):
         raise PickleError("the shape of a tensor is damaged")

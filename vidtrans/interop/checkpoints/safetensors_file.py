@@ -1,6 +1,6 @@
-"""Safetensors of other tools: a header of JSON, checked before anything is read, and tensors, each read when asked for.
+"""Safetensors of other tools: check the JSON header, and read each tensor on demand.
 
-Eight bytes say how long the header is; it gives each tensor's kind, shape and place in the bytes behind it.
+Eight bytes give the length of the header, which gives each tensor's dtype, shape and byte range after the header.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ KINDS = {
 
 
 class SafetensorsError(ValueError):
-    """A header is damaged, or says what is not so."""
+    """A header is damaged, or does not match the file."""
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file begins with a header that lists tensors; reads the header at most. Raises OSError."""
+    """Return whether a file starts with a header that lists tensors; reads only the header. Raises OSError."""
     try:
         return any(isinstance(entry, dict) and "data_offsets" in entry for entry in _header(path)[0].values())
     except SafetensorsError:
@@ -54,19 +54,19 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header's entries of tensors, unchecked, and the byte at which their numbers begin."""
+    """Return the header's entries for tensors, unchecked, and the byte offset at which the tensors' data start."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if 2 <= length <= MAX_HEADER else b""
     if len(text) != length or not text.startswith(b"{"):
-        raise SafetensorsError("its header is cut off, or no header")
+        raise SafetensorsError("its header is missing or cut off")
     try:
         table = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise SafetensorsError("its header is damaged") from None
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise SafetensorsError("its metadata are not texts")
+        raise SafetensorsError("its metadata contain values that are not text")
     if len(table) > MAX_TENSORS:
         raise SafetensorsError("it has more tensors than any model")
     return table, 8 + length
@@ -75,23 +75,23 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a key stands in it twice")
+        raise ValueError("a key appears twice in it")
     return table
 
 
 def _tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> StoredTensor:  # noqa: ANN401  (of JSON)
-    """Return one tensor, whose numbers are ``size`` bytes at most from ``begin`` on."""
+    """Return the checked tensor of a header entry; the file has ``size`` bytes of data from offset ``begin`` on."""
     try:
         kind, shape, (first, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, first, end]
     except (TypeError, KeyError, ValueError):
-        raise SafetensorsError(f"its header does not say where '{name[:80]}' is") from None
+        raise SafetensorsError(f"its header has no complete entry for '{name[:80]}'") from None
     if not isinstance(kind, str) or kind not in KINDS:
-        raise SafetensorsError(f"'{name[:80]}' holds numbers of a kind that is not known here ({str(kind)[:20]})")
+        raise SafetensorsError(f"'{name[:80]}' holds numbers of an unsupported type ({str(kind)[:20]})")
     if len(shape) > MAX_AXES or not all(type(n) is int and 0 <= n < 1 << 48 for n in numbers):
-        raise SafetensorsError(f"the shape or the place of '{name[:80]}' is out of bounds")
+        raise SafetensorsError(f"the shape or the byte range of '{name[:80]}' is out of bounds")
     length, ours = math.prod(shape), KINDS[kind]
     if end - first != length * ITEM_BYTES.get(ours, 1) or end > size:
-        raise SafetensorsError(f"'{name[:80]}' is cut off, or its place does not fit its shape")
+        raise SafetensorsError(f"'{name[:80]}' is cut off, or its byte range does not fit its shape")
     strides = tuple(accumulate(reversed(shape[1:]), lambda a, b: a * b, initial=1))[::-1] if shape else ()
     return StoredTensor(tuple(shape), ours, path, begin + first, length, strides)

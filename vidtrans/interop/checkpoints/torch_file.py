@@ -1,7 +1,7 @@
-"""The files of ``torch.save``, of any age: what they describe, and their tensors, each read when it is asked for.
+"""Files of ``torch.save`` in all versions: read their contents safely, and each tensor on demand.
 
-Since torch 1.6 a file is a zip archive with a pickle and one entry for each storage; before, it was five pickles and
-the storages' bytes behind them. Nothing in a file is run, and nothing is allocated that the file does not hold.
+Since torch 1.6 a file is a zip archive with a pickle and an entry for each storage; before, it was five pickles and
+then the bytes of the storages. No code in a file is run, and no more memory is used than its size justifies.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from vidtrans.interop.checkpoints.pickle_reader import (
 
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
-LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, behind its protocol
+LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, after its protocol byte
 MAX_ENTRIES = 20_000  # storages of one file
-MAX_DEPTH = 3  # of tables and lists within each other
+MAX_DEPTH = 3  # nesting of tables and lists
 LOCAL_HEADER = 30  # bytes before the name in a zip's local header
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file: its shape, its kind ('float32'), and where its numbers are."""
+    """A tensor in a file: its shape, its dtype ``kind`` (such as 'float32'), and the location of its numbers."""
 
     shape: tuple[int, ...]
     kind: str
     path: Path
-    at: int  # byte of its first number in the file
-    length: int  # in numbers, from its first to its last
+    at: int  # byte offset of its first number in the file
+    length: int  # elements from its first to its last, both included
     strides: tuple[int, ...]
 
     @property
     def num_bytes(self) -> int:
-        """Return the bytes that it takes in memory."""
+        """Return the tensor's size in memory, in bytes."""
         return math.prod(self.shape) * ITEM_BYTES.get(self.kind, 1)
 
     def read(self) -> Any:  # noqa: ANN401  (no torch here)
-        """Return the tensor, contiguous, on the CPU. Raises OSError, ValueError."""
+        """Read the tensor, contiguous and on the CPU. Raises OSError, ValueError."""
         import torch
 
         with self.path.open("rb") as file:
@@ -61,9 +61,9 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class TorchFile:
-    """What a file describes: ``value`` is of tables, lists, texts, numbers and ``StoredTensor``.
+    """The contents of a file: ``value`` consists of tables, lists, texts, numbers and ``StoredTensor``.
 
-    ``needs``: the names of functions and classes that it would have to run for all of it.
+    ``needs``: the names of functions and classes that the file calls for objects other than tensors.
     """
 
     value: Any
@@ -71,7 +71,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Return whether a file begins as those of ``torch.save`` do; reads little. Raises OSError."""
+    """Return whether a file starts like a file of ``torch.save``; reads little. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(ZIP):
@@ -80,27 +80,27 @@ def is_torch_file(path: Path) -> bool:
 
 
 def is_bare_pickle(path: Path) -> bool:
-    """Return whether a file begins as a pickle of no particular kind. Raises OSError."""
+    """Return whether a file starts like a pickle of any kind. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(2)
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
 def _is_archive(path: Path) -> bool:
-    """Return whether a zip archive is one of torch.save."""
+    """Return whether a zip archive was written by torch.save."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _pickle_in(archive) is not None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
         return False
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place before the file's beginning
+        if error.errno != errno.EINVAL:  # raised for a seek before the start of the file
             raise
         return False
 
 
 def _pickle_in(archive: zipfile.ZipFile) -> str | None:
-    """Return the name of the pickle in an archive of torch.save; None for another archive, and for TorchScript."""
+    """Return the name of the pickle in an archive of torch.save; None for other archives, such as TorchScript."""
     names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
     found = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
     is_script = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
@@ -108,7 +108,7 @@ def _pickle_in(archive: zipfile.ZipFile) -> str | None:
 
 
 def read_torch_file(path: Path) -> TorchFile:
-    """Return what a file of ``torch.save`` describes. Raises PickleError, OSError."""
+    """Read the contents of a file of ``torch.save``, without tensor data. Raises PickleError, OSError."""
     with path.open("rb") as file:
         is_zip = file.read(4) == ZIP
     return _read_zip(path) if is_zip else _read_legacy(path)
@@ -122,7 +122,7 @@ def _read_zip(path: Path) -> TorchFile:
                 raise PickleError("its archive has no pickle")
             data, entries = archive.getinfo(name), {info.filename: info for info in archive.filelist}
             if data.compress_type != zipfile.ZIP_STORED or data.file_size > MAX_BYTES:
-                raise PickleError("its archive is compressed, or its pickle is absurdly large")
+                raise PickleError("its archive is compressed, or its pickle is far too large")
             reader = PickleReader(PickleStream(archive.read(data)))
             value = reader.read_value()
             order = name.removesuffix("data.pkl") + "byteorder"
@@ -131,7 +131,7 @@ def _read_zip(path: Path) -> TorchFile:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise PickleError("its archive is damaged (it begins before itself)") from None
+        raise PickleError("its archive is damaged (an offset lies before the start of the file)") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
         raise PickleError(f"its archive is damaged ({type(error).__name__})") from None
     folder, size = name.removesuffix("data.pkl") + "data/", path.stat().st_size
@@ -170,7 +170,7 @@ def _read_legacy(path: Path) -> TorchFile:
     readers = [PickleReader(stream) for _ in range(5)]
     magic, _, system, value, keys = (reader.read_value() for reader in readers)
     if magic != LEGACY_MAGIC or not isinstance(keys, list):
-        raise PickleError("it is no file of torch.save")
+        raise PickleError("it is not a file of torch.save")
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("its numbers are big-endian")
     lengths, at = readers[3].storages, stream.tell()
@@ -182,7 +182,7 @@ def _read_legacy(path: Path) -> TorchFile:
             storage = lengths[key]
             file.seek(at)
             if int.from_bytes(file.read(8), "little") != storage.length:
-                raise PickleError(f"storage '{key[:40]}' has another length than its tensors say")
+                raise PickleError(f"the length of storage '{key[:40]}' does not match its tensors")
             places[key] = at + 8
             at += 8 + storage.length * ITEM_BYTES.get(storage.kind, 1)
             if at > size:
@@ -198,10 +198,10 @@ def _read_legacy(path: Path) -> TorchFile:
 
 
 def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
-    """Return a described value with a checked ``StoredTensor`` for each tensor. Raises PickleError.
+    """Return ``value`` with a checked ``StoredTensor`` for each tensor. Raises PickleError.
 
-    What lies deeper than ``MAX_DEPTH`` tables and lists is left out. What stands in several places is changed once: a
-    million references to one list of a million values are a small file.
+    Contents deeper than ``MAX_DEPTH`` tables and lists are left out. A shared object is converted only once, because a
+    small file may contain a million references to a list of a million values.
     """
     done: dict[tuple[int, int], Any] = {}
 
@@ -227,12 +227,12 @@ def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int])
 
 
 def _checked_length(view: StoredShape) -> int:
-    """Return how many numbers lie between a tensor's first and last.
+    """Return the number of elements from a tensor's first to its last, both included.
 
-    Raises PickleError where it reaches beyond its storage, or shows numbers many times.
+    Raises PickleError if the tensor exceeds its storage, or has more elements than the storage.
     """
     count = math.prod(view.shape)
     length = 1 + sum((n - 1) * step for n, step in zip(view.shape, view.strides, strict=True)) if count else 0
     if view.offset + length > view.storage.length or count > view.storage.length:
-        raise PickleError("a tensor of it reaches beyond its storage")
+        raise PickleError("one of its tensors exceeds its storage")
     return length

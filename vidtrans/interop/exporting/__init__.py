@@ -1,7 +1,7 @@
-"""Export formats: a model written as a file for other programs.
+"""Export formats: write a model as a file for other programs.
 
-A format is a class that does what ``base.ExportFormat`` states. To add one: a file here with such a class, and a line
-below.
+A format is a subclass of ``base.ExportFormat``. To add a format, add a file with such a class here, and a line to
+``EXPORTS``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportEntry(Entry):
-    """An export format. ``suffix``: of its files. ``takes_whole``: they can hold the pairing beside the network."""
+    """An export format. ``suffix``: of its files. ``takes_whole``: whether a file can include the pairing."""
 
     suffix: str
     takes_whole: bool = True
@@ -27,7 +27,7 @@ EXPORTS = Registry(
     "export format",
     {
         "onnx": ExportEntry(
-            "vidtrans.interop.exporting.onnx_file:OnnxExport", "for ONNX Runtime and all that reads ONNX", ".onnx"
+            "vidtrans.interop.exporting.onnx_file:OnnxExport", "for ONNX Runtime and programs that read ONNX", ".onnx"
         ),
         "torchscript": ExportEntry(
             "vidtrans.interop.exporting.torchscript_file:TorchScriptExport",
@@ -36,7 +36,7 @@ EXPORTS = Registry(
         ),
         "pth": ExportEntry(
             "vidtrans.interop.exporting.checkpoint_file:CheckpointExport",
-            "for the tool that the network is from, under its names",
+            "for the tool of the network's family, with that tool's tensor names",
             ".pth",
             takes_whole=False,
         ),
@@ -45,6 +45,6 @@ EXPORTS = Registry(
 
 
 def load_export(name: str) -> ExportFormat:
-    """Return an export format by its name. Raises UsageError."""
+    """Return the export format with this name. Raises UsageError."""
     made: ExportFormat = EXPORTS.load(name)()
     return made

@@ -1,4 +1,4 @@
-"""The interface of export formats, and what they write."""
+"""The interface of export formats, and the model that they export."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vidtrans.pairing.base import Pairing
 
 @dataclass(frozen=True)
 class ExportSubject:
-    """A model to be exported.
+    """A model to export.
 
     Attributes:
-        name: The model's, for people.
-        generator: Its network, on the CPU in eval mode.
-        record: What its file says of it.
-        pairing: How its input comes out of a frame.
-        whole: The file is to hold the pairing as well: RGB in, RGB out.
-        conditions: Of a model with looks in a whole file, the values of its planes, 0 to 1.
+        name: The model's name, for descriptions.
+        generator: The model's network, on the CPU in eval mode.
+        record: The model's record.
+        pairing: The pairing that makes the network's input from a frame.
+        whole: Whether to include the pairing in the file: RGB in, RGB out.
+        conditions: For a model with looks in a whole file, the values of its condition planes, 0 to 1.
     """
 
     name: str
@@ -35,35 +35,35 @@ class ExportSubject:
 
     @property
     def in_channels(self) -> int:
-        """The channels that its network takes: those of the pairing, and the planes of a code."""
+        """The number of the network's input channels: the pairing's channels plus the planes of a style code."""
         return self.record.in_channels + self.record.code_size
 
 
 class ExportFormat:
-    """One kind of file for other programs. Importing its module may import torch."""
+    """The interface of an export format. Importing its module may import torch."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError for a model that the format does not take, or where what writes it is not installed."""
+        """Raise UsageError if the format cannot hold the model, or if a package for writing it is not installed."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write a file to a temporary path, compare it with the model, and return what is reported of it.
+        """Write the file to ``path``, a temporary one, compare it with the model, and return figures for the report.
 
         Raises:
-            UsageError: What writes the format is not installed.
-            ModelError: What was written does not compute what the model does.
+            UsageError: A package that writes the format is not installed.
+            ModelError: The written file computes something other than the model.
         """
         raise NotImplementedError
 
 
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
-    """Raise UsageError for a model whose pictures no network makes of its input alone; ``name`` is for the message."""
+    """Raise UsageError for a model that cannot run outside of a render; ``name`` is for the message."""
     why = ""
     if record.generator["name"] == "optimised":
-        why = "it optimises each frame and has no network that could be written"
+        why = "it optimises each frame and has no network to export"
     elif record.memory:
-        why = "its input holds its own last output, moved along the flow, which only a render has"
+        why = "its input includes its own last output, warped along the flow, which only a render provides"
     elif record.plate:
-        why = "it paints on the background plate of one camera position, which only a render puts in place"
+        why = "its input includes the background plate of one camera position, which only a render provides"
     if why:
         raise UsageError(f"model '{name}'", why, "render with vidtrans stylize, or train a model without it")
     if record.generator["name"] == ONNX_GRAPH:
@@ -75,7 +75,7 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
 
 
 def description(subject: ExportSubject) -> Table:
-    """Return what a file says of the model: without versions, times and paths: the same model gives the same bytes."""
+    """Return the model's description for a file, without versions, times and paths, so that bytes are repeatable."""
     record = subject.record
     return {
         "name": subject.name,

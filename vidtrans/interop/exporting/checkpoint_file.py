@@ -1,4 +1,4 @@
-"""Models as checkpoints of PyTorch under the names of other tools, so that work can go on there."""
+"""The export format for PyTorch checkpoints with the tensor names of other tools, which can load them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vidtrans.models.model_record import ModelRecord
 
 
 class CheckpointExport(ExportFormat):
-    """A state dict of the tool whose generator it is: pytorch-CycleGAN-and-pix2pix, pix2pixHD, SPADE."""
+    """Export a state dict for the tool of the generator's family, such as pytorch-CycleGAN-and-pix2pix or SPADE."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Refuse a generator of no other tool; see ``ExportFormat``."""
+        """Raise UsageError for a generator that no other tool has; see ``ExportFormat``."""
         their_state(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write, compare and report; see ``ExportFormat``."""
         family, state = their_state(subject.record, subject.generator)
-        buffer = io.BytesIO()  # a path would name the archive inside, and the same model would not give the same bytes
+        buffer = io.BytesIO()  # given a path, torch writes its name into the archive, and the bytes depend on it
         torch.save(state, buffer)
         path.write_bytes(buffer.getvalue())
         found = recognise(path)
@@ -39,14 +39,14 @@ class CheckpointExport(ExportFormat):
 
 
 def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)
-    """Return the family whose tools can load a generator, and its tensors under their names.
+    """Return the name of the family that has this generator, and the generator's tensors under that family's names.
 
     Args:
-        record: Of the model.
-        generator: The generator, behind its ports or not.
+        record: The model's record.
+        generator: The generator, with or without its wrapper for ports.
 
     Raises:
-        UsageError: No family can hold it.
+        UsageError: No family has this generator.
     """
     from vidtrans.models.weights import weights_of
     from vidtrans.networks import GENERATORS, UNTRAINED
@@ -54,9 +54,9 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
 
     name, what = record.generator["name"], "the other tools' .pth files"
     if record.plate or record.memory:
-        raise UsageError(what, "they hold no background plate and no memory", "train a model without")
+        raise UsageError(what, "they cannot hold a background plate or a memory", "train a model without these")
     if record.codes:
-        raise UsageError(what, "they hold no code of a look", "use --format onnx or torchscript")
+        raise UsageError(what, "they cannot hold a style code", "use --format onnx or torchscript")
     registry = UNTRAINED if name in UNTRAINED else GENERATORS
     settings = complete_settings(registry, name, record.generator["settings"], "generator")
     channels = (record.ports.get("in_channels", record.in_channels), record.ports.get("out_channels", 3))
@@ -73,13 +73,13 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
 
 
 def _renamed(state: Table, layout: Layout) -> dict[str, Any]:
-    """Return tensors under their names. Raises ValueError where one has no place there."""
+    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files do not have."""
     for ours, constant in layout.constants.items():
         is_constant = ours.endswith(COUNTER) or bool((state[ours] == value_of(constant).to(state[ours].dtype)).all())
         if not is_constant:
-            raise ValueError(f"'{ours}' has no place in it, and is not {constant[1]:g}")
-    if homeless := [name for name in state if name not in layout.names and name not in layout.constants]:
-        raise ValueError(f"'{homeless[0]}' has no place in it")
+            raise ValueError(f"such a file has no '{ours}', which must then be {constant[1]:g}, but is not")
+    if unmapped := [name for name in state if name not in layout.names and name not in layout.constants]:
+        raise ValueError(f"such a file has no '{unmapped[0]}'")
     return {
         theirs: swap_halves(state[ours]).contiguous() if ours in layout.swapped else state[ours]
         for ours, theirs in layout.names.items()

@@ -1,4 +1,4 @@
-"""Compare what a file computes with what the model computes, before the file gets its name."""
+"""Compare the output of an exported file with the model's, before the file gets its final name."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from vidtrans.pairing.operators.base import PairingOperators
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[np.ndarray], np.ndarray]
-LARGEST_DIFFERENCE = 1e-3  # of the network's output, where colours are from −1 to 1
-LEVEL = 1 / 127.5  # a grey level of 8 bits there
-# Of a whole file: share of values that may be further off than a level. A stroke's grey that lies between two levels
-# may be rounded the other way by another library, and the network answers to that around it.
+LARGEST_DIFFERENCE = 1e-3  # largest difference of a network's output, for colours in [−1, 1]
+LEVEL = 1 / 127.5  # one grey level of 8 bits, for colours in [−1, 1]
+# Share of a whole file's values that may differ by more than a level. Another library may round a value between two
+# levels of the network's input differently, which changes the output around it.
 MOST_OFF = 0.01
-MARGIN = 1e-5  # of float32
-SMALLEST = 64  # pixels a side that are compared
+MARGIN = 1e-5  # for rounding in float32
+SMALLEST = 64  # smallest side in pixels of the compared pictures
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far a file is from its model on one picture.
+    """The differences between a file and its model for one picture.
 
     Attributes:
-        output: Absolute differences where colours are from −1 to 1, of any shape.
-        net_input: Largest difference of what the network sees, in grey levels; 0 of a network alone.
+        output: Absolute differences of the output, for colours in [−1, 1], of any shape.
+        net_input: Largest difference of the network's input, in grey levels; 0 for a file without the pairing.
     """
 
     output: np.ndarray
@@ -44,16 +44,16 @@ class Comparison:
 
 
 def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Run) -> Table:
-    """Run a file on made-up pictures of three sizes, compare it with its model, and return what is reported of it.
+    """Run a file on synthetic pictures of three sizes, compare it with its model, and return figures for the report.
 
     Args:
         subject: The model.
-        graph: What was written.
-        run: Runs the file: for a whole one (H, W, 3) uint8 → (H', W', 3) uint8; else (C, H, W) float32 in [−1, 1] →
+        graph: The module that was written to the file.
+        run: Runs the file: for a whole file (H, W, 3) uint8 → (H', W', 3) uint8; else (C, H, W) float32 in [−1, 1] →
             (3, H, W).
 
     Raises:
-        ModelError: The file computes something else.
+        ModelError: The file's output differs from the model's.
     """
     network = graph.network if isinstance(graph, WholeGraph) else graph
     least = graph.pairing.smallest if isinstance(graph, WholeGraph) else 1
@@ -74,8 +74,8 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
     off = float((values > LEVEL + MARGIN).mean())
     good = off <= MOST_OFF and report["input_difference"] <= 1 if subject.whole else values.max() <= LARGEST_DIFFERENCE
     if not good or not np.isfinite(values).all():
-        why = f"the exported file computes something else (up to {values.max():.3g} off)"
-        raise ModelError(f"model '{subject.name}'", why, "nothing was written; please report this with the model")
+        why = f"the exported file's output differs from the model's (by up to {values.max():.3g})"
+        raise ModelError(f"model '{subject.name}'", why, "no file was written; please report this with the model")
     return report
 
 
@@ -87,7 +87,7 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare what the network sees with what the pairing makes, and the rest with what the model makes of that."""
+    """Compare the file's pairing with the render's, and its output with the model's for the file's own input."""
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())
@@ -99,7 +99,7 @@ def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run
 
 
 def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a frame, (H, W, 3) uint8, at the size of its render, and what a render makes of it for the network."""
+    """Return a frame (H, W, 3) uint8 at its render size, and the network's input that a render makes from it."""
     pairing = subject.pairing
     if pairing.upscale_factor > 1:
         height, width = (side * pairing.upscale_factor for side in frame.shape[:2])
@@ -115,14 +115,14 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
 
 @torch.no_grad()
 def run_model(subject: ExportSubject, x: Tensor) -> Tensor:
-    """Return what the model's own network makes of (N, C, H, W) float32 in [−1, 1]: (N, 3, H, W)."""
+    """Return the output (N, 3, H, W) of the model's own network for ``x`` (N, C, H, W) float32 in [−1, 1]."""
     height, width = x.shape[2:]
     output: Tensor = subject.generator(pad_by_mirroring(x, subject.generator.multiple))
     return output[:, :, :height, :width].float()
 
 
 def made_up_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return a picture with smooth colours, outlines and some noise, (height, width, 3) uint8; the same everywhere."""
+    """Return a synthetic picture with smooth colours, discs and noise, (height, width, 3) uint8; fixed by ``seed``."""
     rng = np.random.default_rng(seed)
     soft = cv2.resize(rng.random((5, 7, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Layers in a form that every exporter and old versions of torch can write, with the same weights and results."""
+"""Replacements of layers that all exporters and old versions of torch support, with the same weights and results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vidtrans.networks.warp_mix import SingleNorm
 
 
 class _PlainReflectPad(nn.Module):
-    """``ReflectPad`` without its other way for pictures that are too small to be mirrored."""
+    """``ReflectPad`` without its fallback for pictures that are too small to be mirrored."""
 
     def __init__(self, padding: ReflectPad) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _PlainAttention(nn.Module):
 
 
 class _PlainColourMap(nn.Module):
-    """``ColourMap`` by its definition: ONNX samples no lattices of three dimensions before opset 20."""
+    """``ColourMap`` by explicit trilinear interpolation, because ONNX before opset 20 cannot sample a 3D grid."""
 
     def __init__(self, grade: ColourMap) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _PlainColourMap(nn.Module):
 
 
 class _PlainAdapted(nn.Module):
-    """``AdaptedGenerator`` with its scales and shifts as buffers: a trace would hold the device of other tensors."""
+    """``AdaptedGenerator`` with scales and shifts as buffers, because a trace fixes the device of other tensors."""
 
     luminance: Tensor
     in_scale: Tensor
@@ -131,9 +131,9 @@ PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
 
 
 def exportable(generator: nn.Module) -> nn.Module:
-    """Return a copy of a generator in eval mode whose layers can be written; it computes the same, within rounding.
+    """Return a copy of a generator in eval mode whose layers can be exported; results are equal within rounding.
 
-    Sides have to be ``smallest_side`` at least. Spectral norms are part of the weights then.
+    Input sides must be at least ``smallest_side``. Spectral norms are merged into the weights.
     """
     made = _plain(copy.deepcopy(generator).eval())
     for parent in list(made.modules()):
@@ -156,7 +156,7 @@ def _plain(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return the shortest padded side at which no ``ReflectPad`` of a generator takes its way for small pictures."""
+    """Return the smallest padded side in pixels at which no ``ReflectPad`` of a generator needs its fallback."""
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):

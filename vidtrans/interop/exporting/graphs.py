@@ -1,4 +1,4 @@
-"""What is written to a file: a network that takes any size, alone or with its pairing, for floats or for 8 bits."""
+"""Modules to export: a network that takes pictures of any size, alone or with its pairing, for floats or 8 bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vidtrans.pairing.operators.base import PairingOperators, scripted
 
 @scripted
 def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
-    """Return (N, C, H, W) with dimension ``side`` mirrored at its end, up to a multiple of ``smallest`` at least."""
+    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a ``multiple`` that is >= ``smallest``."""
     length = x.size(side)
     wanted = (max(length, smallest) + multiple - 1) // multiple * multiple
     at = torch.remainder(torch.arange(wanted, device=x.device), 2 * length)
@@ -24,7 +24,7 @@ def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Ten
 
 
 class NetworkGraph(nn.Module):
-    """(N, C, H, W) float32 in [−1, 1] → (N, 3, H, W), of any size: padded by mirroring, and cut off again."""
+    """The network for any size, (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W): pad by mirroring, run, crop."""
 
     def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
@@ -42,7 +42,7 @@ class NetworkGraph(nn.Module):
 
 
 class UnitGraph(nn.Module):
-    """The network for floats from 0 to 1, as compositing programs have them: (N, C, H, W) → (N, 3, H, W)."""
+    """The network for floats in [0, 1], as compositing programs use them: (N, C, H, W) → (N, 3, H, W)."""
 
     def __init__(self, network: NetworkGraph) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class UnitGraph(nn.Module):
 
 
 class WholeGraph(nn.Module):
-    """RGB in, RGB out: the pairing, the network, and what the pairing puts back.
+    """The whole model, RGB in and RGB out: the pairing, the network, and the pairing's finish.
 
-    ``eight_bits``: (N, H, W, 3) uint8 and the output alike, rounded; else (N, 3, H, W) floats from 0 to 1, cut off
-    outside, and the output unrounded.
+    ``eight_bits``: input and output are (N, H, W, 3) uint8; else (N, 3, H, W) floats in [0, 1], where the input is
+    clamped and the output is not rounded.
     """
 
     def __init__(self, network: NetworkGraph, pairing: PairingOperators, *, eight_bits: bool) -> None:
@@ -76,7 +76,7 @@ class WholeGraph(nn.Module):
 
 
 class CodedOperators(PairingOperators):
-    """A pairing's ``inner`` operators, and the planes of a code beside what they make."""
+    """The ``inner`` operators of a pairing, with the planes of a style code added to their output."""
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
         super().__init__(pairing, conditions)
@@ -90,19 +90,19 @@ class CodedOperators(PairingOperators):
         return torch.cat([made, *planes], 1)
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """(N, 3, H, W) levels twice → the same, as the pairing finishes."""
+        """Frame and output (N, 3, H, W) in levels 0 to 255 → the finished output, by the pairing's finish."""
         return self.inner.finish(frame, output)
 
 
 def pairing_operators(subject: ExportSubject) -> PairingOperators:
-    """Return a subject's pairing as operators; it has some."""
+    """Return a subject's pairing as torch operators; its ``pairing.operators`` must not be empty."""
     module, _, name = subject.pairing.operators.partition(":")
     made: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
     return CodedOperators(made, subject.pairing, subject.conditions) if subject.record.code_size else made
 
 
 def graph_of(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return what a file of a subject computes; ``eight_bits``: of a whole one."""
+    """Return the module to export for a subject; ``eight_bits`` applies to a whole file."""
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()

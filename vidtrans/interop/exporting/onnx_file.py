@@ -1,4 +1,4 @@
-"""Models as ONNX files: the network alone, or RGB in and RGB out, for pictures of any size."""
+"""The export format for ONNX files: the network alone, or RGB in and RGB out, for pictures of any size."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
 OPSET = 17
 METADATA_KEY = "vidtrans"
 INPUT, OUTPUT = "input", "output"
-# What the files take and give, in words, as they say it of themselves.
+# Descriptions of input and output, written into the files.
 NETWORK_WORDS = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
 WHOLE_WORDS = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
 
 
 class OnnxExport(ExportFormat):
-    """ONNX of opset 17. ``write`` needs onnx and ONNX Runtime, which runs the file once it is written."""
+    """Export to ONNX, opset 17. ``write`` needs the packages onnx and ONNX Runtime, which checks the written file."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Refuse where onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
+        """Raise UsageError if onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
@@ -49,7 +49,7 @@ class OnnxExport(ExportFormat):
 
 
 def _runtime() -> ModuleType:
-    """Return ONNX Runtime. Raises UsageError where it, or onnx, is not installed."""
+    """Return the module ONNX Runtime. Raises UsageError if it or onnx is not installed."""
     try:
         import onnx  # noqa: F401  (torch's exporter asks for it)
 
@@ -61,7 +61,7 @@ def _runtime() -> ModuleType:
 
 
 def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject, network: NetworkGraph) -> None:
-    side = max(2 * network.multiple, network.smallest) + 1  # the traced way has to be that of all sizes
+    side = max(2 * network.multiple, network.smallest) + 1  # a size whose traced path holds for all sizes
     if subject.whole:
         example = torch.zeros(1, side, side + 2, 3, dtype=torch.uint8)
         sizes, larger = {0: "N", 1: "H", 2: "W"}, subject.pairing.upscale_factor > 1
@@ -84,7 +84,7 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
 
 
 def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None:
-    """Say in the file what it is: who wrote it, its range, its sizes, the pairing, the card."""
+    """Write the description into the file: producer, value range, sizes, pairing and card."""
     import onnx
 
     model: Any = onnx.load(str(path))
@@ -110,12 +110,12 @@ def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  #
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has classes of its own, none of them public
-        why = f"ONNX Runtime does not take the file ({first_line(error)})"
+        why = f"ONNX Runtime cannot load the exported file ({first_line(error)})"
         raise UsageError(f"model '{subject.name}'", why, "update onnxruntime") from None
 
 
 def _operators(path: Path) -> list[str]:
-    """Return the names of the operators in a file, those inside of loops as well."""
+    """Return the sorted names of the operators in a file, including operators inside loops."""
     import onnx
 
     found: set[str] = set()

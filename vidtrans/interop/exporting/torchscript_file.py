@@ -1,4 +1,4 @@
-"""Models as TorchScript, one tensor in and one out, as Nuke's Inference node and programs with libtorch take them."""
+"""The export format for TorchScript: one tensor in and one out, for Nuke's Inference node and libtorch programs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, descrip
 from vidtrans.interop.exporting.comparing import check_file
 from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, graph_of
 
-DESCRIPTION = "vidtrans.json"  # the file inside that says what the model is
+DESCRIPTION = "vidtrans.json"  # the file inside the archive with the model's description
 
 
 class TorchScriptExport(ExportFormat):
-    """A traced module of float32: (N, C, H, W) → (N, 3, H, W), colours from 0 to 1."""
+    """Export to a traced module, float32 (N, C, H, W) → (N, 3, H, W), with colours in [0, 1]."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write, compare and report; see ``ExportFormat``."""
@@ -56,5 +56,5 @@ def _run_network(loaded: Any, x: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a 
 
 
 def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)
-    """Return the names of the operators that a module calls, without those that only handle numbers and lists."""
+    """Return the sorted names of the tensor operators (``aten::``) that a module calls."""
     return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")})

@@ -1,7 +1,7 @@
-"""Families of networks: other tools' generators, known by the names and shapes of their tensors.
+"""Families of networks: other tools' generators, recognised by the names and shapes of their tensors.
 
-To add one: a file here with a class like those beside it (see ``base.Family``), and a line below. A checkpoint is of
-the family that accounts for all of its tensors, whatever its file is called.
+To add a family, add a file with a subclass of ``base.Family`` here, and a line to ``FAMILIES``. A checkpoint belongs to
+the family that accounts for all of its tensors, whatever the file's name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FAMILIES = Registry(
         "pix2pixhd": Entry("vidtrans.interop.families.resnet:GlobalGenerator", "global generator of pix2pixHD"),
         "pix2pixhd-local": Entry(
             "vidtrans.interop.families.local_enhancer:LocalEnhancer",
-            "local enhancers of pix2pixHD, with their global one",
+            "local enhancers of pix2pixHD, with the global generator",
         ),
         "spade": Entry("vidtrans.interop.families.spade_family:PeerSpade", "SPADE: label maps, 256 pixels and up"),
         "fast-style": Entry(

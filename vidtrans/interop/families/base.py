@@ -1,4 +1,4 @@
-"""The interface of families, and how tensors' names and shapes are laid out."""
+"""The interface of families, and layouts that map vidtrans's tensor names to another tool's names and shapes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ STATISTICS = ("running_mean", "running_var")
 
 @dataclass
 class Layout:
-    """Which tensor of a file is which of our generator's, for one choice of sizes.
+    """The mapping from the tensors of vidtrans's generator to the tensors of another tool's file, for given sizes.
 
     Attributes:
-        given: The tensors of the file.
-        names: Our names to theirs.
-        shapes: The shapes that theirs have to have.
-        constants: Of ours that the file has not: shape and value.
-        unused: Theirs that play no part.
-        counted: Whether batch norms count what they saw, as they do since torch 0.4.1; None: as ``given`` has it.
-        swapped: Ours whose halves along the first axis have changed places: what two tensors were joined to.
+        given: The shapes of the file's tensors, by name.
+        names: The file's tensor name for each of our tensor names.
+        shapes: The required shape of each of the file's tensors, by the file's name.
+        constants: Shape and value of each of our tensors that the file lacks.
+        unused: Names of the file's tensors that are ignored.
+        counted: Whether batch norms have a batch counter (since torch 0.4.1); None: if ``given`` has it.
+        swapped: Our tensors whose halves along the first axis are in the opposite order in the file.
     """
 
     given: Shapes = field(default_factory=dict)
@@ -39,28 +39,28 @@ class Layout:
 
     @classmethod
     def for_export(cls, origin: Table) -> Layout:
-        """Return an empty layout of a file to be written, for a model of that ``origin``."""
+        """Return an empty layout for a file to write, for a model with this ``origin``."""
         return cls(counted=origin.get("counters", True))
 
     @property
     def origin(self) -> Table:
-        """Return what ``for_export`` has to know of a file that was read."""
+        """Return the facts about the file that ``for_export`` needs: whether batch norms lack counters."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
-        """Lay out one tensor."""
+        """Map the tensor ``ours`` to the file's tensor ``theirs`` of this shape."""
         self.names[ours] = theirs
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Lay out a convolution, its weight (outputs, inputs, k, k).
+        """Map a convolution whose weight has the shape (outputs, inputs, k, k).
 
-        ``zero_bias``: ours has a bias where theirs has none.
+        ``zero_bias``: our convolution has a bias although the file's has none, so it is 0.
         """
         self._biased(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
     def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Lay out a transposed convolution, its weight (inputs, outputs, k, k); see ``conv``."""
+        """Map a transposed convolution whose weight has the shape (inputs, outputs, k, k); see ``conv``."""
         self._biased(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
     def _biased(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
@@ -71,7 +71,7 @@ class Layout:
             self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
-        """Lay out what a norm holds; what old instance norms learned of pictures plays no part."""
+        """Map the tensors of a norm; the running statistics of old instance norms are ignored."""
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
@@ -83,7 +83,7 @@ class Layout:
             self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
 
     def counter(self, ours: str, theirs: str) -> None:
-        """Lay out how many batches a norm has seen, which old files do not say."""
+        """Map the batch counter of a batch norm, or set it to 0 for old files, which have none."""
         if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.given):
             self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
         else:
@@ -92,18 +92,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The network of a family that is the nearest to a checkpoint.
+    """The network of a family that fits a checkpoint best.
 
     Attributes:
-        generator: Its name in ``networks``, and settings that are not the default.
-        channels: What it takes and gives.
-        layout: Which tensor is which.
-        size: The short side in pixels at which it is rendered, unless its options say another.
-        ports: Settings of ``networks.ports.PortSettings`` that are not the default, but for the channels.
-        pairing: The pairing that follows, with its settings; empty where a person has to say it.
-        origin: What an export needs to know beside the weights.
-        notes: What a person should know, a sentence each.
-        dark_lines: The drawings that such networks learned from have dark lines on white, not light ones on black.
+        generator: Table with its ``name`` in ``networks`` and the ``settings`` that differ from the defaults.
+        channels: Its numbers of input and output channels.
+        layout: The mapping of its tensors.
+        size: Short side in pixels at which it is rendered, unless the tool's options give another.
+        ports: Settings of ``networks.ports.PortSettings`` that differ from the defaults, without the channels.
+        pairing: The pairing that follows from the network, with settings; empty if the user must choose one.
+        origin: Facts beside the weights that an export needs.
+        notes: Sentences for the person who imports it.
+        dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
     """
 
     generator: Table
@@ -118,47 +118,47 @@ class Candidate:
 
 
 class Family:
-    """A tool's generators of one kind, of any sizes.
+    """One kind of generator of another tool, in all sizes.
 
     Attributes:
-        title: What it is in words.
-        tool: Which tools make such files.
+        title: The family's name for messages.
+        tool: The tools that write such files.
     """
 
     title: ClassVar[str]
     tool: ClassVar[str]
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network that is the nearest to a checkpoint; None where nothing of it looks like one.
+        """Return the network of this family that fits a checkpoint best; None if the checkpoint has none of its marks.
 
-        Sizes are read off the shapes, which may be any; what does not fit shows in a comparison.
+        Its sizes are derived from ``shapes``, which are unchecked; ``compare`` shows the tensors that do not fit.
         """
         raise NotImplementedError
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with what the options of its training say, by their names, and its tensors do not."""
+        """Return the candidate, completed by the tool's training ``options`` (its own option names to texts)."""
         return candidate
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of one of our generators in a file of theirs; None for a generator of another kind.
+        """Return the layout of one of our generators in a file of this family; None if the family has no such kind.
 
         Args:
-            name: Of the generator.
+            name: The generator's name.
             settings: Its complete settings.
-            channels: What it takes and gives.
-            origin: Of its record; empty where it was trained here.
+            channels: Its numbers of input and output channels.
+            origin: The ``origin`` of its record; empty if vidtrans trained it.
 
         Raises:
-            ValueError: It is of this kind, but theirs has no setting for something, which is said.
+            ValueError: The family has this kind of generator, but not with these settings; the message names one.
         """
         return None
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a candidate accounts for a checkpoint: the share of tensors that fit, and the first that does not.
+    """The fit of a candidate and a checkpoint: the share of tensors that fit, and ``first``, the first problem.
 
-    A tensor of the right name and another shape counts half.
+    A tensor with the right name and another shape counts half.
     """
 
     share: float
@@ -166,7 +166,7 @@ class Fit:
 
 
 def compare(candidate: Candidate, shapes: Shapes) -> Fit:
-    """Return how well a candidate accounts for a checkpoint's tensors; ``first`` is empty where all fit."""
+    """Compare a candidate with the shapes of a checkpoint's tensors; ``first`` is empty if all of them fit."""
     layout = candidate.layout
     missing = [name for name in layout.shapes if name not in shapes]
     strangers = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
@@ -176,7 +176,7 @@ def compare(candidate: Candidate, shapes: Shapes) -> Fit:
     }
     problems |= {name: f"'{name}' is missing" for name in missing}
     in_order = [problems[name] for name in layout.shapes if name in problems]
-    in_order += [f"'{name}' has no place in it" for name in strangers]
+    in_order += [f"'{name}' does not belong to it" for name in strangers]
     total = max(len(layout.shapes) + len(strangers), 1)
     share = 1 - (len(missing) + len(strangers) + len(unequal) / 2) / total
     return Fit(share, in_order[0][:200] if in_order else "")
@@ -187,55 +187,55 @@ def _in_words(shape: Shape) -> str:
 
 
 def refuse_others(settings: Table, wanted: Table) -> None:
-    """Raise ValueError where settings of one of our generators are not the ones that another tool's has.
+    """Raise ValueError if settings of our generator differ from ``wanted``, the fixed settings of another tool's.
 
-    An instance norm with a scale and a shift is nowhere among these tools.
+    Also raised for an instance norm with scale and shift, which none of these tools has.
     """
     found = [name for name, value in wanted.items() if settings.get(name, value) != value]
     if found:
-        raise ValueError(f"generator.{found[0]} is {settings[found[0]]}, theirs is always {wanted[found[0]]}")
+        raise ValueError(f"generator.{found[0]} is {settings[found[0]]}, but this tool's is always {wanted[found[0]]}")
     if settings["norm"] == "instance":
-        raise ValueError("generator.norm is instance, theirs have no scale and shift: train with norm=plain-instance")
+        raise ValueError("this tool's instance norms have no scale and shift: train with generator.norm=plain-instance")
 
 
 def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
-    """Return a tensor's length along an axis, 1 of an empty one; a default where there is no such tensor or axis."""
+    """Return a tensor's length along an axis, at least 1; ``default`` if there is no such tensor or axis."""
     shape = shapes.get(name, ())
     return max(1, shape[axis]) if axis < len(shape) else default
 
 
 def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
-    """Return the ``generator.norm`` that a norm and the convolution before it show; its statistics are as tested."""
+    """Return the ``generator.norm`` that follows from the tensors of a norm and of the convolution before it."""
     if f"{norm}.weight" in shapes:
         return "picture" if f"{norm}.running_mean" in shapes else "instance"
     return "plain-instance" if f"{conv}.bias" in shapes else "none"
 
 
 def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor whose halves along the first axis have changed places."""
+    """Return a tensor with the two halves along its first axis exchanged."""
     import torch
 
     return torch.cat(tensor.chunk(2)[::-1])
 
 
 def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
-    """Return the tensor of one of a layout's constants."""
+    """Return a tensor of the given (shape, value); a scalar is an integer."""
     import torch
 
     shape, value = constant
     return torch.full(shape, value) if shape else torch.tensor(int(value))
 
 
-LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # planes of 0 and 1
+LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # for networks that take label planes of 0 and 1
 
 
 def label_ports(channels: int) -> Table:
-    """Return the ports of a network that takes pictures of up to four channels in [−1, 1], and label maps of more."""
+    """Return the ports of a network by its input channels: up to four are a picture in [−1, 1], more a label map."""
     return dict(LABEL_PORTS) if channels > MOST_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' as the options of a training of pix2pixHD or SPADE name it; {} where they do not."""
+    """Return the pairing 'labels' with settings from pix2pixHD's or SPADE's options; {} if they do not fit."""
     given = options.get("label_nc", "")
     if not given.isdecimal() or len(given) > 4 or not int(given):
         return {}
@@ -246,8 +246,8 @@ def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
 
 
 class LabelFamily(Family):
-    """A family whose networks may take label maps; which, the options of their training say."""
+    """A family whose networks may take label maps, which the tool's training options describe."""
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with the pairing of its labels."""
+        """Return the candidate with the label pairing that the options describe."""
         return replace(candidate, pairing=label_pairing(candidate.channels[0], options) or candidate.pairing)

@@ -1,4 +1,4 @@
-"""Fast neural style of the PyTorch examples (Johnson et al., ECCV 2016): pictures of 0…255, in and out."""
+"""The family of PyTorch's fast neural style examples (Johnson et al., ECCV 2016): pictures in 0…255, in and out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FastStyle(Family):
     tool = "pytorch/examples fast_neural_style"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of as many blocks as the file has."""
+        """Return the network with the width and the number of blocks of the checkpoint; None if it is none of these."""
         if FIRST not in shapes:
             return None
         blocks = {int(found[1]) for name in shapes if (found := BLOCK.fullmatch(name))}
@@ -32,17 +32,19 @@ class FastStyle(Family):
         return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a style network of this lineage."""
+        """Return the layout of a generator 'style-net' with the settings of the PyTorch examples."""
         if name != "style-net":
             return None
         theirs = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
         if other := [key for key, value in theirs.items() if settings[key] != value]:
-            raise ValueError(f"generator.{other[0]} is {settings[other[0]]}, theirs is always {theirs[other[0]]}")
+            raise ValueError(
+                f"generator.{other[0]} is {settings[other[0]]}, but this tool's is always {theirs[other[0]]}"
+            )
         return lay_out(Layout(), settings, *channels)
 
 
 def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Fill in the layout of a network with these ``channels`` and ``blocks``, and return it."""
+    """Map all tensors of a network with the ``channels`` and ``blocks`` in ``settings``; return ``layout``."""
     width = settings["channels"]
 
     def layer(ours: str, conv: str, norm: str, sizes: tuple[int, int], kernel: int = 3) -> None:

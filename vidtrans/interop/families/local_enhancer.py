@@ -1,4 +1,4 @@
-"""pix2pixHD's local enhancers around its global generator (Wang et al., CVPR 2018)."""
+"""The family of pix2pixHD's full generator, with local enhancers around the global one (Wang et al., CVPR 2018)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_ENHANCERS = 2
 
 
 class LocalEnhancer(LabelFamily):
-    """pix2pixHD's whole generator: ``model`` is the global one, ``model1_1`` and ``model1_2`` the first enhancer."""
+    """pix2pixHD's full generator: ``model`` is the global network, ``model1_1`` and ``model1_2`` the first enhancer."""
 
     title = "pix2pixHD with local enhancers"
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of as many enhancers as the file has."""
+        """Return the network with the checkpoint's number of enhancers; None if it has no enhancers."""
         numbers = {int(found[1]) for name in shapes if (found := DOWN.fullmatch(name))}
         sizes = read_sizes(shapes)
         if not numbers or sizes is None:
@@ -43,7 +43,7 @@ class LocalEnhancer(LabelFamily):
         )
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of an hd generator with enhancers."""
+        """Return the layout of a generator 'hd' with enhancers."""
         if name != "hd" or not settings["enhancers"]:
             return None
         check_biases(settings)

@@ -1,17 +1,17 @@
-"""The U-Net of pytorch-CycleGAN-and-pix2pix (Isola et al., CVPR 2017), whose blocks lie in each other like dolls."""
+"""The family of pix2pix's U-Net (Isola et al., CVPR 2017), whose blocks are nested in each other."""
 
 from __future__ import annotations
 
 from vidtrans.core.settings import Table
 from vidtrans.interop.families.base import Candidate, Family, Layout, Shape, Shapes, norm_kind, refuse_others, side
 
-NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # by halvings; ours for any other number is unet-256
+NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # our generator by the number of halvings; else unet-256
 MAX_HALVINGS = 9
 OURS_ALONE: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
 
 def block(depth: int) -> str:
-    """Return the prefix of the block at a depth; 0 is the outermost."""
+    """Return the tensor name prefix of the block at a depth; 0 is the outermost block."""
     return "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
 
 
@@ -20,13 +20,13 @@ def _at(depth: int, part: int) -> str:
 
 
 class PeerUNet(Family):
-    """pix2pix's generator: ``unet_32`` … ``unet_512`` of any width."""
+    """pix2pix's U-Net generators ``unet_32`` … ``unet_512`` of any width."""
 
     title = "U-Net of pix2pix"
     tool = "pytorch-CycleGAN-and-pix2pix"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of as many halvings as the file has blocks."""
+        """Return the U-Net with the checkpoint's width and number of nested blocks; None if it is no U-Net."""
         first = "model.model.0.weight"
         if first not in shapes:
             return None
@@ -42,7 +42,7 @@ class PeerUNet(Family):
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a U-Net."""
+        """Return the layout of one of our U-Nets of pix2pix."""
         if name not in ("unet-256", *NAMES.values()):
             return None
         refuse_others(settings, OURS_ALONE)
@@ -50,7 +50,7 @@ class PeerUNet(Family):
 
 
 def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Fill in the layout of a U-Net with these ``channels``, ``downsamplings`` and ``norm``, and return it."""
+    """Map all tensors of a U-Net with the given ``channels``, ``downsamplings`` and ``norm``; return ``layout``."""
     depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
     biased = norm == "plain-instance"  # the authors' networks without any norm have no bias either
@@ -65,7 +65,7 @@ def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layou
         at, ours = (3 if innermost else 5), f"up.{depth - 1 - i}"
         shape: Shape = (widths[i] * (1 if innermost else 2), widths[i - 1], 4, 4)
         layout.transposed(f"{ours}.1", _at(i, at), shape, bias=biased, zero_bias=norm == "none")
-        if not innermost:  # ours joins what comes from below and the skip, theirs the skip and what comes from below
+        if not innermost:  # we concatenate inner features and skip, pix2pix skip and inner features
             layout.swapped.add(f"{ours}.1.weight")
         layout.norm(f"{ours}.2", _at(i, at + 1), widths[i - 1], norm)
     layout.transposed("head.1", "model.model.3", (2 * widths[0], outputs, 4, 4), bias=True)

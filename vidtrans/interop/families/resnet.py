@@ -1,4 +1,4 @@
-"""The residual generators of Johnson et al. as CycleGAN, CUT and pix2pixHD have them: one long list of layers."""
+"""The families of residual generators in CycleGAN, CUT and pix2pixHD: one flat list of layers."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from vidtrans.interop.families.base import (
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")
 FIRST = "model.1.weight"
-HEAD_LENGTH = 3  # places of the last layer: padding, convolution, tanh
-# Settings of our residual layers that these tools do not have.
+HEAD_LENGTH = 3  # list entries of the last layer: padding, convolution, tanh
+# Settings of our residual layers that these tools lack, with the value that matches their layers.
 OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
 FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the frame itself
 
 
 class LayerWalk:
-    """Goes along the list of layers and lays out what it passes. ``at``: the place in the list.
+    """A walk along the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
 
-    ``settings``: of our generator; of them it looks at ``norm`` and ``conv_bias``.
+    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
-        self._behind = 0 if self._norm == "none" else 1  # places of a norm in our lists
+        self._behind = 0 if self._norm == "none" else 1  # entries of a norm in our lists of layers
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Pass the mirrored 7×7 layer."""
+        """Map the first layer, a mirror-padded 7×7 convolution."""
         self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Pass a layer that halves the size."""
+        """Map a layer that halves the size."""
         self._layer(ours, 0, self._place(0), self._place(1), (outputs, inputs, 3, 3))
         if blur:
             self.layout.tensor(f"{ours}.{2 + self._behind}.filt", f"{self._place(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
-        """Pass a residual block."""
+        """Map a residual block."""
         inside, shape = f"{self._place(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
@@ -61,7 +61,7 @@ class LayerWalk:
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Pass a layer that doubles the size."""
+        """Map a layer that doubles the size."""
         if blur:
             self.layout.tensor(f"{ours}.0.filt", f"{self._place(0)}.filt", (inputs, 1, 4, 4))
             self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 3, 3))
@@ -72,27 +72,27 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Pass the mirrored 7×7 layer that makes the picture."""
+        """Map the output layer, a mirror-padded 7×7 convolution."""
         self.layout.conv(f"{ours}.1", self._place(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Whether ours have a bias where theirs have none."""
+        """Whether our convolutions have a bias although the tool's have none, so that it is 0."""
         return self._norm == "none" and not self._biased
 
     def _place(self, step: int) -> str:
         return f"{self._prefix}.{self.at + step}"
 
     def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
-        """Lay out a convolution, which has place ``at`` in our list, and the norm behind it."""
+        """Map a convolution, which has index ``at`` in our list of layers, and the norm after it."""
         self.layout.conv(f"{ours}.{at}", conv, shape, bias=self._biased, zero_bias=self._has_zero_bias)
         self.layout.norm(f"{ours}.{at + 1}", norm, shape[0], self._norm)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a list of layers shows: where its blocks are, and how large they are."""
+    """The sizes of a residual generator: width, channels, numbers of layers, and optional layers."""
 
     width: int
     inputs: int
@@ -105,12 +105,12 @@ class Sizes:
 
     @property
     def origin(self) -> Table:
-        """Return what an export has to know of a file: dropout moves the layers behind it."""
+        """Return the facts about a file that an export needs: dropout, which shifts the indices of later layers."""
         return {"dropout": True} if self.dropout else {}
 
 
 def read_sizes(shapes: Shapes) -> Sizes | None:
-    """Return what the list 'model.*' of a checkpoint shows; None where it has no residual blocks."""
+    """Return the sizes of the generator in the list 'model.*' of a checkpoint; None if it has no residual blocks."""
     blocks = sorted({int(found[1]) for name in shapes if (found := BLOCK.match(name))})
     if not blocks or FIRST not in shapes:
         return None
@@ -131,18 +131,18 @@ def read_sizes(shapes: Shapes) -> Sizes | None:
 
 
 def is_head(name: str, shape: tuple[int, ...]) -> bool:
-    """Return whether a tensor is the last layer's weight."""
+    """Return whether a tensor may be the weight of the output layer: a 7×7 convolution in the list 'model.*'."""
     return re.fullmatch(r"model\.\d{1,4}\.weight", name) is not None and len(shape) == 4 and shape[2:] == (7, 7)
 
 
 def first_norm(shapes: Shapes) -> Table:
-    """Return the ``norm`` and ``conv_bias`` of our settings, as the first layer shows them."""
+    """Return our settings ``norm`` and ``conv_bias`` that match the first layer of a checkpoint."""
     norm = norm_kind(shapes, "model.2", "model.1")
     return {"norm": norm, "conv_bias": norm in ("batch", "picture", "instance") and "model.1.bias" in shapes}
 
 
 def walk_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
-    """Pass all layers but the head of a generator whose first layer has ``width`` channels."""
+    """Map all layers except the output layer of a generator whose first layer has ``width`` channels."""
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
     for i, (a, b) in enumerate(steps):
@@ -154,13 +154,13 @@ def walk_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
 
 
 class PeerResnet(Family):
-    """CycleGAN's generator, and CUT's, which blurs before it halves and doubles."""
+    """The residual generator of CycleGAN, and of CUT, which blurs when it changes the size."""
 
     title = "ResNet of CycleGAN or CUT"
     tool = "pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of as many blocks as the file has."""
+        """Return the network with the checkpoint's number of blocks; None if it has no residual blocks."""
         sizes = read_sizes(shapes)
         if sizes is None:
             return None
@@ -172,7 +172,7 @@ class PeerResnet(Family):
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a residual generator."""
+        """Return the layout of a generator 'residual'."""
         if name != "residual":
             return None
         refuse_others(settings, OURS_ALONE if origin else OURS_ALONE | {"conv_bias": False})
@@ -181,7 +181,7 @@ class PeerResnet(Family):
 
 
 def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    """Fill in the layout of a generator with two halvings, and return it."""
+    """Map all tensors of a generator with two halvings, and return the layout."""
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     walk_body(walk, "body", replace(sizes, halvings=2), sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
@@ -189,7 +189,7 @@ def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
 
 
 def sizes_of(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
-    """Return the sizes that complete settings of one of our generators come to."""
+    """Return the sizes of one of our generators, from its complete settings."""
     return Sizes(
         width=settings["channels"],
         inputs=channels[0],
@@ -209,7 +209,7 @@ class GlobalGenerator(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of as many halvings and blocks as the file has."""
+        """Return the network with the checkpoint's numbers of halvings and blocks; None if it is not pix2pixHD's."""
         sizes = read_sizes(shapes)
         if sizes is None or sizes.blur_down or sizes.blur_up:
             return None
@@ -220,7 +220,7 @@ class GlobalGenerator(LabelFamily):
         return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of an hd generator without enhancers."""
+        """Return the layout of a generator 'hd' without enhancers."""
         if name != "hd" or settings["enhancers"]:
             return None
         check_biases(settings)
@@ -229,10 +229,10 @@ class GlobalGenerator(LabelFamily):
 
 
 def check_biases(settings: Table) -> None:
-    """Raise ValueError where settings are not those of pix2pixHD, whose convolutions all have a bias."""
+    """Raise ValueError if settings differ from pix2pixHD's, whose convolutions all have a bias."""
     refuse_others(settings, OURS_ALONE)
     if not settings["conv_bias"] and settings["norm"] != "plain-instance":
-        raise ValueError("its convolutions have no bias, theirs have: train with generator.conv_bias=true")
+        raise ValueError("its convolutions have no bias, but this tool's have: train with generator.conv_bias=true")
 
 
 def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:

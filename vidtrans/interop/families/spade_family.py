@@ -1,4 +1,4 @@
-"""SPADE's generator (Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019)."""
+"""The family of SPADE's generators (Park et al., "Semantic Image Synthesis with Spatially-Adaptive …", CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import replace
 from vidtrans.core.settings import Table
 from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, side
 
-HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or for 'most' 5
+HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or 5 for 'most'
 WIDEST = 16  # the innermost channels, in units of the authors' ngf
-MAX_STEP = 256  # the largest side of a start that is learned
+MAX_STEP = 256  # the largest side of learned first features
 SAME = (
-    "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is taken for 'normal' "
+    "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is treated as 'normal' "
     "(256 pixels); for 'more' put its opt.txt beside it"
 )
 
-MEAN = "it was trained with an encoder of styles: every frame gets the code 0, the mean of those of its training"
+MEAN = "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
 
 
 class PeerSpade(LabelFamily):
-    """SPADE's generator of any width and number of labels, ``normal``, ``more`` or ``most``."""
+    """SPADE's generators of any width and number of labels, with ``num_upsampling_layers`` normal, more or most."""
 
     title = "SPADE"
     tool = "SPADE"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network; one for 512 pixels looks like one for 256, see ``with_options``."""
+        """Return the network that fits; 'more' (512 pixels) has the tensors of 'normal', see ``with_options``."""
         if HEAD not in shapes:
             return None
         ups = MOST if "up_4.norm_0.mlp_shared.0.weight" in shapes else NORMAL
@@ -53,19 +53,19 @@ class PeerSpade(LabelFamily):
         return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator that doubles its size where theirs do."""
+        """Return the layout of a generator 'spade' whose upsampling steps are those of 'normal', 'more' or 'most'."""
         if name != "spade":
             return None
         sizes = settings["upsamplings"], settings["middle_doubling"], settings["widest"]
         if sizes not in ((5, False, WIDEST), (6, True, WIDEST), (7, True, 2 * WIDEST)):
-            raise ValueError("its number of doublings is none of theirs: train with generator.upsamplings=5")
+            raise ValueError("this tool has no such upsampling steps: train with generator.upsamplings=5")
         if settings["norm"] not in ("batch", "instance", "plain-instance"):
-            raise ValueError(f"generator.norm is {settings['norm']}, theirs is batch or instance")
+            raise ValueError(f"generator.norm is {settings['norm']}, but this tool's is batch or instance")
         width = settings["channels"] * settings["widest"] // WIDEST
         return lay_out(Layout.for_export(origin), settings, channels, width)
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate as a training's options say: how often it doubles, what its labels are."""
+        """Return the candidate with the number of upsampling steps and the labels of the training options."""
         candidate = super().with_options(candidate, options)
         settings = dict(candidate.generator["settings"])
         how = options.get("num_upsampling_layers", "")
@@ -81,7 +81,7 @@ class PeerSpade(LabelFamily):
 
 
 def start_size(places: int) -> tuple[int, int]:
-    """Return (height, width) of a learned start of so many places: square, twice as wide, or the nearest to square."""
+    """Return the likely (height, width) of ``places`` positions: 1:2, or else the shape that is nearest to square."""
     if not 0 < places <= MAX_STEP**2:
         return 1, 1
     if places % 2 == 0 and math.isqrt(places // 2) ** 2 == places // 2:
@@ -91,7 +91,7 @@ def start_size(places: int) -> tuple[int, int]:
 
 
 def lay_out(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
-    """Fill in the layout of a network whose innermost layers have 16 times ``width`` channels, and return it."""
+    """Map all tensors of a network whose innermost layers have 16 × ``width`` channels, and return the layout."""
     (labels, outputs), top = channels, WIDEST * width
     if settings.get("latent"):
         height, across = settings["start_size"]
@@ -123,7 +123,7 @@ def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], label
 def _conv(
     layout: Layout, ours: str, theirs: str, sizes: tuple[int, int, int], settings: Table, *, bias: bool = True
 ) -> None:
-    """Lay out a convolution of (outputs, inputs, kernel), whose weight may be spectrally normalised."""
+    """Map a convolution of ``sizes`` (outputs, inputs, kernel), whose weight may be spectrally normalised."""
     outputs, inputs, kernel = sizes
     shape = (outputs, inputs, kernel, kernel)
     if not settings["spectral"]:
@@ -138,7 +138,7 @@ def _conv(
 
 
 def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
-    """Lay out a norm and what scales and shifts it."""
+    """Map a SPADE norm and the convolutions that make its scale and shift."""
     hidden, kernel = settings["hidden"], settings["kernel"]
     if settings["norm"] == "batch":
         for name in STATISTICS:

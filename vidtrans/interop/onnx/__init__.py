@@ -1,1 +1,1 @@
-"""ONNX files: their graphs are read without being run, checked, and tried in a process of their own."""
+"""ONNX files: read and check a graph without running it, then try it in a separate process."""

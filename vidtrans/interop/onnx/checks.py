@@ -1,4 +1,4 @@
-"""What of an ONNX file is refused before anything runs it: what could reach beyond it, loop, or gives no pictures."""
+"""Checks of an ONNX graph before it runs: refuse operators that are unsafe or loop, and graphs not for pictures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from vidtrans.core.errors import ModelError
 from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
 
 PLAIN = ("", "ai.onnx")
-# Of ONNX Runtime's own operators those that exporters and optimisers write into image networks. Others may run
-# programs of other libraries, or open files.
+# The operators of ONNX Runtime that exporters and optimisers write into image networks. Other operators may run code
+# of other libraries, or open files.
 RUNTIME_DOMAIN = "com.microsoft"
 # fmt: off
 RUNTIME_OPS = frozenset((
@@ -28,37 +28,37 @@ RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 TEXT = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
-NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # what names begin with
+NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # prefixes of operator names
 INPUT_KINDS = ("float32", "float16", "uint8")
-MAX_SIDE = 8192  # of a fixed size
+MAX_SIDE = 8192  # pixels of a fixed input size
 MAX_FIXED_BATCH = 16
 CHANNELS = (1, 3, 4)
 
 
 def check_graph(path: Path, graph: Graph) -> Port:
-    """Return the input that takes the picture. Raises ModelError for what is not one image→image network."""
+    """Return the input that takes the picture. Raises ModelError unless the graph is an image→image network."""
     for node in [*graph.nodes, *(n for body in graph.functions.values() for n in body)]:
         why = _refusal(node, graph)
         if why:
             raise ModelError(str(path), why, REMEDY)
     if _inlined(graph) > MAX_NODES:
-        raise ModelError(str(path), "its functions call one another without end", "do not use this file")
+        raise ModelError(str(path), "its functions are nested too deeply or too large", "do not use this file")
     if not graph.nodes or not graph.outputs:
         raise ModelError(str(path), "its graph computes nothing", "copy or export it again")
     needed = [port for port in graph.inputs if port.name not in graph.initializers]
     if len(needed) != 1:
         names = ", ".join(f"'{port.name[:40]}'" for port in needed[:6]) or "none"
-        why = f"it needs {len(needed)} inputs ({names}), an image→image network has one"
+        why = f"it needs {len(needed)} inputs ({names}), but an image→image network has one"
         raise ModelError(str(path), why, REMEDY)
     for port in (*needed, *graph.outputs):
         if port.kind in OTHER_KINDS.values():
-            raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, no picture", REMEDY)
+            raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, not a picture", REMEDY)
     _check_input(path, needed[0])
     return needed[0]
 
 
 def feeds(port: Port) -> list[tuple[str, int]]:
-    """Return how the input may be fed, the likely one first: layouts of axes, and channels."""
+    """Return the possible (layout, channels) of an input, the most likely first."""
     if port.shape is None:
         return [(layout, n) for layout in ("nchw", "nhwc") for n in (3, 1)]
     if len(port.shape) not in (3, 4):
@@ -75,7 +75,7 @@ def feeds(port: Port) -> list[tuple[str, int]]:
 
 
 def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
-    """Return the height and width that the file fixes, None where one is free."""
+    """Return the input's fixed (height, width), with None for a free side."""
     if port.shape is None:
         return None, None
     height, width = (port.shape[layout.index(side)] for side in "hw")
@@ -84,13 +84,13 @@ def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
 
 def _check_input(path: Path, port: Port) -> None:
     if port.kind not in INPUT_KINDS:
-        why = f"its input takes {port.kind or 'an unknown type'}, a picture is one of {', '.join(INPUT_KINDS)}"
+        why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_KINDS)}"
         raise ModelError(str(path), why, REMEDY)
     if port.shape is None:
         return
     if not feeds(port):
         shown = "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
-        raise ModelError(str(path), f"its input is no picture of 1, 3 or 4 channels (its shape is {shown})", REMEDY)
+        raise ModelError(str(path), f"its input is not a picture of 1, 3 or 4 channels (shape {shown})", REMEDY)
     if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:
         raise ModelError(str(path), f"it takes {port.shape[0]} pictures at once", "export it for one picture")
     if any(isinstance(axis, int) and axis > MAX_SIDE for axis in port.shape):
@@ -100,11 +100,11 @@ def _check_input(path: Path, port: Port) -> None:
 
 
 def _refusal(node: Node, graph: Graph) -> str:
-    """Return why an operator is refused; '' where it is not."""
+    """Return the reason for refusing an operator; '' if it is allowed."""
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
     if _function(node, graph) is not None and not is_standard and not node.has_graph:
-        return ""  # a function under the name of a standard operator does not tell which of them runs
+        return ""  # not for a standard operator's name, for which it is unclear whether the function or operator runs
     if node.domain == RUNTIME_DOMAIN:
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
     if node.domain not in PLAIN:
@@ -112,25 +112,25 @@ def _refusal(node: Node, graph: Graph) -> str:
     if node.op in BRANCHES or node.has_graph:
         return f"it has branches or loops ('{name}')"
     if node.op in RANDOM:
-        return f"it draws random numbers ('{name}'): a clip would flicker"
+        return f"it draws random numbers ('{name}'), so a clip would flicker"
     if node.op in TEXT or node.op.startswith(NOT_TENSORS):
-        return f"it works on sequences or texts ('{name}')"
+        return f"it works on sequences or text ('{name}')"
     return ""
 
 
 def _function(node: Node, graph: Graph) -> list[Node] | None:
-    """Return the operators of a function of the file; None for an operator of the standard, or of another program."""
+    """Return the body of the file's own function that ``node`` calls; None if it is any other operator."""
     domains = PLAIN if node.domain in PLAIN else (node.domain,)
     found = (graph.functions.get((domain, node.op, node.overload)) for domain in domains)
     return next((body for body in found if body is not None), None)
 
 
 def _inlined(graph: Graph) -> int:
-    """Return how many operators there are once functions are written out, no more than a bit above MAX_NODES."""
+    """Return the number of operators with all functions inlined, or MAX_NODES + 1 if there are more."""
     counts: dict[int, int] = {}
 
     def count(nodes: list[Node], depth: int) -> int:
-        if depth > 64:  # functions that call themselves
+        if depth > 64:  # a recursive function
             return MAX_NODES + 1
         total = 0
         for node in nodes:

@@ -1,7 +1,7 @@
-"""Read what an ONNX file says: inputs, outputs, operators, small constants; nothing of it is run.
+"""A reader for ONNX graphs: inputs, outputs, operators and small constants, without running the graph.
 
-The numbers of fields are those of ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13). The package onnx is not
-used: it takes gigabytes for a hostile file of 40 MB, and twice the size of any file.
+Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13). The package onnx is not used, because
+it needs gigabytes of memory for a hostile file of 40 MB, and twice the size of any file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from vidtrans.interop.onnx.protobuf import (
     text_of,
 )
 
-MAX_BYTES = 2 << 30  # what protobuf's own parsers take
+MAX_BYTES = 2 << 30  # the limit of protobuf's own parsers
 MAX_NODES = 100_000
-MAX_FIELDS = 5_000_000  # in all messages that are looked at
-SMALL = 64  # elements of a constant that is read; larger ones are weights
+MAX_FIELDS = 5_000_000  # in all messages that are read
+SMALL = 64  # most elements of a constant that is read; larger constants are weights
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 OTHER_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
 REMEDY = "export the model again, as one image→image network"
@@ -39,7 +39,7 @@ Axis = int | str | None  # fixed, named, or unknown
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: ``kind`` is its element type; ``shape`` is None where the file states none."""
+    """A graph's input or output: ``kind`` is its element type; ``shape`` is None if the file does not state it."""
 
     name: str
     kind: str
@@ -48,7 +48,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator, with its attributes that are numbers; ``constant`` is a small tensor among them."""
+    """One operator with its numeric attributes; ``constant`` is a small tensor attribute, or None."""
 
     op: str
     domain: str
@@ -62,12 +62,12 @@ class Node:
 
 @dataclass
 class Graph:
-    """What was read. ``functions`` are a file's own operators, by domain, name and overload."""
+    """The contents of an ONNX file. ``functions``: the file's own operators, by (domain, name, overload)."""
 
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: too large to be read
+    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: a large tensor
     functions: dict[tuple[str, str, str], list[Node]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -78,16 +78,16 @@ class Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a detected file. Raises ModelError where it is damaged or too large, or where weights lie elsewhere."""
+    """Read a detected file. Raises ModelError if it is damaged or too large, or has weights in another file."""
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ModelError(str(path), f"it has {size >> 20} MB, ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
+        raise ModelError(str(path), f"it has {size >> 20} MiB, but ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
     with map_file(path) as data:
         return read_graph_in(data, path)
 
 
 def read_graph_in(data: Buffer, path: Path) -> Graph:
-    """Read a graph whose bytes ``path`` holds. Raises ModelError as ``read_graph``."""
+    """Read a graph from ``data``; ``path`` names the file in errors. Raises ModelError as ``read_graph``."""
     try:
         return _Reader(data, path).read()
     except (DamagedError, ValueError, OverflowError) as error:
@@ -95,7 +95,7 @@ def read_graph_in(data: Buffer, path: Path) -> Graph:
 
 
 class _Reader:
-    """Reads one file; counts fields, so that no file takes for ever."""
+    """Reads one file; it limits the number of fields, and so the time."""
 
     def __init__(self, data: Buffer, path: Path) -> None:
         self.data, self.path, self.graph = data, path, Graph()
@@ -150,7 +150,7 @@ class _Reader:
             elif part.number == 7:
                 nodes.append(self._node(part))
             elif part.number == 11:
-                self._attribute(part)  # refuses what lies elsewhere
+                self._attribute(part)  # raises for data in another file
         self.graph.functions[texts[10], texts[1], texts[13]] = nodes
 
     def _node(self, whole: Field) -> Node:
@@ -177,7 +177,7 @@ class _Reader:
         return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, has_graph, texts[8])
 
     def _attribute(self, whole: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, bool]:
-        """Return name, numbers, small tensor, and whether it holds a graph."""
+        """Return an attribute's name, numbers and small tensor (or None), and whether it contains a graph."""
         name, numbers, tensor, has_graph = "", list[float](), None, False
         for part in self._inside(whole):
             if part.number == 1:
@@ -201,7 +201,7 @@ class _Reader:
         return [float(v) for v in np.frombuffer(self.data[part.start : part.start + 4 * count], "<f4")]
 
     def _tensor(self, whole: Field) -> tuple[str, np.ndarray | None]:
-        """Return a tensor's name and its values, None where it is a large one. Raises ModelError."""
+        """Return a tensor's name and its values, or None for a large tensor. Raises ModelError."""
         dims: list[int] = []
         kind, name, raw, values = 0, "", None, list[float]()
         for part in self._inside(whole):
@@ -214,7 +214,7 @@ class _Reader:
             elif part.number == 9:
                 raw = part
             elif part.number in (13, 14) and (part.number == 13 or part.value):
-                raise ModelError(str(self.path), "its weights lie in another file", "export it as one file")
+                raise ModelError(str(self.path), "its weights are in another file", "export it as a single file")
             elif len(values) <= SMALL:
                 values += self._values(part)
         count = 1
@@ -265,7 +265,7 @@ class _Reader:
         axis: Axis = None
         for part in self._inside(whole):
             if part.number == 1 and part.wire == VARINT:
-                # Some exporters write 0 or −1 for what is free.
+                # Some exporters write 0 or −1 for a free side.
                 side = signed(part.value)
                 if not -1 <= side < 1 << 31:
                     raise ModelError(str(self.path), f"a side of {side} pixels is impossible", "do not use this file")

@@ -1,4 +1,4 @@
-"""ONNX files of other tools: any network that makes one picture of one picture."""
+"""The model format for ONNX files of other tools: any image→image network with one input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AXES |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """What was found: settings of ``networks.onnx_graph`` and of ports, and the findings by what they are about."""
+    """A described graph: settings of ``OnnxGraph`` and ``PortSettings``, its enlargement, and findings by subject."""
 
     generator: Table
     ports: Table
@@ -42,9 +42,9 @@ class OnnxDescription:
 
 
 def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxDescription:
-    """Read a detected file, check it and try it. A range of ``networks.ports.RANGES`` and a layout may be given.
+    """Read, check and try a detected file. ``wanted_range`` (of ``networks.ports.RANGES``) and ``layout`` are hints.
 
-    Raises ModelError for what is not one image→image network, UsageError where a person has to choose.
+    Raises ModelError unless it is an image→image network, UsageError if the user must choose the range.
     """
     graph = read_graph(path)
     port = check_graph(path, graph)
@@ -56,7 +56,7 @@ def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxD
     taken = known or found
     if not taken.sure:
         options = " or ".join(f"--range {name}" for name in names if name in taken.reason)
-        why = f"its file does not say what range of numbers it takes ({taken.reason})"
+        why = f"the value range of its input is not clear ({taken.reason})"
         raise UsageError(str(path), why, f"vidtrans model import {path} {options}")
     findings = _findings(trial, taken, given, bounds, bgr)
     generator = _generator(path, port, trial, str(taken.value))
@@ -64,19 +64,19 @@ def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxD
 
 
 def _known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | None, bool]:
-    """Return the range that need not be tried, and whether colours are BGR."""
+    """Return the input's range if it is known without trials, else None; and whether colours are BGR."""
     bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
     read = range_of_graph(affine_at_input(graph, port.name))
     bgr |= bool(read and read[1])
     if wanted:
         return RangeFinding(wanted, True, "as given"), bgr
     if port.kind == "uint8":
-        return RangeFinding("0..255", True, "it takes whole numbers of 8 bits"), bgr
+        return RangeFinding("0..255", True, "it takes 8-bit integers"), bgr
     return range_of_metadata(graph.metadata) or (read[0] if read else None), bgr
 
 
 def _generator(path: Path, port: Port, trial: Trial, taken: str) -> Table:
-    """Return the settings of ``OnnxGraph``."""
+    """Return the settings of ``OnnxGraph`` for a file and its trial."""
     shape = port.shape or ()
     pictures = shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1
     _, high = ENDS.get(taken, (0.0, 1.0))
@@ -98,7 +98,7 @@ def _generator(path: Path, port: Port, trial: Trial, taken: str) -> Table:
 
 
 def _ports(trial: Trial, taken: str, given: tuple[float, float], bgr: bool) -> Table:
-    """Return the settings of ``PortSettings``: from [−1, 1] to the range, and back."""
+    """Return the settings of ``PortSettings``, which convert between [−1, 1] and the network's ranges."""
     channels = min(trial.channels, 3)
     scale, shift = input_affine(taken, channels, bgr)
     low, high = given
@@ -116,12 +116,12 @@ def _ports(trial: Trial, taken: str, given: tuple[float, float], bgr: bool) -> T
 def _findings(
     trial: Trial, taken: RangeFinding, given: tuple[float, float], bounds: tuple[float, float] | None, bgr: bool
 ) -> dict[str, RangeFinding]:
-    """Return what was found, for people."""
+    """Return the findings about a file by subject, for the notes of an import."""
     free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
     size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
-    how = "its last operators bound it" if bounds else "the least and the largest values that trials gave"
+    how = "limited by its last operators" if bounds else "from the smallest and largest values of trial outputs"
     found = {
-        "layout": RangeFinding(AXES[trial.layout], True, "it ran"),
+        "layout": RangeFinding(AXES[trial.layout], True, "it ran with it"),
         "size": RangeFinding(size, True, "its file fixes it" if trial.size else "other sizes were tried"),
         "input": taken,
         "output": RangeFinding(f"{given[0]:g}..{given[1]:g}", bounds is not None or given in ENDS.values(), how),
@@ -130,16 +130,16 @@ def _findings(
         found["colours"] = RangeFinding("blue, green, red", True, "its file says so")
     if trial.factor != 1:
         word = "larger" if trial.factor > 1 else "smaller"
-        found["factor"] = RangeFinding(f"{abs(trial.factor)} times {word} pictures", True, "it ran")
+        found["factor"] = RangeFinding(f"pictures {abs(trial.factor)} times {word}", True, "it ran")
     if trial.pictures > 1:
-        why = f"{trial.pictures} outputs are pictures: of the input's size, in colour, or fused of the others"
+        why = f"{trial.pictures} outputs are pictures; preferred: the input's size, colour, a fusion of the others"
         found["outputs"] = RangeFinding(f"output {trial.index}", False, why)
     return found
 
 
 FAMILY = "ONNX graph"
-FREE_SIZE = 512  # pixels of the short side, by default: what most such networks are shown at
-MAX_FACTOR = 4  # that the pairing ``enlarge`` has
+FREE_SIZE = 512  # default short side in pixels, which is usual for such networks
+MAX_FACTOR = 4  # largest factor of the pairing ``enlarge``
 WHAT = {
     "layout": "axes",
     "size": "size",
@@ -152,13 +152,13 @@ WHAT = {
 
 
 class OnnxFormat(ForeignFormat):
-    """One file with all of its weights. It is read and checked before ONNX Runtime sees it, then tried by itself."""
+    """The format for ONNX files with embedded weights. They are checked, then tried in a separate process."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
     uses_range: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
-        """Return whether its first fields are those of an ONNX model, damaged or not. Raises OSError."""
+        """Return whether its first fields are those of an ONNX model, even if it is damaged. Raises OSError."""
         known = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
         versions, graphs = 0, 0
         with map_file(path) as data:
@@ -168,22 +168,22 @@ class OnnxFormat(ForeignFormat):
                         break
                     versions += part.number == 1 and 1 <= part.value <= 1000
                     graphs += part.number == 7
-            except DamagedError:  # cut off: the head says what it was
+            except DamagedError:  # cut off, but the fields before may suffice
                 graphs += _names_graph(data)
         return versions > 0 and graphs > 0
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return what a file holds, with what a person says of it. Raises ModelError, UsageError."""
+        """Describe a file by reading and trying it, with the user's hints. Raises ModelError, UsageError."""
         stat = path.stat()
         return graph_model(path, _described(path.absolute(), stat.st_mtime_ns, stat.st_size, hints))
 
     @staticmethod
     def check_graph(path: Path, data: bytes) -> None:
-        """Refuse the bytes of a graph that ``path`` holds, as ``describe`` does. Raises ModelError."""
+        """Check a graph's bytes as ``describe`` does; ``path`` names the file in errors. Raises ModelError."""
         check_graph(path, read_graph_in(data, path))
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the bytes of the file."""
+        """Return the file's bytes as the weight 'data', uint8."""
         import torch
 
         data = bytearray(path.read_bytes())
@@ -191,9 +191,9 @@ class OnnxFormat(ForeignFormat):
 
 
 def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
-    """Return the model of a graph that was described. Raises ModelError."""
+    """Return the ``ForeignModel`` for a described graph. Raises ModelError."""
     if found.enlarges > MAX_FACTOR:
-        why = f"it makes pictures {found.enlarges} times larger, at most {MAX_FACTOR} times can be used"
+        why = f"it enlarges pictures {found.enlarges} times, but at most {MAX_FACTOR} times is supported"
         raise ModelError(str(path), why, "use another network")
     sides = [side for side in (found.generator["height"], found.generator["width"]) if side]
     return ForeignModel(
@@ -210,7 +210,7 @@ def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
 
 
 def _pairing(found: OnnxDescription) -> Table:
-    """Return the frame itself as the input, or, for what enlarges, the interpolated one."""
+    """Return the pairing 'enlarge' for a graph that enlarges, else 'aligned' (the frame itself is the input)."""
     if found.enlarges > 1:
         return {"name": "enlarge", "settings": {"factor": found.enlarges}}
     return {"name": "aligned", "settings": {}}
@@ -222,7 +222,7 @@ def _described(path: Path, mtime_ns: int, size: int, hints: Hints) -> OnnxDescri
 
 
 def _names_graph(data: Buffer) -> bool:
-    """Return whether a field that is not all there is a graph."""
+    """Return whether the first incomplete field of a cut-off file is a graph."""
     try:
         at = 0
         for part in fields(data, 0, len(data)):

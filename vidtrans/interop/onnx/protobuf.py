@@ -1,6 +1,6 @@
-"""The fields of protobuf messages (protobuf.dev, "Encoding"), read one by one out of a mapped file.
+"""A reader for protobuf messages (protobuf.dev, "Encoding"): yields the fields of a mapped file one by one.
 
-It needs no schema and no library, and takes memory for one field at a time, whatever the file says of its sizes.
+It needs no schema and no library, and memory for one field at a time only, whatever sizes the file claims.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are in no file that is read here
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; groups (3 and 4) do not occur in ONNX files
 MAX_VARINT_BYTES = 10
 Buffer = mmap.mmap | bytes
 
 
 class DamagedError(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a valid protobuf message."""
 
 
 class Field(NamedTuple):
-    """One field: ``value`` of a varint or of fixed bits, ``start`` and ``end`` of what it holds in the buffer."""
+    """One field: ``value`` of a varint or fixed-width field; ``start`` and ``end`` of its content in the buffer."""
 
     number: int
     wire: int
@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 @contextmanager
 def map_file(path: Path) -> Iterator[Buffer]:
-    """Yield the bytes of a file, read from disk where they are looked at. Raises OSError."""
+    """Yield the bytes of a file, memory-mapped so that only accessed parts are read. Raises OSError."""
     with path.open("rb") as file:
         if not file.seek(0, 2):
             yield b""
@@ -43,7 +43,7 @@ def map_file(path: Path) -> Iterator[Buffer]:
 
 
 def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
-    """Return an unsigned number of 64 bits and where it ends. Raises DamagedError."""
+    """Read a varint at offset ``at``; return its unsigned 64-bit value and the offset after it. Raises DamagedError."""
     value = 0
     for count in range(MAX_VARINT_BYTES):
         if at >= end:
@@ -57,7 +57,7 @@ def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
 
 
 def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
-    """Yield the fields of the message that lies from ``start`` to ``end``. Raises DamagedError."""
+    """Yield the fields of the message in the bytes from ``start`` to ``end``. Raises DamagedError."""
     at = start
     while at < end:
         tag, at = read_varint(data, at, end)
@@ -70,7 +70,7 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
         elif wire in (FIXED32, FIXED64):
             at += 4 if wire == FIXED32 else 8
         else:
-            raise DamagedError(f"wire type {wire}")
+            raise DamagedError(f"unknown wire type {wire}")
         if at > end or not 0 < number < 1 << 29:
             raise DamagedError("a field goes beyond its message")
         if wire in (FIXED32, FIXED64):
@@ -79,23 +79,23 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
 
 
 def text_of(data: Buffer, field: Field, most: int = 1 << 12) -> str:
-    """Return a field's text, of which no more than ``most`` bytes are read."""
+    """Return the first ``most`` bytes of a field as text."""
     return data[field.start : min(field.end, field.start + most)].decode("utf-8", "replace")
 
 
 def signed(value: int) -> int:
-    """Return a varint's 64 bits as a signed number."""
+    """Return an unsigned 64-bit value as a signed one (two's complement)."""
     return value - (1 << 64) if value >> 63 else value
 
 
 def float_of(value: int) -> float:
-    """Return 32 fixed bits as a number."""
+    """Return the float whose IEEE 754 single-precision bits are ``value``."""
     (number,) = struct.unpack("<f", value.to_bytes(4, "little"))
     return float(number)
 
 
 def integers_of(data: Buffer, field: Field) -> list[int]:
-    """Return the signed numbers of a repeated field, packed or single. Raises DamagedError."""
+    """Return the signed integers of a repeated field, packed or not. Raises DamagedError."""
     if field.wire != BYTES:
         return [signed(field.value)]
     found, at = [], field.start

@@ -1,4 +1,4 @@
-"""Find the range of the numbers that a network takes and gives: by its graph, its metadata, or what came of trying."""
+"""Find the value ranges of a network's input and output from its graph, its metadata or the results of trials."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.graph_reading import Graph, Node
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
-MAX_STEPS = 24  # operators that are followed from an end
+MAX_STEPS = 24  # operators that are followed from the input or the output
 PASSING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear", "Pad"})
 ACTIVATIONS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}
-INTEGER_CASTS = (2.0,)  # ``to`` of a Cast to uint8
+INTEGER_CASTS = (2.0,)  # attribute ``to`` of a Cast to uint8
 
 
 @dataclass(frozen=True)
 class Affine:
-    """``x · scale + shift``, one number for each channel, or one for all."""
+    """The map ``x · scale + shift``, with one number for all channels, or one for each."""
 
     scale: np.ndarray
     shift: np.ndarray
 
 
 def affine_at_input(graph: Graph, name: str) -> Affine | None:
-    """Return what a graph does to its input before anything else; None where that is nothing."""
+    """Return the affine map that a graph first applies to its input ``name``; None if there is none."""
     constants, users = graph.constants(), _users(graph)
     scale, shift, steps = np.ones(1), np.zeros(1), 0
     for _ in range(MAX_STEPS):
@@ -45,7 +45,7 @@ def affine_at_input(graph: Graph, name: str) -> Affine | None:
 
 
 def bounds_at_output(graph: Graph, name: str) -> tuple[float, float] | None:
-    """Return the least and the largest value that an output can have, where its last operators say so."""
+    """Return the smallest and largest possible value of output ``name`` by its last operators; None if unlimited."""
     constants = graph.constants()
     makers = {output: node for node in graph.nodes for output in node.outputs}
     later: list[Affine] = []
@@ -77,7 +77,7 @@ def _users(graph: Graph) -> dict[str, list[Node]]:
 
 
 def _affine_step(node: Node, name: str, constants: dict[str, np.ndarray]) -> Affine | None:
-    """Return what an operator with one constant does to ``name``; None for any other operator."""
+    """Return the affine map of an operator between ``name`` and a constant; None for any other operator."""
     if node.op not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2 or name not in node.inputs:
         return None
     first = node.inputs[0] == name
@@ -119,10 +119,10 @@ def _mapped(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, floa
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 IMAGENET = "imagenet"
-USUAL = ("0..1", "-1..1", "0..255", IMAGENET)  # the most usual one first
-SURE_MARGIN = 0.2  # of what counts against a range: less is doubt
-ALIKE = 0.98  # correlation of pictures between which nobody has to choose
-OFF = 0.15  # of a range, by which what goes in may miss what is expected there
+USUAL = ("0..1", "-1..1", "0..255", IMAGENET)  # the most common range first
+SURE_MARGIN = 0.2  # cost difference between two ranges below which the choice is not sure
+ALIKE = 0.98  # correlation above which the outputs for two ranges count as equal
+OFF = 0.15  # tolerance for the ends of a range, as a share of its width
 MISMATCH, HALF_MISMATCH = 0.5, 0.25
 NOMINAL = {
     "NominalRange_0_255": "0..255",
@@ -133,7 +133,7 @@ NOMINAL = {
 
 @dataclass(frozen=True)
 class RangeFinding:
-    """One thing that was found out about a file: ``sure`` or not, and why, in words."""
+    """One finding about a file: its value, whether it is ``sure``, and the reason in words."""
 
     value: Any
     sure: bool
@@ -141,7 +141,7 @@ class RangeFinding:
 
 
 def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return (scale, shift) from pictures in [0, 1] to a range."""
+    """Return the (scale, shift) that maps pictures in [0, 1] to the range ``name``, for each channel or for all."""
     if name != IMAGENET:
         low, high = ENDS[name]
         return (high - low,), (low,)
@@ -151,9 +151,9 @@ def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[flo
 
 
 def range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
-    """Return the range that a normalisation in the graph is for, and whether it is for BGR; None where it says nothing.
+    """Return the input range that the graph's normalisation expects, and whether it is for BGR; None if unclear.
 
-    The range is the one that the graph maps to what networks see: 0…1, −1…1, ImageNet's, or 0…255 without its mean.
+    The graph maps that range to a usual internal one: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus ImageNet's mean.
     """
     if affine is None:
         return None
@@ -166,7 +166,7 @@ def range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
 
 
 def _targets(bgr: bool) -> list[np.ndarray]:
-    """Return what networks see, (2, 1) or (2, 3): the ends of each channel."""
+    """Return the usual internal ranges, each (2, 1) or (2, 3): lower and upper end, for all channels or for each."""
     mean, deviation = (v[::-1] if bgr else v for v in (MEAN, DEVIATION))
     per_channel = [np.array([-mean / deviation, (1 - mean) / deviation]), np.array([-255 * mean, 255 - 255 * mean])]
     if bgr:  # one number for all channels fits both orders
@@ -175,7 +175,7 @@ def _targets(bgr: bool) -> list[np.ndarray]:
 
 
 def _near(inner: np.ndarray, target: np.ndarray) -> bool:
-    """Return whether all ends are where they should be, and in the order of the channels."""
+    """Return whether all ends are near the target's, and the channels in the same order."""
     if target.shape[1] > 1 and inner.shape[1] != target.shape[1]:
         return False
     width = (target[1] - target[0]).mean()
@@ -185,13 +185,13 @@ def _near(inner: np.ndarray, target: np.ndarray) -> bool:
 
 
 def range_of_metadata(metadata: dict[str, str]) -> RangeFinding | None:
-    """Return the range that the file's metadata name, as the ONNX specification has it."""
+    """Return the range in the file's metadata (ONNX's ``Image.NominalPixelRange``); None without it."""
     found = NOMINAL.get(metadata.get("Image.NominalPixelRange", ""))
     return RangeFinding(found, True, "the file's metadata say so") if found else None
 
 
 def bounds_range(bounds: tuple[float, float] | None) -> str | None:
-    """Return the usual range that an output with these bounds is in: the largest one that it fills."""
+    """Return the name of the usual range with about these bounds; None if there is none."""
     for name, (low, high) in reversed(ENDS.items()):
         slack = OFF * (high - low)
         if bounds and abs(bounds[0] - low) <= slack and abs(bounds[1] - high) <= slack:
@@ -201,7 +201,7 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 @dataclass(frozen=True)
 class RangeCandidate:
-    """A range of the input with one of the output, and what speaks against both."""
+    """A pair of input range and output range, and its cost: the sum of the arguments against it."""
 
     taken: str
     given: tuple[float, float]
@@ -211,7 +211,7 @@ class RangeCandidate:
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Return the range of the input, and the ends of the output's, by what came out of trials."""
+    """Choose the input range and the ends of the output range by the statistics of trial outputs."""
     every = sorted(
         (_candidate(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
     )
@@ -219,7 +219,7 @@ def choose_ranges(
     if len(every) == 1:
         return RangeFinding(best.taken, True, "no other range gives pictures"), best.given
     close = [c for c in every[1:] if c.cost - best.cost < SURE_MARGIN]
-    # Of ranges that give the same pictures it does not matter which one is meant: take the most usual one.
+    # For ranges that give equal pictures the choice does not matter: take the most common one.
     same = [c for c in (best, *close) if c is best or _alike(trials, c.taken, best.taken) >= ALIKE]
     if len(same) == 1 + len(close):
         best = min(same, key=lambda c: USUAL.index(c.taken)) if bounds_range(bounds) is None and close else best
@@ -236,7 +236,7 @@ def _alike(trials: Table, one: str, other: str) -> float:
 
 
 def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
-    """Weigh a range of the input: each thing that is odd about its pictures counts as a part of their range."""
+    """Return a candidate for an input range; its cost grows with each implausible property of the trial outputs."""
     against = 1 - stats["structure"]
     known = bounds_range(bounds)
     if channels == 1:  # maps of edges or depths fill no range
@@ -252,14 +252,14 @@ def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, floa
 
 
 def _mismatch(taken: str, given: str) -> float:
-    """Return what speaks against a network that takes one range and gives another."""
+    """Return the cost of unequal input and output ranges, 0 if they are equal or the output range is unknown."""
     if taken == given or not given:
         return 0.0
     return HALF_MISMATCH if (taken, given) == (IMAGENET, "0..1") else MISMATCH
 
 
 def _misfit(quantiles: Sequence[float], ends: tuple[float, float]) -> float:
-    """Return by how much of a range what came out misses its two ends, but for 1 % on either side."""
+    """Return the distance of the 1 % and 99 % quantiles from the range's ends, as a share of its width."""
     return _missed(quantiles[1], quantiles[-2], ends)
 
 
@@ -269,7 +269,7 @@ def _missed(least: float, most: float, ends: tuple[float, float]) -> float:
 
 
 def _spread(stats: Table) -> tuple[float, float]:
-    """Return the ends of an output without bounds: a usual range that it fills, or all that came, and a tenth more."""
+    """Return the ends of an output without bounds: a usual range that it fills, or its values' range plus 10 %."""
     least, most = stats["quantiles"][0], stats["quantiles"][-1]
     for ends in ENDS.values():
         if _missed(least, most, ends) <= OFF:

@@ -1,4 +1,4 @@
-"""Try an ONNX file in a process of its own, which has limits of memory and time."""
+"""Try an ONNX file in a separate process, with limits on memory and time."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
 
 SECONDS = 240
-MEMORY = 8 << 30  # bytes of addresses, of which ONNX Runtime reserves more than it uses
-COPIES = 4  # of the file, that are in memory while a session is made
+MEMORY = 8 << 30  # bytes of address space, of which ONNX Runtime reserves more than it uses
+COPIES = 4  # copies of the file in memory while a session is created
 MODULES = ("onnxruntime", "onnx")
-# Not as a module: a file of the working folder might be taken for one of Python's own.
+# Not "-m": then a file in the working folder could replace a module of Python.
 COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.onnx.trial_process import main; main()"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a trial.
+    """The result of a trial.
 
-    ``layout`` and ``channels`` are the input's; ``size`` is the (height, width) of a network with a fixed one. The
-    output that was chosen has an ``index`` among those of the graph, a layout, ``out_channels`` and a ``factor`` by
-    which it is larger than the input, negative where it is smaller. ``sees_whole``: all of the input bears on each of
-    its pixels, which is found out for fixed sizes only. ``pictures`` is the number of outputs that are pictures.
-    ``ranges`` are statistics for each range of the input, for ``ranges.choose_ranges``.
+    ``layout`` and ``channels`` describe the input; ``size`` is its fixed (height, width), or None. The chosen output
+    has an ``index`` among the graph's outputs, ``out_layout``, ``out_channels`` and a ``factor`` by which it is larger
+    than the input (negative: smaller). ``sees_whole``: whether each output pixel depends on the whole input, which is
+    tested for fixed sizes only. ``pictures``: the number of outputs that are pictures. ``ranges``: statistics of the
+    outputs for each input range, for ``ranges.choose_ranges``.
     """
 
     layout: str
@@ -51,20 +51,20 @@ class Trial:
 
 
 def check_installed(what: str) -> None:
-    """Raise UsageError where ONNX Runtime is not installed."""
+    """Raise UsageError if ONNX Runtime is not installed; ``what`` begins the message."""
     if find_spec(MODULES[0]) is None:
         raise UsageError(what, "ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'")
 
 
 def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "") -> Trial:
-    """Try a network with each range of its input. Only ``layout``, 'chw' or 'hwc', where one is given.
+    """Try a network with each of the input ``ranges``; ``layout``: only 'chw' or 'hwc', '' for both.
 
-    Raises ModelError where it gives no pictures, or takes too long or too much memory; UsageError without ONNX Runtime.
+    Raises ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
     """
     check_installed(str(path))
     ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout)]
     if not ways:
-        raise UsageError(f"--layout {layout}", f"the input of {path} has other axes", "leave the option out")
+        raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave the option out")
     height, width = fixed_sides(port, ways[0][0])
     shape = port.shape or ()
     request = {
@@ -88,16 +88,16 @@ def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layou
 
 
 def _answer(path: Path, request: Table) -> dict[str, Any]:
-    """Return what the process printed. Raises ModelError where it was killed or fell."""
+    """Run the trial process and return its answer. Raises ModelError if the process times out or crashes."""
     try:
         done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        why = f"it takes more than {SECONDS} s for a few small pictures"
+        why = f"it needs more than {SECONDS} s for a few small pictures"
         raise ModelError(str(path), why, "use a smaller network") from None
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-        why = f"ONNX Runtime ends at once with it (status {done.returncode}{': ' * bool(last[0])}{last[0][:200]})"
+        why = f"ONNX Runtime crashes with it (status {done.returncode}{': ' * bool(last[0])}{last[0][:200]})"
         raise ModelError(str(path), why, "do not use this file") from None
     return answer

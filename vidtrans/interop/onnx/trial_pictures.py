@@ -1,7 +1,7 @@
-"""Pictures with the statistics of photographs, to try networks on: no file is needed, and they are always the same.
+"""Synthetic pictures with the statistics of photographs, to try networks on; the same for the same seed.
 
-Discs of all sizes that cover one another ("dead leaves": Lee, Mumford and Huang, "Occlusion Models for Natural Images",
-IJCV 2001), shaded, with fine texture.
+Overlapping discs of all sizes ("dead leaves": Lee, Mumford and Huang, "Occlusion Models for Natural Images", IJCV
+2001) with shading and fine texture.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ DISCS = 260
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, of R'G'B'
 
 
-@lru_cache(maxsize=16)  # of a few megabytes each: every range of numbers is tried with the same ones
+@lru_cache(maxsize=16)  # a few megabytes each; all value ranges are tried with the same pictures
 def trial_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return (height, width, 3) float64 in [0, 1], read-only, the same for the same seed."""
+    """Return a synthetic picture (height, width, 3) float64 in [0, 1], read-only, the same for the same seed."""
     rng = np.random.default_rng(seed)
     side = min(height, width)
     rows, columns = np.mgrid[0:height, 0:width] / side
     picture = np.empty((height, width, 3))
     picture[:] = 0.25 + 0.5 * rng.random(3)
-    # Radii follow r^-3 between these, as occluding objects at all distances do.
+    # The density of radii is proportional to r^-3, as for occluding objects at all distances.
     radii = 1 / np.sqrt(rng.uniform(1 / 0.5**2, 1 / 0.015**2, DISCS))
     for radius in sorted(radii, reverse=True):
         y, x = rng.random(2) * (height, width) / side
@@ -42,18 +42,18 @@ def trial_picture(height: int, width: int, seed: int) -> np.ndarray:
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W) of (H, W, 3)."""
+    """Return the luminance (H, W) of a picture (H, W, 3), by ITU-R BT.601."""
     return picture @ LUMINANCE
 
 
 def structure(picture: np.ndarray, other: np.ndarray) -> float:
-    """Return how much two grey pictures (H, W) change at the same places: −1 to 1, 0 where one does not change."""
+    """Return the correlation of the gradient magnitudes of two grey pictures (H, W), −1 to 1; 0 if one is constant."""
     changes = [np.hypot(*np.gradient(grey)).ravel() for grey in (picture, other)]
     return correlation(*changes)
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Return Pearson's correlation of two arrays of one shape; 0 where one is constant."""
+    """Return Pearson's correlation of two arrays of equal shape; 0 if one of them is constant."""
     a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / size if size > 1e-12 else 0.0

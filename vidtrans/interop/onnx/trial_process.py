@@ -1,6 +1,6 @@
-"""The process in which an ONNX file is tried: it imports numpy and ONNX Runtime, and prints one JSON object.
+"""The process in which an ONNX file is tried: it imports NumPy and ONNX Runtime, and prints one JSON object.
 
-It may be killed at any time; it can write no files, and has only so much memory.
+It may be killed at any time, cannot write files, and has a memory limit.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.interop.onnx.trial_pictures import correlation, luminance, structure, trial_picture
 
-# (height, width) of free sides: multiples of most things, then of 32 · 7, of 9 · 28, of 48, of 512.
+# Sizes (height, width) to try if sides are free: multiples of powers of two, then of 32 · 7, 9 · 28, 48 and 512.
 BASES = ((256, 512), (224, 448), (252, 504), (240, 480), (512, 1024))
 MULTIPLES = (1, 2, 4, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 128, 256)
-FACTORS = (1, 2, 3, 4, 8, 16)  # by which a network enlarges or shrinks
+FACTORS = (1, 2, 3, 4, 8, 16)  # possible factors of enlarging or shrinking
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 SEEDS = (0, 1)
-TONE = 0.02  # of an output's deviation: a change that shows as a seam
+TONE = 0.02  # share of an output's standard deviation above which a change shows as a seam
 Table = dict[str, Any]
 View = tuple[int, str, int, int]  # index of an output, its layout, channels, and factor: negative where it shrinks
 
 
 class TrialError(Exception):
-    """The network cannot be used; the reason in words."""
+    """The network cannot be used; the message gives the reason."""
 
 
 def main() -> None:
-    """Read a request from standard input, try the network, print what was found."""
+    """Read a request (JSON) from standard input, try the network, and print the result or an error as JSON."""
     request = json.load(sys.stdin)
     stdout = os.dup(1)
-    os.dup2(2, 1)  # libraries may print
-    runtime = import_onnx_runtime()  # before the limits: it writes a file, which is removed
+    os.dup2(2, 1)  # output of libraries goes to stderr
+    runtime = import_onnx_runtime()  # before the limits are set, because it writes a file, which is removed
     _limit(request["memory"], request["seconds"] * request["threads"])
     try:
         found = TrialRun(request, runtime).find()
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _limit(memory: int, cpu_seconds: int) -> None:
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a clock
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a timeout
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -61,26 +61,26 @@ def _limit(memory: int, cpu_seconds: int) -> None:
 
 
 class TrialRun:
-    """One network, and how it was found to be fed."""
+    """The trial of one network, with the input layout and channels that work."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
         options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait take no core
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads use no CPU
         try:
             with open(request["path"], "rb") as file:
                 self.session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
         except MemoryError:
             raise
-        except Exception as error:  # ONNX Runtime has a dozen classes for what is wrong with a file
+        except Exception as error:  # ONNX Runtime has a dozen exception classes
             raise TrialError(f"ONNX Runtime refuses it: {first_line(error)}") from None
         self.request = request
         self.layout, self.channels = "", 0
 
     def find(self) -> Table:
-        """Return how the network is fed, and what it gives for each range of its input."""
+        """Return the fields of ``trial.Trial``: layouts and sizes, and output statistics for each input range."""
         size, outputs, views = self._first_run()
         view = self._choose(views, outputs)
         fixed = self.request["height"] is not None or self.request["width"] is not None
@@ -97,7 +97,7 @@ class TrialRun:
         }
 
     def _first_run(self) -> tuple[tuple[int, int], list[np.ndarray], list[View]]:
-        """Return the (height, width) that works, the outputs for it, and those that are pictures. Raises TrialError."""
+        """Return a working (height, width), its outputs, and the views of outputs as pictures. Raises TrialError."""
         reason = ""
         height, width = self.request["height"], self.request["width"]
         sizes = [(height or width, width or height)] if height or width else BASES
@@ -120,7 +120,7 @@ class TrialRun:
         return self._run(trial_picture(size[0], size[1], SEEDS[0]), *self.request["ranges"][0][1:])
 
     def _multiple(self, base: tuple[int, int], view: View) -> int:
-        """Return the least multiple that sides must have; 0 where no other size works."""
+        """Return the smallest number of which sides must be multiples; 0 if no size but ``base`` works."""
         for multiple in MULTIPLES:
             if any(side % multiple for side in base):
                 continue
@@ -134,10 +134,10 @@ class TrialRun:
         return 0
 
     def _sees_whole(self, size: tuple[int, int], view: View) -> bool:
-        """Return whether a far corner of the output depends on the rest of the input."""
+        """Return whether a corner of the output depends on distant parts of the input."""
         one, other = trial_picture(*size, SEEDS[0]), trial_picture(*size, SEEDS[1]).copy()
         height, width = size
-        # The rest differs; a corner is the same, and a sixteenth of it is seen, far from what differs.
+        # Two inputs share a quarter, in the top left. Compare a sixteenth of it, its far corner, in the outputs.
         other[: height // 2, : width // 2] = one[: height // 2, : width // 2]
         scale, shift = self.request["ranges"][0][1:]
         made = [_picture(self._run(picture, scale, shift)[view[0]], view) for picture in (one, other)]
@@ -146,7 +146,7 @@ class TrialRun:
         return bool(np.abs(corners[0] - corners[1]).mean() > TONE * made[0].std())
 
     def _choose(self, views: list[View], outputs: list[np.ndarray]) -> View:
-        """Return the output that is meant: of the input's size and in colour first; of several, the fused one."""
+        """Return the main output: preferably of the input's size and in colour; of several, the fused output."""
         best = max((v[3] == 1, v[2] >= 3) for v in views)
         views = [v for v in views if (v[3] == 1, v[2] >= 3) == best]
         chosen = [v for v in views if "fus" in self.request["outputs"][v[0]].lower()]
@@ -154,15 +154,15 @@ class TrialRun:
             return (chosen or views)[0]
         if len({v[2] for v in views}) > 1:
             return views[0]
-        # Side outputs and what is fused of them: that one is the nearest to their mean.
+        # Side outputs and their fusion, which is nearest to the mean of all.
         pictures = [_picture(outputs[v[0]], v) for v in views]
         middle = np.mean([(p - p.mean()) / (p.std() + 1e-9) for p in pictures], axis=0)
         return max(zip(views, pictures, strict=True), key=lambda pair: correlation(pair[1], middle))[0]
 
     def _run(self, picture: np.ndarray, scale: list[float], shift: list[float]) -> list[np.ndarray]:
-        """Run (H, W, 3) in [0, 1], times ``scale`` plus ``shift``. Raises TrialError."""
+        """Run the network on a picture (H, W, 3) in [0, 1], times ``scale`` plus ``shift``. Raises TrialError."""
         x = picture if self.channels >= 3 else luminance(picture)[..., None]
-        # One number for all channels; of several, a single channel has the first.
+        # A scale has one number for all channels, or one for each, of which a single channel uses the first.
         x = x * np.array(scale)[: x.shape[2]] + np.array(shift)[: x.shape[2]]
         if self.channels == 4:
             opaque = np.full_like(x[..., :1], scale[0] + shift[0])
@@ -181,7 +181,7 @@ class TrialRun:
         return [o if isinstance(o, np.ndarray) else np.empty(0) for o in outputs]
 
     def _try_ranges(self, size: tuple[int, int], view: View) -> Table:
-        """Return by range of the input what the pictures that come out are like, and how alike they are."""
+        """Return the statistics of the output pictures for each input range, and their correlations between ranges."""
         found: Table = {}
         shown: dict[str, np.ndarray] = {}
         for name, scale, shift in self.request["ranges"]:
@@ -192,7 +192,7 @@ class TrialRun:
                 continue
             again = made[0] if shown else _picture(self._run(pictures[0], scale, shift)[view[0]], view)
             if not np.array_equal(again, made[0]):
-                raise TrialError("it gives another picture each time")
+                raise TrialError("its output differs between runs on the same input")
             shown[name] = made
             greys = [(luminance(p), _resized(g.mean(axis=0), size)) for p, g in zip(pictures, given, strict=True)]
             found[name] = {
@@ -203,20 +203,20 @@ class TrialRun:
                 "alike": {other: correlation(_middle(made), _middle(shown[other])) for other in shown if other != name},
             }
         if not found:
-            raise TrialError("its output is not a number for ordinary pictures")
+            raise TrialError("its output has values that are not finite (NaN or infinite) for ordinary pictures")
         if all(stats["deviation"] < 1e-6 for stats in found.values()):
             raise TrialError("its output does not depend on its input")
         return found
 
 
 def _middle(pictures: np.ndarray) -> np.ndarray:
-    """Return (N, C, H, W) without its rims: what a network pads with zeros is another tone in each range."""
+    """Return (N, C, H, W) without an eighth at each border, where zero padding has another effect in each range."""
     rows, columns = (side // 8 for side in pictures.shape[2:])
     return pictures[:, :, rows : pictures.shape[2] - rows, columns : pictures.shape[3] - columns]
 
 
 def _views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[View]:
-    """Yield how outputs can be seen as pictures of a network whose input had that (height, width)."""
+    """Yield a view for each output that is a picture, given the input's (height, width)."""
     for index, output in enumerate(outputs):
         if output.dtype.kind not in "fu" or not output.size:
             continue
@@ -231,7 +231,7 @@ def _views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[View]:
 
 
 def _factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
-    """Return how many times as large sides are; negative where they are smaller; 0 where neither fits."""
+    """Return the factor by which ``sides`` are larger than ``size``, negative if smaller, 0 if no factor fits."""
     for factor in FACTORS:
         if all(out == factor * side for out, side in zip(sides, size, strict=True)):
             return factor
@@ -241,7 +241,7 @@ def _factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
 
 
 def _picture(output: np.ndarray, view: View) -> np.ndarray:
-    """Return the first picture of an output as (C, H, W) float64, three channels at most."""
+    """Return the first picture of an output as (C, H, W) float64, with at most three channels."""
     _, layout, _, _ = view
     picture = output[0] if layout.startswith("n") else output
     layout = layout.removeprefix("n")
@@ -251,7 +251,7 @@ def _picture(output: np.ndarray, view: View) -> np.ndarray:
 
 
 def _resized(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (h, w) at the (height, width) that it is a whole multiple or part of."""
+    """Return a grey picture resized to (height, width) by an integer factor: mean of blocks, or repeated pixels."""
     height, width = size
     if grey.shape[0] > height:
         return grey.reshape(height, grey.shape[0] // height, width, grey.shape[1] // width).mean(axis=(1, 3))
