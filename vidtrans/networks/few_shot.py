@@ -1,4 +1,4 @@
-"""A small network that trains on a few painted frames; it has no norms, so its output does not depend on statistics.
+"""A small network that trains on a few painted frames; it has no norms, so that it carries over to other frames.
 
 It works at half the size and below, and learns from small patches in minutes, as few-shot patch-based training (Texler
 et al., SIGGRAPH 2020) does with a larger network.

@@ -21,7 +21,7 @@ class FastStyle(Family):
     tool = "pytorch/examples fast_neural_style"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the width and the number of blocks of the checkpoint; None if it is none of these."""
+        """Return the network with the width and the number of blocks of the checkpoint; None for another network."""
         if FIRST not in shapes:
             return None
         blocks = {int(found[1]) for name in shapes if (found := BLOCK.fullmatch(name))}

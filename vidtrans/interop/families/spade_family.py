@@ -1,4 +1,4 @@
-"""The family of SPADE's generators (Park et al., "Semantic Image Synthesis with Spatially-Adaptive …", CVPR 2019)."""
+"""The family of SPADE generators (Park et al., CVPR 2019; see ``networks.spade``)."""
 
 from __future__ import annotations
 
