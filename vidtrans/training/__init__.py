@@ -1,11 +1,11 @@
-"""Training methods and their losses, with exact resume.
+"""Training methods and their losses; interrupted runs resume exactly.
 
 A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. Settings, records, ``losses.csv``, curves,
-ablations and docs follow from their entries here, which need no torch.
+ablations and docs derive from the two registries here, which need no torch.
 
 An adversarial objective is a class with two static methods on logits of any shape: ``discriminator(on_fake,
 on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both are means and give a scalar.
-``balance`` is D's loss where it cannot tell one from the other.
+``balance`` is D's loss when it cannot tell fake from real.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vidtrans.training.method_settings import (
 
 
 class Label(NamedTuple):
-    """The name of a curve, what it tells, and its unit. ``aim``: what values are best near to, may be ±∞."""
+    """A curve's name, explanation and unit. ``aim``: the ideal value, may be ±∞; None where no direction is better."""
 
     name: str
     hint: str
@@ -47,7 +47,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting of its name is its weight, and 0 leaves it out."""
+    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off."""
 
     label: Label
     weight: float = 0.0  # the setting's default
@@ -56,27 +56,27 @@ class Loss(Entry):
     reported: bool = False  # it has a column in losses.csv even with weight 0
 
     def setting(self) -> Field[float]:
-        """Return the field of the weight."""
+        """Return the field of the weight's setting."""
         weight: Field[float] = setting(self.weight, f"weight of {self.summary}", low=0.0)
         return weight
 
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A way of training. ``curves``: labels of its columns besides the losses'; ``settings``: the class of its own."""
+    """A training method. ``curves``: labels of its columns besides the losses; ``settings``: its settings class."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
     settings: type[MethodSettings] = MethodSettings
 
 
 def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.settings.setting``)
-    """Return the class of a method's own settings, for a line of ``METHODS`` that has few of them."""
+    """Return a settings class of the given fields, for a method in ``METHODS`` with few settings of its own."""
     typed = [(name, type(value.default), value) for name, value in settings.items()]
     return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 
 
 def weight_key(loss: str) -> str:
-    """Return the setting that holds the weight of a loss."""
+    """Return the name of the setting that holds a loss's weight."""
     return f"lambda_{loss}"
 
 

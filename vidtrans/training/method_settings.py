@@ -1,4 +1,4 @@
-"""The settings of one training method each. They need no torch, so that presets and flags are checked quickly."""
+"""The settings of each training method. They need no torch, so that presets and flags are checked quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidtrans.perception import MEASURES
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """None; those of a method are a subclass, named in its line of ``METHODS``."""
+    """A method's own settings, here none; methods with settings have a subclass, named in ``METHODS``."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pairs and batches of a training: those that suit its method, those without pairs, on a clock, and of rollouts."""
+"""Pairs and batches of a training run: checks per method, unpaired batches, clocks and rollouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rol
 
 
 def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
-    """Raise UsageError where a method learns from pairs and the dataset has none, or the other way round."""
+    """Raise UsageError if the method needs pairs and the dataset has none, or the reverse."""
     what = f"training.method={settings.method}"
     if not dataset.domains:
         if method.unpaired:
@@ -51,7 +51,7 @@ def unpaired_batches(
     share: range,
     picture_size: tuple[int, int] | None,
 ) -> Batches:
-    """Return the batches of a dataset of domains, of noise where it is only planned, at ``picture_size``.
+    """Return the batches of a dataset of domains; noise of ``picture_size`` if it is only planned.
 
     Raises UsageError, MediaError; see ``UnpairedLoader``.
     """
@@ -83,7 +83,7 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
 
 
 def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair]) -> None:
-    """Give a generator's ``table`` the dataset's number of time channels. Raises UsageError where it has another.
+    """Set the number of time channels in a generator's ``table``. Raises UsageError if another number is set.
 
     Learned frames are limited to the number of frames of the clip.
     """
@@ -101,7 +101,7 @@ def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pa
 def rollout_pool(
     loader: Batches, pairing: Pairing, settings: TrainingSettings, dist: DistContext
 ) -> RolloutPool | None:
-    """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError.
+    """Return the rollout pool if the settings use one; None in a trial with noise. Raises UsageError.
 
     Methods without pairs feed back outputs themselves, and have none.
     """

@@ -65,7 +65,7 @@ def figure(value: float) -> str:
 
 
 class StepMarks(NamedTuple):
-    """Marks in all panels of a run: its last step, the best one, and warnings with their steps."""
+    """Marks in all panels of a run: its last step, its best step, and warnings with their steps."""
 
     last: int
     best: int | None = None
@@ -73,7 +73,7 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A resampled history: (N,) each. ``low`` and ``high`` are the extremes of the steps that a point stands for."""
+    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps that a point represents."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -82,12 +82,12 @@ class LossCurve(NamedTuple):
 
 
 def window_of(count: int) -> int:
-    """Return over how many of ``count`` steps a curve's mean is taken."""
+    """Return the window of a curve's running mean, in steps, for ``count`` steps."""
     return max(1, count // WINDOW)
 
 
 def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, leave out what is not finite."""
+    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, drop values that are not finite."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -110,7 +110,7 @@ class Axis(NamedTuple):
     log: bool
 
     def place(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the top."""
+        """Return the positions of values in pixels from the top."""
         scale = np.log10 if self.log else np.asarray
         low, high = scale(self.low), scale(self.high)
         return BOTTOM - (BOTTOM - TOP) * (scale(values) - low) / (high - low)
@@ -128,7 +128,7 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis that holds all of the curve; logarithmic for positive values over a wide range."""
+    """Return an axis that covers the curve; logarithmic for positive values over a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -143,10 +143,10 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
 
 @dataclass(frozen=True)
 class LossPanel:
-    """A plot as ``training_page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
+    """A plot as drawn by ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
 
-    ``kind`` is its CSS class; ``dots``: a line through single values, not a mean in a band; ``level``: a value to
-    compare with, and its name.
+    ``kind``: its CSS class; ``dots``: a line through single values instead of a mean in a band; ``level``: a reference
+    value, and its name.
     """
 
     label: Label
@@ -167,11 +167,11 @@ class LossPanel:
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the left."""
+        """Return the positions of steps in pixels from the left."""
         return LEFT + (RIGHT - LEFT) * np.asarray(steps) / self.last
 
     def y(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the top."""
+        """Return the positions of values in pixels from the top."""
         return self.axis.place(values)
 
     def steps(self) -> list[float]:
@@ -179,11 +179,11 @@ class LossPanel:
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:
-        """Return (step, value) of each point of the line."""
+        """Return (step, value) of each point of the curve."""
         return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
 
     def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
-        """Return an SVG path along values at the curve's steps, and ``back`` along others."""
+        """Return an SVG path along ``values``; with ``back``, close it along those values in reverse."""
         steps = self.curve.steps
         if back is not None:
             steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
@@ -192,5 +192,5 @@ class LossPanel:
 
 
 def short(step: float) -> str:
-    """Return ``50k`` for 50000."""
+    """Format a step briefly: ``50k`` for 50000."""
     return f"{step / 1000:g}k" if step >= 10_000 else f"{step:,g}"
