@@ -1,4 +1,4 @@
-"""Learn a grade from pictures, and describe what it does to greys and to the colours that were seen."""
+"""Learn a grade from pictures, and describe its effect on greys and on the seen colours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
 
 @dataclass(frozen=True)
 class LearnedGrade:
-    """A grade, what it does in ``words``, its ``scores``, and ``doubts`` to tell the user."""
+    """A grade, its description ``words``, its ``scores``, and warnings for the user, ``doubts``."""
 
     grade: FittedGrade
     words: list[str]
@@ -36,14 +36,14 @@ class LearnedGrade:
 
 @dataclass(frozen=True)
 class PlacedPairs:
-    """Colours of pictures before and after that show the same: of ``placed`` pairs, and not of ``strangers``."""
+    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: pairs that do not match and were excluded."""
 
     samples: ColourSamples
     placed: int
     strangers: int
 
     def learn(self, size: int) -> LearnedGrade:
-        """Fit a grade, a table of ``size`` nodes a side."""
+        """Fit a grade, a lattice with ``size`` nodes per side."""
         learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
         if not self.strangers:
             return learned
@@ -52,9 +52,9 @@ class PlacedPairs:
 
 
 def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
-    """Find in pictures before and after, (H, W, 3) uint8 or uint16, what shows the same.
+    """Align pictures before and after, (H, W, 3) uint8 or uint16, and sample their colours.
 
-    They may be of any size, one perhaps a part of the other. Raises UsageError where they do not show the same.
+    They may be of any size, and one may be a crop of the other. Raises UsageError if no pair matches.
     """
     parts, placed, strangers = [], 0, 0
     for before, after in pairs:
@@ -73,7 +73,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn what brings the colours of one set of pictures to those of another, whatever both show.
+    """Learn the map from one set's colours to another's, whatever the pictures show.
 
     ``method`` is one of ``UNPAIRED_METHODS``.
     """
@@ -92,7 +92,7 @@ def learn_from_colours(
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map of [0, 1] that ``linear`` learns: where a generator may start."""
+    """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start with it."""
     first, second = (np.concatenate(list(map(_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
@@ -119,7 +119,7 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
 
 
 def _colours(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's colours, (N, 3) float64 in [0, 1], a little averaged."""
+    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1]."""
     height, width = picture.shape[:2]
     scale = min(1.0, SMALL_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -141,8 +141,8 @@ def _all(colours: np.ndarray) -> np.ndarray:
 def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.ndarray] = _all) -> list[str]:
     """Return phrases such as "exposure +0.4", "warmer shadows".
 
-    ``seen`` (N, 3) are colours of the source, in [0, 1]; ``is_known``: of which colours (N, 3) it is known what becomes
-    of them, (N,) bool. An empty list: it changes nothing to speak of.
+    ``seen`` (N, 3): colours of the source, in [0, 1]; ``is_known``: returns for colours (N, 3) whether samples
+    determine their mapping, (N,) bool. An empty list means no notable change.
     """
     said = []
     greys = np.repeat(np.linspace(0, 1, 65)[:, None], 3, axis=1)
@@ -189,7 +189,7 @@ def _casts(a: float, b: float) -> list[str]:
 
 
 def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the cast that greys of the colours' lightness get, as Lab without lightness, (N, 3)."""
+    """Return the cast of greys with the colours' lightness, as Lab with lightness 0, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)
