@@ -69,20 +69,20 @@ class ShownPairing:
 
 
 def pairing_sheet(
-    clip: Clip, shown: Sequence[ShownPairing], span: range, count: int | None, context: Context
+    clip: Clip, pairings: Sequence[ShownPairing], span: range, count: int | None, context: Context
 ) -> ContactSheet:
     """Return a sheet of a few frames, each beside its inputs by the given pairings."""
     rows, notes = [], []
-    form = FrameFormat() if any(one.extractor for one in shown) else FrameFormat(Size(short=PAIRING_SIDE))
+    form = FrameFormat() if any(one.extractor for one in pairings) else FrameFormat(Size(short=PAIRING_SIDE))
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
-        wanted = sorted({n for one in shown for n in input_frames(one.pairing, number, shot)} | {number})
+        wanted = sorted({n for one in pairings for n in input_frames(one.pairing, number, shot)} | {number})
         frames = {f.index: f for f in read_clip_frames(clip, wanted, form, context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        inputs = [one.picture([frames[n] for n in input_frames(one.pairing, number, shot)], rng) for one in shown]
+        inputs = [one.picture([frames[n] for n in input_frames(one.pairing, number, shot)], rng) for one in pairings]
         rows.append([frames[number].rgb, *inputs])
         notes.append([_moment(clip, number)])
-    columns = ("frame", *(one.pairing.name for one in shown))
+    columns = ("frame", *(one.pairing.name for one in pairings))
     return ContactSheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
 
 

@@ -109,8 +109,8 @@ def _times(clip: Clip) -> list[Fraction]:
 
 def _at_film_rate(source: Clip, film: Clip) -> list[int]:
     """Return frame numbers of the source at about the film's frame rate; all frames if the source is slower."""
-    apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
-    return list(range(0, source.index.num_frames, apart))
+    frame_step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    return list(range(0, source.index.num_frames, frame_step))
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
@@ -135,9 +135,9 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
-def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
+def _draw(path: Path, film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
     """Draw a strip of the film's frames above the most similar frames of the source."""
-    shown = [n for n in dreams.STRIP_FRAMES if n <= len(made)]
-    rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
-    notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
-    write_picture(path, ContactSheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())
+    numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
+    rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
+    notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]
+    write_picture(path, ContactSheet(film.name, rows, cell_size(frames[0], CELL), notes=notes).draw())

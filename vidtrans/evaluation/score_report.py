@@ -144,7 +144,7 @@ def _flicker(table: Table) -> str:
     own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
-        return f"nothing to say about its steadiness, {why}"
+        return f"its steadiness cannot be scored: {why}"
     if gone is not None and gone > 1:
         return "all of the per-frame flicker is gone, it is steadier than the source itself"
     if gone is not None and gone >= 0:

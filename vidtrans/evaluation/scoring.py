@@ -115,10 +115,10 @@ def score_clips(
     scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
-        for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
+        for number, (seen, render, *compared) in enumerate(zip(*streams, strict=True)):
             assert seen is not None
-            assert made is not None
-            scorer.add(seen, made, *compared, starts_shot=source.starts_shot(number))
+            assert render is not None
+            scorer.add(seen, render, *compared, starts_shot=source.starts_shot(number))
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     return scorer.scores()

@@ -64,11 +64,11 @@ def fit_operators(samples: ColourSamples) -> Operators:
     root = np.sqrt(weights / weights.sum())[:, None]
 
     def errors(values: np.ndarray) -> np.ndarray:
-        apart = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
+        misfit = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
         # soft L1 of the distance, as residuals
-        size = np.linalg.norm(apart, axis=1, keepdims=True)
-        apart *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
-        return np.concatenate([(root * apart).ravel(), RIDGE * values / EXPECTED])
+        size = np.linalg.norm(misfit, axis=1, keepdims=True)
+        misfit *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
+        return np.concatenate([(root * misfit).ravel(), RIDGE * values / EXPECTED])
 
     found = least_squares(errors, np.array(astuple(Operators())), method="trf", max_nfev=60)
     return Operators(*(float(v) for v in found.x))
@@ -114,8 +114,8 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
         for _ in range(ROUNDS):
             system = (weights.T @ sparse.diags_array(counts * trust) @ weights + stiff).tocsr()
             rest = _solve(system, weights.T @ (wanted * (counts * trust)[:, None]), rest)
-            apart = np.linalg.norm(wanted - weights @ rest, axis=1)
-            trust = 1 / (1 + (apart / OUTLIER) ** 2)
+            misfit = np.linalg.norm(wanted - weights @ rest, axis=1)
+            trust = 1 / (1 + (misfit / OUTLIER) ** 2)
         coarser = finer
     nodes = np.clip(base + rest.reshape(base.shape), 0.0, 1.0)
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))

@@ -47,7 +47,7 @@ class PlacedPairs:
         learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
         if not self.strangers:
             return learned
-        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not show the same: they were left out"
+        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not match: they were left out"
         return replace(learned, doubts=[*learned.doubts, left_out])
 
 
@@ -65,7 +65,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
         placed += 1
         parts.append(sample_pair(before, after, placement))
     if not parts or not sum(len(part.before) for part in parts):
-        why = "the pictures before and after do not show the same, as far as can be seen"
+        why = "the pictures before and after do not match"
         raise UsageError("vidtrans grade", why, "give pictures of one scene, or --unpaired for the colours alone")
     return PlacedPairs(ColourSamples.join(parts), placed, strangers)
 
@@ -101,19 +101,19 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     lattice = grade.lattice
     some = np.random.default_rng(0).permutation(len(samples.before))[:20000]
     before, after = samples.before[some], samples.after[some]
-    apart = deltaE_ciede2000(rgb2lab(lattice(before)[None]), rgb2lab(np.clip(after, 0, 1)[None]))[0]
-    order = np.argsort(apart)
+    delta = deltaE_ciede2000(rgb2lab(lattice(before)[None]), rgb2lab(np.clip(after, 0, 1)[None]))[0]
+    order = np.argsort(delta)
     share = np.cumsum(samples.weights[some][order])
-    median = float(apart[order][np.searchsorted(share, share[-1] / 2)])
+    median = float(delta[order][np.searchsorted(share, share[-1] / 2)])
     seen = float((grade.certainty >= SEEN).mean())
     doubts = []
     if median > LOOK_NOT_GRADE:
         doubts.append(
-            f"no map of colours makes the one of the other (ΔE {median:.1f} is left): places differ, or it is more "
-            "than a grade; vidtrans make-dataset --target and train learn such"
+            f"no colour map turns one into the other (ΔE {median:.1f} remains): local edits differ, or it is more "
+            "than a grade; use vidtrans make-dataset --target, then vidtrans train"
         )
     if seen < FEW_COLOURS:
-        doubts.append(f"{100 * seen:.1f} % of all colours were seen: what becomes of the others is guessed")
+        doubts.append(f"{100 * seen:.1f} % of all colours were seen: the mapping of the others is extrapolated")
     scores = {"delta_e": round(median, 3), "colours_seen": round(seen, 4)}
     return LearnedGrade(grade, describe(lattice, before, grade.is_seen), scores, doubts, count)
 
@@ -144,7 +144,7 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     ``seen`` (N, 3): colours of the source, in [0, 1]; ``is_known``: returns for colours (N, 3) whether samples
     determine their mapping, (N,) bool. An empty list means no notable change.
     """
-    said = []
+    phrases = []
     greys = np.repeat(np.linspace(0, 1, 65)[:, None], 3, axis=1)
     tones = _lab(grade(greys))
     light = _lab(greys)[:, 0]
@@ -152,12 +152,12 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     before, after = greys[middle, 0], np.clip(grade(greys[middle]).mean(axis=1), 1e-3, 1)
     stops = float(np.median(GAMMA * np.log2(after / before)))
     if abs(stops) >= STOPS_NOTICED:
-        said.append(f"exposure {stops:+.1f}")
+        phrases.append(f"exposure {stops:+.1f}")
     slope = float(np.polyfit(light[middle], tones[middle, 0], 1)[0])
     if abs(slope - 1) >= SHARE_NOTICED:
-        said.append(f"contrast {100 * (slope - 1):+.0f} %")
+        phrases.append(f"contrast {100 * (slope - 1):+.0f} %")
     ends = (("lifted blacks", 0, tones[0, 0]), ("lowered whites", -1, 100 - tones[-1, 0]))
-    said += [text for text, end, apart in ends if apart >= ENDS_NOTICED and is_known(greys[[end]])[0]]
+    phrases += [text for text, end, delta in ends if delta >= ENDS_NOTICED and is_known(greys[[end]])[0]]
     casts: dict[str, list[str]] = {}
     tones_known = {name: at for name, at in TONES.items() if is_known(np.full((1, 3), at))[0]}
     for name, at in tones_known.items():
@@ -165,7 +165,7 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
         for text in _casts(a, b):
             casts.setdefault(text, []).append(name)
     for text, names in casts.items():
-        said.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
+        phrases.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
     colours, graded = _lab(seen), _lab(grade(seen))
     graded -= _cast_of(tones, graded)
     chroma, chroma_after = (np.hypot(lab[:, 1], lab[:, 2]) for lab in (colours, graded))
@@ -173,10 +173,10 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     if coloured.mean() > 0.02:
         share = float(np.median(chroma_after[coloured] / chroma[coloured]))
         if share < 0.1:
-            said.append("black and white")
+            phrases.append("black and white")
         elif abs(share - 1) >= SHARE_NOTICED:
-            said.append(f"saturation {100 * (share - 1):+.0f} %")
-    return said
+            phrases.append(f"saturation {100 * (share - 1):+.0f} %")
+    return phrases
 
 
 def _casts(a: float, b: float) -> list[str]:

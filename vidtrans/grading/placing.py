@@ -78,8 +78,8 @@ def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement)
     some = (slice(RIM, -RIM, STEP),) * 2
     before_, after_ = (picture[some].reshape(-1, 3).astype(np.float64) for picture in smooth)
     chosen = weights[some].ravel()
-    kept = chosen > 0
-    return ColourSamples(before_[kept], after_[kept], chosen[kept].astype(np.float64))
+    used = chosen > 0
+    return ColourSamples(before_[used], after_[used], chosen[used].astype(np.float64))
 
 
 def _fitted_size(picture: np.ndarray, side: int) -> tuple[int, int]:
@@ -168,5 +168,5 @@ def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
 
 def _spread(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return the variance of colours around each place, (H, W)."""
-    apart = picture - mean
-    return cv2.GaussianBlur(np.sum(apart * apart, axis=2), (0, 0), 2 * BLUR)
+    difference = picture - mean
+    return cv2.GaussianBlur(np.sum(difference * difference, axis=2), (0, 0), 2 * BLUR)

@@ -116,8 +116,8 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     ratio = np.clip((other + 3) / (chroma + 3), *SATURATIONS)
     skin = _skin(source)[:, None]
     grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / NEAR_GREY, 0, 1)
-    held = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
-    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * held
+    damping = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
+    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * damping
     return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
 
 

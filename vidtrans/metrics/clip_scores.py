@@ -36,13 +36,13 @@ class Scores:
             0.0 if own is None or given is None else own - given
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
         ]
-        apart = max(4, min(24, self.frames // 20), self.frames // 100)
+        min_gap = max(4, min(24, self.frames // 20), self.frames // 100)
         least = max(NOTICEABLE, SHARE_OF_WORST * max(excess, default=0.0))
         found: list[int] = []
         for at in sorted(range(self.frames), key=lambda i: (-excess[i], i)):
             if excess[at] < least or len(found) == count:
                 break
-            if all(abs(at - other) >= apart for other in found):
+            if all(abs(at - other) >= min_gap for other in found):
                 found.append(at)
         return found
 

@@ -74,12 +74,12 @@ def relative_sharpness(film: Pictures, training: Pictures) -> float:
     return ours / max(1e-6, known)
 
 
-def motion(film: Pictures, apart: int) -> float:
-    """Return the mean |difference| of frames ``apart`` frames apart, in levels; 0 if the film is too short.
+def motion(film: Pictures, lag: int) -> float:
+    """Return the mean |difference| of frames ``lag`` frames apart, in levels; 0 if the film is too short.
 
     Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen film.
     """
-    pairs = list(zip(film[:-apart], film[apart:], strict=True))
+    pairs = list(zip(film[:-lag], film[lag:], strict=True))
     return float(np.mean([cv2.absdiff(a, b).mean() for a, b in pairs])) if pairs else 0.0
 
 

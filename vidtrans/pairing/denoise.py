@@ -18,9 +18,7 @@ class DenoiseSettings:
 
     min_sigma: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
     max_sigma: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
-    grain: float = setting(
-        0.6, "how much of it may be coarse grain, as in film and compressed video, rather than fine", low=0.0, high=1.0
-    )
+    grain: float = setting(0.6, "largest share of coarse grain, as in film and compressed video", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         if self.min_sigma > self.max_sigma:

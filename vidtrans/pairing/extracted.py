@@ -26,7 +26,7 @@ class ExtractedSettings:
     """The extractor network, and the use of its pictures."""
 
     model: str = setting("", "the file or the name of the network")
-    digest: str = setting("", "SHA-256 of the network's file; found by itself, and checked where it is given")
+    digest: str = setting("", "SHA-256 of the network's file; computed if empty, checked if given")
     channels: str = setting("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
     invert: bool = setting(False, "take the negative: light lines on black become dark lines on white, as people draw")
     size: int = setting(

@@ -30,7 +30,7 @@ class InpaintSettings:
         0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6
     )
     mask_dilation: int = setting(
-        6, "pixels by which a mask grows, so that the rim of what is removed does not shine through", low=0, high=64
+        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", low=0, high=64
     )
     mask_feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
 

@@ -34,13 +34,15 @@ class LabelsSettings:
     palette: str = setting(
         "", "the classes' colours in order, as in '#804080 #f423e8'; empty: grey levels are the classes' numbers"
     )
-    boundaries: bool = setting(False, "a channel more, with the borders between labels, as of pix2pixHD's instances")
+    boundaries: bool = setting(
+        False, "add a channel with the borders between labels, like pix2pixHD's instance borders"
+    )
     rest_is_last: bool = setting(
-        False, "grey levels beyond the classes are of the last class ('do not care'); otherwise of none"
+        False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
     )
     clean: bool = setting(
         True,
-        "pixels between two labels, as scaling mixes them, get that of a neighbour; false for maps at their own size",
+        "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size",
     )
 
     def __post_init__(self) -> None:
@@ -83,9 +85,9 @@ class Labels(Pairing):
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return a picture with each class in its colour, (H, W, 3) uint8."""
         planes = net_input[..., : self.settings.classes]
-        shown = _shown_colours(self.settings)[planes.argmax(axis=2)]
-        shown[planes.max(axis=2) == 0] = 0
-        return shown
+        rgb = _shown_colours(self.settings)[planes.argmax(axis=2)]
+        rgb[planes.max(axis=2) == 0] = 0
+        return rgb
 
     def _labels(self, frame: np.ndarray) -> np.ndarray:
         """Return the class of each pixel, (H, W) int16, −1 for none, of (H, W, 3) uint8."""
@@ -156,10 +158,10 @@ def _shown_colours(settings: LabelsSettings) -> np.ndarray:
     number = np.arange(settings.classes)
     hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
     hsv = np.stack([hue, np.full(len(number), 0.65), value], axis=1).astype(np.float32)
-    shown = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
+    rgb = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
     table = colours(settings.palette)
-    shown[: len(table)] = table
-    return shown
+    rgb[: len(table)] = table
+    return rgb
 
 
 def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class NextFrameSettings:
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
     context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
     time_encoding: bool = setting(
-        False, "the network is told where in the clip it is: it learns to go through it, to and fro, without an end"
+        False, "the network also sees its position in the clip, so it can loop through it, forwards and back, endlessly"
     )
 
 

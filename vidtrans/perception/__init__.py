@@ -19,7 +19,7 @@ MEASURES = Registry(
         ),
         "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
-            "vidtrans.perception.patches:Patches", "patches of pixels: needs nothing, knows nothing of things"
+            "vidtrans.perception.patches:Patches", "pixel patches: needs no extra package, has no semantic features"
         ),
     },
 )

@@ -70,8 +70,8 @@ class Patches(torch.nn.Module):
 
     def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:
         """Return the squared distance of normalised lightness."""
-        apart = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
-        return CONTENT_SCALE * torch.stack(apart).sum()
+        distances = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
+        return CONTENT_SCALE * torch.stack(distances).sum()
 
 
 def _local_contrast(light: Tensor) -> Tensor:

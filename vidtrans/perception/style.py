@@ -70,6 +70,6 @@ class Style:
         directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())
         for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
-            made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
-            total = total + sorted_distance(made, (directions @ wanted).sort(1).values)
+            projected = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
+            total = total + sorted_distance(projected, (directions @ wanted).sort(1).values)
         return total

@@ -121,7 +121,7 @@ def _others(own: TrainingSettings) -> Table:
 
 def _note_left_out(recipe: Recipe, context: Context) -> None:
     if on := _others(recipe.settings("training", TrainingSettings)):
-        context.note(f"what the recipe has besides L1 and GAN is left out: {', '.join(on)}")
+        context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 
 
 def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:

@@ -49,7 +49,7 @@ def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingStat
     run.restore(state)
     before, now = (p["engine"]["world_size"] for p in (parameters, stage.parameters()))
     processes = f"{before} process{'es' * (before > 1)}, now it is {now}"
-    context.note(f"going on with what was begun by {processes if before != now else 'another number of threads'}")
+    context.note(f"continuing a run of {processes if before != now else 'another number of threads'}")
     return other.folder
 
 
@@ -74,13 +74,13 @@ def note_other_run(entry: CacheEntry, stage: TrainStage, output: Path, context: 
             continue
         last = output.with_suffix(".train") / "last.safetensors"
         changed = _changed(parameters, stage.description())
-        remedy = " (the old command goes on with it)"
+        remedy = " (the old command continues it)"
         if "version" in changed:
             changed, remedy = ["version of vidtrans"], ""
         if last.is_file():
             remedy = f" (--from {last} starts from its weights)"
-        difference = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
-        context.note(f"{difference}: this one starts anew{remedy}", "warning")
+        difference = f"an unfinished run for {output} exists, with another {', '.join(changed)}"
+        context.note(f"{difference}: this run starts from the beginning{remedy}", "warning")
         return
 
 
@@ -115,8 +115,8 @@ def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, c
     before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
     after = learning_rate(run.step, run.total, run.model.settings)
     context.note(
-        f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
-        f"now it decays anew over {run.total} steps, from {after:.2g}"
+        f"continuing the finished run of {run.step} steps; its learning rate had decayed to {before:.2g}, "
+        f"and now decays over {run.total} steps, from {after:.2g}"
     )
     return folder
 
@@ -135,7 +135,7 @@ def copy_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Cont
     if best_of(run.scores, run.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
-        context.note("the best state so far is damaged; the best of those to come is taken", "warning")
+        context.note("the best state so far is damaged; only later states can become the best", "warning")
         run.scores = []
         return
     with write_atomically(entry.folder / BEST_FILE) as temporary:

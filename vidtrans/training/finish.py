@@ -116,7 +116,7 @@ class ModelWriter:
         run, note, last = self.run, self.setup.context.note, self.folder / "last.safetensors"
         if run.enough:
             patience = self.settings.patience
-            note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought nothing better")
+            note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
             note(f"no state has a held-out {self.settings.best_metric}: the model is the last one")
         generator = run.model.learned

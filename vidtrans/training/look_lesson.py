@@ -72,14 +72,18 @@ class LookLesson:
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
         """Make the dataset, train the model, and return its report."""
         folder = self.dataset / FOLDER
-        made = make_dataset(self.spec(folder), self.dataset, context)
+        dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
-            context.note("no clip was given with --on: it learns on the pictures that ship, for clips of any kind")
+            context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
         request = TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh)
         trained = train(request, context)
-        own = {"dataset": str(self.dataset), "looks": self.names, "cached": trained["cached"] and made["cached"]}
+        own = {
+            "dataset": str(self.dataset),
+            "looks": self.names,
+            "cached": trained["cached"] and dataset_table["cached"],
+        }
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
@@ -138,14 +142,14 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
 
     wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
-        text = "pictures are compared by patches of pixels, which know nothing of things"
-        context.note(f"{text}: a look gets more of its strokes with pip install 'vidtrans[looks]'", "warning")
+        text = "style pictures are compared by pixel patches, without semantic features"
+        context.note(f"{text}: for closer styles, pip install 'vidtrans[looks]'", "warning")
 
 
 def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
     """Warn if a style picture is too small or too uniform to learn from."""
     height, width = rgb.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any strokes to learn from", picture)
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn from", picture)
     elif float(rgb.std((0, 1)).max()) < PLAIN:
         context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)

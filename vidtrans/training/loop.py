@@ -209,7 +209,7 @@ def train(
     refresh = refresh if refresh and dist.is_main else _nothing
     saved_step = run.step
     if run.step:
-        report(Note(f"going on from step {run.step} of {run.total}"))
+        report(Note(f"continuing from step {run.step} of {run.total}"))
     for batch in batches_of(run, run.step, run.step if run.enough else run.total):
         _stop_if_asked(run, stop, dist, refresh)
         losses = one_step(run, batch)

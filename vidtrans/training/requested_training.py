@@ -131,8 +131,8 @@ class _RequestedRun:
         lineage = digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
         overwrite = context.overwrite
         continues = not overwrite and not self.request.minutes and not self.request.fresh
-        if continues and (made := recorded(context.cache, self.output)) is not None:
-            overwrite = made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
+        if continues and (existing := recorded(context.cache, self.output)) is not None:
+            overwrite = existing["lineage"] == lineage and self.settings.steps > existing["result"]["steps"]
         sources = [self.start] if self.start else []  # beside the dataset
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
@@ -225,10 +225,10 @@ def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedMo
 
     companions = {name: companion_path(result.output, name) for name in meta["companions"]}
     for name, path in companions.items():
-        made = entry.folder / companion_file(name)
-        beside = replace(result, output=path, request=digest_of([result.request, made.name]), lineage="")
+        source = entry.folder / companion_file(name)
+        beside = replace(result, output=path, request=digest_of([result.request, source.name]), lineage="")
         if beside.existing() is None:
-            _copy(made, beside, {"output": str(path)})
+            _copy(source, beside, {"output": str(path)})
     table: Table = meta["result"] | {"output": str(result.output)}
     table["companions"] = {name: str(path) for name, path in companions.items()}
     model = entry.folder / MODEL_FILE
@@ -239,11 +239,11 @@ def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedMo
     return table
 
 
-def _copy(made: Path, result: Result, table: Table) -> None:
+def _copy(source: Path, result: Result, table: Table) -> None:
     """Copy a file to the path of a result. Raises UsageError if another file is there."""
 
     def make(path: Path) -> Table:
-        shutil.copyfile(made, path)
+        shutil.copyfile(source, path)
         return table
 
     result.write(make)

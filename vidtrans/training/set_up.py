@@ -79,7 +79,7 @@ class TrainingSetup:
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
-            raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
+            raise UsageError("training.freeze", "there are no weights to keep without --from", remedy)
         if settings.exports_best and not dataset.role("val"):
             remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
             wanted = "patience" if settings.patience else "final_weights"

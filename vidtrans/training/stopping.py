@@ -59,5 +59,5 @@ def _rising(scores: Scores) -> str:
         return ""
     (before, was), (last, now) = earlier[-1], known[-1]
     return (
-        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): more --steps go on"
+        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): give more --steps"
     )

@@ -38,7 +38,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         raise UsageError(what, why, "use --preset unpaired")
     for name in NEEDS_TARGETS:
         if getattr(settings, name):
-            why = "it goes by the target of each frame, and in a dataset of --unpaired no frame has one"
+            why = "it needs a target for each frame, and an --unpaired dataset has none"
             raise UsageError(f"training.{name}", why, "leave it out")
 
 
@@ -78,7 +78,7 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
     for pair in dataset.role("train"):
         shots.setdefault(pair.shot, []).append(pair)
     if len(shots) > 1:
-        context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
+        context.note(f"the clock covers one shot: only the longest of {len(shots)} is used")
     return max(shots.values(), key=len, default=[])
 
 
@@ -111,7 +111,7 @@ def rollout_pool(
         why = "next-frame feeds back its outputs with rollout_fraction"
         raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
     if settings.rollout_fraction and not isinstance(pairing, NextFrame):
-        why = f"in '{pairing.name}' no output becomes an input"
+        why = f"pairing '{pairing.name}' does not feed outputs back as inputs"
         remedy = "leave it out, or learn from a dataset of --pairing next-frame"
         raise UsageError("training.rollout_fraction", why, remedy)
     if dist.size > 1:

@@ -20,8 +20,8 @@ def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        made: Callable[..., Tensor] = torch.jit.script(function)
-    return made
+        compiled: Callable[..., Tensor] = torch.jit.script(function)
+    return compiled
 
 
 class PairingOperators(nn.Module):

@@ -82,9 +82,9 @@ def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Gene
     stream = torch.cuda.Stream(device.torch) if device.torch.type == "cuda" else None
     for batch in batches:
         with torch.cuda.stream(stream) if stream else nullcontext():
-            made = upload(batch, device)
+            result = upload(batch, device)
             ready = stream.record_event() if stream else None
-        yield DeviceBatch(made.inputs, made.targets, made.weights, ready)
+        yield DeviceBatch(result.inputs, result.targets, result.weights, ready)
 
 
 def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:

@@ -49,8 +49,8 @@ class AugmentedViewDrawer:
         """
         count = len(frames)
         # Drawn apart from the motion: which examples take it must say nothing of where it leads.
-        apart = torch.Generator().manual_seed(random.initial_seed() ^ 1)
-        drawn = torch.rand(count, generator=apart).tolist()
+        kind_random = torch.Generator().manual_seed(random.initial_seed() ^ 1)
+        drawn = torch.rand(count, generator=kind_random).tolist()
         still = torch.eye(2, 3).expand(count, 2, 3)
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
@@ -80,14 +80,14 @@ class AugmentedViewDrawer:
 
         All are (N, 3, H, W) in [−1, 1]; a single picture is its own preceding frame, and has an empty history.
         """
-        made = []
+        histories = []
         for frame, before, output in zip(frames, earlier, outputs, strict=True):
             if torch.equal(frame, before):
-                made.append(to_signed_range(no_history(*frame.shape[1:])))
+                histories.append(to_signed_range(no_history(*frame.shape[1:])))
             else:
                 picture = output.float().permute(1, 2, 0).cpu().numpy()
-                made.append(history(picture, self.backward_flow(frame, before).within()))
-        return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).to(frames.device)
+                histories.append(history(picture, self.backward_flow(frame, before).within()))
+        return torch.from_numpy(np.stack(histories)).permute(0, 3, 1, 2).to(frames.device)
 
     def backward_flow(self, here: Tensor, before: Tensor) -> BackwardFlow:
         """Return the backward flow from ``here`` to ``before``; both are (3, H, W) in [−1, 1]."""

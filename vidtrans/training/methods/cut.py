@@ -62,8 +62,8 @@ class CUT(UnpairedMethod):
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build G, D_Y and H."""
-        made = setup.make_generator()
-        generator: Any = inner_generator(made)
+        full_generator = setup.make_generator()
+        generator: Any = inner_generator(full_generator)
         own = setup.settings.own(CUTSettings)
         frozen = _frozen(own.contrastive_features)
         if not frozen and own.look_size:
@@ -79,7 +79,7 @@ class CUT(UnpairedMethod):
             taps = eye.features(blank) if frozen else generator.taps(blank)
         projection = Projection([tap.shape[1] for tap in taps])
         setup.initialise(projection, 1)
-        translators = {"generator": made, "projection": projection}
+        translators = {"generator": full_generator, "projection": projection}
         return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, eye)
 
     @staticmethod

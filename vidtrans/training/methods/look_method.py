@@ -56,7 +56,7 @@ class LookMethod(TrainingMethod):
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
-        self._elsewhere = AugmentedViewDrawer()
+        self._draw_view = AugmentedViewDrawer()
         self.measure = load_measure(own.look_measure).to(self.device.torch)
         self.critic = load_critic(own.look_measure).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own.look_pictures]
@@ -121,9 +121,9 @@ class LookMethod(TrainingMethod):
             random: Draws the measure's grid, directions of colours, and motion.
         """
         count, frames = len(inputs), inputs[:, :3]
-        elsewhere = self._elsewhere(frames, earlier, random)
+        view = self._draw_view(frames, earlier, random)
         with autocast(self.device, self.precision):
-            both = self.generator.train()(torch.cat([inputs, torch.cat([elsewhere.frames, inputs[:, 3:]], 1)])).float()
+            both = self.generator.train()(torch.cat([inputs, torch.cat([view.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
             shift = draw_shift(frames.shape[2:], random)
             with torch.no_grad():
@@ -139,7 +139,7 @@ class LookMethod(TrainingMethod):
             torch.stack(style).mean(),
             self.measure.content(seen, of_inputs),
             torch.stack(colour).mean(),
-            (elsewhere.sure * (elsewhere.bring(output) - of_moved).square()).mean(),
+            (view.sure * (view.bring(output) - of_moved).square()).mean(),
         ]
 
     @property
@@ -157,9 +157,9 @@ class LookMethod(TrainingMethod):
         for pair in evenly(pairs, MAX_SCORED):
             given = pair_input(pairing, pair)
             output = engine(given[None])[0]
-            made, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
+            signed_output, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
             with torch.no_grad(), autocast(self.device, self.precision):
-                seen, of_input = self.critic.see(made), self.critic.see(frame)
+                seen, of_input = self.critic.see(signed_output), self.critic.see(frame)
                 manner = _style_of(x[0], self.criticised).manner
                 of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
                 found.append([1 - of_made / max(of_frame, 1e-6), float(self.critic.content(seen, of_input))])

@@ -93,7 +93,7 @@ class NetworkTrainer:
     def tensors(self) -> list[Tensor]:
         """Return the tensors that a step changes in place: weights, buffers, and the optimizer's state."""
         network = [*self.network.parameters(), *self.network.buffers()]
-        return network + [t for kept in self.optimizer.state.values() for t in kept.values() if isinstance(t, Tensor)]
+        return network + [t for entry in self.optimizer.state.values() for t in entry.values() if isinstance(t, Tensor)]
 
     def state(self) -> dict[str, Any]:
         """Return the state of network, optimizer and scaler."""

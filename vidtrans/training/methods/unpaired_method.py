@@ -85,7 +85,7 @@ class UnpairedMethod(TrainingMethod):
         self._identity_end = own.identity_end if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
-        self._elsewhere = AugmentedViewDrawer()
+        self._draw_view = AugmentedViewDrawer()
         self._recolour = setup.recolour
         self._scores: DomainScores | None = None
 
@@ -178,7 +178,7 @@ class UnpairedMethod(TrainingMethod):
         count = self.settings.grad_accum_steps
         for judge in self.judges:
             self.g.zero_grad()
-            made = []
+            outputs = []
             for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
                 if not len(a):
                     continue
@@ -194,9 +194,9 @@ class UnpairedMethod(TrainingMethod):
                 self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
                 for name, loss in losses.items():
                     totals[name] += loss.detach() * share
-                made.append(fake.detach())
+                outputs.append(fake.detach())
             self.g.optimizer_step(lr)
-            fakes[judge] = torch.cat(made)
+            fakes[judge] = torch.cat(outputs)
         return totals, fakes
 
     @abstractmethod
@@ -223,7 +223,7 @@ class UnpairedMethod(TrainingMethod):
             return {}
         now, earlier = frames[:, :3], frames[:, 3:6]
         with torch.no_grad():
-            past = self._elsewhere.history(now, earlier, self.run(network, earlier))
+            past = self._draw_view.history(now, earlier, self.run(network, earlier))
         with autocast(self.device, self.precision):
             composed = network.compose(anew, torch.cat([now, past], 1)).float()
         memory = (composed - anew).abs().mean() + self.judged(judge, composed)
@@ -258,7 +258,7 @@ class UnpairedMethod(TrainingMethod):
             output: The translator's output for the frame, (N, 3, H, W).
             random: Draws the view.
         """
-        there = self._elsewhere(frames[:, :3], frames[:, 3:6], random)
+        there = self._draw_view(frames[:, :3], frames[:, 3:6], random)
         return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
 
     @property

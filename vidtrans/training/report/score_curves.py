@@ -23,27 +23,29 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 LOSS_LABELS = {name: loss.label for name, loss in LOSSES.items()}
 for _method in METHODS.values():
     LOSS_LABELS |= _method.curves
-ROLLOUT_AGE_LABEL = Label("Rollouts", "How many of its own frames an input goes back to.", "frames")
+ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
 SCORE_LABELS = {
     "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
     "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
-    "sharpness": Label("Sharpness", "1 is as sharp as the targets; what is below is softer.", "× target", 1.0),
-    "likeness": Label("Likeness", "Share of the way from the frames to the style picture, at most 1.", aim=math.inf),
-    "content": Label("Content", "How far from what the frames show. Lower is better.", aim=-math.inf),
-    "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
+    "sharpness": Label("Sharpness", "1 is as sharp as the targets; below 1 is softer.", "× target", 1.0),
+    "likeness": Label("Likeness", "Closeness to the style picture: 0 as the frames, at most 1.", aim=math.inf),
+    "content": Label("Content", "Distance to the content of the frames. Lower is better.", aim=-math.inf),
+    "horizon": Label("Ten frames on", "PSNR of the tenth frame predicted from own outputs.", "dB", math.inf),
     "patch_distance": Label(
         "Patch distance",
         "From the target, by a network's features, or random ones: 1 for the source, 0 for the target.",
         aim=-math.inf,
     ),
     "colours_distance": Label("Colours alone", "The patch distance of the colour map, which needs no training."),
-    "light_correlation": Label("Light", "How far light places stay light; below 0 they became dark.", aim=math.inf),
+    "light_correlation": Label(
+        "Light", "Correlation of light and dark with the source; below 0 reversed.", aim=math.inf
+    ),
     "random_distance": Label(
         "Random distance", "The same by random features: colours and fine texture.", aim=-math.inf
     ),
-    "diversity": Label("Diversity", "How different outputs are from each other; near 0 all are one.", "× target", 1.0),
-    "cycle_error": Label("Cycle", "What is lost there and back; colours are from 0 to 1.", aim=-math.inf),
+    "diversity": Label("Diversity", "Difference among outputs; near 0 all are the same.", "× target", 1.0),
+    "cycle_error": Label("Cycle", "Error of the round trip; colours are from 0 to 1.", aim=-math.inf),
     "temporal_error": Label(
         "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
     ),
@@ -55,7 +57,7 @@ ROLLOUT_LABELS = {
     "sharpness": Label("Sharpness", "of the last frames", "× clip"),
     "m1": Label("Motion, 1 frame", "flicker counts as motion here", "× clip"),
     "m4": Label("Motion, 4 frames", "0 is a film that has frozen", "× clip"),
-    "uniq": Label("Different frames", "how many of the learned frames its second half comes near to"),
+    "uniq": Label("Different frames", "number of training frames that the second half resembles"),
 }
 
 

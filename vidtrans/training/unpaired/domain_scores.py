@@ -93,9 +93,9 @@ def remarks(scores: Table) -> list[str]:
     own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
     if own is not None and colours is not None and own >= colours:
         found.append(
-            f"nothing but colours could be moved: the colour map alone is as near to the target ({colours:.2f}) as "
+            f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
             f"the model ({own:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
-        found.append("light and dark have changed places: try a higher training.lambda_identity, or colour_start")
+        found.append("light and dark are reversed: try a higher training.lambda_identity, or colour_start")
     return found

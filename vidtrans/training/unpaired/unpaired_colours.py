@@ -78,7 +78,7 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
     if not getattr(inner, "starts_with_colours", False):
         return
     if maps is None:
-        why = "it goes by the colours of two domains, and this dataset has pairs"
+        why = "it needs unpaired domains, and this dataset has pairs"
         raise UsageError("generator.colour_start", why, "leave it out")
     start = (maps.back if reverse else maps.forth).start
     inner.set_colours(torch.from_numpy(np.column_stack([start.matrix, start.shift])))
