@@ -46,7 +46,7 @@ class RenderLog:
                 file.write(lines)
 
     def lines(self, since: float = 0.0) -> Iterator[Table]:
-        """Yield the log lines, of all processes, of chunks that ended at ``since`` (seconds since the epoch) or later."""
+        """Yield the log lines of all processes whose chunk ended at ``since`` (seconds since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:

@@ -23,16 +23,12 @@ STAGES = Registry(
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
-        "carry": Entry(
-            "vidtrans.store.stages:CarryStage", "the motion from a painted key frame to the frames of its shot"
-        ),
-        "match": Entry("vidtrans.store.stages:MatchStage", "the frames of two clips that show the same content"),
+        "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
+        "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
-        "parts": Entry(
-            "vidtrans.store.stages:PartsStage", "the settings shared by hosts that render parts of one result"
-        ),
+        "parts": Entry("vidtrans.store.stages:PartsStage", "settings shared by hosts that render parts of a result"),
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
     },
 )
