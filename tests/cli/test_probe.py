@@ -189,7 +189,7 @@ CASES = {
         lambda: write_frames(Path("a.mp4"), moving_frames(3), "libx264", "yuv420p", options=FAST, tags=WIDE),
         "BT.2020 colours: mapped to BT.709",
     ),
-    "raw": by(lambda: plain(Path("a.h264")), "10 frames had no time, or a wrong one"),
+    "raw": by(lambda: plain(Path("a.h264")), "10 frames had no timestamp, or a wrong one"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
     "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),
     "lying-header": by(lambda: lying(Path("a.avi")), "its header lists 5544 frames, it has 20"),
