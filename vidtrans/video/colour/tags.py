@@ -1,6 +1,6 @@
-"""The colour tags of ISO/IEC 23091-2: their numbers and names, what frames carry, and what untagged ones are taken for.
+"""The colour tags of ISO/IEC 23091-2: their numbers and names, the tags of frames, and defaults for untagged ones.
 
-Nothing here converts pixels: ``conversion`` does, and ``hdr`` for high dynamic range and wide gamut.
+Pixels are converted elsewhere: by ``conversion``, and by ``hdr`` for high dynamic range and wide gamut.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ def transfer_name(transfer: int) -> str:
 
 
 def colour_of(frame: av.VideoFrame) -> str:
-    """Return what of a frame's colours has to be made BT.709: "PQ", "HLG" or "wide"; '' where nothing has."""
+    """Return the kind of non-BT.709 colours of a frame: "PQ", "HLG" or "wide"; '' where no mapping is needed."""
     wide = "wide" if int(frame.color_primaries) == BT2020 else ""
     return _HDR_TRANSFERS.get(int(frame.color_trc), wide)
 
 
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
-    """Return the matrix of a frame's YUV; of an untagged one by its lines."""
+    """Return the YUV matrix of a frame; an untagged one is guessed from its number of lines."""
     return _MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
 
 
 def range_of(frame: av.VideoFrame) -> ColorRange:
-    """Return the range of a frame's codes: limited unless its tag or its pixel format says full."""
+    """Return the code range of a frame: limited unless its tag or its pixel format is full range."""
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
 
 
 def depth_of(frame: av.VideoFrame) -> int:
-    """Return the bits a channel of a decoded frame."""
+    """Return the bits per channel of a decoded frame."""
     return max((c.bits for c in frame.format.components), default=8)
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Return whether its pixel format has alpha; all of it may be opaque."""
+    """Return whether the pixel format of a frame has alpha, even if all pixels are opaque."""
     return any(c.is_alpha for c in frame.format.components)
 
 
 def is_yuv(pix_fmt: str) -> bool:
-    """Return whether a pixel format that is written holds YUV; the others hold RGB."""
+    """Return whether an output pixel format is YUV; the others are RGB."""
     return pix_fmt.startswith(("yuv", "p010"))
 
 

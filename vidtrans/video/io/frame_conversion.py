@@ -1,4 +1,4 @@
-"""Convert decoded frames to upright RGB of one size and depth, by the tags that they carry."""
+"""Convert decoded frames to upright RGB of one size and depth, by their colour and orientation tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidtrans.video.io.clip import ClipIndex, Frame
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored pixels become upright ones: ``quarter_turns`` clockwise, then a left-right mirror."""
+    """The turn from stored to upright pixels: ``quarter_turns`` clockwise, then a left-right mirror."""
 
     quarter_turns: int = 0
     mirrored: bool = False
@@ -28,11 +28,11 @@ class Orientation:
         return self.quarter_turns % 2 == 1
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the upright (width, height) of a stored size, or the stored one of an upright one."""
+        """Convert a stored (width, height) to the upright one, or the reverse."""
         return (height, width) if self.swaps_sides else (width, height)
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Return a stored picture (H, W, …) upright and contiguous."""
+        """Turn a stored picture (H, W, …) upright; the result is contiguous."""
         if self.quarter_turns:
             picture = np.rot90(picture, -self.quarter_turns)
         if self.mirrored:
@@ -46,7 +46,7 @@ UPRIGHT = Orientation()
 def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
     """Read a 3×3 display matrix (16.16 fixed point, ISO 14496-12): ``x' = a·x + c·y``, ``y' = b·x + d·y``.
 
-    Turns other than quarter turns are taken for the nearest one.
+    Other rotations are rounded to the nearest quarter turn.
     """
     a, b = float(matrix[0][0]), float(matrix[0][1])
     c, d = float(matrix[1][0]), float(matrix[1][1])
@@ -58,7 +58,7 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Return the orientation that a decoded frame carries; upright where it carries none."""
+    """Return the orientation stored in a decoded frame; upright without one."""
     try:
         side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
@@ -69,7 +69,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has nothing beside its pixels, as most have: then it is upright."""
+    """Return whether a frame has no side data, as most have none; it is then upright."""
     try:
         return len(frame.side_data) == 0
     except ValueError:  # a kind of side data that PyAV has no name for
@@ -77,9 +77,9 @@ def _has_no_side_data(frame: av.VideoFrame) -> bool:
 
 
 class FrameConverter:
-    """Convert decoded frames to upright arrays of one format, and count what is unusual about them.
+    """Converts decoded frames to upright arrays of one format, and records unusual properties.
 
-    The first frame decides the size: one of another size is scaled to it.
+    The first frame sets the size; frames of another size are scaled to it.
     """
 
     def __init__(self, frame_format: FrameFormat) -> None:
@@ -92,12 +92,12 @@ class FrameConverter:
         self._to_rgb: ToRGB | None = None
 
     def expect(self, index: ClipIndex) -> None:
-        """Use the clip's own size, wherever the reading begins."""
+        """Use the clip's size from its index, since reading may begin at any frame."""
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Return a decoded frame upright, in the format, and count what is unusual about it."""
+        """Return a decoded frame upright and in the format, and record its unusual properties."""
         orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)

@@ -22,10 +22,10 @@ from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, 
 
 
 class ClipReader:
-    """Read one video file. Use as a context manager; ``frames`` may be called more than once.
+    """A reader of one video file. Use as a context manager; ``frames`` may be called more than once.
 
-    ``threads``: of the decoder; 0: as many as the machine has. The pictures are the same whatever the number.
-    ``tolerant``: count damage instead of raising. ``hardware``: decodes in place of the CPU as long as it can.
+    ``threads`` of the decoder (0: one per processor core); the number does not change the pictures. ``tolerant``: count
+    damage instead of raising. ``hardware``: decodes instead of the CPU while it works.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class ClipReader:
 
     @property
     def info(self) -> MediaInfo:
-        """What the headers say."""
+        """The properties of the video, from its headers."""
         return self._decoder.info
 
     @property
     def num_frames_expected(self) -> int | None:
-        """The number of frames that the headers promise."""
+        """The number of frames according to the headers; None where they have none."""
         return self.info.num_frames_from_header or None
 
     def __enter__(self) -> ClipReader:
@@ -83,9 +83,9 @@ class ClipReader:
     ) -> Generator[Frame, None, None]:
         """Yield the frames ``start`` … ``stop − 1`` in order of presentation.
 
-        With an ``index`` the reader seeks, gives each frame its time in the index, and passes over the damage that the
-        index knows of; without one, or where the container cannot seek exactly, it decodes from the first frame, and
-        frames without a time have −1. Raises MediaError.
+        With an ``index`` the reader seeks, gives each frame its time from the index, and skips damage that the index
+        records. Without one, or where the container cannot seek exactly, it decodes from the first frame; without an
+        index, frames without a time get −1. Raises MediaError.
         """
         if stop is not None and start >= stop:
             return
@@ -116,10 +116,10 @@ class ClipReader:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:
-        """Return the first frame at or after a moment of the clip and those before it: at most ``count``.
+        """Return the first frame at or after ``seconds`` in the clip and the frames before it, at most ``count``.
 
-        No index is needed, so the frames' numbers are not known: 0 is the first of them. Where the clip ends before
-        the moment, its last frames are returned. Raises MediaError.
+        No index is needed, so frame numbers are unknown: they count from 0. Where the clip ends earlier, its last
+        frames are returned. Raises MediaError.
         """
         decoder = self._decoder
         wanted = (decoder.stream.start_time or 0) + int(seconds / decoder.info.time_base)
@@ -139,7 +139,7 @@ class ClipReader:
     def _decoded(
         self, start: int, stop: int | None, index: ClipIndex | None
     ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-        """Decode from the first frame and count."""
+        """Yield (number, frame) from ``start`` on, decoding and counting from the first frame."""
         decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
         interlaced = index.findings.interlaced > 0 if index else None
         for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
@@ -151,7 +151,7 @@ class ClipReader:
                 yield number, frame
 
     def _from_keyframe(self, start: int, stop: int, index: ClipIndex) -> Iterator[tuple[int, av.VideoFrame]] | None:
-        """Decode from the keyframe before ``start``; None if the seek did not land before it."""
+        """Yield (number, frame), decoding from the keyframe before ``start``; None if the seek landed after it."""
         interlaced = index.findings.interlaced > 0
         first = max(0, start - REACH) if interlaced else start
         self._used = True
@@ -166,11 +166,11 @@ class ClipReader:
         return None
 
     def is_doubtful(self) -> bool:
-        """Return whether packets gave no frame, and no error, when the clip was read to its end."""
+        """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
         return self._decoder.num_silent(len(self._stamps)) > 0
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip, after it was read to its end. Raises MediaError where it has no frames."""
+        """Return the index of the clip; call it after reading to the end. Raises MediaError where it has no frames."""
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
@@ -179,7 +179,7 @@ class ClipReader:
         pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
         missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
         holes = num_holes(pts)
-        if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
+        if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0
         damaged_at = losses.at_s
         if missing:
