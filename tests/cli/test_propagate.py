@@ -173,7 +173,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("clear", 3, plain, "it is transparent all over"),
         ("broken", 3, plain, "not a picture that can be read"),
         ("keys", 2, (*plain, "--follow", "look"), "--minutes 0 leaves it out"),
-        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames are pairs as they are"),
+        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames already are aligned pairs"),
         ("keys", 2, (*plain, "-o", "keys", "--codec", "png"), "the output folder holds one of the inputs"),
     ):
         assert why in refuse(capsys, status, "propagate", "c.mkv", "-o", "o.mkv", "--keyframes", keys, *more)
