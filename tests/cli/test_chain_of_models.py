@@ -226,7 +226,7 @@ def test_a_correction_of_a_result_makes_the_chain_again(source: Path, capsys: Ca
     table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
     assert (table["model"], table["corrections"], table["frames_inferred"]) == ("lines+tone", [5], 0)
     make_model("tone.safetensors", "aligned", seed=9)
-    assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
+    assert "have changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
 def test_another_second_model_is_another_result(source: Path, capsys: Capsys) -> None:

@@ -217,7 +217,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: Capsys) -> None:
     model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
-    assert 1 <= told.count("it starts again from the seed") <= 3
+    assert 1 <= told.count("restarts from the seed") <= 3
     assert "frame 1" in told
     free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0, "-o", "b.mp4")
     assert "starts again" not in free

@@ -225,7 +225,7 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
     assert "keeps no alpha" in refuse(capsys, 2, *network, "-o", "o.mp4", "--layer")
     assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *network, "-o", "o.png")
     write(Path("keys/009.png"), painted(frames[9]))
-    assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
+    assert "frame 9 is fully painted" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
 
 
 def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
