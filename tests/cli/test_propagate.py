@@ -173,7 +173,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("clear", 3, plain, "it is fully transparent"),
         ("broken", 3, plain, "not a picture that can be read"),
         ("keys", 2, (*plain, "--follow", "look"), "--minutes 0 leaves it out"),
-        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames are pairs as they are"),
+        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames already are aligned pairs"),
         ("keys", 2, (*plain, "-o", "keys", "--codec", "png"), "the output folder holds one of the inputs"),
     ):
         assert why in refuse(capsys, status, "propagate", "c.mkv", "-o", "o.mkv", "--keyframes", keys, *more)
@@ -225,7 +225,7 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
     assert "keeps no alpha" in refuse(capsys, 2, *network, "-o", "o.mp4", "--layer")
     assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *network, "-o", "o.png")
     write(Path("keys/009.png"), painted(frames[9]))
-    assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
+    assert "frame 9 is fully painted" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
 
 
 def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
