@@ -1,1 +1,1 @@
-"""Colours: ``tags`` names the colour tags of frames, ``conversion`` converts pixels, ``hdr`` maps HDR to SDR."""
+"""Colours: ``tags`` names the colour tags, ``conversion`` converts pixels by them, ``hdr`` maps HDR to SDR."""

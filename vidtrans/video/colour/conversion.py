@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from vidtrans.video.colour.hdr import ToneMap
-from vidtrans.video.colour.tags import colour_of, depth_of, is_yuv, matrix_of, range_of
+from vidtrans.video.colour.tags import BT2020, HD_LINES, HDR_TRANSFERS, MATRICES
 from vidtrans.video.frame_format import FrameFormat
 
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -26,6 +26,38 @@ _GROW = Interpolation.BICUBIC | _EXACT
 
 # Shares of red, green and blue in the luma of whole numbers, in 2^−15: as OpenCV has them.
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
+
+
+def colour_of(frame: av.VideoFrame) -> str:
+    """Return the kind of non-BT.709 colours of a frame: "PQ", "HLG" or "wide"; '' where no mapping is needed."""
+    wide = "wide" if int(frame.color_primaries) == BT2020 else ""
+    return HDR_TRANSFERS.get(int(frame.color_trc), wide)
+
+
+def matrix_of(frame: av.VideoFrame) -> Colorspace:
+    """Return the YUV matrix of a frame; an untagged one is guessed from its number of lines."""
+    return MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
+
+
+def range_of(frame: av.VideoFrame) -> ColorRange:
+    """Return the code range of a frame: limited unless its tag or its pixel format is full range."""
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def depth_of(frame: av.VideoFrame) -> int:
+    """Return the bits per channel of a decoded frame."""
+    return max((c.bits for c in frame.format.components), default=8)
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Return whether the pixel format of a frame has alpha, even if all pixels are opaque."""
+    return any(c.is_alpha for c in frame.format.components)
+
+
+def is_yuv(pix_fmt: str) -> bool:
+    """Return whether an output pixel format is YUV; the others are RGB."""
+    return pix_fmt.startswith(("yuv", "p010"))
 
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:

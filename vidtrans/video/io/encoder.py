@@ -19,8 +19,8 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.core.files import naming_disk_errors
-from vidtrans.video.colour.conversion import FromRGB
-from vidtrans.video.colour.tags import is_yuv, tag_bt709
+from vidtrans.video.colour.conversion import FromRGB, is_yuv
+from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.images.picture import encode_png
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_generated

@@ -10,14 +10,17 @@ from itertools import chain, islice
 from pathlib import Path
 
 import av
+import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
+from vidtrans.video.colour.tags import space_name
+from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import MediaInfo
 from vidtrans.video.io.decoder import REACH, Decoder
-from vidtrans.video.io.frame_conversion import UPRIGHT, FrameConverter
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.orientation import UPRIGHT, orientation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps
 
 
@@ -215,3 +218,57 @@ class ClipReader:
                 damaged_at=damaged_at,
             ),
         )
+
+
+def _has_no_side_data(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has no side data, as most have none; it is then upright."""
+    try:
+        return len(frame.side_data) == 0
+    except ValueError:  # a kind of side data that PyAV has no name for
+        return False
+
+
+class FrameConverter:
+    """Converts decoded frames to upright arrays of one format, and records unusual properties.
+
+    The first frame sets the size; frames of another size are scaled to it.
+    """
+
+    def __init__(self, frame_format: FrameFormat) -> None:
+        self.frame_format = frame_format
+        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
+        self.matrix = "untagged"
+        self.first_size = (0, 0)
+        self.first_orientation = UPRIGHT
+        self._upright: tuple[int, int] | None = None
+        self._to_rgb: ToRGB | None = None
+
+    def expect(self, index: ClipIndex) -> None:
+        """Use the clip's size from its index, since reading may begin at any frame."""
+        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
+        self._upright = self.frame_format.size.of(*self.first_size)
+
+    def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
+        """Return a decoded frame upright and in the format, and record its unusual properties."""
+        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        turned = orientation != UPRIGHT
+        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
+        if self._upright is None:
+            self.first_orientation, self.first_size = orientation, size
+            self._upright = self.frame_format.size.of(*size)
+            self.matrix = space_name(int(decoded.colorspace))
+        self.num_resized += size != self.first_size
+        self.depth = max(self.depth, depth_of(decoded))
+        self.colour = self.colour or colour_of(decoded)
+        stored = orientation.size(*self._upright) if turned else self._upright
+        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
+            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
+        if not has_alpha(decoded):
+            rgb, alpha = self._to_rgb(decoded), None
+            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
+        else:
+            rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+            self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
+        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
+        return Frame(index, pts, rgb, alpha=alpha)
