@@ -1,4 +1,4 @@
-"""What every command shares: device, seed, cache, progress and the request to stop."""
+"""The context that all commands share: device, seed, cache, progress and the stop request."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 
 @dataclass
 class Context:
-    """Options common to all commands.
+    """The options common to all commands.
 
-    ``decode_threads`` 0 takes what the machine has. ``decoder``: "cpu", or a GPU's, of ``HARDWARE_DECODERS``. Neither
-    changes a result.
+    ``decode_threads``: 0 uses all of the machine. ``decoder``: "cpu", or a GPU decoder from ``HARDWARE_DECODERS``.
+    Neither affects results.
     """
 
     cache_dir: Annotated[
         Path,
         Option(
-            "Where stages are kept: a folder with no other files.",
+            "Cache folder for intermediate results; hold no other files.",
             Group.CACHE,
             variable="VIDTRANS_CACHE_DIR",
             rare=True,
@@ -39,15 +39,15 @@ class Context:
         Option("Random seed.", Group.SETTINGS, values=Range(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True),
     ] = 0
     overwrite: Annotated[bool, Option("Replace an existing output.", Group.OUTPUT)] = False
-    dry_run: Annotated[bool, Option("Say what would be done; touch nothing.", Group.OUTPUT)] = False
+    dry_run: Annotated[bool, Option("Show what would be done; change nothing.", Group.OUTPUT)] = False
     allow_damaged: Annotated[
-        bool, Option("Use what is left of a damaged video, and count what is lost.", Group.INPUT, rare=True)
+        bool, Option("Use the readable frames of a damaged video, and count lost frames.", Group.INPUT, rare=True)
     ] = False
     decode_threads: int = 0
     decoder: Annotated[
         str,
         Option(
-            "What decodes the source: the CPU, or an NVIDIA GPU (nvdec), where it can. The frames are the same.",
+            "Decoder of the source: cpu, or nvdec on an NVIDIA GPU if supported. The frames are identical.",
             Group.SPEED,
             values=Choices((CPU, *HARDWARE_DECODERS)),
             variable="VIDTRANS_DECODER",
@@ -57,7 +57,7 @@ class Context:
     cache_limit_gb: Annotated[
         float,
         Option(
-            "Gigabytes that are kept between runs.",
+            "Maximum cache size between runs, in gigabytes.",
             Group.CACHE,
             ("--cache-limit",),
             values=Range(0, 1e6),
@@ -67,7 +67,9 @@ class Context:
     ] = 20.0
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
-    engines: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # loaded ones, by what they run
+    engines: dict[tuple[str, ...], Any] = field(
+        default_factory=dict, repr=False
+    )  # loaded engines, by model and settings
     warned: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,26 +77,26 @@ class Context:
         if self.decoder not in (CPU, *HARDWARE_DECODERS):
             raise unknown_name("decoder", self.decoder, [CPU, *HARDWARE_DECODERS])
         if not 0 <= self.cache_limit_gb < float("inf"):
-            raise UsageError(f"--cache-limit {self.cache_limit_gb}", "it is not a size", "give a number of gigabytes")
+            raise UsageError(f"--cache-limit {self.cache_limit_gb}", "not a valid size", "give a number of gigabytes")
         self._lock = Lock()
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report, self.stop)
 
     @property
     def device_kind(self) -> str:
-        """Return 'cuda', 'mps' or 'cpu': what of ``device`` decides results."""
+        """Return 'cuda', 'mps' or 'cpu', the only property of ``device`` that affects results."""
         return device_kind(self.device)
 
     def note(self, text: str, level: str = "info") -> None:
-        """Report a text; ``level`` is 'info' or 'warning'."""
+        """Report a message; ``level`` is 'info' or 'warning'."""
         self.report(Note(text, level))
 
     def trim_cache(self) -> None:
-        """Delete what is beyond ``cache_limit_gb``; called when a command has all that it needs of the cache."""
+        """Delete cache entries beyond ``cache_limit_gb``; called when a command no longer needs the cache."""
         self.cache.trim(int(self.cache_limit_gb * 1e9))
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
-        """Warn about a source, once however often it is opened; without one, about the whole command."""
+        """Warn about a source, once even if it is opened several times; without a source, about the whole command."""
         with self._lock:  # threads that decode warn, too
             known = (text, about) in self.warned
             self.warned.add((text, about))

@@ -17,8 +17,8 @@ def environment_page() -> str:
     raised = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.VidtransError)]
     kinds = [cls for cls in raised if cls not in (errors.VidtransError, errors.Interrupted)]
     rows += [[str(cls.exit_status), f"`{cls.__name__}`: {_said_of(cls)}"] for cls in kinds]
-    rows += [["130", "`Interrupted`: stopped by Ctrl-C; what was done is saved"]]
-    rows += [["143", "`Interrupted`: stopped by TERM; what was done is saved"]]
+    rows += [["130", "`Interrupted`: stopped by Ctrl-C; finished work is saved"]]
+    rows += [["143", "`Interrupted`: stopped by TERM; finished work is saved"]]
     text = f"{NOTE}# Exit statuses and environment\n\n## Exit statuses\n\n"
     text += table(["status", "what it means"], sorted(rows, key=lambda row: int(row[0])))
     described = tomllib.loads((DOCS / "environment.toml").read_text(encoding="utf-8"))

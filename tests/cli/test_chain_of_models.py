@@ -226,7 +226,7 @@ def test_a_correction_of_a_result_makes_the_chain_again(source: Path, capsys: Ca
     table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
     assert (table["model"], table["corrections"], table["frames_inferred"]) == ("lines+tone", [5], 0)
     make_model("tone.safetensors", "aligned", seed=9)
-    assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
+    assert "have changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
 def test_another_second_model_is_another_result(source: Path, capsys: Capsys) -> None:
@@ -273,7 +273,7 @@ def test_what_cannot_be_in_a_chain_is_refused_in_a_line(source: Path, capsys: Ca
         (("lines", "c.mkv"), (), 3, "c.mkv"),
         (("lines", "hole"), (), 2, "model 'hole' in a chain: it paints only where the mask is"),
         (("lines", "tone"), ("--look", "ink"), 2, "--look: 'lines+tone' was not made by 'vidtrans look'"),
-        (("looks", "looks"), ("--look", "ink"), 2, "--look: 'looks' and 'looks' are painters of looks"),
+        (("looks", "looks"), ("--look", "ink"), 2, "--look: 'looks' and 'looks' were made by 'vidtrans look'"),
         (("looks", "looks"), ("--stroke-size", "1"), 2, "--stroke-size: 'looks' and 'looks'"),
         (("lines", "looks"), ("--look", "pencil"), 2, "pencil"),
         (("lines", ""), (), 3, ""),

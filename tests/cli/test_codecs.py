@@ -234,7 +234,7 @@ def test_pictures_keep_their_transparency(see_through: Path, capsys: Capsys) -> 
 
 def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(see_through: Path, capsys: Capsys) -> None:
     told = said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "h264", "-o", "out.mp4")
-    assert "h264 has no transparency, what is transparent lies on black" in told
+    assert "h264 has no transparency, so transparent areas become black" in told
     rgb = decode(Path("out.mp4"))[2][2].astype(int)
     assert rgb[4, 250].max() <= 3
     assert np.abs(rgb[64, 80] - (220, 100, 30)).max() <= 8

@@ -155,7 +155,7 @@ def test_where_a_source_ends_the_clip_guides_itself(capsys: Capsys) -> None:
     lossless(Path("rest.mp4"), FLICKERS[15:])
     assert alike(made[:15], deflicker(capsys, "first.mp4", "--source", "short.mp4", QUICK))
     assert alike(made[15:], deflicker(capsys, "rest.mp4", "--cuts", "off", QUICK))
-    assert lines[-1] == "warning: short.mp4: it ends before p.mp4: from frame 15 on that guides itself"
+    assert lines[-1] == "warning: short.mp4: it ends before p.mp4, which guides itself from frame 15 on"
 
 
 def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -> None:
@@ -163,7 +163,7 @@ def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -
     lossless(Path("short.mp4"), SOURCE[:15])
     lossless(Path("rounded.mkv"), FLICKERS[:16])
     _, lines = deflicker_with_warnings(capsys, "rounded.mkv", "--source", "short.mp4", QUICK)
-    assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv: from frame 15 on that guides itself"
+    assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv, which guides itself from frame 15 on"
 
 
 def test_a_still_source_guides_all_of_it(capsys: Capsys) -> None:
@@ -258,7 +258,7 @@ BAD: list[tuple[int, tuple[object, ...], str]] = [
     (2, ("p.mp4", "-o", "o.png"), "one picture cannot hold 24 frames — use --codec png -o o"),
     (2, ("p.mp4", "--source", "s.mp4", "-o", "o.exr"), "use --codec exr -o o"),
     (2, ("p.mp4", "-o", "made/%s.png"), "one picture cannot hold 24 frames — use -o made/%05d.png"),
-    (2, ("p.mp4", "-o", ".."), "-o ..: it is a place, not a name"),
+    (2, ("p.mp4", "-o", ".."), "-o ..: it names a folder, not a result"),
     (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'deflicker' does not read it — leave it out"),
     (2, ("p.mp4", "--set=rendering.source_filter=hflip"), "rendering.source_filter: 'deflicker'"),
     (2, ("p.mp4", "--set=rendering.mask_feather=2"), "rendering.mask_feather: 'deflicker'"),

@@ -226,7 +226,7 @@ def test_in_a_video_pictures_lie_on_white(several: bool, capsys: Capsys) -> None
     cut_out_folder("in")
     source = Path("in" if several else "in/0.png")
     told = said(capsys, 0, "stylize", source, *IDENTITY, "-o", "out.mp4")
-    assert "what is transparent lies on white" in told
+    assert "transparent areas become white" in told
     for number, rgb in enumerate(decode(Path("out.mp4"))[2]):
         assert rgb[2:6, 56:62].min() >= 250
         assert np.abs(rgb[24, 20 + number].astype(int) - (220, 100, 30)).max() <= 8

@@ -183,7 +183,7 @@ def test_a_driving_video_is_followed_and_its_last_frame_stays(
     plain, none = dream(seed, *model), dream(seed, *model, "--blend", driver, "--blend-amount", "0")
     assert same(plain, none)
     told = said(capsys, 0, "dream", seed, *model, "--blend", driver, "-o", "b.mkv", *EXACT)
-    assert told.count("driver.mp4 ends after 0.17 s: its last frame stays") == 1
+    assert told.count("driver.mp4 ends after 0.17 s: its last frame is repeated") == 1
     blended = decode(Path("b.mkv"))[2]
     assert np.array_equal(blended[0], plain[0])  # it is fed back, not laid over
     assert not np.array_equal(blended[1], plain[1])
@@ -217,7 +217,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: Capsys) -> None:
     model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
-    assert 1 <= told.count("it starts again from the seed") <= 3
+    assert 1 <= told.count("restarts from the seed") <= 3
     assert "frame 1" in told
     free = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0, "-o", "b.mp4")
     assert "starts again" not in free
@@ -311,34 +311,36 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
         told = dream(2, seed, *two, flag, *([value] if value else []))
         assert told.startswith(f"error: {flag}: 'two' has no clock")
     write_clip(Path("short.mp4"), moving_frames(1))
-    assert "it has 1 frame, 'two' looks back on 2" in dream(3, "short.mp4", *two)
+    assert "it has 1 frame, and 'two' needs 2" in dream(3, "short.mp4", *two)
     assert "it has 1 frame from 11 on" in dream(3, seed, *two, "--start", 11)
     assert "no frames of seed.mp4" in dream(2, seed, *two, "--start", 12)
-    assert "noise begins nowhere" in dream(2, "noise", *two, "--start", 1)
+    assert "noise has no start time" in dream(2, "noise", *two, "--start", 1)
     write_picture(Path("one.png"), moving_frames(1)[0])
     assert "--start 1: one.png is one picture — leave it out" in dream(2, "one.png", *two, "--start", 1)
     assert "noise has no size" in dream(2, "noise", *two, "--size", "source")
     assert "at character 8: 'sn' is not known — did you mean 'sin'?" in dream(2, seed, *two, "--zoom", "1.01 + sn(t)")
     assert "at frame 0 it is no number" in dream(2, seed, *two, "--rotate", "1/t")
     assert "at frame 21 it is 4.2 — keep it from 0.25 to 4" in dream(2, seed, *two, "--zoom", "f/5 + clamp(9-f, 0, 1)")
-    assert "'low' is the loudness of a sound, and there is none" in dream(2, seed, *two, "--hue", "low")
+    assert "'low' is the loudness of a sound, and no sound is given" in dream(2, seed, *two, "--hue", "low")
     assert "there is no driving video" in dream(2, seed, *two, "--blend-amount", "0.3")
     assert "there is one model only" in dream(2, seed, *two, "--morph")
     assert "there is one model only" in dream(2, seed, *two, "--every", 5)
     sound = write_wave(Path("s.wav"), 0.5)
-    assert "lasts 0.50 s, the dream 1.00 s — use --frames 15" in dream(2, seed, *two, "--sound", sound)
+    assert "lasts 0.50 s, and the dream 1.00 s — use --frames 15" in dream(2, seed, *two, "--sound", sound)
     assert "there is no sound in it" in dream(3, seed, *two, "--sound", seed)
     assert "no such file" in dream(3, seed, *two, "--sound", "missing.wav")
     assert "no such file" in dream(3, seed, *two, "--blend", "missing.mp4")
     assert "no such file" in dream(3, "missing.mp4", *two)
     assert "'dream' does not read it" in dream(2, seed, *two, "--set", "rendering.strength=0.5")
-    assert "a loop has one speed" in dream(2, seed, "--model", toy(Path("t.safetensors")), "--loop", "--speed", "1+t")
+    assert "a loop needs a constant speed" in dream(
+        2, seed, "--model", toy(Path("t.safetensors")), "--loop", "--speed", "1+t"
+    )
 
 
 def test_models_that_do_not_fit_are_refused(seed: Path, dreamer: Path, toys: None, capsys: Capsys) -> None:
     other = make_dreamer(Path("one.safetensors"), context_frames=1)
     both = ("--model", dreamer, "--model", other, "--frames", 5)
-    assert "'two' and 'one' are built differently" in refuse(capsys, 2, "dream", seed, *both, "--morph")
+    assert "'two' and 'one' have different architectures" in refuse(capsys, 2, "dream", seed, *both, "--morph")
     said(capsys, 0, "dream", seed, *both, "-o", "in-turn.mp4")
     clockless = toy(Path("clocked.safetensors"))
     mixed = ("--model", clockless, "--model", other, "--frames", 5)

@@ -58,7 +58,7 @@ def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(caps
     correct(decode(Path("f.mkv"))[2][8], 8, "on top", 90)
     first = Path("f.mkv").read_bytes()
     correct(before[9], 9, colour=90)
-    assert "has changed since" in refuse(capsys, 2, "fix", "f.mkv", "--painted", "on top")
+    assert "have changed since" in refuse(capsys, 2, "fix", "f.mkv", "--painted", "on top")
     two = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")  # of its own making: no --overwrite
     assert (one["corrections"], two["corrections"]) == ([2], [2, 9])
     made = decode(Path("f.mkv"))[2]
@@ -160,10 +160,10 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
     write(Path("late/50.png"), before[5])
     for render, painted, more, status, why in (
-        ("c.mkv", "fixes", (), 2, "not on record"),
+        ("c.mkv", "fixes", (), 2, "no record of it"),
         ("none.mkv", "fixes", (), 2, "no such file"),
         ("o.mkv", "none", (), 2, "no such folder"),
-        ("o.mkv", "fixes", ("-o", "f.mp4"), 2, "written anew in its own format"),
+        ("o.mkv", "fixes", ("-o", "f.mp4"), 2, "has the same format"),
         ("o.mkv", "fixes", ("-o", ".."), 2, "a place, not a name"),
         ("o.mkv", "same", (), 3, "it changes nothing of frame 5"),
         ("o.mkv", "other", (), 3, "does not look like frame 5"),
@@ -171,7 +171,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     ):
         assert why in refuse(capsys, status, "fix", render, "--painted", painted, *more)
     write_clip(Path("c.mkv"), moving_frames(12, shots=(0, 4)), codec="ffv1")
-    assert "has changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")
+    assert "have changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")
 
 
 def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:

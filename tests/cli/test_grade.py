@@ -95,7 +95,7 @@ def test_a_grade_keeps_sixteen_bits_and_the_size_of_the_source(sides: tuple[Path
 def test_the_colours_of_a_still_that_shows_something_else(sides: tuple[Path, Path], capsys: Capsys) -> None:
     still = np.full((60, 80, 3), (60, 80, 120), np.uint8)
     cv2.imwrite("still.png", still[..., ::-1])
-    assert "do not show the same" in refuse(capsys, 2, "grade", sides[0], "still.png")
+    assert "do not match" in refuse(capsys, 2, "grade", sides[0], "still.png")
     table = said_json(capsys, "grade", sides[0], "still.png", "--unpaired", *SMALL)
     assert any("cooler" in word for word in table["words"])
     assert "delta_e" not in table
@@ -135,7 +135,7 @@ def test_mistakes_are_one_line(sides: tuple[Path, Path], capsys: Capsys) -> None
 def test_flat_and_black_pictures_are_no_crash(capsys: Capsys) -> None:
     flat = [np.full((40, 60, 3), 20 * i, np.uint8) for i in range(3)]
     sides = pictures("b", flat), pictures("a", film(flat))
-    assert "do not show the same" in refuse(capsys, 2, "grade", *sides)
+    assert "do not match" in refuse(capsys, 2, "grade", *sides)
     said(capsys, 0, "grade", *sides, "--unpaired", *SMALL, "-o", "flat.safetensors")
 
 

@@ -61,7 +61,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     assert "it is one picture" in refuse(capsys, 2, "keyframes", "one.png")
     Path("mine").mkdir()
     Path("mine/diary.txt").write_text("dear")
-    assert "no result of this command" in refuse(capsys, 2, "keyframes", clip, "-o", "mine", "--overwrite")
+    assert "this command did not write" in refuse(capsys, 2, "keyframes", clip, "-o", "mine", "--overwrite")
     assert Path("mine/diary.txt").read_text() == "dear"
     assert not Path("c.keyframes").exists()
 

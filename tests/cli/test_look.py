@@ -115,12 +115,12 @@ def test_pictures_of_all_kinds(clip: Path, capsys: Capsys) -> None:
         cv2.imwrite(f"{kind}.png", picture)
     for kinds, warning in (
         (("grey", "transparent", "long"), None),
-        (("tiny",), "3x2 pixels have hardly any strokes"),
+        (("tiny",), "3x2 pixels have hardly any texture"),
         (("black",), "it is of one colour"),
     ):
         told = said(capsys, 0, "look", *(f"{k}.png" for k in kinds), "--on", clip, "--steps", 1, "-o", "m.safetensors",
                     "--overwrite", *QUICK)  # fmt: skip
-        assert ("hardly any strokes" in told or "of one colour" in told) == (warning is not None)
+        assert ("hardly any texture" in told or "of one colour" in told) == (warning is not None)
         assert warning is None or warning in told
 
 

@@ -107,7 +107,7 @@ def test_a_look_that_does_not_fit_is_refused_in_a_line(clip: Path, model: Path, 
         (("m",), ("--look", "bad.png"), 3, "--look bad.png"),
         (("m",), ("--stroke-size", "1"), 2, "was not made by 'vidtrans look'"),
         (("plain",), ("--look", "3"), 2, "has one look"),
-        (("m", "m2"), ("--look", "3"), 2, "it is for one of them"),
+        (("m", "m2"), ("--look", "3"), 2, "the option applies to one model only"),
     ):
         models = [part for name in names for part in ("--model", name)]
         assert why in refuse(capsys, status, "stylize", clip, *models, "-o", "o.mkv", *flags)

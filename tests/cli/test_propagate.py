@@ -92,10 +92,10 @@ def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -
     write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
     write(Path("keys/knight.png"), painted(frames[5]))
     text = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "o.mkv")
-    assert "knight.png: painted on frame 5, by what it shows" in text
+    assert "knight.png: painted on frame 5, found by its content" in text
     write(Path("keys/knight.png"), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
     ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "p.mkv")
-    assert "looks like no frame of the clip" in refuse(capsys, 3, *ask)
+    assert "does not look like any frame of the clip" in refuse(capsys, 3, *ask)
 
 
 def test_pictures_of_other_depth_and_size(capsys: Capsys) -> None:
@@ -113,11 +113,11 @@ def test_what_is_no_painting_is_told(capsys: Capsys) -> None:
     Path("keys/005.psd").write_bytes(b"8BPS")
     ask = ("propagate", "c.mkv", "--minutes", 0, *EXACT, "--keyframes")
     text = said(capsys, 0, *ask, "keys", "-o", "o.mkv")
-    assert "009.png: it shows frame 9 as it was" in text
+    assert "009.png: it shows frame 9 unchanged" in text
     assert "002.png: it shows" not in text
     assert "005.psd: not a picture that can be read" in text
     write(Path("only/1.png"), frames[1]).rename("only/1.kra")
-    assert "nothing in it can be read, as 1.kra" in refuse(capsys, 3, *ask, "only", "-o", "p.mkv")
+    assert "it holds no readable picture (found 1.kra)" in refuse(capsys, 3, *ask, "only", "-o", "p.mkv")
     write(Path("copies/0003 (1).png"), painted(frames[3]))
     write(Path("copies/000008 copy 2.png"), painted(frames[8]))
     assert said_json(capsys, *ask, "copies", "-o", "q.mkv")["keyframes"] == [3, 8]
@@ -170,10 +170,10 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("empty", 3, plain, "no pictures in it"),
         ("late", 3, plain, "frame 40 of a clip whose last one is 11"),
         ("twice", 3, plain, "a2.png and b2.png are both painted on frame 2"),
-        ("clear", 3, plain, "it is transparent all over"),
+        ("clear", 3, plain, "it is fully transparent"),
         ("broken", 3, plain, "not a picture that can be read"),
         ("keys", 2, (*plain, "--follow", "look"), "--minutes 0 leaves it out"),
-        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames are pairs as they are"),
+        ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames already are aligned pairs"),
         ("keys", 2, (*plain, "-o", "keys", "--codec", "png"), "the output folder holds one of the inputs"),
     ):
         assert why in refuse(capsys, status, "propagate", "c.mkv", "-o", "o.mkv", "--keyframes", keys, *more)
@@ -225,7 +225,7 @@ def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> Non
     assert "keeps no alpha" in refuse(capsys, 2, *network, "-o", "o.mp4", "--layer")
     assert "one picture cannot hold 12 frames" in refuse(capsys, 2, *network, "-o", "o.png")
     write(Path("keys/009.png"), painted(frames[9]))
-    assert "frame 9 is painted all over" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
+    assert "frame 9 is fully painted" in refuse(capsys, 2, *ask, "-o", "other", "--codec", "png", "--layer")
 
 
 def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:

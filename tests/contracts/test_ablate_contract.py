@@ -144,5 +144,5 @@ def test_what_is_left_out_of_a_row_is_said(place: Path, dataset: Dataset) -> Non
     recipe = make_recipe(None, None, {"training": {"motion_weight": 4.0, "recurrent": True, "lambda_texture": 1.0}})
     ABLATIONS.load("loss")(recipe, dataset, context)
     assert heard == [
-        "what the recipe has besides L1 and GAN is left out: lambda_texture, lambda_temporal, motion_weight, recurrent"
+        "an ablation uses only L1 and GAN; left out:  lambda_texture, lambda_temporal, motion_weight, recurrent"
     ]

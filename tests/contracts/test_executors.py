@@ -185,7 +185,7 @@ def test_a_full_disk_and_a_bug_are_told_apart(tmp_path: Path, monkeypatch: pytes
         (("--executor", "loca"), "did you mean 'local'"),
         (("--executor", "local://host"), "takes no address"),
         (("--executor", "ray://nowhere"), "no HOST:PORT"),
-        (("--executor", "ray://127.0.0.1:1"), "nobody answers there"),
+        (("--executor", "ray://127.0.0.1:1"), "no answer ("),
         (("--executor", "inline", "--jobs", "2"), "one job at a time"),
     ],
 )

@@ -135,7 +135,7 @@ def test_processes_that_cannot_begin_are_no_reason_to_go_on(
 ) -> None:
     (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
     put_first(monkeypatch, tmp_path)
-    with pytest.raises(VidtransError, match=r"could not begin: .*of another kind"):
+    with pytest.raises(VidtransError, match=r"could not start: .*of another kind"):
         batch("good", "good", options=SEQUENTIAL)
     assert not workers()
 
@@ -238,7 +238,7 @@ def test_ctrl_c_says_how_to_go_on(clips: Path) -> None:
             break
     told = process.communicate()[1]
     assert process.returncode == 130
-    assert "to go on: vidtrans stylize" in told
+    assert "to continue: vidtrans stylize" in told
     assert not workers()
     assert json.loads(Path("out/vidtrans-batch.json").read_text())["pending"] > 0
 
@@ -266,8 +266,8 @@ def test_a_list_of_clips_with_models_and_options_of_their_own(clips: Path, tmp_p
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "lists no clips"),
-        ("clips = 3", "lists no clips"),
+        ("", "contains no clips"),
+        ("clips = 3", "contains no clips"),
         ("[[clips]]", "no source"),
         ("[[clips]]\nsource = 'a.mov'", "no model"),
         ("[[clips]]\nsource = 'a.mov'\nmodle = 'x'", "did you mean 'model'"),
@@ -292,6 +292,6 @@ def test_slips_in_a_list_are_told(text: str, why: str, tmp_path: Path, capsys: p
 
 def test_without_a_model_a_clip_is_refused(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--model" in refuse(capsys, 2, "stylize", clips, "-o", "out")
-    assert "no part of a whole" in refuse(
+    assert "not of the form I/N" in refuse(
         capsys, 2, "stylize", clips, "--model", "identity", "-o", "out", "--shard", "3/2"
     )

@@ -160,7 +160,7 @@ def test_more_steps_go_on_from_a_finished_run_and_fresh_starts_from_nothing_once
     tables = {**TABLES, "training": {**TABLES["training"], "steps": 14}}
     longer = api.train("clip.dataset", "b.safetensors", settings=tables, report=heard.append)
     assert longer["history"] == [12, 14]
-    assert any("going on from the finished run of 12 steps" in str(e) for e in heard)
+    assert any("continuing the finished run of 12 steps" in str(e) for e in heard)
     fresh = api.train("clip.dataset", "c.safetensors", settings=tables, fresh=True)
     assert fresh["history"] == [14]
     assert api.train("clip.dataset", "c.safetensors", settings=tables, fresh=True)["cached"] is True

@@ -143,7 +143,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
     monkeypatch.setattr(ray_boxes.Inbox, "missing", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
-    assert "it is started again" in told
+    assert "the job is restarted" in told
     assert len(parts(ray)) == 2
     assert made[0] == (0, 3)
     assert made[-1] == (1, 3)

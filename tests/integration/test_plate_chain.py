@@ -107,7 +107,7 @@ def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(
     write_picture(Path("photo.png"), before(7)[3])
     told = refuse(capsys, 3, "stylize", "other.mp4", "--model", plated)
     assert "other.mp4: frames 0 to 23" in told
-    assert "not the scene that 'on' learned" in told
+    assert "not the scene that 'on' was trained on" in told
     assert "frames 24 to 47" in refuse(capsys, 3, "stylize", "both.mp4", "--model", plated)
     assert "frame 0" in refuse(capsys, 3, "stylize", "photo.png", "--model", plated)
     assert "other.mp4" in refuse(capsys, 3, "try", "other.mp4", "--model", plated)

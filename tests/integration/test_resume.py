@@ -114,7 +114,7 @@ def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, cle
     until(lambda: (tmp_path / "clip.train/losses.csv").exists() or process.poll() is not None)
     assert process.kill(number) == status, process.said()
     stdout, stderr = process.said()
-    assert "to go on: vidtrans train" in stderr
+    assert "to continue: vidtrans train" in stderr
     assert json.loads(stdout)["exit_status"] == status
     assert list(tmp_path.glob(".vidtrans/train/*/checkpoint.json"))
     assert not (tmp_path / "clip.safetensors").exists()

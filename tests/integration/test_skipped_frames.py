@@ -207,7 +207,7 @@ def test_a_draft_that_was_interrupted_is_finished_as_if_it_had_not_been(place: P
 def test_a_draft_is_another_render_and_says_what_it_loses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     command = ("stylize", "clip.mp4", "--model", "./m.safetensors")
-    assert "a draft: what was carried is" in vidtrans(*command, "--draft", "4", "-o", "d.mp4").stdout
+    assert "draft: propagated frames are at" in vidtrans(*command, "--draft", "4", "-o", "d.mp4").stdout
     assert vidtrans_json(*command, "-o", "w.mp4")["frames_inferred"] > 20
     assert vidtrans(*command, "--draft", "0", expect=2).stderr.count("\n") <= 4
 

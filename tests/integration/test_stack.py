@@ -241,7 +241,7 @@ def test_guides_that_do_not_fit_the_model_are_refused_when_rendering(
         assert "not a folder of guides — give one that holds depth, normals" in told
     (shot / "normal").rename(shot / "normals")
     write_folder(shot / "depth", [scene(32, 32, 1)], ["3.png"])
-    assert "bring them to one size" in refuse(capsys, 2, "stylize", shot, "--model", model)
+    assert "resize them to one size" in refuse(capsys, 2, "stylize", shot, "--model", model)
     (shot / "depth" / "3.png").write_bytes(b"")
     assert "3.png" in refuse(capsys, 3, "stylize", shot, "--model", model)
 

@@ -127,7 +127,7 @@ def test_a_run_that_gets_no_better_stops_early_says_so_and_ends_there_if_stopped
     wanted = tables(steps=60, val_interval=2, patience=2)
     whole, heard = noted(api.train, dataset, "a.safetensors", settings=wanted)
     assert (whole["steps"], whole["best"]) == (8, 4)
-    assert any("2 scorings brought nothing better" in text for text in heard)
+    assert any("2 scorings brought no improvement" in text for text in heard)
     assert any("the best state, of step 4" in text for text in heard)
     assert api.train(dataset, "a.safetensors", settings=wanted)["cached"] is True
     wanted_files = {k: v for k, v in snapshot(Path("a.train")).items() if not k.endswith(".csv")}
@@ -167,8 +167,8 @@ def check_begins_again(dataset: str, why: str, **changed: Any) -> None:
     """Assert that a run of 4 steps does not go on with the stopped one of a.safetensors, and says why."""
     made, heard = noted(api.train, dataset, "a.safetensors", settings=tables(**{"steps": 4} | changed))
     assert made["history"] == [4]
-    assert not any("going on" in text for text in heard)
-    [told] = [text for text in heard if "stopped on its way" in text]
+    assert not any("continuing" in text for text in heard)
+    [told] = [text for text in heard if "an unfinished run for" in text]
     assert why in told
     assert "a.train/last.safetensors" in told
 
@@ -248,8 +248,8 @@ def test_two_processes_train_one_model_and_another_number_goes_on_with_it(datase
         assert [process.wait() for process in processes] == [143, 143]
     alone, heard = noted(api.train, dataset, "a.safetensors", settings=tables(steps=40), overwrite=True)
     assert alone["steps"] == 40
-    assert any("begun by 2 processes, now it is 1" in text for text in heard)
-    assert any("going on from step" in text for text in heard)
+    assert any("a run of 2 processes, now it is 1" in text for text in heard)
+    assert any("continuing from step" in text for text in heard)
 
 
 def has_saved(least: int) -> bool:

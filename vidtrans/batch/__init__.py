@@ -1,1 +1,1 @@
-"""Many clips: inputs, scheduler, workers, summary."""
+"""Batches of many clips: inputs, scheduler, executors and summary."""

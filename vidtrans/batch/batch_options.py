@@ -12,12 +12,12 @@ from vidtrans.core.parameters import Group, Names, Option, Range
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a batch is run. Raises UsageError."""
+    """The options to run a batch. Raises UsageError if they conflict."""
 
     jobs: Annotated[
         int | None,
         Option(
-            "Jobs at a time, of several clips or trainings.",
+            "Number of jobs at a time, for several clips or trainings.",
             Group.BATCH,
             values=Range(1, 1024),
             default="one on each device",
@@ -27,10 +27,10 @@ class BatchOptions:
         str, Option("Only the I-th of N parts of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True)
     ] = ""
     halt: Annotated[
-        bool, Option("Begin no further clip when one has failed.", Group.BATCH, ("--halt-on-error",), rare=True)
+        bool, Option("Start no further clip after a failure.", Group.BATCH, ("--halt-on-error",), rare=True)
     ] = False
     retry: Annotated[
-        bool, Option("Only the clips that failed the last time.", Group.BATCH, ("--retry-failed",), rare=True)
+        bool, Option("Render only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True)
     ] = False
     executor: Annotated[
         str,
@@ -44,7 +44,7 @@ class BatchOptions:
     shared_disk: Annotated[
         bool,
         Option(
-            "The machines of --executor do not see these folders: files go there, and parts of clips come back.",
+            "The machines of --executor share no disk: input files are sent, rendered parts of clips come back.",
             Group.FARM,
             ("--no-shared-disk",),
             rare=True,
@@ -66,11 +66,11 @@ class BatchOptions:
 
     @property
     def is_partial(self) -> bool:
-        """Return whether this run may leave out some of the clips, or the only one."""
+        """Return whether this run may leave out some of the clips."""
         return bool(self.shard) or self.retry
 
     def is_inline(self, device: str) -> bool:
-        """Return whether one clip is made in this process: where that was asked for, or one worker would make it."""
+        """Return whether one clip is rendered in this process: if requested, or if there is only one worker."""
         if self.executor == AUTO:
             from vidtrans.batch.executors.local import devices_for
 

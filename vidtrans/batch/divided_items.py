@@ -1,4 +1,4 @@
-"""Batch items whose chunks several workers render side by side."""
+"""Batch items whose chunks several workers render in parallel."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 class DividedItems:
-    """Locks what the parts of an item share until all of them have ended, and adds up their counts.
+    """The locks, pins and frame counts of divided items, held until all parts of an item have ended.
 
-    Then the whole item is made as any other, and nothing is missing. Until that is done, the parts' cache entries are
-    pinned: between two tasks nobody else keeps them from deletion.
+    Then the item is run as a whole, with all chunks present. Until that is done, its cache entries are pinned, as no
+    task protects them from deletion between two tasks.
     """
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._parts: Counter[int] = Counter()  # of an item, those that have not ended
+        self._parts: Counter[int] = Counter()  # by item: the number of running or waiting parts
         self._counts: dict[int, Counter[str]] = {}
-        self._began: dict[int, float] = {}  # of items with parts
+        self._began: dict[int, float] = {}  # by divided item: the start time
         self._locks: dict[int, ExitStack] = {}
         self._pins: dict[int, ExitStack] = {}
 
     def __contains__(self, number: int) -> bool:
-        """Return whether it is decided already if an item is divided."""
+        """Return whether the division of an item has been decided."""
         return number in self._counts
 
     def begin(self, number: int, division: Division | None) -> bool:
-        """Lock what the parts share, and return whether the item is divided.
+        """Lock the cache entries that the parts share; return whether the item is divided.
 
-        It is not where that gains nothing, and where another run, or another item with the same model outputs, holds an
-        entry: a whole item waits for that.
+        It stays whole if division gains nothing, or if another run, or another item with the same model outputs, has
+        locked an entry: a whole item waits for the lock.
         """
         self._counts[number] = Counter()
         if division is None:
@@ -60,7 +60,7 @@ class DividedItems:
         return True
 
     def end_part(self, number: int, counts: Mapping[str, int]) -> bool:
-        """Add the counts of a part, none if it failed. Return whether it was the last; then all is unlocked."""
+        """Add the counts of a part, empty if it failed; return whether it was the last, which unlocks the entries."""
         self._counts[number].update(counts)
         self._parts[number] -= 1
         if self._parts[number]:
@@ -69,18 +69,18 @@ class DividedItems:
         return True
 
     def end_item(self, number: int) -> None:
-        """Release its cache entries."""
+        """Release the item's cache entries."""
         if pins := self._pins.pop(number, None):
             pins.close()
 
     def with_counts(self, number: int, table: Table) -> Table:
-        """Return an item's table with the counts of its parts added, and the seconds since they began."""
+        """Return an item's table with its parts' counts added, and the seconds since the parts began."""
         counts = self._counts.get(number, Counter())
         began = self._began.get(number)
         seconds = {} if began is None else {"seconds": round(time.monotonic() - began, 3)}
         return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]} | seconds
 
     def close(self) -> None:
-        """Unlock and release everything."""
+        """Unlock and release all entries."""
         for stack in (*self._locks.values(), *self._pins.values()):
             stack.close()

@@ -28,13 +28,12 @@ MAGIC = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Item:
-    """One job of a batch: a ``source``, the ``output`` that is made of it, and the ``work`` that makes it.
+    """A job of a batch: a ``source``, its ``output``, and the picklable ``work`` that makes it.
 
-    ``work`` is picklable: as a rule a command's function with its request. So is ``divide``: called with a context, a
-    ``count`` of parts, and whether the machines that make them have ``no_shared_disk`` with this one, it returns a
-    ``Division``, or None to leave the item whole. ``size``: how large the job is beside
-    others, by which the remaining time is estimated: bytes of the source, steps of a training. ``name``: what messages
-    call it where its source does not distinguish it; each message begins with it.
+    ``divide``, picklable too, is called with a context, a ``count`` of parts, and whether the workers have
+    ``no_shared_disk``; it returns a ``Division``, or None to leave the item whole. ``size``: relative amount of work,
+    for the remaining time: bytes of the source, steps of a training. ``name``: prefix of messages, if the source does
+    not identify the job.
     """
 
     source: Path
@@ -46,16 +45,16 @@ class Item:
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Return the item's name in messages."""
         return self.name or str(self.source)
 
     def message(self, text: str) -> str:
-        """Return a text about it that says so."""
+        """Return a message that names the item."""
         return text if not self.name and self.source.name in text else f"{self.title}: {text}"
 
 
 def is_batch(paths: Sequence[Path]) -> bool:
-    """Return whether ``paths`` may stand for several sources."""
+    """Return whether ``paths`` may expand to several sources."""
     return len(paths) > 1 or any(map(_stands_for_many, paths))
 
 
@@ -68,17 +67,16 @@ def _is_glob(path: Path) -> bool:
 
 
 def _videos_in(folder: Path) -> list[Path]:
-    """The videos that lie in a folder, in natural order, without hidden files."""
+    """Return the videos in a folder, in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
     return sorted((p for p in found if p.is_file()), key=natural_order)
 
 
 def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
-    """Return the sources that files, folders and globs stand for, in their order, each once.
+    """Return the sources that files, folders and globs expand to, in order, without duplicates.
 
-    A folder with videos stands for these, another for itself: a folder of pictures is one source. ``whole_folders``:
-    every folder is. A glob stands for what it matches, as a shell would have it. Raises UsageError where that is
-    nothing.
+    A folder with videos expands to its videos; another folder is one source, a picture sequence. ``whole_folders``:
+    every folder is one source. Globs expand as in a shell. Raises UsageError if a glob matches nothing.
     """
     sources: dict[str, Path] = {}
     for path in paths:
@@ -100,13 +98,13 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
 
 
 def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
-    """Return the sources without those that lie where another one's result goes: an earlier run has put them there."""
+    """Return the sources except those that are the output of another source, made by an earlier run."""
     results = {path_key(output_of(source)) for source in sources}
     return [source for source in sources if path_key(source) not in results]
 
 
 def bytes_of(source: Path) -> int:
-    """Return how large a source is: a file, or the files of a folder; 0 where it cannot be read."""
+    """Return the size in bytes of a file, or of the files in a folder; 0 if it cannot be read."""
     try:
         return sum(p.stat().st_size for p in source.iterdir()) if source.is_dir() else source.stat().st_size
     except OSError:
@@ -114,10 +112,10 @@ def bytes_of(source: Path) -> int:
 
 
 def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return of each of ``outputs`` the clip that it was made from.
+    """Return, for each of ``outputs``, the clip that it was made from.
 
-    That is the one that was ``given``, or of a folder or a glob of them the one whose name its own begins with, the
-    longest such (in.x.mp4 and in.mov). Raises UsageError where none is.
+    ``given`` is one clip for all, or a folder or glob: then the clip whose name is the longest start of the output's
+    name (in.x.mp4 and in.mov). Raises UsageError if there is none.
     """
     if not _stands_for_many(given):
         return [given] * len(outputs)
@@ -127,13 +125,14 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
         name = base_name(path)
         fitting = [clip for clip in known if _begins(name, base_name(clip)) and path_key(clip) != path_key(path)]
         if not fitting:
-            raise UsageError(str(path), f"{given} holds no clip of its name for {what}", "name it after its source")
+            why = f"{given} holds no clip with a matching name for {what}"
+            raise UsageError(str(path), why, "name it after its source")
         found.append(max(fitting, key=lambda clip: len(base_name(clip))))
     return found
 
 
 def _begins(name: str, start: str) -> bool:
-    """Whether a name is another, or goes on after it with something else than a letter or a digit."""
+    """Return whether a name starts with another, not followed by a letter or a digit."""
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
 
 
@@ -143,7 +142,7 @@ def make_items(
     endings: Sequence[str],
     work: Callable[[Path, Path], Callable[[Context], Table]],
 ) -> list[Item]:
-    """Return a job for each source, with a place in ``folder`` that no other has: the ``work`` of both.
+    """Return a job for each source, with a unique output in ``folder``; ``work(source, output)`` makes its work.
 
     Raises UsageError.
     """
@@ -153,17 +152,17 @@ def make_items(
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UsageError where the folder of a batch's results is, or looks like, a file."""
+    """Raise UsageError if the folder for a batch's results is a file or has a media file's extension."""
     check_parents(folder)
     if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
-        raise UsageError(str(folder), "with several clips -o is a folder", "give a folder name")
+        raise UsageError(str(folder), "with several clips -o must be a folder", "give a folder name")
 
 
 def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
-    """Return a name for each source's result: the source's, and an ending. No two are the same on any system.
+    """Return a unique file name for each source's result: the source's name and an ending.
 
-    Those that would be have the source's own ending in their names too (a-mov.x.mp4), or its folder (cam1-a.x.mp4), or
-    both, or further folders: where it comes in the list decides nothing.
+    Equal names get the source's extension (a-mov.x.mp4), its folder (cam1-a.x.mp4), both, or more folders. Names do not
+    depend on the order of the list.
     """
     chosen = [0] * len(sources)
     while True:
@@ -173,7 +172,7 @@ def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
             alike.setdefault(_plain(name), []).append(number)
         raised = [n for group in alike.values() if len(group) > 1 for n in group if _stem(sources[n], chosen[n] + 1)]
         if not raised:
-            for group in alike.values():  # folders whose names differ in signs alone
+            for group in alike.values():  # folders whose names differ only in punctuation
                 for count, number in enumerate(group[1:], 2):
                     names[number] = f"{names[number].removesuffix(endings[number])}-{count}{endings[number]}"
             return names
@@ -182,7 +181,7 @@ def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
 
 
 def _stem(source: Path, level: int) -> str:
-    """Return what a source is called, the more fully the higher the level; '' where there is no more to say."""
+    """Return a source's name, with more context at a higher level; '' if the context is exhausted."""
     further, with_ending = divmod(level, 2)
     folders = source.resolve().parent.parts[1:]
     if further > len(folders):
@@ -193,19 +192,19 @@ def _stem(source: Path, level: int) -> str:
 
 
 def _plain(name: str) -> str:
-    """Equal for names that a file system may take for the same."""
+    """Normalise a name, so that names are equal if a file system may treat them as equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Return (2, 8) for ``"2/8"``. Raises UsageError."""
+    """Parse ``"2/8"`` to (2, 8). Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:
-        raise UsageError(f"--shard {text}", "no part of a whole", "write 1/8, 2/8 … 8/8")
+        raise UsageError(f"--shard {text}", "not of the form I/N", "write 1/8, 2/8 … 8/8")
     return number, count
 
 
 def shard_of(items: Sequence[T], shard: tuple[int, int] | None) -> list[T]:
-    """Return the items of one run of several: every n-th, so that each has short and long ones."""
+    """Return the items of one shard: every n-th item, which balances short and long items."""
     return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])

@@ -1,6 +1,6 @@
-"""Run the jobs of a batch with an executor; one that fails does not end the others.
+"""Run the jobs of a batch with an executor; a failed job does not end the others.
 
-A batch that was stopped continues: results that are up to date are not made again. Beside them lies a summary with the
+A stopped batch can be resumed: finished results are not made again. A summary file next to the results lists the
 outcome of each job.
 """
 
@@ -24,9 +24,9 @@ from vidtrans.session import Context
 def run_batch(
     items: Sequence[Item], command: str, folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Run the jobs of a ``command``; return the outcomes, and the file of their summary, in ``folder``.
+    """Run the jobs of a ``command``; return the outcomes, and the path of the summary, in ``folder``.
 
-    Raises UsageError; Interrupted when asked to stop, after all that were running have saved.
+    Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
     """
     shard = parse_shard(options.shard) if options.shard else None
     summary = Summary(folder, command, options.shard)
@@ -36,7 +36,7 @@ def run_batch(
         chosen = [item for item in chosen if item.source.resolve() in failed]
     outcomes = [Outcome(item) for item in chosen]
     if not context.dry_run:
-        summary.save(outcomes)  # raises before the work where it cannot be written
+        summary.save(outcomes)  # fail before the work if it cannot be written
     save = None if context.dry_run else summary.refresh
     try:
         with closing(_executor(options, context)) as executor:
@@ -56,10 +56,10 @@ def _executor(options: BatchOptions, context: Context) -> Executor:
 def run_jobs(
     items: Sequence[Item], options: BatchOptions, context: Context, nouns: tuple[str, str] = CLIPS
 ) -> list[Outcome]:
-    """Run jobs, and return the outcomes; no summary is written.
+    """Run jobs without a summary file, and return the outcomes.
 
-    ``nouns``: what a job is called, and the units that it takes, which are a key of its table. Raises UsageError;
-    Interrupted when asked to stop, after all that were running have saved.
+    ``nouns``: the words for jobs and for their units; the latter is a key of a job's table. Raises UsageError;
+    Interrupted on a stop request, after all running jobs have saved.
     """
     outcomes = [Outcome(item) for item in items]
     with closing(_executor(options, context)) as executor:
@@ -68,10 +68,10 @@ def run_jobs(
 
 
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
-    """Run one job, divided between workers, and return its table. Raises JobFailedError with the error's text."""
+    """Run one job, divided among workers, and return its table. Raises JobFailedError with the job's message."""
     outcomes = [Outcome(item)]
     with closing(_executor(options, context)) as executor:
-        Scheduler(outcomes, context, executor, tells_ends=False).run()  # the caller does
+        Scheduler(outcomes, context, executor, tells_ends=False).run()  # the caller reports the end
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()

@@ -1,4 +1,4 @@
-"""Schedule a batch: choose the next task, and collect the outcome of each item."""
+"""The scheduler of a batch: choose the next task, and collect the outcome of each item."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from vidtrans.core.settings import Table
     from vidtrans.rendering.parts import Division
 
-TRIM_S = 30.0  # how often raw outputs are trimmed while a batch runs
-REPORT_S = 0.2  # between two reports of progress
-MAX_TRIES = 2  # of a task whose worker was lost
-CLIPS = "clips", "frames"  # what items are called, and what each is counted in: a key of its table
+TRIM_S = 30.0  # interval of trimming the cache while a batch runs
+REPORT_S = 0.2  # interval of progress reports
+MAX_TRIES = 2  # for a task whose worker was lost
+CLIPS = "clips", "frames"  # the words for items and their units; the latter is a key of an item's table
 
 
 @dataclass
 class _TaskProgress:
-    """The last progress of a running task, and the first and last of what is counted."""
+    """The last progress of a running task, and its first and last progress that counts units."""
 
     last: Progress | None = None
     counted: tuple[Progress, Progress] | None = None
@@ -46,12 +46,12 @@ class _TaskProgress:
 
     @property
     def share(self) -> float:
-        """How much of the item this task has made, 0 to 1."""
+        """Return the share of the item that this task has completed, 0 to 1."""
         return self._share_of(self.units)
 
     @property
     def earlier(self) -> float:
-        """How much of the item an earlier run had made, 0 to 1; of a task of the whole item."""
+        """Return the share of the item that an earlier run had completed, 0 to 1, for a task of the whole item."""
         return self._share_of(self.counted[0].done - 1) if self.counted else 0.0
 
     def _share_of(self, units: int) -> float:
@@ -60,14 +60,14 @@ class _TaskProgress:
 
 
 class _BatchProgress:
-    """Adds up what tasks report. Time is estimated by sizes of items: frames are not counted before they are read."""
+    """The total progress of a batch. Time is estimated from item sizes, as frames are not counted in advance."""
 
     def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
         self.items, self.nouns = items, nouns
         self.ended = self.failed = self.units = 0
         self.running: dict[Task, _TaskProgress] = {}
         self._began = time.monotonic()
-        self._earlier = [0.0] * len(items)  # shares that were there before this run, which took it no time
+        self._earlier = [0.0] * len(items)  # shares completed by earlier runs, which cost this run no time
         self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
 
     def end_task(self, task: Task) -> None:
@@ -76,7 +76,7 @@ class _BatchProgress:
             self._earlier[task.number] = progress.earlier
 
     def add(self, number: int, table: Table) -> None:
-        """Count the units of an item that was made in this run."""
+        """Count the units of an item that this run made."""
         if "frames_encoded" in table:
             self.units += table["frames_encoded"]
         else:
@@ -110,11 +110,11 @@ class _BatchProgress:
 
 
 class Scheduler:
-    """Submits the items of ``outcomes`` to an executor, and records there how each went.
+    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes.
 
-    ``halt``: begin nothing more after a failure. ``save``, where given, is called with the outcomes now and then. Where
-    there are more slots than items, an item that has a ``divide`` is divided: its parts come first. ``nouns``: what
-    items and their units are called; the latter is a key of an item's table. ``tells_ends``: report each item's end.
+    ``halt``: start nothing after a failure. ``save`` is called with the outcomes at intervals. If there are more slots
+    than items, an item with ``divide`` is divided, and its parts run first. ``nouns``: the words for items and their
+    units; the latter is a key of an item's table. ``tells_ends``: report each item's end.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Scheduler:
         return Task(number, "whole", self.outcomes[number].item.work)
 
     def run(self) -> None:
-        """Work until everything has ended, or no more is to be begun. Raises Interrupted when asked to stop."""
+        """Run until all tasks have ended, or no more are to start. Raises Interrupted on a stop request."""
         try:
             self._submit()
             while self.progress.running:
@@ -155,7 +155,7 @@ class Scheduler:
         self.context.stop.check()
 
     def _submit(self) -> None:
-        """Fill the executor's slots. Where more of them are free than items wait, the next one is divided."""
+        """Fill the executor's slots. If more slots are free than items wait, divide the next item."""
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
@@ -179,7 +179,7 @@ class Scheduler:
             self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
-        """Stop where that was requested; every ``REPORT_S`` report progress, and save. In one thread at a time."""
+        """Forward a stop request; every ``REPORT_S`` report progress, and save. Runs in one thread at a time."""
         if not self._update_lock.acquire(blocking=False):
             return
         try:
@@ -235,12 +235,12 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
-        """Begin the task of a lost worker again; once, where it may have been the reason."""
+        """Start the task of a lost worker again; only once if the task may be the cause."""
         if self._stopping:
             return
         fate, tries = result.error, task.tries + (not result.is_blameless)
         if tries < MAX_TRIES:
-            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; it is started again", "warning")
+            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; the job is restarted", "warning")
             self._waiting.appendleft(replace(task, tries=tries))
         else:
             why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or smaller pictures"

@@ -1,4 +1,4 @@
-"""The outcome of each job of a batch, and the file that lists them."""
+"""The outcome of each job of a batch, and the summary file that lists them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vidtrans.core.settings import Table
 
 State = Literal["done", "failed", "pending"]
 NAME = "vidtrans-batch"
-SAVE_S = 2.0  # how often it is written while a batch runs
-UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # where there is no whole summary
+SAVE_S = 2.0  # interval of writing the summary while a batch runs
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # errors if there is no complete summary
 PLAIN = (int, float, str, bool, type(None))
 
 
 @dataclass
 class Outcome:
-    """How an item ended: with the table that was reported of it, or with an error."""
+    """The outcome of an item: its result table, or an error."""
 
     item: Item
     state: State = "pending"
@@ -32,7 +32,7 @@ class Outcome:
     exit_status: int = 0
 
     def row(self) -> Table:
-        """Return its row of the summary."""
+        """Return the item's row of the summary."""
         output = None if self.item.output is None else str(self.item.output)
         row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
         row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, PLAIN)}
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def read_summaries(folder: Path) -> list[Table]:
-    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` where it failed."""
+    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` if failed."""
     rows: list[Table] = []
     for path in sorted(folder.glob(f"{NAME}*.json")):
         with suppress(*UNREADABLE):
@@ -51,13 +51,13 @@ def read_summaries(folder: Path) -> list[Table]:
 
 
 def _read_rows(path: Path) -> list[Table]:
-    """Raises one of ``UNREADABLE``."""
+    """Return the rows of a summary. Raises one of ``UNREADABLE``."""
     rows: list[Table] = read_small_json(path)["items"]
     return rows
 
 
 class Summary:
-    """The file that says of each item how it went: ``vidtrans-batch.json``, of a part vidtrans-batch.2-of-8.json."""
+    """The summary file: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
 
     def __init__(self, folder: Path, command: str, shard: str) -> None:
         part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
@@ -65,7 +65,7 @@ class Summary:
         self._saved = 0.0
 
     def failed(self) -> set[Path]:
-        """Return the sources that failed the last time. Raises UsageError where there was none."""
+        """Return the sources that failed in the last run. Raises UsageError without a summary of it."""
         try:
             rows = _read_rows(self.path)
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
@@ -74,13 +74,13 @@ class Summary:
             raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write it every few seconds. Write errors are ignored here and raised by the final ``save``."""
+        """Write the file every few seconds. Write errors are ignored here and raised by the final ``save``."""
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
-        """Write it. Raises OSError."""
+        """Write the file. Raises OSError."""
         self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}

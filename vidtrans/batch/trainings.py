@@ -1,4 +1,4 @@
-"""Several trainings with something varied, and a table of them with pictures."""
+"""Several trainings with varied settings, and a table of their results with pictures."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ TRAININGS = "trainings", "steps"
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A training of each variant of ``kind``, or of those of a ``sweep``, one of which is given.
+    """A request to train each variant of an ablation ``kind``, or of a ``sweep``; exactly one of them is given.
 
-    ``minutes`` are for each. ``batch``: how several are trained. Raises UsageError where these do not go together.
+    ``minutes``: per training. ``batch``: options for running several. Raises UsageError if the options conflict.
     """
 
     dataset: Path
@@ -53,7 +53,7 @@ class VariedTraining:
 
     def __post_init__(self) -> None:
         if self.kind and self.sweep:
-            raise UsageError("--sweep and --ablate", "each says what is varied", "give one of them")
+            raise UsageError("--sweep and --ablate", "both choose the varied settings", "give one of them")
         if not self.kind and not self.sweep:
             raise UsageError("--sweep", "there is nothing to vary", "give settings with their values")
         if self.minutes and any("training.steps" in variant.settings for variant in self.sweep):
@@ -64,21 +64,21 @@ class VariedTraining:
 
     @property
     def option(self) -> str:
-        """Return the option that asks for it."""
+        """Return the command-line option that requests the variation."""
         return f"--ablate {self.kind}" if self.kind else "--sweep"
 
 
 def train_varied(request: VariedTraining, context: Context) -> Table:
-    """Train every variant of a kind, or of a sweep, on a dataset, and return what is reported of all of them.
+    """Train every variant of an ablation or a sweep on a dataset, and return the result table.
 
-    Each is an ordinary training from nothing, with the same pictures, seed and number of steps where these are not
-    varied: the recipe's, or, with ``minutes``, what fits for the slowest. The models go to the output folder, with a
-    picture of what they paint of held-out frames, and their scores. One that fails does not end the others: ``failed``
-    names it, and ``rows`` has the others. Raises UsageError, MediaError and Interrupted.
+    Each variant is an ordinary training from scratch, with the same pictures, seed and steps unless varied: the
+    recipe's steps, or, with ``minutes``, as many as the slowest variant can do. The output folder gets the models, a
+    picture of their held-out outputs, and their scores. A failed variant does not end the others: ``failed`` names it,
+    and ``rows`` has the others. Raises UsageError, MediaError and Interrupted.
     """
     began = time.monotonic()
     if is_distributed():
-        why = "it trains its variants in processes of its own"
+        why = "it starts its own training processes"
         raise UsageError(request.option, why, "start it without torchrun")
     dataset, output = open_dataset(request.dataset), _output_of(request)
     if output.exists() and not output.is_dir():
@@ -119,7 +119,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
 
 
 def _output_of(request: VariedTraining) -> Path:
-    """Return the folder of the models."""
+    """Return the output folder of the models."""
     if request.output:
         return request.output
     stem = request.dataset.resolve().name.removesuffix(DATASET_SUFFIX)
@@ -128,12 +128,12 @@ def _output_of(request: VariedTraining) -> Path:
 
 
 def _keys(request: VariedTraining) -> list[str]:
-    """Return the keys that a sweep varies; none of an ablation."""
+    """Return the keys that a sweep varies; [] for an ablation."""
     return list(request.sweep[0].settings) if request.sweep else []
 
 
 def _lineage(request: VariedTraining) -> str:
-    """Return a digest that is the same for a dataset's tables of one kind, or of the same keys: more values go on."""
+    """Return a digest that identifies a dataset's tables of one kind or of the same keys, which more values extend."""
     return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_keys(request))])
 
 
@@ -142,7 +142,7 @@ def _model_of(variant: Variant, output: Path) -> Path:
 
 
 def _row(variant: Variant, output: Path, table: Table) -> Table:
-    """Return what is reported of a variant that was trained, or would be."""
+    """Return the table row of a variant that was trained, or would be."""
     row: Table = {"name": variant.name, "label": variant.label, "settings": variant.settings}
     row |= {"model": str(_model_of(variant, output))}
     row |= {key: table.get(key) for key in ("steps", "held_out", "cached", "seconds")}
@@ -150,7 +150,7 @@ def _row(variant: Variant, output: Path, table: Table) -> Table:
 
 
 def _check_picture(path: Path, lineage: str, context: Context) -> None:
-    """Raise UsageError where the picture would replace something else, before the first training."""
+    """Raise UsageError before training if the picture would replace another file."""
     check_foreign(context.cache, refuse_link(path), context.overwrite)
     if path.exists() and not context.overwrite and not replaces_own(context.cache, path, lineage):
         why = "it is the table of another ablation or sweep"
@@ -160,7 +160,7 @@ def _check_picture(path: Path, lineage: str, context: Context) -> None:
 def _train_all(
     request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
-    """Train what is missing; return the tables of the variants that are done, and the errors of others, by name."""
+    """Train the missing variants; return the finished variants' tables, and the others' errors, by name."""
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
     requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
@@ -187,7 +187,7 @@ def _train_all(
         )
         for variant in missing
     ]
-    # What is up to date has been decided for this machine's kind of device: on a cluster, too, that one trains.
+    # Existing models were checked for this machine's kind of device, so a cluster must train on that kind, too.
     device = context.device_kind if context.device == "auto" else context.device
     outcomes = run_jobs(items, request.batch, replace(context, device=device), TRAININGS)
     for variant, outcome in zip(missing, outcomes, strict=True):
@@ -198,7 +198,7 @@ def _train_all(
 
 
 def _train_one(request: TrainingRequest, seed: int | None, context: Context) -> Table:
-    """Train a variant, in whatever process."""
+    """Train a variant, in any process."""
     return train(request, _seeded(context, seed))
 
 
@@ -207,7 +207,7 @@ def _seeded(context: Context, seed: int | None) -> Context:
 
 
 def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
-    """Draw the picture, unless it is there."""
+    """Draw the picture of the table, unless it is up to date."""
     rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {
@@ -229,7 +229,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
 
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
-    """How many steps fit into ``minutes`` for the slowest, measured once and remembered."""
+    """Return the number of steps that the slowest variant can do in ``minutes``, measured once and cached."""
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import find_steps
 
@@ -240,5 +240,5 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingSetup(dataset, recipe, settings, None, quiet)
         fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
-    context.note(f"{minutes:g} minutes are about {min(fitting)} steps here for the slowest; each takes as many")
+    context.note(f"{minutes:g} minutes are about {min(fitting)} steps for the slowest; each trains as many")
     return min(fitting)

@@ -1,1 +1,1 @@
-"""The command line: makes a command of what was typed, runs it, and shows what it reports."""
+"""The command line: parse arguments to a command, run it, and show its output."""

@@ -1,4 +1,4 @@
-"""Build a click command from a command's parameters; run it, and show its report."""
+"""Build a click command from a command's parameters; run it, and show its result."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
     from vidtrans.cli.console import Console
     from vidtrans.commands.base import Command
 
-ANY_SETTING = "Any setting of a preset; may be repeated. The table may be left out where only one has the key."
-A_PRESET = "A whole recipe; see 'vidtrans preset list'."
+ANY_SETTING = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
+A_PRESET = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
 CONSOLE = ("as_json", "quiet", "verbose")
 NUMBERS = (click.IntRange, click.FloatRange)
-WIDEST = 26  # columns of flags in the help; wider ones have a line of their own
+WIDEST = 26  # columns of flags in the help; wider flags get a separate line
 
 
 def click_command(name: str) -> click.Command:
-    """Return the click command of a command, or of a group of commands."""
+    """Return the click command for a command, or for a group of commands."""
     if name in GROUPS:
         return GroupOfCommands(name, help=GROUPS[name])
     return _command(name, name)
 
 
 class GroupOfCommands(click.Group):
-    """A group whose commands are loaded on use."""
+    """A click group whose commands are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, without the group's."""
+        """Return the names of the group's commands, without the group's name."""
         return [rest for first, _, rest in (name.partition(" ") for name in COMMANDS) if first == self.name and rest]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; None where there is none of this name."""
+        """Return a command by name; None if it does not exist."""
         if cmd_name not in self.list_commands(ctx):
             return None
         return _command(f"{self.name} {cmd_name}", cmd_name)
@@ -98,7 +98,7 @@ class CommandOfParameters(click.Command):
                 expose_value=False,
                 allow_from_autoenv=False,
                 callback=self._show_all,
-                help="Show the options that are needed rarely, too.",
+                help="Show rarely used options, too.",
             )
         )
 
@@ -109,7 +109,7 @@ class CommandOfParameters(click.Command):
             ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, a section for each group."""
+        """Write the options, in a section for each group."""
         by_name = {param.name: param for param in self.params}
         names = {group: [_click_name(p) for p in members] for group, members in in_groups(self._listed())}
         for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE)):
@@ -129,13 +129,13 @@ class CommandOfParameters(click.Command):
         return [p for p in self.parameters.values() if self._lists_all or not getattr(p.given, "rare", False)]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what stands below the options."""
+        """Write the text below the options."""
         self.epilog = self.cls.epilog() or None
         super().format_epilog(ctx, formatter)
 
 
 def _click_name(parameter: Parameter) -> str:
-    """Return the name of a parameter in click, which makes variables of it."""
+    """Return the parameter's name in click, from which click derives environment variables."""
     return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
 
 
@@ -166,7 +166,7 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
 
 
 def _click_type(parameter: Parameter) -> click.ParamType | None:
-    """Return the click type that reads a value, as its errors and its completion have it."""
+    """Return the click type that parses a value, and so determines its errors and completion."""
     from pathlib import Path
 
     from vidtrans.core.settings import Time
@@ -189,24 +189,24 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
 
 
 class ParameterOption(click.Option):
-    """An option whose help ends with the default in force, and whose value is the parameter's."""
+    """An option whose help ends with its effective default."""
 
     def __init__(self, *names: Any, parameter: Parameter, cls_of: type[Command], **attributes: Any) -> None:  # noqa: ANN401
         self.parameter, self.cls_of = parameter, cls_of
         super().__init__(*names, **attributes)
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Return what click adds to the help, without ranges: their ends say nothing that a user has to choose by."""
+        """Return click's additions to the help, without ranges, which do not help to choose a value."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
         return extra
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the flags, and the help with the default."""
+        """Return the flags, and the help text with the default."""
         text = self.help
         if isinstance(self.type, RegistryName) and (names := self.type.words()):
             self.help = f"{text} NAME: {names}."
-        with suppress(Exception):  # help is shown even where vidtrans.toml is broken
+        with suppress(Exception):  # show the help even if vidtrans.toml is invalid
             if words := self._default_words(ctx):
                 self.help = f"{self.help}  [default: {words}]"
         record = super().get_help_record(ctx)
@@ -222,7 +222,7 @@ class ParameterOption(click.Option):
         if parameter.owner == "recipe":
             if self.is_flag:
                 return ""
-            if _RECIPE not in ctx.meta:  # it is read from files: once for all options
+            if _RECIPE not in ctx.meta:  # read from files, so once for all options
                 ctx.meta[_RECIPE] = self.cls_of.usual_recipe()
             value = ctx.meta[_RECIPE].value(parameter.table, parameter.key)
             return "none" if value in (None, "") else str(value)
@@ -231,7 +231,7 @@ class ParameterOption(click.Option):
 
 
 def _run(console: Console, **arguments: Any) -> int:  # noqa: ANN401  (click's own; the context has them)
-    """Build the command of what was given, make it, and show its report."""
+    """Build the command from its arguments, run it, and show its result."""
     click_context = click.get_current_context()
     values = given_values(click_context)
     own = {name: value for name, (parameter, value) in values.items() if parameter.owner == "context"}
@@ -241,7 +241,7 @@ def _run(console: Console, **arguments: Any) -> int:  # noqa: ANN401  (click's o
 
 
 def command_of(context: click.Context) -> Command:
-    """Return the command that a line was parsed to. Raises UsageError."""
+    """Return the command that a command line was parsed to. Raises UsageError."""
     from vidtrans.commands.base import build
 
     assert isinstance(context.command, CommandOfParameters)
@@ -253,14 +253,14 @@ def command_of(context: click.Context) -> Command:
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
-    """Return what was given, by flags and variables, with its parameters, by their names."""
+    """Return the parameters given by flags and variables, with their values, by name."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
     found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
     found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
     for pair in context.command.cls.EXCLUSIVE:
         variables = [n for n in pair if n in found and _is_variable(context, found[n][0])]
-        if len(variables) == 1 and found.keys() >= set(pair):  # the flag outranks it
+        if len(variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
             del found[variables[0]]
     return found
 

@@ -1,4 +1,4 @@
-"""What all commands share on the command line: the console, the context, signals, ``--set`` and variables."""
+"""The parts that all command-line commands share: console, context, signals, ``--set`` and variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def flags_of_set(
     context: click.Context, assignments: Sequence[str], tables_read: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the tables that ``--set`` makes up. Raises UsageError."""
+    """Return the settings tables given by ``--set``. Raises UsageError."""
     from vidtrans.config.recipe import table_of
     from vidtrans.core.registry import unknown_name
     from vidtrans.core.settings import parse_assignment
@@ -40,11 +40,11 @@ def flags_of_set(
 
 
 def console_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Add ``--json``, ``-q`` and ``-v``; the command gets ``console``."""
+    """Add ``--json``, ``-q`` and ``-v`` to a function, which is called with a ``console``."""
 
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-    @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
-    @click.option("-v", "--verbose", is_flag=True, help="Keep the traceback of every error.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of every error.")
     @wraps(function)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> int:
         with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
@@ -56,7 +56,7 @@ def console_options(function: Callable[..., int]) -> Callable[..., int]:
 
 @contextmanager
 def open_context(click_context: click.Context, console: Console, values: dict[str, Any]) -> Iterator[Context]:
-    """Yield the context of a command, whose ``values`` were given, while signals ask it to stop."""
+    """Yield the context of a command with the given ``values``; signals request it to stop."""
     from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
@@ -64,11 +64,11 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
     _stop_on_signals(stop)
     context = Context(report=console.report, stop=stop, **values)
     for name in _unknown_variables(click_context):
-        context.note(f"the variable {name} is none of this command's; it changes nothing", "warning")
+        context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
     try:
         yield context
     except Interrupted as error:
-        error.remedy = f"to go on: {command_line(['vidtrans', *sys.argv[1:]])}"
+        error.remedy = f"to continue: {command_line(['vidtrans', *sys.argv[1:]])}"
         raise
     finally:
         if not context.dry_run:
@@ -76,14 +76,14 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
 
 
 def _unknown_variables(context: click.Context) -> list[str]:
-    """Variables that are named after this command and one of its flags, but there is no such flag."""
+    """Return variables with this command's prefix that match none of its flags."""
     prefix = f"{context.auto_envvar_prefix}_"
     known = {p.envvar for p in context.command.params}
     return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 
 def _stop_on_signals(stop: Stop) -> None:
-    """The first Ctrl-C or TERM finishes the frame and saves; a second one ends at once. Ctrl-Break is as Ctrl-C."""
+    """Make the first Ctrl-C, Ctrl-Break or TERM finish the frame and save; a second one ends at once."""
     signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
 
     def handler(number: int, frame: object) -> None:
@@ -98,7 +98,7 @@ def _stop_on_signals(stop: Stop) -> None:
 
 
 def with_variables(command: click.Command, prefix: str) -> click.Command:
-    """Name the variable of each option after its flag; click names it after the parameter."""
+    """Name each option's environment variable after its flag; click would name it after the parameter."""
     for option in command.params:
         flags = [flag for flag in option.opts if flag.startswith("--")]
         if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:

@@ -1,4 +1,4 @@
-"""Print: progress and notes to standard error, results to standard output. Nothing else in the package prints."""
+"""Printing: progress and notes to standard error, results to standard output. No other module prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN_INTERVAL_S = 5.0
 BATCH_INTERVAL_S = 60.0  # each item of a batch has a line of its own
 
 
-# In place of what a pipe's encoding lacks: on Windows that is a code page of 256 characters, as a rule.
+# Replacements for characters that a pipe's encoding lacks, usually a code page of 256 characters on Windows.
 _PLAIN = str.maketrans(
     {"→": "->", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "·": ".", "─": "-", "≥": ">=", "�": "?"}
     | {"█": "#", "▀": "'", "▄": "."}
@@ -27,7 +27,7 @@ _PLAIN = str.maketrans(
 
 
 def write_any_text() -> None:
-    """Let standard output and standard error take characters that their encoding lacks: plainer ones stand for them."""
+    """Make standard output and error replace characters that their encoding lacks by plainer ones."""
     codecs.register_error("vidtrans.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
@@ -41,7 +41,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 class Console:
-    """Shows what jobs report: a live line on a terminal, a plain line now and then in a pipe. Close it."""
+    """The printer of jobs' events: a live line on a terminal, plain lines at intervals in a pipe. Close it."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -54,7 +54,7 @@ class Console:
         self._first = 0
 
     def report(self, event: Event) -> None:
-        """Show what a job reports; of a quiet command only warnings."""
+        """Show an event of a job; with ``quiet`` only warnings."""
         is_warning = isinstance(event, Note) and event.level == "warning"
         if self._mute or (self.quiet and not is_warning):
             return
@@ -66,7 +66,7 @@ class Console:
             self._progress(event)
 
     def result(self, table: dict[str, Any], line: str) -> None:
-        """Print the result of a command that succeeded: one JSON object, or one line for a person."""
+        """Print the result of a successful command: one JSON object, or one line of text."""
         self.close()
         if self._mute:
             return
@@ -78,7 +78,7 @@ class Console:
             sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table for a person, before the result's line: names on the left, figures on the right."""
+        """Print a table before the result's line: names on the left, numbers on the right."""
         self.close()
         if self.as_json or self.quiet:
             return
@@ -94,29 +94,29 @@ class Console:
         Rich(markup=False, highlight=False).print(table)
 
     def text(self, text: str) -> None:
-        """Print text that is the result itself."""
+        """Print text that is itself the command's result."""
         with _errors_name_standard_output():
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
 
     def file_content(self, text: str) -> None:
-        """Print text that is redirected into a file: in UTF-8 with Unix line ends, as bash reads it, on Windows too."""
+        """Print text for redirection to a file: in UTF-8 with Unix line ends for bash, on Windows too."""
         if WINDOWS and isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")
         self.text(text)
 
     def failure(self, line: str, exit_status: int, table: Mapping[str, object] | None = None) -> None:
-        """Print the error line of a command that failed, and with --json an object with it."""
+        """Print the error line of a failed command, and with --json an object with the error."""
         self.close()
         if self._mute:
             return
         if self.as_json:
-            with suppress(OSError):  # it may be what has failed
+            with suppress(OSError):  # standard output may be the cause of the error
                 self._json({**(table or {}), "error": line, "exit_status": exit_status})
         _log(f"error: {line}" if exit_status not in (130, 143) else line)
 
     def _json(self, table: dict[str, Any]) -> None:
-        """Print the one object that --json promises, with the keys that are always there."""
+        """Print the single object of --json, with the keys that every command has."""
         seconds = round(time.monotonic() - self._started, 3)
         always = {"output": None, "frames": 0, "seconds": seconds, "cached": False}
         sys.stdout.write(json.dumps(always | table) + "\n")
@@ -144,7 +144,7 @@ class Console:
             self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
 
     def _batch(self, event: BatchStatus) -> None:
-        """Show the state of a batch on one line, and on a terminal below it what each process does."""
+        """Show the state of a batch on one line, and on a terminal each running task below it."""
         failed = f", {event.failed} failed" if event.failed else ""
         left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
         items, units = event.nouns
@@ -178,7 +178,7 @@ class Console:
         self._live.update(table, refresh=True)
 
     def _is_due(self, now: float, interval_s: float) -> bool:
-        """Whether a plain line may be printed; the first one after an interval."""
+        """Return whether a plain line may be printed now; the first one after one interval."""
         self._printed = self._printed or now
         if now - self._printed < interval_s:
             return False
@@ -213,7 +213,7 @@ class Console:
         self._task = self._live.add_task(event.task, total=event.total, detail="", rate="")
 
     def close(self) -> None:
-        """End the live line; what is reported next begins a new one."""
+        """End the live line; the next event starts a new one."""
         if self._live is not None:
             self._live.stop()
         self._live = self._task = None
@@ -221,11 +221,11 @@ class Console:
 
 
 def _log(text: str) -> None:
-    """Print a line on standard error. A full disk below a log file ends no job."""
+    """Print a line on standard error. Write errors, such as a full disk, are ignored."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:  # nobody is left to work for
+    except BrokenPipeError:  # the reader has gone
         raise
     except OSError:
         pass
@@ -241,7 +241,7 @@ def _errors_name_standard_output() -> Iterator[None]:
 
 
 def _clock(seconds: float) -> str:
-    """``4:05`` or ``2:04:05``."""
+    """Return seconds as ``4:05`` or ``2:04:05``."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

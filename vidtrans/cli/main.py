@@ -20,13 +20,13 @@ _VARIABLES = "VIDTRANS"
 
 
 def summaries() -> dict[str, str]:
-    """Return all commands and groups, with the line that ``--help`` shows."""
+    """Return all commands and groups, with their line in ``--help``."""
     plain = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
     return plain | GROUPS
 
 
 class _LazyGroup(click.Group):
-    """Commands by name; ``--help`` needs none of their modules."""
+    """The top-level group; ``--help`` does not import the commands' modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(summaries())
@@ -73,23 +73,23 @@ def main(arguments: list[str] | None = None) -> None:
     write_any_text()
     status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     if is_distributed():
-        # One in twenty aborts when C++ takes down gloo's threads, and the launcher says that what is done has failed.
+        # One run in twenty aborts while C++ ends gloo's threads, and the launcher would report a failure.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
-    gc.freeze()  # else Python looks through all that torch is made of for cycles, and ends a third of a second later
+    gc.freeze()  # otherwise Python searches torch's objects for cycles, which delays the exit by a third of a second
     sys.exit(status)
 
 
-# Threads that wait for each other by spinning slow everything beside them, themselves first. Measured on two cores,
+# Threads that wait by spinning slow down other processes, and themselves. Measured on two cores,
 # training steps a second: alone 8.3 against 8.4 with GNU OpenMP's own long spin; beside another job 0.7-1.5 against
 # 0.2-0.3 (beside another training 1.5 against 2.1). torch reads this when it is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command and return its exit status. A bug keeps its traceback."""
+    """Run a command and return its exit status. A bug is raised, to keep its traceback."""
     consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
         result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)
@@ -98,7 +98,7 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()
         return 1
     except (Exception, KeyboardInterrupt) as error:
-        console = consoles[-1]  # the command's own, if it came so far
+        console = consoles[-1]  # the command's own console, if it was created
         described = _describe(error)
         if described is None:
             if console.as_json:
@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _describe(error: BaseException) -> tuple[str, int] | None:
-    """The line and the exit status of an error; None for a bug."""
+    """Return the message and the exit status of an error; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         return shorten(error.format_message()) + where, 2

@@ -1,4 +1,4 @@
-"""Types of option values: paths, times, and names of registries, models and presets."""
+"""Click types of option values: paths, times, and names of registries, models and presets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from click.shell_completion import CompletionItem
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Names
 
-WIDEST_CHOICE = 30  # characters of names that the help shows beside a flag
+WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
 
 
 class _AnyPath(click.Path):
-    """A path; whether it is there and of the right kind, the command says better. ``as_typed``: text."""
+    """A path; the command itself checks that it exists, with better messages. ``as_typed``: return text."""
 
     def __init__(self, *, as_typed: bool = False) -> None:
         super().__init__(path_type=str if as_typed else Path, readable=False)
@@ -24,13 +24,13 @@ class _AnyPath(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        if value == "":  # an unset variable of the shell, as a rule; Path("") would be the current folder
-            raise UsageError("an empty path", "nothing was given where a file is expected", "name the file")
+        if value == "":  # usually an unset shell variable; Path("") would be the current folder
+            raise UsageError("an empty path", "a file name is expected", "name the file")
         return super().convert(value, param, ctx)
 
 
 class _PartOfClip(click.ParamType):
-    """A part of a clip, as in 3/8 or 3-5/8; "" is none."""
+    """A part of a clip, as in 3/8 or 3-5/8; "" gives None."""
 
     name = "part"
 
@@ -41,7 +41,7 @@ class _PartOfClip(click.ParamType):
 
 
 class _TimeOnClip(click.ParamType):
-    """A time on a clip; "" is none."""
+    """A time in a clip; "" gives None."""
 
     name = "time"
 
@@ -52,7 +52,7 @@ class _TimeOnClip(click.ParamType):
 
 
 class RegistryName(click.ParamType):
-    """A name of a registry, which is not read before it is needed."""
+    """A name in a registry, which is imported only when needed."""
 
     name = "name"
 
@@ -60,17 +60,17 @@ class RegistryName(click.ParamType):
         self.values = values
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return all names, or NAME where they are many."""
+        """Return all names, or NAME if they are too long."""
         whole = f"[{'|'.join(self.values.all())}]"
         return whole if len(whole) <= WIDEST_CHOICE else "NAME"
 
     def words(self) -> str:
-        """Return the names that the metavar does not show; '' where it shows them."""
+        """Return the names as text, or '' if the metavar shows them."""
         names = ", ".join(self.values.all())
         return names if len(names) + 2 > WIDEST_CHOICE else ""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the value. Raises UsageError where it is not one of the names."""
+        """Return the value. Raises UsageError if it is not a known name."""
         from vidtrans.core.registry import unknown_name
 
         names, prefix = self.values.all(), self.values.prefix
@@ -80,12 +80,12 @@ class RegistryName(click.ParamType):
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that begin with ``incomplete``."""
+        """Return the names that start with ``incomplete``."""
         return [CompletionItem(name) for name in self.values.all() if name.startswith(incomplete)]
 
 
 class FileOrName(click.ParamType):
-    """A file, or one of the names that ``names`` returns. In a variable several are parted as in PATH."""
+    """A file, or one of the names that ``names`` returns. Variables hold lists separated as in PATH."""
 
     envvar_list_splitter = os.pathsep
 
@@ -93,7 +93,7 @@ class FileOrName(click.ParamType):
         self.name, self._names = name, names
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that begin with ``incomplete``; without any, the shell completes a file's."""
+        """Return the names that start with ``incomplete``; if none, let the shell complete a file name."""
         names = [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 

@@ -1,1 +1,1 @@
-"""Clips and what is aligned with them: cut lists, masks, guides."""
+"""Clips and data aligned with them: index, cut lists, masks, guides."""

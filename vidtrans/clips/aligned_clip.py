@@ -1,7 +1,7 @@
-"""Clips that are aligned with another, frame by frame: its mask, and a guide whose motion its filter follows.
+"""Clips aligned with another clip, frame by frame: its mask, and a guide whose motion the temporal filter follows.
 
-A mask is a video, a picture, or a folder of pictures. A guide is the source of a clip that a different tool has
-processed; the guides of a ``Clip`` are something else: pictures beside a frame that are input of a network.
+A mask is a video, a picture, or a folder of pictures. A guide is the source of a clip that another tool has
+processed; the guides of a ``Clip`` are something else: additional input pictures of a network.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide: ``steps[i]`` is its frame for frame i; None where it has none, and the frame guides itself."""
+    """A guide clip: ``steps[i]`` is its frame for frame i; None where it has none, and frame i guides itself."""
 
     clip: Clip
     steps: tuple[int | None, ...]
 
     def shots(self) -> tuple[int, ...]:
-        """Return the first frames of the shots that the guided clip has by its guide's cuts."""
+        """Return the first frames of shots in the guided clip, from the cuts of the guide."""
         keys = [None if step is None else bisect_right(self.clip.shots, step) for step in self.steps]
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
     def for_key(self) -> Table:
-        """Return what decides a result."""
+        """Return the properties that affect the result, for its cache key."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
-        """Yield for the frames [start, stop) (H, W, 3) uint8 at a (width, height), or None."""
+        """Yield the guide's picture, (H, W, 3) uint8 at a (width, height), or None, for frames [start, stop)."""
         with closing(self.clip.cursor(FrameFormat(Size(exact=size)), context.decode_threads)) as frame_of:
             for step in self.steps[start:stop]:
                 yield None if step is None else frame_of(step).rgb
 
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
-        """Warn where the guide is shorter or of another shape."""
+        """Warn where the guide is shorter than the clip or of another shape."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
         if None in self.steps:
             first = self.steps.index(None)
             context.warn_once(
-                f"{path.name}: it ends before {guided.path.name}: from frame {first} on that guides itself", path
+                f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
         if not same_shape(own, guide):
             sizes = f"it is {guide.width}x{guide.height} and {guided.path.name} {own.width}x{own.height}"
@@ -67,13 +67,13 @@ class AlignedClip:
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a clip with its shots where its guide has them: its own flicker may look like cuts."""
+    """Return a clip with its guide's shots, since its own flicker may look like cuts."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots()))
 
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask that is in step with a clip: ``steps`` has its frame for each one that is rendered, from ``first`` on."""
+    """A mask aligned with a clip: ``steps`` are its frames for the rendered frames, the first of which is ``first``."""
 
     clip: Clip
     steps: list[int]
@@ -81,7 +81,7 @@ class Mask:
 
     @classmethod
     def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Match a mask to a clip, and report how. Raises MediaError."""
+        """Open a mask, align it with a clip and report how. Raises MediaError."""
         own = open_clip(context, path)
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
@@ -95,7 +95,7 @@ class Mask:
         return cls(own, steps, first)
 
     def for_key(self) -> Table:
-        """Return what decides a result."""
+        """Return the properties that affect the result, for its cache key."""
         return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
 
     def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
@@ -107,11 +107,11 @@ class Mask:
 def match_frames(
     clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip"
 ) -> tuple[list[int], str]:
-    """Return which frame of the mask goes with each of the frames [first, stop) of a clip, and how they differ.
+    """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    One picture goes with all. Equal numbers of frames go together, counted over the whole clip or over the part that is
-    rendered. Else a video's frames go by time, and pictures by their number; after the mask's end its last frame is
-    used. The text calls the clip by ``name``; it is empty where they match.
+    A single picture is used for all frames. Equal numbers of frames, of the whole clip or of the rendered part, are
+    matched one to one. Otherwise a video is matched by time, and pictures by number; after the mask's end its last
+    frame is used. The text calls the clip ``name``; it is empty where both match.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
@@ -138,15 +138,15 @@ def match_frames(
 
 
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
-    """Return whether the mask's sides have the clip's proportion, so that scaling it stretches nothing."""
+    """Return whether mask and clip have the same aspect, so that scaling does not distort the mask."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
 
 
 class MatteReader:
-    """Read the matte of each frame, in order: (H, W) uint8, white where the look is.
+    """Reads the matte of each frame, in order: (H, W) uint8, white where the style is applied.
 
-    ``read`` yields the mask's frames from a given one on; ``steps[i]`` is the mask's frame for frame ``first + i``.
+    ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for frame ``first + i``.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class MatteReader:
         self._matte = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
-        """Return the matte of this frame of the clip."""
+        """Return the matte of a frame of the clip."""
         mask = self._cursor(self.steps[frame - self.first])
         if mask is not self._frame:  # one that goes with several frames is feathered once
             self._frame, self._matte = mask, self._feathered(mask.rgb)
@@ -176,7 +176,7 @@ class MatteReader:
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the source is taken as a drawing. Raises UsageError where the pairing knows no drawings."""
+    """Return whether the source is used as a drawing. Raises UsageError where the pairing takes no drawings."""
     if wanted == "yes" and not pairing.drawing_kind:
         raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave it out")
     if wanted != "auto" or not pairing.drawing_kind:

@@ -1,4 +1,4 @@
-"""Where shots begin: detected, nowhere, or listed in a file by the user."""
+"""The first frames of shots: detected, none, or listed in a file by the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTO, OFF = "auto", "off"
 
 
 def with_cuts(clip: Clip, cuts: str) -> Clip:
-    """Return the clip with its shots by ``cuts``: ``auto`` (as detected), ``off``, or a file. Raises UsageError."""
+    """Return the clip with shots by ``cuts``: ``auto`` (detected), ``off``, or a file. Raises UsageError."""
     if cuts == AUTO:
         return clip
     starts = {0} if cuts == OFF else {0, *_listed(clip, Path(cuts))}
@@ -24,7 +24,7 @@ def with_cuts(clip: Clip, cuts: str) -> Clip:
 
 
 def cuts_for_key(cuts: str) -> str:
-    """Return what decides a result: a file's content, wherever it is. Raises UsageError."""
+    """Return the value of ``cuts`` for cache keys: a file's digest, independent of its path. Raises UsageError."""
     return cuts if cuts in (AUTO, OFF) else digest_file(_file(Path(cuts)))
 
 
@@ -37,7 +37,7 @@ def _file(path: Path) -> Path:
 
 
 def _listed(clip: Clip, path: Path) -> list[int]:
-    """Read a frame number or a time from each line; a # starts a comment."""
+    """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment."""
     try:
         lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

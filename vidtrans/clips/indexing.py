@@ -1,4 +1,4 @@
-"""A clip with its index and shots: read to its end once, then cached."""
+"""Open a clip: its index and shots, computed by reading it once, then cached."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from vidtrans.video.io.policy import describe_conversions
 class Clip:
     """A source with its content digest, its index and its survey.
 
-    ``origin``: the clip that this one was made from, whose sound is copied, and ``offset_s`` how much later than there
-    its times are; None where that is the clip itself. ``is_part``: it is a part of that one only. ``pin``: what keeps
-    its file from deletion, where that lies in the cache. ``hardware``: what decodes it in place of the CPU.
+    ``origin``: the clip that this one was made from, whose sound is copied; None if none. ``offset_s``: how much later
+    its times are than the origin's. ``is_part``: it is only a part of the origin. ``pin``: protects its file from
+    deletion, if that is in the cache. ``hardware``: decodes it instead of the CPU.
     """
 
     path: Path
@@ -67,31 +67,31 @@ class Clip:
 
     @property
     def is_pictures(self) -> bool:
-        """Whether it is made of pictures."""
+        """Whether the clip is made of pictures."""
         return bool(self.index.names)
 
     @property
     def default_background(self) -> tuple[int, int, int]:
-        """The background of its transparent pixels where a ``FrameFormat`` has none."""
+        """The background of the clip's transparent pixels where a ``FrameFormat`` has none."""
         return PAPER if self.is_pictures else BLACK
 
     def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
-        """Return a reader of its file."""
+        """Return a reader of the clip's file."""
         return open_reader(self.path, frame_format, threads=threads, guides=self.guides, hardware=self.hardware)
 
     def frames(
         self, frame_format: FrameFormat, threads: int, start: int = 0, stop: int | None = None
     ) -> Generator[Frame, None, None]:
-        """Yield the frames ``start`` … ``stop − 1``; close it, and the file is closed. Raises MediaError."""
+        """Yield the frames ``start`` … ``stop − 1``; closing the generator closes the file. Raises MediaError."""
         with self.reader(frame_format, threads) as reader:
             yield from reader.frames(start, stop, self.index)
 
     def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
-        """Return a cursor, which reads any of its frames by number."""
+        """Return a cursor, which reads any frame of the clip by number."""
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
-        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError for none."""
+        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError for no frames."""
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
@@ -109,7 +109,7 @@ class Clip:
         return bisect_left(self.index.pts, self.pts_of(time))
 
     def pts_of(self, time: Time) -> Fraction:
-        """Return a moment in units of the time base; past the end, by the duration of the last frame."""
+        """Return a moment in ticks of the time base; beyond the end, extrapolated by the duration of the last frame."""
         index = self.index
         if time.frame is None:
             return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
@@ -118,7 +118,7 @@ class Clip:
 
 
 def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
-    """Return the SHA-256 of all that a reader of the source reads: a file, or pictures and guides with their names.
+    """Return the SHA-256 of everything read from the source: a file, or pictures and guides with their names.
 
     Raises MediaError where it cannot be read.
     """
@@ -136,7 +136,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, from the cache or by reading it once.
 
     ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
-    MediaError, also where it is damaged and that was not allowed.
+    MediaError, also where it is damaged and ``allow_damaged`` is off.
     """
     clip = survey_clip(context, path, guides)
     damage = clip.index.findings.damage
@@ -148,11 +148,11 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
 
 
 def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
-    """Return the GPU's decoder that was asked for; None, with a warning, where it cannot be used.
+    """Return the requested GPU decoder; None, with a warning, where it cannot be used.
 
-    Its frames are the CPU's, so no cache key says who decoded: the formats' standards fix every sample. No standard
-    covers what is damaged, or has wrong times; fields of interlaced frames are separated in the CPU's layout. To know
-    all that, a clip is always surveyed on the CPU.
+    Its frames equal the CPU's, because the formats' standards define every sample, so cache keys do not contain the
+    decoder. Standards do not cover damage or wrong timestamps, and fields of interlaced frames are separated in the
+    CPU's layout. To detect these, a clip is always surveyed on the CPU.
     """
     path, name, found = clip.path, context.decoder, clip.index.findings
     if clip.is_pictures or clip.guides:
@@ -172,18 +172,18 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
 
 
 def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
-    """Return the cache entry of the index of a source with that content."""
+    """Return the cache entry for the index of a source with this digest."""
     stage = IndexStage(digest, list(guides), VERSION, media_libraries())
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
-    """Return the clip with its index, however damaged it is. Raises MediaError where nothing of it can be read."""
+    """Return the clip with its index, even if damaged. Raises MediaError where nothing can be read."""
     digest = content_digest(context, path, guides)
     entry = index_entry(context, digest, guides)
     cached = entry.read()
     if cached is None:
-        with open_reader(path, guides=guides):  # what is no clip gets no cache entry
+        with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
             pass
         if context.dry_run:
             index, survey = _scan(context, path, guides)
@@ -203,10 +203,10 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
-    """Read a clip to its end, small, for its index and its survey.
+    """Read a clip to its end at a small size, and return its index and its survey.
 
-    Where something seems to be lost it is read once more, tolerantly and slowly, and damage is counted: fast decoders
-    pass over damage, not always with an error, and not twice in the same way.
+    Where frames seem to be lost, it is read again, slowly, and damage is counted: fast decoders skip damage, sometimes
+    without an error, and not always in the same way.
     """
     problem: MediaError | None = None
     try:
@@ -218,7 +218,7 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
             raise
         problem = error
     index, survey, _ = _read_through(context, path, guides, tolerant=True)
-    if problem is not None and not index.findings.damage:  # it was something else
+    if problem is not None and not index.findings.damage:  # not damage, but another error
         raise problem
     return index, survey
 

@@ -1,4 +1,4 @@
-"""Evenly spread frame numbers, and the frames of a clip at given numbers."""
+"""Choose evenly spread frame numbers, and read the frames of a clip with given numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
 
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """Return the middles of ``count`` equal stretches of ``total``."""
+    """Return the centres of ``count`` equal segments of ``total`` frames."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
 def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
-    """Return at most ``count`` numbers below ``total`` (0: all of them), spread evenly, none at the very ends."""
+    """Return at most ``count`` evenly spread numbers below ``total`` (0: all numbers), without the very ends."""
     wanted = default if count is None else count
     if wanted == 0 or total <= wanted:
         return list(range(total))
@@ -27,7 +27,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 
 
 def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Return increasing numbers in one group, to be read in one pass where they lie close together, else each alone."""
+    """Group increasing numbers: one group, to read in one pass, where they are close together, else single ones."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 
@@ -35,7 +35,7 @@ def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
 ) -> Iterator[Frame]:
-    """Yield these frames of a clip, in order: in one pass where they lie close together, else seeking to each."""
+    """Yield the frames of a clip with these numbers, in order: in one pass where they are close, else by seeking."""
     with clip.reader(frame_format, context.decode_threads) as reader:
         for group in passes(numbers):
             yield from read_frames(reader, clip.index, group)
@@ -43,6 +43,6 @@ def read_clip_frames(
 
 
 def read_middle_frame(clip: Clip, frame_format: FrameFormat, context: Context) -> Frame:
-    """Return the frame in the middle of a clip, the only one of a picture."""
+    """Return the middle frame of a clip."""
     (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], frame_format, context)
     return frame

@@ -1,6 +1,6 @@
-"""The commands, one file each: parameters, what it does, its report. A command is a file here and a line below.
+"""The commands, one module each: its parameters, its action and its report. A new command needs a line below.
 
-A name of two words is one of a group. ``function``: what the command is called in Python, where that is another name.
+A two-word name is a command of a group. ``function``: the name of the Python function, if it differs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class CommandEntry(Entry):
-    """A command: its class, the line that ``--help`` shows, and its Python function."""
+    """A command's registry entry: its class, its line in ``--help``, and its Python function."""
 
     function: str = ""
 

@@ -1,11 +1,11 @@
-"""What a command is: its parameters, written once, what it does, and its report in words.
+"""The base of commands: parameters declared once, the action, and the report as text.
 
-A command is a frozen dataclass in a file of its own. Its fields are its parameters: those that are annotated with an
-``Option`` or an ``Argument`` are the user's, and the command line, the Python function, the schema and the reference
-are derived from them. To them come the settings that have a flag, of the tables that the command reads, and the fields
-that it names of the ``Context`` and of ``BatchOptions``.
+A command is a frozen dataclass in its own module. Its fields annotated with ``Option`` or ``Argument`` are the user's
+parameters, from which the command line, the Python function, the schema and the reference are derived. Settings with a
+flag, from the tables that the command reads, and the fields of ``Context`` and ``BatchOptions`` that it names, are
+added.
 
-Files of commands are imported for ``--help``: what is heavy, ``make`` imports.
+Command modules are imported for ``--help``, so heavy imports belong in ``make``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vidtrans.core.settings import Table, Time, parse_time, value_text
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 
-# Fields of the Context that commands read: those that read clips, also write results, and also fill the cache.
+# Fields of the Context for commands that read clips, for those that also write results, or also fill the cache.
 READING = ("cache_dir", "allow_damaged", "dry_run")
 WRITING = (*READING, "overwrite")
 CACHING = (*WRITING, "cache_limit_gb")
@@ -37,13 +37,13 @@ CACHING = (*WRITING, "cache_limit_gb")
 
 @dataclass(frozen=True)
 class Given:
-    """What was asked for, before defaults.
+    """The user's arguments, before defaults.
 
     Attributes:
-        values: The values of parameters, by their names in Python.
-        preset: The preset that was named.
-        tables: The settings, those of ``values`` among them.
-        messages: The flags for less and more messages: ``--quiet``, ``--verbose``.
+        values: The parameters' values, by Python name.
+        preset: The value of ``--preset``.
+        tables: The settings, including those in ``values``.
+        messages: The flags ``--quiet`` and ``--verbose``.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -57,15 +57,15 @@ NOTHING_GIVEN = Given()
 
 @dataclass(frozen=True)
 class Command:
-    """One command with its arguments. Frozen and picklable: workers of a batch receive it.
+    """A command with its arguments. Frozen and picklable, since workers of a batch receive it.
 
-    Building it raises UsageError where arguments do not go together, as far as that needs no file. A field ``recipe``
-    holds its settings, ``batch`` how several are made, ``given`` what was asked for.
+    The constructor raises UsageError if arguments conflict, without reading files. Field ``recipe`` holds the settings,
+    ``batch`` the options for several results, ``given`` the user's arguments.
 
     Attributes:
-        CONTEXT: The fields of ``Context`` that it reads.
-        TABLES: The tables of a recipe that it reads, each with the settings that have options; None: all with a flag.
-        READS: Of ``[rendering]`` the settings that it reads, where these are not all: others are refused.
+        CONTEXT: The fields of ``Context`` that the command reads.
+        TABLES: The recipe tables that it reads, each with the settings that have options; None: all with a flag.
+        READS: The settings of ``[rendering]`` that it reads, if not all; other settings are refused.
         BATCH: The fields of ``BatchOptions`` that it reads.
         EXCLUSIVE: Pairs of parameters, both of which say when to stop.
     """
@@ -77,15 +77,15 @@ class Command:
     EXCLUSIVE: ClassVar[Collection[tuple[str, str]]] = ()
 
     def make(self, context: Context) -> Table:
-        """Do what the command is for; return the table that ``--json`` prints. Raises VidtransError."""
+        """Run the command; return the table that ``--json`` prints. Raises VidtransError."""
         raise NotImplementedError
 
     def describe(self, table: Table) -> str:
-        """Return the report in words."""
+        """Return the report as text."""
         raise NotImplementedError
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the report, of a batch its outcome, and return the exit status."""
+        """Show the report, or the outcome of a batch, and return the exit status."""
         if "items" in table and "failed" in table:
             return show_batch(terminal, table, self.describe)
         terminal.result(table, self.describe(table))
@@ -93,12 +93,12 @@ class Command:
 
     @classmethod
     def epilog(cls) -> str:
-        """Return what stands below the options in the help."""
+        """Return the text below the options in the help."""
         return ""
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of ``--preset`` and flags; ``arguments``: the command's own. Raises UsageError."""
+        """Return the recipe from ``--preset`` and flags; ``arguments``: the command's own. Raises UsageError."""
         return render_recipe(preset, tables, cls.title() if cls.READS else "", cls.READS)
 
     @classmethod
@@ -108,13 +108,13 @@ class Command:
 
     @classmethod
     def title(cls) -> str:
-        """Return the name as it is typed, without ``vidtrans``."""
+        """Return the command's name on the command line, without ``vidtrans``."""
         words = "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__)
         return words.lstrip("-")
 
 
 def parameters_of(cls: type[Command]) -> dict[str, Parameter]:
-    """Return all parameters of a command by their names in Python; ``preset`` and ``settings`` apart."""
+    """Return all parameters of a command by Python name, except ``preset`` and ``settings``."""
     found = dict(declared(cls, "command"))  # type: ignore[arg-type]  # mypy takes the objects' hash for the class's
     for table, keys in cls.TABLES.items():
         offered = _flagged(table)
@@ -139,9 +139,9 @@ def build(
     tables: Mapping[str, Table] | None = None,
     messages: tuple[str, ...] = (),
 ) -> tuple[Command, dict[str, Any]]:
-    """Return a command of the ``values`` that were given, and those of them that are the context's. Raises UsageError.
+    """Return a command built from ``values``, and the values for its context. Raises UsageError.
 
-    ``tables``: settings, which outrank flags. ``messages``: as of ``Given``.
+    ``tables``: settings, which override flags. ``messages``: as in ``Given``.
     """
     _check_given(cls, values)
     own, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
@@ -164,7 +164,7 @@ def build(
 
 
 def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
-    """Raise UsageError where too much was given, or too little."""
+    """Raise UsageError if arguments exclude each other, or a required one is missing."""
     for one, other in cls.EXCLUSIVE:
         if one in values and other in values:
             raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
@@ -174,7 +174,7 @@ def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
 
 
 def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:
-    """Return what was given as the words of a command line, ``without`` the parameters of these names."""
+    """Return the given arguments as command-line words, ``without`` the named parameters."""
     words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
     for parameter in parameters_of(cls).values():
         if parameter.name not in given.values or parameter.name in without or isinstance(parameter.given, Argument):
@@ -182,7 +182,7 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
         value = given.values[parameter.name]
         if parameter.owner == "recipe":
             if left.get(parameter.table, {}).get(parameter.key) != value or parameter.sets not in ("", str(value)):
-                continue  # a setting outranks it, or it is another value than the flag's
+                continue  # overridden by a setting, or not the value that the flag sets
             del left[parameter.table][parameter.key]
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
         if parameter.sets or parameter.type is bool:
@@ -197,7 +197,7 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
 
 
 def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
-    """Return an argument of the Python function as the command has it: paths and times may be text, one stand for many.
+    """Convert an argument of the Python function: text to paths and times, a single value to a tuple.
 
     Raises UsageError.
     """
@@ -220,7 +220,7 @@ def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
 
 
 def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-    """Raise UsageError where a number is out of its range; those of settings are checked with the recipe."""
+    """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
     for name, value in values.items():
         bounds = parameters[name].given.values if name in parameters else None
         if isinstance(bounds, Range) and parameters[name].owner != "recipe" and value is not None:
@@ -230,7 +230,7 @@ def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
 
 
 def in_words(bounds: Range) -> str:
-    """Return a range in words."""
+    """Return a range as text."""
     least = (
         f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
     )
@@ -239,7 +239,7 @@ def in_words(bounds: Range) -> str:
 
 
 def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
-    """Return the command as a Python function, which takes paths and times as text, too."""
+    """Return the command as a Python function, which also accepts paths and times as text."""
     known = parameters_of(cls)
     signature = _signature(cls)
 
@@ -264,7 +264,7 @@ def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
 
 
 def _signature(cls: type[Command]) -> inspect.Signature:
-    """Return the signature of the Python function: arguments by place, ``output``, and all others by name."""
+    """Return the function's signature: arguments and ``output`` positional, all others keyword-only."""
     by_name: list[inspect.Parameter] = []
     by_place: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
@@ -286,7 +286,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 
 
 def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
-    """Return the type of an argument of the Python function."""
+    """Return the type annotation of a parameter of the Python function."""
     kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path

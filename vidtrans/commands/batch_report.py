@@ -1,4 +1,4 @@
-"""``vidtrans batch report``: the log of a cache and the summaries of batches in, a page out."""
+"""``vidtrans batch report``: write a page from the cache's chunk log and the summaries of batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.batch.report.farm_report import FarmReport
 
-REPORT_HOURS = 24.0  # how far it looks back: a night
+REPORT_HOURS = 24.0  # default period of the report: a day
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BatchReport(Command):
     folder: Annotated[Path, Argument()] = Path()
     output: Annotated[Path | None, output("The page.", "FOLDER/vidtrans-batch.html")] = None
     _: KW_ONLY
-    hours: Annotated[float, Option("How far to look back: what was rendered since then.", Group.TIME)] = REPORT_HOURS
+    hours: Annotated[float, Option("Period of the report: the last HOURS hours.", Group.TIME)] = REPORT_HOURS
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")
@@ -42,10 +42,10 @@ class BatchReport(Command):
             raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
 
     def make(self, context: Context) -> Table:
-        """Write the page of what was rendered in the last hours, and return its figures.
+        """Write the page on the renders of the last hours, and return its figures.
 
-        Where a folder of results has summaries of batches, their clips count, and what failed there; else all that the
-        log has. Raises UsageError, MediaError where there is nothing to tell of.
+        If the folder has summaries of batches, the page covers their clips and failures; otherwise the whole log.
+        Raises UsageError, MediaError if there is nothing to report.
         """
         from vidtrans.batch.report.farm_page import write_page
         from vidtrans.batch.report.farm_report import Failure, FarmReport
@@ -72,7 +72,7 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
-        """Return the sums of the page."""
+        """Return the totals of the page."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"

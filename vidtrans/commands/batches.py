@@ -1,4 +1,4 @@
-"""Commands for several clips: the clips, a job for each, and the table of all. Commands import it on use."""
+"""Shared code of commands on several clips: expand clips, run a job for each, return the batch's table."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Work = Callable[[Context], Table]  # picklable
 
 
 def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
-    """Return whether ``paths`` make a batch: there are several clips, or a part of the batch was asked for."""
+    """Return whether ``paths`` make a batch: several clips, or a requested part of a batch."""
     return is_batch(paths) or batch.is_partial
 
 
 def clips_with_endings(paths: Sequence[Path], name: str, folder: Path, recipe: Recipe) -> dict[Path, str]:
-    """Return the clips that files, folders and globs stand for, each with the ending of its result: ``.NAME.mp4``.
+    """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
 
-    Results in ``folder`` are no clips, unless each clip was named. Raises UsageError.
+    Results in ``folder`` are excluded, unless each clip was named. Raises UsageError.
     """
     encoding = recipe.settings("encoding", EncodingSettings)
     clips = expand_sources(paths)
@@ -46,9 +46,9 @@ def make_each(
     batch: BatchOptions,
     context: Context,
 ) -> Table:
-    """Run ``work(clip, output)`` for each clip, whose output gets an ending of ``endings``; return the batch's table.
+    """Run ``work(clip, output)`` for each clip; ``endings``: the clips with their outputs' endings; return the table.
 
-    ``folder``: None where nothing but the summary is written. Raises UsageError, Interrupted.
+    ``folder``: None if only the summary is written. Raises UsageError, Interrupted.
     """
     items = make_items(list(endings), folder or Path(), list(endings.values()), work)
     if folder is None:
@@ -58,16 +58,16 @@ def make_each(
 
 
 def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
-    """Return what ``--json`` prints of a batch. ``base``: what the command adds."""
+    """Return the ``--json`` table of a batch. ``base``: the command's own entries."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
-    kept = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
+    has_summary = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
     return base | {
         "frames": sum(t["frames"] for t in done),
         "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
         "items": done,
         "failed": failed,
         "pending": pending,
-        "summary": str(summary) if kept else None,
+        "summary": str(summary) if has_summary else None,
     }

@@ -1,6 +1,6 @@
-"""``vidtrans bench``: the rates of the steps of a render, each alone and all together.
+"""``vidtrans bench``: measure each step of a render separately, and whole renders.
 
-``vidtrans.toml`` is not read: rates of two machines have to compare.
+``vidtrans.toml`` is not read, so that rates of different machines are comparable.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ class Bench(Command):
         int, Option("Working size: the short side in pixels, of 16:9.", Group.INPUT, values=Range(64, 2160))
     ] = 256
     frames: Annotated[int, Option("Frames of each measurement.", Group.INPUT, values=Range(2, 1000))] = 16
-    slow: Annotated[bool, Option("Engines that take long to start, too: compile.", Group.SPEED, ("--all",))] = False
+    slow: Annotated[bool, Option("Include engines that are slow to start: compile.", Group.SPEED, ("--all",))] = False
 
     def make(self, context: Context) -> Table:
         """Measure this machine, and return the rates.
 
-        The table has ``steps`` (each with the engine that ``auto`` takes), all ``engines`` that are here, those
-        ``skipped`` and why, and ``together``: the filter with its flow, and whole renders. The ``bottleneck`` is the
-        slowest of the steps. Raises ModelError, UsageError, DeviceError, Interrupted; MediaError for a model that
-        paints one scene only.
+        The table has ``steps`` (with the engine of ``auto``), all available ``engines``, the ``skipped`` engines with
+        reasons, and ``together``: the filter with its flow, and whole renders. ``bottleneck`` is the slowest step.
+        Raises ModelError, UsageError, DeviceError, Interrupted; MediaError for a model limited to one scene.
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
@@ -95,7 +94,7 @@ class Bench(Command):
             }
 
     def describe(self, table: Table) -> str:
-        """Return the machine, the bottleneck, and what was left out."""
+        """Return the machine, the bottleneck, and the skipped engines."""
         if table.get("dry_run"):
             plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(self.frames, 'frame')}"
             return f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores"
@@ -106,7 +105,7 @@ class Bench(Command):
         lines.append(
             f"'{table['model']}' at {width}x{height}, medians of {table['rounds']} rounds of {self.frames} frames"
         )
-        lines += [f"engine {name} was left out: {why}" for name, why in table["skipped"].items()]
+        lines += [f"engine {name} was skipped: {why}" for name, why in table["skipped"].items()]
         slowest = table["steps"][table["bottleneck"]]["fps"]
         lines.append(
             f"the bottleneck is {table['bottleneck']}: {slowest:.1f} frames/s; auto takes engine {table['auto']}"
@@ -114,7 +113,7 @@ class Bench(Command):
         return "\n".join(lines)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the rates in a table, and the rest below it."""
+        """Show the rates as a table, and the rest below it."""
         if not table.get("dry_run"):
             terminal.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
         return super().show(table, terminal)
@@ -128,7 +127,7 @@ def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames
 
 
 def _rates(table: Table) -> list[tuple[str, ...]]:
-    """Rows for a person: the steps in the order of a render, every engine, and what comes of them together."""
+    """Return the table's rows: steps in the order of a render, all engines, and the combined measurements."""
     steps, together, source = table["steps"], table["together"], "x".join(map(str, table["source_size"]))
     rows: list[tuple[str, ...]] = []
 

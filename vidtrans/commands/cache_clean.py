@@ -25,7 +25,7 @@ class CacheClean(Command):
             STAGES[name]  # an unknown stage is an error
 
     def make(self, context: Context) -> Table:
-        """Delete entries, and return how many, and their bytes."""
+        """Delete entries, and return their number and total bytes."""
         store = context.cache
         freed = deleted = in_use = 0
         if not self.stage:
@@ -41,6 +41,6 @@ class CacheClean(Command):
         return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
 
     def describe(self, table: Table) -> str:
-        """Return what was freed."""
+        """Return the freed space."""
         busy = f", {table['kept']} in use were kept" if table["kept"] else ""
         return f"{table['deleted']} entries deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

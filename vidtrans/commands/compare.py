@@ -29,7 +29,7 @@ class Compare(Command):
     _: KW_ONLY
     labels: Annotated[
         tuple[str, ...],
-        Option("What stands over a clip; one for each.", Group.OUTPUT, ("--label",), metavar="TEXT"),
+        Option("The text above a clip; one for each clip, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"),
     ] = ()
     input_of: Annotated[
         str | None,
@@ -40,25 +40,25 @@ class Compare(Command):
     columns: Annotated[int | None, Option("Clips in a row.", Group.OUTPUT, values=Range(1, 12), default="up to 3")] = (
         None
     )
-    frames: Annotated[int | None, Option("Of a .png: how many.", Group.OUTPUT, values=Range(1, 100), default="4")] = (
-        None
-    )
+    frames: Annotated[
+        int | None, Option("Number of frames in a .png.", Group.OUTPUT, values=Range(1, 100), default="4")
+    ] = None
     start: Annotated[
         Time | None,
-        Option("Where in A it begins: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME"),
+        Option("Start time in A: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME"),
     ] = None
-    end: Annotated[Time | None, Option("The first moment of A that is left out.", Group.TIME, metavar="TIME")] = None
+    end: Annotated[Time | None, Option("End time in A (exclusive).", Group.TIME, metavar="TIME")] = None
 
     def __post_init__(self) -> None:
         check_counts(columns=self.columns, frames=self.frames)
         if len(self.labels) > len(self.clips):
             why = f"{len(self.labels)} labels for {len(self.clips)} clips"
-            raise UsageError("--label", why, "give one a clip, in order")
+            raise UsageError("--label", why, "give one per clip, in order")
 
     def make(self, context: Context) -> Table:
         """Write a labelled comparison of clips.
 
-        Frames go together by number where there are as many, else by time. Raises UsageError, MediaError, ModelError.
+        Frames are matched by number if the counts are equal, else by time. Raises UsageError, MediaError, ModelError.
         """
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
@@ -105,5 +105,5 @@ class Compare(Command):
         return produce(context, output, key, clips, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the comparison."""
+        """Return the report on the comparison."""
         return sheet_text(table)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidtrans.output.result import Result
     from vidtrans.rendering.requested_output import OutputTarget
 
-NAME = "deflickered"  # in the name of a result without -o: clip.deflickered.mp4
+NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ class Deflicker(Command):
 
     def __post_init__(self) -> None:
         if self.start is not None and self.source is None:
-            raise UsageError(f"--start {self.start}", "there is no source that it could be in", "give it with --source")
+            raise UsageError(
+                f"--start {self.start}", "it is a time in the source, and no source is given", "add --source VIDEO"
+            )
 
     @classmethod
     def epilog(cls) -> str:
@@ -85,7 +87,7 @@ class Deflicker(Command):
     def make(self, context: Context) -> Table:
         """Filter clips along the motion of their sources.
 
-        Frames, timestamps, size and sound stay; sound that a clip lacks is taken from the source. Raises UsageError,
+        Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
         from vidtrans.commands.batches import is_several
@@ -93,7 +95,7 @@ class Deflicker(Command):
         return self._make_several(context) if is_several(self.processed, self.batch) else self._make_one(context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip, or on one that would be made."""
+        """Return the report on one clip, rendered or planned."""
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
@@ -140,7 +142,7 @@ class Deflicker(Command):
         return result.report(table, cached=False)
 
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
-        """Return the output, and the result, with the digest of everything that decides its bytes."""
+        """Return the output target, and the result with the digest of everything that affects its bytes."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result

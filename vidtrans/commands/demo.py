@@ -1,4 +1,4 @@
-"""``vidtrans demo``: pairs, training, render and comparison from the clip that ships."""
+"""``vidtrans demo``: dataset, training, render and comparison from the bundled clip."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
 CLIP = PACKAGE / "assets" / "flower.mp4"
-LOOK = "oil"  # of those that ship
-# What two minutes of two cores come to, about: a faster machine is done sooner, not better.
+LOOK = "oil"  # a bundled model
+# About two minutes on two cores; a faster machine finishes sooner with the same result.
 MOST_STEPS = 1200
 RECIPE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
 
@@ -33,16 +33,16 @@ class Demo(Command):
     output: Annotated[Path | None, output("The folder to make.", "vidtrans-demo")] = None
     minutes: Annotated[
         float,
-        Option("How long it may train; a GPU needs less.", Group.TRAINING, values=Range(0, 1e6, low_open=True)),
+        Option("Training time in minutes; a GPU needs less.", Group.TRAINING, values=Range(0, 1e6, low_open=True)),
     ] = 2.0
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
 
     def make(self, context: Context) -> Table:
-        """Teach the look of the flower that ships and render it, into a folder.
+        """Train a model on the bundled flower clip and render it, into a folder.
 
-        Stopped, it goes on where it was. Raises UsageError, Interrupted.
+        An interrupted run resumes. Raises UsageError, Interrupted.
         """
         from vidtrans.config.recipe import make_recipe
         from vidtrans.core.files import write_atomically
@@ -96,7 +96,7 @@ class Demo(Command):
         }
 
     def describe(self, table: Table) -> str:
-        """Return what to look at, and what to do next."""
+        """Return the files to view, and the next commands."""
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
             return line + f"{self.minutes + 1:g} min on a CPU, 60 MB"

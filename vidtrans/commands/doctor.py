@@ -1,4 +1,4 @@
-"""``vidtrans doctor``: look at device, codecs, libraries and disk."""
+"""``vidtrans doctor``: check device, codecs, libraries and disk."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Doctor(Command):
     self_test: Annotated[
         bool,
         Option(
-            "Test what the device computes and how fast, too: a minute or two; with --json all figures.",
+            "Also test the device's results and speed, for one or two minutes; --json has all figures.",
             Group.SPEED,
         ),
     ] = False
 
     def make(self, context: Context) -> Table:
-        """Check one thing after another; ``wrong`` names what is. Raises UsageError, DeviceError, Interrupted."""
+        """Run all checks; ``wrong`` lists the failed ones. Raises UsageError, DeviceError, Interrupted."""
         from vidtrans.doctor.examination import examine, start_self_test
 
         test = start_self_test(context.device) if self.self_test else None
@@ -45,11 +45,11 @@ class Doctor(Command):
         return table | ({"self_test": test.table} if test is not None else {})
 
     def describe(self, table: Table) -> str:
-        """Return a line for each check, and one more for what to do."""
+        """Return a line for each check, and a remedy below each problem."""
         return "\n".join([*map(_line, table["findings"]), "all is well"])
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the findings; of a quiet command those that are wrong."""
+        """Show the findings; with --quiet only the failed ones."""
         if not table["wrong"]:
             return super().show(table, terminal)
         if not terminal.as_json:

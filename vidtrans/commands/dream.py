@@ -1,4 +1,4 @@
-"""``vidtrans dream``: next-frame prediction fed back on itself, directed, and resumable at any moment."""
+"""``vidtrans dream``: next-frame prediction fed back on itself, with camera control, resumable at any frame."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Dream(Command):
     ]
     output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
     _: KW_ONLY
-    frames: Annotated[int, Option("How many frames to dream.", Group.OUTPUT, values=Range(1, 10**8))]
-    start: Annotated[Time | None, Option("Where in a video the seed is.", Group.TIME, metavar="TIME")] = None
+    frames: Annotated[int, Option("Number of frames to generate.", Group.OUTPUT, values=Range(1, 10**8))]
+    start: Annotated[Time | None, Option("Position of the seed in a video.", Group.TIME, metavar="TIME")] = None
     blend: Annotated[
         Path | None,
-        Option("A driving video, mixed into what is fed back.", Group.INPUT, metavar="VIDEO"),
+        Option("A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"),
     ] = None
     sound: Annotated[
-        Path | None, Option("What expressions may listen to; it becomes the result's sound.", Group.INPUT)
+        Path | None, Option("A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT)
     ] = None
     recipe: Recipe
 
@@ -73,7 +73,7 @@ class Dream(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return what a VALUE is."""
+        """Return the definition of VALUE."""
         return EXPRESSIONS
 
     @property
@@ -86,12 +86,12 @@ class Dream(Command):
 
     @property
     def _models(self) -> list[str]:
-        """Return the models with those that a shell made of ``--model *.safetensors``."""
+        """Return the models, including those that a shell expanded from ``--model *.safetensors``."""
         return [*self.model, *(name for name in self.source if name.endswith(MODEL_SUFFIX))]
 
     @property
     def _paths(self) -> list[Path]:
-        """Return the files that are read, besides models."""
+        """Return the input files other than models."""
         return [p for p in (self._source, self.blend, self.sound) if p]
 
     def make(self, context: Context) -> Table:
@@ -141,11 +141,11 @@ class Dream(Command):
         return result.report(table, cached=False)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the film."""
+        """Return the report on the result."""
         return render_text(table)
 
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
-        """Return the digest of all that decides a result. Raises UsageError, MediaError where a file cannot be read."""
+        """Return the digest of everything that affects a result. Raises UsageError, MediaError if unreadable."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION

@@ -23,7 +23,7 @@ from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
 SCORE_SUFFIXES = (".png", ".json")
-CLIPS = ("output", "source", "per_frame", "reference")  # that are read
+CLIPS = ("output", "source", "per_frame", "reference")  # the input clips
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Evaluate(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return at which size pictures are scored."""
+        """Return the size at which pictures are scored."""
         return (
             f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
             "OUTPUT's full size."
@@ -117,14 +117,14 @@ class Evaluate(Command):
         return self._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the scores; of several in a table."""
+        """Show the scores; several renders as a table."""
         headings, rows = scores(table.get("items", ()))
         if rows:
             terminal.figures(headings, rows)
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the scores, and when they are worst."""
+        """Return the scores, and the worst frames."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would score {table['path']}: {frames}" + (
@@ -167,12 +167,12 @@ class Evaluate(Command):
         return table
 
     def _make_several(self, context: Context) -> Table:
-        """Score several renders, each beside the clips of its name; ``result`` is a folder of plots."""
+        """Score several renders, each with the clips of the same name; ``result`` is a folder of plots."""
         from vidtrans.batch.inputs import counterparts, expand_sources
         from vidtrans.commands.batches import make_each
 
         outputs, folder = expand_sources(self.output), self.result
-        beside: dict[str, dict[Path, Path]] = {}  # by a video's name, of each output its clip
+        beside: dict[str, dict[Path, Path]] = {}  # by parameter name: the clip of each output
         for name in CLIPS[1:]:
             if (path := getattr(self, name)) is not None:
                 clips = counterparts(outputs, path, f"--{name.replace('_', '-')}")
@@ -186,12 +186,12 @@ class Evaluate(Command):
         return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
-        """Return the clips that are read, by their part in it."""
+        """Return the input clips, by parameter name."""
         beside = {name: path for name in CLIPS[1:] if (path := getattr(self, name)) is not None}
         return {"output": self.output[0]} | beside
 
     def _for_key(self, result: Path, context: Context) -> Table:
-        """Return all that decides what is written."""
+        """Return the values that affect the written result, for its record."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
         from vidtrans.evaluation.score_report import VERSION
@@ -207,7 +207,7 @@ class Evaluate(Command):
         } | ({"dream": DREAM_VERSION} if self.dream else {})
 
     def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
-        """Return what scores the clips, once these are aligned, and writes the plot to a path."""
+        """Return a function that scores the aligned clips, and writes the plot to a path."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.evaluation.dream_scores import check_dream, score_dream
         from vidtrans.evaluation.score_report import score

@@ -1,4 +1,4 @@
-"""``vidtrans fix``: a result and frames of it, painted over, in; the result with these corrections out."""
+"""``vidtrans fix``: propagate corrections, painted over frames of a result, and write the corrected result."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Fix(Command):
     ] = False
 
     def make(self, context: Context) -> Table:
-        """Carry corrections, painted over frames of a result, through its clip.
+        """Propagate corrections, painted over frames of a result, through its clip.
 
-        What they do not reach stays as it is, to the bit where the codec keeps bits. Raises UsageError, MediaError,
+        Pixels without corrections stay unchanged, bit for bit with a lossless codec. Raises UsageError, MediaError,
         Interrupted.
         """
         from vidtrans.propagation.fixing import fix
@@ -56,7 +56,7 @@ class Fix(Command):
         return fix(FixRequest(self.render, self.painted, self.output, self.relearn), context)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the result."""
+        """Return the report on the result."""
         corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would carry {corrected} through {frames} of {table['output']}{cost_text(table)}"

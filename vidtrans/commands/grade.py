@@ -1,4 +1,4 @@
-"""``vidtrans grade``: pictures or clips before and after a grade in, the grade as a model or a ``.cube`` table out."""
+"""``vidtrans grade``: learn a grade from pictures or clips before and after it, as a model or ``.cube`` table."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vidtrans.grading.learning import LearnedGrade
 
 VERSION = 2
-FRAMES = 12  # of a clip that are looked at
+FRAMES = 12  # number of frames read from a clip
 CUBE_SUFFIX = ".cube"
-CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes a side of a table: what programs take as a matter of course, and at most
+CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes per side of a table: the common size, and the maximum
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Grade(Command):
     ] = None
     _: KW_ONLY
     unpaired: Annotated[
-        bool, Option("AFTER shows something else, a film still say: match the colours alone.", Group.INPUT)
+        bool, Option("AFTER shows another scene, such as a film still: match only the colours.", Group.INPUT)
     ] = False
     method: Annotated[
         str | None,
@@ -58,7 +58,7 @@ class Grade(Command):
             default=next(iter(UNPAIRED_METHODS)),
         ),
     ] = None
-    nodes: Annotated[int, Option("Nodes a side of the table.", Group.OUTPUT, metavar="N")] = CUBE_SIZE
+    nodes: Annotated[int, Option("Nodes per side of the table.", Group.OUTPUT, metavar="N")] = CUBE_SIZE
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
@@ -117,7 +117,7 @@ class Grade(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the grade in words."""
+        """Return the grade as text."""
         output = table["output"]
         if table.get("dry_run"):
             return f"would make {output}"
@@ -138,7 +138,7 @@ def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
 
 
 def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield frames of two clips that go together: by number where they have as many, else by time."""
+    """Yield matching frames of two clips: by number if the counts are equal, else by time."""
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
     from vidtrans.evaluation.scoring import AlignedSource
     from vidtrans.video.frame_format import FrameFormat
@@ -150,9 +150,9 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
     numbers = spread_numbers(before.index.num_frames, FRAMES)
     form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
     others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)
-    held: dict[int, np.ndarray] = {}
+    latest: dict[int, np.ndarray] = {}
     for frame in read_clip_frames(before, numbers, form, context):
-        while (step := steps[frame.index]) not in held:
+        while (step := steps[frame.index]) not in latest:
             other = next(others)
-            held = {other.index: other.rgb}
-        yield frame.rgb, held[step]
+            latest = {other.index: other.rgb}
+        yield frame.rgb, latest[step]

@@ -1,4 +1,4 @@
-"""``vidtrans keyframes``: a clip in, the frames out that are best painted."""
+"""``vidtrans keyframes``: choose the frames of a clip to paint, and write them as pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Keyframes(Command):
     count: Annotated[
         int | None,
         Option(
-            "How many frames.",
+            "Number of frames.",
             Group.OUTPUT,
             ("-n", "--count"),
             values=Range(1, 1000),
@@ -56,7 +56,7 @@ class Keyframes(Command):
         check_counts(count=self.count)
 
     def make(self, context: Context) -> Table:
-        """Write the frames that are best painted, and a sheet of them. Raises UsageError, MediaError."""
+        """Write the best frames to paint, and a contact sheet of them. Raises UsageError, MediaError."""
         from vidtrans.clips.cut_list import cuts_for_key, with_cuts
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
@@ -73,8 +73,8 @@ class Keyframes(Command):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
         output = self.output or refuse_link(Path(base_name(video) + SUFFIX))
         if output.is_dir() and any(output.iterdir()) and recorded(context.cache, output) is None:
-            # Not even with --overwrite: hours of painting may lie there.
-            why = "it holds files that are no result of this command, or were painted over"
+            # Not even with --overwrite: the folder may hold hours of painting.
+            why = "it contains files that this command did not write, or that were painted over"
             raise UsageError(str(output), why, "choose another folder with -o")
         key = {
             "command": "keyframes",
@@ -101,7 +101,7 @@ class Keyframes(Command):
         return produce(context, output, key, [video] if video.is_file() else [], prepare, folder=True)
 
     def describe(self, table: Table) -> str:
-        """Return the frames to paint, and how well the clip comes back."""
+        """Return the frames to paint, and how well they reconstruct the clip."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         numbers = ", ".join(map(str, table["keyframes"]))

@@ -1,4 +1,4 @@
-"""``vidtrans live``: models that paint what a page, a camera or a program sends."""
+"""``vidtrans live``: models that stylise the pictures sent by a page, a camera or a program."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Live(Command):
     output: Annotated[Path | None, output("The folder of recordings.", "the current one")] = None
     _: KW_ONLY
     host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
-    port: Annotated[int, Option("0: any that is free.", Group.SERVER, values=Range(0, 65535))] = PORT
+    port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
     allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
     https: Annotated[
         bool,
         Option("With a certificate for this machine's names, so that a phone can be the camera.", Group.SERVER),
     ] = False
     token: Annotated[
-        str, Option("What the link holds, where it has to stay the same.", Group.SERVER, default="a new one")
+        str, Option("The access token in the link, to keep the link the same.", Group.SERVER, default="a new one")
     ] = ""
     kiosk: Annotated[
         bool, Option("Print a link to the output alone, with the camera; for installations.", Group.SERVER)
@@ -61,7 +61,7 @@ class Live(Command):
         if not self.model:
             raise UsageError("--model", "no model was given", "name one or several")
         if self.host not in LOOPBACK and not self.allow_network:
-            why = "others on the network would see the page, and could use the models"
+            why = "others on the network could see the page and use the models"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
         if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
             why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
@@ -82,7 +82,7 @@ class Live(Command):
         address = Address(self.host, self.port, self.token or new_token(), certificates)
         hub, worker = open_session(models, rendering, SavedControls(default_path()), self.output or Path(), context)
         try:
-            server = LiveServer(address)  # after the models: whoever finds the port open is answered
+            server = LiveServer(address)  # after the models, so that an open port means a working server
             self._announce(server, context)
             server.run(hub, context.stop)
         finally:
@@ -94,7 +94,7 @@ class Live(Command):
         }
 
     def describe(self, table: Table) -> str:
-        """Return how much was painted, and the last recording."""
+        """Return the number of painted frames, and the last recording."""
         recorded = f", recorded {table['output']}" if table["output"] else ""
         return f"painted {table['frames']} frames{recorded}"
 
@@ -111,7 +111,7 @@ class Live(Command):
                 model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
             models[model.name] = model
         if set(changes) - known:
-            load_model(self.model[0], context, changes)  # which says what is wrong
+            load_model(self.model[0], context, changes)  # raises with the reason
         size = self.recipe.settings("rendering", RenderingSettings).size
         if size != "trained" and parse_size(size).short is None:
             raise UsageError(
@@ -143,7 +143,7 @@ class Live(Command):
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
-    """Return those of the changes that are settings of a model's pairing. Raises ModelError."""
+    """Return the changes that are settings of a model's pairing. Raises ModelError."""
     from vidtrans.models.model_file import find_model, read_record
     from vidtrans.pairing import PAIRINGS
 
@@ -154,7 +154,7 @@ def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
 
 
 def _code(link: str) -> str:
-    """Return a link as a QR code, in characters."""
+    """Return a link as a QR code in text characters."""
     import io
 
     import segno

@@ -1,4 +1,4 @@
-"""``vidtrans look``: pictures in, a model that paints in their manner out."""
+"""``vidtrans look``: train a model that paints in the style of pictures."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ class Look(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a look: without a preset that of the preset 'look'. Raises UsageError."""
+        """Return the recipe of a look; without a preset, that of the preset 'look'. Raises UsageError."""
         return look_recipe(preset, tables)
 
     def make(self, context: Context) -> Table:
-        """Teach a painter the manner of pictures on the frames of clips.
+        """Train a painter in the style of pictures, on the frames of clips.
 
-        Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+        An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
         began = time.monotonic()
         if self.optimise:
@@ -105,7 +105,7 @@ class Look(Command):
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Return what the look, and ``renders`` with it, would take: each step is tried for a moment."""
+        """Return the estimated cost of the look and of ``renders`` with it, from a short trial of each step."""
         return self._forecast(self._lesson(context), renders, context)
 
     def _forecast(self, lesson: LookLesson, renders: Sequence[StylizeRequest], context: Context) -> Table:
@@ -129,7 +129,7 @@ class Look(Command):
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the model."""
+        """Return the report on the model."""
         if "steps" not in table and table.get("dry_run"):
             return f"would write {table['output']}, which optimises each frame"
         if "steps" not in table:

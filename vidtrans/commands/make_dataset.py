@@ -1,4 +1,4 @@
-"""``vidtrans make-dataset``: videos in, a dataset folder out."""
+"""``vidtrans make-dataset``: make a dataset folder from videos."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ class MakeDataset(Command):
         output("The folder to make; with --each, where they go.", "VIDEO.dataset, or A-B.dataset"),
     ] = None
     _: KW_ONLY
-    each: Annotated[
-        bool, Option("A dataset of each video, not one of all; --target may be a folder, too.", Group.BATCH)
-    ] = False
+    each: Annotated[bool, Option("Make one dataset per video; --target may be a folder, too.", Group.BATCH)] = False
     target: Annotated[Path | None, TARGET] = None
     unpaired: Annotated[
         tuple[Path, ...],
@@ -72,7 +70,7 @@ class MakeDataset(Command):
         return (unpaired_recipe if arguments.get("unpaired") else dataset_recipe)(preset, tables)
 
     def make(self, context: Context) -> Table:
-        """Make a dataset folder from videos, or from a folder of pairs; with ``each`` one of each.
+        """Make a dataset folder from videos, or from a folder of pairs; with ``each``, one per video.
 
         Raises UsageError, MediaError, Interrupted.
         """
@@ -98,7 +96,7 @@ class MakeDataset(Command):
         return make_dataset(wanted, output, context, restore=self.restore)
 
     def _make_each(self, context: Context) -> Table:
-        """Make a dataset of each video, in the output folder; ``target`` may be a folder of clips of their names."""
+        """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
         from vidtrans.batch.inputs import counterparts
         from vidtrans.commands.batches import make_each
         from vidtrans.data.dataset_planning import SUFFIX
@@ -113,7 +111,7 @@ class MakeDataset(Command):
         return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one dataset."""
+        """Return the report on one dataset."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"

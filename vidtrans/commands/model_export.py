@@ -1,4 +1,4 @@
-"""``vidtrans model export``: a model in, a file for other programs out."""
+"""``vidtrans model export``: write a model as a file for other programs."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class ModelExport(Command):
         given = ["--look"] * bool(self.look) + ["--stroke-size"] * (self.stroke_size is not None)
         if given and not self.whole:
             remedy = f"add --whole, or leave {given[0]} out"
-            raise UsageError(given[0], "the file holds the network alone, whose input says it", remedy)
+            raise UsageError(given[0], "the file holds only the network, which takes it as input", remedy)
         if self.stroke_size is not None and not 0 <= self.stroke_size <= 1:
             raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
 
     def make(self, context: Context) -> Table:
-        """Write a model in another format, once it was compared with it.
+        """Write a model in another format, after comparing the outputs of both.
 
-        Raises UsageError for a model or options that the format does not take, ModelError.
+        Raises UsageError for a model or options that the format does not support, ModelError.
         """
         from vidtrans.interop.exporting import load_export
         from vidtrans.interop.exporting.base import ExportSubject, check_exports
@@ -111,7 +111,7 @@ class ModelExport(Command):
         return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return what was written, and how near it is to the model."""
+        """Return the report on the file, with its difference from the model."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         if "family" in table:
@@ -124,7 +124,7 @@ class ModelExport(Command):
         return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
 
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return what a whole file tells a model with looks. Raises UsageError where that does not fit the model."""
+        """Return the fixed conditions of a whole file. Raises UsageError if the options do not fit the model."""
         from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 
         pairing = model.pairing
@@ -140,7 +140,7 @@ class ModelExport(Command):
 
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
-    """Return the values of the planes, 0 to 1, of a number's or a picture's look. Raises UsageError, MediaError."""
+    """Return the condition channels' values, 0 to 1, for a seed or a picture. Raises UsageError, MediaError."""
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

@@ -1,4 +1,4 @@
-"""``vidtrans model formats``: the kinds of models that can be used."""
+"""``vidtrans model formats``: list the supported model formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ModelFormats(Command):
     """
 
     def make(self, context: Context) -> Table:
-        """Return formats of files, and families of networks in checkpoints, with what each is."""
+        """Return the file formats, and the network families of checkpoints, with their summaries."""
         from vidtrans.interop.families import FAMILIES
         from vidtrans.models.formats import FORMATS
 
@@ -25,7 +25,7 @@ class ModelFormats(Command):
         return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each."""
+        """Return a line for each format."""
         lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
         lines += ["families of networks in checkpoints"]
         return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])

@@ -1,4 +1,4 @@
-"""``vidtrans model import``: a model of another tool in, one of ours out."""
+"""``vidtrans model import``: convert a model of another tool to a model file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from vidtrans.rendering.extraction import FrameExtractor
 
 VERSION = 1
-CALIBRATION_FRAMES = 16  # of a clip, that go through a network at once
+CALIBRATION_FRAMES = 16  # frames of a clip, run through the network in one batch
 LIGHT_LINES = ("edges",)  # pairings with light lines on black
-NORMS = ("picture", "stored")  # whose statistics the batch norms of an imported network use
-# Names of files that say nothing: the folder's does, and of CycleGAN the direction.
+NORMS = ("picture", "stored")  # sources of batch-norm statistics for an imported network
+# Uninformative file names: the folder names the model, plus the direction of a CycleGAN.
 PLAIN_NAMES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 
@@ -111,7 +111,7 @@ class ModelImport(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Table, arguments: Table) -> Recipe:  # type: ignore[override]
-        """Return the recipe with the pairing that was named, and the card."""
+        """Return the recipe with the chosen pairing, and the model card."""
         if name := arguments.get("pairing"):
             tables = tables | {"pairing": {"name": name} | tables.get("pairing", {})}
         return import_recipe(preset, tables)
@@ -152,7 +152,7 @@ class ModelImport(Command):
             "calibrate": content_digest(context, self.calibrate) if self.calibrate else "",
             "embed": self.embed,
         }
-        record = model.record(path, pairing)  # what does not fit is said before anything is written
+        record = model.record(path, pairing)  # raises before anything is written
 
         def prepare() -> Callable[[Path], Table]:
             return self._prepared(form, path, model, pairing, extractor, context)
@@ -175,7 +175,7 @@ class ModelImport(Command):
         extractor: FrameExtractor | None,
         context: Context,
     ) -> Callable[[Path], Table]:
-        """Return what writes the model, once its weights and the clip were read. Raises UsageError, MediaError."""
+        """Return a function that writes the model; weights and clip are read now. Raises UsageError, MediaError."""
         from vidtrans.models.model_file import embed_extractor, save_model
 
         generator, record = form.load_described(path, model, pairing)
@@ -197,14 +197,14 @@ class ModelImport(Command):
         return make
 
     def describe(self, table: Table) -> str:
-        """Return what the model takes, and the command that it is for."""
+        """Return the model's input, and the command to use it."""
         done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
         takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
         what = f"{done} {table['output']}: {table['family']}, {takes}, rendered at {table['working_size']} px"
         return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
-        """Return what the file holds, with what was said of it laid over."""
+        """Return the description of the file's model, with the user's options applied."""
         from vidtrans.models.foreign_format import Hints
         from vidtrans.networks.ports import named_range
 
@@ -223,7 +223,7 @@ class ModelImport(Command):
     def _with_norms(self, record: ModelRecord) -> ModelRecord:
         """Return the record of a network whose norms use stored statistics, or those of each picture.
 
-        Raises UsageError where it has none, or its file has no statistics.
+        Raises UsageError if it has no such norms, or its file has no statistics.
         """
         settings = record.generator["settings"]
         if settings.get("norm") not in ("picture", "batch"):
@@ -242,14 +242,14 @@ def _name_of(path: Path) -> str:
 
 
 def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
-    """Return the pairing that was named, or follows from the file, with the settings that were given; None for none."""
+    """Return the pairing that was chosen, or that follows from the file, with the given settings; None without one."""
     from vidtrans.pairing.base import make_pairing
 
     table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
     follows = model.pairing.get("name", "")
     name = table.pop("name", follows)
     if name == follows and name:
-        table = model.pairing["settings"] | table  # of label maps the number of classes, say
+        table = model.pairing["settings"] | table  # for example the number of classes of label maps
     return make_pairing(name, table) if name else None
 
 
@@ -260,7 +260,7 @@ def _card(recipe: Recipe) -> Table:
 
 
 def _inputs(clip_path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context) -> np.ndarray:
-    """Return the network's inputs of some frames of a clip, (N, H, W, C) uint8, at the model's size."""
+    """Return the network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size."""
     import numpy as np
 
     from vidtrans.clips.indexing import open_clip

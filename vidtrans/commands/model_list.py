@@ -1,4 +1,4 @@
-"""``vidtrans model list``: the models that a bare name finds."""
+"""``vidtrans model list``: list the models that are found by name."""
 
 from __future__ import annotations
 

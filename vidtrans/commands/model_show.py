@@ -1,4 +1,4 @@
-"""``vidtrans model show``: what a model file says of itself."""
+"""``vidtrans model show``: show the record of a model file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelShow(Command):
         return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
 
     def describe(self, table: Table) -> str:
-        """Return the record, a line for each part."""
+        """Return the record as text, one line per part."""
         from vidtrans.models.formats import load_format
 
         if "output" not in table:
@@ -66,12 +66,12 @@ def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
 
 
 def _size(record: ModelRecord) -> str:
-    """Return the size of a model in words: only of what was trained here is the size of training known."""
+    """Return the size as text; only models trained here have a known training size."""
     return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.size} px"
 
 
 def _said(ports: Table) -> Table:
-    """Return what a network takes and gives that is not what ours do."""
+    """Return the port settings that differ from those of vidtrans' own networks."""
     plain = to_table(PortSettings())
     return {name: value for name, value in ports.items() if value != plain[name]}
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and checks of what is given together."""
+"""Options that several commands share, and checks of their values."""
 
 from __future__ import annotations
 
@@ -14,52 +14,54 @@ if TYPE_CHECKING:
 
 MODEL_SUFFIX = ".safetensors"
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
-END = Option("The first moment that is left out.", Group.TIME, metavar="TIME")
+END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
 TARGET = Option(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
     Group.INPUT,
     metavar="VIDEO",
 )
 MINUTES = Option(
-    "Instead of --steps: as many as fit, measured once.", Group.TRAINING, values=Range(0, 1e6, low_open=True)
+    "Training time in minutes instead of --steps; the speed is measured once.",
+    Group.TRAINING,
+    values=Range(0, 1e6, low_open=True),
 )
-FRESH = Option("Start from nothing, whatever was trained before.", Group.TRAINING, rare=True)
-WHEN_TO_STOP = (("steps", "minutes"),)  # one of which is given
+FRESH = Option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+WHEN_TO_STOP = (("steps", "minutes"),)  # exclude each other
 SEVERAL = ("jobs", "executor", "shard", "retry", "halt")  # the options of a batch of clips
 
 
 def output(help: str, default: str = "") -> Option:
-    """Return ``-o``. ``default``: the usual name, in words."""
+    """Return the ``-o`` option. ``default``: the default name, as help text."""
     return Option(help, Group.OUTPUT, ("-o", "--output"), default=default)
 
 
 def models(help: str) -> Option:
-    """Return ``--model`` of a command that takes several."""
+    """Return the ``--model`` option of a command that takes several."""
     return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))
 
 
 def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
-    """Return the clips that files, folders and globs stand for; a folder of guides is one. Raises UsageError."""
+    """Return the clips that files, folders and globs expand to; a guides folder is one clip. Raises UsageError."""
     from vidtrans.batch.inputs import expand_sources
 
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
 def check_counts(**counts: int | None) -> None:
-    """Raise UsageError where one is less than 1."""
+    """Raise UsageError if a count is less than 1."""
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UsageError(f"--{name} {count}", "it must be at least 1", "give a larger number")
 
 
 def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
-    """Raise UsageError where an output does not end as what it is to hold."""
+    """Raise UsageError if an output has another extension than its content requires."""
     if output is not None and output.suffix.lower() not in suffixes:
         remedy = " or ".join(f"-o {output.with_suffix(suffix)}" for suffix in suffixes)
         raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
 
 
 def check_minutes(minutes: float | None) -> None:
-    """Raise UsageError where it is no length of time."""
+    """Raise UsageError if ``minutes`` is not positive and finite."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")

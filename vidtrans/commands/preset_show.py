@@ -18,7 +18,7 @@ class PresetShow(Command):
     name: Annotated[str, Argument(values=FileName("preset"))]
 
     def make(self, context: Context) -> Table:
-        """Return its summary, cost and tables. Raises UsageError."""
+        """Return the preset's summary, cost and tables. Raises UsageError."""
         from vidtrans.config.recipe import preset_path, preset_text, read_tables
 
         tables = read_tables(preset_path(self.name))
@@ -26,7 +26,7 @@ class PresetShow(Command):
         return {"preset": self.name, **texts, "tables": tables}
 
     def describe(self, table: Table) -> str:
-        """Return the file."""
+        """Return the text of the preset's file."""
         from vidtrans.config.recipe import preset_path
 
         return preset_path(self.name).read_text("utf-8").rstrip()

@@ -25,10 +25,10 @@ class Probe(Command):
     video: Annotated[Path, Argument()]
 
     def make(self, context: Context) -> Table:
-        """Return frames, times, shots, tracks and colours, and warnings: what is done about what is unusual.
+        """Return frames, times, shots, tracks and colours, and warnings about unusual properties.
 
-        The clip is read once, and its index is cached for later commands. Damage is reported, and is no error. Raises
-        MediaError where nothing can be read.
+        The clip is read once, and its index is cached for later commands. Damage is reported without an error. Raises
+        MediaError if nothing can be read.
         """
         from vidtrans.clips.indexing import survey_clip
         from vidtrans.video.io.container import probe as read_headers
@@ -79,7 +79,7 @@ class Probe(Command):
 
 
 def _clip_lines(table: Table) -> list[str]:
-    """A line for the picture, each sound track, what else there is, and the cuts."""
+    """Return a line for the picture, each sound track, other streams, and the cuts."""
     picture = f"{table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"
     if "codec" in table:
         picture = f"{table['codec']} {picture}, {table['colour_space']} colours, {table['colour_range']} range"

@@ -1,4 +1,4 @@
-"""``vidtrans propagate``: a clip and a few of its frames, painted over, in; the whole clip painted out."""
+"""``vidtrans propagate``: propagate painted key frames of a clip through the whole clip."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ class Propagate(Command):
     def __post_init__(self) -> None:
         if self.minutes != 0:
             check_minutes(self.minutes)
-        self._request()  # raises where options do not go together
+        self._request()  # raises if options conflict
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of painted frames: without a preset that of the preset 'painted'. Raises UsageError."""
+        """Return the recipe of painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
         return painted_recipe(preset, tables)
 
     def make(self, context: Context) -> Table:
-        """Carry painted key frames through a clip, or through several.
+        """Propagate painted key frames through one or several clips.
 
-        Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+        An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
         from vidtrans.commands.batches import is_several
         from vidtrans.propagation.propagating import propagate
@@ -128,7 +128,7 @@ class Propagate(Command):
         )
 
     def _make_several(self, context: Context) -> Table:
-        """Paint clips into the output folder, each like the key frames in the folder of its name."""
+        """Paint clips into the output folder, each with the key frames in the folder of the same name."""
         from vidtrans.commands.batches import clips_with_endings, make_each
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
@@ -143,7 +143,7 @@ class Propagate(Command):
         return make_each(endings, work, "propagate", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one clip."""
+        """Return the report on one clip."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
         if table.get("dry_run"):
             learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""
@@ -153,7 +153,7 @@ class Propagate(Command):
 
 
 def _keys_of(video: Path, folder: Path) -> Path:
-    """Return the folder of a clip's key frames among those of several. Raises UsageError."""
+    """Return the folder of a clip's key frames within ``folder``. Raises UsageError."""
     from vidtrans.core.files import base_name
     from vidtrans.painting.choosing import SUFFIX
 

@@ -70,7 +70,7 @@ class Run(Command):
         if self.video is None and not self.looks:
             raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
         if self.looks and self.target:
-            raise UsageError("--target", "a look is learned from its pictures alone", "leave it out, or --look")
+            raise UsageError("--target", "a look is learned from its pictures alone", "leave out --target or --look")
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
@@ -79,7 +79,7 @@ class Run(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return where other defaults come from."""
+        """Return the note on defaults with ``--look``."""
         return "With --look the defaults are those of 'vidtrans look'."
 
     @property
@@ -87,11 +87,11 @@ class Run(Command):
         return (self.video,) if self.video else self.apply
 
     def make(self, context: Context) -> Table:
-        """Teach from a video, or from style pictures, and render that onto each of several files, folders and globs.
+        """Train on a video or on style pictures, and render the model onto several files, folders and globs.
 
-        Every step is found again. The dataset and the model are left beside the output, under the name of the video;
-        those of a look under that of the output, and for several clips, whose output is a folder, in it, under that of
-        the first picture. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
+        Finished steps are reused. The dataset and the model are written next to the output, named after the video; with
+        style pictures, named after the output, or for several clips inside the output folder, named after the first
+        picture. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
         """
         return replace(self, apply=tuple(clips_of(self.apply, self.recipe)))._make(context)
 
@@ -136,17 +136,17 @@ class Run(Command):
         }
 
     def _renders(self, model: Path) -> list[StylizeRequest]:
-        """Return a request for each clip that the model is applied to; of one, with its output."""
+        """Return a request for each clip to render; a single clip gets the output path."""
         from vidtrans.pairing.base import make_pairing
         from vidtrans.stylizing.requested_render import StylizeRequest
 
         output, recipe = None if len(self.apply) > 1 else self.output, self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
-            recipe = replace(recipe, pairing_changes={"model": extraction.model})  # the model file knows no path
+            recipe = replace(recipe, pairing_changes={"model": extraction.model})  # the model file stores no path
         return [StylizeRequest(clip, (str(model),), output, recipe) for clip in self.apply]
 
     def _teach(self, dataset: Path, model: Path, context: Context) -> Table:
-        """Make the dataset and train the model; ``cached`` is true where both were there."""
+        """Make the dataset and train the model; ``cached`` is true if both existed."""
         from vidtrans.data.making import make_dataset
         from vidtrans.stylizing.forecast import check_scene
         from vidtrans.training.requested_training import TrainingRequest, train
@@ -181,7 +181,7 @@ class Run(Command):
         return Look(self.looks, model, on=self._learned_on, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one clip."""
+        """Return the report on one clip."""
         if table.get("dry_run"):
             line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
             return f"{line}, and render {self.output}{cost_text(table)}"

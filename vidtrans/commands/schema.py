@@ -1,4 +1,4 @@
-"""``vidtrans schema``: the parameters of commands as JSON Schema, for pages, nodes and other programs."""
+"""``vidtrans schema``: print the parameters of commands as JSON Schema, for pages, nodes and other programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Schema(Command):
             raise unknown_name("command", name, list(COMMANDS))
 
     def make(self, context: Context) -> Table:
-        """Return the schema of a command, or those of all by their names. Raises UsageError."""
+        """Return the schema of a command, or of all commands by name. Raises UsageError."""
         if name := " ".join(self.command):
             return schema_of(name)
         return {"commands": {name: schema_of(name) for name in COMMANDS}}
@@ -50,7 +50,7 @@ class Schema(Command):
 
 
 def schema_of(name: str) -> Table:
-    """Return the JSON Schema of the arguments of a command's Python function. Raises UsageError on a broken file."""
+    """Return the JSON Schema of a command's Python arguments. Raises UsageError if ``vidtrans.toml`` is invalid."""
     cls: type[Command] = COMMANDS.load(name)
     parameters = parameters_of(cls)
     recipe = cls.usual_recipe() if cls.TABLES else None
@@ -95,7 +95,7 @@ def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
 
 
 def _values(parameter: Parameter) -> Table:
-    """Return what a value may be, besides its type."""
+    """Return the schema of a parameter's allowed values, besides its type."""
     values = parameter.given.values
     if isinstance(values, Choices):
         return {"enum": list(values.words)}

@@ -1,4 +1,4 @@
-"""``vidtrans sheet``: contact sheets of frames or pairs."""
+"""``vidtrans sheet``: write contact sheets of frames or pairs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sheet(Command):
     count: Annotated[
         int | None,
         Option(
-            "How many frames or pairs; 0: all.",
+            "Number of frames or pairs; 0: all.",
             Group.OUTPUT,
             ("-n", "--count"),
             values=Range(0, 10**6),
@@ -81,7 +81,7 @@ class Sheet(Command):
         pairings = [one.pairing for one in shown]
         for pairing in pairings:
             if pairing.needs_target:
-                why = "its input is not made of the frame"
+                why = "it cannot make its input from the frame"
                 raise UsageError(f"--pairing {pairing.name}", why, "choose one that makes its own pairs")
         unread = "--pairing" if pairings else "--start and --end" if start or end else ""
         if is_dataset and unread:
@@ -114,5 +114,5 @@ class Sheet(Command):
         return produce(context, output, key, [source] if source.is_file() else [], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the sheet."""
+        """Return the report on the sheet."""
         return sheet_text(table)

@@ -1,4 +1,4 @@
-"""``vidtrans stylize``: videos and a model in, the stylised videos with their sound out."""
+"""``vidtrans stylize``: render a model onto videos, with their sound."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidtrans.stylizing.requested_render import StylizeRequest
 
 LIST_SUFFIX = ".toml"  # of a list of clips
-# What is of the command that prints jobs, not of those that it prints.
+# Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
     *("output", "print_jobs", "chunk", "join", "score", "dry_run"),
     *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
@@ -106,25 +106,27 @@ class Stylize(Command):
 
     def __post_init__(self) -> None:
         if self._is_list and len(self.video) > 1:
-            raise UsageError(str(self.video[1]), "a list of clips stands alone", "give one list, or videos")
+            raise UsageError(
+                str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
+            )
         if not self.model and not self._is_list:
             raise UsageError("stylize", "there is no model", "give one with --model")
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
-            raise UsageError("--print-jobs", "the clips of a list have options of their own", remedy)
+            raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)
         if self.print_jobs and (self.batch.retry or self.chunk or self.join):
             why = "it prints a job for whole clips"
             raise UsageError("--print-jobs", why, "leave out --chunk, --join and --retry-failed")
         if self.chunk or self.join:
             if self._is_list:
-                why = "the clips of a list have places of their own"
+                why = "each clip of a list has its own output"
                 raise UsageError("--chunk, --join", why, "name one clip")
             if self.batch.jobs or self.batch.executor != SEQUENTIAL.executor:
                 raise UsageError("--chunk, --join", "this process renders a part", "leave --jobs and --executor out")
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a render; a list of clips has the preset below its own. Raises UsageError."""
+        """Return the recipe of a render; each clip of a list applies the preset itself. Raises UsageError."""
         return render_recipe(None if _is_list(arguments["video"]) else preset, tables)
 
     @classmethod
@@ -138,13 +140,13 @@ class Stylize(Command):
 
     @property
     def _folder(self) -> Path:
-        """Return where the results of several go."""
+        """Return the output folder for several results."""
         return Path(self.output or "")
 
     def make(self, context: Context) -> Table:
-        """Render models onto videos, pictures or folders; several one after the other, or side by side.
+        """Render models onto videos, pictures or folders; several sources in sequence, or in parallel.
 
-        Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
+        Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
         DeviceError, Interrupted.
         """
         from vidtrans.stylizing.clips import stylize_batch, stylize_one
@@ -185,10 +187,10 @@ class Stylize(Command):
         return requests
 
     def _output_of(self, request: StylizeRequest) -> Path | None:
-        """Return where one clip's result goes.
+        """Return the output path of one clip.
 
-        A folder that is there, or ends in a slash, takes a video's result in; the result of a folder of pictures is
-        itself a folder.
+        If ``-o`` is an existing folder or ends in a slash, a video's result is written into it; the result of a picture
+        folder is itself a folder.
         """
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import default_output_of
@@ -204,7 +206,7 @@ class Stylize(Command):
         return refuse_link(output / default_output_of(request)) if is_folder and not gives_folder else output
 
     def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
-        """Return the commands that render clips on a farm."""
+        """Return the farm job that renders the clips."""
         from vidtrans.batch.inputs import parse_shard, shard_of
         from vidtrans.stylizing.clips import default_output_of, place_results
         from vidtrans.stylizing.print_jobs import print_jobs
@@ -222,14 +224,14 @@ class Stylize(Command):
         return print_jobs(placed, self.print_jobs, command, self.batch.jobs, context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was made, of several what failed, or the job."""
+        """Show the result, the failures of a batch, or the job."""
         if "job" in table and not terminal.as_json:
             terminal.file_content(table["job"])
             return 0
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one clip, or of a part of it."""
+        """Return the report on one clip, or on a part of it."""
         if "job" in table:
             return ""
         return part_text(table) if self.chunk or self.join else render_text(table)

@@ -1,4 +1,4 @@
-"""What shows a command's report."""
+"""The interface through which commands show their reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidtrans.core.settings import Table
 
 
 class Terminal(Protocol):
-    """A console, as far as commands use it."""
+    """The part of the console that commands use."""
 
     as_json: bool
     quiet: bool
@@ -21,7 +21,7 @@ class Terminal(Protocol):
         """Show a text."""
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show a table of figures."""
+        """Show a table of numbers."""
 
     def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
         """Show an error."""

@@ -1,4 +1,4 @@
-"""``vidtrans train``: a dataset in, a model out; with ``--ablate`` and ``--sweep`` several, in a table."""
+"""``vidtrans train``: train a model on a dataset; with ``--ablate`` or ``--sweep``, several, with a table."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Train(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a training; the dataset has a preset of its own. Raises UsageError, MediaError."""
+        """Return the recipe of a training, on top of the dataset's preset. Raises UsageError, MediaError."""
         from vidtrans.data.making import train_recipe
 
         return train_recipe(arguments["dataset"], preset, tables)
@@ -98,11 +98,11 @@ class Train(Command):
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:
-        """Train a model, or several with something varied.
+        """Train a model, or several variants.
 
-        A run that was stopped goes on; more steps continue a finished one, unless ``fresh``. Of several processes that
-        PyTorch's launcher has started, one reports, and the others return {}. Raises UsageError, MediaError,
-        ModelError, DeviceError, Diverged, Interrupted.
+        An interrupted run resumes, and more steps continue a finished one, unless ``fresh``. Among processes started by
+        PyTorch's launcher, one reports, and the others return {}. Raises UsageError, MediaError, ModelError,
+        DeviceError, Diverged, Interrupted.
         """
         from vidtrans.training.requested_training import TrainingRequest, train
 
@@ -127,14 +127,14 @@ class Train(Command):
         make_recipe = partial(train_recipe, self.dataset, self.given.preset)
         variants = sweep_variants(parse_sweep(self.sweep), self.given.tables, make_recipe)
         if any(variant.seed is not None for variant in variants) and "seed" in self.given.values:
-            raise UsageError("--sweep seed", "it is also given one value for all", "leave --seed out")
+            raise UsageError("--sweep seed", "--seed also sets the seed", "leave --seed out")
         varied = VariedTraining(
             self.dataset, self.ablate or "", self.output, self.recipe, self.minutes, variants, self.batch
         )
         return train_varied(varied, context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show what was trained; of variants their held-out scores, where pairs were held out, and what failed."""
+        """Show the trained model; for variants, a table of held-out scores if pairs were held out, and the failures."""
         if not table:  # another process reports for all
             return 0
         if not (self.ablate or self.sweep):
@@ -156,7 +156,7 @@ class Train(Command):
         return BatchError.exit_status
 
     def describe(self, table: Table) -> str:
-        """Return what is said of one model, or of several."""
+        """Return the report on one model, or on several variants."""
         if "rows" in table:
             return _varied_text(table)
         if not table.get("dry_run"):

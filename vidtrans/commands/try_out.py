@@ -1,4 +1,4 @@
-"""``vidtrans try``: a grid of settings on a few frames."""
+"""``vidtrans try``: draw a grid of settings on a few frames."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Try(Command):
         check_counts(frames=self.frames)
 
     def make(self, context: Context) -> Table:
-        """Write a labelled grid, a row for each of a few frames and a column for each setting.
+        """Write a labelled grid, with a row for each frame and a column for each setting.
 
         Raises UsageError, MediaError, ModelError, DeviceError.
         """
@@ -86,7 +86,7 @@ class Try(Command):
             "at": [str(t) for t in self.at],
             "device": context.device_kind,
         }
-        if pictures:  # their paths alone are in the settings
+        if pictures:  # the settings contain only their paths
             key["looks"] = [context.cache.digest(file) for file in pictures]
 
         def prepare() -> Callable[[Path], Table]:
@@ -98,12 +98,12 @@ class Try(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return what is said of the grid."""
+        """Return the report on the grid."""
         return sheet_text(table)
 
 
 def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
-    """Return the colour maps that lie beside models without pairs: what they would give without training."""
+    """Return the colour maps stored next to unpaired models, for comparison with a result without training."""
     from vidtrans.models.loaded_model import load_model
     from vidtrans.models.model_file import COLOURS, companion_path
 

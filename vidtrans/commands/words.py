@@ -1,4 +1,4 @@
-"""Describe results in words."""
+"""Text reports on results."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vidtrans.core.system import command_line
 if TYPE_CHECKING:
     from vidtrans.core.settings import Table
 
-FAILED_NAMED = 5  # failed clips that are named in a line
+FAILED_NAMED = 5  # number of failed clips named in a line
 
 
 def render_text(table: Table) -> str:
-    """Return what is said of a video or picture that was rendered, or would be."""
+    """Return the report on a video or picture that was rendered, or would be."""
     frames = count(table["frames"], "frame")
     if table.get("dry_run"):
         width, height = table["working_size"]
@@ -24,14 +24,14 @@ def render_text(table: Table) -> str:
         return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{cost_text(table)}"
     text = f"{table['output']}: {frames}{timing(table)}"
     if "draft_psnr" in table:
-        text += f"\na draft: what was carried is {table['draft_psnr']:.1f} dB from what the model paints there"
+        text += f"\ndraft: propagated frames are at {table['draft_psnr']:.1f} dB against rendered ones"
     if score := table.get("score"):
         text += f"\n{score['verdict']}\nscore: {score['output']}"
     return text
 
 
 def part_text(table: Table) -> str:
-    """Return what is said of a part of a clip, or of the parts that were joined."""
+    """Return the report on a rendered part of a clip, or on the joined parts."""
     if "part" not in table or "chunks_missing" not in table or table.get("dry_run"):
         return render_text(table)
     left = table["chunks_missing"]
@@ -40,7 +40,7 @@ def part_text(table: Table) -> str:
 
 
 def sheet_text(table: Table) -> str:
-    """Return what is said of a sheet, a grid or a comparison."""
+    """Return the report on a sheet, a grid or a comparison."""
     if table.get("dry_run"):
         return f"would make {table['output']}"
     what = "picture" if table["output"].endswith(".png") else "frame"
@@ -48,24 +48,24 @@ def sheet_text(table: Table) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """``1 frame``, ``2 frames``."""
+    """Return a number with its noun, singular or plural: ``1 frame``, ``2 frames``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def cost_text(table: Table) -> str:
-    """Return what a dry run expects, in words."""
+    """Return the estimated cost of a dry run as text."""
     from vidtrans.core.costs import format_cost
 
     return f"; {format_cost(table)}"
 
 
 def timing(table: Table) -> str:
-    """Return how long a command took, or that there was nothing to do."""
+    """Return the duration of a command as text, or that the result is up to date."""
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
 
 
 def trained_text(table: Table) -> str:
-    """Return what is said of a model that was trained."""
+    """Return the report on a trained model."""
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
     if (likeness := scores.get("likeness")) is not None:
@@ -84,18 +84,18 @@ def trained_text(table: Table) -> str:
 
 
 def next_command(model: str, *, dreams: bool = False) -> str:
-    """Return the command that a model is for."""
+    """Return the command that uses a model."""
     name = shell_path(model)
     return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
 
 
 def shell_path(path: str) -> str:
-    """Return a path as it has to be typed."""
+    """Return a path quoted for the shell."""
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
 def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text) -> int:
-    """Show how a batch ended, and return its exit status: 0, or 5 if some items failed."""
+    """Show the outcome of a batch, and return its exit status: 0, or 5 if some items failed."""
     done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
     planned = any(item.get("dry_run") for item in done)
     if planned and not terminal.as_json:

@@ -1,1 +1,1 @@
-"""Recipes: presets, files and flags resolved into settings."""
+"""Recipes: presets, project files and flags, merged into settings."""

@@ -1,8 +1,8 @@
-"""Decide which settings may run the user's own ffmpeg, and report what is run.
+"""Decide which settings may run the user's own ffmpeg, and report each such run.
 
-A filter graph can read and write any file, and so can some options of encoders. They are taken from flags and
-variables, and from a preset or a list that was named on the command line, which is then told; never from a file that
-merely lies in the folder.
+A filter graph can read and write any file, and so can some encoder options. They are accepted from flags and
+variables, and, with a warning, from a preset or a list named on the command line; never from a file that
+just happens to be in the folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def programs_in(tables: Tables) -> dict[str, str]:
-    """Return the settings among ``tables`` that give the user's ffmpeg its orders: 'table.key' → value."""
+    """Return the settings among ``tables`` that control the user's ffmpeg: 'table.key' → value."""
     from vidtrans.video.io.encoding import FFMPEG_PREFIX  # it imports av
 
     found = {}
@@ -41,16 +41,16 @@ def programs_in(tables: Tables) -> dict[str, str]:
 
 
 def refuse_programs(tables: Tables, file: str) -> None:
-    """Raise UsageError where ``file``, which nobody named on the command line, gives ffmpeg orders."""
+    """Raise UsageError where ``file``, which was not named on the command line, has settings that control ffmpeg."""
     for name in programs_in(tables):
         table, _, key = name.partition(".")
-        why = "a file that lies in the folder may not run a program, and ffmpeg can write any file"
+        why = "a file in the folder may not run a program, as ffmpeg can write any file"
         raise UsageError(f"{name} in {file}", why, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
 
 
 @dataclass(frozen=True)
 class ProgramSetting:
-    """A setting ``table.key`` that gives ffmpeg its orders, and the preset or list (``source``) that has it."""
+    """A setting ``table.key`` that controls ffmpeg, and the preset or list (``source``) that contains it."""
 
     source: str
     name: str
@@ -61,7 +61,7 @@ class ProgramSetting:
 
 
 def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
-    """Return each order to ffmpeg that ``source`` gives and that the tables ``above`` it do not set otherwise."""
+    """Return the settings in ``source`` that control ffmpeg and are not overridden by the tables ``above``."""
     given = {f"{table}.{key}" for table, values in above.items() for key in values}
     return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
 
@@ -69,9 +69,9 @@ def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSe
 def warn_about_programs(
     settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
 ) -> None:
-    """Warn, once for each setting, which program is run for a preset or a list: called just before that.
+    """Warn, once per setting, which program will be run for a preset or a list. Call it just before the run.
 
-    ``tables``: those that the command reads.
+    ``tables``: the tables that the command reads.
     """
     from vidtrans.video.external.program import find_program
 

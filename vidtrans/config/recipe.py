@@ -1,7 +1,7 @@
-"""Recipes: presets, ``vidtrans.toml``, variables and flags, in their order of precedence.
+"""Recipes: presets, ``vidtrans.toml``, variables and flags, merged in order of precedence.
 
 From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
-named on the command line outranks the file. What runs the user's ffmpeg may not come from the file (``programs.py``).
+named on the command line outranks the file. The file may not run the user's ffmpeg (see ``programs.py``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHOICE_FLAGS = {
         Group.INPUT,
         ("--pairing",),
         values=Names("vidtrans.pairing:PAIRINGS", "pairing"),
-        help="How pairs come out of frames.",
+        help="How pairs are made from frames.",
     ),
     "temporal": Flag(
         Group.LOOK,
@@ -59,18 +59,18 @@ CHAIN = tuple(name for name in TABLES if name != "dreaming")  # what the steps f
 
 
 def _preset_folder() -> Path:
-    """Where the presets are: inside an installed package, beside it in a checkout."""
+    """Return the folder of the presets: inside an installed package, beside it in a checkout."""
     installed = PACKAGE / "_presets"
     return installed if installed.is_dir() else PACKAGE.parent / "presets"
 
 
 def preset_names() -> list[str]:
-    """Return the names of the presets that ship."""
+    """Return the names of the included presets."""
     return sorted(p.stem for p in _preset_folder().glob("*.toml"))
 
 
 def preset_path(name: str) -> Path:
-    """Return the file of a preset: a name, or a path to a TOML file. Raises UsageError."""
+    """Return the file of a preset, given by name or as a path to a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
         check_regular_file(Path(name), UsageError)
         if Path(name).is_file():
@@ -93,26 +93,26 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
-    """Return a line of a preset: what it is for, or what training with it costs; '' where it has none."""
+    """Return a line of a preset: its purpose ("summary") or its training cost ("cost"); '' where it has none."""
     return str(read_toml(preset_path(name)).get(key, ""))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Merged tables, read once into the settings classes that they are of. Picklable.
+    """Merged tables, parsed once into their settings classes. Picklable.
 
-    What a table does not say is the default of its class. The settings of networks stay a table: they are checked where
-    the network is built, as their classes need torch.
+    Settings that a table leaves out have the defaults of its class. Settings of networks stay a table: they are checked
+    where the network is built, because their classes need torch.
 
     Attributes:
         preset: The preset's name; "" where there is none.
-        tables: What was said, by preset, files and flags together.
-        from_preset: What the preset alone says.
+        tables: The settings of preset, files and flags together.
+        from_preset: The settings of the preset alone.
         pairing_changes: Settings of a model's pairing that a render changes.
-        programs: What a preset that was named gives the user's ffmpeg to do.
+        programs: Settings of a named preset that control the user's ffmpeg.
 
     Raises:
-        UsageError: on a setting that is none.
+        UsageError: A setting is unknown or invalid.
     """
 
     preset: str
@@ -146,24 +146,24 @@ class Recipe:
         return settings
 
     def value(self, table: str, key: str) -> object:
-        """Return one setting, or with ``key`` "name" what was chosen."""
+        """Return one setting, or for the ``key`` "name" the chosen name."""
         if key == "name":
             return self.choice(table)[0]
         return getattr(self.settings(table, SETTINGS[table].load()), key)
 
     def under(self, tables: Mapping[str, Table]) -> Recipe:
-        """Return this recipe with ``tables`` laid over its own. Raises UsageError."""
+        """Return this recipe with its tables overridden by ``tables``. Raises UsageError."""
         return replace(self, tables=overlaid(self.tables, tables))
 
     def only(self, *names: str) -> dict[str, Table]:
-        """Return the given tables, for the record of a request."""
+        """Return the tables with these names, for the record of a request."""
         return {n: dict(self.tables.get(n, {})) for n in names}
 
 
 def table_of(key: str, among: Sequence[str]) -> str:
-    """Return the one of the tables ``among`` that has a setting ``key``, in whatever choice. Raises UsageError.
+    """Return the table, among these, that has a setting ``key`` in any of its choices. Raises UsageError.
 
-    To know those of networks takes torch.
+    For the tables of networks this imports torch.
     """
     known = {table: _keys(table) for table in among}
     found = [table for table in among if key in known[table]]
@@ -183,7 +183,7 @@ def _keys(table: str) -> set[str]:
 
 
 def _project_tables() -> dict[str, Table]:
-    """The tables of ``vidtrans.toml`` in the current folder; none where there is none. Raises UsageError."""
+    """Return the tables of ``vidtrans.toml`` in the current folder, or an empty dict. Raises UsageError."""
     check_regular_file(Path(PROJECT_FILE), UsageError)
     tables = read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
     refuse_programs(tables, PROJECT_FILE)
@@ -198,8 +198,8 @@ def make_recipe(
 ) -> Recipe:
     """Merge a recipe.
 
-    ``preset`` was named by the user; ``implied`` follows from something else, and the project file outranks it.
-    ``implied_tables`` are the implied preset's as they were (a dataset remembers its own). ``flags`` are tables
+    ``preset`` was named by the user; ``implied`` is a default from the context, and the project file outranks it.
+    ``implied_tables``: the recorded tables of the implied preset (a dataset stores its own). ``flags``: tables
     from flags and variables. Raises UsageError.
     """
     from_file = _project_tables()
@@ -221,9 +221,9 @@ def make_recipe(
 
 
 def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
-    """Return tables laid over each other, the last on top.
+    """Merge tables; later layers override earlier ones.
 
-    Another choice does not inherit the settings of the one that it replaces.
+    Another choice (``name``) does not inherit the settings of the choice that it replaces.
     """
     merged: dict[str, Table] = {}
     for layer in layers:
@@ -235,16 +235,16 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset: without ``preset``, that of the preset named like the pairing, if any."""
+    """Return the recipe of a dataset; without ``preset``, use the preset with the pairing's name, if it exists."""
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
 
 
 def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset of domains without pairs: without ``preset``, that of the preset 'unpaired'.
+    """Return the recipe of a dataset of domains without pairs; without ``preset``, use the preset 'unpaired'.
 
-    What ``vidtrans.toml`` says of pairings is for datasets with pairs.
+    The pairing in ``vidtrans.toml`` is ignored, because it is for datasets with pairs.
     """
     tables = {name: dict(table) for name, table in flags.items()}
     if preset is None:
@@ -253,9 +253,9 @@ def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) 
 
 
 def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a model of another tool: the pairing that was named, and its card.
+    """Return the recipe of an imported model: the given pairing, and its card.
 
-    Settings of a pairing that is not named are changes of the one that follows from the file.
+    Settings of a pairing without a name change the pairing found in the model file.
     """
     tables = {name: dict(table) for name, table in flags.items()}
     changes: Table = {}
@@ -267,22 +267,22 @@ def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) ->
 
 
 def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a look from pictures: without ``preset``, that of the preset 'look'."""
+    """Return the recipe of a style learned from pictures; without ``preset``, use the preset 'look'."""
     return make_recipe(preset, "look", flags)
 
 
 def painted_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a clip from painted key frames: without ``preset``, that of the preset 'painted'."""
+    """Return the recipe of a clip with painted key frames; without ``preset``, use the preset 'painted'."""
     return make_recipe(preset, "painted", flags)
 
 
 def render_recipe(
     preset: str | None, flags: Mapping[str, Mapping[str, Any]], command: str = "", read: Sequence[str] = ()
 ) -> Recipe:
-    """Return the recipe of a render. ``[pairing]`` among the flags changes how the model's input is made.
+    """Return the recipe of a render. ``[pairing]`` among the flags changes the input of the model.
 
-    A ``command`` that reads only some settings of [rendering], ``read``, refuses flags for others, as they would do
-    nothing. A preset and ``vidtrans.toml`` are for all commands: what they say beyond these is dropped. Raises
+    A ``command`` that reads only some settings of [rendering], ``read``, refuses flags for others, as they would have
+    no effect. A preset and ``vidtrans.toml`` are shared by all commands: their other settings are dropped. Raises
     UsageError.
     """
     recipe = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})

@@ -19,7 +19,7 @@ LIVE_READS = ("size", "strength", "keep_colour", "look", "stroke_size", "engine"
 
 @dataclass(frozen=True)
 class RenderingSettings:
-    """Working size, chunks and precision, and what an artist directs: how strong the look is, where, and when."""
+    """Settings of a render: working size, chunks, precision, and the strength and place of the style over time."""
 
     size: str = setting(
         "trained",
@@ -112,13 +112,13 @@ class RenderingSettings:
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
     def curves(self) -> dict[str, KeyframeCurve]:
-        """Return all three curves. Raises UsageError."""
+        """Return the curves of ``strength``, ``keep_colour`` and ``mix``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 
     def for_extractor(self, size: int) -> RenderingSettings:
-        """Return how the network runs that makes the input of a model that is rendered by these.
+        """Return the settings of the network that makes the input of a model which is rendered with these settings.
 
-        ``size``: the short side in pixels at which it sees frames; 0: its own.
+        ``size``: the short side in pixels of its frames; 0: its own.
         """
         side = str(max(size, SMALLEST_SIDE)) if size else "trained"
         return RenderingSettings(
@@ -126,7 +126,7 @@ class RenderingSettings:
         )
 
     def for_key(self) -> Table:
-        """Return what decides the result; a curve in one way of writing it."""
+        """Return the settings that affect the result, for its cache key; curves in a normal form."""
         return to_table(self) | {
             name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()
         }

@@ -1,1 +1,1 @@
-"""Modules that import no room: errors, files, settings, registries, events, parameters, the machine, threads."""
+"""Base modules, which import no others: errors, files, settings, registries, events, parameters, machine, threads."""

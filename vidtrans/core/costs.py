@@ -1,4 +1,4 @@
-"""The table of costs that ``--dry-run`` reports: seconds, disk and memory; and costs in words."""
+"""Cost estimates of ``--dry-run``: seconds, disk and memory, as a table and as text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from vidtrans.core.settings import Table
 from vidtrans.core.system import peak_memory
 
-TRIAL_FRAMES = 12  # as many are tried at most, to estimate what all of them take
+TRIAL_FRAMES = 12  # at most, from which the cost of all frames is estimated
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
-    """Return the table of a dry run: ``disk`` is the size of the result, ``cache`` what may be deleted.
+    """Return the table of a dry run; ``disk`` is the size of the result, ``cache`` can be deleted afterwards.
 
-    ``held_bytes``: memory that the job will fill, and the trial did not.
+    ``held_bytes``: memory that the job will need, and the trial did not.
     """
     return {
         "estimate": {
@@ -26,13 +26,13 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
 
 def after(seconds: float, table: Table) -> Table:
-    """Add the seconds of reading the clip before the trial to an estimate: the job spends them too."""
+    """Add the seconds spent on reading the clip before the trial to an estimate, as the job also spends them."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
-    """Add up the estimates of consecutive steps."""
+    """Add up the estimates of consecutive steps; memory is the largest of them."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -40,12 +40,12 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def without_result(table: Table) -> Table:
-    """Return the estimate of a step that leaves nothing but what it caches."""
+    """Return the estimate of a step that writes only to the cache."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
 
 
 def format_cost(table: Table) -> str:
-    """Return an estimate in words."""
+    """Return an estimate as text."""
     cost = table["estimate"]
     parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
     if cost["cache_bytes"]:
@@ -56,7 +56,7 @@ def format_cost(table: Table) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3 h 5 min``."""
+    """Format seconds as ``45 s``, ``12 min`` or ``3 h 5 min``."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -64,7 +64,7 @@ def duration(seconds: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """``640 kB``, ``1.2 GB``."""
+    """Format bytes as ``640 kB`` or ``1.2 GB``."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):
         if num_bytes >= scale:
             value = num_bytes / scale

@@ -16,14 +16,14 @@ HINT = 'use a number, or keyframes such as "0: 0.2, 120: 1" (frames, or times as
 
 @dataclass(frozen=True)
 class KeyframeCurve:
-    """A value over time: one number (``moments`` is empty), or one at each moment."""
+    """A value over time: one number (``moments`` is empty), or one number at each moment."""
 
     values: tuple[float, ...]
     moments: tuple[Time, ...] = ()
 
     @property
     def constant(self) -> float | None:
-        """The value, where it never changes."""
+        """The value of a curve that never changes; None for other curves."""
         return self.values[0] if len(set(self.values)) == 1 else None
 
     def __str__(self) -> str:
@@ -33,10 +33,10 @@ class KeyframeCurve:
         return ", ".join(f"{m}: {v}" for m, v in zip(self.moments, values, strict=True))
 
     def over(self, pts: Sequence[int], pts_of: Callable[[Time], Fraction], name: str) -> Callable[[int], float]:
-        """The value at each frame of a clip with these timestamps.
+        """Return a function from a frame's number to its value, for a clip with timestamps ``pts``.
 
-        ``pts_of`` places a moment among them; it may lie past the clip's end. Raises UsageError where two keyframes
-        are not in order.
+        ``pts_of`` converts a moment to a timestamp, which may lie past the clip's end. Raises UsageError where
+        keyframes are not in order.
         """
         if not self.moments:
             return lambda frame: self.values[0]
@@ -51,15 +51,15 @@ class KeyframeCurve:
 
 
 def check_order(keys: Sequence[Fraction], name: str) -> None:
-    """Raises UsageError where keyframes at these moments are not in order. ``name`` is what it calls them."""
+    """Raise UsageError where keyframes at these moments are not in order. ``name``: their name in the error."""
     if any(b < a for a, b in itertools.pairwise(keys)):
         raise UsageError(name, "its keyframes are not in order", "put the earlier one first")
 
 
 def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:
-    """Between which two of the keyframes a moment lies, and how far it is on the way from one to the other, 0 to 1.
+    """Return the two keyframes (by position) around a moment, and its position between them, 0 to 1.
 
-    Both are the same before the first and after the last one, and where there are none.
+    Both are the same before the first and after the last keyframe, and for an empty sequence.
     """
     at = bisect_right(keys, moment)
     if at in (0, len(keys)):
@@ -69,18 +69,18 @@ def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:
 
 
 def parse_curve(text: str | float, name: str, low: float, high: float) -> KeyframeCurve:
-    """Read ``0.5`` or ``"0: 0.2, 120: 1"``: a moment (a frame from 0, ``2.5s`` or ``00:01:02``), a colon, a value.
+    """Parse ``0.5`` or ``"0: 0.2, 120: 1"``: a moment (a frame from 0, ``2.5s`` or ``00:01:02``), a colon, a value.
 
-    ``name`` is what errors call it; values lie from ``low`` to ``high``. Raises UsageError.
+    ``name``: the option's name in errors; values are from ``low`` to ``high``. Raises UsageError.
     """
     values, moments = _split(str(text), name, HINT)
     return KeyframeCurve(tuple(_number(value, name, low, high) for value in values), tuple(moments))
 
 
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
-    """Read ``look`` or ``"0: look, 120: other"``: names, and the moment of each; one name has none.
+    """Parse ``look`` or ``"0: look, 120: other"`` to names and their moments; a single name has no moment.
 
-    ``name`` is what errors call it. Raises UsageError.
+    ``name``: the option's name in errors. Raises UsageError.
     """
     remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
     names, moments = _split(text, name, remedy)
@@ -90,7 +90,7 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
 
 
 def _split(text: str, name: str, remedy: str) -> tuple[list[str], list[Time]]:
-    """Return the values of keyframes and the moment of each; one value alone has none. Raises UsageError."""
+    """Return the values of keyframes and their moments; a single value has no moment. Raises UsageError."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == 1 and ":" not in text:
         return parts, []

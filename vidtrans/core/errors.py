@@ -1,4 +1,4 @@
-"""The errors that vidtrans raises on purpose, and their descriptions.
+"""The exceptions of vidtrans, their exit statuses, and their descriptions.
 
     VidtransError                exit 1   a step failed
      ├─ UsageError               exit 2   the command or a setting is wrong
@@ -6,9 +6,9 @@
      ├─ ModelError               exit 3   a model file cannot be used
      ├─ DeviceError              exit 4   the device is missing or out of memory
      ├─ BatchError               exit 5   some items of a batch failed
-     └─ Interrupted              exit 130 or 143   stopped by the user; what was done is saved
+     └─ Interrupted              exit 130 or 143   stopped by the user; finished work is saved
 
-Anything else that escapes is a bug and keeps its traceback.
+Any other exception that reaches the user is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ import re
 from vidtrans.core.system import is_too_long
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-MAX_QUOTED = 200  # characters of what a library says of a file: a stranger wrote some of them
+MAX_QUOTED = 200  # characters of a library's message about a file, which may quote a stranger's text
 _MAX_PART = 1000  # characters of one part of a message
 
 
 def shorten(text: str, most: int = _MAX_PART) -> str:
-    """Return a text with its middle left out where it is longer than ``most`` characters."""
+    """Shorten a text to about ``most`` characters, by replacing its middle with an ellipsis."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what went wrong that says something, and not all of that where it is long."""
+    """Return the first non-empty line of an error's text, shortened where it is long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = (lines or [type(error).__name__])[0]
     return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 def strip_controls(text: str) -> str:
-    """Return a text without the control characters that would steer a terminal."""
+    """Replace the control characters of a text, which could control a terminal."""
     return _CONTROLS.sub("�", text)
 
 
@@ -90,11 +90,11 @@ class BatchError(VidtransError):
 
 
 class Interrupted(VidtransError):
-    """Ctrl-C (130) or TERM (143): work in hand was finished and saved first."""
+    """Stopped by Ctrl-C (130) or TERM (143), after the current work was finished and saved."""
 
     def __init__(self, exit_status: int = 130) -> None:
         self.exit_status = exit_status
-        super().__init__("stopped", "what was done is saved", "run the same command again to go on")
+        super().__init__("stopped", "finished work is saved", "run the same command again to continue")
 
 
 _WRITABLE = "choose a folder that can be written"
@@ -103,11 +103,11 @@ DISK = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
     errno.EFBIG: "choose a disk that takes files of this size",
-    errno.EIO: "see whether the disk is well and connected, and run the same command again",
+    errno.EIO: "check that the disk is connected and has no errors, and run the same command again",
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,
     errno.EROFS: _WRITABLE,
-    errno.EBUSY: "close it there and run the same command again: what was done is kept",
+    errno.EBUSY: "close it there and run the same command again: finished work is kept",
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EISDIR: _IN_THE_WAY,
@@ -117,7 +117,7 @@ DISK = {
 
 TEMPORARY = "free some space, or set TMPDIR to a folder that can be written"
 
-# How libraries say that memory ran out. Those of NVIDIA have statuses of their own, and torch only passes these on.
+# Messages of libraries that ran out of memory. NVIDIA's have their own statuses, which torch only passes on.
 # CUDNN_STATUS_NOT_INITIALIZED and its like in cuBLAS are not here: a full GPU may be the cause, but so is a driver or a
 # cuDNN that does not fit, and retries with less would then end in advice that does not help. That cuDNN
 # finds no engine or algorithm may be an old driver's fault as well, but torch says no more of too little memory, and no
@@ -146,9 +146,9 @@ _OUT_OF_MEMORY = re.compile(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of torch or of another library says that memory, the device's or the system's, ran out.
+    """Return whether an error of torch or another library means that memory, on the device or the host, ran out.
 
-    Errors of vidtrans are not meant, whatever they say: what could be tried has been tried.
+    Errors of vidtrans do not count, whatever their text: retries were already made.
     """
     if isinstance(error, VidtransError):
         return False
@@ -158,7 +158,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def describe_error(error: BaseException) -> tuple[str, int] | None:
-    """Return the line and the exit status of an error that a person can act on; None for a bug."""
+    """Return the message and the exit status of an error that a user can fix; None for a bug."""
     if isinstance(error, VidtransError):
         return str(error), error.exit_status
     if out_of_memory(error):

@@ -1,4 +1,4 @@
-"""What long jobs report while they run. The library calls back; the command line owns the screen."""
+"""Events that long jobs report: progress, notes, batch status. The library calls back; the command line prints."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vidtrans.core.errors import Interrupted
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` units of ``task`` are finished; ``total`` is None where it is not known.
+    """Progress of a task: ``done`` of ``total`` units; ``total`` is None where it is unknown.
 
-    ``counted``: the units are what a batch counts, frames of a render or steps of a training.
+    ``counted``: the units are those that a batch adds up: frames of renders or steps of trainings.
     """
 
     task: str
@@ -25,9 +25,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that the user should know. ``level`` is 'info' or 'warning'.
+    """A message to the user. ``level`` is 'info' or 'warning'.
 
-    ``general``: it is about the whole command, and a batch reports it once, whichever items say it.
+    ``general``: it concerns the whole command, so a batch reports it only once.
     """
 
     text: str
@@ -37,10 +37,10 @@ class Note:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """Progress of a batch: ``done`` items of ``total``, of which ``failed`` did, and what each process does.
+    """The state of a batch: ``done`` and ``failed`` items of ``total``, and the progress of each process.
 
-    ``units`` made so far, at ``rate`` a second; ``left_s`` is the estimated rest in seconds, None where unknown.
-    ``nouns``: what items and units are called.
+    ``units``: units finished so far, at ``rate`` per second; ``left_s``: the estimated remaining seconds, None where
+    unknown. ``nouns``: the names of items and units.
     """
 
     done: int
@@ -58,11 +58,11 @@ Report = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """A Report that drops everything."""
+    """Ignore an event: a Report for callers that want none."""
 
 
 class Stop:
-    """A flag that a signal handler raises and long loops look at between frames or steps.
+    """A flag that a signal handler sets and long loops check between frames or steps.
 
     ``exit_status`` is 130 after Ctrl-C and 143 after TERM.
     """
@@ -72,11 +72,11 @@ class Stop:
         self.exit_status: int | None = None
 
     def request(self, exit_status: int) -> None:
-        """Ask the loops to stop."""
+        """Set the flag, so that loops stop."""
         self.requested, self.exit_status = True, exit_status
 
     def check(self) -> None:
-        """Raise Interrupted if a stop was requested; called where what was done is saved."""
+        """Raise Interrupted if a stop was requested; called at points where finished work is saved."""
         if self.exit_status is not None:
             raise Interrupted(self.exit_status)
 

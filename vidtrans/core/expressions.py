@@ -1,11 +1,11 @@
-"""Expressions over time, as "1.01 + 0.004*sin(t)".
+"""Parse expressions over time, as "1.01 + 0.004*sin(t)".
 
     expression = term {("+" | "-") term}          term  = sign {("*" | "/") sign}
     sign       = ("-" | "+") sign | power         power = atom ["^" sign]
     atom       = number | name | name "(" expression {"," expression} ")" | "(" expression ")"
 
-Only numbers, known names and these signs, in this order, reach Python's own parser: it settles what binds how tightly.
-Several expressions, each at a moment, are an animation: "0: 1, 90: 1.01 + 0.004*sin(t)".
+Only numbers, known names and these operators, in a checked order, reach Python's own parser, which applies precedence.
+Several expressions, each at a moment, form an animation: "0: 1, 90: 1.01 + 0.004*sin(t)".
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ _NODES: tuple[type[ast.AST], ...] = (
 
 @dataclass(frozen=True)
 class Expression:
-    """``text`` is one way of writing it, ``names`` are those that it depends on.
+    """A parsed expression: ``text`` in a normal form, and the ``names`` that it depends on.
 
-    ``value`` of the names' values may raise ArithmeticError or ValueError, and need not be finite.
+    ``value`` computes it from the names' values; it may raise ArithmeticError or ValueError, or return NaN or infinity.
     """
 
     text: str
@@ -76,7 +76,7 @@ class _Token:
 
 @dataclass
 class _Open:
-    """A bracket that is not closed yet, of a ``function`` or none, with ``commas`` so far; or a sign before a value."""
+    """An open bracket, of a ``function`` or none, with the ``commas`` so far; or a sign before a value."""
 
     token: _Token
     function: _Token | None = None
@@ -84,7 +84,7 @@ class _Open:
 
 
 class _Parser:
-    """Reads one expression that is a part of ``whole``, from ``first`` to ``stop``."""
+    """A parser of the expression at ``first`` … ``stop`` of the text ``whole``."""
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
@@ -106,7 +106,7 @@ class _Parser:
         return Expression(text, frozenset(names), lambda values: eval(code, _GLOBALS, values))
 
     def _check(self) -> None:
-        """Raise UsageError unless values and operators take turns, brackets close, and all names are known."""
+        """Raise UsageError unless values and operators alternate, brackets are closed, and all names are known."""
         opened: list[_Open] = []
         for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
             if before.text in FUNCTIONS and token.text != "(":
@@ -119,7 +119,7 @@ class _Parser:
                 self._check_value(before, token, opened)
 
     def _check_value(self, before: _Token, token: _Token, opened: list[_Open]) -> None:
-        """Check a token where a value has to begin."""
+        """Check a token at the start of a value."""
         if len(opened) == DEEPEST:
             raise self._wrong(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
@@ -136,7 +136,7 @@ class _Parser:
             raise self._wrong(token, f"{shown} is not expected", remedy)
 
     def _check_operator(self, token: _Token, opened: list[_Open]) -> None:
-        """Check a token after a value: an operator, a comma, a bracket that closes, or the end."""
+        """Check a token after a value: an operator, a comma, a closing bracket, or the end."""
         inside = opened[-1] if opened else None
         if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
             return
@@ -169,7 +169,7 @@ class _Parser:
 
 
 class _Powers(ast.NodeTransformer):
-    """Powers as calls of ``math.pow``: Python's own makes complex numbers of negative ones."""
+    """Replace powers by calls of ``math.pow``, because Python's ``**`` returns complex numbers for negative bases."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
@@ -180,19 +180,19 @@ class _Powers(ast.NodeTransformer):
 
 @dataclass(frozen=True)
 class Animation:
-    """One expression (``moments`` is empty), or one at each moment, between which they are mixed in a straight line."""
+    """One expression (``moments`` is empty), or one at each moment with linear interpolation between them."""
 
     expressions: tuple[Expression, ...]
     moments: tuple[Time, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
-        """What it depends on."""
+        """The names that the expressions depend on."""
         return frozenset().union(*(e.names for e in self.expressions))
 
     @property
     def constant(self) -> float | None:
-        """The value, where it never changes."""
+        """The value of an animation that never changes; None for others."""
         if self.names or len({str(e) for e in self.expressions}) > 1:
             return None
         with suppress(ArithmeticError, ValueError):
@@ -207,10 +207,10 @@ class Animation:
     def over(
         self, rate: Fraction, name: str, bounds: tuple[float, float], values_at: Callable[[int], Values]
     ) -> Callable[[int], float]:
-        """The value at each frame, of which there are ``rate`` a second.
+        """Return a function from a frame's number to its value, at ``rate`` frames per second.
 
-        ``values_at(frame)`` are the names' values. Raises UsageError where two keyframes are not in order; what is
-        returned does where the value is no number or out of ``bounds``.
+        ``values_at(frame)`` returns the names' values. Raises UsageError where keyframes are not in order; the function
+        raises it where a value is not a number or is outside ``bounds``.
         """
         keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
         check_order(keys, f"{name} '{self}'")
@@ -237,9 +237,9 @@ class Animation:
 
 
 def parse_animation(text: str | float, name: str) -> Animation:
-    """Read an expression, or ``"0: 1, 2.5s: 1 + 0.1*sin(t)"``: a moment, a colon, an expression.
+    """Parse an expression, or ``"0: 1, 2.5s: 1 + 0.1*sin(t)"``: a moment, a colon, an expression.
 
-    ``name`` is what errors call it. Raises UsageError, with the position and what would be right.
+    ``name``: the option's name in errors. Raises UsageError with the position of the error and a correction.
     """
     whole = str(text)
     parts = _parts(whole)
@@ -265,13 +265,13 @@ def _moment(whole: str, first: int, stop: int, name: str) -> Time:
 
 
 def _place(whole: str, first: int, stop: int) -> str:
-    """A part and where it begins, in words."""
+    """Return a text that names a part and its position."""
     part = whole[first:stop]
     return f"at character {first + len(part) - len(part.lstrip()) + 1}: '{part.strip()}'"
 
 
 def _parts(whole: str) -> Sequence[tuple[int, int]]:
-    """Where the parts begin and end between which there are commas outside of all parentheses."""
+    """Return the (start, end) of the parts between commas that are outside all parentheses."""
     cuts, depth = [-1], 0
     for at, character in enumerate(whole):
         depth += (character == "(") - (character == ")")

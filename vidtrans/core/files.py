@@ -1,4 +1,4 @@
-"""Write files atomically, digest them, and name them in errors."""
+"""Write files atomically, read small files safely, compute digests, and name files in errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.partials import partial_path, replaced_path, stale_partials
 from vidtrans.core.system import WINDOWS, when_free
 
-PACKAGE = Path(__file__).parent.parent  # what ships lies in it
+PACKAGE = Path(__file__).parent.parent  # contains the packaged files
 IN_USE = "another program has it open"
 _SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
 _BLOCK_BYTES = 1 << 20
@@ -31,7 +31,7 @@ NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
 def canonical_json(value: object) -> str:
-    """Return JSON in which equal values give equal text. Raises ValueError on NaN, infinity and deep nesting."""
+    """Return JSON text that is equal for equal values. Raises ValueError on NaN, infinity and deep nesting."""
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError:
@@ -44,7 +44,7 @@ def digest_of(value: object) -> str:
 
 
 def base_name(path: Path) -> str:
-    """Return the name of a file or folder, without a file's ending; or of a pattern, without its number."""
+    """Return the name of a folder, of a file without its ending, or of a pattern without its number."""
     path = path.resolve()
     if path.is_dir():
         return path.name
@@ -54,7 +54,7 @@ def base_name(path: Path) -> str:
 
 
 def special_file_kind(path: Path) -> str:
-    """Return what a path is that is neither a file nor a folder, as "a pipe"; "" for these, and where nothing is."""
+    """Return the kind of a special file, as "a pipe"; "" for files and folders, and where nothing exists."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -64,13 +64,13 @@ def special_file_kind(path: Path) -> str:
 
 
 def check_regular_file(path: Path, error: type[VidtransError] = MediaError) -> None:
-    """Refuse pipes, devices and sockets as inputs: to open or read one may never end. Raises ``error``."""
+    """Refuse pipes, devices and sockets as inputs, since opening or reading them may block. Raises ``error``."""
     if kind := special_file_kind(path):
         raise error(str(path), f"it is {kind}, not a file", "save its content to a file, and give that")
 
 
 def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
-    """Return the SHA-256 (hex) of a file's content. ``check`` is called often meanwhile, and may raise."""
+    """Return the SHA-256 (hex) of a file's content. ``check`` is called between blocks, and may raise."""
     sha256 = hashlib.sha256()
     # Not blocking: what was a file a moment ago may be a pipe now.
     with open(path, "rb", buffering=0, opener=_open_without_waiting) as stream:
@@ -87,9 +87,9 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def read_small_file(path: Path) -> bytes:
-    """Return the content of a small file, as vidtrans itself writes them.
+    """Return the content of a small file, of a size that vidtrans itself writes.
 
-    Raises OSError where it cannot be read, and ValueError where it is no ordinary file or is too large.
+    Raises OSError where it cannot be read, and ValueError where it is not a regular file or is too large.
     """
     if kind := special_file_kind(path):
         raise ValueError(f"it is {kind}, not a file")
@@ -101,7 +101,7 @@ def read_small_file(path: Path) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
-    """Return the value of a JSON text. Raises ValueError where it is none, or is nested too deeply."""
+    """Parse JSON text. Raises ValueError where it is not JSON, or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -109,18 +109,18 @@ def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
 
 
 def read_small_json(path: Path) -> Any:  # noqa: ANN401  (JSON)
-    """Return the value of a small JSON file. Raises as ``read_small_file`` and ``parse_json``."""
+    """Parse a small JSON file. Raises as ``read_small_file`` and ``parse_json``."""
     return parse_json(read_small_file(path))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut, where the system lets a folder be synced."""
+    """Make a rename in ``folder`` survive a power cut, where the system can sync folders."""
     with suppress(OSError):  # Windows opens no folder
         _sync(folder, os.O_RDONLY)
 
 
 def sync_file(path: Path) -> None:
-    """Write what the system holds of a file to the disk."""
+    """Flush a file from the system's cache to the disk."""
     _sync(path, os.O_RDWR)  # Windows syncs no handle that can only read
 
 
@@ -133,24 +133,24 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def link_target(path: Path) -> Path:
-    """Return the path that a link leads to, whether something is there or not; any other path as it is.
+    """Return the target of a link, whether it exists or not; other paths unchanged.
 
-    What is written there leaves the link in place. For results that a user named: nothing else follows links.
+    Writing to the target leaves the link in place. Only for results that a user named: other links are not followed.
     """
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def remove_stale_partials(target: Path) -> None:
-    """Delete what killed processes left of earlier tries at ``target``; those of living ones stay."""
+    """Delete the partial files that killed processes left for ``target``; those of running processes stay."""
     for partial in stale_partials(target):
         remove(partial)
 
 
 def look_anew(folder: Path) -> None:
-    """Make a client of NFS ask its server again which names a folder has. The folder need not be there.
+    """Refresh an NFS client's list of the names in a folder, which need not exist.
 
-    For half a minute to a whole one a client believes that a name which was absent still is, whatever other hosts do
-    (``acdirmin`` in nfs(5)). When the folder is opened it asks again, but for mounts with ``nocto``.
+    For 30 to 60 seconds a client treats a name as absent after it did not find it, even if other hosts create it
+    (``acdirmin`` in nfs(5)). Opening the folder refreshes the list, except on mounts with ``nocto``.
     """
     with suppress(OSError, ValueError):  # there may be no such folder, nor any of such a name
         try:
@@ -162,9 +162,9 @@ def look_anew(folder: Path) -> None:
 
 
 def move_into_place(made: Path, target: Path) -> None:
-    """Give a finished file or folder its final name, in place of what has it.
+    """Rename a finished file or folder to its final name, replacing an existing one.
 
-    Raises OSError, with EBUSY where another program has ``target`` open (on Windows it keeps its name then).
+    Raises OSError, with EBUSY where another program has ``target`` open (on Windows ``target`` then stays as it is).
     """
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
@@ -179,7 +179,7 @@ def move_into_place(made: Path, target: Path) -> None:
 
 
 def _rename(old: Path, new: Path, target: Path) -> None:
-    """Rename a file or folder; an error says which ``target`` is in use."""
+    """Rename a file or folder; where another program has ``target`` open, raise OSError with EBUSY."""
     try:
         when_free(lambda: os.replace(old, new))
     except PermissionError as error:
@@ -190,7 +190,7 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 
 
 def finish_replacing(target: Path) -> None:
-    """Clean up after a run that was killed while it gave a new folder its name."""
+    """Clean up after a run that was killed while it replaced a folder."""
     old = replaced_path(target)
     if not old.exists():
         return
@@ -201,9 +201,9 @@ def finish_replacing(target: Path) -> None:
 
 @contextmanager
 def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
-    """Leave a file as it is where another program has it open, and pass a line to ``note``.
+    """Leave a file unchanged where another program has it open, and pass a message to ``note``.
 
-    For files that people watch while a job goes on, as previews: such a file must not end the job.
+    For files that people watch during a job, as previews: a file in use must not end the job.
     """
     try:
         yield
@@ -215,7 +215,7 @@ def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def write_atomically(target: Path) -> Iterator[Path]:
-    """Yield a temporary path; on success fsync it and rename it to ``target``, on failure remove it.
+    """Yield a temporary path; on success fsync it and rename it to ``target``, on failure delete it.
 
     An OSError of the disk names ``target``, since the user does not know the temporary name.
     """
@@ -238,7 +238,7 @@ def write_atomically(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Name ``path`` in an OSError of the disk, also where a library raised an error of its own for it."""
+    """Convert a disk error, also one that a library wrapped, to an OSError that names ``path``."""
     try:
         yield
     except Exception as error:
@@ -249,7 +249,7 @@ def naming_disk_errors(path: Path) -> Iterator[None]:
 
 
 def _disk_error(error: Exception, path: Path) -> int | None:
-    """Return the system's number of a write error that names no file; None where it was something else."""
+    """Return the errno of a write error that names no file; None for other errors."""
     if isinstance(error, OSError):
         return None if error.filename or error.errno not in _WRITE_ERRORS else error.errno
     if shutil.disk_usage(path.parent).free < _NEARLY_FULL:
@@ -263,20 +263,20 @@ def _disk_error(error: Exception, path: Path) -> int | None:
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Write a file, complete or not at all."""
+    """Write a file atomically."""
     with write_atomically(target) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(target: Path, value: object, *, indent: int | None = None) -> None:
-    """Write a JSON file in ASCII, which no encoding spoils: indented, or compact with sorted keys."""
+    """Write a JSON file atomically, in ASCII, which is safe in any encoding: indented, or compact with sorted keys."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, allow_nan=False, indent=indent, sort_keys=indent is None, separators=separators)
     write_bytes(target, (text + "\n").encode("ascii"))
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder if it is there. On Windows what another program has open stays."""
+    """Delete a file or folder if it exists. On Windows, files that another program has open stay."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -288,7 +288,7 @@ def remove(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return the sum of the sizes of the files below ``folder``; files that vanish meanwhile count as 0."""
+    """Return the total size of the files below ``folder`` in bytes; files that vanish meanwhile count as 0."""
     total = 0
     for child in folder.rglob("*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Find cores, memory, device kinds and this process's rank without importing torch."""
+"""Find processor cores, memory, device kinds and this process's rank without importing torch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def cores() -> int:
 
 
 def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
-    """Return ONNX Runtime, which reports nothing and leaves nothing. Raises ImportError where it is not installed.
+    """Import ONNX Runtime without its telemetry, and return the module. Raises ImportError where it is not installed.
 
-    Version 1.32 writes the file of a telemetry session to the folder for temporary files when it is imported.
+    Version 1.32 writes a telemetry session file to the folder for temporary files when it is imported.
     """
     if not sys.modules.get("onnxruntime"):
         before = os.environ.get("TMPDIR")
@@ -47,12 +47,12 @@ def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
 
 
 def set_up_heap() -> None:
-    """Let all threads of this process share one heap, and keep what is freed, where the C library is glibc.
+    """Make all threads share one heap that keeps freed memory, where the C library is glibc.
 
-    Call it before threads begin. Each would have a heap of its own, and keep what is freed there: measured, a render of
-    720p with the window filter takes a sixth less memory with one, and the same time. And what one frame frees, in
-    pieces of up to 32 MB, the next one takes: to have it given back to the system, and get it again page by page, cost
-    that render 2 % of its time.
+    Call it before threads start. Otherwise each thread has its own heap and keeps freed memory there: a 720p render
+    with the window filter takes a sixth less memory with one heap, in the same time. Memory that one frame frees, in
+    blocks of up to 32 MB, is reused by the next frame: returning it to the system and getting it back page by page took
+    2 % of that render's time.
     """
     if sys.platform == "linux":
         import ctypes  # takes milliseconds
@@ -64,7 +64,7 @@ def set_up_heap() -> None:
 
 
 def release_cached_memory(device_kind: str) -> None:
-    """Return to a device what torch holds of its memory for later: cuBLAS and cuDNN cannot use that."""
+    """Return torch's unused cached memory to the device, because cuBLAS and cuDNN cannot use it."""
     import torch  # its caller has
 
     if device_kind == "cuda":
@@ -74,7 +74,7 @@ def release_cached_memory(device_kind: str) -> None:
 
 
 def processor() -> str:
-    """Return the processor's name, as the system gives it."""
+    """Return the processor's name as reported by the system."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -82,10 +82,10 @@ def processor() -> str:
 
 
 def device_kind(name: str) -> str:
-    """Return the kind of a ``--device``: 'cuda', 'mps' or 'cpu'; of ``auto``, the kind that torch would choose here.
+    """Return the kind of a ``--device``: 'cuda', 'mps' or 'cpu'; for ``auto``, the kind that torch would choose here.
 
-    It goes into the digest of a request, which is compared before torch is imported. A device's number is not in it:
-    the same request on another GPU of the same machine makes the same result.
+    It is part of the digest of a request, which is compared before torch is imported. The device's number is not part
+    of it, since another GPU of the same machine makes the same result.
     """
     if name != "auto":
         return name.partition(":")[0]
@@ -95,7 +95,7 @@ def device_kind(name: str) -> str:
 
 
 def cuda_devices() -> int:
-    """Return the number of GPUs of NVIDIA, or of AMD with ROCm, that the installed torch may use."""
+    """Return the number of NVIDIA GPUs, or AMD GPUs with ROCm, that the installed torch may use."""
     if not _torch_build():
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -113,7 +113,7 @@ def cuda_devices() -> int:
 
 
 def _torch_build() -> str:
-    """Return what the installed torch was built for, as its version file says: 'cuda', 'hip' (ROCm), or ''."""
+    """Return the GPU platform of the installed torch, from its version file: 'cuda', 'hip' (ROCm), or ''."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return ""
@@ -138,20 +138,20 @@ def _installed_gpus() -> int:
 
 
 def _nvidia_gpus() -> int:
-    """Return how many GPUs NVIDIA's driver shows as files."""
+    """Return the number of GPUs listed in the files of NVIDIA's driver."""
     devices = [p for p in (ROOT / "dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)]
     return len(devices) or len(list((ROOT / "proc/driver/nvidia/gpus").glob("*")))
 
 
 def _amd_gpus() -> int:
-    """Return how many GPUs AMD's driver shows as files; one where it tells only that there is any."""
+    """Return the number of GPUs listed in the files of AMD's driver; 1 where it does not list them."""
     if not (ROOT / "dev/kfd").exists():
         return 0
     return max(1, len(list((ROOT / "dev/dri").glob("renderD*"))))
 
 
 def check_device_name(name: str) -> None:
-    """Refuse what can be no device, whatever there is on this machine. Raises UsageError."""
+    """Raise UsageError for a text that is not a device's name, whether or not this machine has the device."""
     if not _DEVICES.fullmatch(name):
         raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
 
@@ -160,10 +160,10 @@ _DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
 
 
 def is_distributed() -> bool:
-    """Return whether this process is one of several that do one job."""
+    """Return whether this process is one of several processes of the same job."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def is_secondary_rank() -> bool:
-    """Return whether it is one of several, and not the first, which reports for all."""
+    """Return whether this process is one of several and not the first one, which reports for all."""
     return is_distributed() and os.environ.get("RANK", "0") != "0"

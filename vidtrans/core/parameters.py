@@ -1,7 +1,7 @@
-"""Parameters of commands, written once: on a field of a dataclass, as ``Annotated[type, Option(...)]``.
+"""Parameters of commands, declared once, on a dataclass field, as ``Annotated[type, Option(...)]``.
 
-The command line, the Python functions, the schema and the reference are derived from them. This module imports nothing
-heavy, and knows nothing of any command.
+The command line, the Python functions, the schema and the reference are derived from them. This module has only light
+imports and does not depend on any command.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Group(StrEnum):
 
 @dataclass(frozen=True)
 class Names:
-    """Values that are names of a registry, ``"module:REGISTRY"``, or of ``others``.
+    """Values that are names in a registry, ``"module:REGISTRY"``, or in ``others``.
 
-    ``prefix``: what begins with it is taken as it is. ``has_address``: an address may follow, as in NAME://ADDRESS.
+    ``prefix``: values with this prefix are not checked. ``has_address``: an address may follow, as in NAME://ADDRESS.
     """
 
     registry: str
@@ -49,14 +49,14 @@ class Names:
     has_address: bool = False
 
     def all(self) -> list[str]:
-        """Return the names, for which the registry's module is imported."""
+        """Return all names; this imports the registry's module."""
         module, _, name = self.registry.partition(":")
         return [*self.others, *getattr(importlib.import_module(module), name)]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``; None: without an end. ``low_open``: greater than ``low``."""
+    """Numbers from ``low`` to ``high``, None for no limit. ``low_open``: greater than ``low``."""
 
     low: float | None = None
     high: float | None = None
@@ -65,14 +65,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """One of these words."""
+    """A fixed list of words as values."""
 
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FileName:
-    """A file, or a name that is looked for: of a model, or of a preset."""
+    """A file, or the name of a model or a preset, which is searched for."""
 
     kind: Literal["model", "preset"]
 
@@ -84,19 +84,19 @@ Owner = Literal["command", "context", "batch", "recipe"]
 
 @dataclass(frozen=True)
 class Option:
-    """How a parameter is given, and what it is for.
+    """An option: its help, flags and accepted values.
 
     Attributes:
-        help: What it does; an initial capital and a full stop.
+        help: Its effect; an initial capital and a full stop.
         group: The section of the help.
-        flags: As written on the command line; () for the parameter's name with dashes. A ``/`` parts yes from no.
-        metavar: What the help calls its value.
-        values: What it may be, besides its type.
-        default: The default in words, where it is no constant.
-        variable: An environment variable of all commands; '' for one of the command's own.
+        flags: As written on the command line; () for the parameter's name with dashes. A ``/`` separates yes from no.
+        metavar: The name of its value in the help.
+        values: The accepted values, besides the type.
+        default: The default in words, where it is not a constant.
+        variable: An environment variable shared by all commands; '' for the command's own variable.
         rare: Listed by ``--help-all`` only.
         access: What a value can reach: nothing ("plain"), a file ("path"), or a program of the user's ("program").
-            Pages and other programs leave the last out. "" follows from the type.
+            Web pages and other programs leave "program" options out. "" follows from the type.
     """
 
     help: str
@@ -112,7 +112,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """A parameter that is given by its place; fields as of ``Option``. ``metavar`` '': its name in capitals."""
+    """A positional parameter; fields as in ``Option``. ``metavar`` '': its name in capitals."""
 
     metavar: str = ""
     values: Values = None
@@ -121,9 +121,9 @@ class Argument:
 
 @dataclass(frozen=True)
 class Flag:
-    """How a setting of a recipe is given as an option of a command: fields as of ``Option``.
+    """The option of a command for a setting of a recipe; fields as in ``Option``.
 
-    ``help``: '' for the setting's own. ``sets``: the value that it sets, where it is given without one.
+    ``help``: '' for the setting's own. ``sets``: the value to set where the flag is given without a value.
     """
 
     group: Group
@@ -137,7 +137,7 @@ class Flag:
     sets: str = ""
 
     def option(self, help: str = "", values: Values = None) -> Option:
-        """Return the option, with the setting's own help and values where the flag has none."""
+        """Return the option, with the setting's help and values where the flag has none."""
         words = self.help or sentence(help)
         taken = self.values or values
         return Option(
@@ -151,14 +151,14 @@ class Parameter:
 
     Attributes:
         name: In Python.
-        given: How it is given.
+        given: The option or the positional argument.
         type: Its type, without Annotated and None.
         many: Whether several values may be given, as a tuple.
-        default: Its default; MISSING where it has to be given, and the settings' own for a setting.
-        owner: Whose field it is: the command's, the context's, the batch's, or a setting's of a recipe.
-        table, key: The place of a setting in a recipe.
-        sets: The value that a setting gets where its flag is given, which takes none then.
-        by_place: Whether the Python function takes it by its place, too.
+        default: Its default; MISSING where it is required, and the settings' own default for a setting.
+        owner: The class that it is a field of: the command, the context, the batch, or a recipe's setting.
+        table, key: The table and the key of a setting in a recipe.
+        sets: The value of a setting where its flag is given, which then takes no value.
+        by_place: Whether the Python function also takes it as a positional argument.
     """
 
     name: str
@@ -179,12 +179,12 @@ class Parameter:
 
     @property
     def is_negated(self) -> bool:
-        """Whether the flag, and its variable, say that the value is false: ``--no-shared-disk``."""
+        """Whether the flag, and its variable, set the value to false: ``--no-shared-disk``."""
         return self.type is bool and self.default is True and self.flags[0].startswith("--no-")
 
     @property
     def access(self) -> Access:
-        """What a value can reach."""
+        """What a value can reach: nothing ("plain"), a file ("path") or a program ("program")."""
         from pathlib import Path
 
         reaches_file = self.type is Path or isinstance(self.given.values, FileName)
@@ -193,7 +193,7 @@ class Parameter:
 
 @cache
 def declared(cls: type, owner: Owner) -> dict[str, Parameter]:
-    """Return the parameters that fields of a dataclass declare, by their names, in the order of the fields."""
+    """Return the parameters declared by the fields of a dataclass, by name, in the order of the fields."""
     hints = typing.get_type_hints(cls, include_extras=True)
     found = {}
     for field in dataclasses.fields(cls):
@@ -211,7 +211,7 @@ def declared(cls: type, owner: Owner) -> dict[str, Parameter]:
 
 @cache
 def flagged(cls: type, table: str) -> dict[str, Parameter]:
-    """Return the settings of a class that have a flag, by their keys. ``table``: their table in a recipe."""
+    """Return the settings of a class that have a flag, by key. ``table``: their table in a recipe."""
     hints = typing.get_type_hints(cls)
     found = {}
     for field in dataclasses.fields(cls):
@@ -237,7 +237,7 @@ def sentence(text: str) -> str:
 
 
 def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
-    """Return a type without ``| None``, of a tuple that of its items, and whether it is a tuple."""
+    """Return a type without ``| None``, or the item type of a tuple, and whether it is a tuple."""
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kept = [part for part in parts if part is not type(None)]
     if len(kept) == 1 and typing.get_origin(kept[0]) is tuple:
@@ -246,7 +246,7 @@ def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
 
 
 def in_groups(parameters: Collection[Parameter]) -> Iterator[tuple[Group, list[Parameter]]]:
-    """Yield the groups that have options, each with these."""
+    """Yield the groups that have options, each with its options."""
     for group in Group:
         members = [p for p in parameters if isinstance(p.given, Option) and p.given.group is group]
         if members:

@@ -1,4 +1,4 @@
-"""Name files and folders that are half written, and find those that killed processes left."""
+"""Names of partial files and folders during writing, and the search for those that killed processes left."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from vidtrans.core.system import is_alive, name_length, name_limit
 
 PARTIAL = ".partial"
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
-PROCESS = "[0-9a-f]{8}-[0-9]+"  # what ``process_mark`` looks like
+PROCESS = "[0-9a-f]{8}-[0-9]+"  # the form of ``process_mark``
 _MARK_LENGTH = 8 + 1 + 10
 _ABANDONED_S = 86_400.0  # age from which another host's half-written file is stale, whose process is not known here
-_LONGEST_SUFFIX = 32  # a name's ending that is longer says nothing of a file's kind
+_LONGEST_SUFFIX = 32  # a longer ending of a name is not a file type
 
 
 def process_mark() -> str:
-    """Return what tells this process from all others that may write in the same folder, on other hosts too."""
+    """Return a text that identifies this process among all processes on all hosts that may share a folder."""
     return f"{HOST}-{os.getpid()}"
 
 
 def partial_path(target: Path) -> Path:
-    """Return the hidden name beside ``target`` under which it is written (the same folder, so a rename is atomic)."""
+    """Return the hidden temporary path beside ``target`` (in the same folder, so that the rename is atomic)."""
     before, after = _partial_name(target)
     return target.with_name(f"{before}{process_mark()}{after}")
 
 
 def replaced_path(target: Path) -> Path:
-    """Return the hidden name under which an old folder waits while the new one gets the name of ``target``."""
+    """Return the hidden path for an old folder while the new one gets the name of ``target``."""
     return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
 
 
 def stale_partials(target: Path) -> list[Path]:
-    """Return what killed processes left of earlier tries at ``target``, and this process; not those of living ones."""
+    """Return the partial files of ``target`` left by killed processes, or by this one; not of running processes."""
     before, after = _partial_name(target)
     found = []
     for name in os.listdir(target.parent):
@@ -48,7 +48,7 @@ def stale_partials(target: Path) -> list[Path]:
 
 
 def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process that writes a file is gone, or is this one."""
+    """Return whether the process that wrote a partial file has ended, or is this one."""
     host, _, number = mark.partition("-")
     if host == HOST:
         return int(number) == os.getpid() or not is_alive(int(number))
@@ -58,7 +58,7 @@ def _is_stale(partial: Path, mark: str) -> bool:
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return what stands before and after the mark of a process in the name of ``partial_path``."""
+    """Return the parts of ``partial_path``'s name before and after the mark of a process."""
     suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]
@@ -66,7 +66,7 @@ def _partial_name(target: Path) -> tuple[str, str]:
 
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
-    """Return '.STEM' with room for ``ending``; where that is too long, cut and with a mark of the whole name."""
+    """Return '.STEM' with room for ``ending``; a too long stem is cut and gets a digest of the whole name."""
     room = name_limit(target.parent) - name_length(f".{ending}")
     if name_length(stem) <= room:
         return f".{stem}"

@@ -1,7 +1,7 @@
 """Networks of torchvision and their weights.
 
-Nothing is ever downloaded, as torchvision would by itself: the weights have to lie where it would put them, and the
-error for missing ones gives their address.
+Nothing is downloaded, which torchvision would do unasked: the weights must be in its cache folder, and the
+error for missing weights gives their address.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidtrans.core.errors import ModelError, UsageError
 
 
 def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
-    """Return ``torchvision.NAME``. Raises UsageError: ``what`` needs it, and ``instead`` is what to choose."""
+    """Import ``torchvision.NAME``. Raises UsageError that ``what`` needs it, with ``instead`` as the alternative."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:
@@ -29,9 +29,9 @@ def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN4
 
 
 def find_weights(address: str, what: str, instead: str, *, lacking: str = "") -> Path:
-    """Return where the weights of an ``address`` lie in torch's cache. Raises UsageError, as above, where they do not.
+    """Return the path in torch's cache of the weights from ``address``. Raises UsageError where they are missing.
 
-    ``lacking``: what its reason begins with.
+    ``lacking``: a text before the reason in the error; ``what`` and ``instead`` as for ``torchvision_module``.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
     if not path.is_file():
@@ -41,10 +41,10 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
 
 
 def load_weights(network: Any, path: Path, address: str) -> Any:  # noqa: ANN401  (of torchvision)
-    """Load a file's weights, which torchvision has from ``address``, into the network. Raises ModelError."""
+    """Load the weights in a file, published at ``address``, into a network of torchvision. Raises ModelError."""
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         why = f"not the weights that torchvision has ({type(error).__name__})"
-        raise ModelError(str(path), why, f"delete it and download {address} anew") from error
+        raise ModelError(str(path), why, f"delete it and download {address} again") from error
     return network

@@ -1,6 +1,6 @@
-"""Tables of interchangeable parts: name → dotted path and a one-line summary.
+"""Registries of interchangeable parts: from a name to a dotted path and a one-line summary.
 
-A table is filled explicitly, in the ``__init__`` of the room it belongs to, and an entry is imported
+A registry is filled explicitly, in the ``__init__`` of its package, and an entry is imported
 only when it is used: ``--help`` can list every choice without loading torch or OpenCV.
 """
 
@@ -17,13 +17,13 @@ from vidtrans.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """One choice: ``path`` is ``package.module:Name``."""
+    """A choice of a registry; ``path`` is ``package.module:Name``."""
 
     path: str
     summary: str
 
     def load(self) -> Any:  # noqa: ANN401  (whatever the path names)
-        """Import and return what the path names."""
+        """Import and return the object at the path."""
         module, _, name = self.path.partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -32,7 +32,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class Registry(Mapping[str, E], Generic[E]):
-    """A read-only mapping of names to entries, whose error for an unknown name lists the valid ones."""
+    """A read-only mapping of names to entries; the error for an unknown name lists the valid names."""
 
     def __init__(self, kind: str, entries: Mapping[str, E]) -> None:
         self.kind = kind
@@ -53,12 +53,12 @@ class Registry(Mapping[str, E], Generic[E]):
         return name in self._entries
 
     def load(self, name: str) -> Any:  # noqa: ANN401  (whatever the entry names)
-        """Import the entry's module and return what it names. Raises UsageError on an unknown name."""
+        """Import and return the object of a name. Raises UsageError on an unknown name."""
         return self[name].load()
 
 
 def unknown_name(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
-    """Return the error for a name that is not among ``choices``, with the nearest one if it looks like a typo."""
+    """Return the error for a name that is not in ``choices``, with the nearest one if it looks like a typo."""
     names = sorted(choices)
     near = get_close_matches(str(name), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""

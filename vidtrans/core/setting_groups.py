@@ -1,4 +1,4 @@
-"""The keys of a settings class in its table: those of its fields, or of several classes together."""
+"""The keys and values of settings classes, including classes whose table also holds the keys of other classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and t
 
 
 class GroupedSettings:
-    """Base of a settings class whose table has keys of other classes, too. It is made by ``of``, of values by key."""
+    """Base of a settings class whose table also has the keys of other classes; built from values by ``of``."""
 
     @classmethod
     def table_fields(cls) -> SettingFields:
@@ -19,16 +19,16 @@ class GroupedSettings:
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
-        """Return the settings with values by their keys; others have their defaults. Raises ValueError."""
+        """Build the settings from values by key; missing keys get their defaults. Raises ValueError."""
         raise NotImplementedError
 
     def values(self) -> dict[str, Any]:
-        """Return the values of all settings by their keys."""
+        """Return the values of all settings by key."""
         raise NotImplementedError
 
 
 def setting_fields(cls: type) -> SettingFields:
-    """Return the field and the type of each setting of a class, by its key in the class's table."""
+    """Return the field and the type of each setting of a class, by key."""
     if issubclass(cls, GroupedSettings):
         return cls.table_fields()
     hints = typing.get_type_hints(cls)
@@ -36,7 +36,7 @@ def setting_fields(cls: type) -> SettingFields:
 
 
 def setting_values(settings: Any) -> dict[str, Any]:  # noqa: ANN401  (of any settings class)
-    """Return the values of settings by their keys."""
+    """Return the values of settings by key."""
     if isinstance(settings, GroupedSettings):
         return settings.values()
     return {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}

@@ -45,7 +45,7 @@ def setting(
 ) -> Any:  # noqa: ANN401
     """Return a dataclass field with its description, bounds and choices.
 
-    ``loss``: it changes what the losses are. ``flag``: its option of the commands that read it.
+    ``loss``: the setting changes the meaning of the losses. ``flag``: its option in the commands that read it.
     """
     checks = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
     metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
@@ -53,7 +53,7 @@ def setting(
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Build the settings class ``cls`` from a table. ``where`` names the table in errors ('training')."""
+    """Build the settings class ``cls`` from a table. ``where``: the table's name in errors ('training')."""
     known = setting_fields(cls)
     values: Table = {}
     for key, value in table.items():
@@ -69,7 +69,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
-    """Return the settings as a JSON-able table, defaults included; tuples become lists."""
+    """Return the settings as a table for JSON, including defaults; tuples become lists."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in setting_values(settings).items()}
 
 
@@ -101,7 +101,7 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of
 
 
 def _quote(value: object) -> str:
-    """Return a value as messages show it: Python writes out no number of thousands of digits, and no deep nesting."""
+    """Return the repr of a value for messages; replaces numbers with thousands of digits and deep nesting by words."""
     try:
         return repr(value)
     except ValueError:
@@ -124,9 +124,9 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: A
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:
-    """``'training.lr=0.001'`` → ``('training', 'lr', 0.001)``; without a table ``''`` is the first. Raises UsageError.
+    """Parse ``'training.lr=0.001'`` to ``('training', 'lr', 0.001)``; without a table it is ``''``. Raises UsageError.
 
-    The value is read as TOML, else as text.
+    The value is parsed as TOML, else it is text.
     """
     key, equals, value = text.partition("=")
     found = parse_key(key)
@@ -136,7 +136,7 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """``'training.lr'`` → ``('training', 'lr')``, ``'lr'`` → ``('', 'lr')``; None for what is no key."""
+    """Parse ``'training.lr'`` to ``('training', 'lr')`` and ``'lr'`` to ``('', 'lr')``; None for an invalid key."""
     match = re.fullmatch(r"(?:([a-z_]+)\.)?([a-z0-9_]+)", text.strip())
     return (match[1] or "", match[2]) if match else None
 
@@ -158,7 +158,7 @@ def read_toml(path: Path) -> Table:
 
 
 def _parse_toml(text: str) -> Table:
-    """Raises tomllib.TOMLDecodeError, and ValueError for what is TOML, but no table of settings could hold."""
+    """Parse TOML. Raises tomllib.TOMLDecodeError, and ValueError for values that no setting can hold."""
     import tomllib
 
     try:
@@ -186,7 +186,7 @@ _WINDOWS_PATH = re.compile(r'"((?:[A-Za-z]:\\|\\\\)[^"]*)"')
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
-    """Return a value as TOML writes it; what is none is text. Raises UsageError for one that nothing could hold."""
+    """Parse a TOML value; other texts are returned unchanged. Raises UsageError for values that no setting can hold."""
     import tomllib
 
     path = _WINDOWS_PATH.fullmatch(text) if WINDOWS else None
@@ -201,7 +201,7 @@ def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401  (a TOML value)
-    """Return a value as ``parse_value`` reads it."""
+    """Format a value so that ``parse_value`` reads it back."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -217,12 +217,12 @@ def _quoted(text: str) -> str:
 
 
 def parse_rate(text: str) -> Fraction:
-    """Read a frame rate, as ``24``, ``23.976`` or ``30000/1001``. Raises ValueError, ZeroDivisionError.
+    """Parse a frame rate, as ``24``, ``23.976`` or ``30000/1001``. Raises ValueError, ZeroDivisionError.
 
-    Not any Fraction: one to the power of a billion takes all memory.
+    Digits are limited: an exponent, as Fraction accepts it, could fill the memory.
     """
     if not _RATE.fullmatch(text):
-        raise ValueError("it is no frame rate")
+        raise ValueError("it is not a frame rate")
     number, _, divisor = text.partition("/")
     return Fraction(number) / Fraction(divisor or 1)
 
@@ -242,7 +242,7 @@ LONGEST_TIME = 40  # characters
 
 
 def parse_time(text: str) -> Time:
-    """Read ``HH:MM:SS.mmm`` (or ``MM:SS``), ``12.5s`` or a frame number. Raises UsageError."""
+    """Parse ``HH:MM:SS.mmm`` (or ``MM:SS``), ``12.5s`` or a frame number. Raises UsageError."""
     text = text.strip()
     if len(text) > LONGEST_TIME:
         raise UsageError(f"time '{text}'", "it is too long", "use HH:MM:SS.mmm, 12.5s or a frame number from 0")
@@ -265,7 +265,7 @@ class Size:
     exact: tuple[int, int] | None = None
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) for a picture of the given size; a short side is never scaled up past it."""
+        """Return the (width, height) for a picture of the given size; a short side never enlarges the picture."""
         if self.exact:
             return self.exact
         if self.short is None or min(width, height) <= self.short:
@@ -284,7 +284,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 
 
 def parse_size(text: str | int) -> Size:
-    """Read ``256`` (short side), ``640x360`` or ``source``. Raises UsageError."""
+    """Parse ``256`` (short side), ``640x360`` or ``source``. Raises UsageError."""
     text = str(text).strip().lower()
     if text == "source":
         return Size()

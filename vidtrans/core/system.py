@@ -1,4 +1,4 @@
-"""The rules of the operating system: which one it is, names of files, files in use, processes."""
+"""Differences between operating systems: names of files, files in use, processes, memory."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def name_length(name: str) -> int:
-    """Return the length of a file's name as the system counts it: in bytes, or on Windows in UTF-16 units."""
+    """Return the length of a file's name in the system's unit: bytes, or UTF-16 units on Windows."""
     return len(name.encode("utf-16-le", "surrogatepass")) // 2 if WINDOWS else len(os.fsencode(name))
 
 
 def name_limit(folder: Path) -> int:
-    """Return the largest length of a name in ``folder``, which need not exist yet."""
+    """Return the largest length of a file name in ``folder``, which need not exist."""
     for place in (folder, *folder.absolute().parents):
         with suppress(OSError, ValueError, AttributeError):  # Windows has no such call
             return os.pathconf(place, "PC_NAME_MAX")
@@ -38,13 +38,13 @@ def name_limit(folder: Path) -> int:
 
 
 def path_key(path: Path) -> str:
-    """Return what is equal for two paths of the same file: Windows and macOS do not tell names by their case."""
+    """Return a text that is equal for two paths of the same file: Windows and macOS ignore case in names."""
     text = str(path.resolve())
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
 
 def path_limit() -> int | None:
-    """Return the largest length of a whole path in UTF-16 units on Windows; None where only the disk limits it."""
+    """Return the largest length of a path in UTF-16 units on Windows; None on other systems, or with long paths."""
     if not WINDOWS:
         return None
     with suppress(AttributeError, OSError, ImportError):
@@ -56,7 +56,7 @@ def path_limit() -> int | None:
 
 
 def name_fault(name: str) -> str:
-    """Return why Windows takes no file or folder of a name, in words; '' where it does, and on other systems."""
+    """Return why Windows does not allow a file or folder name; '' for a valid name, and on other systems."""
     if not WINDOWS or name in ("", ".", ".."):
         return ""
     if found := _FORBIDDEN.search(name):
@@ -67,13 +67,13 @@ def name_fault(name: str) -> str:
 
 
 def is_too_long(path: str, room: int = 0) -> bool:
-    """Return whether Windows takes no path as long as this one and ``room`` more characters."""
+    """Return whether a path with ``room`` more characters is too long for Windows."""
     limit = path_limit()
     return limit is not None and name_length(os.path.abspath(path)) + room > limit
 
 
 def when_free(call: Callable[[], object]) -> None:
-    """Move or delete a file; on Windows try again for a moment while another program has it open.
+    """Call a function that moves or deletes a file; on Windows, retry while another program has it open (up to 1.6 s).
 
     Raises OSError, as ``call`` does: PermissionError where the file stays in use.
     """
@@ -88,12 +88,12 @@ def when_free(call: Callable[[], object]) -> None:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Return words as a person types them in the system's shell."""
+    """Quote words as a command line of the system's shell."""
     return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs. One that has ended, and whose parent has not asked how, does not."""
+    """Return whether a process is running; a zombie process is not."""
     if not WINDOWS:  # where this ends the process
         try:
             os.kill(pid, 0)
@@ -112,7 +112,7 @@ def is_alive(pid: int) -> bool:
 
 
 def peak_memory() -> int:
-    """Return this process's largest memory so far, in bytes."""
+    """Return this process's peak memory in bytes."""
     if WINDOWS:
         import psutil
 

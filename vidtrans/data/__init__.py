@@ -1,1 +1,1 @@
-"""The dataset: a folder that a person can look through and prune."""
+"""The dataset: a folder whose pictures a person can view and delete."""

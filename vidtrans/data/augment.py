@@ -1,4 +1,4 @@
-"""Augmentation: the paper's jitter and flip, and a synthetic motion that stands for that of a video."""
+"""Augmentation: the paper's jitter and flip, and a synthetic motion that simulates video."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ MAX_SHIFT, MAX_TURN, MAX_ZOOM = 0.02, 0.02, 0.02
 
 @dataclass(frozen=True)
 class SyntheticMotion:
-    """A motion given to a picture: ``matrix``, applied ``steps`` times.
+    """A synthetic motion of a picture: ``matrix``, applied ``steps`` times.
 
-    ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the frame before.
+    ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the preceding frame.
     """
 
     matrix: tuple[float, ...]
     steps: int
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Move a picture (H, W, C) uint8; beyond the border it is mirrored."""
+        """Move a picture (H, W, C) uint8; it is mirrored beyond its border."""
         height, width = picture.shape[:2]
         moved = np.linalg.matrix_power(np.vstack([self._rows, (0, 0, 1)]), self.steps)[:2]
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, moved, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
     def backward_flow(self, height: int, width: int) -> BackwardFlow:
-        """Return the flow from any of its steps back to the one before."""
+        """Return the backward flow of one step, which is the same for all steps."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
         return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
@@ -56,9 +56,9 @@ def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> Sy
 
 @dataclass(frozen=True)
 class Geometry:
-    """One draw: the pictures are resized to ``scaled``, the box at (x, y) is cut out, and mirrored or not.
+    """A drawn transform: resize to ``scaled``, crop the box at (x, y), mirror if ``mirrored``.
 
-    Sizes are (width, height) in pixels. ``motion`` comes after that.
+    Sizes are (width, height) in pixels. ``motion`` is applied last.
     """
 
     scaled: tuple[int, int]
@@ -69,13 +69,13 @@ class Geometry:
     motion: SyntheticMotion | None = None
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); what lies outside is the mirrored picture."""
+        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); smaller pictures are padded by mirroring."""
         picture = resize(picture, *self.scaled)
         picture = self._cropped(self._padded(picture))
         return self.motion.apply(picture) if self.motion else picture
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Transform the flow between two whole pictures as ``apply`` transforms them, without the synthetic motion."""
+        """Transform the flow between two whole pictures as ``apply`` transforms these, without the synthetic motion."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
@@ -87,7 +87,7 @@ class Geometry:
         return BackwardFlow(flow, confidence).within()
 
     def _padded(self, picture: np.ndarray) -> np.ndarray:
-        """Mirror what is lower or narrower than the crop."""
+        """Pad a picture by mirroring where it is smaller than the crop."""
         below, right = max(0, self.crop[1] - picture.shape[0]), max(0, self.crop[0] - picture.shape[1])
         if not below and not right:
             return picture
@@ -109,7 +109,7 @@ def draw_geometry(
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
-    """Return the (width, height) of a training step: ``wanted``, rounded down to a multiple of ``multiple``.
+    """Return the (width, height) of a training crop: ``wanted``, rounded down to a multiple of ``multiple``.
 
     Without ``wanted`` it is the largest that fits in every picture.
     """

@@ -1,7 +1,7 @@
-"""The background plate of a still camera, whether a picture shows its scene, and L1 weights where something moves.
+"""The background plate of a still camera, a test for pictures of its scene, and L1 weights for moving objects.
 
-A plate is a median over frames, (H, W, 3) uint8, and valid for footage of this scene only. A moving object is small and
-counts little in a mean over the picture, so pixels are weighted by how far they are from the plate of their shot.
+A plate is a median over frames, (H, W, 3) uint8, valid only for footage of this scene. A moving object is small and
+counts little in a mean over the picture, so pixels are weighted by their difference from their shot's plate.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ MAX_PICTURES_OF_SHOTS = 1200  # pictures, of all shots together
 
 @dataclass(frozen=True)
 class BackgroundPlate:
-    """``picture`` is the median of a dataset's targets, ``scene`` that of the frames that a render would be given.
+    """The medians of a dataset's targets (``picture``) and of its raw frames (``scene``), which a render will receive.
 
-    ``still``: how much of the scene the frames share, 0 to 1, where they share least (see ``STILL``).
+    ``still``: the share of the scene that frames show, 0 to 1, in the worst tenth of them (see ``STILL``).
     """
 
     picture: np.ndarray
@@ -55,7 +55,7 @@ class BackgroundPlate:
 
     @property
     def is_still(self) -> bool:
-        """Return whether the camera does not move."""
+        """Return whether the camera is still."""
         return self.still >= STILL
 
     def for_record(self) -> Table:
@@ -64,7 +64,7 @@ class BackgroundPlate:
 
 
 def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
-    """Return the plate of a dataset's pairs; None where they have several sizes, or are too few."""
+    """Return the background plate of a dataset's pairs; None if they differ in size, or are too few."""
     if len(pairs) < MIN_PICTURES or len({picture_size(p.target) for p in pairs}) > 1:
         return None
     chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MAX_PICTURES))]
@@ -79,7 +79,7 @@ def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
-    """Return the share of the plate that is visible in the frames, 0 to 1; a tenth of them show less."""
+    """Return the visible share of the plate, 0 to 1, as the 10 % quantile over the frames."""
     return round(float(np.quantile([agreement(f, plate) for f in frames], 0.1)), 3)
 
 
@@ -94,7 +94,7 @@ def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
     """Return the share of a picture's blocks, 0 to 1, that match the plate. Both are (H, W, 3) uint8, of any size.
 
     Light and contrast may differ; blocks without structure in both are ignored. Pictures without structure are compared
-    by their colours.
+    by colour.
     """
     scale = SIDE / min(plate.shape[:2])
     size = (max(1, round(plate.shape[1] * scale)), max(1, round(plate.shape[0] * scale)))
@@ -124,7 +124,7 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 class MotionWeights:
     """The L1 weights of a dataset's pairs.
 
-    ``plates``: for each target in a shot with a still camera, its plate and the mean of its weights.
+    ``plates``: for each target in a shot with a still camera, the shot's plate and mean weight.
     """
 
     def __init__(self, weight: float, plates: Mapping[Path, tuple[np.ndarray, float]]) -> None:
@@ -133,7 +133,7 @@ class MotionWeights:
     def __call__(self, pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
         """Return weights (1, H, W) float32 for a pair's transformed ``target`` (H, W, 3) uint8; a shot's mean is 1.
 
-        All are 1 where the camera moves.
+        All are 1 if the camera moves.
         """
         if pair.target not in self.plates:
             return np.ones((1, *target.shape[:2]), np.float32)

@@ -1,4 +1,4 @@
-"""Write a dataset folder chunk by chunk, so that a stopped build can continue."""
+"""Write a dataset folder chunk by chunk, so that an interrupted build can continue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Source = ClipSource | FolderSource
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and in which chunks their pictures are written: never two sources in one."""
+    """The frame records of a dataset, and the chunks in which their pictures are written; each has one source."""
 
     records: tuple[FrameRecord, ...]
     chunks: tuple[tuple[FrameRecord, ...], ...]
@@ -40,7 +40,7 @@ class DatasetPlan:
 
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
-    """Lay out folders, roles and chunks; reads nothing."""
+    """Plan folders, roles and chunks, without reading files."""
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
@@ -59,7 +59,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
 
 
 def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
-    """Yield the source's frames with shot and role; the plan adds names and source number."""
+    """Yield the source's frame records with shot and role; the plan adds file names and source number."""
     if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
         yield from _single_pictures(source, settings)
         return
@@ -83,7 +83,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
 
 
 def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
-    """Yield the pictures of a folder without an order in time: single ones are held out, wherever shots begin."""
+    """Yield the records of a folder of unrelated pictures: single pictures are held out, regardless of shots."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
     dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
@@ -94,7 +94,7 @@ def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
     """Return the role of each frame of a shot: evenly spaced blocks of ``block`` are held out, about ``fraction``.
 
-    Neighbouring frames are nearly the same picture, so ``gap`` frames on either side of a block are unused. A shot too
+    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. A shot too
     short for a block and its gaps is all for training.
     """
     roles: list[Role] = ["train"] * num_frames
@@ -109,7 +109,7 @@ def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[
 
 
 def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
-    """Return the repeats and the blurred frames among ``numbers``, frames of one shot."""
+    """Return the near-duplicates and blurred frames among ``numbers``, frames of one shot."""
     dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
     if settings.min_sharpness:
         dropped |= find_blurred(survey.sharpness, [n for n in numbers if n not in dropped], settings.min_sharpness)
@@ -117,7 +117,7 @@ def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> s
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
-    """Return a folder for each source, named after it; equal names are numbered."""
+    """Return a folder name for each source; equal names are numbered."""
     names: list[str] = []
     for source in sources:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
@@ -138,9 +138,9 @@ def write_pictures(
     report: Report,
     stop: Stop,
 ) -> None:
-    """Write the pictures of every chunk that is not done yet; a chunk is marked when it is safe on disk.
+    """Write the pictures of all unfinished chunks; a chunk is marked once it is safe on disk.
 
-    Raises Interrupted at the next picture when asked to stop, MediaError on unreadable sources.
+    Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
     """
     size = parse_size(settings.size)
     done = 0

@@ -1,10 +1,10 @@
 """The dataset's format on disk, and its pairs.
 
     flower.dataset/
-      dataset.json            pairing and its settings, sources, one record a frame
-      flower/000000.png …     the frames, each stored once, whatever the number of pairs
-      flower.target/ …        for pairings with separate targets
-      flower.extracted/ …     for pairings whose input another network makes
+      dataset.json   pairing and its settings, sources, one record a frame
+      flower/000000.png …  the frames, each stored once, whatever the number of pairs
+      flower.target/ …  for pairings with separate targets
+      flower.extracted/ …  for pairings whose input another network makes
 
 Deleting a picture removes its pairs.
 """
@@ -51,7 +51,7 @@ class FrameRecord:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return every stored picture of the frame."""
+        """Return the paths of all stored pictures of the frame; none for a dropped frame."""
         if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
@@ -59,10 +59,10 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class Pair:
-    """The pictures of a training example: those of the input (oldest first), and the target.
+    """A training pair: the pictures of the input (oldest first), and the target.
 
-    ``place``: of the target on the timeline of its ``shot`` (source, shot); ``phase``: in [0, 1), on that of a clock.
-    ``domain``: of an unpaired dataset, whose pairs are single frames; 0 is the source.
+    ``place``: the target's position in its ``shot`` (source, shot); ``phase``: in [0, 1), its position on a clock.
+    ``domain``: index of the domain in an unpaired dataset, whose pairs are single frames; 0 is the source.
     """
 
     inputs: tuple[Path, ...]
@@ -76,7 +76,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``pairs`` are those whose pictures are all there."""
+    """An opened dataset. ``pairs``: only those whose pictures all exist."""
 
     folder: Path
     key: str
@@ -99,21 +99,21 @@ class Dataset:
         return [p for p in self.pairs if p.role == role]
 
     def inputs(self, role: Role) -> list[Pair]:
-        """Return the pairs of a role whose input the network sees: all, or without pairs the source's frames."""
+        """Return the pairs of a role with network inputs: all, or of unpaired domains the source's frames."""
         return [p for p in self.role(role) if p.domain == 0]
 
     def targets(self, role: Role) -> list[Pair]:
-        """Return the pairs of a role whose targets show what is learned: all, or without pairs the other domains'."""
+        """Return the pairs of a role with targets to learn: all, or of unpaired domains the target frames."""
         return [p for p in self.role(role) if p.domain or not self.domains]
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Return the names of the domains, the source first; none where there are pairs."""
+        """Return the names of the domains, the source first; empty for a paired dataset."""
         pairing = self.pairing
         return pairing.settings.domains if isinstance(pairing, Unpaired) else ()
 
     def names(self) -> list[str]:
-        """Return every picture of the dataset, relative to the folder, in order."""
+        """Return the paths of all pictures of the dataset, relative to the folder, in order."""
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def files(self) -> list[str]:
@@ -121,12 +121,12 @@ class Dataset:
         return [n for n in self.names() if (self.folder / n).is_file()]
 
     def with_all_pictures(self) -> Dataset:
-        """Return the dataset as it is when all its pictures are written."""
+        """Return the dataset as if all its pictures existed."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 
 def check_sizes(pairs: Sequence[Pair]) -> None:
-    """Raise MediaError where the pictures of a pair are of several sizes, because the user has edited one."""
+    """Raise MediaError if the pictures of a pair differ in size, as after an edit by the user."""
     sizes = {path: picture_size(path) for pair in pairs for path in (*pair.inputs, pair.target)}
     for pair in pairs:
         width, height = sizes[pair.target]
@@ -140,7 +140,7 @@ def check_sizes(pairs: Sequence[Pair]) -> None:
 
 
 def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
-    """Raise MediaError where no shot is long enough for a pair."""
+    """Raise MediaError if no shot is long enough for a pair."""
     if dataset.pairs:
         return
     dropped = sum(r.role == "dropped" for r in dataset.records)
@@ -155,7 +155,7 @@ def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:
-    """Write ``dataset.json``; it comes last and makes the folder a dataset."""
+    """Write ``dataset.json``, the last file written, which turns the folder into a dataset."""
     value: dict[str, Any] = {
         "format": FORMAT,
         "key": dataset.key,
@@ -170,7 +170,7 @@ def write_index(folder: Path, dataset: Dataset) -> None:
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """Read a dataset folder. Raises MediaError where it is none, or its index is damaged."""
+    """Read a dataset folder. Raises MediaError if it is not a dataset, or if its index is damaged."""
     index = folder / INDEX
     if not index.is_file():
         why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
@@ -208,7 +208,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _check_domains(dataset: Dataset) -> None:
-    """Raise ValueError where the sources of an unpaired dataset do not say of which domain they are."""
+    """Raise ValueError if the sources of an unpaired dataset do not name their domains."""
     names = dataset.domains
     numbers = {source.get("domain") for source in dataset.sources}
     if names and (not all(type(n) is int for n in numbers) or numbers != set(range(len(names)))):

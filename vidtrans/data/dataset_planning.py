@@ -1,4 +1,4 @@
-"""The plan of a dataset: its sources opened and checked, its frames laid out. Nothing is written here."""
+"""The plan of a dataset: open and check its sources, and lay out its frames, without writing anything."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SUFFIX = ".dataset"
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
-    """Return the folder of a dataset whose output was not named."""
+    """Return the default output folder of a dataset."""
     return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
 
 
@@ -64,7 +64,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted, target."""
+        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted picture, target."""
         first = self.plan.chunks[0]
         source = self.sources[first[0].source]
         return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
@@ -72,10 +72,10 @@ class PlannedDataset:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A requested dataset. Raises UsageError where it is not possible.
+    """A requested dataset. Raises UsageError if the request is invalid.
 
-    ``extractor``: what makes a picture of each frame, where the pairing asks for one. ``domains``: where there are no
-    pairs, each with its ``videos``, which are all together then; ``start`` and ``end`` are those of every clip.
+    ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: for unpaired
+    datasets, each with its ``videos``, all of which the field ``videos`` lists too; ``start``, ``end``: of every clip.
     """
 
     videos: Sequence[Path]
@@ -105,7 +105,7 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing; the guides of a stack are found and read for that."""
+        """Return the pairing; for a stack without named guides, find and read the guides first."""
         return with_guides(self._named_pairing, self.videos[0], self.target)
 
     @property
@@ -114,7 +114,7 @@ class DatasetSpec:
         return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
-        """Return a digest that is equal for equal pictures. Raises UsageError where a file of cuts is missing."""
+        """Return the digest of everything that affects the pictures. Raises UsageError if a file of cuts is missing."""
         cuts = self.settings.cuts
         return digest_of(
             {
@@ -132,7 +132,7 @@ class DatasetSpec:
         )
 
     def _check_inputs(self) -> None:
-        """Raise UsageError where the inputs do not suit the pairing."""
+        """Raise UsageError if the inputs do not suit the pairing."""
         check_domains(self._named_pairing, self.domains, self.target)
         pairing, target = self._named_pairing, self.target
         has_clips = any(not v.is_dir() for v in self.videos)
@@ -147,7 +147,7 @@ class DatasetSpec:
             raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
 
     def _check_cuts(self) -> None:
-        """Raise UsageError where a list of cuts does not belong to exactly one clip."""
+        """Raise UsageError if a list of cuts does not belong to exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -164,7 +164,7 @@ class DatasetSpec:
         return find_pairs(folder, getattr(self._named_pairing.settings, "direction", "AtoB"))
 
     def _source_digest(self, context: Context, video: Path) -> str:
-        """Return the digest of all that is read of a source. Raises MediaError."""
+        """Return the digest of the content read from a source. Raises MediaError."""
         if not self._is_pair_folder(video):
             return content_digest(context, video, self.pairing.guides)
         files = [p for pair in self._pair_folder(video).pairs for p in pair if p]
@@ -199,11 +199,11 @@ class DatasetSpec:
 
     @property
     def _domain_numbers(self) -> list[int]:
-        """Return the number of each video's domain."""
+        """Return the index of each video's domain."""
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
     def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
-        """Note of each source its domain, and its bars, which are cut off. Raises UsageError, MediaError."""
+        """Record each source's domain, and crop its black bars. Raises UsageError, MediaError."""
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
             source = sources[i]
@@ -244,7 +244,7 @@ class DatasetSpec:
         return source, self._describe(clip, other, source, clip)
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
-        """Return the frames of the target with those of the video that show the same, and their table."""
+        """Return the target frames matched with frames of the video, and their index table."""
         assert self.target is not None  # _check_inputs has seen to it
         clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
         for each in (clip, other):
@@ -261,7 +261,7 @@ class DatasetSpec:
         return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
     def _cut(self, clip: Clip) -> Clip:
-        """Return a clip with its shots as [dataset] has them. Raises UsageError."""
+        """Return a clip with its shots from the setting ``cuts``. Raises UsageError."""
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
             why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
@@ -269,7 +269,7 @@ class DatasetSpec:
         return with_cuts(clip, cuts)
 
     def _describe(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
-        """Return a source's table in the dataset's index. ``timed``: the clip that its frames are numbered by."""
+        """Return a source's table in the dataset's index. ``timed``: the clip whose frame numbers the source uses."""
         return {
             "name": clip.path.name,
             "digest": clip.digest,

@@ -1,4 +1,4 @@
-"""The domains of an unpaired dataset: their names, black bars in their clips, and what is hard to learn from."""
+"""The domains of an unpaired dataset: names, black bars of their clips, and warnings on content."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Domain:
 class DomainClip:
     """A clip of domain number ``domain``.
 
-    ``bars``: black borders of its frames, and ``cut`` those that the dataset leaves out. ``thumbnails`` (n, 32, 32, 3)
-    float32, grey levels: of frames spread over it, within their bars; ``outlines``: of the same. ``size``: (width,
-    height) of what is stored of its frames, before they are resized.
+    ``bars``: black borders of its frames; ``cut``: the borders that the dataset crops. ``thumbnails`` (n, 32, 32, 3)
+    float32, grey levels, of frames spread over the clip, within their bars; ``outlines``: edges of the same frames.
+    ``size``: (width, height) of the cropped frames, before they are resized.
     """
 
     path: Path
@@ -57,9 +57,9 @@ class DomainClip:
 
 
 def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]) -> tuple[Domain, ...]:
-    """Return a domain for each group of ``given`` paths, the source's first, with the clips that they stand for.
+    """Return a domain with expanded clips for each group of ``given`` paths, the source's first.
 
-    A domain has the name of its first file or folder; equal names are numbered.
+    A domain is named after its first file or folder; equal names are numbered.
     """
     domains: list[Domain] = []
     for paths in given:
@@ -72,7 +72,7 @@ def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Pat
 
 
 def check_domains(pairing: Pairing, domains: Sequence[Domain], target: Path | None) -> None:
-    """Raise UsageError where the domains do not suit the pairing, or there are no others than the source."""
+    """Raise UsageError if the domains do not suit the pairing, or if there is no target domain."""
     if not isinstance(pairing, Unpaired):
         if domains:
             why = f"pairing '{pairing.name}' makes pairs, and domains have none"
@@ -89,7 +89,7 @@ def check_domains(pairing: Pairing, domains: Sequence[Domain], target: Path | No
 
 
 def check_distinct(domains: Sequence[Domain], digest: Callable[[Path], str]) -> None:
-    """Raise UsageError where a clip is in two domains; ``digest`` gives that of its content."""
+    """Raise UsageError if a clip is in two domains; ``digest`` returns the digest of a clip's content."""
     known: dict[str, tuple[Domain, Path]] = {}
     for domain in domains:
         for video in domain.videos:
@@ -100,9 +100,9 @@ def check_distinct(domains: Sequence[Domain], digest: Callable[[Path], str]) -> 
 
 
 def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -> DomainClip:
-    """Look at a few frames of a clip at full size; ``crop``: its bars are to be left out.
+    """Sample frames of a clip at full size to find bars, thumbnails and outlines; ``crop``: crop its bars.
 
-    Bars are not looked for where pictures are of several sizes. Raises MediaError.
+    Bars are not searched if pictures differ in size. Raises MediaError.
     """
     brightest: np.ndarray | None = None
     pictures = []
@@ -127,7 +127,7 @@ def _thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Say what makes the clips hard to learn from; ``size`` is that of the stored pictures."""
+    """Note or warn about clips that are hard to learn from; ``size``: the size of the stored pictures."""
     _note_bars(clips, context)
     for one, other in itertools.combinations(clips, 2):
         if one.domain == other.domain:
@@ -155,14 +155,14 @@ def _note_bars(clips: Sequence[DomainClip], context: Context) -> None:
 
 
 def _are_alike(one: DomainClip, other: DomainClip) -> bool:
-    """Return whether most frames of the clip with fewer samples are found in the other."""
+    """Return whether most sampled frames of the clip with fewer samples appear in the other."""
     few, many = sorted((one.thumbnails, other.thumbnails), key=len)
     nearest = [float(np.abs(many - picture).mean((1, 2, 3)).min()) for picture in few]
     return float(np.median(nearest)) < ALIKE
 
 
 def _show_the_same(one: DomainClip, other: DomainClip) -> bool:
-    """Return whether most of the other clip's frames are found in the one, in whatever manner."""
+    """Return whether the edges of most sampled frames of ``other`` appear in ``one``, whatever their style."""
     (width, height), (other_width, other_height) = one.size, other.size
     if abs(width * other_height / (height * other_width) - 1) > SHAPE_TOLERANCE:
         return False
@@ -171,7 +171,7 @@ def _show_the_same(one: DomainClip, other: DomainClip) -> bool:
 
 
 def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Say where domains are stored at very different sizes, or are of very different shapes."""
+    """Warn if domains are stored at very different sizes or shapes."""
     if size.exact:
         width, height = size.exact
         for clip in clips:
@@ -198,7 +198,7 @@ def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
 
 
 def check_frames(dataset: Dataset, context: Context) -> None:
-    """Say where a domain has few frames to learn from. Raises MediaError where it has none."""
+    """Warn if a domain has few frames to learn from. Raises MediaError if it has none."""
     names = dataset.domains
     counts = [sum(p.domain == k for p in dataset.role("train")) for k in range(len(names))]
     held_out = {names[p.domain] for p in dataset.role("val")}

@@ -1,6 +1,6 @@
-"""Progressive resizing: a run begins with pictures that are scaled down, which are cheap, and ends at their full size.
+"""Progressive resizing: a run begins with downscaled pictures, which are cheap, and ends at full size.
 
-The sizes of a step depend on its number alone, so that a resumed run sees the same pictures. Unlike Karras et al. (ICLR
+The size at a step depends only on its number, so that a resumed run sees the same pictures. Unlike Karras et al. (ICLR
 2018), the networks stay as they are: fully convolutional ones take any size.
 """
 
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class PictureScale:
-    """Pictures of a step: scaled by ``scale``, after which a crop of ``crop``, (width, height) in pixels, is taken."""
+    """The size of a step's pictures: scaled by ``scale``, then cropped to ``crop``, (width, height) in pixels."""
 
     crop: Size
     scale: float = 1.0
@@ -25,7 +25,7 @@ class PictureScale:
 class PictureGrowth:
     """The scales of a run of ``total`` steps, the smallest first; the last is full size.
 
-    ``share``: of the steps, which come before full size, divided evenly among the smaller scales.
+    ``share``: the share of the steps before full size, divided evenly among the smaller scales.
     """
 
     scales: tuple[PictureScale, ...]
@@ -47,7 +47,7 @@ class PictureGrowth:
         return replace(self, total=total)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return for each scale the shares of the run at which it begins and ends, and a growth with it alone."""
+        """Return for each scale its start and end as shares of the run, and a growth of only this scale."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -55,14 +55,14 @@ class PictureGrowth:
 
 
 def plan_growth(crop: Size, first: int, share: float, total: int, *, multiple: int, smallest: int) -> PictureGrowth:
-    """Return a run's growth from crops of about ``first`` pixels, doubled until they are at ``crop``.
+    """Return a run's growth from crops of about ``first`` pixels, doubled until they reach ``crop``.
 
     Args:
         crop: (width, height) at full size.
         first: The short side at first; 0 for full size from the start.
-        share: Of the steps, which come before full size.
+        share: The share of the steps before full size.
         total: Steps of the run.
-        multiple: What the sides are multiples of.
+        multiple: A divisor of all sides.
         smallest: The least side that all networks take.
 
     Raises:
@@ -87,6 +87,6 @@ def plan_growth(crop: Size, first: int, share: float, total: int, *, multiple: i
 
 
 def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
-    """Return a side near ``side`` that networks take, at most ``full``."""
+    """Return a side near ``side`` that all networks accept, at most ``full``."""
     least = -(-smallest // multiple) * multiple
     return min(full, max(least, round(side / multiple) * multiple, multiple))

@@ -27,7 +27,7 @@ MIN_WORKERS = 2  # threads that make batches
 
 @dataclass(frozen=True)
 class Example:
-    """One of a batch: pair number ``index``, transformed by ``geometry``."""
+    """A batch example: pair number ``index``, transformed by ``geometry``."""
 
     index: int
     geometry: Geometry
@@ -35,10 +35,10 @@ class Example:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), uint8, or float32 in [−1, 1].
+    """A batch: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), uint8, or float32 in [−1, 1].
 
-    ``weights`` (N, 1, H, W) float32: of each pixel's L1, where they differ. ``examples``: empty for noise.
-    ``whole``: the pictures are as they are stored, and have yet to be transformed as ``examples`` say.
+    ``weights`` (N, 1, H, W) float32: pixel weights of the L1, None if equal. ``examples``: empty for noise.
+    ``whole``: the pictures are untransformed; the device applies the geometries of ``examples``.
     """
 
     inputs: np.ndarray
@@ -53,14 +53,14 @@ class TrainingBatch:
 
 @lru_cache(maxsize=16)  # an epoch or two of each domain
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return an epoch's permutation of ``count`` pairs, which depends on (seed, epoch) alone; read-only."""
+    """Return an epoch's permutation of ``count`` pairs, determined by (seed, epoch); read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
     permutation.setflags(write=False)
     return permutation
 
 
 class Batches(Protocol):
-    """A source of batches. ``crop`` is the (width, height) of its pictures; ``growth`` has those of each step."""
+    """A source of batches. ``crop``: the full (width, height) of its pictures; ``growth``: the size at each step."""
 
     crop: tuple[int, int]
     growth: PictureGrowth
@@ -80,11 +80,11 @@ class PictureBatches(Batches):
     Args:
         pairs: Training pairs.
         batch: Examples in a step.
-        seed: Decides order and geometry, with the step alone.
-        multiple: What the network's sides must be multiples of.
+        seed: Determines order and geometry, together with the step.
+        multiple: A divisor of the crop's sides, as the network needs it.
         crop: The crop's side in pixels; None for the largest that fits in every picture.
         jitter: As in ``draw_geometry``.
-        flip: Likewise.
+        flip: As in ``draw_geometry``.
         share: The examples of a step that this process makes; by default all.
     """
 
@@ -113,14 +113,14 @@ class PictureBatches(Batches):
         return prefetched(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return the random numbers of ``key``, and the geometry for pictures of this one's size drawn with them."""
+        """Return the random generator of ``key``, and a geometry drawn with it for pictures of this one's size."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
 
 
 class NoiseLoader(Batches):
-    """Batches of noise, to time training before there are pictures."""
+    """Batches of noise, to time training before pictures exist."""
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
@@ -145,9 +145,9 @@ class NoiseLoader(Batches):
 class Loader(PictureBatches):
     """Batches of pairs.
 
-    ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input; ``motion`` gives the weights; ``recurrent``:
-    adds channels of an empty history to each input; ``whole``: leaves jitter, crop and flip to the device where
-    pictures are not scaled down and that gives the same: the pairing looks at single pixels, and no motion is blurred.
+    ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input; ``motion``: pixel weights; ``recurrent``:
+    add channels of an empty history to each input; ``whole``: leave jitter, crop and flip to the device if the result
+    is the same: pictures at full scale and of one size, a pointwise pairing, and no motion weights, which blur.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Loader(PictureBatches):
         self.whole = whole and len(self.sizes) == 1 and pairing.pointwise and motion is None
 
     def indices(self, step: int) -> list[int]:
-        """Return the pairs of the batch of ``step``."""
+        """Return the indices of the pairs in the batch of ``step``."""
         count = len(self.pairs)
         positions = range(step * self.batch, (step + 1) * self.batch)
         return [int(order(self.seed, p // count, count)[p % count]) for p in positions]
@@ -208,7 +208,7 @@ class Loader(PictureBatches):
 
 
 def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
-    """Yield what ``make`` makes of the steps [first, stop), in threads, more of them where a step waits."""
+    """Yield ``make(step)`` for the steps [first, stop), computed in threads; more threads start if a step waits."""
     max_workers = max(MIN_WORKERS, cores())
     with ThreadPoolExecutor(max_workers, thread_name_prefix="loader") as pool:
         pending: deque[Future[TrainingBatch]] = deque()
@@ -226,14 +226,14 @@ def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> I
 
 
 def _extended(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
-    """Add the channels of a background plate and of an empty history to an input, (H, W, C) uint8."""
+    """Append the channels of a background plate and of an empty history to an input, (H, W, C) uint8."""
     if plate is not None:
         given = np.dstack([given, plate])
     return np.dstack([given, no_history(*given.shape[:2])]) if recurrent else given
 
 
 def to_planes(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W, C) as (C, H, W), a new array."""
+    """Return (H, W, C) as a new array (C, H, W)."""
     return np.array(picture.transpose(2, 0, 1), order="C")
 
 
@@ -243,7 +243,7 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
 
 
 def signed_planes(planes: np.ndarray) -> np.ndarray:
-    """Return uint8 as float32 in [−1, 1], and a copy of float32; of any shape."""
+    """Convert uint8 of any shape to float32 in [−1, 1]; copy float32."""
     if planes.dtype != np.uint8:
         return planes.copy()
     return planes.astype(np.float32) / np.float32(127.5) - np.float32(1)

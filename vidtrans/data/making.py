@@ -1,4 +1,4 @@
-"""Make a dataset: write its pictures at once, or find the one that is there and restore what was deleted."""
+"""Make a dataset atomically, or reuse the existing one and restore deleted pictures on request."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from vidtrans.video.images.picture import encode_png
 
 
 def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore: bool = False) -> Table:
-    """Make a dataset folder, and return what is reported of it.
+    """Make a dataset folder, and return its report.
 
-    The folder is the user's: once made it is not touched again, pictures deleted from it stay deleted, unless
+    The folder belongs to the user: a finished one is not changed again, and deleted pictures stay deleted, unless
     ``restore``. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
@@ -72,7 +72,7 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
 
 
 def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate the cost of a dataset: ``frames`` yields the pictures that are stored of each."""
+    """Estimate the cost of a dataset; ``frames`` yields the stored pictures of each frame."""
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
     share = num_frames / max(1, len(sizes))
@@ -101,13 +101,13 @@ def _domain_report(dataset: Dataset, number: int) -> Table:
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
-    """Return the recipe for a dataset: the preset that is named, else the one that the dataset was made with."""
+    """Return the recipe for a dataset: of the preset ``preset``, by default the preset of the dataset."""
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset, if it has this ``key``; None if it may be replaced. Otherwise raise UsageError."""
+    """Return the existing dataset if it has this ``key``; None if it may be replaced. Raises UsageError otherwise."""
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
     existing: Dataset | None = None
@@ -125,7 +125,7 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
 
 
 def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | None, context: Context) -> None:
-    """Write the pictures into the cache, and move them to their place; an ``existing`` dataset gets what it lacks."""
+    """Write the pictures into the cache, then move them into place; an ``existing`` dataset gets only missing ones."""
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)
     with entry.locked():
@@ -144,7 +144,7 @@ def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | Non
 
 
 class PictureMarks:
-    """The chunks that are safely written: a small file a chunk, with each picture's SHA-256."""
+    """Markers of the chunks that are safely written: one small file a chunk, with each picture's SHA-256."""
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
@@ -171,7 +171,7 @@ class PictureMarks:
 
 
 def _move(folder: Path, output: Path) -> None:
-    """Give a finished folder its final name in one step; on another disk it is copied beside it first."""
+    """Move a finished folder to its final name in one step; from another disk it is first copied next to it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
         remove_stale_partials(output)
@@ -180,7 +180,7 @@ def _move(folder: Path, output: Path) -> None:
 
 
 def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Restore the deleted pictures, and only those, under their old names."""
+    """Restore only the deleted pictures, under their old names."""
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
@@ -189,6 +189,6 @@ def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) ->
 
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
-    """Return the digest of the index and of the existing pictures, on which training depends."""
+    """Return the digest of the index and of the existing pictures, which training depends on."""
     pictures = [[n, context.cache.digest(dataset.folder / n)] for n in dataset.files()]
     return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

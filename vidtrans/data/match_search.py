@@ -1,4 +1,4 @@
-"""Pairs of two clips that are not in step: each frame of a target, and the frame of the other that shows the same."""
+"""Pairs of two clips that are not synchronised: for each target frame, the input frame with the same content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCK = 50  # frames of a target whose matches are stored at once: some seconds'
 
 @dataclass(frozen=True)
 class MatchSearch:
-    """A search of ``given`` for what the frames of ``target`` show. ``digests``: of the content of both."""
+    """A search for frames of ``given`` that match those of ``target``. ``digests``: of the content of both clips."""
 
     given: ClipSource
     target: ClipSource
@@ -36,9 +36,9 @@ class MatchSearch:
     context: Context = field(repr=False)
 
     def find(self, min_found: float) -> dict[int, int]:
-        """Return, for the frames of the target, those of the other clip in which ``min_found`` of their edges is found.
+        """Return the best match of each target frame whose share of matched edges is at least ``min_found``.
 
-        Raises MediaError where no frame has one, or a clip cannot be read; Interrupted.
+        Raises MediaError if no frame matches, or if a clip cannot be read; Interrupted.
         """
         matches = dict(zip(self._numbers, self._matches(), strict=True))
         found = {number: match.number for number, match in matches.items() if match.share >= min_found}
@@ -57,7 +57,7 @@ class MatchSearch:
         return found
 
     def _matches(self) -> list[Match]:
-        """Return the best match of each frame of the target; what another run has found is read from the cache."""
+        """Return the best match of each target frame; results of earlier runs are read from the cache."""
         blocks = [self._numbers[at : at + BLOCK] for at in range(0, len(self._numbers), BLOCK)]
         if self.context.dry_run:
             return [match for block in blocks for match in self._search(block)]
@@ -90,17 +90,17 @@ class MatchSearch:
 
     @cached_property
     def _numbers(self) -> list[int]:
-        """Return the frames of the target."""
+        """Return the frame numbers of the target."""
         return list(range(self.target.first, self.target.stop, self.target.every))
 
     @cached_property
     def _places(self) -> list[int]:
-        """Return the frames that are searched."""
+        """Return the frame numbers that are searched."""
         return [self.given.first + n for n in spread_numbers(self.given.stop - self.given.first, MOST)]
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Read the clip that is searched: needed only where a match is not in the cache."""
+        """Read the clip to search, lazily: only matches that are not cached need it."""
         seen: list[Outlines] = []
         for number, picture in enumerate(_small(self.given, self._places, self._size)):
             seen.append(outlines(picture, self._size))
@@ -118,25 +118,25 @@ def _small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Ite
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedSource(ClipSource):
-    """The frames of a target. ``matches``: for the number of each that has an input, that of a frame of ``given``."""
+    """The frames of a target clip. ``matches``: number of a target frame → number of its input frame in ``given``."""
 
     given: ClipSource
     matches: Mapping[int, int]
 
     @property
     def name(self) -> str:
-        """Return the name of the clip that is given."""
+        """Return the name of the input clip."""
         return base_name(self.given.path)
 
     @property
     def left_out(self) -> frozenset[int]:
-        """Return the frames that show nothing of what is given."""
+        """Return the target frames without a match."""
         return frozenset(range(self.first, self.stop)) - self.matches.keys()
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each frame of ``numbers`` (increasing): the input, brought to its target; the target.
+        """Yield (input aligned to its target, target) for each frame of ``numbers`` (increasing).
 
-        Both are (H, W, 3) uint8, of the target's size. All the inputs are read first, as they lie anywhere.
+        Both are (H, W, 3) uint8, of the target's size. All inputs are read first, as their order differs.
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
@@ -149,14 +149,14 @@ class MatchedSource(ClipSource):
 
 
 def keep_apart(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
-    """Return the roles of frames, where none learns from an input that lies within ``gap`` of a held-out one's."""
+    """Return roles in which no training frame has an input within ``gap`` frames of a held-out frame's input."""
     held_out = {matches[n] for n, role in roles.items() if role == "val"}
     near = {n + k for n in held_out for k in range(-gap, gap + 1)}
     return {n: "gap" if role == "train" and matches[n] in near else role for n, role in roles.items()}
 
 
 def _stretches(numbers: list[int]) -> list[list[int]]:
-    """Split increasing numbers where more frames lie between two than are decoded sooner than sought."""
+    """Split increasing numbers at gaps where seeking is faster than decoding the frames between."""
     groups: list[list[int]] = []
     for number in numbers:
         if groups and number - groups[-1][-1] <= MAX_SKIPPED:

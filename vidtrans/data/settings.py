@@ -10,7 +10,7 @@ from vidtrans.core.settings import Table, setting, to_table
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """The frames that ``make-dataset`` stores, and those that it holds out."""
+    """The settings for the frames that ``make-dataset`` stores and holds out."""
 
     size: str = setting(
         "256",
@@ -36,5 +36,5 @@ class DatasetSettings:
     crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
 
     def for_key(self) -> Table:
-        """Return the settings that decide pictures and roles, without the cuts and the bars, which sources name."""
+        """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source."""
         return {name: value for name, value in to_table(self).items() if name not in ("cuts", "crop_bars")}

@@ -1,4 +1,4 @@
-"""Sources of frames: clips, stacks of guides, and the pair folders of other tools (A/ + B/, or A|B side by side)."""
+"""Sources of frames: clips, stacks of guides, and pair folders of other tools (A/ + B/, or A|B side by side)."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ class PictureExtractor(Protocol):
     """A network that makes a picture of each frame (``rendering.extraction.FrameExtractor``)."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) at which it sees frames of this size."""
+        """Return the (width, height) at which the network sees frames of this size."""
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        """Yield its picture, (H, W, 3) uint8, of each frame at that size."""
+        """Yield the network's picture of each frame, (H, W, 3) uint8, at that size."""
 
     def for_record(self) -> Table:
-        """Return what a pairing's settings say of it: its ``model``, a name, and the ``digest`` of its file."""
+        """Return the extractor's entries in a pairing's settings: its ``model`` name and the ``digest`` of its file."""
 
     def for_key(self) -> Table:
-        """Return what of the engine decides its pictures."""
+        """Return the engine properties that affect the pictures."""
 
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target`` is a second clip in step.
+    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target``: a second, synchronised clip.
 
-    With ``guides`` the clip is a folder of them. The ``extractor`` makes one more picture of each frame. ``bars`` are
-    cut off each picture of a clip without a target.
+    With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars`` are
+    cropped from each picture of a clip without a target.
     """
 
     path: Path
@@ -74,32 +74,32 @@ class ClipSource:
 
     @property
     def shows_single_pictures(self) -> bool:
-        """Return whether it is a folder of pictures most of which have nothing to do with the one before."""
+        """Return whether this is a folder of mostly unrelated pictures, each its own shot."""
         shots = self.shots() if self.index.names else []
         return 2 * sum(len(shot) == 1 for shot in shots) > len(shots)
 
     @property
     def left_out(self) -> frozenset[int]:
-        """Return the numbers of frames from which nothing can be learned."""
+        """Return the numbers of frames that cannot be learned from."""
         return frozenset()
 
     def shots(self) -> list[list[int]]:
-        """Return the numbers of each shot's frames."""
+        """Return the frame numbers of each shot."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
-        """Yield at most ``count`` of the frames, spread evenly, as stored: (H, W, 3) uint8."""
+        """Yield at most ``count`` evenly spaced frames at full size, (H, W, 3) uint8."""
         numbers = [self.first + n for n in spread_numbers(self.stop - self.first, count)]
         with open_reader(self.path, FrameFormat()) as reader:
             for group in passes(numbers):
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """For each frame of ``numbers`` (increasing): the picture, its guides, what is extracted of it, its target.
+        """Yield the picture, guides, extracted picture and target for each frame of ``numbers`` (increasing).
 
-        Each is (H, W, 3) uint8, and all of a frame are of one size.
+        Each is (H, W, 3) uint8, and all pictures of a frame have one size.
         """
         if any(self.bars):
             yield from self._cropped(numbers, size)
@@ -115,14 +115,14 @@ class ClipSource:
                 yield *frame.pictures, *(resize(picture, width, height) for picture in beside)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the frames without their bars, which are cut off at full size: there they are exact."""
+        """Yield the frames without their bars, cropped at full size for exactness."""
         with closing(_pick(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the streams of pictures that go beside the frames."""
+        """Yield the streams of extracted pictures and of targets."""
         if self.extractor is not None:
             yield self._extracted(self.extractor, numbers)
         if self.target is not None and self.target_index is not None:
@@ -130,7 +130,7 @@ class ClipSource:
             yield (frame.rgb for frame in targets)
 
     def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        """Yield what the extractor makes of the frames, at its own size: as a render does."""
+        """Yield the extractor's pictures of the frames, at its own size, as in a render."""
         if self.index.same_size:
             yield from self._extracted_at(extractor, numbers, (self.index.width, self.index.height))
             return
@@ -157,7 +157,7 @@ SHAPE_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of pairs without an order in time: each pair is a shot."""
+    """A folder of unordered pairs: each pair is a shot."""
 
     path: Path
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
@@ -171,7 +171,7 @@ class FolderSource:
         return base_name(self.path)
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each pair of ``numbers``: input and target, (H, W, 3) uint8, of one size."""
+        """Yield input and target, (H, W, 3) uint8, of one size, for each pair of ``numbers``."""
         for number in numbers:
             one, other = self.pairs[number]
             left = read_picture(one)
@@ -186,9 +186,9 @@ class FolderSource:
 
 
 def find_pairs(folder: Path, direction: str) -> FolderSource:
-    """Recognise a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; under train/val/test or bare.
+    """Detect a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
 
-    Raises MediaError where there are no pairs.
+    Raises MediaError if there are no pairs.
     """
     pairs: list[tuple[Path, Path | None]] = []
     roles: list[Role | None] = []
@@ -222,7 +222,7 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
-    """Raise MediaError where a target cannot show what its source shows: their (width, height) are of other shapes."""
+    """Raise MediaError if source and target (width, height) have different aspect ratios."""
     if abs(size[0] * target[1] / (size[1] * target[0]) - 1) > SHAPE_TOLERANCE:
         raise MediaError(
             str(source),
@@ -232,12 +232,12 @@ def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
-    """Return (width, height) with square pixels."""
+    """Return the (width, height) of a clip with square pixels."""
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
 def common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
-    """Return where the shorter of clip and target ends. Raises MediaError where they do not match."""
+    """Return the end of the shorter of clip and target. Raises MediaError if they do not match."""
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
     if other.index.num_frames == clip.index.num_frames:
@@ -258,7 +258,7 @@ GREY_SPREAD = 2  # levels between channels that a codec may add to a grey pictur
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all in its folder, grey ones as one channel."""
+    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel."""
     if not isinstance(pairing, Stack) or pairing.guides:
         return pairing
     target = target.resolve() if target else None
@@ -271,7 +271,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
 
 
 def _is_grey(guide: Path) -> bool:
-    """Return whether no frame of a guide has colour. All are read, as the first may be black."""
+    """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
     with (
         open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
         closing(reader.frames()) as frames,

@@ -1,4 +1,4 @@
-"""Batches of frames of several domains, drawn independently: of the source domain, and of the others."""
+"""Batches of frames of the source domain and of the other domains, drawn independently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCE, OTHERS = 1 << 63, 3 << 62  # first keys of what is drawn for the example
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's pairs, and of each that can be drawn the numbers of its frames in a row, the newest first."""
+    """A domain's pairs, and for each drawable frame a row of consecutive pair numbers, the newest first."""
 
     number: int
     pairs: tuple[Pair, ...]
@@ -29,10 +29,10 @@ class _Domain:
 class UnpairedLoader(PictureBatches):
     """Batches of frames of several domains; ``crop`` fits in every picture of every domain.
 
-    ``inputs`` (N, 3·F, H, W) uint8: F frames in a row of domain 0, the newest first; ``targets`` likewise of another
-    domain, drawn independently; with several, examples take them in turn, over the whole run. The frames of an example
-    are jittered, cropped and flipped alike. A frame without a neighbour stands in for it where F is 2; where it is
-    more, only frames with all their neighbours are drawn. ``examples`` are those of the inputs.
+    ``inputs`` (N, 3·F, H, W) uint8: F consecutive frames of domain 0, the newest first; ``targets``: the same of
+    another domain, drawn independently; several target domains alternate over the run. The frames of an example
+    share jitter, crop and flip. For F = 2 a frame replaces its missing neighbour; for larger F only frames with
+    all their neighbours are drawn. ``examples`` are those of the inputs.
 
     Args:
         pairs: Training pairs of all domains.
@@ -42,7 +42,7 @@ class UnpairedLoader(PictureBatches):
 
     Raises:
         MediaError: A domain has no pictures.
-        UsageError: A domain has not F frames in a row.
+        UsageError: A domain has no F consecutive frames.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class UnpairedLoader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
-        """Return the example at a ``position`` of the domain's examples, and its (3·F, H, W) uint8."""
+        """Return the example at ``position`` in the domain's order, and its frames, (3·F, H, W) uint8."""
         count = len(domain.rows)
         epoch = domain.number * EPOCHS + position // count
         row = domain.rows[order(self.seed, epoch, count)[position % count]]
@@ -84,7 +84,7 @@ class UnpairedLoader(PictureBatches):
 
 
 class UnpairedNoise(Batches):
-    """Batches of noise in the form of ``UnpairedLoader``, to time training before there are pictures."""
+    """Batches of noise in the format of ``UnpairedLoader``, to time training before pictures exist."""
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
         self.crop, self.batch, self.channels = size, batch, 3 * num_frames
@@ -113,7 +113,7 @@ def _domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _
 
 
 def _rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
-    """Return the numbers of ``num_frames`` pairs in a row, the newest first, for each that may be the newest."""
+    """Return rows of ``num_frames`` consecutive pair numbers, the newest first, for each possible newest pair."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     rows = []
     for i, pair in enumerate(pairs):

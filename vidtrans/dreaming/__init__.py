@@ -1,1 +1,1 @@
-"""Dreams: next-frame prediction fed back on itself, with a camera, a clock and drift correction."""
+"""Dreams: videos from next-frame prediction fed back on itself, with a camera, a clock and drift correction."""

@@ -1,4 +1,4 @@
-"""The artist's controls, frame by frame, and the loudness of a sound that expressions may use."""
+"""The artist's animated controls, frame by frame, and the loudness of a sound for their expressions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vidtrans.dreaming.rollout import CameraMove
 from vidtrans.dreaming.settings import ANIMATED, NO_MOVE, DreamingSettings, flag_of
 
 VERSION = 1
-EDGES_HZ = (250.0, 2000.0)  # between low and mid, mid and high
+EDGES_HZ = (250.0, 2000.0)  # band limits between low and mid, mid and high
 WINDOW, HOP = 1024, 256  # samples
-SMOOTHING_S = 0.06  # σ of the loudness over time: shows a beat, and no ripple of a tone
-FULL_PERCENTILE = 95  # counts as 1
+SMOOTHING_S = 0.06  # σ of the loudness over time: keeps beats, removes the ripple of tones
+FULL_PERCENTILE = 95  # the level that is scaled to 1
 
 
 class DreamControls:
-    """The values at each frame, of ``rate`` a second; ``sound`` is the content digest of what has ``loudness``.
+    """The control values at each frame, for ``rate`` frames per second; ``sound``: content digest of the sound file.
 
-    Raises UsageError where an expression uses the loudness and there is none, or keyframes are not in order.
+    Raises UsageError if an expression uses loudness without a sound, or keyframes are not in order.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class DreamControls:
         self._sound = sound
         for name, animation in self._animations.items():
             if loudness is None and (bands := animation.names & set(BANDS)):
-                why = f"'{min(bands)}' is the loudness of a sound, and there is none"
+                why = f"'{min(bands)}' is the loudness of a sound, and no sound is given"
                 raise UsageError(f"{flag_of(name)} '{animation}'", why, "give one with --sound FILE")
         self.uses_sound = any(animation.names & set(BANDS) for animation in self._animations.values())
 
@@ -53,18 +53,18 @@ class DreamControls:
         self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raise UsageError where a value is out of bounds, or not a number, at any of so many frames."""
+        """Raise UsageError if a value is out of bounds, or not a number, in any of ``num_frames`` frames."""
         for name, animation in self._animations.items():
             for frame in range(num_frames if animation.constant is None else 1):
                 self._at[name](frame)
 
     @property
     def speed_constant(self) -> float | None:
-        """Return the speed, where it never changes."""
+        """Return the clock's speed if it is constant, else None."""
         return self._animations["speed"].constant
 
     def move(self, frame: int) -> CameraMove:
-        """Return the camera's move before a frame."""
+        """Return the camera move that precedes a frame."""
         return self._constant_move or self._move(frame)
 
     def _move(self, frame: int) -> CameraMove:
@@ -79,17 +79,17 @@ class DreamControls:
         return self._at["blend_amount"](frame)
 
     def for_key(self) -> Table:
-        """Return the values that decide the result."""
+        """Return the control expressions, for cache keys."""
         return {name: str(animation) for name, animation in self._animations.items()}
 
     def sound_for_key(self) -> Table:
-        """Return the values of the sound that decide the result; {} where no expression uses it."""
+        """Return the sound's digest and the analysis version, for cache keys; {} if no expression uses the sound."""
         return {"source": self._sound, "version": VERSION} if self.uses_sound else {}
 
 
 @dataclass(frozen=True)
 class Loudness:
-    """``levels`` of ``BANDS``, (4, n) float64 from 0 to 1, every ``hop_s`` seconds from ``first_s`` on."""
+    """The loudness ``levels`` of ``BANDS``, (4, n) float64 from 0 to 1, every ``hop_s`` seconds from ``first_s`` on."""
 
     levels: np.ndarray
     first_s: float
@@ -97,7 +97,7 @@ class Loudness:
     duration_s: Fraction
 
     def at(self, seconds: float) -> dict[str, float]:
-        """Return the interpolated values by name; beyond the ends those at the ends."""
+        """Return the interpolated levels by band name; times beyond the ends give the first or last level."""
         last = self.levels.shape[1] - 1
         place = min(max((seconds - self.first_s) / self.hop_s, 0.0), float(last))
         before = max(0, min(int(place), last - 1))
@@ -107,9 +107,9 @@ class Loudness:
 
 
 def loudness(blocks: Iterable[np.ndarray], rate_hz: int) -> Loudness:
-    """Return the short-time root mean square of each band, smoothed, relative to its 95th percentile, at most 1.
+    """Return the smoothed short-time root mean square of each band, relative to its 95th percentile, at most 1.
 
-    ``blocks``: (n,) float32 each, one after another. Silence gives 0.
+    ``blocks``: consecutive samples, (n,) float32 each. Silence gives 0.
     """
     powers, waiting, count = [], np.zeros(0, np.float32), 0
     shares = _shares(rate_hz)
@@ -128,14 +128,14 @@ def loudness(blocks: Iterable[np.ndarray], rate_hz: int) -> Loudness:
 
 
 def _shares(rate_hz: int) -> np.ndarray:
-    """Return the bands of each bin of a spectrum, (bins, 4) of 0 and 1."""
+    """Return the membership of each spectrum bin in the bands, (bins, 4) of 0 and 1."""
     hertz = np.fft.rfftfreq(WINDOW, 1 / rate_hz)
     low, mid = hertz < EDGES_HZ[0], (hertz >= EDGES_HZ[0]) & (hertz <= EDGES_HZ[1])
     return np.stack([low, mid, hertz > EDGES_HZ[1], np.ones_like(low)], axis=1).astype(np.float64)
 
 
 def _powers(samples: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return the power of every whole window, (4, n), by Parseval."""
+    """Return the band powers of every full window, (4, n), by Parseval's theorem."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     spectrum = np.fft.rfft(windows * np.hanning(WINDOW), axis=1)
     return (np.square(np.abs(spectrum)) @ shares).T / WINDOW**2

@@ -41,15 +41,15 @@ from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.stream_copy import StreamCopy
 
-CHUNKS_PER_STATE = 8  # a shorter dream, or damage, costs at most so many chunks
-# Up to this size encoding has no thread of its own: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
-# and 4.8 to 5.1 with one, as Python's threads take turns; at 256x256 both cost the same.
+CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
+# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
+# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
 SYNCHRONOUS_PIXELS = 256 * 256
 
 
 @dataclass(frozen=True)
 class DreamSpec:
-    """What is requested. ``source``: a video, picture or folder (None: noise); ``blend``: a driving video."""
+    """The request of a dream. ``source``: a video, picture or folder (None: noise); ``blend``: a driving video."""
 
     source: Path | None
     frames: int
@@ -63,7 +63,7 @@ class DreamSpec:
 
 @dataclass(frozen=True)
 class DreamPlan:
-    """A dream of ``rate`` frames a second; ``pattern``: of numbered pictures."""
+    """The resolved inputs of a dream at ``rate`` frames per second; ``pattern``: names of numbered pictures."""
 
     spec: DreamSpec
     seed: Seed
@@ -76,7 +76,7 @@ class DreamPlan:
 
 
 class DreamJob:
-    """One dream."""
+    """A job that renders one dream."""
 
     def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.spec, self.context = plan, plan.spec, context
@@ -105,7 +105,7 @@ class DreamJob:
         return Clip(seed.clip.path if seed.clip else Path(seed.name), "", index, Survey((0,)))
 
     def render(self, wanted: Result) -> Table:
-        """Render missing chunks, and write the result: all of them, joined with the sound."""
+        """Render the missing chunks, and write the result: all chunks, joined with the sound."""
         spec, stage = self.spec, self._stage()
         entry = self.context.cache.entry(stage.name, stage.key)
         with entry.locked():
@@ -142,11 +142,11 @@ class DreamJob:
         spec, rate = self.spec, self.plan.rate
         if spec.sound is None or spec.encoding.sound == "none":
             return None
-        # From its first packet on: packets before 0 are needed to decode those after.
+        # From its first packet on: packets before time 0 are needed to decode later ones.
         return StreamCopy(spec.sound, end_s=spec.frames / rate, rate=rate, only_sound=True)
 
     def _render_chunks(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
-        """Predict the missing chunks, and the frames on the way to them; encode in another thread."""
+        """Predict the missing chunks and any frames needed to reach them; encode in another thread."""
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
         done = total - sum(c.stop - c.first for c in missing)
         with self._starting() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
@@ -160,13 +160,13 @@ class DreamJob:
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
                         self.context.stop.check()
-                    if chunk.stop % length == 0:  # chunks of a longer dream end nowhere else
+                    if chunk.stop % length == 0:  # a short last chunk does not exist in a longer dream
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
 
     @property
     def _queue_capacity(self) -> int:
-        """Return how many pictures may wait to be encoded."""
+        """Return the number of pictures that may wait for the encoder."""
         if self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS:
             return 0
         return buffer_capacity(*self.plan.seed.size)
@@ -177,7 +177,7 @@ class DreamJob:
 
     @contextmanager
     def _starting(self) -> Iterator[Callable[[], Rollout]]:
-        """Yield a function that makes the rollout before its first frame."""
+        """Yield a function that creates the rollout, positioned before its first frame."""
         plan, loop, controls = self.plan, self.plan.loop, self.plan.controls
         seed = plan.seed.pictures(self.context, statistics_in(plan.models.looks[0]))
         drive, close = plan.driver.pictures(self.context.decode_threads) if plan.driver else (None, lambda: None)
@@ -206,7 +206,7 @@ class DreamJob:
 
     @property
     def _phase(self) -> float:
-        """Return the phase of the first model's clock at the newest frame of the seed, in turns."""
+        """Return the first model's clock phase at the newest seed frame, in turns."""
         look, position = self.plan.models.looks[0], self.spec.dreaming.start_position
         positions, settings = positions_of(look), look.pairing.settings
         if not positions:
@@ -216,7 +216,7 @@ class DreamJob:
         return float((settings.context_frames - 1) * settings.step / positions)
 
     def _warn_restart(self, frame: int) -> None:
-        text = f"frame {frame}: the dream drifted too far from the training frames, it starts again from the seed"
+        text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"
         self.context.note(text, "warning")
 
     def _picture(self, frame: Tensor) -> np.ndarray:
@@ -247,13 +247,13 @@ class DreamJob:
         )
 
     def estimate(self) -> Table:
-        """Return time, disk and memory that the dream will take, from a trial on its first frames."""
+        """Estimate time, disk and memory of the dream, from a trial on its first frames."""
         spec, loop = self.spec, self.plan.loop
         encode = picture_encoder(spec.encoding.codec) if spec.encoding.makes_pictures else None
         count, unpacked = min(spec.frames, TRIAL_FRAMES), 0
         with self._starting() as begin, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
             rollout, path = begin(), Path(place) / "segment"
-            rollout.step()  # the first one includes costs that arise once
+            rollout.step()  # warm up: the first step includes one-time costs
             began = time.perf_counter()
             with closing(self._segment(path)) as segment:
                 for frame in range(count):
@@ -265,7 +265,7 @@ class DreamJob:
         return estimate(seconds * scale, (unpacked or encoded) * scale, encoded * scale)
 
     def summary(self, output: Path) -> Table:
-        """Return the table that describes the job."""
+        """Return the result table's description of the dream."""
         plan, frames, picture = self.plan, self.spec.frames, self.delivery.picture
         table: Table = {
             "output": str(output),

@@ -36,14 +36,14 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
 
 
 def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:
-    """Return frames a second: as requested, the seed's, the training clip's, or the default of pictures."""
+    """Return frames per second: the requested rate, the seed's, the training clip's, or the default for pictures."""
     learned = look.record.dream.get("rate") if look.record else None
     default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
     return spec.encoding.rate or seed_rate or default
 
 
 def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loudness:
-    """Return the loudness of the sound. Raises UsageError where it is too short, or the container cannot hold it."""
+    """Return the sound's loudness. Raises UsageError if it is too short or the container cannot hold it."""
     assert spec.sound is not None
     kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
     if kind and spec.encoding.sound == "copy":
@@ -51,16 +51,16 @@ def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loud
     levels = loudness(read_blocks(spec.sound), RATE_HZ)
     needed = spec.frames / rate
     if levels.duration_s < needed - 1 / rate:
-        lasts = f"it lasts {float(levels.duration_s):.2f} s, the dream {float(needed):.2f} s"
+        lasts = f"it lasts {float(levels.duration_s):.2f} s, and the dream {float(needed):.2f} s"
         remedy = f"use --frames {max(1, int(levels.duration_s * rate))}, or a longer sound"
         raise UsageError(str(spec.sound), lasts, remedy)
     return levels
 
 
 def _loop(spec: DreamSpec, looks: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
-    """Return the loop. Raises UsageError where the speed changes, or the models' clocks differ."""
+    """Return the loop. Raises UsageError if the speed is animated, or the models' clocks differ."""
     if speed is None:
-        raise UsageError("--loop", "a loop has one speed", "give one number with --speed")
+        raise UsageError("--loop", "a loop needs a constant speed", "give one number with --speed")
     clocks = {(look.pairing.settings.step, positions_of(look)) for look in looks}
     if len(clocks) > 1:
         raise UsageError("--loop", "the models' clocks differ", "take models of one training run")

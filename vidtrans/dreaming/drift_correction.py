@@ -1,7 +1,7 @@
 """Drift correction: keep a rollout's frames within the range of the training frames.
 
-Frames that are fed back drift in mean, contrast and large-scale brightness long before they lose their content. The
-model file has the range of each over the training frames; a value outside is moved back to its edge.
+Fed-back frames drift in mean, contrast and large-scale brightness long before they lose their content. The model file
+has the range of each statistic over the training frames; values outside are moved back to the nearest limit.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from torch.nn import functional as F
 from vidtrans.core.errors import ModelError
 from vidtrans.core.settings import Table
 
-CELLS = 4  # a side
+CELLS = 4  # cells along each side of the picture
 # Slices of ``measured``: means and deviations of the channels, means of the cells; fine detail comes last.
 _PARTS = {"mean": slice(0, 3), "deviation": slice(3, 6), "cells": slice(6, 6 + 3 * CELLS**2)}
 _DETAIL = 6 + 3 * CELLS**2
 _COUNT = _DETAIL + 1
 _DIGITS = 5
-# So far below the lowest, or above the highest, value in training, a rollout cannot recover.
+# Factors on the lowest and highest value in training, beyond which a rollout cannot recover.
 COLLAPSED, EXPLODED = 0.4, 2.5
 ROUNDING = 0.004  # half a level of 8 bits
-PATIENCE = 12  # frames in a row
-MAX_GAIN = 2.0  # in one frame: in a flat picture there is only rounding to amplify
+PATIENCE = 12  # consecutive drifted frames before a restart
+MAX_GAIN = 2.0  # per frame: in a flat picture a larger gain would only amplify rounding errors
 
 # A frame of a small model takes 4 ms and each call of torch or NumPy 10 µs, so the calls here are as few as possible.
 
 
 @lru_cache(maxsize=8)
 def _averaging(length: int, device: torch.device) -> Tensor:
-    """Return the matrix that averages each cell along one side, (CELLS, length) float32."""
+    """Return the matrix that averages pixels over each cell along one side, (CELLS, length) float32."""
     shares = torch.zeros(CELLS, length)
     shares[torch.arange(length) * CELLS // length, torch.arange(length)] = 1
     return (shares / shares.sum(1, keepdim=True).clamp_min(1)).to(device)
@@ -57,7 +57,7 @@ def _areas(height: int, width: int) -> np.ndarray:
 
 
 def measured(picture: Tensor) -> np.ndarray:
-    """Return channel means, deviations, cells and fine detail, (55,) float32, of (3, H, W) float32 in [-1, 1].
+    """Return the channel means, deviations, cell means and fine detail, (55,) float32, of (3, H, W) float32 in [-1, 1].
 
     Fine detail is the root mean square of the second difference along one diagonal, in every fourth row.
     """
@@ -77,7 +77,7 @@ def measured(picture: Tensor) -> np.ndarray:
 def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
     """Return the statistics of training frames, (H, W, 3) uint8 each, for the model file.
 
-    For each part: the ``low``est and the ``high``est value, the ``mean``, and the ``spread``, a standard deviation.
+    For each kind: the ``low``est and ``high``est value, the ``mean``, and the ``spread``, a standard deviation.
     """
     rows = [measured(torch.from_numpy(p).permute(2, 0, 1).to(torch.float32) / 127.5 - 1) for p in pictures]
     table = np.stack(rows).astype(np.float64)
@@ -91,7 +91,7 @@ def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """The range of each number of ``measured``, (55,) float32 each; ``typical`` is its mean in training."""
+    """The training range of each statistic from ``measured``, (55,) float32 each; ``typical`` is the mean."""
 
     low: np.ndarray
     high: np.ndarray
@@ -99,7 +99,7 @@ class FrameStatistics:
 
     @classmethod
     def of(cls, table: Table) -> FrameStatistics:
-        """Read the statistics of a model file. Raises ModelError where they are damaged."""
+        """Read the statistics of a model file. Raises ModelError if they are damaged."""
         try:
             parts = [table[name] for name in (*_PARTS, "detail")]
             low, high, typical, spread = (
@@ -111,14 +111,14 @@ class FrameStatistics:
             raise ModelError("the model's frame statistics", f"damaged ({error})", "train or copy it again") from None
         if whole.shape != (4, _COUNT) or not np.isfinite(whole).all() or (low > high).any():
             raise ModelError("the model's frame statistics", "damaged", "train or copy it again")
-        # A clip shows less than its scene contains: a value just outside of the range is no drift yet.
+        # The clip shows only a part of its scene, so values slightly outside the range are not drift yet.
         low, high = low - spread / 2 - ROUNDING, high + spread / 2 + ROUNDING
         for at in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):
             low[at] = np.maximum(low[at], 0)
         return cls(low, high, typical)
 
     def loosened(self, *, places: bool, channels: bool) -> FrameStatistics:
-        """Return ranges that ignore where things are (``places``) or which hue they have (``channels``)."""
+        """Return wider ranges, independent of position in the picture (``places``) or of hue (``channels``)."""
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
         if places:
@@ -138,16 +138,16 @@ class FrameStatistics:
 
 
 class DriftCorrector:
-    """Moves pictures into the range of ``statistics``, by ``strength``: 0 not at all, 1 wholly."""
+    """A correction of pictures towards the range of ``statistics``; ``strength``: 0 none, 1 full."""
 
     def __init__(self, statistics: FrameStatistics, strength: float) -> None:
         self.statistics, self.strength = statistics, strength
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, bool]:
-        """Return (3, H, W) float32 in [-1, 1] corrected, and whether it is far out of the range.
+        """Return (3, H, W) float32 in [-1, 1] corrected, and whether it is too far out of range to recover.
 
-        A picture within the range is returned as it is. Means and deviations are moved to the edge of their range by a
-        gain and an offset of each channel, and what the cells then still lack is added as smooth planes.
+        A picture within the range is returned unchanged. Per-channel gain and offset move means and deviations to the
+        limit of their range; remaining differences of the cells are added as smooth planes.
         """
         found, low, high = measured(picture), self.statistics.low, self.statistics.high
         is_lost = self._is_lost(found)
@@ -165,7 +165,7 @@ class DriftCorrector:
         return planes.addcmul_(picture, gains[:, None, None]).clamp_(-1, 1), is_lost
 
     def _is_lost(self, found: np.ndarray) -> bool:
-        """Return whether there is too little, or too much, contrast or fine detail."""
+        """Return whether contrast or fine detail is far too low or far too high."""
         for part in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):
             value, low, high = (
                 float(numbers[part].mean()) for numbers in (found, self.statistics.low, self.statistics.high)
@@ -176,7 +176,7 @@ class DriftCorrector:
 
 
 def _planes(cells: np.ndarray, picture: Tensor) -> Tensor:
-    """Interpolate values of cells, (3, 16), to smooth planes of the picture's size, (3, H, W) float32."""
+    """Interpolate cell values, (3, 16), to smooth planes of the picture's size, (3, H, W) float32."""
     small = torch.from_numpy(cells.reshape(3, CELLS, CELLS)).to(picture)
     down, across = (_spreading(side, picture.device) for side in picture.shape[1:])
     return down @ small @ across.T

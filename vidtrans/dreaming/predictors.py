@@ -1,4 +1,4 @@
-"""Models that predict frames, and the checks of them that need no torch."""
+"""Frame-prediction models, and their checks that need no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
-NOISE = "noise"  # the seed that is no file
+NOISE = "noise"  # the seed without a file
 
 
 def predicts_frames(model: LoadedModel) -> bool:
@@ -19,33 +19,33 @@ def predicts_frames(model: LoadedModel) -> bool:
 
 
 def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
-    """Return models that predict frames. Raises ModelError where one is missing, or is for something else."""
+    """Load frame-prediction models. Raises ModelError if one is missing, or was trained for another task."""
     looks = [load_model(name, context) for name in models]
     for look in looks:
         if not predicts_frames(look):
-            purpose = f"it learned '{look.record.pairing['name']}'" if look.record else "it returns its input"
+            purpose = f"its pairing is '{look.record.pairing['name']}'" if look.record else "it returns its input"
             remedy = "train one with 'vidtrans make-dataset VIDEO --pairing next-frame'"
             raise ModelError(f"model '{look.name}'", f"it does not predict frames ({purpose})", remedy)
         assert look.record is not None  # it predicts frames
         if look.pairing.settings.time_encoding and not look.record.dream.get("positions"):
-            why = "it has a clock, and no record of how that goes"
+            why = "it has a clock, but no record of the clock's length"
             raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
     return looks
 
 
 def positions_of(look: LoadedModel) -> int:
-    """Return the places of a clock's timeline; 0 without a clock."""
+    """Return the number of positions on a model's clock timeline; 0 without a clock."""
     clocked = look.record is not None and look.pairing.settings.time_encoding
     return int(look.record.dream["positions"]) if clocked and look.record else 0
 
 
 def context_of(looks: Sequence[LoadedModel]) -> int:
-    """Return the largest number of past frames that a model needs."""
+    """Return the largest number of past frames that any model needs."""
     return max(look.pairing.settings.context_frames for look in looks)
 
 
 def check_clock(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
-    """Raise UsageError where an option needs a model with a clock and this one has none."""
+    """Raise UsageError if an option needs models with a clock and one has none."""
     options = {
         "--loop": settings.loop,
         "--speed": settings.animations()["speed"].constant != 1.0,
@@ -55,4 +55,4 @@ def check_clock(looks: Sequence[LoadedModel], settings: DreamingSettings) -> Non
         for look in looks:
             if wanted and not positions_of(look):
                 remedy = "leave it out, or train a model with 'vidtrans make-dataset VIDEO --preset loop'"
-                raise UsageError(flag, f"'{look.name}' has no clock, it does not know where in its clip it is", remedy)
+                raise UsageError(flag, f"'{look.name}' has no clock (position in its clip)", remedy)

@@ -1,4 +1,4 @@
-"""A rollout that can start at any frame from saved states, and closes a loop."""
+"""A rollout that can resume at any frame from saved states, and closes a loop."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.store.chunks import StateStore
 
 MAX_FADE = 12  # frames: half a second
-MIN_RUN_IN = 48  # frames, after which the seed has no more influence
-LEAD = "lead"  # in the state before a loop's first frame: the frames that its end fades into
+MIN_RUN_IN = 48  # frames, after which the seed has no influence
+LEAD = "lead"  # state key: the run-in frames that the loop's end fades into
 
 
 @dataclass(frozen=True)
 class Loop:
-    """``frames`` in which the clock turns ``rounds`` times (below 0: backwards), at ``speed``.
+    """A loop of ``frames`` in which the clock turns ``rounds`` times (negative: backwards), at ``speed``.
 
-    ``run_in`` frames are predicted before the first one; the loop's end fades into the last ``fade`` of these.
+    ``run_in`` frames are predicted before the first frame; the loop's end fades into the last ``fade`` of the run-in.
     """
 
     frames: int
@@ -35,9 +35,9 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """Return the loop whose speed is nearest to ``speed``. Raises UsageError at speed 0."""
+        """Return the loop with the speed closest to ``speed``. Raises UsageError at speed 0."""
         if speed == 0:
-            raise UsageError("--loop", "at speed 0 the clock never comes round", "choose another --speed")
+            raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
         turns = frames * speed * step / positions
         rounds = max(1, round(abs(turns))) * (1 if turns > 0 else -1)
         a_round = -(-frames // abs(rounds))
@@ -45,17 +45,17 @@ class Loop:
         return cls(frames, rounds, rounds * positions / (frames * step), max(a_round, MIN_RUN_IN), fade)
 
     def share(self, frame: int) -> float:
-        """Return the share of the run-in in a frame: 0, and rising towards the end."""
+        """Return the weight of the run-in in a frame: 0, then rising towards the end of the loop."""
         into = frame - (self.frames - self.fade)
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
     def for_key(self) -> Table:
-        """Return the values that decide the loop."""
+        """Return the values that define the loop, for cache keys."""
         return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
 
 
 class ResumableRollout:
-    """``begin`` makes the rollout before its first frame or run-in; ``on_step`` is called after each prediction."""
+    """A rollout over saved states. ``begin`` creates it before its first frame; ``on_step`` runs after each step."""
 
     def __init__(
         self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
@@ -71,7 +71,7 @@ class ResumableRollout:
         return self._started
 
     def go_to(self, frame: int) -> None:
-        """Make ``frame`` the next one: from the nearest state before it, or from the current position."""
+        """Make ``frame`` the next one, from the nearest saved state before it or from the current position."""
         if self._loop is not None and self._lead is None:
             self._run_in(self._loop)
         here = None if self._started is None else self._started.frame
@@ -103,7 +103,7 @@ class ResumableRollout:
         return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """Predict the frames before a loop; the last ones, which its end fades into, are saved with its first state."""
+        """Predict the frames before a loop; save those that its end fades into with its first state."""
         state = self._states.load(0)
         if state is None:
             lead: list[np.ndarray] = []

@@ -1,7 +1,7 @@
-"""Next-frame prediction fed back on itself: each frame is predicted from those before it.
+"""Next-frame prediction fed back on itself: each frame is predicted from previous frames.
 
-The camera moves between two frames. Past frames are rendered from their original pictures, so each is resampled once.
-A view is a 3 × 3 matrix, float64, from pixels of the view to pixels of the picture, both from the centre, y down.
+The camera moves between two frames. Past frames are rendered from their original pictures, so each is resampled once. A
+view is a 3 × 3 matrix, float64, that maps view pixels to picture pixels, both relative to the centre, y down.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidtrans.pairing.next_frame import clock
 
 IDENTITY = np.eye(3)
 
-# Luma and the two colour differences of BT.709; a hue turns in the plane of the latter, grey stays grey.
+# Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
 _LUMA = (0.2126, 0.7152, 0.0722)
 _TO_CHROMA = np.array(
     [
@@ -34,7 +34,7 @@ _FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A change of the picture between two frames: ``zoom`` is a factor, the rest as in ``DreamingSettings``."""
+    """A camera and hue change between two frames: ``zoom`` is a factor, the rest as in ``DreamingSettings``."""
 
     zoom: float = 1.0
     rotate: float = 0.0
@@ -54,7 +54,7 @@ class CameraMove:
         return view
 
     def colours(self) -> np.ndarray:
-        """Return the hue's rotation of RGB, (3, 3) float64. Its rows add up to 1, so it is valid for [-1, 1] too."""
+        """Return the RGB matrix of the hue rotation, (3, 3) float64. Its rows sum to 1, so it is valid for [-1, 1]."""
         if self.hue == 0.0:
             return IDENTITY
         angle = np.deg2rad(self.hue)
@@ -65,9 +65,9 @@ class CameraMove:
 
 
 def transform(picture: Tensor, view: np.ndarray, colours: np.ndarray) -> Tensor:
-    """Render (3, H, W) float32 in [-1, 1] through a view and with other colours.
+    """Render (3, H, W) float32 in [-1, 1] through a view and a colour matrix.
 
-    Bicubic (Keys, 1981), mirrored beyond the border. Without a move nothing is resampled.
+    Bicubic (Keys, 1981), mirrored beyond the border. An identity view is not resampled.
     """
     result = picture
     if not np.array_equal(view, IDENTITY):
@@ -92,8 +92,8 @@ def _grid(view: np.ndarray, width: int, height: int, device: torch.device) -> Te
 class RolloutModel:
     """A model that predicts a frame.
 
-    ``context``: number of past frames. ``positions``: places of its clock's timeline, 0 without a clock; a frame at
-    speed 1 advances it by ``step`` of them. ``corrector``: keeps frames in the range of this model's training frames.
+    ``context``: number of past frames. ``positions``: number of positions on its clock's timeline, 0 without a clock; a
+    frame at speed 1 advances it by ``step`` positions. ``corrector``: corrects frames towards the training range.
     """
 
     engine: TorchEngine
@@ -105,7 +105,7 @@ class RolloutModel:
 
 @dataclass(frozen=True)
 class RolloutControls:
-    """The artist's controls, each a function of the frame's number alone.
+    """The artist's controls, each a function of the frame number alone.
 
     ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share.
     """
@@ -118,7 +118,7 @@ class RolloutControls:
 
 @dataclass(frozen=True)
 class HistoryFrame:
-    """A predicted picture, (3, H, W) float32 in [-1, 1], and all camera moves since then."""
+    """A predicted picture, (3, H, W) float32 in [-1, 1], and the sum of all camera moves since then."""
 
     picture: Tensor
     view: np.ndarray = field(default_factory=lambda: IDENTITY)
@@ -129,17 +129,17 @@ class HistoryFrame:
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
     def rendered(self) -> Tensor:
-        """Return the picture as the camera shows it now."""
+        """Return the picture as seen by the camera now."""
         return transform(self.picture, self.view, self.colours)
 
 
 class Rollout:
-    """Frame after frame from a ``seed``: (3, H, W) float32 in [-1, 1], oldest first, as many as any model needs.
+    """A rollout from a ``seed``: (3, H, W) float32 in [-1, 1], oldest first, as many as any model needs.
 
-    ``model_at(frame)`` returns the frame's model. ``first`` is the number of the first frame (below 0 for a run-in that
-    is discarded), ``phase`` the clock's at the newest seed frame, in turns. ``on_restart(frame)`` is called when frames
-    are so far from the training frames that the rollout restarts from its seed. The result depends on nothing but
-    these and the ``state``.
+    ``model_at(frame)`` returns the frame's model. ``first`` is the number of the first frame (negative for a run-in
+    that is discarded), ``phase`` the clock's at the newest seed frame, in turns. ``on_restart(frame)`` is called when
+    frames are so far from the training frames that the rollout restarts from its seed. The result depends only on the
+    arguments and the ``state``.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Rollout:
         return picture
 
     def _move_camera(self, move: CameraMove) -> None:
-        """Move the camera over all past frames, so that the motion between them stays."""
+        """Apply a camera move to all past frames, which preserves the motion between them."""
         height, width = self._history[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
@@ -204,7 +204,7 @@ class Rollout:
         return torch.lerp(picture, self._tensor(controls.drive(self.frame)), amount)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all that the coming frames depend on, exactly."""
+        """Return the exact state that all later frames depend on."""
         return {
             "frame": np.array([self.frame]),
             "phase": np.array([self._phase]),
@@ -215,7 +215,7 @@ class Rollout:
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a ``state``."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)

@@ -1,4 +1,4 @@
-"""The start of a rollout: a video, a picture, or noise; and its driving video."""
+"""The seed of a rollout (a video, a picture, or noise), and its driving video."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 
 OCTAVES = 4
-# Mean and deviation without statistics of training frames.
+# Default mean and deviation, without statistics of training frames.
 UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
 
 
 @dataclass(frozen=True)
 class Seed:
-    """Frames of a ``clip`` (None: noise), oldest first, the working ``size`` and the ``output_size``, (width, height).
+    """Seed frames of a ``clip`` (None: noise), oldest first; working ``size`` and ``output_size``, (width, height).
 
-    ``rate``: frames a second of a video, None otherwise.
+    ``rate``: frames per second of a video, else None.
     """
 
     clip: Clip | None
@@ -55,14 +55,14 @@ class Seed:
             return [to_signed(cursor(number).rgb) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
-        """Return the values that decide the seed."""
+        """Return the seed's values for cache keys."""
         if self.clip is None:
             return {"noise": context.seed}
         return {"source": self.clip.digest, "frames": list(self.frames)}
 
 
 def to_signed(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W, 3) uint8 or uint16 as (3, H, W) float32 in [-1, 1]."""
+    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [-1, 1]."""
     middle = np.float32(np.iinfo(picture.dtype).max / 2)
     return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
 
@@ -70,7 +70,7 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
 def find_seed(
     source: Path | None, look: LoadedModel, count: int, wanted: str, start: Time | None, context: Context
 ) -> Seed:
-    """Find ``count`` frames, the model's ``step`` apart, from ``start`` on; ``wanted`` is a working size.
+    """Return ``count`` seed frames, the model's ``step`` apart, from ``start`` on; ``wanted`` is a working size.
 
     Raises UsageError, MediaError.
     """
@@ -92,7 +92,7 @@ def find_seed(
     elif stop - first < reach:
         has = f"{stop - first} frame{'s' * (stop - first > 1)}" + (f" from {start} on" if start else "")
         remedy = "begin with an earlier --start, a longer clip, or a picture"
-        raise MediaError(str(source), f"it has {has}, '{look.name}' looks back on {reach}", remedy)
+        raise MediaError(str(source), f"it has {has}, and '{look.name}' needs {reach}", remedy)
     elif cut := next((shot for shot in clip.shots if first < shot <= numbers[-1]), None):
         context.warn_once(
             f"{clip.name}: a cut, at frame {cut}, lies within the seed: --start {cut} begins after it", source
@@ -104,7 +104,7 @@ def find_seed(
 
 def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int, int]:
     if start is not None:
-        raise UsageError(f"--start {start}", "noise begins nowhere", "leave it out")
+        raise UsageError(f"--start {start}", "noise has no start time", "leave it out")
     assert look.record is not None
     size = Size(short=look.record.size) if wanted == "trained" else parse_size(wanted)
     if size.exact:
@@ -125,10 +125,10 @@ class Driver:
         times = [(p - index.pts[0]) * index.time_base for p in index.pts]
         self._steps = [bisect_right(times, n / rate) - 1 for n in range(num_frames)]
         if index.num_frames > 1 and num_frames / rate > times[-1] + index.last_duration * index.time_base:
-            context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame stays", path)
+            context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame is repeated", path)
 
     def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
-        """Return a function from a frame's number to (3, H, W) float32 in [-1, 1], and one that closes the video."""
+        """Return a function from frame number to (3, H, W) float32 in [-1, 1], and a function that closes the video."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
         cursor = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
 
@@ -140,7 +140,7 @@ class Driver:
 
 
 def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:
-    """Return normal noise of ``OCTAVES`` scales, the coarsest strongest, (3, H, W) float32 in [-1, 1]."""
+    """Return Gaussian noise of ``OCTAVES`` scales, the coarsest strongest, (3, H, W) float32 in [-1, 1]."""
     rng = np.random.default_rng(seed)
     noise = np.zeros((height, width, 3), np.float32)
     short = min(width, height)

@@ -1,4 +1,4 @@
-"""Which model predicts which frame: one model, several in turn, or several that morph into one another."""
+"""The model for each frame of a dream: one model, several in turn, or several that morph into one another."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from vidtrans.session import Context
 
 
 def statistics_in(look: LoadedModel) -> FrameStatistics | None:
-    """Return the statistics of a model's training frames; None without any. Raises ModelError."""
+    """Return the statistics of a model's training frames; None if it has none. Raises ModelError."""
     table = look.record.dream.get("statistics") if look.record else None
     return FrameStatistics.of(table) if table else None
 
 
 class ModelSequencer:
-    """The model at each frame. In turn they repeat from the first; in a morph the last one stays. Raises UsageError."""
+    """The sequence of models: in turn they repeat from the first; a morph ends with the last. Raises UsageError."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ModelSequencer:
         for look in looks[1:] if settings.morph else ():
             if _architecture(look) != _architecture(looks[0]):
                 both = f"'{looks[0].name}' and '{look.name}'"
-                raise UsageError("--morph", f"{both} are built differently", "take models of one training run")
+                raise UsageError("--morph", f"{both} have different architectures", "use models of one training run")
         self._correctors = [self._corrector(look) for look in looks]
         self._models: dict[int, RolloutModel] = {}
         self._morph: Morph | None = None
@@ -76,7 +76,7 @@ class ModelSequencer:
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
 
     def _place(self, frame: int) -> tuple[int, float]:
-        """Return the number of the model, and the share of the next one in it."""
+        """Return the index of the frame's model, and the interpolation weight of the next model."""
         turn, into = divmod(frame, self.every)
         if not self.settings.morph:
             return turn % len(self.looks), 0.0
@@ -96,15 +96,15 @@ class ModelSequencer:
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that the models so far computed in fp32, as this machine computes them wrongly."""
+        """Return the operators that models computed in fp32 so far, because this machine computes them wrongly."""
         return sorted({name for model in self._models.values() for name in model.engine.exact})
 
     def for_key(self) -> Table:
-        """Return the values that decide which model predicts which frame; {} for one model."""
+        """Return the sequence's settings, for cache keys; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
 
     def models_for_key(self) -> list[Table]:
-        """Return the digest and the pairing of each model."""
+        """Return the digest and the pairing of each model, for cache keys."""
         return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
 
 
@@ -116,19 +116,19 @@ def _architecture(look: LoadedModel) -> str:
 
 
 class Morph:
-    """Engines between generators of one architecture; ``load(n)`` gives the n-th, in eval mode on the CPU.
+    """Engines interpolated between generators of one architecture; ``load(n)`` returns the n-th, on the CPU.
 
-    No more than two are in memory at once, however many there are.
+    Generators are in eval mode; at most two are in memory at once.
     """
 
     def __init__(self, load: Callable[[int], Any], device: Device, precision: str) -> None:
         self._load, self._device, self._precision = load, device, precision
         self._generators: dict[int, nn.Module] = {}
-        self._mix: nn.Module | None = None  # filled anew for each engine, which takes a copy of it
+        self._mix: nn.Module | None = None  # overwritten for each engine, which copies it
         self._latest: tuple[tuple[int, float], TorchEngine] | None = None
 
     def at(self, number: int, share: float) -> TorchEngine:
-        """Return the engine of generator ``number``, a ``share`` (0 to 1) of the way to the next."""
+        """Return the engine of generator ``number``, interpolated towards the next by ``share`` (0 to 1)."""
         if self._latest is None or self._latest[0] != (number, share):
             mixed = self._mixed(number, share) if share else self._generator(number)
             self._latest = (number, share), TorchEngine(mixed, self._device, self._precision)
@@ -142,7 +142,7 @@ class Morph:
 
     @torch.inference_mode()
     def _mixed(self, number: int, share: float) -> nn.Module:
-        """Mix all weights and norms' statistics, as in Wang et al., "Deep Network Interpolation" (2019)."""
+        """Interpolate all weights and norm statistics, as in Wang et al., "Deep Network Interpolation" (2019)."""
         one, other = self._generator(number).state_dict(), self._generator(number + 1).state_dict()
         if self._mix is None:
             self._mix = copy.deepcopy(self._generator(number))

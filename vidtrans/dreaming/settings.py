@@ -8,7 +8,7 @@ from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
 
-# The values that may be animated, and their bounds.
+# The values that can be animated, and their bounds.
 ANIMATED = {
     "zoom": (0.25, 4.0),
     "rotate": (-360.0, 360.0),
@@ -19,61 +19,61 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-# Measured: best of four where a model drifts, and nothing lost where it does not: docs/guides/dreaming.md.
+# Measured: best of four for models that drift, and no loss for others: docs/guides/dreaming.md.
 DRIFT_CORRECTION = 0.5
 
 
 def flag_of(name: str) -> str:
-    """Return the flag of a setting."""
+    """Return the command-line flag of a setting."""
     return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)
 class DreamingSettings:
-    """Camera and colour between two frames, the clock, several models, a driving video, and drift correction."""
+    """Settings of camera and colour between frames, clock, model sequence, driving video and drift correction."""
 
     zoom: str | float = setting(
         1.0,
-        "how many times larger the picture gets each frame; an expression, or keyframes",
+        "zoom factor per frame; a number, an expression or keyframes",
         flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE"),
     )
     rotate: str | float = setting(
-        0.0, "degrees that it turns each frame, anticlockwise", flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE")
+        0.0, "rotation per frame in degrees, anticlockwise", flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE")
     )
     pan_x: str | float = setting(
         0.0,
-        "share of its width by which it moves to the right each frame",
+        "shift to the right per frame, as a share of the width",
         flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE"),
     )
     pan_y: str | float = setting(
         0.0,
-        "share of its height by which it moves down each frame",
+        "shift down per frame, as a share of the height",
         flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE"),
     )
     hue: str | float = setting(
-        0.0, "degrees by which all hues turn each frame", flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE")
+        0.0, "hue rotation per frame in degrees", flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE")
     )
     speed: str | float = setting(
         1.0,
-        "of a model with a clock: 1 is the clip's own, 0 stands, -1 goes backwards",
+        "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards",
         flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE"),
     )
     start_position: float | None = setting(
         None,
-        "of a model with a clock: where on its clip it begins, 0 the start, 1 the end; none: after the seed, as if "
-        "that were the clip's start",
+        "start position in the clip, for a model with a clock: 0 the start, 1 the end; none: after the seed, taken as "
+        "the clip's start",
         low=0.0,
         high=1.0,
         flag=Flag(Group.CAMERA, ("--position",)),
     )
     loop: bool = setting(
         False,
-        "of a model with a clock: the last frame leads back into the first",
+        "make the last frame lead back into the first, for a model with a clock",
         flag=Flag(Group.CAMERA, ("--loop",)),
     )
     blend_amount: str | float = setting(
         0.5,
-        "share of the driving video in what is fed back, 0 to 1",
+        "share of the driving video in the fed-back frame, 0 to 1",
         flag=Flag(Group.INPUT, ("--blend-amount",), metavar="VALUE"),
     )
     drift_correction: float = setting(
@@ -85,31 +85,31 @@ class DreamingSettings:
     )
     frames_per_model: int | None = setting(
         None,
-        "frames that each of several models dreams; none: all come in turn once",
+        "frames per model, with several models; none: each model takes one equal turn",
         low=1,
         high=1_000_000,
         flag=Flag(Group.LOOK, ("--every",)),
     )
     morph: bool = setting(
-        False, "several models pass into one another, their weights are mixed", flag=Flag(Group.LOOK, ("--morph",))
+        False, "morph from model to model by interpolating their weights", flag=Flag(Group.LOOK, ("--morph",))
     )
 
     def __post_init__(self) -> None:
         self.animations()
 
     def animations(self) -> dict[str, Animation]:
-        """Return all values that may change. Raises UsageError."""
+        """Return all animated values. Raises UsageError."""
         return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
 
     def moves(self) -> bool:
-        """Return whether the camera may move."""
+        """Return whether the camera may move in any frame."""
         animations = self.animations()
         return any(animations[name].constant != NO_MOVE[name] for name in NO_MOVE if name != "hue")
 
     def colours(self) -> bool:
-        """Return whether hues may turn."""
+        """Return whether hues may change in any frame."""
         return self.animations()["hue"].constant != NO_MOVE["hue"]
 
     def for_key(self) -> Table:
-        """Return the settings that decide the result; expressions are normalised."""
+        """Return the settings for cache keys, with normalised expressions."""
         return to_table(self) | {name: str(animation) for name, animation in self.animations().items()}

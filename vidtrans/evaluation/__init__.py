@@ -1,1 +1,1 @@
-"""Scores of renders and dreams, drawn and put into words."""
+"""Scores of renders and dreams, as plots, tables and text."""

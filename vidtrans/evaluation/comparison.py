@@ -36,7 +36,7 @@ SHEET_FRAMES = 4
 
 @dataclass(frozen=True)
 class Panel:
-    """A place of a comparison: ``frames`` yields its picture for each frame of the first clip."""
+    """A labelled place in a comparison: ``frames`` yields its picture for each frame number of the first clip."""
 
     label: str
     frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
@@ -55,7 +55,7 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
 
 
 def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
-    """Return a panel with a network's input from the clip, at its training size. Raises UsageError."""
+    """Return a panel with a network's input for each frame, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' shows it more than the frame"
@@ -71,7 +71,7 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
-    """Draw a row for each of ``count`` of the frames ``span``, a column for each panel."""
+    """Draw a sheet: a row for each of ``count`` frames of ``span``, a column for each panel."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, WIDEST // len(panels))
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
@@ -90,7 +90,7 @@ def write_video(
     encoding: EncodingSettings,
     context: Context,
 ) -> Table:
-    """Write the panels in a grid, with the timestamps and the sound of the first clip's frames ``span``."""
+    """Write the panels as a grid video, with the timestamps and the sound of the first clip's frames ``span``."""
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     # For the times and the sound of a render of the first clip; this codec is not used.
@@ -112,7 +112,7 @@ def write_video(
 
 @dataclass(frozen=True)
 class _Grid:
-    """The layout of panels: ``cell`` is (width, height) of a panel's picture; ``bands`` are the labels above."""
+    """The layout of panels: ``cell``, the (width, height) of a panel's picture; ``bands``, the labels above."""
 
     cell: tuple[int, int]
     columns: int
@@ -127,7 +127,7 @@ class _Grid:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return the even (width, height) of the whole."""
+        """Return the even (width, height) of the whole grid."""
         rows = -(-len(self.bands) // self.columns)
         width = self.columns * (self.cell[0] + GAP) + GAP
         height = rows * (self.cell[1] + self.bands[0].shape[0] + GAP)

@@ -27,7 +27,7 @@ PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
 
 
 def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> ContactSheet:
-    """Draw ``count`` of the frames ``span`` with their times and shots, or the names of the pictures."""
+    """Return a sheet of ``count`` frames of ``span`` with times and shots, or with picture names."""
     numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
     for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
@@ -48,55 +48,55 @@ def _moment(clip: Clip, number: int) -> str:
 
 @dataclass(frozen=True)
 class ShownPairing:
-    """A pairing of a sheet, with what makes the pictures that it asks for."""
+    """A pairing on a sheet, with the extractor that its input needs, if any."""
 
     pairing: Pairing
     extractor: FrameExtractor | None = None
 
     @classmethod
     def of(cls, text: str, context: Context) -> ShownPairing:
-        """Return the one that ``edges`` or ``model:FILE`` means. Raises UsageError, ModelError."""
+        """Parse a pairing, such as ``edges`` or ``model:FILE``. Raises UsageError, ModelError."""
         name, _, file = text.partition(":")
         pairing = make_pairing(name, {"model": file} if file else {})
         extractor = FrameExtractor.of_pairing(pairing, context)
         return cls(pairing if extractor is None else make_pairing(name, extractor.for_record()), extractor)
 
     def picture(self, frames: Sequence[Frame], rng: np.random.Generator) -> np.ndarray:
-        """Return what a network sees of frames of the source's size, oldest first, (H, W, 3) uint8."""
+        """Return a preview of the network's input, (H, W, 3) uint8, for frames of the source's size, oldest first."""
         size = Size(short=PAIRING_SIDE).of(*frames[0].rgb.shape[1::-1])
         pictures = [picture for frame in frames for picture in resized(frame, size, self.extractor).pictures]
         return self.pairing.preview(self.pairing.training_input(pictures, rng))
 
 
 def pairing_sheet(
-    clip: Clip, shown: Sequence[ShownPairing], span: range, count: int | None, context: Context
+    clip: Clip, pairings: Sequence[ShownPairing], span: range, count: int | None, context: Context
 ) -> ContactSheet:
-    """Draw a few frames, and beside each its input with each of the pairings."""
+    """Return a sheet of a few frames, each beside its inputs by the given pairings."""
     rows, notes = [], []
-    form = FrameFormat() if any(one.extractor for one in shown) else FrameFormat(Size(short=PAIRING_SIDE))
+    form = FrameFormat() if any(one.extractor for one in pairings) else FrameFormat(Size(short=PAIRING_SIDE))
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
-        wanted = sorted({n for one in shown for n in input_frames(one.pairing, number, shot)} | {number})
+        wanted = sorted({n for one in pairings for n in input_frames(one.pairing, number, shot)} | {number})
         frames = {f.index: f for f in read_clip_frames(clip, wanted, form, context)}
         rng = np.random.Generator(np.random.Philox(key=number))
-        inputs = [one.picture([frames[n] for n in input_frames(one.pairing, number, shot)], rng) for one in shown]
+        inputs = [one.picture([frames[n] for n in input_frames(one.pairing, number, shot)], rng) for one in pairings]
         rows.append([frames[number].rgb, *inputs])
         notes.append([_moment(clip, number)])
-    columns = ("frame", *(one.pairing.name for one in shown))
+    columns = ("frame", *(one.pairing.name for one in pairings))
     return ContactSheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
 
 
 def check_shown(dataset: Dataset) -> None:
-    """Raise MediaError for a dataset without anything to show."""
+    """Raise MediaError if a dataset has nothing to show."""
     if not dataset.pairs:
         what = "frames" if dataset.domains else "pairs"
         raise MediaError(str(dataset.folder), f"it has no {what}", "make it again, or --restore its pictures")
 
 
 def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
-    """Draw pairs of a dataset, input beside target, with the names of the pictures to delete.
+    """Return a sheet of a dataset's pairs, input beside target, with the names of the picture files.
 
-    Of a dataset without pairs the frames of each domain, side by side.
+    For an unpaired dataset, show the frames of each domain side by side.
     """
     if dataset.domains:
         return _domain_sheet(dataset, count)
@@ -113,7 +113,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
 
 
 def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
-    """Draw ``count`` frames, in columns for each domain under its name; of a smaller one all that there are."""
+    """Return a sheet of ``count`` frames, in columns under each domain's name; a small domain shows all its frames."""
     domains, columns = dataset.domains, max(1, COLUMNS // len(dataset.domains))
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
@@ -140,7 +140,7 @@ def _small(pair: Pair) -> np.ndarray:
 
 
 def _name(dataset: Dataset, pair: Pair) -> str:
-    """Return the name of a pair's target in the dataset's folder, and that it is held out."""
+    """Return the path of a pair's target within the dataset, marked if it is held out."""
     name = pair.target.relative_to(dataset.folder).as_posix()
     return name if pair.role == "train" else f"{name}  (held out)"
 

@@ -31,7 +31,7 @@ CELL = 320  # pixels, the long side of one of them
 
 
 def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
-    """Raise UsageError for clips that ``score_dream`` cannot compare."""
+    """Raise UsageError if ``score_dream`` cannot compare the clips."""
     for given in (film, source):
         if not given.index.same_size:
             raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
@@ -47,8 +47,8 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
     """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
-    ``start``: where in the source the film's first frame would truly be; with it the table has ``horizons`` beside
-    ``copy_last``. ``result`` is a strip of frames, each over the nearest of the source (.png), or all values (.json).
+    ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
+    ``copy_last``. ``result``: a strip of frames above the nearest source frames (.png), or all values (.json).
     Pictures are compared at the film's size, or at SHORT_SIDE if that is smaller. Raises UsageError, MediaError.
     """
     check_dream(film, source, start)
@@ -81,7 +81,7 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
 
 
 class _Reader:
-    """Reads frames of any clip, (H, W, 3) uint8, cropped to the film's shape, at its size or smaller."""
+    """A reader of any clip's frames, (H, W, 3) uint8, cropped to the film's shape, at its size or smaller."""
 
     def __init__(self, film: Clip, context: Context) -> None:
         self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
@@ -102,19 +102,19 @@ class _Reader:
 
 
 def _times(clip: Clip) -> list[Fraction]:
-    """Return the times of frames from the first one on, in seconds."""
+    """Return the times of all frames in seconds, relative to the first."""
     index = clip.index
     return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
 
 
 def _at_film_rate(source: Clip, film: Clip) -> list[int]:
-    """Return frames of the source as far apart in time as the film's, all if it is slower."""
-    apart = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
-    return list(range(0, source.index.num_frames, apart))
+    """Return frame numbers of the source at about the film's frame rate; all frames if the source is slower."""
+    frame_step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    return list(range(0, source.index.num_frames, frame_step))
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """Return the horizons of the film and of copies of the last frame, by time."""
+    """Return the horizons of the film and of the copy-last baseline, matched by time."""
     begin = source.frame_at(start)
     reach = min(film.index.num_frames, max(dreams.HORIZONS))
     if source.is_pictures or film.is_pictures:
@@ -130,14 +130,14 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
 
 
 def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
-    """Return the number of the frame nearest to a time; the later of two at the same distance."""
+    """Return the number of the frame nearest to a time; the later one if two are equally near."""
     after = min(bisect_left(times, time), len(times) - 1)
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
-def _draw(path: Path, film: Clip, made: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """Draw a strip of the film, and below each frame the most similar one of the source."""
-    shown = [n for n in dreams.STRIP_FRAMES if n <= len(made)]
-    rows = [[pictures[n - 1] for n in shown] for pictures in (made, near)]
-    notes = [[f"frame {first + n}" for n in shown], ["the nearest of the source"] * len(shown)]
-    write_picture(path, ContactSheet(film.name, rows, cell_size(made[0], CELL), notes=notes).draw())
+def _draw(path: Path, film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
+    """Draw a strip of the film's frames above the most similar frames of the source."""
+    numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
+    rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
+    notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]
+    write_picture(path, ContactSheet(film.name, rows, cell_size(frames[0], CELL), notes=notes).draw())

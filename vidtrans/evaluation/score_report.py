@@ -67,7 +67,7 @@ def score(
     per_frame: Pictures | None = None,
     reference: Pictures | None = None,
 ) -> Table:
-    """Score a render, and write a plot (.png) or all values (.json) if there is a ``result``.
+    """Score a render; with ``result``, write a plot (.png) or all values (.json).
 
     Raises UsageError, MediaError, Interrupted.
     """
@@ -81,7 +81,7 @@ def score(
 
 
 def _score_table(scores: Scores, clip: Clip) -> Table:
-    """Return the measures of a clip, as in the JSON; ``worst`` lists the moments to look at."""
+    """Return the measures of a clip as a JSON table; ``worst`` lists the moments to inspect."""
     errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
     worst = [
         {
@@ -96,14 +96,14 @@ def _score_table(scores: Scores, clip: Clip) -> Table:
 
 
 def _series_table(scores: Scores, clip: Clip) -> Table:
-    """Return a column for each measure, a value (or null) for each frame. A pair's is at its second frame."""
+    """Return a column for each measure with a value (or null) per frame; a pair's value is at its second frame."""
     numbers = range(scores.frames)
     columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
     return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns
 
 
 def verdict(table: Table) -> str:
-    """Summarise the scores in a line."""
+    """Summarise the scores in one line of text."""
     parts = [_flicker(table)]
     if table["sharpness"] is not None:
         blurred = "blurred: " if table["sharpness"] < BLURRED else ""
@@ -117,12 +117,12 @@ def verdict(table: Table) -> str:
 
 
 def compared_with(table: Table) -> str:
-    """Return what the render was compared with."""
+    """Return the name of the video that the render was compared with."""
     return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
 
 
 def figures(table: Table) -> str:
-    """Return the available measures in a line."""
+    """Return the available measures as one line of text."""
     parts = []
     for name, key, form in (
         ("warping error", "warping_error", ".3g"),
@@ -144,7 +144,7 @@ def _flicker(table: Table) -> str:
     own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
-        return f"nothing to say about its steadiness, {why}"
+        return f"its steadiness cannot be scored: {why}"
     if gone is not None and gone > 1:
         return "all of the per-frame flicker is gone, it is steadier than the source itself"
     if gone is not None and gone >= 0:
@@ -160,7 +160,7 @@ def _flicker(table: Table) -> str:
 def _write_sheet(
     path: Path, scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> None:
-    """Draw charts over time, and below them three pictures of each of the worst moments."""
+    """Draw charts over time, and below a row of three pictures for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -176,7 +176,7 @@ def _write_sheet(
 
 
 def _curves(name: str, scores: Scores) -> list[ChartCurve]:
-    """Return the curves of a chart; warping errors as roots, which show small errors beside large ones."""
+    """Return the curves of a chart; warping errors as square roots, which keep small errors visible."""
     found = []
     for suffix, (label, colour, thick) in CURVES.items():
         if name + suffix in scores.series:
@@ -188,14 +188,14 @@ def _curves(name: str, scores: Scores) -> list[ChartCurve]:
 
 
 def _levels(error: float | None) -> float:
-    """Return the root of a warping error, in 8-bit levels."""
+    """Return the square root of a warping error, in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
 
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Draw a row for each moment: the frame before it, the frame, and where it changed."""
+    """Draw a row for each moment: the frame before, the frame, and the change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
@@ -215,7 +215,7 @@ def _moments(
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
-    """Draw the difference of two frames along the motion, (H, W, 3) uint8: white is ``WHITE`` levels."""
+    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8: white is ``WHITE`` levels."""
     off = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(off.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
@@ -224,12 +224,12 @@ def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarr
 
 
 def score_path(output: Path) -> Path:
-    """Return the path of a render's score: ``out.mp4`` has ``out.score.png``."""
+    """Return the path of a render's score plot: ``out.mp4`` has ``out.score.png``."""
     return output.with_name(f"{base_name(output)}.score.png")
 
 
 def _scoring_flow(plan: RenderPlan) -> str:
-    """Return a flow method other than the filter's, which would not see its own errors."""
+    """Return a flow method that differs from the filter's, because a filter's own flow would hide its errors."""
     return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
 
 
@@ -240,7 +240,7 @@ def check_scorable(plan: RenderPlan) -> None:
 
 
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
-    """Score a finished render against the unfiltered outputs and draw a plot; return ``evaluate``'s table and verdict.
+    """Score a finished render against the unfiltered outputs, draw a plot, and return scores and verdict.
 
     Raises UsageError, MediaError, Interrupted.
     """

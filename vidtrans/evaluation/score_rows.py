@@ -1,4 +1,4 @@
-"""Scores in columns of text, as a terminal shows them. Imports nothing heavy."""
+"""Scores as columns of text for a terminal, without heavy imports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by t
 
 
 def scores(tables: Sequence[Table]) -> tuple[list[str], list[list[str]]]:
-    """Return headings, and a row for each clip that was scored, with those measures that any of them has."""
+    """Return headings and a row for each scored clip, with the measures that any clip has."""
     names = [name for name in MEASURES if any(table.get(name) is not None for table in tables)]
     rows = []
     for table in tables:
@@ -21,7 +21,7 @@ def scores(tables: Sequence[Table]) -> tuple[list[str], list[list[str]]]:
 
 
 def flicker_rows(table: Table) -> list[str]:
-    """Return the warping error and the flicker of each video that was given; nothing without pairs of frames."""
+    """Return rows with the warping error and the flicker of each scored video; empty without pairs of frames."""
     if not table["pairs"]:
         return []
     share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
@@ -35,7 +35,7 @@ def flicker_rows(table: Table) -> list[str]:
 
 
 def dream_rows(table: Table) -> list[str]:
-    """Return how a dream holds, and, where that is known, how well it foretells."""
+    """Return rows on a dream's stability and, if available, its prediction quality."""
     rows = [
         _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
         _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
@@ -53,7 +53,7 @@ def dream_rows(table: Table) -> list[str]:
 
 
 def fidelity_rows(table: Table, name: str) -> list[str]:
-    """Return PSNR and the rest, against what is compared with; with a reference also what the per-frame video has."""
+    """Return rows with PSNR, SSIM, sharpness and ghosting against ``name``; also of the per-frame video if scored."""
     suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
     rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
     for label, key, form, unit in (

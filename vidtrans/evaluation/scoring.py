@@ -1,4 +1,4 @@
-"""Clips aligned with a render, and its scores against them; the source that guides a filter over a clip."""
+"""Alignment of clips with a render, scores of a render, and the source that guides a filter over a clip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vidtrans.video.io.container import probe
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip aligned with another: ``steps`` has the number of its frame for each of the other's."""
+    """A clip aligned with another: ``steps`` holds the number of its frame for each frame of the other."""
 
     clip: Clip
     steps: Sequence[int]
@@ -40,8 +40,8 @@ class AlignedSource:
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        From their beginnings, clips with as many frames are matched by number, whatever their times: most tools keep
-        frames, and not all of them times. Otherwise by time, and pictures by number. Raises UsageError.
+        From their beginnings, clips with equal numbers of frames are matched by number, whatever their times, because
+        most tools keep frames but not all keep times. Otherwise by time; pictures by number. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
@@ -64,19 +64,19 @@ class AlignedSource:
         return cls(clip, [first + step for step in steps])
 
     def starts_shot(self, number: int) -> bool:
-        """Return whether there is a cut of the clip between this frame and the one before."""
+        """Return whether the clip has a cut between this frame and the previous one."""
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
     def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
-        """Yield all frames in step, (H, W, 3)."""
+        """Yield the clip's frames aligned with the other's, (H, W, 3)."""
         with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
             for step in self.steps:
                 yield cursor(step).rgb
 
 
 def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
-    """Return whether frames of two clips have equal times, to half a frame; pictures have none."""
+    """Return whether frames of two clips have equal times within half a frame; always true for pictures."""
     if index.names or other.names:
         return True
     step = (other.pts[-1] - other.pts[0] + other.last_duration) * other.time_base / other.num_frames
@@ -89,7 +89,7 @@ Pictures = AlignedSource | Iterable[np.ndarray]
 
 
 def check_scored(output: Clip) -> None:
-    """Raise UsageError for a render that cannot be scored."""
+    """Raise UsageError if a render cannot be scored."""
     if not output.index.same_size:
         why = "its pictures are not of one size, so nothing can be followed from one to the next"
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
@@ -104,9 +104,9 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score an open render. Transparent areas of all inputs are put on the render's background.
+    """Score an opened render. Transparent areas of all inputs are put on the render's background.
 
-    Raises UsageError, MediaError, Interrupted; ValueError where there are fewer pictures than frames.
+    Raises UsageError, MediaError, Interrupted; ValueError if a stream has fewer pictures than the render has frames.
     """
     check_scored(output)
     total = output.index.num_frames
@@ -115,17 +115,17 @@ def score_clips(
     scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(_stream(b, form, total, context))) for b in given]
-        for number, (seen, made, *compared) in enumerate(zip(*streams, strict=True)):
+        for number, (seen, render, *compared) in enumerate(zip(*streams, strict=True)):
             assert seen is not None
-            assert made is not None
-            scorer.add(seen, made, *compared, starts_shot=source.starts_shot(number))
+            assert render is not None
+            scorer.add(seen, render, *compared, starts_shot=source.starts_shot(number))
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     return scorer.scores()
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """Return the index of frames [first, stop); without ``stop``, as long as the render, pictures by number."""
+    """Return the index of frames [first, stop); without ``stop``, as long as the render (pictures: as many)."""
     by_number = bool(index.names or output.names)
     if stop is None and by_number:
         stop = first + output.num_frames
@@ -140,7 +140,7 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 def _stream(
     source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
-    """Yield ``total`` pictures, or as often None. Raises ValueError where there are fewer."""
+    """Yield ``total`` pictures, or None ``total`` times. Raises ValueError if there are fewer pictures."""
     if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
@@ -153,7 +153,7 @@ def _stream(
 
 
 def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
-    """Warn about all clips that are not of the render's size."""
+    """Warn about clips whose size differs from the render's."""
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
     sizes = [
@@ -165,13 +165,13 @@ def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
 
 
 def seconds(clip: Clip, frame: int) -> float:
-    """Return the time of a frame, counted from the first."""
+    """Return the time of a frame in seconds, relative to the first."""
     index = clip.index
     return float((index.pts[frame] - index.pts[0]) * index.time_base)
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's cuts, and the source aligned with it from ``start`` on. Raises UsageError."""
+    """Return the clip with its source's cuts, and the source aligned with it from ``start``. Raises UsageError."""
     opened = with_cuts(open_clip(context, source), cuts)
     beside = AlignedSource.find(opened, clip, context, start)
     guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
@@ -180,7 +180,7 @@ def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context:
 
 
 def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
-    """Return the steps, but None where the guide has ended and its last frame would stand for a moving picture."""
+    """Return the steps, with None after the guide's end where its repeated last frame would guide a moving picture."""
     last, index = guide.index.num_frames - 1, clip.index
     if last == 0 or steps[-1] < last or list(steps).count(last) == 1:
         return list(steps)
@@ -197,7 +197,7 @@ def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
 
 
 def with_sound_of(clip: Clip, guide: AlignedClip) -> Clip:
-    """Return the clip with its own sound, or else with its source's."""
+    """Return the clip with its own sound, or with its source's if it has none."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip

@@ -1,14 +1,14 @@
 """Optical flow on the input video: methods, warping, reliability, cuts.
 
-A flow method is a class that is made with the name of a device (``"cpu"`` unless given; those of OpenCV run on no
-other). An instance is called with two pictures of one size, ``(first, second)``, uint8 and contiguous, (H, W) or, where
-its line says so, (H, W, 3) RGB. It returns (H, W, 2) float32: for each pixel of ``first`` the displacement (x, y) in
-pixels to its place in ``second``. It gives the same flow whatever it was asked before; it is not for two threads at
-once. ``estimator.FlowEstimator`` prepares the pictures.
+A flow method is a class that is constructed with the name of a device (default ``"cpu"``; OpenCV's methods run only
+there). An instance is called with two pictures of one size, ``(first, second)``, uint8 and contiguous, (H, W) or, if
+its entry takes "rgb", (H, W, 3). It returns (H, W, 2) float32: for each pixel of ``first`` the displacement (x, y) in
+pixels to its place in ``second``. The flow does not depend on earlier calls. Instances are not thread-safe.
+``estimator.FlowEstimator`` prepares the pictures.
 
-Those of OpenCV need no more than it does, and its version is all that decides their flow. A method that runs in torch
-has a class method ``identity(device)`` as well: in words, what else decides its flow, for the keys of what is made with
-it. ``raft`` needs torchvision and its weights, which are the user's to get: ``raft.Raft`` says how.
+OpenCV's methods depend only on OpenCV's version. A method in torch also has a class method ``identity(device)``: a
+text with everything else that affects its flow, for cache keys. ``raft`` needs torchvision and its weights, which users
+install themselves: see ``raft.Raft``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from vidtrans.core.registry import Entry, Registry
 class FlowEntry(Entry):
     """A flow method.
 
-    ``takes``: the pictures that it is called with; those that take "grey" can score renders. ``on_gpu``: the method in
-    its place where a filter, or a recurrent model's history, is computed on a GPU.
+    ``takes``: the kind of pictures; methods that take "grey" can score renders. ``on_gpu``: the method that replaces it
+    where a filter, or a recurrent model's history, is computed on a GPU.
     """
 
     takes: Literal["grey", "rgb"] = "grey"

@@ -1,4 +1,4 @@
-"""Find borders of a clip that are flat and stay as they are: black bars above and below, or beside the picture."""
+"""Find flat, constant borders of a clip: black bars above and below, or at the sides."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ WHOLE: Part = (slice(None), slice(None))
 
 
 def extents(thumbnail: np.ndarray) -> Extents:
-    """Return the least and the largest colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
+    """Return the smallest and largest colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
     rows, columns = ((thumbnail.min(axis), thumbnail.max(axis)) for axis in (1, 0))
     return np.stack(rows, 1), np.stack(columns, 1)
 
 
 def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
-    """Return the part of pictures of this size that is left without the borders that are flat and alike in all."""
+    """Return the part of pictures of this size without borders that are flat and the same in all frames."""
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)
     return part if None not in part else WHOLE  # type: ignore[return-value]
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None where hardly any is left."""
+    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None where hardly any remains."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     alive = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(alive) == 0 or alive[-1] + 1 - alive[0] < min(SMALLEST, len(lowest)):
@@ -49,7 +49,7 @@ def _inner(lines: np.ndarray, length: int) -> slice | None:
 
 
 class Bars(NamedTuple):
-    """Lines of pixels at the four sides of a picture that belong to black bars."""
+    """The widths of the black bars at the four sides of a picture, in pixels."""
 
     left: int = 0
     top: int = 0
@@ -58,20 +58,20 @@ class Bars(NamedTuple):
 
     @property
     def edge(self) -> Bars:
-        """Return them without the lines into which the picture's colour runs: where the picture itself begins."""
+        """Return the bars without the lines into which the picture's colour bleeds."""
         return Bars(*(max(0, lines - BLEED) for lines in self))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) that is left of a picture."""
+        """Return the (width, height) of a picture without its bars."""
         return width - self.left - self.right, height - self.top - self.bottom
 
     def crop(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture (H, W, C) without its bars, a view."""
+        """Return a view of a picture (H, W, C) without its bars."""
         height, width = picture.shape[:2]
         return picture[self.top : height - self.bottom, self.left : width - self.right]
 
     def __str__(self) -> str:
-        """Return them in words: "70 lines above and 70 below"."""
+        """Return the bars as text: "70 lines above and 70 below"."""
         sides = {"above": self.top, "below": self.bottom, "left": self.left, "right": self.right}
         first, *others = [(name, count) for name, count in sides.items() if count]
         return " and ".join([f"{first[1]} lines {first[0]}", *(f"{count} {name}" for name, count in others)])
@@ -81,10 +81,10 @@ NO_BARS = Bars()
 
 
 def black_bars(brightest: np.ndarray) -> Bars:
-    """Return the bars of a clip, exact to ``BLEED`` lines; ``brightest`` (H, W) uint8: the most of each pixel.
+    """Return the bars of a clip, exact to ``BLEED`` lines; ``brightest`` (H, W) uint8: the maximum of each pixel.
 
-    Bars stay black, lie on both sides of the picture, and end in straight lines: a thing before a black ground, or a
-    vignette, does not. Where one end is lost in a dark picture, the bar is as thick as the other.
+    Bars stay black, lie on both sides of the picture, and have straight edges, unlike an object on black, or a
+    vignette. Where one edge is not found in a dark picture, the bar gets the other's thickness.
     """
     lit = brightest > BLACK
     top, bottom = _pair(lit)
@@ -93,7 +93,7 @@ def black_bars(brightest: np.ndarray) -> Bars:
 
 
 def _pair(lit: np.ndarray) -> tuple[int, int]:
-    """Return how many rows of (H, W) bool are a bar at its top, and how many one at its bottom; 0 and 0 for none."""
+    """Return the rows of (H, W) bool in the bar at the top, and in the bar at the bottom; (0, 0) for none."""
     first, last = _bar(lit), _bar(lit[::-1])
     sure = max(first, last) - 2 * BLEED
     if first and not last and not lit[-sure:].any():
@@ -104,7 +104,7 @@ def _pair(lit: np.ndarray) -> tuple[int, int]:
 
 
 def _bar(lit: np.ndarray) -> int:
-    """Return how many rows of (H, W) bool are a bar at its top."""
+    """Return the number of rows of (H, W) bool in the bar at the top."""
     height = len(lit)
     first = lit.argmax(0)[lit.any(0)]  # the first row of each column that is lit, where any is
     if len(first) == 0:

@@ -1,16 +1,16 @@
-"""Find where one shot ends and the next begins.
+"""Detect cuts: find where one shot ends and the next begins.
 
 A cut is a change of picture that motion does not explain, that happens within one frame and that lasts. All
 measures are relative to the contrast of the two frames, so that dark and flat footage is judged like any other:
 
-- *Change*: the mean absolute difference of two thumbnails. It is cheap, and most frames end here.
-- *Share found again*: how much of a frame's deviation from its usual colour is found in another frame along the flow,
-  kept by the forward–backward test and of the same colour. Each frame is first reduced to zero mean and unit
-  contrast, so that a change of exposure costs nothing. Near 0 at a cut.
+- *Change*: the mean absolute difference of two thumbnails. It is cheap, and enough for most frames.
+- *Matched share*: the share of a frame's deviation from its usual colour that is found in another frame along the flow,
+  where the forward–backward test passes and the colour is the same. Each frame is first normalised to zero mean and
+  unit contrast, so that a change of exposure has no effect. Near 0 at a cut.
 - Fades and dissolves take several frames: no single step is as large as the change from well before to well after.
 - After a flash the frame before it is found again. Where light changes for good, parts of the picture may turn white,
-  but what structure there is in both frames is the same.
-- Black bars, and other flat borders that stay as they are, are left out: they would dilute the change. In plain frames
+  but the structure visible in both frames is the same.
+- Black bars, and other constant flat borders, are left out: they would dilute the change. In plain frames
   (titles, a single colour) the deviation and the change are those of the few pixels that have any.
 
 The constants were chosen on joined shots of seven clips and scored on others: ``benchmarks/cuts``.
@@ -39,7 +39,7 @@ SHARE_AT_CUT = 0.2
 SHARE_AT_BLEND = 0.1  # from the frame before to the frame after a mixture of both
 # In violent motion little is found again either, but in the frames around it as well.
 SHARE_OF_NEIGHBOURS = 0.3
-SHARE_OF_NOTHING = 0.05  # whatever the neighbours are: pictures that have nothing to do with each other
+SHARE_OF_NOTHING = 0.05  # regardless of the neighbours: unrelated pictures
 # One step's part of the whole change. A fade or dissolve that is thinly coded moves in jumps of up to two thirds.
 STEP_AT_CUT = 0.8
 STEP_AT_BLACK = 0.85
@@ -61,11 +61,11 @@ GREYS = 40.0  # grey levels of one unit of contrast in what the flow method sees
 
 
 class _Frame:
-    """A frame, or what of it lies within bars.
+    """A frame, or its part within bars.
 
     ``thumbnail``: (h, w, 3) float32, grey levels. ``contrast``: standard deviation of the luma. ``deviation``: mean
-    absolute deviation from the ``mean`` colour, (3,): it grows with the number of pixels that deviate, as a change
-    does, and with noise, as a thumbnail's change does not.
+    absolute deviation from the ``mean`` colour, (3,); like a change it grows with the number of deviating pixels, and
+    unlike a thumbnail's change also with noise.
     """
 
     def __init__(self, rgb: np.ndarray) -> None:
@@ -86,10 +86,10 @@ class _Frame:
 
 
 class _Match(NamedTuple):
-    """How far a frame is found again in another, along the flow.
+    """The similarity of a frame and another one warped along the flow.
 
-    ``share``: 0 to 1, of what deviates from the usual colour. ``structure``: the correlation, −1 to 1, of the luma
-    about its mean in small squares.
+    ``share``: the matched share, 0 to 1, of the deviation from the usual colour. ``structure``: the correlation, −1 to
+    1, of the luma minus its mean in small squares.
     """
 
     share: float
@@ -97,20 +97,20 @@ class _Match(NamedTuple):
 
 
 class CutDetector:
-    """Detect cuts: add the frames of a clip in order, (H, W, 3) uint8, then ask for the ``shots``.
+    """A cut detector: add the frames of a clip in order, (H, W, 3) uint8, then call ``shots``.
 
-    Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A frame of another size than the one before (pictures in a
-    folder) starts a shot. No more than 2 · ``REACH`` + 3 frames are in memory.
+    Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A change of the frame size (pictures in a folder) starts a shot.
+    At most 2 · ``REACH`` + 3 frames are in memory.
     """
 
     def __init__(self) -> None:
         self._flow = DISFast()
         self._full: dict[int, _Frame] = {}
-        self._frames: dict[int, _Frame] = {}  # what of them lies within the bars
+        self._frames: dict[int, _Frame] = {}  # their parts within the bars
         self._part = WHOLE
         self._matches: dict[tuple[int, int], _Match] = {}
         self._count = 0
-        self._decided = 0  # every frame before it has been looked at
+        self._decided = 0  # all frames before this one are decided
         self._first = 0  # of the frames of this size
         self._shots: list[int] = []
 
@@ -126,12 +126,12 @@ class CutDetector:
             self._decide()
 
     def shots(self) -> tuple[int, ...]:
-        """Return the first frame of each shot of what was added. Frames may not be added after that."""
+        """Return the first frame of each shot. No frames may be added afterwards."""
         self._decide_all()
         return tuple(self._shots)
 
     def _start_shot(self) -> None:
-        """Forget all frames, since those that follow have another size."""
+        """Start a shot and forget all frames, because the next ones have another size."""
         self._decide_all()
         self._forget(self._count)
         self._part = WHOLE
@@ -144,7 +144,7 @@ class CutDetector:
             self._decide()
 
     def _decide(self) -> None:
-        """Look at the first frame that is undecided, and forget what no later one needs."""
+        """Decide on the next undecided frame, and drop frames that are no longer needed."""
         number = self._decided
         self._decided += 1
         self._crop_bars()
@@ -165,7 +165,7 @@ class CutDetector:
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
     def _crop_bars(self) -> None:
-        """Crop the frames to the part in which something changes; it seldom becomes another one."""
+        """Crop the frames to the part that changes; this part itself rarely changes."""
         height, width = self._full[self._count - 1].rgb.shape[:2]
         part = part_within_bars((frame.extents for frame in self._full.values()), height, width)
         if part != self._part:
@@ -174,7 +174,7 @@ class CutDetector:
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
-        """Return whether the picture changes between two frames, and within this step."""
+        """Return whether the picture changes between two frames, and mostly within this step."""
         if second >= self._count:
             return False
         a, b = self._frames[first], self._frames[second]
@@ -196,9 +196,9 @@ class CutDetector:
         return _change(a, b) <= LARGEST_STEP * _change(around[0], around[-1]) or _share_one_way(a, b) <= ONE_WAY
 
     def _is_light(self, first: int, second: int) -> bool:
-        """Return whether the step is a change of light alone: all pixels go one way, and structure stays.
+        """Return whether the step is only a change of light: all pixels change in one direction, and structure stays.
 
-        A black frame has none, only noise, which a flow can make resemble anything.
+        A black frame has no structure, only noise, which flow can match to anything.
         """
         a, b = self._frames[first], self._frames[second]
         low, high = sorted((a.contrast, b.contrast))
@@ -206,26 +206,26 @@ class CutDetector:
         return is_one_way and self._match(first, second).structure > STRUCTURE_IN_NEW_LIGHT
 
     def _around(self, first: int, second: int, reach: int) -> list[_Frame]:
-        """Return the frames of this shot that show what was before a step, and what comes after it."""
+        """Return the frames of this shot before and after a step, up to ``reach`` on each side."""
         start, stop = max(self._shots[-1], first - reach), min(self._count, second + reach + 1)
         return [self._frames[number] for number in range(start, stop)]
 
     def _flash(self, before: int, first: int) -> int:
-        """Return how many frames from ``first`` on are a flash, after which frame ``before`` is seen again; or 0."""
+        """Return the number of frames from ``first`` on in a flash after which frame ``before`` reappears; else 0."""
         a, b = self._frames[before], self._frames[first]
         low = CHANGE_AFTER_FLASH * _change(a, b) if _share_one_way(a, b) > ONE_WAY else 0.0
         for length in range(1, min(LONGEST_FLASH + 1, self._count - first)):
             change = _change(a, self._frames[first + length])
             if change >= LARGEST_CHANGE_AFTER_FLASH * _change(a, b):
-                continue  # what has not gone back is no flash: titles on one ground have most of it in common
+                continue  # the change did not revert: titles on the same background have much in common
             if change < low or self._share(before, first + length) > SHARE_AFTER_FLASH:
                 return length
         return 0
 
     def _blend(self, number: int) -> float | None:
-        """Return the weight of the frame after it in a frame that is a mixture of the two around it; None for others.
+        """Return the weight of the next frame in a frame that mixes its two neighbours; None for other frames.
 
-        Conversions of the frame rate leave such frames at cuts. The weight is that of least squares.
+        Conversions of the frame rate leave such frames at cuts. The weight is fitted by least squares.
         """
         if number + 1 >= self._count:
             return None
@@ -240,7 +240,7 @@ class CutDetector:
         return weight if low < weight < high and error <= BLEND_ERROR * change else None
 
     def _share(self, first: int, second: int) -> float:
-        """Return the share of one frame that is found again in the other; 1 where the clip has no such frame."""
+        """Return the matched share of one frame in another; 1 where the clip has no such frame."""
         return self._match(first, second).share if self._first <= first and second < self._count else 1.0
 
     def _match(self, first: int, second: int) -> _Match:
@@ -255,17 +255,17 @@ def _change(a: _Frame, b: _Frame) -> float:
 
 
 def _share_one_way(a: _Frame, b: _Frame) -> float:
-    """Return the share of the pixels that change that become brighter, or darker, whichever is more: 0.5 to 1."""
+    """Return the share, 0.5 to 1, of changing pixels that change in the more common direction (brighter or darker)."""
     difference = b.thumbnail.mean(-1) - a.thumbnail.mean(-1)
     brighter, darker = int((difference > 0).sum()), int((difference < 0).sum())
     return max(brighter, darker) / (brighter + darker) if brighter + darker else 0.5
 
 
 def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
-    """Return how far ``a`` is found again in ``b`` along the flow.
+    """Return the similarity of ``a`` and ``b`` warped along the flow.
 
-    In the share a pixel counts by how far it is from its frame's usual colour, the median, since any flow is consistent
-    with a plain ground.
+    In the share, pixels are weighted by their distance from their frame's usual colour, the median, because any flow is
+    consistent with a plain background.
     """
     largest = max(NOISE, a.contrast, b.contrast)
     if np.abs(a.mean - b.mean).max() > PLAIN * largest:
@@ -283,9 +283,9 @@ def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
 
 
 def _structure(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the correlation, −1 to 1, of two pictures (H, W) float32 about their means in small squares.
+    """Return the correlation, −1 to 1, of two pictures (H, W) float32 minus their means in small squares.
 
-    Where only one has structure it is lower: a title on a plain ground has little in common with anything.
+    It is low where only one has structure, as with a title on a plain background.
     """
     mean = partial(cv2.blur, ksize=(STRUCTURE_SIZE, STRUCTURE_SIZE))
     means = mean(first), mean(second)
@@ -295,6 +295,6 @@ def _structure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _normalised(frame: _Frame, least_contrast: float) -> np.ndarray:
-    """Return the frame, (H, W, 3) float32, with zero mean in each channel and a contrast of 1, or less in flat ones."""
+    """Return the frame, (H, W, 3) float32, with zero mean in each channel and a contrast of 1, or less if flat."""
     rgb = frame.rgb.astype(np.float32)
     return (rgb - rgb.mean((0, 1))) / np.float32(max(frame.contrast, least_contrast))

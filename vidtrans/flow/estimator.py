@@ -1,4 +1,4 @@
-"""Estimate flow in both directions at a working size, by the methods of OpenCV or others of the table."""
+"""Estimate flow in both directions at a working size, with OpenCV's or other registered methods."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def runs_on_device(method: str) -> bool:
-    """Return whether a method of the table runs in torch, on any device that has it. Raises UsageError."""
+    """Return whether a registered method runs in torch, on any device. Raises UsageError for an unknown name."""
     return hasattr(FLOWS.load(method), "identity")
 
 
 def flow_identity(method: str, device: str = "cpu") -> str:
-    """Return what decides a method's flow besides the pictures and OpenCV; '' for OpenCV's own.
+    """Return everything besides the pictures and OpenCV that affects a method's flow; '' for OpenCV's own methods.
 
     Raises UsageError for an unknown method or one that is not installed.
     """
@@ -31,10 +31,10 @@ def flow_identity(method: str, device: str = "cpu") -> str:
 
 
 class FlowEstimator:
-    """A flow method of the table, and the size that it works at.
+    """A registered flow method with its working size.
 
     ``short_side``: in pixels, or None for the frames' own size; frames are never enlarged. ``device``: 'cpu', 'cuda:0'
-    and the like, for methods that run in torch. Not for two threads at once. Raises UsageError for an unknown method or
+    and so on, for methods in torch. Not thread-safe. Raises UsageError for an unknown method or
     one that is not installed.
     """
 
@@ -44,7 +44,7 @@ class FlowEstimator:
         self._method: FlowMethod = FLOWS.load(method)(device)
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
-        """Return what the method takes of a frame (H, W, 3) uint8 or uint16: uint8, at the working size."""
+        """Convert a frame (H, W, 3) uint8 or uint16 to the method's input: uint8, grey or RGB, at the working size."""
         picture = grey(rgb) if self._takes == "grey" else rgb
         height, width = picture.shape[:2]
         if self._short_side is not None and min(width, height) > self._short_side:
@@ -53,9 +53,9 @@ class FlowEstimator:
         return np.ascontiguousarray(to_uint8(picture))
 
     def estimate_both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flow from one prepared picture to another and back: (H, W, 2) float32 each, in its own pixels.
+        """Return the flow from one prepared picture to another and back: (H, W, 2) float32 each, in prepared pixels.
 
-        Between two equal pictures it is zero, at no cost. ``warping.resize_flow`` brings a flow to another size.
+        Equal pictures give zero flow at no cost. ``warping.resize_flow`` converts a flow to another size.
         """
         if np.array_equal(first, second):
             still = np.zeros((*first.shape[:2], 2), np.float32)
@@ -84,16 +84,16 @@ class DISMedium:
         self._search, self._from_start = self._make(), self._make()
 
     def _make(self) -> cv2.DISOpticalFlow:
-        made = cv2.DISOpticalFlow.create(self.preset)
-        made.setPatchStride(self.stride)
-        made.setGradientDescentIterations(self.descents)
-        made.setVariationalRefinementIterations(self.refinements)
-        return made
+        search = cv2.DISOpticalFlow.create(self.preset)
+        search.setPatchStride(self.stride)
+        search.setGradientDescentIterations(self.descents)
+        search.setVariationalRefinementIterations(self.refinements)
+        return search
 
     def __call__(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small ones are padded.
+        """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small pictures are padded.
 
-        ``start``: a flow to begin with, of the same shape, instead of none.
+        ``start``: an initial flow of the same shape, instead of zero.
         """
         height, width = first.shape
         below, right = max(0, NARROWEST - height), max(0, NARROWEST - width)
@@ -102,7 +102,7 @@ class DISMedium:
             if start is not None:
                 start = cv2.copyMakeBorder(start, 0, below, 0, right, cv2.BORDER_REPLICATE)
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-        # One that was given a start goes on from it where it is given none.
+        # OpenCV's object would reuse an earlier start for a call without one.
         search = self._search if start is None else self._from_start
         # Where a picture is too small for that scale, OpenCV chooses another, and keeps to it for all that follow.
         search.setFinestScale(self.finest)
@@ -113,7 +113,7 @@ class DISMedium:
 
 
 class DISFast(DISMedium):
-    """OpenCV's fast preset: patches down to a quarter of the size."""
+    """Dense inverse search with OpenCV's fast preset: patches down to a quarter of the size."""
 
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST
     finest = 2
@@ -122,9 +122,9 @@ class DISFast(DISMedium):
 
 
 class DISFine(DISMedium):
-    """Patches down to full size.
+    """Dense inverse search with patches down to full size.
 
-    With the medium preset's stride of 3 and 25 descents it takes half as long again, and the errors are the same
+    With the medium preset's stride of 3 and 25 descents it would take 1.5 times as long, with the same errors
     within 4 %.
     """
 
@@ -134,7 +134,7 @@ class DISFine(DISMedium):
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:
-    """Return an RGB picture in grey, (H, W): the input that most flow methods take."""
+    """Convert an RGB picture to grey, (H, W), the input of most flow methods."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
@@ -150,8 +150,8 @@ _SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # of the sum of two pictures:
 def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Refine a flow that is right within about a pixel by a step of Lucas and Kanade's method: (H, W, 2) float32.
 
-    ``first`` and ``second`` are (H, W) uint8. What is left between them along the flow, but for slow changes of light,
-    is explained by their gradients: least squares around each place of half the size, in which outliers count little
+    ``first`` and ``second`` are (H, W) uint8. The difference left along the flow, without slow changes of light, is
+    explained by the gradients: least squares around each place at half the size, with low weights for outliers
     (B. D. Lucas and T. Kanade, "An iterative image registration technique with an application to stereo vision", IJCAI
     1981).
     """
@@ -177,9 +177,9 @@ def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarra
 
 
 class Farneback:
-    """With the settings of the measure tOF (Chu et al., *TecoGAN*, 2020): 0.5, 3, 15, 3, 5, 1.2.
+    """Farnebäck's polynomial expansion with the settings of the measure tOF (Chu et al., *TecoGAN*, 2020).
 
-    More levels, steps or a wider window measured no better: motion beyond some ten pixels escapes it.
+    More levels, steps or a wider window were not better when measured: it misses motion beyond some ten pixels.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -194,12 +194,12 @@ class Farneback:
 
 BROX_RATIO = 0.9  # of a level to the one below; with 0.5 small fast things are lost
 BROX_SMALLEST_SIDE = 16
-BROX_WARPS = 2  # how often the second picture is warped anew at a level
+BROX_WARPS = 2  # how often the second picture is warped at each level
 BROX_SMOOTHNESS = 9.0  # OpenCV's own 20 is for refining a good field and flattens one that begins with nothing
 
 
 class Brox:
-    """Slow (nine times DIS), and about as exact; scikit-image's TV-L1 took five times longer still, less exact."""
+    """Brox et al.'s flow: nine times slower than DIS, about as exact; TV-L1 of scikit-image takes 5 times as long."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device
@@ -220,7 +220,7 @@ class Brox:
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """(width, height) of each level, the finest first."""
+    """Return the (width, height) of each pyramid level, the finest first."""
     levels = [(width, height)]
     while min(levels[-1]) * BROX_RATIO >= BROX_SMALLEST_SIDE:
         shrunk = BROX_RATIO ** len(levels)

@@ -1,6 +1,6 @@
-"""The history of a frame: a picture made from the frame before it, warped along the motion.
+"""The history input of a recurrent model: the previous frame's picture, warped along the motion.
 
-A recurrent model gets it beside its input, in training and in renders alike; renders on a GPU compute it there, see
+The model gets it beside its input, in training and in renders; renders on a GPU compute it there, see
 ``rendering.device_history``.
 """
 
@@ -25,19 +25,19 @@ TOLERANCE = 0.16  # σ of the source's colour difference that is the same place,
 class BackwardFlow:
     """The ``flow`` (H, W, 2) in pixels from a frame to the one before it, and its ``confidence`` (H, W), 0 to 1.
 
-    Both are float32 and lie on the frame's pixels.
+    Both are float32, on the frame's pixel grid.
     """
 
     flow: np.ndarray
     confidence: np.ndarray
 
     def within(self) -> BackwardFlow:
-        """Return it with no confidence where it leads out of the picture."""
+        """Return the flow with zero confidence where it leads out of the picture."""
         return BackwardFlow(self.flow, np.where(inside(self.flow, 0.5), self.confidence, np.float32(0)))
 
 
 class BackwardFlowEstimator:
-    """Estimate backward flow by a method of the table. Raises UsageError where that is not installed."""
+    """Estimate backward flow with a registered method. Raises UsageError where it is not installed."""
 
     def __init__(self, method: str, device: str = "cpu") -> None:
         self._estimator = FlowEstimator(method, None, device)
@@ -60,10 +60,10 @@ def from_signed_range(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def history(picture: np.ndarray, backward: BackwardFlow) -> np.ndarray:
-    """Return the history of a frame from a ``picture`` (H, W, 3) float32 in [−1, 1] of the frame before it.
+    """Return the history of a frame from the ``picture`` (H, W, 3) float32 in [−1, 1] of the frame before it.
 
-    (H, W, 4) float32 in [−1, 1]: the warped picture times the confidence, and the confidence, −1 … 1 for 0 … 1.
-    Bicubic, since repeated bilinear sampling would blur it.
+    (H, W, 4) float32 in [−1, 1]: the warped picture times the confidence, and the confidence scaled from 0 … 1 to −1 …
+    1. Sampling is bicubic, since repeated bilinear sampling would blur it.
     """
     moved = warp(picture, backward.flow, bicubic=True) * backward.confidence[..., None]
     return np.dstack([np.clip(moved, -1, 1), 2 * backward.confidence - 1])

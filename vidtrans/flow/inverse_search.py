@@ -1,8 +1,8 @@
-"""Dense inverse search (Kroeger et al., ECCV 2016) in torch, for frames that are on a GPU: many pairs at once.
+"""Dense inverse search (Kroeger et al., ECCV 2016) in torch, for many pairs of frames on a GPU at once.
 
-From coarse to fine, down to half size: patches are searched for (``patch_search``), the dense flow that they make is
-refined (``variational``). All pairs and both directions go through each operation together, none depends on data, so
-that nothing waits for the device.
+From coarse to fine, down to half size: patches are searched (``patch_search``), and the dense flow from them is
+refined (``variational``). All pairs and both directions share each operation, and no operation depends on data, so
+the host never waits for the device.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ WARPS = 2  # how often that is at the finest level; once at the others
 
 
 class TorchDIS:
-    """Patches down to half size, then a Lucas–Kanade step at full size, as ``estimator.DISMedium`` has them.
+    """Patches down to half size, then a Lucas–Kanade step at full size, as in ``estimator.DISMedium``.
 
-    It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, however many pairs there are, and holds up to 180
-    bytes for each pixel of a pair, both ways: whoever calls it bounds the number of pairs.
+    It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, for any number of pairs, and needs up to 180
+    bytes per pixel of a pair, both ways: callers must limit the number of pairs.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -35,7 +35,7 @@ class TorchDIS:
 
     @staticmethod
     def identity(device: str = "cpu") -> str:
-        """Return what besides the pictures decides the flow: torch's version and the kind of device."""
+        """Return what affects the flow besides the pictures: torch's version and the kind of device."""
         return torch_identity(device)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class TorchDIS:
 
     @torch.inference_mode()
     def estimate_both(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the flow there and the flow back of each pair, as ``estimate`` does, in fewer operations."""
+        """Return the flow of each pair in both directions, as ``estimate`` does, in fewer operations."""
         with torch.autocast(first.device.type, enabled=False):
             pictures = torch.cat((first, second)).float()
             levels = _pyramid(pictures)
@@ -66,7 +66,7 @@ class TorchDIS:
 
 
 def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
-    """Return the features of pictures (B, 1, H, W), their grey levels and gradients, from half size on.
+    """Return the features of pictures (B, 1, H, W), grey levels and gradients, for each level from half size on.
 
     Each level is (B, 3, h, w) float32; its sides are multiples of ``STRIDE``, padded below and on the right.
     """
@@ -81,7 +81,7 @@ def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
-    """Return the flow at the finest level: (B, 2, h, w) in its pixels."""
+    """Return the flow at the finest level: (B, 2, h, w) in pixels of that level."""
     flow = None
     for level in reversed(range(len(first))):
         here, there = first[level], second[level]
@@ -97,14 +97,14 @@ def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> to
 
 
 def _at_patches(flow: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Return the flow of the coarser level at the centres of patches, in pixels of this one: (B, P, 2)."""
+    """Return the flow of the coarser level at the centres of patches, in pixels of this level: (B, P, 2)."""
     # A centre lies between four pixels; their sum over 2 is twice their mean.
     centres = F.avg_pool2d(flow[..., 1:, 1:], 2, divisor_override=2)[..., :rows, :columns]
     return centres.permute(0, 2, 3, 1).reshape(len(flow), rows * columns, 2)
 
 
 def _full_size(flow: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Return a flow of half size, whose pixels it is in, at full size."""
+    """Enlarge a flow from half size, in half-size pixels, to full size, in full-size pixels."""
     large = F.interpolate(flow, scale_factor=2.0, mode="bilinear", align_corners=False)
     return large[..., :height, :width] * 2
 
@@ -119,7 +119,7 @@ LIGHTING_SIDE = 13
 
 
 def refine(first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Return flows that are right within about a pixel with smaller errors: (N, 2, H, W) float32 pixels.
+    """Refine flows that are right within about a pixel: (N, 2, H, W) float32 pixels.
 
     ``first`` and ``second`` are (N, 1, H, W) float32 in [0, 255].
     """
@@ -142,11 +142,11 @@ def _halve(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _box(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the mean in a square around each pixel, of what is within the picture."""
+    """Return the mean in a square around each pixel, over pixels inside the picture."""
     return F.avg_pool2d(pictures, side, 1, side // 2, count_include_pad=False)
 
 
 def _grow(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return pictures of half size at the size of others."""
+    """Enlarge pictures of half size to the size of ``like``."""
     large = F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
     return large[..., : like.shape[-2], : like.shape[-1]]

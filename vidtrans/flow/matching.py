@@ -1,8 +1,8 @@
-"""Find what shows the same in two clips that are not in step, and look different: by edges, whatever their strength.
+"""Match frames of two clips that show the same content at different times and in different styles, by their edges.
 
-The edges of a frame are compared with those of every frame of the other clip, which tells which may show the same. The
-flow between the two edge pictures, each brought to equal shares of all levels, tells where each part of one is in the
-other, and how much of the edges is found there and back.
+The edges of a frame are compared with those of every frame of the other clip, to find candidates. The
+flow between the two edge pictures, each with an equalised histogram, then finds where each part of one is in the
+other, and what share of the edges passes the forward–backward test.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.scaling import blur
 from vidtrans.flow.warping import inside, resize_flow, squared_length, warp
 
-VERSION = 1  # of what is found, which is cached
+VERSION = 1  # of the cached matches
 SHORT_SIDE = 128  # pixels, at which frames are compared
 SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
 COARSE = 5.0  # pixels, σ: edges that flow begins with
 FLAT = 1e-3  # squared steps of grey below which nothing is an edge, of a range of 2
 ROUNDING = 1e-5
 STEPS = 4096  # of strength: what differs by less is equally strong
-NEAREST = 4  # frames that are looked at closely
-NEAR = 1.0  # pixels, from which a way there and back comes back
+NEAREST = 4  # candidate frames that are compared by flow
+NEAR = 1.0  # pixels, the largest forward–backward error
 # Of what a frame has of edges: at most .08 in frames of different clips, photos or lines, .38 and more in a photo and
 # lines of one clip that are up to 40 frames apart, .19 and more in a photo and a look. Plain pictures of few shapes,
 # which are easily mistaken for each other: up to .23.
@@ -42,10 +42,10 @@ AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part tha
 
 @dataclass(frozen=True)
 class Outlines:
-    """A frame's edges.
+    """The edges of a frame.
 
-    ``ranks``: equal shares of all levels, (h, w) uint8; ``coarse``: those of blurred ones; ``pattern`` (n,) float32, of
-    length 1, or less in a flat frame.
+    ``ranks``: edge strength with an equalised histogram, (h, w) uint8; ``coarse``: the same of blurred edges;
+    ``pattern`` (n,) float32, of length 1, or less in a flat frame.
     """
 
     ranks: np.ndarray
@@ -55,7 +55,7 @@ class Outlines:
 
 @dataclass(frozen=True)
 class Match:
-    """Frame ``number`` of the other clip shows the same. ``share`` of the frame's edges found there, 0 to 1."""
+    """A frame of the other clip with the same content: its ``number``, and the ``share`` of edges found, 0 to 1."""
 
     number: int
     share: float
@@ -77,7 +77,7 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
 
 
 def _equalised(strength: np.ndarray) -> np.ndarray:
-    """Return the rank of each pixel, 0 to 255: equal ones, as in flat areas, have the same."""
+    """Return the rank of each pixel, 0 to 255; equal values, as in flat areas, have equal ranks."""
     steps = np.rint(strength * STEPS).astype(np.int64)
     below = np.cumsum(np.bincount(steps.ravel()))
     ranks = np.concatenate(([0], below))[steps] * 256 // strength.size
@@ -85,7 +85,7 @@ def _equalised(strength: np.ndarray) -> np.ndarray:
 
 
 class Matcher:
-    """Finds frames of a clip that show what another frame shows, by the ``outlines`` of all its frames, of one size."""
+    """Finds the frame of a clip with the same content as another frame, from the ``outlines`` of all its frames."""
 
     def __init__(self, frames: Sequence[Outlines]) -> None:
         self._frames = frames
@@ -93,14 +93,14 @@ class Matcher:
         self._method = DISMedium()
 
     def __call__(self, frame: Outlines) -> Match:
-        """Return the frame most of which is found in ``frame``, among those whose edges are most like its edges."""
+        """Return the frame with the largest matched share, among the frames with the most similar edges."""
         alike = self._patterns @ frame.pattern
         nearest = np.argsort(-alike, kind="stable")[:NEAREST]
         matches = (Match(int(n), self._share(frame, self._frames[n])) for n in nearest)
         return max(matches, key=lambda match: match.share)
 
     def _share(self, frame: Outlines, other: Outlines) -> float:
-        """Return how much of the edges of a frame is found in another, and looks like there: 0 to 1."""
+        """Return the share of a frame's edges that are found in another frame and look alike there: 0 to 1."""
         there, back = self._flow(frame, other), self._flow(other, frame)
         returns = squared_length(there + warp(back, there)) < NEAR**2
         alike, structure = _likeness(frame.ranks, warp(other.ranks, there))
@@ -112,11 +112,11 @@ class Matcher:
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Return ``other`` as what it shows lies in ``frame``; both are (H, W, 3) uint8 of one size.
+    """Warp ``other`` so that its content lies as in ``frame``; both are (H, W, 3) uint8 of one size.
 
-    A part is moved only where that makes its edges much more alike: edges of two manners never lie exactly alike, and
-    flow would follow that. Flow that begins with none is more exact, and one that begins coarse reaches further: what
-    fits better is taken.
+    A part is moved only where that makes its edges much more similar: edges of two styles never align exactly, and
+    flow would follow the difference. Flow that starts at zero is more exact, flow that starts from coarse edges reaches
+    further: the better match is used.
     """
     here, there = outlines(frame), outlines(other)
     method = DISMedium()
@@ -131,7 +131,7 @@ def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _likeness(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the correlation of two pictures around each pixel, −1 to 1, and where the first is not flat: (h, w)."""
+    """Return the local correlation of two pictures, −1 to 1, and where the first is not flat: (h, w) each."""
     one, other = first.astype(np.float32), second.astype(np.float32)
     mean, other_mean = blur(one, AROUND), blur(other, AROUND)
     together = blur(one * other, AROUND) - mean * other_mean

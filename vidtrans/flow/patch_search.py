@@ -1,9 +1,9 @@
-"""Inverse search of patches for all of a batch at once, and the dense flow that they make (Kroeger et al., ECCV 2016).
+"""Inverse search of patches for a whole batch at once, and the dense flow from them (Kroeger et al., ECCV 2016).
 
-A patch of the first picture is looked for in the second by Gauss–Newton steps on the squared difference of the two
-without their means. Gradients are the first picture's, so that the steps' matrices are made once (Baker and Matthews,
-IJCV 2004). Before that each patch takes over the displacement, its neighbours' or none at all, whichever fits best:
-what OpenCV does patch after patch is done for all of them here.
+A patch of the first picture is searched in the second by Gauss–Newton steps on the squared difference of the two
+minus their means. Gradients are the first picture's, so that the matrices are computed once (Baker and Matthews,
+IJCV 2004). Before that each patch chooses the best of its own displacement, its neighbours' and zero:
+OpenCV does this patch after patch, here it is done for all patches at once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SMALLEST_COST = 0.1  # squared grey levels, below which a patch counts no more
 
 @dataclass(frozen=True, eq=False)
 class PatchLayout:
-    """The patches of pictures of one size, ``rows`` × ``columns`` of them, and where their pixels lie.
+    """The positions of the ``rows`` × ``columns`` patches, and of their pixels, in pictures of one size.
 
-    ``places`` are as ``grid_sample`` counts, ``scale`` (2,) is what a pixel is there: (P, 64, 2) float32 of each
-    pixel and, for ``every`` second one of each axis, (P, 16, 2). ``neighbours``: for each distance of ``JUMPS`` which
-    patches the candidates of all patches are of, (6·P,).
+    ``places``: in ``grid_sample`` coordinates, (P, 64, 2) float32 for each pixel and, for ``every`` second one of each
+    axis, (P, 16, 2); ``scale`` (2,): the size of a pixel there. ``neighbours``: for each distance of ``JUMPS`` the
+    patches that supply the candidates of all patches, (6·P,).
     """
 
     rows: int
@@ -46,7 +46,7 @@ class PatchLayout:
 
 @lru_cache(maxsize=16)
 def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
-    """Lay out the patches of pictures whose sides are multiples of ``STRIDE``, at least ``PATCH``."""
+    """Return the layout for pictures whose sides are multiples of ``STRIDE``, at least ``PATCH``."""
     rows, columns = height // STRIDE - 1, width // STRIDE - 1
     scale, places = torch.tensor([2 / width, 2 / height], device=device), {}
     for every in (1, COARSE):
@@ -60,7 +60,7 @@ def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
 
 
 def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
-    """Return which patches the candidates are of: itself, four others, and itself for the one that is no motion."""
+    """Return the patches that supply candidates: itself, four others, and itself again for the zero displacement."""
     y, x = torch.arange(rows)[:, None], torch.arange(columns)
     offsets = ((0, 0), (0, -jump), (0, jump), (-jump, 0), (jump, 0), (0, 0))
     indices = [(y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1) for dy, dx in offsets]
@@ -69,7 +69,7 @@ def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the damping (2, 2), the signs of an inverse (2, 2), and 0 for the candidate without motion (6, 1, 1)."""
+    """Return the damping (2, 2), the signs of an inverse (2, 2), and factors that zero the last candidate (6, 1, 1)."""
     damping = DAMPING * PATCH**2 * torch.eye(2, device=device)
     signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device)
     moves = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], device=device)
@@ -77,7 +77,7 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 
 class PatchSearch:
-    """Patches of ``first`` and where they are in ``second``: (B, 1, h, w) float32 in grey levels, sides multiples of 4.
+    """Search of the patches of ``first`` in ``second``, (B, 1, h, w) float32 in grey levels, sides multiples of 4.
 
     ``gradients``: those of ``first``, (B, 2, h, w), x and y. Displacements of patches are (B, P, 2) float32 pixels.
     """
@@ -90,10 +90,10 @@ class PatchSearch:
         self._steps = self._newton_steps(gradients)
 
     def __call__(self, start: torch.Tensor, jumps: tuple[int, ...]) -> torch.Tensor:
-        """Return the dense flow, (B, 2, h, w) pixels, from displacements (B, P, 2) to begin with.
+        """Return the dense flow, (B, 2, h, w) pixels, from initial displacements (B, P, 2).
 
-        For each of ``jumps``, which are of ``JUMPS``, patches choose between their displacement, those of patches that
-        many places away, and none; then they take Gauss–Newton steps, undone where they fit no better after them.
+        For each of ``jumps``, taken from ``JUMPS``, patches choose between their displacement, those of patches at that
+        distance, and zero; then they take Gauss–Newton steps, which are undone where they do not improve the match.
         """
         displacement = start
         for jump in jumps:
@@ -101,7 +101,7 @@ class PatchSearch:
         return self._densify(displacement, difference)
 
     def _newton_steps(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Return what a patch's difference is multiplied with to give its step: (B·P, 2, 64)."""
+        """Return the matrices that turn a patch's difference into its step: (B·P, 2, 64)."""
         damping, signs, _ = self._constants
         patches = _unfold(gradients).permute(0, 2, 3, 1, 4, 5).reshape(-1, 2, PATCH**2)
         patches = patches - patches.mean(-1, keepdim=True)
@@ -120,7 +120,7 @@ class PatchSearch:
         return (found - self._patches[..., ::every, ::every]).view(*displacement.shape[:3], side**2)
 
     def _choose(self, displacement: torch.Tensor, jump: int) -> torch.Tensor:
-        """Return for each patch the candidate that fits best."""
+        """Return the best candidate for each patch."""
         index = self.layout.neighbours[jump]
         candidates = displacement.index_select(1, index).view(self._batch, -1, self.layout.count, 2)
         candidates = candidates * self._constants[2]
@@ -128,7 +128,7 @@ class PatchSearch:
         return candidates.gather(1, best[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
     def _descend(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return displacements after the steps, and the patches' differences there: (B, P, 64)."""
+        """Return the displacements after the steps, and the patches' differences there: (B, P, 64)."""
         before = difference = self._difference(start[:, None])[:, 0]
         displacement = start
         for _ in range(STEPS):
@@ -139,7 +139,7 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return each pixel's mean of the patches over it, by how well they fit there and as a whole: (B, 2, h, w)."""
+        """Return each pixel's mean over its patches, weighted by their match there and as a whole: (B, 2, h, w)."""
         misfit = difference.square().add_(SMALLEST_DIFFERENCE**2)
         misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(SMALLEST_COST))
         weight = misfit.reciprocal_().transpose(1, 2).contiguous()[:, None]

@@ -1,6 +1,6 @@
-"""RAFT (Teed and Deng, ECCV 2020) from torchvision, where it and its weights are installed.
+"""RAFT (Teed and Deng, ECCV 2020) from torchvision, if it and its weights are installed.
 
-``pretrained`` says where the weights have to lie.
+See ``core.pretrained`` for the location of the weights.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ INSTEAD = "dis-fine"
 
 
 class Raft:
-    """The large network with torchvision's default weights.
+    """The large RAFT network with torchvision's default weights.
 
-    Raises UsageError where torchvision or the weights are not there, ModelError where the weights cannot be read.
+    Raises UsageError where torchvision or the weights are missing, ModelError where the weights cannot be read.
     """
 
     name, network, weights = "raft", "raft_large", "Raft_Large_Weights"
@@ -38,7 +38,7 @@ class Raft:
 
     @classmethod
     def identity(cls, device: str = "cpu") -> str:
-        """Return what besides the pictures decides the flow: versions, the weights' content, the kind of device.
+        """Return what affects the flow besides the pictures: versions, the weights' digest, the kind of device.
 
         Raises UsageError as the class does.
         """
@@ -48,7 +48,7 @@ class Raft:
 
     @classmethod
     def _find_weights(cls) -> tuple[Path, str]:
-        """Return where the weights lie in torch's cache, and where torchvision gets them. Raises UsageError."""
+        """Return the path of the weights in torch's cache, and their download address. Raises UsageError."""
         address: str = getattr(_torchvision(cls.name), cls.weights).DEFAULT.url
         what = f"the weights of the flow method '{cls.name}' are not installed"
         return find_weights(address, what, INSTEAD), address
@@ -62,7 +62,7 @@ class Raft:
         return np.ascontiguousarray(flow.permute(1, 2, 0).float().cpu().numpy())
 
     def _tensor(self, picture: np.ndarray) -> torch.Tensor:
-        """Return a picture as (1, 3, H', W') float32 in [-1, 1], padded to what the network can take."""
+        """Return a picture as (1, 3, H', W') float32 in [-1, 1], padded to a size that the network accepts."""
         height, width = picture.shape[:2]
         below, right = (max(SMALLEST_SIDE, side + -side % MULTIPLE) - side for side in (height, width))
         padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -70,11 +70,11 @@ class Raft:
 
 
 class RaftSmall(Raft):
-    """The small network: a third of the time."""
+    """The small RAFT network: a third of the time."""
 
     name, network, weights = "raft-small", "raft_small", "Raft_Small_Weights"
 
 
 def _torchvision(name: str) -> ModuleType:
-    """Return torchvision's module of flow networks."""
+    """Import torchvision's module of flow networks."""
     return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", INSTEAD)

@@ -1,4 +1,4 @@
-"""Sizes of the filters' grid, and pictures scaled to it and back."""
+"""The grid of the temporal filters: its size, and functions that scale and blur pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the pi
 
 
 def grid_factor(height: int, width: int) -> int:
-    """Return how many pixels of a picture are one of its grid."""
+    """Return the number of pixels per grid cell along each axis."""
     return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
 
 
@@ -20,7 +20,7 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def sample_grid(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's values at the first pixel of each cell of its grid."""
+    """Sample a picture at the first pixel of each cell of its grid."""
     factor = grid_factor(*picture.shape[:2])
     return np.ascontiguousarray(picture[::factor, ::factor])
 
@@ -31,13 +31,13 @@ def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def halve(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's mean in each square of two pixels."""
+    """Return a picture's mean in each 2 × 2 square, at half the size rounded up."""
     height, width = picture.shape[:2]
     return shrink(picture, (-(-width // 2), -(-height // 2)))
 
 
 def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture of a coarse grid at a larger (width, height) ``size``, interpolated linearly."""
+    """Enlarge a picture of a coarse grid to (width, height) ``size`` with linear interpolation."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 

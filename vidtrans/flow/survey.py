@@ -22,7 +22,7 @@ SAME_PATCH = 2.0
 
 @dataclass(frozen=True)
 class Survey:
-    """``shots``: the first frame of each. ``looks``: for each frame, the first of those that look just like it.
+    """The survey of a clip. ``shots``: first frames of shots. ``looks``: the first near-duplicate of each frame.
 
     ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey.
     """
@@ -33,12 +33,12 @@ class Survey:
 
     @classmethod
     def of(cls, table: Table) -> Survey:
-        """Return the survey that a cache entry has as a table."""
+        """Build the survey from its table in a cache entry."""
         return cls(**{name: tuple(values) for name, values in table.items()})
 
 
 class Surveyor:
-    """Survey the frames of a clip in order, (H, W, 3) uint8, short sides near ``cuts.ANALYSIS_SHORT_SIDE``."""
+    """A survey in progress: add the frames of a clip in order, (H, W, 3) uint8, short sides near 128 pixels."""
 
     def __init__(self) -> None:
         self._cuts = CutDetector()
@@ -58,14 +58,14 @@ class Surveyor:
         self._sharpness.append(round(float(np.abs(cv2.Laplacian(grey(rgb), cv2.CV_32F)).mean()), 3))
 
     def survey(self) -> Survey:
-        """Return the survey of all frames that were added. The first frame of a shot looks like none before it."""
+        """Return the survey of all added frames. The first frame of a shot is never a near-duplicate."""
         shots = self._cuts.shots()
         looks = tuple(max(look, shots[bisect_right(shots, n) - 1]) for n, look in enumerate(self._looks))
         return Survey(shots, looks, tuple(self._sharpness))
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest mean difference, in grey levels, of any patch of 8×8 pixels of two (H, W, 3) uint8.
+    """Return the largest mean difference, in grey levels, over 8×8 patches of two pictures (H, W, 3) uint8.
 
     A mean over the whole picture would miss a hand that moves in a still room.
     """
@@ -75,7 +75,7 @@ def largest_change(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
-    """Return those of ``numbers`` that look just like one before them that is in ``numbers`` too."""
+    """Return the ``numbers`` of frames that are near-duplicates of an earlier frame in ``numbers``."""
     seen: set[int] = set()
     found = set()
     for number in numbers:
@@ -86,7 +86,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return those of ``numbers`` (of one shot) whose sharpness is below ``share`` of the median around them."""
+    """Return the ``numbers`` (of one shot) whose sharpness is below ``share`` of the median of nearby frames."""
     values = [sharpness[n] for n in numbers]
     return {
         number

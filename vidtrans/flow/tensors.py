@@ -1,7 +1,7 @@
-"""Warping of torch tensors, on whatever device they are, and what identifies a flow method in torch.
+"""Warping of torch tensors, on any device, and the identity of a torch flow method for cache keys.
 
-On pictures ``warping.warp`` does the same. Tests hold both to the same values, within rounding: 1e-4 of full scale. One
-thing differs: numpy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
+``warping.warp`` does the same for numpy pictures. Tests compare both, within rounding: 1e-4 of full scale. One
+difference: numpy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 
 def torch_identity(device: str, *parts: str) -> str:
-    """Return what decides a flow in torch besides the pictures: versions, other ``parts`` and the kind of device."""
+    """Return what affects a flow in torch besides the pictures: versions, other ``parts``, and the kind of device."""
     kind = torch.device(device).type
-    # How a sum is split between threads decides its rounding.
+    # The number of threads changes the order of sums, and so the rounding.
     threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
     return ", ".join([f"torch {torch.__version__.partition('+')[0]}", *parts, kind, *threads])
 

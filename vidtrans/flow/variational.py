@@ -1,10 +1,10 @@
-"""Variational refinement of a flow for all of a batch at once, by few steps of an accelerated Jacobi method.
+"""Variational refinement of flow for a whole batch at once, by a few steps of an accelerated Jacobi method.
 
-The energy is that of Brox et al. (ECCV 2004): brightness and gradients stay what they are along the flow, and the flow
-is smooth but for few places. Differences are divided by their gradients (Zimmer et al., IJCV 2011), so that they are
+The energy is that of Brox et al. (ECCV 2004): brightness and gradients are constant along the flow, and the flow
+is smooth except at few places. Differences are divided by their gradients (Zimmer et al., IJCV 2011), so that they are
 displacements in pixels, and the equations are averaged around each pixel (Bruhn et al., IJCV 2005). A flow is compared
-with its mean over 3 × 3 pixels, weighed by its gradient: a Jacobi step is one pooling and one product, and Chebyshev's
-weights (Golub and Varga, 1961) make four of them worth more.
+with its mean over 3 × 3 pixels, weighted by its gradient: a Jacobi step is one pooling and one product, and Chebyshev
+weights (Golub and Varga, 1961) make four steps converge further.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def gradients(picture: torch.Tensor) -> torch.Tensor:
 
 
 class Refinement:
-    """The energy between pictures, whose features are (B, C, h, w) float32: grey levels and their gradients."""
+    """The energy between pictures with features (B, C, h, w) float32: grey levels and their gradients."""
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
         self._first, self._second = first, second
@@ -42,13 +42,13 @@ class Refinement:
         self._terms = torch.cat(products, dim=1).mul_((self._norm * (0.5 / SMOOTHNESS))[:, None])  # (B, 5, C, h, w)
 
     def __call__(self, flow: torch.Tensor, *, warps: int, steps: int) -> torch.Tensor:
-        """Return a flow (B, 2, h, w) in pixels refined: ``warps`` times linearised, each time with ``steps`` steps."""
+        """Refine a flow (B, 2, h, w) in pixels: linearise it ``warps`` times, each time followed by ``steps`` steps."""
         for _ in range(warps):
             flow = flow + self._solve(flow, steps)
         return flow
 
     def _linearise(self, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the data's matrices, (B, 3, h, w) for xx, xy, yy, and right-hand sides, (B, 2, h, w)."""
+        """Return the data term's matrices, (B, 3, h, w) for xx, xy, yy, and right-hand sides, (B, 2, h, w)."""
         places = torch.addcmul(self._places, flow.permute(0, 2, 3, 1), self._scale)
         lacking = self._first - F.grid_sample(self._second, places, padding_mode="border", align_corners=False)
         robust = lacking.square().mul_(self._norm).add_(DATA_EPSILON**2).rsqrt_()
@@ -57,7 +57,7 @@ class Refinement:
         return _mean(matrix, WINDOW), _mean(side, WINDOW)
 
     def _solve(self, flow: torch.Tensor, steps: int) -> torch.Tensor:
-        """Return by how much a flow is changed, (B, 2, h, w)."""
+        """Return the change of a flow, (B, 2, h, w)."""
         matrix, side = self._linearise(flow)
         slopes = torch.linalg.vector_norm(torch.cat(_differences(flow), dim=1), dim=1, keepdim=True)
         weight = slopes.add_(2 * FLOW_EPSILON).reciprocal_()
@@ -82,9 +82,9 @@ class Refinement:
 def _constants(
     height: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the place of each pixel, (h, w, 2), and what a pixel is, (2,), as ``grid_sample`` counts them.
+    """Return the place of each pixel, (h, w, 2), and the size of a pixel, (2,), in ``grid_sample`` coordinates.
 
-    Then (1, 3, 1, 1) each: what of a matrix is its diagonal, and the signs of its inverse.
+    Then (1, 3, 1, 1) each: the mask of a matrix's diagonal, and the signs of its inverse.
     """
     ys, xs = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     scale = torch.tensor([2 / width, 2 / height], device=device)
@@ -93,14 +93,14 @@ def _constants(
 
 
 def _differences(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return twice the slopes of a picture (B, C, h, w), in x and in y."""
+    """Return twice the gradients of a picture (B, C, h, w), in x and in y."""
     padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
     across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
     return across, padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
 
 
 def _mean(picture: torch.Tensor, side: int = 3) -> torch.Tensor:
-    """Return the mean over the ``side`` × ``side`` pixels around each."""
+    """Return the mean over ``side`` × ``side`` pixels around each pixel."""
     return F.avg_pool2d(picture, side, stride=1, padding=side // 2, count_include_pad=False)
 
 

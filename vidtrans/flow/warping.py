@@ -1,4 +1,4 @@
-"""Sample a picture along a flow, and test how reliable a flow is. ``W(x, f)`` samples x at p + f(p)."""
+"""Sample a picture along a flow, and measure how reliable a flow is. ``W(x, f)`` samples x at p + f(p)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a pictur
 
 @lru_cache(maxsize=8)
 def grid(height: int, width: int) -> np.ndarray:
-    """Return the place (x, y) of each pixel, (H, W, 2) float32, read-only."""
+    """Return the coordinates (x, y) of each pixel, (H, W, 2) float32, read-only."""
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     places = np.dstack([xs, ys])
     places.setflags(write=False)
@@ -40,7 +40,7 @@ def grid(height: int, width: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def grid_axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of each pixel, (H, W) float32 each, read-only."""
+    """Return the coordinates x and y of each pixel, (H, W) float32 each, read-only."""
     axes = cv2.split(grid(height, width))
     for axis in axes:
         axis.setflags(write=False)
@@ -63,12 +63,12 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
 
 @dataclass(frozen=True)
 class SharpPicture:
-    """A picture (H, W, 4) that is sampled about as sharply as bicubic does, in half the time.
+    """A picture (H, W, 4) that can be sampled about as sharply as bicubic sampling, in half the time.
 
-    Bilinear sampling, quick for four channels, of the picture and of a sharpened one, which is what it is to be in the
-    middle between four pixels. What bilinear sampling leaves out is weighed alike along both axes, so that structure
-    across a motion by half a pixel is raised by up to a third: well for an average of a few, not for a filter that goes
-    on and on from its own result. Both are float32, or in 16 bits of ``value_range``.
+    It mixes bilinear samples, fast for four channels, of the picture and of a sharpened picture, which has the right
+    values midway between four pixels. The loss of bilinear sampling is weighted equally along both axes, so that
+    structure across a motion of half a pixel is raised by up to a third: fine for an average of a few pictures, not for
+    a filter that feeds back its result. Both pictures are float32, or in 16 bits of ``value_range``.
     """
 
     picture: np.ndarray
@@ -77,12 +77,12 @@ class SharpPicture:
 
     @classmethod
     def of(cls, picture: np.ndarray) -> SharpPicture:
-        """Return one of a picture in float32."""
+        """Build a sharp picture from a float32 picture."""
         return cls(picture, cv2.filter2D(picture, -1, _SHARPEN, borderType=BORDER))
 
     @classmethod
     def of_planes(cls, planes: Sequence[np.ndarray], value_range: Range) -> SharpPicture:
-        """Return one of four planes (H, W) float32, in 16 bits of a range."""
+        """Build a sharp picture from four planes (H, W) float32, stored in 16 bits of a range."""
         height, width = planes[0].shape
         both = cls(np.empty((height, width, 4), np.uint16), np.empty((height, width, 4), np.uint16), value_range)
         for rows in strips(height, width):
@@ -94,7 +94,7 @@ class SharpPicture:
         return both
 
     def sample(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the picture at places ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
+        """Sample the picture at ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32."""
         plain, sharp = self.sample_both(x, y)
         if self.value_range is not None:
             plain, sharp = (from_16bit(p, self.value_range) for p in (plain, sharp))
@@ -102,15 +102,15 @@ class SharpPicture:
         return cv2.blendLinear(plain, sharp, share * _WHOLE, (1 - share) * _WHOLE)
 
     def sample_both(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the picture and the sharpened one at places: their mean by ``plain_share`` is ``sample``."""
+        """Sample the picture and the sharpened one; their mean weighted by ``plain_share`` is ``sample``."""
         plain, sharp = (cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (self.picture, self.sharpened))
         return plain, sharp
 
 
 def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the share of the plain picture in a sharp sample at places, 0 to 1; the rest is of the sharpened one.
+    """Return the share, 0 to 1, of the plain picture in a sharp sample; the rest is the sharpened picture.
 
-    At t from the pixel before, second differences weigh t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
+    At t from the pixel before, second differences have the weight t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
     """
     share = _squared_distance(x)
     share += _squared_distance(y)
@@ -119,7 +119,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _squared_distance(places: np.ndarray) -> np.ndarray:
-    """Return (t − ½)² of places along one axis that are t, 0 to 1, behind a pixel."""
+    """Return (t − ½)² for places along one axis, where t, 0 to 1, is the fraction after a pixel."""
     between = np.floor(places)
     np.subtract(places, between, out=between)
     between -= 0.5
@@ -128,9 +128,9 @@ def _squared_distance(places: np.ndarray) -> np.ndarray:
 
 
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return a picture of float32 as uint16: half the memory, and as good as exact. Values outside the range saturate.
+    """Store a float32 picture as uint16, in half the memory with almost no loss. Values outside the range saturate.
 
-    One of uint8 or uint16 is taken as from 0 to 1.
+    A uint8 or uint16 picture is taken as 0 to 1.
     """
     low, high = value_range
     steps = 65535 / (high - low)
@@ -139,7 +139,7 @@ def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return what ``to_16bit`` was given, as float32; float32 is returned as it is."""
+    """Return the float32 picture that ``to_16bit`` stored; a float32 picture is returned unchanged."""
     if picture.dtype == np.float32:
         return picture
     low, high = value_range
@@ -150,9 +150,9 @@ def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return a mean of two pictures (H, W, 4) in 16 bits of a range: (H, W, 4) float32.
+    """Return the weighted mean of two pictures (H, W, 4) in 16 bits of a range: (H, W, 4) float32.
 
-    ``share``: that of the second one, (H, W) float32 from 0 to 1.
+    ``share``: the weight of the second one, (H, W) float32 from 0 to 1.
     """
     mixed = np.empty(first.shape, np.float32)
     for rows in strips(*first.shape[:2]):
@@ -163,9 +163,9 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, value_range: R
 
 
 def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
-    """Return the mean of a picture, with weight 2, and of others sampled along flows: (H, W, 4).
+    """Return the mean of a picture, with weight 2, and others sampled along flows: (H, W, 4).
 
-    ``here`` is float32, or uint16 of ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
+    ``here`` is float32, or uint16 from ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
     flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
     """
     height, width = here.shape[:2]
@@ -187,7 +187,7 @@ def strips(height: int, width: int) -> Iterator[slice]:
 
 
 def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
-    """Write the mean in some rows, which are ``here``; flows and weights, times ``_WHOLE``, have the picture's size."""
+    """Write the mean of some rows, ``here``; flows and weights, times ``_WHOLE``, have the picture's size."""
     total, total_weight = here.astype(np.float32), np.full(here.shape[:2], 2 * _WHOLE, np.float32)
     for picture, flow, weight in moved:
         height, width = picture.shape[:2]
@@ -213,10 +213,10 @@ def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return a flow (H, W, 2) float32 on another grid, in the new grid's pixels: (height, width, 2).
+    """Resize a flow (H, W, 2) float32 to another grid, in the new grid's pixels: (height, width, 2).
 
-    Pixels are squares, so their centres lie at halves and the corners of both grids coincide. Shrunk, each vector is
-    the mean over its pixel's area; enlarged, vectors are interpolated.
+    Pixels are squares: their centres are at halves, and the corners of both grids coincide. When shrinking, each vector
+    is the mean over its pixel's area; when enlarging, vectors are interpolated.
     """
     if (height, width) == flow.shape[:2]:
         return flow
@@ -227,7 +227,7 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of squares over channels, (H, W). By planes: numpy's own sum takes 4 times longer."""
+    """Return the sum of squares over channels, (H, W). It works by planes, as numpy's sum takes 4 times longer."""
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:
@@ -246,11 +246,11 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
-    """Return how far a flow and the one back agree: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
+    """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
-    The forward–backward test with a soft edge: s = 0.01 (|f|² + |f̂|²) + ``slack`` (pixels²) is where it is ½. For
-    weights that are not alone in deciding: a hard test of 0.5 pixels² throws away much that fits well. The picture
-    ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    A forward–backward test with a soft edge: s = 0.01 (|f|² + |f̂|²) + ``slack`` (pixels²) gives ½. It is for weights
+    that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture ends half a
+    pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """
     gap, lengths = _gap(flow, back)
     scale = 0.01 * lengths + slack
@@ -271,11 +271,11 @@ def inside(flow: np.ndarray, margin: float) -> np.ndarray:
 
 
 def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1) -> np.ndarray:
-    """Return how far two pictures agree, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
+    """Return the colour agreement of two pictures, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
 
     ``first`` and ``second_warped``, the second sampled along the flow, are (H, W, 3) RGB, float32 in [0, 1], or uint8
-    or uint16 over their full range. ``sigma`` is a length in RGB of [0, 1]; vid2vid (Wang et al., 2018) has instead the
-    hard test ‖·‖² < 0.02.
+    or uint16 over their full range. ``sigma`` is a length in RGB of [0, 1]; vid2vid (Wang et al., 2018) uses
+    the hard test ‖·‖² < 0.02 instead.
     """
     difference = cv2.subtract(first, second_warped, dtype=cv2.CV_32F)
     full = np.iinfo(first.dtype).max if first.dtype.kind == "u" else 1.0

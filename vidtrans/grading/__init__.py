@@ -1,7 +1,7 @@
-"""Grades: smooth maps from colour to colour, learned from pictures before and after.
+"""Grades: smooth colour maps, learned from pictures before and after.
 
-``placing`` aligns pictures and takes samples of their colours, ``transfer`` matches the colours of pictures that are no
-pairs, ``fitting`` turns samples into a map, ``learning`` does all of it and describes the result.
+``placing`` aligns pictures and samples their colours, ``transfer`` matches the colours of unpaired pictures,
+``fitting`` turns samples into a map, ``learning`` combines these steps and describes the result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fit a grade to samples: the operators of a colourist, and a lattice with a smooth rest where colours were seen.
+"""Fit a grade to samples: a colourist's operators, plus a smooth residual lattice where colours were seen.
 
-The operators say what a grade does to colours that were not seen. In the manner of "Exposure" (Hu et al., ACM TOG
-2018): few of them, each of which has a name, in a fixed order.
+The operators extrapolate a grade to unseen colours. As in "Exposure" (Hu et al., ACM TOG
+2018): a few named operators, in a fixed order.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ RIDGE = 0.02
 
 @dataclass(frozen=True)
 class Operators:
-    """Exposure and gains on light, then gamma, lift, contrast and saturation on stored values; 0 changes nothing.
+    """Exposure and gains in linear light, then gamma, lift, contrast and saturation on stored values; 0 is neutral.
 
     ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: stops of each
-    channel's exponent. ``lift_*``: what black becomes. ``contrast`` and ``saturation``: logarithms of factors.
+    channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: logarithms of factors.
     """
 
     exposure: float = 0.0
@@ -46,7 +46,7 @@ class Operators:
     saturation: float = 0.0
 
     def __call__(self, colours: np.ndarray) -> np.ndarray:
-        """Map colours (…, 3) in [0, 1], not clipped to it."""
+        """Map colours (…, 3) in [0, 1]; the result is not clipped."""
         stops = self.exposure + np.array([self.warmth / 2, self.tint, -self.warmth / 2])
         exponent = np.exp2([self.gamma_red, self.gamma_green, self.gamma_blue])
         lift = np.array([self.lift_red, self.lift_green, self.lift_blue])
@@ -58,17 +58,17 @@ class Operators:
 
 
 def fit_operators(samples: ColourSamples) -> Operators:
-    """Return the operators that map ``before`` to ``after`` best, in the least squares of what is no outlier."""
+    """Return the operators that best map ``before`` to ``after``, by least squares robust to outliers."""
     some = slice(None, None, -(-len(samples.before) // MAX_SAMPLES))
     before, after, weights = samples.before[some], samples.after[some], samples.weights[some]
     root = np.sqrt(weights / weights.sum())[:, None]
 
     def errors(values: np.ndarray) -> np.ndarray:
-        apart = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
+        misfit = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
         # soft L1 of the distance, as residuals
-        size = np.linalg.norm(apart, axis=1, keepdims=True)
-        apart *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
-        return np.concatenate([(root * apart).ravel(), RIDGE * values / EXPECTED])
+        size = np.linalg.norm(misfit, axis=1, keepdims=True)
+        misfit *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
+        return np.concatenate([(root * misfit).ravel(), RIDGE * values / EXPECTED])
 
     found = least_squares(errors, np.array(astuple(Operators())), method="trf", max_nfev=60)
     return Operators(*(float(v) for v in found.x))
@@ -85,21 +85,21 @@ TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
 
 @dataclass(frozen=True)
 class FittedGrade:
-    """A grade, what of it the ``operators`` alone do, and how far samples decide each node, ``certainty`` (n, n, n)."""
+    """A grade, its ``operators``, and the ``certainty`` (n, n, n) with which samples determine each node."""
 
     lattice: ColourLattice
     operators: Operators
     certainty: np.ndarray
 
     def is_seen(self, colours: np.ndarray) -> np.ndarray:
-        """Return where colours (…, 3) lie among those that were seen: (…,) bool."""
+        """Return whether colours (…, 3) lie among those in the samples: (…,) bool."""
         flat = colours.reshape(-1, 3)
         share = interpolation(flat, len(self.certainty)) @ self.certainty.ravel()
         return (share >= SEEN).reshape(colours.shape[:-1])
 
 
 def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
-    """Return the smoothest lattice near to the samples. Where nothing was seen it is what the operators make."""
+    """Return the smoothest lattice close to the samples; unseen colours follow the operators."""
     samples = samples.averaged()
     operators = fit_operators(samples)
     counts = samples.weights / samples.weights.mean()
@@ -114,25 +114,25 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
         for _ in range(ROUNDS):
             system = (weights.T @ sparse.diags_array(counts * trust) @ weights + stiff).tocsr()
             rest = _solve(system, weights.T @ (wanted * (counts * trust)[:, None]), rest)
-            apart = np.linalg.norm(wanted - weights @ rest, axis=1)
-            trust = 1 / (1 + (apart / OUTLIER) ** 2)
+            misfit = np.linalg.norm(wanted - weights @ rest, axis=1)
+            trust = 1 / (1 + (misfit / OUTLIER) ** 2)
         coarser = finer
     nodes = np.clip(base + rest.reshape(base.shape), 0.0, 1.0)
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))
 
 
 def certainty_of(samples: ColourSamples, size: int) -> np.ndarray:
-    """Return how far samples decide each node of a lattice, (n, n, n), 0 to 1, as ``fit_grade`` counts them."""
+    """Return the certainty of a lattice's nodes given samples, (n, n, n), 0 to 1, as in ``fit_grade``."""
     return _certainty(interpolation(samples.averaged().before, size), size)
 
 
 def _resampled(rest: np.ndarray, size: int, finer: int) -> np.ndarray:
-    """Return values at the nodes of a lattice, (size³, 3), at those of a finer one."""
+    """Resample node values of a lattice, (size³, 3), to a finer lattice."""
     return interpolation(node_colours(finer).reshape(-1, 3), size) @ rest
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
-    """Return how far each node is decided by samples near it, (n, n, n), 0 to 1."""
+    """Return how well nearby samples determine each node, (n, n, n), 0 to 1."""
     counts = np.asarray(weights.sum(axis=0)).reshape(size, size, size)
     near = gaussian_filter(counts, NEAR * (size - 1), mode="constant")
     # What a single sample gives to its own place counts as half of certainty.
@@ -141,7 +141,7 @@ def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
 
 
 def _stiffness(size: int) -> sparse.csr_matrix:
-    """What the rest costs, as a quadratic form; per unit of colour, whatever the size."""
+    """Return the smoothness cost of the residual as a quadratic form; per unit of colour, independent of size."""
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (
@@ -152,8 +152,8 @@ def _stiffness(size: int) -> sparse.csr_matrix:
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Solve for all columns at once, by conjugate gradients with the diagonal as preconditioner.
 
-    SciPy's takes one column, and its dot products wait for each other in threads: beside other work that takes twenty
-    times as long as alone.
+    SciPy's solver takes one column, and its threaded dot products wait for each other: on a busy machine that takes
+    twenty times as long.
     """
     easier = 1 / system.diagonal()[:, None]
     x = start.copy()

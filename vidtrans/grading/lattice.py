@@ -1,4 +1,4 @@
-"""A map of colours on a lattice over the cube of all colours."""
+"""A colour map on a lattice over the RGB cube."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SIZE = 33  # nodes a side: what Resolve, Premiere and ffmpeg take as a matter of
 
 @dataclass(frozen=True)
 class ColourLattice:
-    """Colours at the nodes of a lattice, trilinear between them.
+    """A colour map by a lattice with trilinear interpolation.
 
-    ``nodes`` (n, n, n, 3) float64 in [0, 1], R'G'B' as stored: the first axis is blue, the last but one is red.
+    ``nodes`` (n, n, n, 3) float64 in [0, 1], R'G'B' as stored: the first axis is blue, the third is red.
     """
 
     nodes: np.ndarray
 
     @property
     def size(self) -> int:
-        """The number of nodes a side."""
+        """The number of nodes per side."""
         return len(self.nodes)
 
     def __call__(self, colours: np.ndarray) -> np.ndarray:
@@ -32,14 +32,14 @@ class ColourLattice:
 
 
 def node_colours(size: int) -> np.ndarray:
-    """Return the colours of the nodes themselves, (n, n, n, 3): the lattice that changes nothing."""
+    """Return the nodes' own colours, (n, n, n, 3), which form the identity lattice."""
     steps = np.linspace(0.0, 1.0, size)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return np.stack((red, green, blue), axis=-1)
 
 
 def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
-    """Return the trilinear weights of colours (N, 3): (N, size³), eight in each row."""
+    """Return the trilinear weights of colours (N, 3) as a sparse matrix (N, size³), eight in each row."""
     place = np.clip(colours, 0.0, 1.0) * (size - 1)
     low = np.minimum(place.astype(np.int64), size - 2)
     share = place - low

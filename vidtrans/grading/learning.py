@@ -1,4 +1,4 @@
-"""Learn a grade from pictures, and describe what it does to greys and to the colours that were seen."""
+"""Learn a grade from pictures, and describe its effect on greys and on the seen colours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
 
 @dataclass(frozen=True)
 class LearnedGrade:
-    """A grade, what it does in ``words``, its ``scores``, and ``doubts`` to tell the user."""
+    """A grade, its description ``words``, its ``scores``, and warnings for the user, ``doubts``."""
 
     grade: FittedGrade
     words: list[str]
@@ -36,25 +36,25 @@ class LearnedGrade:
 
 @dataclass(frozen=True)
 class PlacedPairs:
-    """Colours of pictures before and after that show the same: of ``placed`` pairs, and not of ``strangers``."""
+    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: pairs that do not match and were excluded."""
 
     samples: ColourSamples
     placed: int
     strangers: int
 
     def learn(self, size: int) -> LearnedGrade:
-        """Fit a grade, a table of ``size`` nodes a side."""
+        """Fit a grade, a lattice with ``size`` nodes per side."""
         learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
         if not self.strangers:
             return learned
-        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not show the same: they were left out"
+        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not match: they were left out"
         return replace(learned, doubts=[*learned.doubts, left_out])
 
 
 def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
-    """Find in pictures before and after, (H, W, 3) uint8 or uint16, what shows the same.
+    """Align pictures before and after, (H, W, 3) uint8 or uint16, and sample their colours.
 
-    They may be of any size, one perhaps a part of the other. Raises UsageError where they do not show the same.
+    They may be of any size, and one may be a crop of the other. Raises UsageError if no pair matches.
     """
     parts, placed, strangers = [], 0, 0
     for before, after in pairs:
@@ -65,7 +65,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
         placed += 1
         parts.append(sample_pair(before, after, placement))
     if not parts or not sum(len(part.before) for part in parts):
-        why = "the pictures before and after do not show the same, as far as can be seen"
+        why = "the pictures before and after do not match"
         raise UsageError("vidtrans grade", why, "give pictures of one scene, or --unpaired for the colours alone")
     return PlacedPairs(ColourSamples.join(parts), placed, strangers)
 
@@ -73,7 +73,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn what brings the colours of one set of pictures to those of another, whatever both show.
+    """Learn the map from one set's colours to another's, whatever the pictures show.
 
     ``method`` is one of ``UNPAIRED_METHODS``.
     """
@@ -92,7 +92,7 @@ def learn_from_colours(
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map of [0, 1] that ``linear`` learns: where a generator may start."""
+    """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start with it."""
     first, second = (np.concatenate(list(map(_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
@@ -101,25 +101,25 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     lattice = grade.lattice
     some = np.random.default_rng(0).permutation(len(samples.before))[:20000]
     before, after = samples.before[some], samples.after[some]
-    apart = deltaE_ciede2000(rgb2lab(lattice(before)[None]), rgb2lab(np.clip(after, 0, 1)[None]))[0]
-    order = np.argsort(apart)
+    delta = deltaE_ciede2000(rgb2lab(lattice(before)[None]), rgb2lab(np.clip(after, 0, 1)[None]))[0]
+    order = np.argsort(delta)
     share = np.cumsum(samples.weights[some][order])
-    median = float(apart[order][np.searchsorted(share, share[-1] / 2)])
+    median = float(delta[order][np.searchsorted(share, share[-1] / 2)])
     seen = float((grade.certainty >= SEEN).mean())
     doubts = []
     if median > LOOK_NOT_GRADE:
         doubts.append(
-            f"no map of colours makes the one of the other (ΔE {median:.1f} is left): places differ, or it is more "
-            "than a grade; vidtrans make-dataset --target and train learn such"
+            f"no colour map turns one into the other (ΔE {median:.1f} remains): local edits differ, or it is more "
+            "than a grade; use vidtrans make-dataset --target, then vidtrans train"
         )
     if seen < FEW_COLOURS:
-        doubts.append(f"{100 * seen:.1f} % of all colours were seen: what becomes of the others is guessed")
+        doubts.append(f"{100 * seen:.1f} % of all colours were seen: the mapping of the others is extrapolated")
     scores = {"delta_e": round(median, 3), "colours_seen": round(seen, 4)}
     return LearnedGrade(grade, describe(lattice, before, grade.is_seen), scores, doubts, count)
 
 
 def _colours(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's colours, (N, 3) float64 in [0, 1], a little averaged."""
+    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1]."""
     height, width = picture.shape[:2]
     scale = min(1.0, SMALL_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -141,10 +141,10 @@ def _all(colours: np.ndarray) -> np.ndarray:
 def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.ndarray] = _all) -> list[str]:
     """Return phrases such as "exposure +0.4", "warmer shadows".
 
-    ``seen`` (N, 3) are colours of the source, in [0, 1]; ``is_known``: of which colours (N, 3) it is known what becomes
-    of them, (N,) bool. An empty list: it changes nothing to speak of.
+    ``seen`` (N, 3): colours of the source, in [0, 1]; ``is_known``: returns for colours (N, 3) whether samples
+    determine their mapping, (N,) bool. An empty list means no notable change.
     """
-    said = []
+    phrases = []
     greys = np.repeat(np.linspace(0, 1, 65)[:, None], 3, axis=1)
     tones = _lab(grade(greys))
     light = _lab(greys)[:, 0]
@@ -152,12 +152,12 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     before, after = greys[middle, 0], np.clip(grade(greys[middle]).mean(axis=1), 1e-3, 1)
     stops = float(np.median(GAMMA * np.log2(after / before)))
     if abs(stops) >= STOPS_NOTICED:
-        said.append(f"exposure {stops:+.1f}")
+        phrases.append(f"exposure {stops:+.1f}")
     slope = float(np.polyfit(light[middle], tones[middle, 0], 1)[0])
     if abs(slope - 1) >= SHARE_NOTICED:
-        said.append(f"contrast {100 * (slope - 1):+.0f} %")
+        phrases.append(f"contrast {100 * (slope - 1):+.0f} %")
     ends = (("lifted blacks", 0, tones[0, 0]), ("lowered whites", -1, 100 - tones[-1, 0]))
-    said += [text for text, end, apart in ends if apart >= ENDS_NOTICED and is_known(greys[[end]])[0]]
+    phrases += [text for text, end, delta in ends if delta >= ENDS_NOTICED and is_known(greys[[end]])[0]]
     casts: dict[str, list[str]] = {}
     tones_known = {name: at for name, at in TONES.items() if is_known(np.full((1, 3), at))[0]}
     for name, at in tones_known.items():
@@ -165,7 +165,7 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
         for text in _casts(a, b):
             casts.setdefault(text, []).append(name)
     for text, names in casts.items():
-        said.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
+        phrases.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
     colours, graded = _lab(seen), _lab(grade(seen))
     graded -= _cast_of(tones, graded)
     chroma, chroma_after = (np.hypot(lab[:, 1], lab[:, 2]) for lab in (colours, graded))
@@ -173,10 +173,10 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     if coloured.mean() > 0.02:
         share = float(np.median(chroma_after[coloured] / chroma[coloured]))
         if share < 0.1:
-            said.append("black and white")
+            phrases.append("black and white")
         elif abs(share - 1) >= SHARE_NOTICED:
-            said.append(f"saturation {100 * (share - 1):+.0f} %")
-    return said
+            phrases.append(f"saturation {100 * (share - 1):+.0f} %")
+    return phrases
 
 
 def _casts(a: float, b: float) -> list[str]:
@@ -189,7 +189,7 @@ def _casts(a: float, b: float) -> list[str]:
 
 
 def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the cast that greys of the colours' lightness get, as Lab without lightness, (N, 3)."""
+    """Return the cast of greys with the colours' lightness, as Lab with lightness 0, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)

@@ -1,4 +1,4 @@
-"""Pictures before and after, brought in step: of other sizes, cropped, or compressed."""
+"""Alignment of pictures before and after a grade, which may be resized, cropped or compressed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EDGE = 0.004  # of full scale: what is this near to black or white may have been
 
 @dataclass(frozen=True)
 class PairPlacement:
-    """Where ``before`` lies in ``after``: a 2×3 matrix of pixel positions, and the correlation of what both show.
+    """The position of ``before`` in ``after``: a 2×3 matrix of pixel positions, and the structures' correlation.
 
-    Positions are those of pictures whose sides are 1: (0, 0) to (1, 1).
+    Positions are in units of the sides: (0, 0) to (1, 1).
     """
 
     matrix: np.ndarray
@@ -35,12 +35,12 @@ class PairPlacement:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two show the same."""
+        """True if the two pictures show the same content."""
         return self.correlation >= AGREES
 
 
 def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
-    """Find one picture in the other; both (H, W, 3) uint8 or uint16, of any size."""
+    """Locate one picture in the other; both (H, W, 3) uint8 or uint16, of any size."""
     small = [_fit(to_uint8(picture), FINDING_SIDE) for picture in (before, after)]
     structure = [_structure(picture) for picture in small]
     whole = PairPlacement(np.eye(2, 3), 0.0)
@@ -57,7 +57,7 @@ def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
 
 
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
-    """Return colours of both pictures at the same places, the more of them counting the flatter a place is."""
+    """Return colours of both pictures at corresponding places; flatter places have more weight."""
     height, width = _fitted_size(before, SAMPLING_SIDE)
     here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
     # Averaged first: a warp that shrinks would sample single pixels.
@@ -78,8 +78,8 @@ def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement)
     some = (slice(RIM, -RIM, STEP),) * 2
     before_, after_ = (picture[some].reshape(-1, 3).astype(np.float64) for picture in smooth)
     chosen = weights[some].ravel()
-    kept = chosen > 0
-    return ColourSamples(before_[kept], after_[kept], chosen[kept].astype(np.float64))
+    used = chosen > 0
+    return ColourSamples(before_[used], after_[used], chosen[used].astype(np.float64))
 
 
 def _fitted_size(picture: np.ndarray, side: int) -> tuple[int, int]:
@@ -94,7 +94,7 @@ def _fit(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def _structure(picture: np.ndarray) -> np.ndarray:
-    """Return what of a picture a grade leaves: lightness, its local mean and contrast taken out; (H, W) float32."""
+    """Return a picture's structure, (H, W) float32: lightness without local mean and contrast, which grades change."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     around = cv2.GaussianBlur(grey, (0, 0), 8)
     detail = cv2.GaussianBlur(grey, (0, 0), 1) - around
@@ -103,14 +103,14 @@ def _structure(picture: np.ndarray) -> np.ndarray:
 
 
 def _in_pixels(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Return a placement between pictures of these (width, height), for positions of pixel centres."""
+    """Convert a unit placement to pixel-centre coordinates, between pictures of these (width, height)."""
     to_unit = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
     to_pixels = np.array([[other[0], 0, -0.5], [0, other[1], -0.5], [0, 0, 1]])
     return (to_pixels @ np.vstack([matrix, [0, 0, 1]]) @ to_unit)[:2]
 
 
 def _in_units(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Return the placement that ``_in_pixels`` makes a matrix of."""
+    """Convert a placement from pixels to units, the inverse of ``_in_pixels``."""
     to_pixels = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]])
     to_unit = np.array([[1 / other[0], 0, 0.5 / other[0]], [0, 1 / other[1], 0.5 / other[1]], [0, 0, 1]])
     return (to_unit @ np.vstack([matrix, [0, 0, 1]]) @ to_pixels)[:2]
@@ -121,7 +121,7 @@ def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
-    """Return the placement near a first one that agrees best, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+    """Refine a placement to the best agreement, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
@@ -136,7 +136,7 @@ def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
-    """Return how far the structure of both agrees where they overlap; a negative one, of a negative, counts as well."""
+    """Return the absolute correlation of two structures where they overlap, so that a negative matches, too."""
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(second, matrix, size, flags=flags)
@@ -148,7 +148,7 @@ def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> f
 
 
 def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
-    """Return a placement by features that match (SIFT: Lowe, IJCV 2004); None where too few do."""
+    """Return a placement from matched features (SIFT: Lowe, IJCV 2004); None if too few match."""
     sift: Any = cv2.SIFT.create(nfeatures=2000)  # OpenCV's stubs lack what it does
     pictures = [np.clip(128 + 40 * picture, 0, 255).astype(np.uint8) for picture in structure]
     (points, descriptors), (other_points, other_descriptors) = (sift.detectAndCompute(p, None) for p in pictures)
@@ -168,5 +168,5 @@ def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
 
 def _spread(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return the variance of colours around each place, (H, W)."""
-    apart = picture - mean
-    return cv2.GaussianBlur(np.sum(apart * apart, axis=2), (0, 0), 2 * BLUR)
+    difference = picture - mean
+    return cv2.GaussianBlur(np.sum(difference * difference, axis=2), (0, 0), 2 * BLUR)

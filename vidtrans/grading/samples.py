@@ -11,7 +11,7 @@ CELLS = 48  # a side of the cube of colours, in which samples are averaged
 
 @dataclass(frozen=True)
 class ColourSamples:
-    """Colours ``before`` and ``after`` (N, 3) float64 in [0, 1], and how much each counts, ``weights`` (N,)."""
+    """Colours ``before`` and ``after`` (N, 3) float64 in [0, 1], and sample ``weights`` (N,)."""
 
     before: np.ndarray
     after: np.ndarray
@@ -19,13 +19,13 @@ class ColourSamples:
 
     @classmethod
     def join(cls, parts: list[ColourSamples]) -> ColourSamples:
-        """Return all samples of several pictures."""
+        """Concatenate the samples of several pictures."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("before", "after", "weights")))
 
     def averaged(self) -> ColourSamples:
-        """Return one sample for each cell of colours that was seen.
+        """Return one averaged sample for each occupied cell of the colour cube.
 
-        A cell counts by the root of its weight: a large sky does not outweigh a face.
+        A cell has the root of its total weight, so that a large sky does not outweigh a face.
         """
         cell = np.minimum((self.before * CELLS).astype(np.int64), CELLS - 1) @ (1, CELLS, CELLS**2)
         _, at = np.unique(cell, return_inverse=True)

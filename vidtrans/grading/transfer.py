@@ -1,14 +1,14 @@
-"""Bring the colours of pictures to those of others that are not the same pictures before or after a grade.
+"""Transfer of colours between pictures that are not before and after versions of each other.
 
-``transport_colours`` is for domains that lack pairs, where both sides show much the same: what is common in one becomes
-as common as in the other. Pitié and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (CVMP 2007); Pitié,
+``transport_colours`` is for unpaired domains with similar content: it matches the frequencies of colours.
+Pitié and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (CVMP 2007); Pitié,
 Kokaram and Dahyot, "Automated colour grading using colour distribution transfer" (CVIU 2007).
 
-``match_colours`` is for a picture that shows something else: its tones, casts and saturation change, its hues stay. As
+``match_colours`` is for a picture of something else: its tones, casts and saturation change, its hues stay. As in
 Reinhard et al., "Color Transfer between Images" (2001), one picture's statistics are given to the other, in CIE Lab:
-those of lightness by quantiles, those of colour for each lightness, as split toning has it, by colours near grey, where
-a grade shows and a parrot does not. To move whole distributions was tried: what was grass takes the colours of what was
-a parrot.
+lightness by quantiles; colour per band of lightness, as in split toning, from colours near grey, which show
+a grade and not a parrot. Transporting whole distributions was tried and failed: grass took the colours of a
+parrot.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ STEEPEST = 3.0  # a slope above it would show the steps of 8 bits, one below its
 
 @dataclass(frozen=True)
 class AffineColours:
-    """Colours mapped by ``matrix`` (3, 3) and ``shift`` (3,): ``matrix @ colour + shift`` of R'G'B' in [0, 1]."""
+    """An affine colour map, ``matrix`` (3, 3) and ``shift`` (3,): ``matrix @ colour + shift`` of R'G'B' in [0, 1]."""
 
     matrix: np.ndarray
     shift: np.ndarray
 
     def __call__(self, colours: np.ndarray) -> np.ndarray:
-        """Map colours (…, 3), not clipped to [0, 1]."""
+        """Map colours (…, 3); the result is not clipped to [0, 1]."""
         mapped: np.ndarray = colours @ self.matrix.T + self.shift
         return mapped
 
     def signed(self) -> AffineColours:
-        """Return the same map for colours in [−1, 1], as networks have them."""
+        """Return the same map for colours in [−1, 1], the range of networks."""
         return AffineColours(self.matrix, self.matrix.sum(axis=1) + 2 * self.shift - 1)
 
     def lattice(self, size: int = SIZE) -> ColourLattice:
@@ -50,9 +50,9 @@ class AffineColours:
 
 
 def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
-    """Return the affine map that gives colours (N, 3) mean and covariance of others (M, 3), and moves them least.
+    """Return the affine map from the mean and covariance of colours (N, 3) to those of (M, 3), with least displacement.
 
-    Its matrix is symmetric and positive: along no direction are colours reversed, so light stays light.
+    Its matrix is symmetric and positive, so no direction of colours is reversed and light stays light.
     """
     sides = [np.cov(colours.T) + NOISE**2 * np.eye(3) for colours in (before, after)]
     root, inverse = _power(sides[0], 0.5), _power(sides[0], -0.5)
@@ -63,10 +63,10 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them near to the others' distribution.
+    """Return colours of one set, (N, 3) in [0, 1], and their counterparts near the other set's distribution.
 
-    From the linear map on, along random directions, three at a time, the sorted values of one side become those of the
-    other. What that adds to the linear map counts by ``SHARE``.
+    Starting from the linear map, values are matched by rank along random directions, three at a time. The change
+    relative to the linear map is scaled by ``SHARE``.
     """
     random = np.random.default_rng(seed)
     source, target = (colours[random.integers(len(colours), size=COUNT)] for colours in (before, after))
@@ -101,7 +101,7 @@ GREY_HELD_BACK = 0.3  # likewise of greys
 
 
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return colours of one set, (N, 3) in [0, 1], and what becomes of them in the grade of another, (M, 3)."""
+    """Return colours of one set, (N, 3) in [0, 1], and their counterparts in the grade of another set, (M, 3)."""
     rng = np.random.default_rng(seed)
     source, target = (_lab(_some(colours, rng)) for colours in (before, after))
     light = _match_tones(source[:, 0], target[:, 0])
@@ -116,8 +116,8 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     ratio = np.clip((other + 3) / (chroma + 3), *SATURATIONS)
     skin = _skin(source)[:, None]
     grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / NEAR_GREY, 0, 1)
-    held = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
-    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * held
+    damping = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
+    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * damping
     return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
 
 
@@ -127,9 +127,9 @@ def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return lightness (N,) with its quantiles near to those of ``target``, by a curve neither too flat nor too steep.
+    """Return lightness (N,) with quantiles close to those of ``target``, by a curve of bounded slope.
 
-    The curve leads on to black and white, as near as it may.
+    The curve is extended towards black and white.
     """
     at, wanted = (np.quantile(light, QUANTILES) for light in (source, target))
     at = np.maximum.accumulate(at + np.arange(len(at)) * 1e-3)
@@ -142,7 +142,7 @@ def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _casts(lab: np.ndarray) -> np.ndarray:
-    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); 0 where there are no greys."""
+    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); near 0 without greys."""
     chroma = np.linalg.norm(lab[:, 1:], axis=1)
     near = 1 / (1 + (chroma / NEAR_GREY) ** 2) ** 2
     bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_WIDTH) ** 2) * near[:, None]
@@ -157,7 +157,7 @@ def _at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def _skin(lab: np.ndarray) -> np.ndarray:
-    """Return how much colours (N, 3) are like skin, 0 to 1."""
+    """Return the similarity of colours (N, 3) to skin, 0 to 1."""
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
     low, high = SKIN_CHROMA

@@ -1,8 +1,7 @@
-"""Engines: they run a generator on frames, in batches, on some device.
+"""The engines that run a generator on batches of frames, and their registry.
 
-An engine is a class that is made of a generator, a device, a precision and a batch size and does what
-``torch_engine.TorchEngine`` does; the others here are subclasses of that, and ``compiled.choose_engine`` says which one
-``auto`` is.
+An engine is constructed from a generator, a device, a precision and a batch size, with the interface of
+``torch_engine.TorchEngine``, its base class. ``compiled.choose_engine`` resolves ``auto``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from vidtrans.core.registry import Entry, Registry
 ENGINES = Registry(
     "engine",
     {
-        "torch": Entry("vidtrans.inference.torch_engine:TorchEngine", "runs at once, on any device"),
+        "torch": Entry("vidtrans.inference.torch_engine:TorchEngine", "starts at once, on any device"),
         "compile": Entry(
             "vidtrans.inference.compiled:CompiledEngine", "torch.compile: for long clips on a GPU; needs a C++ compiler"
         ),

@@ -1,4 +1,4 @@
-"""Several models one after the other, as one engine: what one paints is what the next one sees."""
+"""Several models in sequence as one engine: each model's output is the next one's input."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PixelSize = tuple[int, int]  # width, height
 class ChainLink:
     """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) at which its ``network`` runs.
 
-    ``has_codes``: it has many looks, and takes the planes of a code beside its input.
-    A pairing that finishes gives a picture of the size of the one that it gets; any other one of the network's size.
+    ``has_codes``: it takes a style code as constant channels beside its input. The output of a pairing that finishes
+    has the size of its input picture; otherwise it has the network's size.
     """
 
     pairing: Pairing
@@ -33,12 +33,12 @@ class ChainLink:
     has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
-        """Return this model's pictures of others.
+        """Return this model's pictures of the previous model's pictures.
 
         Args:
-            pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, of one size.
-            values: (N, P) uint8, what the model with looks is told of each picture; P is 0 where it is told nothing.
-            deep: whether the pictures that are made are uint16.
+            pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.
+            values: (N, P) uint8, the conditions of each picture for a multi-style model; P is 0 without any.
+            deep: return uint16 pictures.
         """
         made = [self._input(*one) for one in zip(pictures, values, strict=True)]
         outputs = list(self.engine(np.stack(made), deep=deep))
@@ -59,11 +59,10 @@ class ChainLink:
 
 
 class ChainEngine:
-    """Runs the ``links`` in order, on the input of a ``ChainPairing``; its pictures are of one ``size``.
+    """An engine that runs the ``links`` in order, on the input of a ``ChainPairing``; its output has one ``size``.
 
-    Further channels of the input, each of one value, are what the model with looks is told, unless that is a painter
-    and comes first: its pairing has them. Pictures pass from one model to the next as arrays, in 16 bits where the
-    chain is deep.
+    Additional constant channels of the input are the conditions of the multi-style model, except for a ``LookPairing``
+    that comes first, whose input contains them. Models exchange arrays, of 16 bits in a deep chain.
     """
 
     def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
@@ -75,28 +74,28 @@ class ChainEngine:
         self.identity = self._joined([engine.identity for engine in engines])
 
     def _joined(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
-        """Return one identity of those of all engines."""
+        """Combine the identities of all engines into one."""
         joined = {name: _each_once(identities, name) for name in ("engine", "precision", "device")}
         joined["chain"] = canonical_json([identities, [link.network for link in self._links], self._size])
         return joined
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return what decides its results: each network has a size of its own in the chain."""
+        """Return the identity for cache keys; the arguments are unused, as the chain fixes each network's size."""
         return self._joined([link.engine.identity_at(*link.network) for link in self._links])
 
     @property
     def exact(self) -> list[str]:
-        """Return what any engine computes in fp32 since it would be wrong otherwise."""
+        """Return the operators that any engine computes in fp32 because its precision gives wrong results."""
         return sorted({name for link in self._links for name in getattr(link.engine, "exact", ())})
 
     @property
     def tile(self) -> int | None:
-        """Return the longest side in pixels of the smallest tiles of any network; None where all pictures fit whole."""
+        """Return the longest side in pixels of the smallest tiles of any network; None if all pictures fit whole."""
         tiles = [tile for link in self._links if (tile := getattr(link.engine, "tile", None))]
         return min(tiles, default=None)
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, of the chain's size."""
+        """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, at the chain's size."""
         first, channels = self._links[0], chain_channels(self._links[0].pairing)
         values, whole, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
         if values.dtype == np.uint16:
@@ -111,5 +110,5 @@ class ChainEngine:
 
 
 def _each_once(identities: Sequence[dict[str, str]], name: str) -> str:
-    """Return what the engines say under a name, each once."""
+    """Join the engines' distinct values of a property with '+'."""
     return "+".join(dict.fromkeys(identity[name] for identity in identities))

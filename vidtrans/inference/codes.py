@@ -1,4 +1,4 @@
-"""Find the code of a picture's look by the encoder of a generator with many looks."""
+"""Encode a picture's style with the encoder of a multi-style generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @torch.no_grad()
 def code_of(encoder: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ``PictureEncoder``)
-    """Return the code, (size,) float64, of a picture, (H, W, 3) uint8, at the size at which the model was trained.
+    """Return the style code, (size,) float64, of a picture, (H, W, 3) uint8, at the model's training size.
 
     It is computed in float32 on the encoder's device, whatever the precision of an engine.
     """

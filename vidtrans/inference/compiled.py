@@ -1,6 +1,6 @@
-"""Engines that compile the network for one size: torch.compile, ONNX Runtime and OpenVINO; and the choice of ``auto``.
+"""Engines that compile the network for one size (torch.compile, ONNX Runtime, OpenVINO), and the choice of ``auto``.
 
-ONNX Runtime and OpenVINO are for processors on which torch comes without oneDNN.
+ONNX Runtime and OpenVINO serve processors whose torch lacks oneDNN.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from vidtrans.inference.packed import can_pack
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
 
-# Root mean square error of a network that is right, of values in [−1, 1]. Made-up ones have .01 at most in bf16, and
-# 1e-6 in fp32; of one that is further off, fp32 is the better picture whatever the cause.
+# Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most .01 in bf16
+# and 1e-6 in fp32; above the limit fp32 gives the better picture, whatever the cause.
 MOST_ERROR = {"fp32": 1e-3, "tf32": 0.02, "bf16": 0.1, "fp16": 0.05}
 
 
 def choose_engine(name: str, device: Device, precision: str) -> str:
-    """Return the name of an engine: ``name``, or for ``auto`` the fastest one that was measured and is installed.
+    """Return the name of an engine: ``name``, or for ``auto`` the fastest installed one by our measurements.
 
     On a CPU torch with packed convolutions is as fast as compiled, and starts at once; OpenVINO and ONNX Runtime took
-    1.7 and 2.5 times as long. On a GPU ``auto`` is torch: how much ``compile`` gains there, and from how many frames
-    on, has not been measured.
+    1.7 and 2.5 times as long. On a GPU ``auto`` is torch: the gain of ``compile``, and the clip length from which it
+    pays off, have not been measured.
     """
     if name != "auto":
         return name
@@ -46,9 +46,9 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
 
 
 class WholeNetworkChecks(NetworkChecks):
-    """Compares the output of a network whose operators cannot be seen, and replaces the whole where that is wrong."""
+    """The comparison of a network whose operators are hidden; if its output is wrong, all of it runs in fp32."""
 
-    compares_batches: ClassVar[bool] = True  # the network is compiled for these
+    compares_batches: ClassVar[bool] = True  # the network is compiled for full batches
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
         super().__init__(network, generator)
@@ -75,7 +75,7 @@ class WholeNetworkChecks(NetworkChecks):
 
 
 class CompiledEngine(TorchEngine):
-    """Weights frozen into what is compiled. No CUDA graphs: they belong to one thread, and a render has several."""
+    """torch.compile with frozen weights. No CUDA graphs: they are bound to one thread, and a render has several."""
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
@@ -91,16 +91,16 @@ class CompiledEngine(TorchEngine):
                 return compiled(x)
             except torch._dynamo.exc.BackendCompilerFailed as error:
                 why = str(error).strip().splitlines()[0]
-            raise UsageError("--engine compile", f"it cannot compile here ({why})", "use --engine torch")
+            raise UsageError("--engine compile", f"compilation failed ({why})", "use --engine torch")
 
         return run
 
 
 class ExternalEngine(TorchEngine):
-    """An engine of another library, for CPUs.
+    """The base of engines from other libraries, for CPUs.
 
-    ``needs``: what has to be installed, in words. ``modules``: its modules, the last of which runs the network. Raises
-    UsageError where one is not installed, and on other devices.
+    ``needs``: the required packages, as text. ``modules``: their modules; the last one runs the network. Raises
+    UsageError if one is not installed, or for another device.
     """
 
     needs: ClassVar[str]
@@ -110,7 +110,7 @@ class ExternalEngine(TorchEngine):
     def _resolve(self, precision: str) -> Precision:
         if self.device.kind != "cpu":
             remedy = "use --device cpu, or --engine torch"
-            raise UsageError(f"--engine {self.name}", "here it runs on a CPU only", remedy)
+            raise UsageError(f"--engine {self.name}", "it runs on a CPU only", remedy)
         return super()._resolve(precision)
 
     def _prepare(self, network: nn.Module) -> Run:
@@ -120,7 +120,7 @@ class ExternalEngine(TorchEngine):
             remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
             raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
         self.identity[self.modules[-1]] = library.__version__
-        # These libraries take weights in fp32, whatever precision they compute in.
+        # These libraries take fp32 weights, whatever precision they compute in.
         network.to(dtype=torch.float32, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         compiled: dict[torch.Size, Run] = {}  # for the last size only
 
@@ -134,7 +134,7 @@ class ExternalEngine(TorchEngine):
         return run
 
     def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
-        """Return what runs the network on inputs of the shape of ``x``, (N, C, H, W) float32."""
+        """Return a function that runs the network on inputs of the shape of ``x``, (N, C, H, W) float32."""
         raise NotImplementedError
 
 
@@ -147,13 +147,13 @@ class OnnxEngine(ExternalEngine):
     """ONNX Runtime, in fp32. Raises UsageError for bf16."""
 
     name: ClassVar[str] = "onnx"
-    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter asks for the latter
+    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter needs onnx
     modules: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
 
     def _resolve(self, precision: str) -> Precision:
         super()._resolve(precision)
         if precision == "bf16":
-            raise UsageError("--engine onnx", "it has no bf16", "leave precision at auto, or use --engine torch")
+            raise UsageError("--engine onnx", "no support for bf16", "leave precision at auto, or use --engine torch")
         return "fp32"
 
     def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
@@ -161,14 +161,14 @@ class OnnxEngine(ExternalEngine):
         options.intra_op_num_threads = torch.get_num_threads()
         file = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls the exporter that needs no package but onnx the old one
+            warnings.simplefilter("ignore")  # torch warns that this exporter, which needs no package but onnx, is old
             torch.onnx.export(
                 network,
                 (x,),
                 file,  # type: ignore[arg-type]
                 input_names=["x"],
                 output_names=["y"],
-                opset_version=17,  # the first with all that the networks are made of
+                opset_version=17,  # the first with all operators of the networks
                 dynamo=False,
             )
         session = library.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
@@ -191,7 +191,7 @@ class OpenVINOEngine(ExternalEngine):
         with suppress(RuntimeError):  # the user has no home folder
             options["CACHE_DIR"] = str(cache_folder() / "openvino")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of branches that depend on a size, which is given
+            warnings.simplefilter("ignore")  # about branches that depend on a size, which is fixed here
             model = library.convert_model(network, example_input=x)
         model.reshape(list(x.shape))
         compiled = library.Core().compile_model(model, "CPU", options)

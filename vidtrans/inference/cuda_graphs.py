@@ -1,8 +1,8 @@
-"""CUDA graphs: what is launched again and again is recorded once and replayed, which takes one launch.
+"""CUDA graphs: record repeated kernel launches once, and replay them with one launch.
 
-Launching a network's kernels one by one takes longer than they run where pictures are small. See "CUDA Graphs" in
-torch's notes on CUDA semantics. A replay is used only where it gives the same numbers to the last bit, so that results
-do not depend on whether there is a graph.
+For small pictures, launching a network's kernels one by one takes longer than running them. See "CUDA Graphs" in
+torch's notes on CUDA semantics. A replay is used only if it gives the same numbers to the last bit, so that results do
+not depend on whether there is a graph.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from functools import partial
 import torch
 from torch import Tensor
 
-WARM_UP = 2  # runs before one is recorded: libraries choose algorithms and allocate in them
+WARM_UP = 2  # runs before recording, in which libraries choose algorithms and allocate memory
 
 
 def is_recording() -> bool:
-    """Return whether what is computed now is recorded, not run."""
+    """Return whether the current operations are being recorded instead of run."""
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def record(
     body: Callable[[], tuple[Tensor, ...]], device: torch.device
 ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
-    """Record what ``body`` launches on a GPU; return what replays it, and the tensors that a replay fills.
+    """Record the kernels that ``body`` launches on a GPU; return the replay function and the tensors that it fills.
 
-    Raises RuntimeError where something cannot be recorded, such as a wait for the device.
+    Raises RuntimeError for operations that cannot be recorded, such as a wait for the device.
     """
     graph = torch.cuda.CUDAGraph()
-    # Other threads upload meanwhile, or filter.
+    # Other threads upload or filter at the same time.
     with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
         outputs = body()
     return graph.replay, outputs
 
 
 class RecordedNetwork:
-    """Runs a network, and replays it for the shape that it saw last. Not for two threads at once.
+    """A network runner that replays the last input shape as a CUDA graph. Not thread-safe.
 
-    ``refusal`` says why there is no graph, '' so far. The network's weights stay as they are, and where they are.
+    ``refusal``: why there is no graph, '' so far. The network's weights must keep their values and their memory.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
@@ -47,7 +47,7 @@ class RecordedNetwork:
         self.forget()
 
     def forget(self) -> None:
-        """Drop the graph, and the memory that it holds."""
+        """Drop the graph and free its memory."""
         self._kind: Hashable = None
         self._num_runs = 0
         self._replay: Callable[[], None] | None = None
@@ -55,7 +55,7 @@ class RecordedNetwork:
         self._output: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return what the network makes of a tensor; it is the caller's."""
+        """Return the network's output for a tensor; the caller owns it."""
         kind = (x.shape, x.stride(), x.dtype)
         if kind != self._kind:
             self.forget()
@@ -73,7 +73,7 @@ class RecordedNetwork:
         return made
 
     def _record(self, x: Tensor, wanted: Tensor) -> None:
-        """Record the network, and check the replay against what it made of ``x``."""
+        """Record the network, and check that the replay on ``x`` gives the output ``wanted``."""
         try:
             own = x.clone()
             replay, (output,) = record(partial(_as_tuple, self._run, own), self._device)

@@ -1,4 +1,4 @@
-"""The devices and precisions that networks run in."""
+"""The devices and precisions that networks run on."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ CUDA_ONLY = ("tf32", "fp16")
 
 @dataclass(frozen=True)
 class Device:
-    """A device as torch names it; ``kind`` ('cpu', 'cuda', 'mps') is what decides results."""
+    """A device by torch's name; only its ``kind`` ('cpu', 'cuda', 'mps') affects results."""
 
     name: str
     kind: str
 
     @property
     def torch(self) -> torch.device:
-        """The device for torch's functions."""
+        """Return the torch device."""
         return torch.device(self.name)
 
     @property
     def card(self) -> str:
-        """What its maker calls a CUDA device; '' for any other."""
+        """Return the product name of a CUDA device; '' for other devices."""
         return str(torch.cuda.get_device_name(self.torch)) if self.torch.type == "cuda" else ""
 
 
@@ -39,7 +39,7 @@ CPU = Device("cpu", "cpu")
 
 
 def resolve_device(name: str) -> Device:
-    """Return the device of a ``--device``. Raises UsageError, or DeviceError where it is absent."""
+    """Return the device for a ``--device`` value. Raises UsageError, or DeviceError if it is absent."""
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -62,39 +62,39 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(wanted: str, device: Device, setting: str = "precision") -> Precision:
-    """Return the precision to use: ``auto`` is bf16 where the device has it in hardware.
+    """Return the precision to use; ``auto`` is bf16 if the device supports it in hardware, else fp32.
 
-    Raises UsageError, which names the ``setting``, for fp16 and tf32 off CUDA.
+    Raises UsageError, which names the ``setting``, for fp16 and tf32 without CUDA.
     """
     if wanted in CUDA_ONLY and device.kind != "cuda":
-        raise UsageError(f"{setting} = '{wanted}'", f"it is for CUDA, this is {device.kind}", "choose auto or bf16")
+        raise UsageError(f"{setting} = '{wanted}'", f"needs CUDA, the device is {device.kind}", "choose auto or bf16")
     if wanted != "auto":
         return cast(Precision, wanted)
     if device.kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        # oneDNN may have been told to do less than the processor can (ONEDNN_MAX_CPU_ISA).
+        # ONEDNN_MAX_CPU_ISA may limit oneDNN to less than the processor supports.
         return "bf16" if fast and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
     return "fp32"
 
 
 def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
-    """Return a tensor on the device, copied while a GPU computes: that takes pinned memory."""
+    """Copy a tensor to the device, from pinned memory so that the copy overlaps with a GPU's computations."""
     tensor = tensor.pin_memory() if device.kind == "cuda" and tensor.device.type == "cpu" else tensor
     return tensor.to(device.torch, non_blocking=True)
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:
-    """Return torch's type for a precision."""
+    """Return torch's dtype for a precision."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
 @contextmanager
 def tensor_float32(precision: Precision) -> Iterator[None]:
-    """Let CUDA round the factors of products to TF32 where that is the precision, and only in here.
+    """Enable TF32 for CUDA's matrix products and convolutions within this context, if that is the precision.
 
-    This is for the whole process: no other thread may compute meanwhile what is not to be rounded.
+    The setting is process-wide: no other thread may compute meanwhile in full fp32.
     """
     if precision != "tf32":
         yield

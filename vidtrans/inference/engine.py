@@ -13,11 +13,11 @@ from vidtrans.video.images.picture import resize
 
 
 class Engine(Protocol):
-    """Maps (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
+    """A map from (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
-    ``batch`` is how many inputs it takes at once; a picture never depends on its neighbours in a batch.
-    ``device_kind``: "cpu", "cuda" or "mps"; ``precision``: of its computation, "" where it computes nothing.
-    ``identity`` holds the properties of the engine that decide its results, for cache keys alone.
+    ``batch``: the number of inputs run at once; a picture never depends on its neighbours in a batch. ``device_kind``:
+    "cpu", "cuda" or "mps"; ``precision``: of the computation, "" if nothing is computed. ``identity``: the engine
+    properties that affect its results, for cache keys only.
     """
 
     batch: int
@@ -26,20 +26,20 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """Return in what it computes."""
+        """Return the precision of the computation."""
         ...
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys of pictures of a size, where a part may be computed in another way."""
+        """Return ``identity`` for cache keys at a picture size, for which some operators may run in fp32."""
         ...
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """Return the pictures of these inputs."""
+        """Return the pictures of the inputs."""
         ...
 
 
 class IdentityEngine:
-    """``--model identity``: returns its input, to check input, output and timing."""
+    """The engine of ``--model identity``: it returns its input, to check reading, writing and timing."""
 
     batch = 1
     device_kind = "cpu"
@@ -47,7 +47,7 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return what decides its results, which is the same at any size."""
+        """Return the identity, which is the same at any size."""
         return self.identity
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
@@ -56,12 +56,12 @@ class IdentityEngine:
 
 
 def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
-    """Return the warning that this machine computes some operators wrongly, which are computed in fp32 instead."""
+    """Return the warning that this machine computes some operators wrongly, so that they run in a finer precision."""
     what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
     return (
         f"this machine computes {what} wrongly in {precision} at this size: "
         f"computed in {'fp64' if precision == 'fp32' else 'fp32'} instead "
-        "('vidtrans doctor --self-test' says more)"
+        "(run 'vidtrans doctor --self-test' for details)"
     )
 
 
@@ -74,7 +74,7 @@ def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
 
 
 def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
-    """Return (N, H, W, in_channels) uint8 or uint16 inputs with an empty history; unchanged where they have one."""
+    """Append an empty history to (N, H, W, in_channels) uint8 or uint16 inputs, unless they have a history."""
     if inputs.shape[3] > in_channels:
         return inputs
     nothing = no_history(*inputs.shape[1:3])

@@ -1,9 +1,9 @@
-"""Prepare a network for an engine: norms folded into convolutions, quick instance norms, shared weights.
+"""Prepare a network for an engine: norms folded into convolutions, fast instance norms, shared weights.
 
-torch's instance norms on a CPU lay every picture out anew, channel by channel. A batch norm over a single picture is
-the same sum, and keeps to the layout that convolutions want, channels last: in bf16 rendering takes about a twentieth
-of the time, and a translator's forward and backward pass in training two thirds. Pictures of whole networks were at
-most two levels of 255 apart.
+On a CPU torch's instance norms copy each picture to a channels-first layout. A batch norm over a single picture
+computes the same sum in the channels-last layout of the convolutions: rendering in bf16 takes about a twentieth of the
+time, and a translator's forward and backward pass in training two thirds. Outputs of whole networks differed by at most
+two levels of 255.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ def fold_norm(network: nn.Module) -> nn.Module:
 
 
 def copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """Return a copy that shares its weights until they are replaced, as ``to`` and ``fold_norm`` do: it is quick."""
+    """Return a quick copy that shares its weights until they are replaced, as by ``to`` and ``fold_norm``."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
 
 class EachPictureNorm(nn.InstanceNorm2d):
-    """An instance norm, as a batch norm over each picture."""
+    """An instance norm, computed as a batch norm over each picture."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the same shape."""
+        """Normalise (N, C, H, W); return the same shape."""
         return _normed(self, x)
 
 
 class EachPictureBatchNorm(PictureNorm):
-    """A batch norm by the statistics of each picture."""
+    """A batch norm that uses the statistics of each picture."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the same shape."""
+        """Normalise (N, C, H, W); return the same shape."""
         return super().forward(x) if x.shape[2] * x.shape[3] == 1 else _normed(self, x)
 
 
@@ -71,12 +71,12 @@ QUICK: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_quick_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Make the instance norms of a network quick ones, in place; return whether it has any quick ones then.
+    """Replace the instance norms of a network by fast ones, in place; return whether it has any fast ones now.
 
-    ``training``: those that learn statistics stay as they are.
+    ``training``: norms that learn statistics stay unchanged.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
     for norm in norms:
         if type(norm) in QUICK and not (training and norm.track_running_stats):
-            norm.__class__ = QUICK[type(norm)]  # the modules stay those that others know
+            norm.__class__ = QUICK[type(norm)]  # in place, since others hold references to the modules
     return any(type(norm) in QUICK.values() for norm in norms)

@@ -1,7 +1,7 @@
-"""Convolutions for rendering on a CPU: weights in oneDNN's own layout, the activation behind them in the same pass.
+"""Convolutions for rendering on a CPU: weights in oneDNN's own layout, fused with the activation.
 
-Eager torch lays a convolution's weights out anew whenever it runs, which of a U-Net's 54 million is half of the work at
-one picture of 256×256. torch.compile does what is done here, after 17 seconds; its result is as fast.
+Eager torch reorders a convolution's weights at every call; for a U-Net of 54 million weights and one picture of 256×256
+that is half of the time. torch.compile does the same after 17 seconds; its result is as fast.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vidtrans.inference.device import Device, Precision
 
-# As oneDNN's operators call them, with their numbers.
+# oneDNN's names of the activations.
 ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.LeakyReLU: "leaky_relu",
@@ -30,7 +30,7 @@ OPERATORS = (
 
 
 def can_pack(device: Device, precision: Precision) -> bool:
-    """Return whether this torch has oneDNN's operators, for that precision."""
+    """Return whether this torch has oneDNN's operators for a precision."""
     if device.kind != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     here = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
@@ -38,9 +38,9 @@ def can_pack(device: Device, precision: Precision) -> bool:
 
 
 class PackedConvolution(nn.Module):
-    """A convolution, transposed or not, and the activation behind it. Its weights are laid out for the last shape.
+    """A convolution, transposed or not, fused with its activation. Weights are packed for the last input shape.
 
-    Not for two threads at once.
+    Not thread-safe.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None) -> None:
@@ -64,7 +64,7 @@ class PackedConvolution(nn.Module):
         self._laid_out = self.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, and apply the activation."""
+        """Convolve (N, C, H, W), and apply the activation."""
         if x.shape != self._shape:
             self._laid_out = self._reorder(self.weight, *self._geometry, list(x.shape))
             self._laid_out.plain = self.weight  # for plain_weight
@@ -74,15 +74,15 @@ class PackedConvolution(nn.Module):
 
 
 def plain_weight(laid_out: Tensor) -> Tensor:
-    """Return the weight of a ``PackedConvolution`` as torch has it, of which ``laid_out`` is the other layout."""
+    """Return a ``PackedConvolution``'s weight in torch's layout, given the packed tensor ``laid_out``."""
     plain: Tensor = getattr(laid_out, "plain", laid_out)
     return plain
 
 
 def pack(network: nn.Module) -> nn.Module:
-    """Replace every convolution by ``PackedConvolution``, in place, with the activation behind it in a Sequential.
+    """Replace every convolution by ``PackedConvolution``, in place, fused with a following activation in a Sequential.
 
-    The network must be in eval mode, its weights in their final precision.
+    The network must be in eval mode, with its weights in their final precision.
     """
     for module in list(network.modules()):
         children = [(n, child) for n, child in module._modules.items() if not isinstance(child, nn.Identity)]

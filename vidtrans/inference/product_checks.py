@@ -1,11 +1,10 @@
-"""Compare convolutions and matrix products with fp32 once for each shape, and compute those that are wrong in fp32.
+"""Compare convolutions and matrix products with fp32 once per shape, and compute the wrong ones in fp32.
 
-Libraries choose a kernel by the processor, the precision and the shape, and a kernel can be wrong: torch 2.13 returns
-NaN in bf16 on processors with AMX where a convolution of stride 2 has an output one pixel wide. Each operator is
-compared on what it is given: a convolution on the last picture of a batch and on a few of its output channels, which
-costs a small part of the network in fp32; in fp32 itself these few channels go through another kernel. What is found
-is kept in the user's cache folder for the machine, the libraries, the network and the shape, so that another process
-does not compare again.
+Libraries choose a kernel by processor, precision and shape, and a kernel can be wrong: torch 2.13 returns NaN in bf16
+on processors with AMX for a convolution of stride 2 whose output is one pixel wide. Each operator is compared on its
+actual input: a convolution on the last picture of a batch and a few output channels, a small part of the network's cost
+in fp32; in fp32 itself these channels go through another kernel. The result is cached in the user's cache folder, by
+machine, libraries, network and shape, so that other processes need not repeat it.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.packed import plain_weight
 from vidtrans.inference.user_cache import environment
 
-CHANNELS = 4  # output channels of a convolution that are compared, spread evenly from the first to the last
-_MOST_VALUES = 1 << 26  # of a convolution's input that are converted to fp32 at once
-# How far a right result may be off, as a share of the output's root mean square and of the value itself. Right kernels
-# add up in fp32 and round at the end, so that bf16 is within 2⁻⁸ of a value, and fp32 by another algorithm within 1e-4
-# of the mean; a wrong one gives NaN, or what lay in memory.
+CHANNELS = 4  # compared output channels of a convolution, spread evenly from the first to the last
+_MOST_VALUES = 1 << 26  # limit of a convolution's input values that are converted to fp32 at once
+# Tolerances: a share of the output's root mean square, and a share of the value itself. Correct kernels accumulate in
+# fp32 and round at the end, so that bf16 is within 2⁻⁸ of a value, and fp32 by another algorithm within 1e-4 of the
+# root mean square; a wrong kernel gives NaN, or uninitialised memory.
 TOLERANCE = {torch.bfloat16: (0.06, 2**-6), torch.float16: (0.02, 2**-8), torch.float32: (2e-3, 1e-3)}
 _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "none": lambda x: x,
@@ -48,11 +47,11 @@ _COMPOSED = (
     "aten.einsum.default",
 )
 _BACKWARD = "aten.convolution_backward.default"
-_known: dict[tuple[str, str], bool] = {}  # by the environment and the signature: whether it is right
+_known: dict[tuple[str, str], bool] = {}  # by environment and signature: whether the operator is right
 
 
 class Convolution(NamedTuple):
-    """The arguments of ``aten.convolution``, and the activation behind it."""
+    """The arguments of ``aten.convolution``, and the fused activation."""
 
     x: Tensor
     weight: Tensor
@@ -68,7 +67,7 @@ class Convolution(NamedTuple):
 
     @classmethod
     def of(cls, name: str, args: Sequence[Any]) -> Convolution | None:
-        """Return the convolution that an operator computes; None for other operators and for shapes not compared."""
+        """Return the convolution that an operator computes; None for other operators, types and shapes."""
         if name == "aten.convolution.default":
             made = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":
@@ -86,7 +85,7 @@ class Convolution(NamedTuple):
         return made if made.x.dim() == 4 and made.x.dtype in TOLERANCE else None
 
     def in_finer_precision(self) -> Tensor:
-        """Return the result in float32, of float32 on a CPU in float64."""
+        """Return the result computed in float32, or in float64 for float32 input on a CPU."""
         dtype = _finer(self.x)
         bias = None if self.bias is None else self.bias.to(dtype)
         return self.activation(self.compute(self.x.to(dtype), self.weight.to(dtype), bias), *self.slope)
@@ -96,7 +95,7 @@ class Convolution(NamedTuple):
         return torch.convolution(x, weight, bias, *self[3:9])
 
     def is_right(self, output: Tensor) -> bool:
-        """Return whether ``output`` is the result within rounding, by its last picture and some channels."""
+        """Return whether ``output`` is correct within rounding, tested on its last picture and some channels."""
         x, weight, bias, output = self.x[-1:], self.weight, self.bias, output[-1:]
         if self.groups == 1:
             side = 1 if self.transposed else 0
@@ -107,11 +106,11 @@ class Convolution(NamedTuple):
         wanted = self._in_slices(x, weight)
         if bias is not None:
             wanted += bias.to(wanted.dtype)[:, None, None]
-        # None of the activations makes a difference larger.
+        # No activation enlarges a difference.
         return _is_near(output, self.activation(wanted, *self.slope), x.dtype, scale=wanted)
 
     def _in_slices(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the convolution in float32 without bias, a few input channels at a time where the input is large."""
+        """Return the convolution in float32 without bias; a large input is processed a few input channels at a time."""
         most = max(1, _MOST_VALUES // (x.shape[2] * x.shape[3]))
         if self.groups > 1 or most >= x.shape[1]:
             return self.compute(x.float(), weight.float(), None)
@@ -123,21 +122,21 @@ class Convolution(NamedTuple):
 
 
 def _finer(x: Tensor) -> torch.dtype:
-    """Return the precision in which operators of ``x`` are computed instead. On a GPU float32 may be meant as TF32."""
+    """Return the precision to recompute operators of ``x`` in. On a GPU float32 may have been computed as TF32."""
     return torch.float64 if x.dtype == torch.float32 and x.device.type == "cpu" else torch.float32
 
 
 def _is_near(output: Tensor, wanted: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether a result is right within rounding. Values that ``dtype`` cannot hold are not compared."""
-    held = wanted.to(dtype).isfinite()
-    scale = (wanted if scale is None else scale)[held]
+    """Return whether a result is correct within rounding. Values beyond the range of ``dtype`` are not compared."""
+    in_range = wanted.to(dtype).isfinite()
+    scale = (wanted if scale is None else scale)[in_range]
     of_mean, of_value = TOLERANCE[dtype]
     allowed = of_mean * scale.square().mean().sqrt() + of_value * wanted.abs() + torch.finfo(dtype).smallest_normal
-    return bool(((output - wanted).abs() <= allowed)[held].all())  # NaN is not
+    return bool(((output - wanted).abs() <= allowed)[in_range].all())  # False for NaN
 
 
 def _in_finer_precision(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Return what an operator gives in float32, of float32 on a CPU in float64."""
+    """Return an operator's result computed in float32, or in float64 for float32 input on a CPU."""
     dtype = _finer(next(a for a in args if isinstance(a, Tensor)))
     converted = (a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
     return func(*converted, **kwargs)
@@ -150,9 +149,9 @@ def _right(
     kwargs: dict[str, Any],
     output: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Return the right result of an operator, of the type of its ``output``: that, or, where it is wrong, another.
+    """Return the correct result of an operator: its ``output``, or, if wrong, a recomputed one of the same type.
 
-    ``convolution``: what it computes, if it is one. ``output`` None: the operator is known to be wrong.
+    ``convolution``: the operator as a convolution, if it is one. ``output`` None: the operator is known to be wrong.
     """
     if convolution is not None:
         if output is not None and convolution.is_right(output):
@@ -174,7 +173,7 @@ def _many(results: Any) -> Sequence[Any]:  # noqa: ANN401
 
 
 def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """Return what decides which kernel runs: the operator, its shapes, types and settings; '' for other operators."""
+    """Return the properties that select the kernel: operator, shapes, types and settings; '' for other operators."""
     if "convolution" not in name and name not in _PRODUCTS:
         return ""
     if next(a.dtype for a in args if isinstance(a, Tensor)) not in TOLERANCE:
@@ -187,7 +186,7 @@ def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 
 class _Mode(TorchDispatchMode):
-    """A mode that sees products as operators that kernels compute, also those of which others are composed."""
+    """A dispatch mode that intercepts matrix products and convolutions, decomposing the operators built from them."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -197,7 +196,7 @@ class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         name = str(func)
-        if name in _COMPOSED and func._can_decompose():  # in inference mode they come whole
+        if name in _COMPOSED and func._can_decompose():  # in inference mode torch does not decompose them
             with self:
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
@@ -208,19 +207,19 @@ class _Mode(TorchDispatchMode):
         return self.compute(name, signature, func, args, kwargs)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the result of a product."""
+        """Return the result of a matrix product or convolution."""
         raise NotImplementedError
 
 
 class _Comparing(_Mode):
-    """Compares the products that are computed in it, each signature once in a process. ``wrong``: what is found."""
+    """A mode that compares each operator signature once per process. ``wrong``: the signatures of wrong operators."""
 
     def __init__(self, device: Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._environment, self.wrong = environment(device), set[str]()
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the right result, so that what comes behind it is compared on numbers."""
+        """Return the correct result, so that later operators are compared on valid numbers."""
         with _uncorrected():
             output = func(*args, **kwargs)
         key = self._environment, signature
@@ -237,14 +236,14 @@ class _Comparing(_Mode):
 
 
 class _InFp32(_Mode):
-    """Computes products of some signatures in a finer precision."""
+    """A mode that computes operators with the given signatures in a finer precision."""
 
     def __init__(self, signatures: Sequence[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._signatures = frozenset(signatures)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the right result."""
+        """Return the correct result."""
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
             return _right(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
@@ -255,7 +254,7 @@ _thread = threading.local()
 
 @contextmanager
 def _uncorrected() -> Iterator[None]:
-    """Let an ``_InFp32`` around a comparison correct nothing: what it corrects would be taken for right."""
+    """Disable an enclosing ``_InFp32`` during a comparison, whose corrections would hide wrong operators."""
     before = getattr(_thread, "uncorrected", False)
     _thread.uncorrected = True
     try:
@@ -265,12 +264,12 @@ def _uncorrected() -> Iterator[None]:
 
 
 def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
-    """Run networks, and return the signatures of what was computed wrongly: operators, shapes and settings."""
+    """Run networks, and return the signatures of wrong operators: names, shapes and settings."""
     with _Comparing(device) as comparing:
         run()
     return sorted(comparing.wrong)
 
 
 def computed_in_fp32(signatures: Sequence[str]) -> _InFp32 | nullcontext[None]:
-    """Return a context in which operators of these signatures are computed in fp32, with their results converted."""
+    """Return a context in which operators with these signatures run in fp32 and their results are converted."""
     return _InFp32(signatures) if signatures else nullcontext()

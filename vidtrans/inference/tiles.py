@@ -1,12 +1,12 @@
-"""Run a network on overlapping tiles, one after the other: for pictures too large for memory, or for a fixed size.
+"""Run a network on overlapping tiles, in sequence: for pictures too large for memory, or a network of fixed size.
 
-Tiles begin where the network's own grid has a cell, so that a pixel falls on the same place of it as in the whole
-picture; a tile of no more than one cell is the exception, for it could not overlap. What a network cannot see beyond a
-tile's rim shows most at the rim, so the rim is cut away, and between two tiles one passes smoothly into the other.
+Tiles begin at multiples of the network's own grid, so that a pixel has the same position in it as in the whole picture;
+a tile of a single cell is the exception, for it could not overlap. Context is missing most at a tile's rim, so the rim
+is cut off, and neighbouring tiles are cross-faded.
 
-Some layers look at the whole picture: instance norms, and squeeze and excitation. Were each tile left to its own
-statistics, its colours would differ from its neighbour's. So the picture goes through once as a small one, of a tile's
-size, and the tiles take over what it found. Self-attention cannot be had so: each tile attends within itself.
+Some layers use the whole picture: instance norms, and squeeze and excitation. With separate statistics each tile's
+colours would differ from its neighbour's. So the picture is run once downscaled to a tile's size, and the tiles use the
+statistics of that run. This does not work for self-attention: each tile attends within itself.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from torch.nn import functional as F
 
 from vidtrans.networks.layers import SqueezeExcitation
 
-SMALLEST = 256  # pixels; below it, a tile is more rim than picture
+SMALLEST = 256  # pixels a side; a smaller tile is mostly rim
 OVERLAP = 128  # pixels: the bundled model's tiles of 256 are then 46 dB from the whole picture; with 96, 35 dB
-CELLS = 4  # a side of a tile of fixed size: over each of them tones are averaged; as much of it overlaps the next
-GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # what looks at the whole picture
-NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance, (N, C) float32, of what goes in
+CELLS = 4  # cells along a fixed-size tile: tones are averaged over each, and neighbouring tiles overlap by one cell
+GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # layers that use the whole picture
+NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of a layer's input, (N, C) float32
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return the next smaller side of tiles, a multiple; None where that would be below ``SMALLEST``, or no smaller."""
+    """Return the next smaller tile side, a multiple of ``multiple``; None if below ``SMALLEST`` or not smaller."""
     half = max(SMALLEST, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -> list[int]:
-    """Return where tiles begin that cover a length evenly, with ``overlap`` or more; both sizes are multiples."""
+    """Return the starts of tiles that cover a length evenly, with ``overlap`` or more; sizes are multiples."""
     if tile >= length:
         return [0]
     grid = multiple if tile > multiple else 1
@@ -45,7 +45,7 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -
 
 
 def ramp(overlap: int) -> Tensor:
-    """Return the later tile's share where two overlap, (overlap,) float32: it rises in the middle quarter."""
+    """Return the later tile's weight across an overlap, (overlap,) float32: it rises in the middle quarter."""
     rim = 3 * overlap // 8
     t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
     t = t.clamp(0, 1)
@@ -53,9 +53,9 @@ def ramp(overlap: int) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
-    """Return one tensor of that length along ``side``, 2 (rows) or 3 (columns), from parts of equal size.
+    """Cross-fade parts of equal size into one tensor of ``length`` along dimension ``side``, 2 (rows) or 3 (columns).
 
-    Each fades into what there is, so that the weights add up to one whatever the rounding: where all parts agree,
+    Each part fades into the previous ones with weights that add up to one whatever the rounding: where all parts agree,
     nothing changes.
     """
     whole: Tensor | None = None
@@ -77,7 +77,7 @@ def run_tiled(
 ) -> Tensor:
     """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles of at most ``side`` pixels a side.
 
-    H, W and ``side`` are multiples. ``whole`` is what of the network looks at the whole picture.
+    H, W and ``side`` are multiples of ``multiple``. ``whole``: the layers that use the whole picture.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
@@ -94,11 +94,11 @@ def run_tiled(
 def run_fixed(
     network: Callable[[Tensor], Tensor], x: Tensor, size: tuple[int, int], multiple: int, *, matched: bool
 ) -> Tensor:
-    """Run ``network``, which takes nothing but (N, C, *size), on (N, C, H, W) that is no smaller → (N, 3, H, W).
+    """Run ``network``, which accepts only (N, C, *size), on (N, C, H, W) that is no smaller → (N, 3, H, W).
 
-    H, W and ``size`` are multiples. ``matched``: it looks at whole pictures, and cannot be told what it would have
-    found there. So the broad tones of each tile, averages over a quarter of its sides, become those of the picture
-    that it makes of the whole, shrunk to one tile: on 960×540 pixels tones of neighbours were 26 levels apart in the
+    H, W and ``size`` are multiples of ``multiple``. ``matched``: the network uses whole-picture statistics, which
+    cannot be set from outside. The broad tones of each tile, averaged over a quarter of its sides, are then set to
+    those of the output for the downscaled picture: on 960×540 pixels neighbouring tiles differed by 26 levels in the
     mean without, and 3 with it.
     """
     (height, width), (tall, wide) = x.shape[2:], size
@@ -123,7 +123,7 @@ def _cut(x: Tensor, top: int, left: int, tall: int, wide: int) -> Tensor:
 def _run_grid(
     run: Callable[[int, int], Tensor], rows: Sequence[int], columns: Sequence[int], size: tuple[int, int]
 ) -> Tensor:
-    """Blend the tiles that ``run`` gives for each row and column at which one begins."""
+    """Blend the tiles that ``run(top, left)`` gives for each row and column start."""
     strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3) for top in rows)
     return blend_tiles(strips, rows, size[0], 2)
 
@@ -136,7 +136,7 @@ def _with_tones(made: Tensor, wanted: Tensor) -> Tensor:
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield the statistics of what these modules take in, filled as they run."""
+    """Yield the statistics of the modules' inputs, filled as they run."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -151,7 +151,7 @@ def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
 
 @contextmanager
 def use_statistics(statistics: NormStatistics) -> Iterator[None]:
-    """Let modules use recorded statistics instead of those of their input."""
+    """Make modules use recorded statistics instead of those of their input."""
     with ExitStack() as stack:
         for module, (mean, variance) in statistics.items():
             vars(module)["forward"] = _forward_with(module, mean, variance)
@@ -165,7 +165,7 @@ def _forward_with(module: nn.Module, mean: Tensor, variance: Tensor) -> Callable
     assert isinstance(module, nn.InstanceNorm2d)
 
     def norm(x: Tensor) -> Tensor:
-        # Weights as the statistics are, whatever the pictures: this is what torch takes together.
+        # Weights in the statistics' dtype, whatever the pictures': torch requires them to be equal.
         weight, bias = (None if p is None else p.to(mean.dtype) for p in (module.weight, module.bias))
         normed = [
             F.batch_norm(p, m, v, weight, bias, False, 0.0, module.eps)

@@ -1,6 +1,6 @@
-"""Torch: eval mode, norm folded into the convolutions, channels last, bf16 where the device has it.
+"""The torch engine: eval mode, norm folded into the convolutions, channels last, bf16 if the device supports it.
 
-On a CPU the convolutions are ``packed``. The other engines, made of this one, run a generator by other means.
+On a CPU the convolutions are ``packed``. The other engines are subclasses that run a generator with other libraries.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from vidtrans.video.images.picture import resize
 Run = Callable[[Tensor], Tensor]
 T = TypeVar("T")
 BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-# Pixels that go through the network at once, by the kind of device; the number is in keys. On a CPU more are no
-# quicker, as a U-Net's layers do not stay in its cache, and a render of 1080p takes half as much memory again. On a GPU
-# these are two pictures of 1080p.
+# Limit of pixels run through the network at once, by device kind; part of cache keys. On a CPU more are no faster, as a
+# U-Net's layers exceed the CPU cache, and a render of 1080p would take half as much memory again. On a GPU the limit is
+# two pictures of 1080p.
 MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
-    """Return (N, C, H, W) with its sides grown to a multiple, right and below, by mirroring."""
+    """Pad (N, C, H, W) to multiples of ``multiple``, right and below, by mirroring."""
     height, width = x.shape[2:]
     return grow_by_mirroring(x, height + -height % multiple, width + -width % multiple)
 
 
 def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
-    """Return (N, C, H, W) grown to a height and a width, right and below, by mirroring; never made smaller."""
+    """Pad (N, C, H, W) to at least a height and a width, right and below, by mirroring."""
     for side, wanted in ((2, height), (3, width)):
         length = x.shape[side]
         if length < wanted:
@@ -55,14 +55,14 @@ def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def to_levels(output: Tensor, *, deep: bool) -> Tensor:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 as int16 of its bits, rounded."""
+    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 as int16 of the same bits."""
     top = 65535 if deep else 255
     levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 
 def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
-    """Return (N, 3, H, W) float32 in [-1, 1] as (N, H, W, 3) uint8, or uint16 if ``deep``, rounded."""
+    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 if ``deep``."""
     return _as_pictures(to_levels(output, deep=deep))
 
 
@@ -72,21 +72,20 @@ def _as_pictures(levels: Tensor) -> np.ndarray:
 
 
 class TorchEngine:
-    """Runs a generator that has ``multiple``; pads its input by mirroring and cuts the padding off again.
+    """An engine for generators with a ``multiple``; it pads inputs by mirroring and crops the outputs.
 
-    A generator with a plate gets it beside the input. A recurrent one takes one picture at a time, with or without a
-    history beside it. Where memory runs out, fewer pictures go through at once, and one in tiles. Raises UsageError
-    where this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
-    RuntimeErrors): ``errors.out_of_memory`` tells.
+    A generator with a plate gets it as additional input. A recurrent generator takes one picture at a time, with or
+    without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises UsageError if this
+    engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not RuntimeErrors);
+    ``errors.out_of_memory`` decides.
 
-    ``place`` is where ``predict`` expects its input. ``encoder`` finds the codes of pictures, for a generator with many
-    looks; None for another one.
-    ``tile`` is the longest side in pixels of the last picture's tiles, None when it went through whole.
+    ``place``: the device that ``predict`` expects its input on. ``encoder``: the picture encoder of a multi-style
+    generator, else None. ``tile``: the longest side in pixels of the last picture's tiles, None if it was run whole.
     """
 
     name: ClassVar[str] = "torch"
-    slow_to_start: ClassVar[bool] = False  # bench measures such an engine only with --all
-    is_recorded: ClassVar[bool] = True  # on CUDA as a graph, see ``cuda_graphs``
+    slow_to_start: ClassVar[bool] = False  # bench measures a slow engine only with --all
+    is_recorded: ClassVar[bool] = True  # as a CUDA graph, see ``cuda_graphs``
     checks: ClassVar[type[NetworkChecks]] = NetworkChecks
 
     def __init__(
@@ -107,7 +106,7 @@ class TorchEngine:
             raise UsageError(f"--engine {self.name}", why, "use --engine torch")
         self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH[device.kind]
         self.multiple: int = generator.multiple
-        # In the precision and at the place of its weights: a picture's code must not depend on the engine.
+        # In the precision and on the device of its weights: a picture's code must not depend on the engine.
         self.encoder: Any = getattr(generator, "encoder", None)
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
@@ -117,19 +116,19 @@ class TorchEngine:
         network = network.to(self.place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
-        # Which kernels run depends on how many pictures they get: that follows from sizes, not from free memory.
+        # The batch size affects which kernels run, so it is derived from picture sizes, not from free memory.
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
-        self._sides: dict[tuple[int, int], int] = {}  # what tiles fit, by the height and width of the picture
+        self._sides: dict[tuple[int, int], int] = {}  # tile sides that fit in memory, by the picture's (height, width)
         self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
-        # A reel's pictures are stretched over what the network sees, which would be the tile.
+        # A reel's pictures are stretched over the network's input, which would be the tile.
         self._whole_only = getattr(inner_generator(generator), "reel", None) is not None or needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
             "precision": self.precision,
             "device": device.kind,
-            # How a sum is split between threads decides its rounding.
+            # The number of threads affects how sums are split and rounded.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
         if self._max_pixels is not None and self.batch > 1:
@@ -143,14 +142,14 @@ class TorchEngine:
         can_record = self.is_recorded and device.kind == "cuda" and self._is_feed_forward
         self._recorded = RecordedNetwork(self._run_network, self.place) if can_record else None
         if self._whole and self._network is not network:
-            self._whole_only = True  # the modules are not what runs, and could not be told the picture's statistics
+            self._whole_only = True  # other code runs the network, which cannot use recorded statistics
 
     def _resolve(self, precision: str) -> Precision:
-        """Return the precision that this engine uses for a ``rendering.precision``."""
+        """Return the precision that this engine uses for a ``rendering.precision`` value."""
         return resolve_precision(precision, self.device)
 
     def _prepare(self, network: nn.Module) -> Run:
-        """Return what runs the network, which is on its device, on (N, C, H, W) of its precision, channels last."""
+        """Return a function that runs the network on (N, C, H, W) in its precision, channels last, on its device."""
         if not self._is_feed_forward or not can_pack(self.device, self.precision):
             return network
         if use_quick_norms(network):
@@ -160,11 +159,11 @@ class TorchEngine:
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that are computed in fp32."""
+        """Return the operators that are computed in fp32 because they would be wrong otherwise."""
         return sorted({name for names in self._checks.wrong.values() for name in names}) if self._checks else []
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity``, and what is computed in fp32 for pictures of a size as it would be wrong otherwise."""
+        """Return ``identity`` and the operators that run in fp32 at a size, as they would be wrong otherwise."""
         if self._checks is None or self._input_channels is None:
             return self.identity
         channels = self._input_channels + (0 if self._plate is None else 3)
@@ -176,9 +175,9 @@ class TorchEngine:
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> Tensor:
-        """Run (N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, as the network made it.
+        """Run (N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, not rounded.
 
-        Raises DeviceError when a single picture does not fit in memory, even in tiles.
+        Raises DeviceError if a single picture does not fit in memory, even in tiles.
         """
         x, (height, width) = inputs, inputs.shape[2:]
         if self._plate is not None:
@@ -201,20 +200,20 @@ class TorchEngine:
     def run(self, inputs: Tensor, *, deep: bool = False) -> Tensor:
         """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) as int16 of its bits.
 
-        The result lies on the engine's device; on a GPU nothing waits for it. Raises DeviceError as ``__call__``.
+        The result stays on the engine's device, without synchronising a GPU. Raises DeviceError as ``__call__`` does.
         """
         outputs: list[Tensor] = []
         while len(inputs):
             count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
-            # Always the same number at once: kernels are chosen by batch size, and may round differently.
+            # Always the same batch size: kernels are chosen by batch size, and may round differently.
             missing = part[-1:].expand(count - len(part), *part.shape[1:])
             filled = torch.cat([part, missing]) if len(missing) else part
             outputs.append(self._in_halves(partial(self._forward, deep=deep), filled)[: len(part)])
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return how many pictures of a size go through the network at once: ``batch``, or a part of it."""
+        """Return the number of pictures of a size that are run at once: ``batch``, or a divisor of it."""
         if self._max_pixels is None:
             return self.batch
         pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
@@ -222,7 +221,7 @@ class TorchEngine:
         return next(count for count in range(most, 0, -1) if self.batch % count == 0)
 
     def _in_halves(self, run: Run, inputs: Tensor) -> Tensor:
-        """Return what ``run`` makes of a batch; where memory does not suffice, of its halves, and keep to that size."""
+        """Run a batch; if memory does not suffice, run its halves, and keep the smaller batch size."""
         made = self.if_it_fits(partial(run, inputs))
         if made is not None:
             return made
@@ -232,7 +231,7 @@ class TorchEngine:
         return torch.cat([self._in_halves(run, part) for part in (inputs[:half], inputs[half:])])
 
     def if_it_fits(self, run: Callable[[], T]) -> T | None:
-        """Return what ``run`` returns; None where memory runs out, after which all that can be is released."""
+        """Return the result of ``run``; None if memory runs out, after releasing caches and graphs."""
         try:
             return run()
         except Exception as error:
@@ -247,15 +246,15 @@ class TorchEngine:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Return (N, C, H, W) grown to what the network takes, or to one of its tiles."""
+        """Pad (N, C, H, W) to a size that the network accepts, or to one of its fixed-size tiles."""
         if self._fixed_size is None:
             return pad_by_mirroring(x, self.multiple)
         return grow_by_mirroring(pad_by_mirroring(x, self.multiple), *self._fixed_size)
 
     def _run_fitting(self, x: Tensor) -> Tensor:
-        """Run (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles where it must.
+        """Run (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles if needed.
 
-        Raises DeviceError when not even the smallest tiles fit in memory.
+        Raises DeviceError if not even the smallest tiles fit in memory.
         """
         height, width = x.shape[2:]
         if self._fixed_size is not None:
@@ -272,16 +271,16 @@ class TorchEngine:
             side = None if self._whole_only else next_tile_side(tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
-            self._sides[height, width] = side  # and keep to what fits
+            self._sides[height, width] = side  # reuse for later pictures
 
     def _run_network(self, x: Tensor) -> Tensor:
-        """Run the network on whole pictures or tiles, with what is wrong in fp32."""
+        """Run the network on whole pictures or tiles, with its wrong operators in fp32."""
         if self._checks is None or self._checks.wrong.get(x.shape) == []:
             return self.compute(x)
         return self._checks.run(self, x)
 
     def compute(self, x: Tensor) -> Tensor:
-        """Run the network on whole pictures or tiles as it is, (N, C, H, W) float32 → (N, 3, H, W) float32."""
+        """Run the network on pictures or tiles without corrections, (N, C, H, W) float32 → (N, 3, H, W) float32."""
         with tensor_float32("tf32") if self.precision == "tf32" else nullcontext():
             return self._network(x.to(self._dtype, memory_format=self._memory_format)).to(torch.float32)
 

@@ -1,4 +1,4 @@
-"""The user's cache folder, in which engines store compiled networks and checks for other processes."""
+"""The user's cache folder, in which engines store compiled networks and check results for other processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 
-CHECK_VERSION = 2  # of what ``product_checks`` compares, and how
+CHECK_VERSION = 2  # of the comparison in ``product_checks``
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
 _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)
 
@@ -35,7 +35,7 @@ def caches_in(folder: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Return the folder. It need not be there. Raises RuntimeError where the user has no home folder."""
+    """Return the cache folder, which may not exist yet. Raises RuntimeError if the user has no home folder."""
     folder = _other_folder.get() or user_cache_path("vidtrans")
     if not folder.is_absolute():
         raise RuntimeError("the user has no home folder")
@@ -43,20 +43,20 @@ def cache_folder() -> Path:
 
 
 def use_inductor_cache(environment: str) -> None:
-    """Let torch.compile keep what it compiles for other processes, unless the user has set its variable.
+    """Let torch.compile store its results for other processes, unless the user has set its variable.
 
-    ``environment``: what decides the code, which has a folder of its own: weights that PyTorch 2.13 has laid out for
-    one instruction set corrupt the memory of a process on another one, say of machines that share a home folder.
+    ``environment``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
+    packed for one instruction set corrupt a process on another one, for example on machines that share a home folder.
     """
     before = os.environ.get(INDUCTOR_CACHE)
     if before is not None and not Path(before).name.startswith("torchinductor_"):  # torch sets its own default
         return
-    with suppress(RuntimeError):  # torch has a folder of its own
+    with suppress(RuntimeError):  # torch then uses its own folder
         os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(environment)[:16])
 
 
 def environment(device: Device) -> str:
-    """Return what decides the kernels beside shapes: hardware, libraries, threads, and variables that choose them."""
+    """Return the properties that select kernels, besides shapes: hardware, libraries, threads and variables."""
     if device.kind == "cuda":
         return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
     if device.kind != "cpu":
@@ -67,7 +67,7 @@ def environment(device: Device) -> str:
 
 
 def remembered(question: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
-    """Return what ``find`` finds wrong for a ``question`` (JSON), or what another process found on this machine."""
+    """Return the wrong operators for a ``question`` (JSON): cached by any process of this machine, or from ``find``."""
     name = f"{digest_of([CHECK_VERSION, environment(device), question])}.json"
     # RuntimeError: the user has no home folder.
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):

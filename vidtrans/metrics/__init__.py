@@ -1,4 +1,4 @@
-"""Scores of pictures, and of how steady a video is along the motion of its source."""
+"""Scores of pictures, and of a video's steadiness along its source's motion."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Score a video frame by frame: flicker, fidelity, ghosts of earlier frames.
 
-Flow comes from the source alone, and the same pixels of the same pairs are scored in every video, so that their errors
-can be divided by each other.
+Flow is estimated from the source alone, and every video is scored on the same pixels of the same pairs, so that
+ratios of their errors are meaningful.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
 
 
 class Scorer:
-    """Score the frames of a clip in order; two of them are in memory, however long the clip is.
+    """Score the frames of a clip in order; only two frames are in memory at a time.
 
-    Pictures are (H, W, 3) uint8 and need not be of one size: they are brought to the output's, and scored at most at
-    ``SHORT_SIDE``; sharpness alone is measured at the output's full size, since shrinking hides blur. ``flow`` is the
+    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at most at
+    ``SHORT_SIDE``; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is the
     name of a flow method.
     """
 
@@ -53,9 +53,9 @@ class Scorer:
         *,
         starts_shot: bool = False,
     ) -> None:
-        """Add one frame of each video; ``starts_shot``: it does not follow the one before.
+        """Add one frame of each video; ``starts_shot``: the frame begins a shot, so no motion leads to it.
 
-        Raises ValueError where the output's size has changed, or a video is missing that was there before.
+        Raises ValueError if the output's size changes, or if the set of videos changes.
         """
         given = {"output": output, "per-frame": per_frame, "reference": reference}
         full = {name: picture for name, picture in given.items() if picture is not None}
@@ -97,7 +97,7 @@ class Scorer:
             raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
 
     def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
-        """Return the motion from the last frame to this one; None where this one does not follow it."""
+        """Return the motion from the previous frame to this one; None at the start of a shot."""
         before, self._grey = self._grey, grey(source)
         return None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
 

@@ -1,7 +1,7 @@
-"""How near a set of pictures is to another that shows other things, where no picture has a counterpart.
+"""Distances between unpaired sets of pictures, in which no picture has a counterpart.
 
-Pictures are (H, W, 3) uint8. Distances are of patches: local features of a network, each by itself, so that what a
-picture shows counts less than how it is painted. ``docs/guides/unpaired.md`` says what these scores cannot tell.
+Pictures are (H, W, 3) uint8. Distances are of patches, single local features of a network, so that content
+counts less than style. ``docs/guides/unpaired.md`` explains what these scores cannot show.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Describe = Callable[[Pictures], Patches]
 
 
 def network_patches() -> Describe | None:
-    """Return what describes pictures by the network of ``perception`` that is installed; None where none is."""
+    """Return a function that describes pictures by the installed network of ``perception``; None if there is none."""
     name = resolve_measure("auto")
     if not hasattr(MEASURES.load(name), "features"):
         return None
@@ -40,21 +40,21 @@ def network_patches() -> Describe | None:
 
 
 def random_patches(seed: int = 0) -> Describe:
-    """Return what describes pictures by a network of fixed random weights: it needs nothing, and knows nothing."""
+    """Return a function that describes pictures by a network of fixed random weights, which needs no installation."""
     network = _random_network(seed)
     return lambda pictures: _describe(pictures, network)
 
 
 @dataclass(frozen=True)
 class PatchSet:
-    """Patches of a set, (pictures, patches, channels), and the mean distance of those of different pictures."""
+    """Patches of a set, (pictures, patches, channels), and the mean distance between patches of different pictures."""
 
     patches: np.ndarray
     spread: float
 
     @classmethod
     def of(cls, patches: np.ndarray) -> PatchSet:
-        """Measure a set of at least two pictures."""
+        """Return the patch set with its spread. Raises ValueError for fewer than two pictures."""
         count, each = patches.shape[:2]
         if count < 2:
             raise ValueError(f"a distance of sets of pictures needs two of them (got {count})")
@@ -64,19 +64,19 @@ class PatchSet:
         return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
 
     def distance(self, other: PatchSet) -> float:
-        """Return the squared energy distance of two sets; below 0 where chance has it so."""
+        """Return the squared energy distance of two sets; noise can make it negative."""
         flat, others = (p.reshape(-1, p.shape[-1]) for p in (self.patches, other.patches))
         return 2 * _mean_distance(flat, others) - self.spread - other.spread
 
 
 @dataclass(frozen=True)
 class DomainDistance:
-    """The distance of pictures from a target domain: 1 for the source as it is, 0 for one half of the target.
+    """The distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
 
-    The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance as KID is (Bińkowski et al.,
-    ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, and no outlier decides it. Patches of
-    one picture are alike, so pairs of them are left out. Channels count by their deviation in the target, and layers by
-    what lies between the domains in them: ``same`` between halves of the target, ``other`` to the source.
+    The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et al.,
+    ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
+    one picture are alike, so pairs of them are excluded. Channels are scaled by their deviation in the target, and
+    layers by the difference of two distances: ``same`` between halves of the target, ``other`` to the source.
     """
 
     describe: Describe
@@ -87,7 +87,7 @@ class DomainDistance:
 
     @classmethod
     def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
-        """Look at both domains: at least two pictures of the source and four of the target."""
+        """Measure both domains: at least two pictures of the source and four of the target."""
         found = describe(evenly(targets))
         scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
         whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
@@ -107,11 +107,11 @@ class DomainDistance:
 
     @property
     def tells_apart(self) -> bool:
-        """Whether the source is further from the target than its halves are from each other, in any layer."""
+        """True if in any layer the source is further from the target than the target's halves from each other."""
         return bool((self.other - self.same).max() > APART)
 
     def __call__(self, pictures: Pictures) -> float | None:
-        """Return the distance of at least two pictures, about 0 to 1; None where it does not tell the domains apart."""
+        """Return the distance of at least two pictures, about 0 to 1; None if it cannot distinguish the domains."""
         if not self.tells_apart:
             return None
         between = self.other - self.same
@@ -120,13 +120,13 @@ class DomainDistance:
 
 
 def _deviations(patches: np.ndarray) -> np.ndarray:
-    """Return the deviation of each channel, (C,); those that hardly vary count no more than as a part of the layer."""
+    """Return the deviation of each channel, (C,), bounded below by a share of the layer's."""
     own: np.ndarray = patches.std((0, 1))
     return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
 
 def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the mean distance of rows (N, C) from rows (M, C), over √C."""
+    """Return the mean Euclidean distance of rows (N, C) from rows (M, C), divided by √C."""
     squares = np.einsum("nc,nc->n", second, second)
     total = 0.0
     for start in range(0, len(first), BANDS):
@@ -137,13 +137,13 @@ def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
-    """Return at most so many of the pictures, evenly spread."""
+    """Return at most ``most`` of the pictures, evenly spaced."""
     chosen = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
     return [pictures[i] for i in chosen]
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return patches at random places, the same ones every time, of pictures that need not be of one size."""
+    """Return patches at random but reproducible places of pictures, which may differ in size."""
     import torch
 
     random = np.random.default_rng(0)
@@ -158,13 +158,13 @@ def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) ->
 
 
 def _part(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a random part of a picture that is larger than ``MAX_SIDE``."""
+    """Return a random crop of a picture larger than ``MAX_SIDE``."""
     top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
     return picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
 
 
 def _random_network(seed: int) -> Callable[[Tensor], list[Tensor]]:
-    """Return three strided convolutions, which give what each of them finds."""
+    """Return a network of three strided convolutions that outputs the features of each."""
     import torch
     from torch.nn import functional as F
 

@@ -1,7 +1,7 @@
 """Score the rollout of a next-frame model.
 
 Films and clips are lists of (H, W, 3) uint8 pictures, all of one size; ``training`` are the frames that the model
-was trained on, in any order. No score says it all: each can mislead, and all are to be read together.
+was trained on, in any order. Each score alone can mislead, so read them together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Pictures = Sequence[np.ndarray]
 
 
 def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
-    """Return the PSNR in dB after so many frames, for each of HORIZONS that both reach.
+    """Return the PSNR in dB at each horizon (frames after the start) of HORIZONS that both films reach.
 
     On slow clips the first is high for anything that hardly moves: judge at 5 and beyond, and beside ``copy_last``.
     """
@@ -35,12 +35,12 @@ def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
 
 
 def copy_last(last: np.ndarray, truth: Pictures) -> dict[int, float]:
-    """Return the ``horizons`` of a film in which the ``last`` known frame stands still."""
+    """Return the ``horizons`` of a film that repeats the ``last`` known frame."""
     return horizons([last] * len(truth), truth)
 
 
 def nearest(film: Pictures, training: Pictures) -> list[int]:
-    """Return for each frame the number of the training frame that it is most like (least squared difference)."""
+    """Return for each frame the index of the most similar training frame (least squared difference)."""
     small, known = _thumbnails(film), _thumbnails(training)
     distances = np.square(known).sum(1)[None] - 2 * small @ known.T  # but for a frame's own square, the same for all
     found = np.argsort(distances, axis=1, kind="stable")[:, :NUM_CANDIDATES].tolist()
@@ -48,7 +48,7 @@ def nearest(film: Pictures, training: Pictures) -> list[int]:
 
 
 def nearest_psnr(film: Pictures, training: Pictures) -> float:
-    """Return the PSNR in dB to the nearest training frame, a mean over the last END_FRAMES; low for noise and blur.
+    """Return the PSNR in dB to the nearest training frame, averaged over the last END_FRAMES; low for noise and blur.
 
     It rewards memory: a frozen training frame scores best, a truthful continuation past the training frames worse.
     """
@@ -58,10 +58,10 @@ def nearest_psnr(film: Pictures, training: Pictures) -> float:
 
 
 def drift(film: Pictures, training: Pictures) -> float:
-    """Return how far the mean colour of the last END_FRAMES lies outside of that of the training frames.
+    """Return how far the mean colours of the last END_FRAMES lie outside the range of the training frames.
 
-    In levels of 0 to 255, of the worst channel; 0 inside, so a clip whose colours change forgives more. A governor
-    that clamps colours makes it 0: judge without.
+    In levels of 0 to 255, for the worst channel; 0 inside, so a clip with changing colours is tolerant. A governor
+    that clamps colours makes it 0: score without it.
     """
     known, ends = _colours(training), _colours(film[-END_FRAMES:])
     outside = np.maximum(0.0, np.maximum(known.min(0) - ends, ends - known.max(0)))
@@ -69,36 +69,36 @@ def drift(film: Pictures, training: Pictures) -> float:
 
 
 def relative_sharpness(film: Pictures, training: Pictures) -> float:
-    """Return the sharpness of the last END_FRAMES over that of the training frames; noise is above 1, too."""
+    """Return the sharpness of the last END_FRAMES relative to the training frames; noise also exceeds 1."""
     ours, known = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
     return ours / max(1e-6, known)
 
 
-def motion(film: Pictures, apart: int) -> float:
-    """Return the mean |difference| of frames that lie ``apart``, in levels; 0 of a film without two such.
+def motion(film: Pictures, lag: int) -> float:
+    """Return the mean |difference| of frames ``lag`` frames apart, in levels; 0 if the film is too short.
 
-    Over one frame flicker passes for motion; over four it hardly does, and 0 is a frozen film.
+    Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen film.
     """
-    pairs = list(zip(film[:-apart], film[apart:], strict=True))
+    pairs = list(zip(film[:-lag], film[lag:], strict=True))
     return float(np.mean([cv2.absdiff(a, b).mean() for a, b in pairs])) if pairs else 0.0
 
 
 def num_distinct(film: Pictures, training: Pictures) -> int:
-    """Return how many different training frames are the nearest ones in LATE_FRAMES: 1 for a frozen film.
+    """Return the number of different training frames that are nearest to LATE_FRAMES: 1 for a frozen film.
 
-    Compare it with the count of true frames. Noise has few, too: all of it is nearest to the same few frames.
+    Compare it with the count of true frames. Noise scores low, too: it is always nearest to the same few frames.
     """
     return len(set(nearest(film[LATE_FRAMES], training))) if len(film) > LATE_FRAMES.start else 0
 
 
 def ping_pong(clip: Pictures, count: int) -> list[np.ndarray]:
-    """Return a film of true frames: forwards through the ``clip``, back again, and so on."""
+    """Return a film of true frames: the ``clip`` forwards and backwards, repeatedly."""
     places = max(1, 2 * (len(clip) - 1))
     return [clip[min(place % places, -place % places)] for place in range(count)]
 
 
 def score_rollout(film: Pictures, training: Pictures, real: Pictures) -> dict[str, float]:
-    """Return all scores but the horizons. ``real``: true frames, with which motion and ``uniq`` are compared."""
+    """Return all scores except the horizons. ``real``: true frames, the reference for motion and ``uniq``."""
     rounded = {
         "nn": nearest_psnr(film, training),
         "drift": drift(film, training),
@@ -110,11 +110,11 @@ def score_rollout(film: Pictures, training: Pictures, real: Pictures) -> dict[st
 
 
 def _thumbnails(pictures: Pictures) -> np.ndarray:
-    """Return pictures as points of a search, (N, SEARCH_SIDE² · 3) float32."""
+    """Return pictures as vectors for the nearest-neighbour search, (N, SEARCH_SIDE² · 3) float32."""
     small = [cv2.resize(p, (SEARCH_SIDE, SEARCH_SIDE), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.stack(small).reshape(len(small), -1).astype(np.float32) - 128
 
 
 def _colours(pictures: Pictures) -> np.ndarray:
-    """Return mean colours, (N, 3)."""
+    """Return the mean colours of pictures, (N, 3)."""
     return np.stack([p.mean((0, 1), dtype=np.float64) for p in pictures])

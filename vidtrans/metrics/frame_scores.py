@@ -1,4 +1,4 @@
-"""The scores of one video, or of one against another, frame by frame."""
+"""Frame-by-frame scores of one video, or of one against another."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Summary = dict[str, float | None]
 
 
 class ScoreSeries(Protocol):
-    """The measurements of each frame of a video."""
+    """A series of measurements, one for each frame of a video."""
 
     def summary(self) -> Summary:
-        """Return a number for each measure, None where there is none."""
+        """Return a number for each measure, or None if undefined."""
 
     def series(self) -> dict[str, Series]:
-        """Return a value for each frame, of the measures that there are."""
+        """Return a value per frame for each measure with data."""
 
 
 class Steadiness:
-    """How much a video changes along the motion of its source.
+    """The steadiness of a video along the motion of its source.
 
     The warping error is E of Lai et al. (ECCV 2018), ``Σ m (W(second) − first)² / (3 Σ m)`` in units of full scale
     squared, 0 to 1: m are the pixels where the source's flow is reliable. Sampling is bilinear, as in the published
@@ -49,7 +49,7 @@ class Steadiness:
     def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
         """Add a frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
 
-        ``both`` (H, W) bool: where the flow from the frame before it is reliable to either side.
+        ``both`` (H, W) bool: where the previous frame's flows to both of its neighbours are reliable.
         """
         self.errors.append(None)
         self.flickers.append(None)
@@ -71,19 +71,19 @@ class Steadiness:
 
 
 def masked_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float | None:
-    """Return the mean squared difference over a mask (H, W) bool; None where that holds hardly any pixels."""
+    """Return the mean squared difference over a mask (H, W) bool; None if the mask is nearly empty."""
     return None if mask.mean() < FEWEST else float(_mean_square(a - b, mask))
 
 
 def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, reliable: np.ndarray) -> float | None:
-    """Return the flicker that the eye sees once motion is taken out, in 8-bit levels.
+    """Return the visible flicker after motion compensation, in 8-bit levels.
 
     ``before`` and ``after`` are the neighbours of ``here`` (H, W, 3) float32 in [0, 1], warped to its pixels along the
-    motion of the source; ``reliable`` (H, W) bool says where both flows are. None where that is hardly anywhere. The
-    second difference, here − (before + after) / 2, is nothing for a steady fade and largest for what alternates from
-    frame to frame, as the eye has it at 24 to 30 frames a second. It is smoothed in space, since fine flicker is not
-    seen; then its RMS over pixels and channels is taken. Frames whose brightness lies s levels beside the truth, each
-    independently, read s.
+    motion of the source; ``reliable`` (H, W) bool: where both flows are reliable. None if that is nearly nowhere. The
+    second difference, here − (before + after) / 2, is 0 for a steady fade and largest for frame-to-frame alternation,
+    like the eye's sensitivity at 24 to 30 frames a second. It is smoothed in space, since fine flicker is
+    invisible; then its RMS over pixels and channels is taken. If each frame's brightness is independently off by s
+    levels, the result is s.
     """
     if reliable.mean() < FEWEST:
         return None
@@ -103,7 +103,7 @@ def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
 
 
 class Nearness:
-    """How near a video is to the one that it should be."""
+    """The similarity of a video to its reference."""
 
     def __init__(self) -> None:
         self._errors: list[float] = []
@@ -111,13 +111,13 @@ class Nearness:
         self._sharp: list[tuple[float, float]] = []
 
     def add(self, picture: np.ndarray, wanted: np.ndarray, sharp: float, wanted_sharp: float) -> None:
-        """Add a frame of each, (H, W, 3) uint8, and how sharp each is."""
+        """Add a frame of each, (H, W, 3) uint8, and the sharpness of each."""
         self._errors.append(squared_error(picture, wanted))
         self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
         self._sharp.append((sharp, wanted_sharp))
 
     def summary(self) -> Summary:
-        """Return the scores of the clip; PSNR is that of its whole error, so that an equal frame does not lift it."""
+        """Return the scores of the clip; PSNR comes from the mean error, so that identical frames do not raise it."""
         error = mean(self._errors)
         own, wanted = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
         return {
@@ -138,13 +138,13 @@ class Nearness:
 
 
 def _capped(error: float) -> float:
-    """Return the PSNR in dB; JSON knows no infinity."""
+    """Return the PSNR in dB of a squared error, capped because JSON has no infinity."""
     return min(PSNR_CAP, psnr_of(error))
 
 
 @dataclass(frozen=True)
 class Ghost:
-    """Mean differences of a frame, in 8-bit levels, in the ``pixels`` that are new and in all others."""
+    """Mean differences of a frame, in 8-bit levels, in its newly uncovered ``pixels`` and in all others."""
 
     uncovered: float
     elsewhere: float
@@ -152,18 +152,18 @@ class Ghost:
 
     @property
     def excess(self) -> float:
-        """How much further off the new pixels are than the others."""
+        """The additional error of the newly uncovered pixels."""
         return self.uncovered - self.elsewhere
 
 
 class Ghosting:
-    """Old pictures that shine through in a video where something was uncovered."""
+    """Ghosting in a video: old content that shines through where something was uncovered."""
 
     def __init__(self) -> None:
         self._ghosts: list[Ghost | None] = []
 
     def add(self, ghost: Ghost | None) -> None:
-        """Add what was measured of the next frame."""
+        """Add the next frame's measurement."""
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
@@ -181,11 +181,11 @@ class Ghosting:
 
 
 def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> Ghost | None:
-    """Measure how far a frame is from the one wanted, where something was uncovered since the last one and elsewhere.
+    """Measure the error of a frame against the wanted one, in newly uncovered pixels and in all others.
 
     ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W) bool. A
-    filter that averages over time changes all of the picture; where it averages over what was not there yet, it
-    changes it more, and an old picture shines through. None where nothing is new, or everything.
+    filter that averages over time changes the whole picture; in uncovered areas it averages unrelated content and
+    changes it more, so an old picture shines through. None if no pixel is new, or all are.
     """
     pixels = int(np.count_nonzero(uncovered))
     if not 0 < pixels < uncovered.size:
@@ -196,7 +196,7 @@ def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray)
 
 
 def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
-    """Combine those of a clip: every new pixel counts alike, so a frame has the weight of what is new in it."""
+    """Combine the ghosts of a clip, weighted by their numbers of new pixels."""
     pixels = sum(g.pixels for g in ghosts)
     if not pixels:
         return None

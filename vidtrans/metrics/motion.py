@@ -1,4 +1,4 @@
-"""The motion of a source between two frames, and where a score can rely on it."""
+"""The motion of a source between two frames, and masks of its reliable pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vidtrans.flow.warping import forward_backward
 
 @dataclass(frozen=True)
 class FlowPair:
-    """The motion between two frames that follow each other in a shot.
+    """The motion between two consecutive frames of a shot.
 
-    ``there`` lies on the first frame's pixels and leads to the second, ``back`` on the second's and leads to the first:
+    ``there`` is the flow from the first frame to the second, ``back`` the flow from the second to the first:
     (H, W, 2) float32, in pixels.
     """
 
@@ -25,24 +25,24 @@ class FlowPair:
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
-        """Estimate it between two grey pictures, (H, W) uint8."""
+        """Estimate the motion between two grey pictures, (H, W) uint8."""
         return cls(method(first, second), method(second, first))
 
     @cached_property
     def reliable(self) -> np.ndarray:
-        """(H, W) bool: the pixels of the first frame that are found again in the second."""
+        """The mask (H, W) bool of the first frame's pixels that reappear in the second."""
         return self._returns_there & ~motion_boundary(self.there)
 
     @cached_property
     def reliable_back(self) -> np.ndarray:
-        """(H, W) bool: the pixels of the second frame that are found again in the first."""
+        """The mask (H, W) bool of the second frame's pixels that appear in the first."""
         return self._returns_back & ~motion_boundary(self.back)
 
     @cached_property
     def uncovered(self) -> np.ndarray:
-        """(H, W) bool: what the second frame shows and the first does not, and one pixel around it.
+        """The mask (H, W) bool of the second frame's pixels absent from the first, dilated by one pixel.
 
-        Something moved away from it, or it came in over the border; where a flow method fails looks the same.
+        Something moved away from there, or content entered at the border; failures of the flow method look the same.
         """
         unseen = (~self._returns_back).astype(np.uint8)
         return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
@@ -57,7 +57,7 @@ class FlowPair:
 
 
 def motion_boundary(flow: np.ndarray) -> np.ndarray:
-    """Return where neighbours move differently (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) in pixels.
+    """Return the mask of motion boundaries (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) in pixels.
 
     ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel, as in the evaluator that Lai et al.
     (ECCV 2018) published.

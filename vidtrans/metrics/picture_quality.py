@@ -27,14 +27,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def psnr_of(error: float) -> float:
-    """Return the PSNR in dB of a mean squared difference in 8-bit levels; infinite for none."""
+    """Return the PSNR in dB of a mean squared difference in 8-bit levels; infinite for 0."""
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the structural similarity (Wang et al. 2004) with its Gaussian window, −1 to 1, the mean over channels.
+    """Return the structural similarity (Wang et al. 2004) with its Gaussian window, −1 to 1, averaged over channels.
 
-    Raises ValueError where a picture is smaller than its window of 11 pixels.
+    Raises ValueError if a picture is smaller than its window of 11 pixels.
     """
     if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"SSIM: win_size is {SSIM_WINDOW}, the picture {a.shape[1]}x{a.shape[0]}")

@@ -1,7 +1,7 @@
-"""Scores of a translation between domains, where no output has a picture to be compared with.
+"""Scores of an unpaired translation, whose outputs have no reference pictures.
 
-Pictures are (H, W, 3) uint8. ``distributions`` says how near outputs are to the other domain as a set; here is what is
-known of each output by itself.
+Pictures are (H, W, 3) uint8. ``distributions`` compares the set of outputs with the other domain; the scores here
+judge single outputs.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ FramePair = tuple[np.ndarray, np.ndarray]  # a frame and the one after it
 
 
 def pairwise_distance(pictures: Pictures) -> float | None:
-    """Return the mean L1 distance, 0 to 1, of pictures from each other at a coarse size; None for fewer than two."""
+    """Return the mean pairwise L1 distance of pictures at a coarse size, 0 to 1; None for fewer than two."""
     small = [_scaled(p, COARSE_SIDE) for p in evenly(pictures, MAX_PICTURES)]
     size = small[0].shape[1::-1] if small else (0, 0)
     return mean([l1(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
 
 
 def diversity(outputs: Pictures, targets: Pictures) -> float | None:
-    """Return how different outputs are from each other, over how different the target's pictures are.
+    """Return the diversity of outputs, relative to that of the target's pictures.
 
-    Near 0, all outputs are one picture. None for fewer than two of either, and where all targets are alike.
+    Near 0, all outputs are the same picture. None for fewer than two of either, and if all targets are alike.
     """
     own, wanted = pairwise_distance(outputs), pairwise_distance(targets)
     return None if own is None or wanted is None or wanted < 1 / 255 else own / wanted
 
 
 def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
-    """Return the mean L1 distance, 0 to 1, of inputs from what there and back makes of them; None without any."""
+    """Return the mean L1 distance, 0 to 1, of inputs from their reconstructions by the cycle; None without inputs."""
     return mean([l1(a, b) for a, b in zip(inputs, returned, strict=True)])
 
 
 def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -> float | None:
-    """Return the warping error of outputs along the source's flow, over the source's own.
+    """Return the warping error of outputs along the source's flow, relative to the source's own.
 
-    Each item is a frame and the next one of its shot. Where the source's error is below one level of 255 it counts as
-    that: drawings hardly have any. None where no flow is reliable.
+    Each item is a frame and the next one of its shot. The source's error counts as at least one level of 255, since
+    drawings have nearly none. None if no flow is reliable.
     """
     method = FLOWS.load(SCORING_FLOW)()
     own, given = [], []
@@ -72,9 +72,9 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
 
 
 def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
-    """Return how far light places of the source are light in the output, −1 to 1, by areas of a coarse picture.
+    """Return the correlation of lightness between source and output, −1 to 1, by areas of a coarse picture.
 
-    The correlation within all pictures together; None where either side is flat.
+    Computed within all pictures together; None if either side is flat.
     """
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for pair in zip(sources, outputs, strict=True):
@@ -95,7 +95,7 @@ def _warping_error(pair: FramePair, motion: FlowPair) -> float | None:
 
 
 def _scaled(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture whose short side is so long."""
+    """Return a picture resized to a short side of ``side`` pixels."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))

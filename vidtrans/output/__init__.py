@@ -1,1 +1,1 @@
-"""Where results go: names, delivery, assembling."""
+"""Output files: their paths, formats, assembly and records."""

@@ -32,7 +32,7 @@ TRIAL_FRAMES = 4
 
 @dataclass(frozen=True)
 class Assembly:
-    """How segments become a result. ``names(count)`` are those of pictures in a folder, else None."""
+    """The plan for assembling segments into a result. ``names(count)``: file names of pictures in a folder, or None."""
 
     encoding: EncodingSettings
     picture: PictureFormat
@@ -41,7 +41,7 @@ class Assembly:
     names: Callable[[int], list[str]] | None
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
-        """Write ``output`` and return what is reported of it; ``scratch`` holds what is needed in between.
+        """Write ``output`` and return its report table; ``scratch`` is a folder for intermediate files.
 
         Raises MediaError, UsageError.
         """
@@ -62,7 +62,7 @@ class Assembly:
     def _finish(
         self, segments: Sequence[Path], timing: Timing, output: Path, copied: StreamCopy | None, context: Context
     ) -> int:
-        """Write the result; return the number of packets of sound."""
+        """Write the result and return the number of sound packets."""
         codec = self.encoding.codec
         if codec == "gif":
             _write_gif(segments, timing, output, context)
@@ -77,7 +77,7 @@ class Assembly:
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, tuple[int, int]]:
-        """Put all segments through the user's ffmpeg, and encode them into ``processed``; return its times and size."""
+        """Run the user's ffmpeg on all segments, encode its output into ``processed``, and return times and size."""
         from vidtrans.video.external.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -98,7 +98,7 @@ class Assembly:
             filtered.unlink(missing_ok=True)
 
     def _encode(self, filtered: Path, video: EncodedVideo, timing: Timing, output: Path, context: Context) -> None:
-        """Encode what came out of the program, with the size, aspect and times that its graph made."""
+        """Encode the program's output, with the size, aspect and times from its graph."""
         width, height = video.size
         form = replace(
             self.picture,
@@ -116,7 +116,7 @@ class Assembly:
                 context.report(Progress("encoding", number, len(timing.pts)))
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """The times of a program's output. The last frame is shown until the source ends, or as long as another."""
+        """The times of a program's output. The last frame lasts to the source's end, else as long as the one before."""
         pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "no frame comes out of it", "change the graph")
@@ -129,7 +129,7 @@ class Assembly:
 
 
 def _rate_of(timing: Timing) -> Fraction:
-    """Frames a second, on average."""
+    """The average frames per second."""
     return len(timing.pts) / _duration_s(timing)
 
 
@@ -157,7 +157,7 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: 
 
 
 def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
-    """Return what the user's ffmpeg has to do: filter, encode, or both. Raises UsageError."""
+    """Return the job for the user's ffmpeg: filter, encode, or both. Raises UsageError."""
     from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
@@ -166,10 +166,10 @@ def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
 
 
 def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
-    """Try the user's ffmpeg on a few black frames, so that its errors come before the work.
+    """Run the user's ffmpeg on a few black frames, so that its errors appear before the work.
 
-    Returns the (width, height) of what comes out; None where nothing does, a graph may wait for more. Raises
-    UsageError.
+    Returns the (width, height) of its output; None where it outputs nothing, as a graph may wait for more frames.
+    Raises UsageError.
     """
     from vidtrans.video.external.ffmpeg import NoFramesError, run_ffmpeg_job
 

@@ -1,4 +1,4 @@
-"""Decide the format and the times of what a render writes."""
+"""Choose the format and the frame times of a render's output."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FINEST = 2**31 - 1
 
 
 class Retiming:
-    """The timestamps at which each of a run of frames is written: none where it is dropped, several where it repeats.
+    """The timestamps at which each frame of a range is written: none where it is dropped, several where it is repeated.
 
-    ``pts`` and ``durations`` are those of the run, in ``time_base`` units; frames are counted from its first. ``rate``:
-    constant frames a second; None keeps every frame and its own time. On the grid a moment shows the last frame that
-    has begun by then, or begins within half a step.
+    ``pts`` and ``durations``: of the range, in ``time_base`` units; frames are counted from its first. ``rate``:
+    constant frames per second; None keeps every frame at its own time. At a constant rate, each moment shows the last
+    frame that begins at most half a step later.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Retiming:
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
     def stamps(self, number: int) -> tuple[int, ...]:
-        """Return when frame ``number`` of the run is shown."""
+        """Return the timestamps of frame ``number`` of the range."""
         return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
     def num_written(self) -> int:
-        """Return how many frames are written."""
+        """Return the number of written frames."""
         return len(self.timing.pts)
 
 
 def _common(a: Fraction, b: Fraction) -> Fraction:
-    """The coarsest time base that holds both moments exactly; where it would be too fine, that of ``b`` in 1000ths."""
+    """Return the coarsest time base that holds both moments exactly; if too fine for MP4, 1/1000 of ``b``'s."""
     numerator = gcd(a.numerator * b.denominator, b.numerator * a.denominator)
     base = Fraction(numerator, a.denominator * b.denominator)
     # An MP4's time base is one over a whole number.
@@ -71,11 +71,11 @@ def _common(a: Fraction, b: Fraction) -> Fraction:
 
 
 class Delivery:
-    """The frames ``numbers`` of a clip as a result. Raises UsageError where the codec cannot hold it.
+    """The output format of the frames ``numbers`` of a clip. Raises UsageError where the codec cannot hold it.
 
-    ``layer``: with alpha, whatever the source has. ``factor``: how many times larger than its source it is; ``drawn``:
-    the source is a drawing, on paper; ``pattern``: how pictures in a folder are called. ``depth``: bits a channel of
-    the pictures that are written, 8 or 16; the ``picture``'s are the result's.
+    ``layer``: with alpha, even if the source has none. ``factor``: the enlargement of the source; ``drawn``: the source
+    is a drawing on paper; ``pattern``: for names of pictures in a folder. ``depth``: bits per channel of the rendered
+    pictures, 8 or 16; ``picture.depth`` is the result's.
     """
 
     def __init__(
@@ -102,19 +102,19 @@ class Delivery:
         self.depth = 16 if self.picture.depth > 8 else 8
 
     def _times(self) -> Retiming:
-        """When each frame is shown; a trimmed clip starts at 0."""
+        """Return the times of the frames; a trimmed clip starts at 0."""
         index = self.clip.index
         pts = [p - self._begin for p in self._own(index.pts)]
         return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate)
 
     @property
     def _begin(self) -> int:
-        """What becomes 0: a part's first frame, and one before 0, which containers would cut off."""
+        """The timestamp that becomes 0: a part's first frame, or a negative one, which containers would cut off."""
         index = self.clip.index
         return index.pts[self.numbers.start] if self.trimmed else index.before_zero
 
     def _picture(self, factor: int) -> PictureFormat:
-        """What is written: as deep as source and codec are, with alpha where both have it."""
+        """Return the output format: the depth of source and codec, and alpha where both have it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
         codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
@@ -130,16 +130,16 @@ class Delivery:
 
     @property
     def stored(self) -> PictureFormat:
-        """Return the format of the chunks, which may be stored in another one than the result's."""
+        """Return the format of the stored chunks, whose depth may differ from the result's."""
         depths = self.encoding.chunk_codec.depths
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def report_changes(self, context: Context) -> None:
-        """Warn of what the codec does to this source. Raises UsageError where it or the user's ffmpeg cannot do it."""
+        """Warn about changes that the codec makes to this source. Raises UsageError where it cannot be written."""
         encoding, picture, clip = self.encoding, self.picture, self.clip
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
-            text = f"{clip.name}: {encoding.codec} has no transparency, what is transparent lies on {ground}"
+            text = f"{clip.name}: {encoding.codec} has no transparency, so transparent areas become {ground}"
             context.warn_once(f"{text} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
@@ -153,20 +153,20 @@ class Delivery:
             context.warn_once(f"{clip.name}: {text}", clip.path)
 
     def check_sound(self, output: Path) -> None:
-        """Raise UsageError where ``output``'s container cannot hold the sound that is copied."""
+        """Raise UsageError where ``output``'s container cannot hold the copied sound."""
         kind = CONTAINERS.get(output.suffix.lower().lstrip("."))
         if kind and self.encoding.sound == "copy" and not self.clip.is_pictures and not self.clip.guides:
             check_sound((self.clip.origin or self.clip).path, kind)
 
     def assembly(self, folder: bool) -> Assembly:
-        """Return how the chunks become the result; the sound of a trimmed clip starts at 0, too."""
+        """Return the plan for assembling the chunks; the sound of a trimmed clip also starts at 0."""
         encoding = self.encoding
         names = self._names if encoding.makes_pictures and folder else None
         copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
         return Assembly(encoding, self.picture, self.times.timing, copied, names)
 
     def _stream_copy(self) -> StreamCopy:
-        """What is copied from the file that the clip was made from, in its own time."""
+        """Return the part to copy of the file that the clip was made from, in that file's time."""
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
@@ -181,18 +181,18 @@ class Delivery:
         return replace(copied, start_s=start, end_s=end, frames_before=before)
 
     def _names(self, count: int) -> list[str]:
-        """Of so many pictures: after those they were made from; numbered, where a rate or a graph changed them."""
+        """Return names for ``count`` pictures: like their sources, or numbers where a rate or a graph changed them."""
         codec, sources = self.encoding.codec, self.clip.index.names
         if self.times.rate is None and count == len(self.numbers):
             return picture_names(sources, self.numbers, codec, self.pattern)
         return picture_names((), range(count), codec, self.pattern)
 
     def stamps(self, number: int) -> Sequence[int]:
-        """Return when the clip's frame of this number is shown."""
+        """Return the timestamps at which a frame of the clip is shown."""
         return self.times.stamps(number - self.numbers.start)
 
     def num_written(self, numbers: range) -> int:
-        """Return how many frames of the result come of these: none where a constant rate drops them all."""
+        """Return how many output frames show these frames of the clip; 0 where a constant rate drops them all."""
         return sum(len(self.stamps(n)) for n in numbers)
 
     def _own(self, values: Sequence[int]) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Run a filter graph of the user's own ffmpeg over a source, before a model sees it."""
+"""Apply a filter graph of the user's own ffmpeg to a source, before a model reads it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ FILTERED = "filtered.nut"
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
-    """Return the clip that comes out of ``graph``, upright and in RGB, made once and kept in the cache.
+    """Return the clip filtered by ``graph``, upright and in RGB, made once and stored in the cache.
 
-    The graph sees frames as a model would: colours, turns and damage are dealt with. Raises UsageError, MediaError.
+    The graph gets frames with colours, rotation and damage handled, as a model would. Raises UsageError, MediaError.
     """
     if clip.is_pictures or clip.guides:
         raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
@@ -39,7 +39,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     if not known:
         try_pass(FFmpegJob(graph, deep=picture.depth > 8, alpha=picture.alpha), picture, context)
         if context.dry_run:
-            context.note("the filter is not run: what is told is for the source as it is")
+            context.note("the filter is not run in a dry run: the estimate is for the unfiltered source")
             return clip
     if not context.dry_run:
         with entry.locked(wait_for=f"another run that filters {clip.path.name}"):
@@ -53,7 +53,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
 
 
 def _picture(index: ClipIndex) -> PictureFormat:
-    """What the graph is given: all that the source has, without loss."""
+    """Return the format of the graph's input: everything in the source, without loss."""
     depth = 16 if index.findings.depth > 8 else 8
     aspect = index.sample_aspect_ratio
     return PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, index.findings.alpha)
@@ -71,7 +71,7 @@ def _make(clip: Clip, graph: str, picture: PictureFormat, entry: CacheEntry, con
 
 
 def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
-    """The clip in lossless RGB, each frame at its own time."""
+    """Write the clip in lossless RGB, each frame at its own time."""
     index, segment = clip.index, path.with_suffix(".segment.nut")
     form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
     try:

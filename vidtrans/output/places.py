@@ -1,4 +1,4 @@
-"""Places of results: where one can be written, and where it must not be."""
+"""Check output paths: whether a result can and may be written there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidtrans.core.system import is_too_long, name_fault, name_length, name_limi
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
-    """Raise UsageError where a file (or a ``folder``) cannot be written there, or is one of the sources."""
+    """Raise UsageError where a file (or a ``folder``) cannot be written at a path, or the path is a source."""
     check_parents(output)
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
@@ -33,16 +33,16 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
 
 
 def check_named(output: Path) -> None:
-    """Raise UsageError where an output is a place, as ``..`` is, and not a name."""
+    """Raise UsageError where an output has no name of its own, as ``..``."""
     if output.name in ("", ".."):
-        raise UsageError(f"-o {output}", "it is a place, not a name", "give the result a name")
+        raise UsageError(f"-o {output}", "it names a folder, not a result", "give the result a name")
 
 
 def refuse_link(output: Path) -> Path:
-    """Return the path of a result whose name nobody gave with -o.
+    """Return ``output``, a path that no user named with -o.
 
     Raises:
-        UsageError: a link has that name. Whoever put it there would choose where to write.
+        UsageError: The path is a link, so its creator could redirect the output.
     """
     if output.is_symlink():
         why = "it is a link, and links are followed only where -o names them"
@@ -51,7 +51,7 @@ def refuse_link(output: Path) -> Path:
 
 
 def check_parents(output: Path) -> None:
-    """Raise UsageError where a file stands in the place of a folder, or a name or a link cannot be followed."""
+    """Raise UsageError where a parent of a path is a file, or a name or a link is not valid."""
     _check_name(output)
     place = link_target(output)
     if output.is_symlink() and not place.parent.exists():
@@ -66,7 +66,7 @@ def check_parents(output: Path) -> None:
 
 
 def _check_name(output: Path) -> None:
-    """Raise UsageError where a name is longer than the file system allows, or links lead back to themselves."""
+    """Raise UsageError where a name is too long for the file system, or links form a loop."""
     limit = name_limit(output.parent)
     for part in output.parts:
         if name_length(part) > limit:

@@ -1,4 +1,4 @@
-"""Records of results: recognised when they are asked for again, and never overwritten unless asked."""
+"""Records of results in the cache: they recognise a result that is requested again, and protect other files."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 
 def _look_anew(output: Path) -> None:
-    """Make a file server say again whether an output is there: another host may have made it."""
+    """Refresh a file server's information about an output, since another host may have made it."""
     look_anew(link_target(output).parent)
 
 
 def _read(cache: Cache, output: Path) -> Table:
-    """The record of an output. Raises ValueError (as JSON does), KeyError or OSError where there is no whole one."""
+    """Return the record of an output. Raises ValueError (as JSON does), KeyError or OSError without a complete one."""
     path = _record_path(cache, output)
     look_anew(path.parent)  # another host may have written it
     value: Table = read_small_json(path)
@@ -49,7 +49,7 @@ def _read(cache: Cache, output: Path) -> Table:
 
 
 def _is_known(cache: Cache, folder: Path) -> bool:
-    """Whether a folder of pictures was made here, and everything in it has a name that was written then."""
+    """Return whether a folder of pictures was made here and contains only files that were written then."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, folder)
         return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
@@ -57,7 +57,7 @@ def _is_known(cache: Cache, folder: Path) -> bool:
 
 
 def recorded(cache: Cache, output: Path) -> Table | None:
-    """Return the record of an output, if its content is still what was written."""
+    """Return the record of an output whose content has not changed since it was written; else None."""
     if special_file_kind(output):
         return None
     _look_anew(output)
@@ -69,18 +69,18 @@ def recorded(cache: Cache, output: Path) -> Table | None:
 
 
 def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
-    """Return whether an output is of a lineage, so that what goes on from it may take its place."""
+    """Return whether an output belongs to a lineage, so that a continuation of it may replace it."""
     made = recorded(cache, output) if lineage else None
     return made is not None and made["lineage"] == lineage
 
 
 def _names(folder: Path) -> list[str]:
-    """All files below a folder."""
+    """Return the relative paths of all files below a folder."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """The digest of a file, or of all files in a folder of pictures."""
+    """Return the digest of a file, or of all files in a folder of pictures."""
     if output.is_dir():
         return digest_of([[name, of_file(output / name)] for name in _names(output)])
     return of_file(output)
@@ -95,11 +95,11 @@ def record(
     lineage: str = "",
     made_of: Table | None = None,
 ) -> None:
-    """Remember that ``request`` made ``output``, and what was reported of it.
+    """Record that ``request`` made ``output``, with its report table ``result``.
 
-    Call it when the content is whole and still has its temporary name, ``written``: a run that is killed after the
-    rename has its record, and a record without an output does no harm. ``lineage``: the same for requests whose results
-    go on from one another. ``made_of``: what it takes to make it again.
+    Call it when the content is complete under its temporary path, ``written``: a run that is killed after the rename
+    then has its record, and a record without an output is harmless. ``lineage``: shared by requests whose results
+    continue one another. ``made_of``: the inputs for making the result again.
     """
     cache.prepare()
     # Not with the cache's digests: they would remember the temporary name.
@@ -113,13 +113,13 @@ def record(
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raise UsageError where --overwrite would delete files that are no result: a folder is replaced whole."""
+    """Raise UsageError where --overwrite would delete foreign files, as a folder is replaced as a whole."""
     if output.is_dir() and not _is_known(cache, output):
-        raise UsageError(str(output), "it holds files that are no result of this command", "choose another with -o")
+        raise UsageError(str(output), "it holds files that are not results of this command", "choose another with -o")
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
-    """Raise UsageError where the output is something that is not on record, before work is spent on it."""
+    """Raise UsageError where something without a record exists at the output, before any work is done."""
     check_parents(output)
     _look_anew(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -130,10 +130,10 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
 
 
 def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, folder: bool = False) -> Table | None:
-    """Return the recorded result, if ``output`` is what ``request`` makes; None if it has to be made.
+    """Return the recorded result if ``output`` is the result of ``request``; None if it has to be made.
 
-    ``folder``: the output is a folder of pictures. Raises UsageError where something else exists and ``overwrite`` was
-    not asked for.
+    ``folder``: the output is a folder of pictures. Raises UsageError where something else exists and ``overwrite`` is
+    false.
     """
     _look_anew(output)
     if not output.exists() or (folder and not any(output.iterdir())):

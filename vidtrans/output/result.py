@@ -1,4 +1,4 @@
-"""Results: find, make, record and name them."""
+"""Find, make, record and report results."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from vidtrans.video.io.encoding import split_pattern
 
 
 class Job(Protocol):
-    """What makes a result, and can say what that takes."""
+    """The interface of a job that makes a result and can estimate its cost."""
 
     def summary(self, output: Path) -> Table:
-        """Return what is reported of the result before it is made."""
+        """Return the report of the result before it is made."""
 
     def estimate(self) -> Table:
-        """Return its cost."""
+        """Return the cost of the job."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result that is asked for.
+    """A requested result.
 
     Attributes:
         output: The file or folder.
-        request: The digest of all that decides it.
-        sources: The files that it is made of.
+        request: The digest of everything that affects it.
+        sources: The input files.
         context: Of the command.
-        folder: It is a folder.
-        lineage: The same for requests whose results go on from one another.
-        overwrite: What is there may be replaced; None: where the command says so, or it is of the same lineage.
-        made_of: What it takes to make it again, for the record.
-        began: When it was asked for, in seconds of ``time.monotonic``.
+        folder: Whether it is a folder.
+        lineage: A digest shared by requests whose results continue one another.
+        overwrite: Whether an existing file may be replaced; None: by the command's option, or if of the same lineage.
+        made_of: The inputs for making it again, for the record.
+        began: The time of the request, in seconds of ``time.monotonic``.
     """
 
     output: Path
@@ -59,7 +59,7 @@ class Result:
         check_place(self.output, self.sources, folder=self.folder)
 
     def existing(self) -> Table | None:
-        """Return what was reported of the result, if it is there. Raises UsageError where something else is there."""
+        """Return the report of the result if it exists. Raises UsageError where something else is at its path."""
         self.check()
         if not self.context.dry_run:
             finish_replacing(link_target(self.output))
@@ -72,10 +72,10 @@ class Result:
         return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
 
     def write(self, make: Callable[[Path], Table]) -> Table:
-        """Give the result its name when it is complete and on record; return what is reported of it.
+        """Make the result, record it, and then give it its final name; return its report.
 
-        ``make`` writes it to the path that it is given, and returns what is reported. Raises UsageError where something
-        else has appeared there meanwhile.
+        ``make`` writes it to the path that it is given, and returns the report. Raises UsageError where something else
+        has been created at the output meanwhile.
         """
         self.check()
         self._recorded()
@@ -85,12 +85,12 @@ class Result:
         return table
 
     def forecast(self, job: Job) -> Table:
-        """Return what is reported of a dry run."""
+        """Return the report of a dry run."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.output) | {"dry_run": True} | estimate
 
     def report(self, table: Table, *, cached: bool) -> Table:
-        """Complete what is reported with output, seconds and ``cached``."""
+        """Complete a report with output, seconds and ``cached``."""
         seconds = round(time.monotonic() - self.began, 3)
         return table | {"output": str(self.output), "seconds": seconds, "cached": cached}
 
@@ -105,23 +105,23 @@ def produce(
     folder: bool = False,
     lineage: str = "",
 ) -> Table:
-    """Make a small result in one go, unless it is there.
+    """Make a small result in one step, unless it exists.
 
     Args:
         context: Of the command.
         output: The file or folder.
-        request: All that decides the result.
-        sources: The files that are read.
-        prepare: Checks all that can be checked without work, for a dry run, too, and returns what writes the result to
-            a path and reports of it.
+        request: Everything that affects the result.
+        sources: The input files.
+        prepare: Makes all checks that need no work, also for a dry run, and returns the function that writes the result
+            to a path and returns its report.
         folder: The result is a folder.
-        lineage: A result of the same one is replaced.
+        lineage: An existing result of the same lineage is replaced.
 
     Returns:
-        What is reported of the result.
+        The report of the result.
 
     Raises:
-        UsageError: something else is in its place, or what ``prepare`` raises.
+        UsageError: Something else is at the output, or ``prepare`` raised it.
     """
     if split_pattern(output)[1]:
         raise UsageError(str(output), f"this is one {'folder' if folder else 'picture'}", "leave the number out")

@@ -1,5 +1,5 @@
-"""Painted key frames: which frames to paint, and how paint gets from them to all others.
+"""Painted key frames: which frames to paint, and how to transfer the paint to all other frames.
 
-Between painted frames paint is carried along the motion, where that can be believed; a network that learned the
-painted frames paints the rest. Nothing passes a cut.
+Between painted frames the paint follows the motion (optical flow) where the flow is reliable; a network trained on the
+painted frames paints the rest. Nothing is transferred across a cut.
 """

@@ -1,4 +1,4 @@
-"""Blend what several key frames bring to a frame."""
+"""Blend the paint that several key frames transfer to a frame."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6
 LINES = 270  # of a frame, to which the next lengths in pixels belong
 DETAIL, SEAM = 1.5, 2.0  # σ of what is more than tone, and by which seams between key frames are softened
 SHARPNESS = 4  # power of the weights by which the best key frame is chosen
-LEAST_TRUST, LEAST_SHARE = 0.003, 0.02  # where no key is believed, the nearest ones are blended
+LEAST_TRUST, LEAST_SHARE = 0.003, 0.02  # where no key frame is trusted, the nearest ones are blended
 WHOLE = 0.995  # of a frame that is painted is all of it: paint programs leave seams
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A painted key frame: its number, ``rgb`` (H, W, 3) float32 in [0, 1], and how far it is painted (H, W), 0 to 1.
+    """A painted key frame: its number, ``rgb`` (H, W, 3) float32 in [0, 1], and the opacity ``cover`` (H, W), 0 to 1.
 
-    Where nothing is painted the colours say nothing.
+    Where cover is 0 the colours have no meaning.
     """
 
     frame: int
@@ -33,35 +33,35 @@ class Painting:
 
     @cached_property
     def packed(self) -> np.ndarray:
-        """Return colours times cover, and cover: (H, W, 4) float32."""
+        """Return colours multiplied by cover, and cover, as (H, W, 4) float32."""
         return np.dstack([self.rgb * self.cover[..., None], self.cover]).astype(np.float32)
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all of the frame is painted."""
+        """Return whether the whole frame is painted."""
         return float(self.cover.mean()) > WHOLE
 
 
 def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
-    """Return how much each key counts by its distance in frames: (N,), of sum 1."""
+    """Return the weight of each key frame by its distance in frames: (N,), of sum 1."""
     near = LEAST_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
     found: np.ndarray = near / near.sum()
     return found
 
 
 def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return how much a key counts by the trust in what it brings, (H, W) float32 or one number, and by its share."""
+    """Return the weight of a key frame from the trust in its paint, (H, W) float32 or a number, and its share."""
     return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
 
 
 @dataclass(frozen=True)
 class Blend:
-    """What key frames bring to a frame.
+    """The blended paint of a frame from several key frames.
 
     Attributes:
         rgb: (H, W, 3) float32 in [0, 1].
-        trust: In that, (H, W) float32, 0 to 1.
-        cover: How far anything was painted there, (H, W) float32, 0 to 1.
+        trust: The trust in the colours, (H, W) float32, 0 to 1.
+        cover: The opacity of the paint, (H, W) float32, 0 to 1.
     """
 
     rgb: np.ndarray
@@ -70,13 +70,13 @@ class Blend:
 
 
 def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.ndarray | None = None) -> Blend:
-    """Return what paintings come to in a frame.
+    """Blend the paint of several key frames in a frame.
 
     Args:
         frame: Its number.
-        brought: The paintings, and where the frame is in each.
-        under: The frame itself, (H, W, 3) float32 in [0, 1], which shows where nothing is painted; None where that says
-            nothing, and other key frames count alone.
+        brought: The key frames' paintings, each with the flow from the frame to the key frame.
+        under: The frame itself, (H, W, 3) float32 in [0, 1], which is visible where nothing is painted; None where
+            unpainted areas are ignored, and only other key frames count there.
     """
     left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
     colours, weights, covers, most, trusts = [], [], [], [], []
@@ -108,10 +108,9 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
 
 
 def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the detail of the picture (H, W, 3) that weighs most, (H, W), less that of the mean.
+    """Return the detail of the highest-weighted picture (H, W, 3) at each place, minus the detail of the mean.
 
-    A mean of textures that do not quite lie over one another is soft (Burt and Adelson, "A Multiresolution Spline",
-    1983).
+    A mean of textures that do not align exactly is soft (Burt and Adelson, "A Multiresolution Spline", 1983).
     """
     scale = max(1, round(min(mean.shape[:2]) / LINES))
     best = [blur(weight**SHARPNESS, float(SEAM * scale)) for weight in weights]
@@ -123,7 +122,7 @@ def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Seque
 
 
 def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Return what is more than tone in a picture, at a cost that grows with its pixels alone."""
+    """Return the high frequencies of a picture; the cost does not depend on the blur."""
     height, width = picture.shape[:2]
     small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
     found: np.ndarray = picture - grow(blur(small, DETAIL), (width, height))

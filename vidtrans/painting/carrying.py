@@ -1,7 +1,7 @@
-"""Where a frame's places are in a key frame: flow over many frames, each found from that of its neighbour.
+"""Flow from a frame to a key frame over many frames, each estimated starting from its neighbour's flow.
 
-Directly found flow loses its way over a few frames, and flow that is put together from frame to frame drifts. Here the
-flow from a frame to the key begins as that of the frame's neighbour, moved on by a frame, and is then found anew.
+Direct flow estimation fails over a few frames, and concatenated flow drifts. Here the flow from a frame to the key
+frame starts as the neighbour's flow, shifted by one frame, and is then refined.
 """
 
 from __future__ import annotations
@@ -18,58 +18,58 @@ from vidtrans.flow.warping import agreement, squared_length, warp
 
 VERSION = 1
 SLACK = 0.5  # pixels² between a flow and the one back at which the trust is ½
-TOLERANCE = 0.08 * 255  # σ of the source's difference, blurred, of what is the same place
+TOLERANCE = 0.08 * 255  # σ of the blurred colour difference between views of the same place
 AROUND = 1.5  # pixels, σ of that blur
 
 
 @dataclass(frozen=True)
 class Guide:
-    """A frame as flow is found on it: ``rgb`` (H, W, 3) uint8, and in grey."""
+    """A frame for flow estimation: ``rgb`` (H, W, 3) uint8, and the same in grey."""
 
     rgb: np.ndarray
     grey: np.ndarray
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Guide:
-        """Return that of a frame (H, W, 3) uint8."""
+        """Return the guide of a frame (H, W, 3) uint8."""
         return cls(rgb, np.ascontiguousarray(grey(rgb)))
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Where a frame's pixels are in a key: ``flow`` (H, W, 2), pixels, and ``trust`` in it (H, W), 0 to 1; float32."""
+    """The flow from a frame to a key frame: ``flow`` (H, W, 2), pixels, and ``trust`` in it (H, W), 0 to 1; float32."""
 
     flow: np.ndarray
     trust: np.ndarray
 
     @classmethod
     def nowhere(cls, height: int, width: int) -> Carried:
-        """Return that of the key itself."""
+        """Return zero flow with full trust, for the key frame itself."""
         return cls(np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32))
 
 
 @dataclass(frozen=True)
 class Step:
-    """The flow (H, W, 2) from a frame to the one after it, and ``back``."""
+    """The flow (H, W, 2) from a frame to the next one, ``onward``, and the reverse flow ``back``, in pixels."""
 
     onward: np.ndarray
     back: np.ndarray
 
     @classmethod
     def between(cls, first: Guide, second: Guide) -> Step:
-        """Return that of two neighbours."""
+        """Estimate the flow between two neighbouring frames."""
         search = DISMedium()
         return cls(search(first.grey, second.grey), search(second.grey, first.grey))
 
     def reversed(self) -> Step:
-        """Return the same step the other way."""
+        """Return the step in the opposite direction."""
         return Step(self.back, self.onward)
 
 
 class Walker:
-    """Leads away from a key frame, frame by frame.
+    """Follows the motion away from a key frame, frame by frame.
 
-    ``there`` and ``back``: the flow from the frame that it is at to the key, and from the key to it.
+    ``there`` and ``back``: the flow from the current frame to the key frame, and from the key frame to it.
     """
 
     def __init__(self, key: Guide, there: np.ndarray | None = None, back: np.ndarray | None = None) -> None:
@@ -79,7 +79,7 @@ class Walker:
         self._key, self._search = key, DISMedium()
 
     def advance(self, here: Guide, step: Step) -> Carried:
-        """Return where the pixels of the next frame are in the key, with the step to that frame."""
+        """Return the flow from the next frame, ``here``, to the key frame; ``step`` is the flow to that frame."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
@@ -87,9 +87,9 @@ class Walker:
 
 
 def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:
-    """Yield where the pixels of frames are in a key.
+    """Yield the flow from each frame to a key frame.
 
-    ``others`` begin beside the key and lead away from it, each with the step to it.
+    ``others``: frames starting next to the key frame and leading away from it, each with the step to it.
     """
     walker = Walker(key)
     return (walker.advance(here, step) for here, step in others)
@@ -98,9 +98,9 @@ def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]
 def carry_along(
     key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
 ) -> Iterator[tuple[int, Carried]]:
-    """Yield where the pixels of frames are in one of them, with their numbers; ``steps[n]`` leads from n to n + 1.
+    """Yield (number, flow to frame ``key``) for frames on both sides; ``steps[n]`` is the flow from frame n to n + 1.
 
-    ``reach``: only of so many frames on either side; 0 for all.
+    ``reach``: the largest distance in frames; 0 for all.
     """
     reach = reach or len(guides)
     after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
@@ -109,6 +109,6 @@ def carry_along(
 
 
 def _same(here: np.ndarray, brought: np.ndarray) -> np.ndarray:
-    """Return how alike pictures (H, W, 3) uint8 are, (H, W), 0 to 1, for all but fine detail."""
+    """Return the similarity of two pictures (H, W, 3) uint8, without fine detail, as (H, W), 0 to 1."""
     difference = blur(cv2.subtract(here, brought, dtype=cv2.CV_32F), AROUND)
     return np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))

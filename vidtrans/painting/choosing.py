@@ -1,8 +1,8 @@
-"""Which frames of a shot to paint: those that the other frames can be made of best.
+"""Choose the frames of a shot to paint: those from which the other frames can be reconstructed best.
 
-Paint will be carried along the motion, as the source can be. So each choice of key frames is tried on the source: its
-other frames are blended from the key frames, and compared with what they are. ``Proposal`` writes the folder of those
-that a clip has.
+Paint will follow the motion as the source does. So each choice of key frames is tested on the source: its other
+frames are blended from the key frames and compared with the real ones. ``Proposal`` writes the chosen frames of a
+clip to a folder.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size
 SHORT_SIDE = 135  # pixels, of the frames that are tried
 CANDIDATES, SAMPLES = 13, 25  # of a shot, at least; more for more key frames
 REACH = 24  # samples to either side that a candidate is carried to
-EXHAUSTIVE = 2  # key frames, up to which all choices are tried
+EXHAUSTIVE = 2  # all choices are tried up to this number of key frames
 ROUNDS = 4  # of exchanges of one key frame for another, at most
 SUFFIX = ".keyframes"  # of the folder
-FEWEST = 2  # where nobody says how many
+FEWEST = 2  # the default number of key frames
 SHEET, CELL, COLUMNS = "sheet.png", 360, 4
-BEST_DB = 60.0  # where nothing is missing
+BEST_DB = 60.0  # the PSNR of a perfect reconstruction
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Key frames of a shot, in order, and the mean PSNR of its other frames made of them, in dB."""
+    """Key frames of a shot, in order, and the mean PSNR in dB of the other frames when reconstructed from them."""
 
     keys: tuple[int, ...]
     psnr: float
 
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
-    """Return which frames of the shot [first, stop) ``count`` key frames are tried on."""
+    """Return the frames of the shot [first, stop) on which choices of ``count`` key frames are tested."""
     return [first + n for n in segment_centres(stop - first, min(stop - first, max(SAMPLES, 4 * count)))]
 
 
 class ShotChooser:
-    """Tries key frames of one shot.
+    """A search for the best key frames of one shot.
 
     Args:
-        numbers: of the frames that are tried, in order.
-        frames: (H, W, 3) uint8 each, small.
+        numbers: Of the sampled frames, in order.
+        frames: The sampled frames at a small size, (H, W, 3) uint8 each.
     """
 
     def __init__(self, numbers: Sequence[int], frames: Sequence[np.ndarray], count: int = EXHAUSTIVE) -> None:
@@ -72,16 +72,16 @@ class ShotChooser:
 
     @property
     def candidates(self) -> list[int]:
-        """Return the numbers of the frames of which some are chosen."""
+        """Return the numbers of the frames among which key frames are chosen."""
         return [self._numbers[place] for place in self._candidates]
 
     @property
     def most(self) -> int:
-        """Return how many key frames can be told apart."""
+        """Return the largest possible number of key frames."""
         return len(self._candidates)
 
     def best(self, count: int) -> Choice:
-        """Return the best choice of so many key frames, at most ``most``."""
+        """Return the best choice of ``count`` key frames, at most ``most``."""
         count = min(count, self.most)
         if count not in self._choices:
             self._choices[count] = self._search(count)
@@ -100,7 +100,7 @@ class ShotChooser:
         return self._choice(keys)
 
     def _exchanges(self, keys: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Yield the choices in which one key frame is a neighbouring candidate."""
+        """Yield the choices in which one key frame is replaced by a neighbouring candidate."""
         for at, key in enumerate(keys):
             place = self._candidates.index(key)
             for near in (place - 1, place + 1):
@@ -111,9 +111,9 @@ class ShotChooser:
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:
-        """The mean over samples that are no key frames.
+        """Return the mean PSNR over the samples that are not key frames.
 
-        Of their squared errors those of a few frames, which no choice helps, would decide.
+        A mean of squared errors would be dominated by a few frames that no choice improves.
         """
         found = [self._frame_psnr(at, keys) for at in range(len(self._guides)) if at not in keys]
         return float(np.mean(found)) if found else BEST_DB
@@ -133,7 +133,7 @@ class ShotChooser:
 
     @cached_property
     def _carried(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
-        """What each candidate brings to the samples around it: the source, (H, W, 3) uint8, and trust in it, (H, W)."""
+        """The source, (H, W, 3) uint8, and trust, (H, W), that each candidate transfers to the samples around it."""
         return {key: dict(self._from(key)) for key in self._candidates}
 
     def _from(self, key: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
@@ -146,9 +146,9 @@ class ShotChooser:
 
 
 def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:
-    """Return choices for shots of so many frames that come to ``count`` key frames: one each, more where it helps most.
+    """Distribute ``count`` key frames over shots of these lengths: one each, then where the PSNR improves most.
 
-    Fewer where the shots have no more frames to tell apart.
+    Fewer where the shots have no more candidates.
     """
     found = [chooser.best(1) for chooser in choosers]
     while sum(len(choice.keys) for choice in found) < count:
@@ -165,14 +165,14 @@ def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -
 
 
 def overall(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the mean PSNR of a clip's frames made of key frames, in dB."""
+    """Return the mean PSNR in dB of a clip's frames when reconstructed from key frames."""
     return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)
 
 
 def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[range], int]:
-    """Return the shots of a part of a clip, and how many frames to paint: ``count``, or by itself one in each shot.
+    """Return the shots of a part of a clip, and the number of frames to paint: ``count``, or by default one per shot.
 
-    Raises UsageError where there are fewer than shots, or more than frames.
+    Raises UsageError where there are fewer key frames than shots, or more than frames.
     """
     starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
     shots = [range(first, stop) for first, stop in pairwise(starts)]
@@ -186,7 +186,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` frames of a clip, with the PSNR that they come to, and what one more would come to."""
+    """The ``chosen`` key frames of a clip with their PSNR, and the choice and PSNR with one key frame more."""
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots
@@ -197,7 +197,7 @@ class Proposal:
 
     @classmethod
     def of(cls, clip: Clip, shots: Sequence[range], wanted: int, context: Context) -> Proposal:
-        """Try key frames of each of the ``shots``, and choose ``wanted`` of them all."""
+        """Test key frames of each of the ``shots``, and choose ``wanted`` of them in total."""
         choosers = []
         for number, shot in enumerate(shots):
             context.report(Progress("trying key frames", number, len(shots)))
@@ -209,7 +209,7 @@ class Proposal:
         return cls(clip, shots, choosers, wanted)
 
     def write(self, folder: Path, context: Context) -> None:
-        """Write the frames at full size, by their numbers or as their pictures are called, and the sheet."""
+        """Write the frames at full size, named by number or like their source pictures, and the contact sheet."""
         folder.mkdir()
         cells, notes = [], []
         index = self.clip.index
@@ -226,7 +226,7 @@ class Proposal:
         write_picture(folder / SHEET, ContactSheet(title, rows, cell_size(cells[0], CELL), (), lines).draw())
 
     def table(self) -> Table:
-        """Return what is reported."""
+        """Return the report of the proposal."""
         more = self.more if len(self.more) > len(self.chosen) else []
         return {
             "frames": len(self.chosen),

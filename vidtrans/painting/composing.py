@@ -1,4 +1,4 @@
-"""Paint frames: what key frames bring where that is sure, a network's picture elsewhere."""
+"""Compose painted frames: transferred paint where it is reliable, a network's picture elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSION = 2
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
 MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
-LOOK = (0.0,) * len(LEVELS)  # and where the network alone paints
+LOOK = (0.0,) * len(LEVELS)  # where only the network paints
 FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
 FAINT = 8 / 255  # by which a network's picture of what is not painted may differ from the frame
 BYTES = 32  # of a pixel of a painting
@@ -28,7 +28,7 @@ LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, an
 
 
 class PaintSource(Protocol):
-    """A painting that is read when it is needed."""
+    """The interface of a painting that is loaded on demand."""
 
     @property
     def frame(self) -> int:
@@ -46,18 +46,18 @@ class PaintSource(Protocol):
         ...
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return it at a (width, height)."""
+        """Return the painting at a (width, height)."""
         ...
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """How far what key frames bring is relied on.
+    """How much the transferred paint is used, depending on the trust in it.
 
     Attributes:
-        shares: Of it at each of ``LEVELS`` of trust; the rest is the network's.
-        has_network: Without one the best there is is taken.
-        over_source: What was not painted shows the source, in every key frame.
+        shares: The paint's share at each of ``LEVELS`` of trust; the rest is the network's.
+        has_network: Whether a network paints the rest; if not, all available paint is used.
+        over_source: Unpainted areas of every key frame show the source.
     """
 
     shares: tuple[float, ...] = MOTION
@@ -66,7 +66,7 @@ class Reliance:
 
 
 class PaintComposer:
-    """Paints the frames of a clip, of one (width, height) ``size``."""
+    """Paints the frames of a clip at one (width, height) ``size``."""
 
     def __init__(
         self, sources: Sequence[PaintSource], maps: KeyMaps, size: tuple[int, int], reliance: Reliance
@@ -76,11 +76,11 @@ class PaintComposer:
         self._loaded: OrderedDict[int, Painting] = OrderedDict()
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame.
+        """Return the painted picture of a frame.
 
         Args:
             frame: Its number.
-            output: A network's picture, or without one the source: (H, W, 3) uint8 or uint16.
+            output: A network's picture, or the source without a network: (H, W, 3) uint8 or uint16.
             source: The frame, (H, W, 3) uint8 or uint16.
 
         Returns:
@@ -95,9 +95,9 @@ class PaintComposer:
         return np.clip(np.rint(picture), 0, full).astype(output.dtype)
 
     def blend(self, frame: int, source: np.ndarray | None = None, without: Sequence[int] = ()) -> Blend | None:
-        """Return what key frames, but for some, bring to a frame; None where its shot has none, or none counts.
+        """Return the blended paint of a frame, leaving out key frames in ``without``; None where no key frame applies.
 
-        ``source``: the frame, (H, W, 3) uint8 or uint16, where it shows between the paint.
+        ``source``: the frame, (H, W, 3) uint8 or uint16, where it is visible between the paint.
         """
         if not any(self._reliance.shares):
             return None
@@ -108,30 +108,30 @@ class PaintComposer:
         return blend(frame, brought, under) if brought else None
 
     def lift(self, frame: int, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None = None) -> np.ndarray:
-        """Return the paint of a painted frame alone: (H, W, 4) of its dtype, straight colours and alpha.
+        """Return only the paint of a painted frame, as a layer (H, W, 4) of its dtype, straight colours and alpha.
 
-        Laid over the ``source``, (H, W, 3) like the picture, it is the picture again, but for what is too faint to see.
-        What a network painted beyond what key frames bring has the alpha that its colours need. ``matte``: (H, W)
-        uint8, white where paint may be.
+        Composited over ``source``, (H, W, 3) like the picture, the layer gives the picture again, except for invisible
+        differences. Network paint outside the transferred paint has the alpha that its colours need. ``matte``: (H, W)
+        uint8, white where paint is allowed.
         """
         full = np.iinfo(picture.dtype).max
         found = self.blend(frame, source)
         below, above = source.astype(np.float32) / full, picture.astype(np.float32) / full
-        apart = above - below
-        needed = (np.abs(apart) / np.maximum(np.where(apart > 0, 1 - below, below), 1 / full)).max(2)
-        alpha = np.clip((np.abs(apart).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
+        difference = above - below
+        needed = (np.abs(difference) / np.maximum(np.where(difference > 0, 1 - below, below), 1 / full)).max(2)
+        alpha = np.clip((np.abs(difference).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
         if found is not None:
             cover = found.cover if matte is None else found.cover * (matte.astype(np.float32) / 255)
             alpha = np.maximum(alpha, cover)
         alpha = np.rint(full * alpha)
-        colours = full * (below + apart * (full / np.maximum(alpha, 1))[..., None])
+        colours = full * (below + difference * (full / np.maximum(alpha, 1))[..., None])
         return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
 
     def completed(self, key: int, source: np.ndarray) -> np.ndarray:
-        """Return the painting of a key frame, (H, W, 3) float32 in [0, 1].
+        """Return the painting of a key frame, (H, W, 3) float32 in [0, 1], with unpainted areas filled.
 
-        Where it is not painted it shows what other key frames bring there, or else the frame itself, ``source``, (H, W,
-        3) uint8 or uint16.
+        They are filled with paint from other key frames, or else with the frame itself, ``source``, (H, W, 3) uint8 or
+        uint16.
         """
         painting = self.painting(key)
         if self._sources[key].is_whole:
@@ -142,7 +142,7 @@ class PaintComposer:
         return under + painting.cover[..., None] * (painting.rgb - under)
 
     def _share(self, brought: Blend) -> np.ndarray:
-        """How much of what is brought is taken, (H, W)."""
+        """Return the share of the transferred paint, (H, W)."""
         if not self._reliance.has_network:
             return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
         sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)
@@ -163,13 +163,13 @@ class PaintComposer:
 
 
 class Corrector:
-    """Lays corrections over the pictures of a result, as far as they can be carried; all else stays as it is."""
+    """Composites corrections over the pictures of a result, as far as they can be transferred; the rest stays."""
 
     def __init__(self, painter: PaintComposer) -> None:
         self._painter = painter
 
     def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame, (H, W, 3 or 4) uint8 or uint16; corrected, it has the corrector's size."""
+        """Return a picture (H, W, 3 or 4) uint8 or uint16 with corrections, at the corrector's size; else unchanged."""
         found = self._painter.blend(frame)
         if found is None:
             return picture
@@ -188,9 +188,9 @@ class Corrector:
 
 @dataclass(frozen=True)
 class Paint:
-    """What a clip is painted with: key frames, where its frames are in them, and how far that is relied on.
+    """The paint of a clip: key frames, the flow from its frames to them, and the reliance on it.
 
-    ``layer``: the result is the paint alone, transparent where nothing is painted.
+    ``layer``: the result is only the paint, transparent where nothing is painted.
     """
 
     sources: Sequence[PaintSource]
@@ -199,15 +199,15 @@ class Paint:
     layer: bool = False
 
     def painter(self, size: tuple[int, int]) -> PaintComposer:
-        """Return what paints frames of a (width, height)."""
+        """Return the composer for frames of a (width, height)."""
         return PaintComposer(self.sources, self.maps, size, self.reliance)
 
     def corrector(self, size: tuple[int, int]) -> Corrector:
-        """Return what lays the paintings, as corrections, over results of a (width, height)."""
+        """Return the corrector that composites the paintings over results of a (width, height)."""
         return Corrector(self.painter(size))
 
     def for_key(self) -> Table:
-        """Return what decides a result."""
+        """Return the properties that affect the result, for its cache key."""
         return {
             "version": [VERSION, *self.maps.version],
             "pictures": [[source.frame, source.digest] for source in self.sources],

@@ -1,4 +1,4 @@
-"""Corrections: what an artist painted over frames of a result, found by comparing them."""
+"""Corrections: areas that an artist painted over in frames of a result, found by comparison with the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel diff
 NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
 BLUR = 1.0  # σ in pixels of the difference
 CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
-KEPT = 0.3  # of the pixels: where fewer are as they were, all were converted
+KEPT = 0.3  # share of unchanged pixels, below which all were converted
 CLOSED, SPECK = 5, 12  # pixels: holes in what was painted that are filled, and areas that are no paint
 EDGE = 1.0  # σ in pixels of the edge
 FITTED, ROUNDS = 180, 6  # lines of what colours are matched on, and fits
@@ -34,7 +34,7 @@ UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
 
 @dataclass(frozen=True)
 class Correction:
-    """What was painted over a result, at the ``frame`` of its source.
+    """The overpainted areas of one result frame, which belongs to ``frame`` of the source.
 
     ``rgb``: (H, W, 3) uint8 or uint16. ``cover``: (H, W) uint8, 255 where it was painted.
     """
@@ -46,7 +46,7 @@ class Correction:
     is_whole: bool = False
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return it at a (width, height)."""
+        """Return the correction as a painting at a (width, height)."""
         full = np.iinfo(self.rgb.dtype).max
         rgb = np.clip(resize(self.rgb, *size).astype(np.float32) / full, 0, 1)
         return Painting(self.frame, rgb, np.clip(resize(self.cover, *size).astype(np.float32) / 255, 0, 1))
@@ -55,18 +55,18 @@ class Correction:
 def find_correction(
     path: Path, result: np.ndarray, frame: int, digest: str, layer: np.ndarray | None = None
 ) -> tuple[Correction, str]:
-    """Return what a picture changes of a frame of a result, and what was done to lay it over that, in words.
+    """Return the correction in an overpainted result frame, and a text about how the picture was aligned.
 
     Args:
-        path: The painted picture; what is transparent in it changes nothing.
+        path: The painted picture; its transparent areas change nothing.
         result: (H, W, 3) uint8 or uint16.
-        frame: The source's frame that it was made from.
-        digest: Of the picture, and of the result.
-        layer: The result's straight colours and alpha, (H, W, 4) like it, where it is paint alone, which is laid on
-            something in ``result``.
+        frame: The source's frame that the result frame was made from.
+        digest: Of the picture and the result.
+        layer: The result's straight colours and alpha, (H, W, 4) of its dtype, where the result is a paint layer, which
+            is composited over a background in ``result``.
 
     Raises:
-        MediaError: it cannot be read, shows something else, or changes nothing.
+        MediaError: The picture cannot be read, shows something else, or changes nothing.
     """
     rgb, alpha = read_layers(path)
     height, width = result.shape[:2]
@@ -92,21 +92,21 @@ def find_correction(
         painted = matched
         words = f"{words}, {MATCHED}" if words else MATCHED
     cover = changed(painted, result, exact=exact) * (opacity > 0)
-    but = " but all its colours, as a program does that converts them by another matrix" if matched is not None else ""
+    but = " except all its colours, as programs do that use another colour matrix" if matched is not None else ""
     return _correction(path, frame, digest, painted, cover, but), words
 
 
 def _correction(
     path: Path, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
-    """Return a correction. Raises MediaError where it covers nothing, ``but`` for what does not count."""
+    """Return a correction. Raises MediaError where it covers nothing; ``but`` names changes that do not count."""
     if not cover.any():
-        raise MediaError(str(path), f"it changes nothing of frame {frame}{but}", "paint over it, or take it away")
+        raise MediaError(str(path), f"it changes nothing of frame {frame}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
 
 
 def _on_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Return colours (H, W, 3), laid on grey, and their opacity (H, W), 0 to 1, in levels: (H, W, 4) of one dtype."""
+    """Return colours (H, W, 3) composited over grey, with their opacity (H, W), as (H, W, 4) of the same dtype."""
     full, share = np.iinfo(rgb.dtype).max, opacity[..., None]
     return np.rint(np.dstack([rgb * share + (1 - share) * (full // 2), full * share])).astype(rgb.dtype)
 
@@ -114,8 +114,8 @@ def _on_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
     """Return a picture in the colours of a result, (H, W, 3) each of one dtype; None where there is nothing to match.
 
-    Programs convert the colours of video by one matrix or another. What differs everywhere by a colour map close to
-    the identity is that; what was painted is an outlier of its fit.
+    Programs convert the colours of video by different matrices. A difference everywhere that fits a colour map close to
+    the identity is such a conversion; painted areas are outliers of the fit.
     """
     full = float(np.iinfo(result.dtype).max)
     height, width = result.shape[:2]
@@ -140,10 +140,10 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
 
 
 def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> np.ndarray:
-    """Return where a picture was painted over, (H, W) float32, 0 to 1, with soft edges outside of that.
+    """Return the mask of overpainted areas, (H, W) float32, 0 to 1, with soft outer edges.
 
-    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. Unless it is ``exact``, it was scaled or compressed, and
-    differs about edges.
+    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. Unless ``exact``, the picture was scaled or compressed, and
+    differs around edges.
     """
     scale = 255 / np.iinfo(result.dtype).max
     apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
@@ -164,14 +164,14 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> n
 
 
 def _contrast(rgb: np.ndarray) -> np.ndarray:
-    """Return how far pixels differ from those around them, in levels of 255, (H, W)."""
+    """Return the difference of each pixel from its surroundings, in levels of 255, (H, W)."""
     kernel = np.ones((CLOSED, CLOSED), np.uint8)
     spread: np.ndarray = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
     return spread
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:
-    """Return corrections in the order of their frames; of several of one frame the later ones lie over the others."""
+    """Merge corrections in the order of their frames; later ones of the same frame lie over earlier ones."""
     found: dict[int, Correction] = {}
     for one in corrections:
         below = found.get(one.frame)

@@ -1,11 +1,10 @@
-"""How far to follow the motion, and how far the look: found by comparing what key frames bring with a network.
+"""Calibrate the balance between transferred paint and a network's picture, by comparing both.
 
-Paint that is carried along the motion is sharp and steady where it is right. Where a look does not move with the things
-that it shows, or the motion is not found, a network that learned the look paints better. Nobody knows how wrong either
-is in a frame that was not painted. But their errors have nothing to do with each other, so that their squared
-difference is the sum of both; and where the motion is surest, what it brings is next to right, so that the difference
-there is the network's error alone. Weighing by inverse squared errors then gives each the share that it deserves, by
-the trust in the motion.
+Paint that follows the motion is sharp and steady where the flow is right. Where a style does not move with the objects
+in the picture, or the flow is wrong, a network trained on the style paints better. The error of either is unknown
+in unpainted frames. But the two errors are independent, so their squared difference is the sum of both squared
+errors; where the trust is highest, transferred paint is nearly right, so the difference there is the network's
+error alone. Weighting by inverse squared errors then gives the share of each, by the trust in the flow.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ def calibrate(
     network: NetworkPicture,
     context: Context,
 ) -> tuple[float, ...]:
-    """Return the share of what is carried along the motion at each level of trust, ``composing.LEVELS``.
+    """Return the share of transferred paint at each level of trust, ``composing.LEVELS``.
 
     Args:
-        painter: Brings what is carried.
-        clip: Of which a few frames are looked at.
-        frames: The numbers among which they are chosen.
-        keys: Those of the key frames.
+        painter: Composes the transferred paint.
+        clip: A few of its frames are compared.
+        frames: The numbers of frames to choose from.
+        keys: The numbers of the key frames.
         size: The (width, height) of pictures.
         network: Returns its picture of a frame.
     """
@@ -59,10 +58,10 @@ def calibrate(
         if brought is None:
             continue
         output = network(frame.rgb, frame.index)
-        apart = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
+        squared = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
         level = nearest_level(brought.trust)
         seen = brought.cover.ravel()
-        squares += np.bincount(level, apart.ravel() * seen, len(LEVELS))
+        squares += np.bincount(level, squared.ravel() * seen, len(LEVELS))
         counts += np.bincount(level, seen, len(LEVELS))
     caution = caution_of(_sharpness(painter, clip, keys, size, network, context))
     return shares_of(squares, counts, caution)
@@ -76,7 +75,7 @@ def _sharpness(
     network: NetworkPicture,
     context: Context,
 ) -> float:
-    """How sharp the network paints key frames that are painted all over, over the paintings; 1 without any."""
+    """Return the sharpness of the network's pictures of fully painted key frames, over the paintings'; else 1."""
     found = []
     for frame in read_clip_frames(clip, list(keys)[:KEYS], FrameFormat(Size(exact=size)), context):
         painting = painter.painting(frame.index)
@@ -87,20 +86,20 @@ def _sharpness(
 
 
 def caution_of(sharp: float) -> float:
-    """Return the power of shares for a network of this sharpness: what it cannot hold is better carried."""
+    """Return the power of shares for a network's sharpness: a soft network leaves more to transferred paint."""
     return float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
 
 
 def nearest_level(trust: np.ndarray) -> np.ndarray:
-    """Return the number of the level that is nearest to each value, (N,)."""
+    """Return the index of the nearest level of trust for each value, (N,)."""
     middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
     return np.digitize(trust.ravel(), middles)
 
 
 def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
-    """Return shares from the sums of squared differences at each level of trust, and of how many pixels they are.
+    """Return shares from the sums of squared differences, and the numbers of pixels, at each level of trust.
 
-    ``caution``: their power.
+    ``caution``: the power that is applied to the shares.
     """
     if not counts.any():
         return tuple(LEVELS)
@@ -115,7 +114,7 @@ def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION)
 
 
 def write_pairs(folder: Path, clip: Clip, keys: Sequence[int], painter: PaintComposer, context: Context) -> None:
-    """Write key frames and their paintings, completed, into ``A`` and ``B`` of a folder, at full size."""
+    """Write key frames and their completed paintings into the subfolders ``A`` and ``B``, at full size."""
     for frame in read_clip_frames(clip, keys, DEFAULT_FORMAT, context):
         name = f"{frame.index:06d}.png"
         write_picture(folder / "A" / name, frame.rgb)

@@ -1,4 +1,4 @@
-"""Read painted key frames: which frame each was painted on, and where it lies on that."""
+"""Read painted key frames: find the frame of each picture, and align the picture with it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ UNREAD = re.compile(
 
 @dataclass(frozen=True)
 class PaintedPicture:
-    """A picture that was found, and the ``frame`` that it was painted on.
+    """A painted picture and the number of its ``frame``.
 
-    ``placement``: its place on that frame, whose (width, height) is ``full``. ``is_whole``: all of that is painted.
+    ``placement``: its alignment with that frame, whose (width, height) is ``full``. ``is_whole``: all of it is painted.
     """
 
     path: Path
@@ -48,15 +48,15 @@ class PaintedPicture:
     is_whole: bool
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return it at a (width, height). Raises MediaError."""
+        """Return the painting at a (width, height). Raises MediaError."""
         placed = _laid(*read_layers(self.path), self.placement, self.full)
         return _painting(self.frame, resize(placed, *size))
 
 
 def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool = True) -> list[Path]:
-    """Return the pictures of a folder of painted frames, which an ``option`` named.
+    """Return the pictures in a folder of painted frames, which was given with ``option``.
 
-    Raises UsageError, and MediaError where there are none and some are ``needed``.
+    Raises UsageError for a wrong folder, and MediaError where it has no pictures and ``needed`` is true.
     """
     if not folder.is_dir():
         why = "it is not a folder" if folder.exists() else "no such folder"
@@ -66,25 +66,25 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
         unread = ignored(folder)
         if unread:
             raise MediaError(
-                str(folder), f"nothing in it can be read, as {unread[0]}", "save the painted frames as PNG"
+                str(folder), f"it holds no readable picture (found {unread[0]})", "save the painted frames as PNG"
             )
         raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
 
 
 def ignored(folder: Path) -> list[str]:
-    """Return the names of what looks like paintings in a folder, in formats that are not read."""
+    """Return the names of files in a folder that look like paintings in formats that cannot be read."""
     return sorted(p.name for p in folder.iterdir() if UNREAD.search(p.name) and not p.name.startswith("."))
 
 
 def tell_ignored(folder: Path, context: Context) -> None:
-    """Warn of ``ignored`` paintings."""
+    """Warn about ``ignored`` paintings."""
     for name in ignored(folder):
         context.note(f"{name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
 
 def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list[PaintedPicture]:
-    """Find the frame of each picture, by the number in its name, else by its edges, and its place on that.
+    """Find the frame of each picture, by the number in its name, else by its edges, and align the picture with it.
 
     Args:
         files: Painted pictures.
@@ -94,22 +94,22 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
         The pictures in the order of their frames.
 
     Raises:
-        MediaError: a picture cannot be read, shows no frame of the clip, is quite transparent, or two show one frame.
+        MediaError: A picture cannot be read, matches no frame, is fully transparent, or two match the same frame.
     """
     numbers, found = numbers_of(files, clip, context), []
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
     for path, frame in zip(numbers, frames, strict=True):
         picture, alpha = read_layers(path)
         if alpha is not None and not alpha.any():
-            raise MediaError(str(path), "it is transparent all over", "paint it, or take it out of the folder")
+            raise MediaError(str(path), "it is fully transparent", "paint it, or take it out of the folder")
         placement = place(picture, frame.rgb, alpha)
         if placement.words:
             context.note(f"{path.name}: {placement.words}")
         if placement.likeness < UNLIKE and alpha is None:
-            text = f"{path.name}: it looks little like frame {frame.index}, whose number it has"
+            text = f"{path.name}: it does not look like frame {frame.index}, whose number is in its name"
             context.note(f"{text}: is it the right one?", "warning")
         if alpha is None and _is_unpainted(picture, frame.rgb):
-            context.note(f"{path.name}: it shows frame {frame.index} as it was: paint it, or take it out", "warning")
+            context.note(f"{path.name}: it shows frame {frame.index} unchanged: paint it, or take it out", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
         whole = _painting(frame.index, _laid(picture, alpha, placement, full)).is_whole
         found.append(PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, whole))
@@ -117,12 +117,12 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
 
 
 def _is_unpainted(picture: np.ndarray, frame: np.ndarray) -> bool:
-    """Return whether a picture (H, W, 3) is its frame, (H, W, 3) uint8, and nothing more."""
+    """Return whether a picture (H, W, 3) is an unchanged copy of its frame, (H, W, 3) uint8."""
     return picture.shape == frame.shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame).max()) <= SAME
 
 
 def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture on a frame of a (width, height): colours times opacity, and that, (H, W, 4) float32."""
+    """Return a picture aligned with a frame of a (width, height): premultiplied colours, opacity, (H, W, 4) float32."""
     whole = np.iinfo(rgb.dtype).max
     opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
     share = opaque.astype(np.float32)[..., None] / whole
@@ -132,22 +132,22 @@ def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size:
 
 
 def _painting(frame: int, layers: np.ndarray) -> Painting:
-    """Return the painting whose colours times opacity, and that, are these layers, (H, W, 4) float32."""
+    """Return the painting from premultiplied colours and opacity, (H, W, 4) float32."""
     colours = np.clip(layers[..., :3] / np.maximum(layers[..., 3:], 1e-4), 0, 1)
     return Painting(frame, colours, np.clip(layers[..., 3], 0, 1))
 
 
 def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
-    """Return which frame of a clip each picture shows, in the order of the frames; see ``find_key_frames``.
+    """Return the frame of a clip for each picture, in the order of the frames; see ``find_key_frames``.
 
-    Raises MediaError where it shows none, or two show the same.
+    Raises MediaError where a picture matches no frame, or two match the same.
     """
     numbers = {path: number for path in files if (number := _number(path, clip)) is not None}
     unnamed = [path for path in files if path not in numbers]
     if unnamed:
         numbers |= _sought(unnamed, clip, context)
         for path in unnamed:
-            context.note(f"{path.name}: painted on frame {numbers[path]}, by what it shows")
+            context.note(f"{path.name}: painted on frame {numbers[path]}, found by its content")
     ordered = sorted(files, key=lambda path: numbers[path])
     for one, other in itertools.pairwise(ordered):
         if numbers[one] == numbers[other]:
@@ -157,7 +157,7 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path
 
 
 def _number(path: Path, clip: Clip) -> int | None:
-    """Return the frame that a file's name says: one of a picture of the clip, else its last number; None without one.
+    """Return the frame from a file's name: that of the clip's picture of this name, else the last number; else None.
 
     Raises MediaError where the clip has no such frame.
     """
@@ -177,7 +177,7 @@ def _number(path: Path, clip: Clip) -> int | None:
 
 
 def _sought(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
-    """Return the frames whose edges are most like those of painted pictures. Raises MediaError where none is."""
+    """Return for each picture the frame with the most similar edges. Raises MediaError where none is similar enough."""
     index = clip.index
     size = Size(short=min(SOUGHT_SIDE, index.width, index.height)).of(index.width, index.height)
     paintings = {path: edges(resize(read_picture(path), *size)) for path in files}
@@ -199,6 +199,6 @@ def _sought(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, i
         fine = rough if step == 1 else scores(near)[path]
         best[path] = max(fine, key=lambda number: fine[number])
         if fine[best[path]] < LIKE:
-            why = "its name has no number, and it looks like no frame of the clip"
+            why = "its name has no number, and it does not look like any frame of the clip"
             raise MediaError(str(path), why, "put the number of its frame into its name")
     return best

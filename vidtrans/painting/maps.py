@@ -1,8 +1,8 @@
-"""Where the frames of a clip are in its key frames: found once, and kept in the cache.
+"""Flow from the frames of a clip to its key frames: computed once and stored in the cache.
 
-From each key frame the motion is followed through its shot, to later frames and to earlier ones, as far as it is needed
-(see ``carrying``). What was found is stored by blocks of frames, from any of which another run goes on. Another
-painting of the same frame, or one more key frame, finds all of it again.
+From each key frame the motion is followed through its shot, to later and to earlier frames, as far as needed
+(see ``carrying``). The flow is stored in blocks of frames, and another run continues after any of them. The flow
+stays valid when a key frame is painted again or another one is added.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STEP_BYTES = 1 << 29  # that steps between neighbours may fill
 
 @dataclass(frozen=True)
 class Walk:
-    """From a key frame ``key`` through its shot [first, stop), to and including the frame ``last``."""
+    """The frames to follow from the key frame ``key``, inside its shot [first, stop), up to and including ``last``."""
 
     key: int
     last: int
@@ -49,7 +49,7 @@ class Walk:
 
     @property
     def blocks(self) -> list[range]:
-        """Return the blocks of frames in the order in which they are walked through, whole ones of the shot."""
+        """Return the blocks of frames in the order of the walk, aligned with the shot."""
         onward = self.last > self.key
         low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
         edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK == 0)})
@@ -60,13 +60,13 @@ class Walk:
 
 
 def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[Walk]:
-    """Return the walks that lead from key frames to all frames that are painted from them.
+    """Return the walks from key frames to all frames that are painted from them.
 
     Args:
         keys: Numbers of key frames, in order.
         shots: The frames of each shot.
-        always: Those of the key frames that all frames of their shots are painted from; the others reach to the second
-            key frame beyond them.
+        always: Key frames whose flow reaches every frame of the shot; the others reach to the second key frame
+            after and before them.
     """
     found = []
     for shot in shots:
@@ -82,7 +82,7 @@ def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = (
 
 
 def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
-    """Return the key frames that a frame is painted from, in order."""
+    """Return the key frames from which a frame is painted, in order."""
     counted = [key for key in keys if key in shot and key not in always]
     before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
     here = [key for key in counted if key == frame]
@@ -90,7 +90,7 @@ def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int
 
 
 def pack(flow: np.ndarray) -> np.ndarray:
-    """Return a flow (H, W, 2) as int16 on a grid of half the size, rounded up."""
+    """Return a flow (H, W, 2) as int16 at half its size, rounded up, in steps of 1/32 pixel."""
     height, width = flow.shape[:2]
     half = resize_flow(flow, math.ceil(width / 2), math.ceil(height / 2))
     return np.clip(np.rint(half * PRECISION), -32768, 32767).astype(np.int16)
@@ -102,7 +102,7 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Blocks:
-    """Arrays by block of frames in one entry of the cache."""
+    """The arrays of blocks of frames, in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")
@@ -120,16 +120,16 @@ class _Blocks:
 
 
 class KeyMaps:
-    """Where the frames [first, stop) of a clip are in its key frames. Close it.
+    """The flow from the frames [first, stop) of a clip to its key frames. Call ``close`` after use.
 
     Args:
         clip: Its pictures are of one size.
         keys: Numbers of key frames, in order.
-        always: Those of them that reach all frames of their shots, whatever lies between.
+        always: Key frames whose flow reaches every frame of the shot.
 
     Raises:
-        MediaError: the clip cannot be read.
-        Interrupted: what was found so far is kept.
+        MediaError: The clip cannot be read.
+        Interrupted: The flow found so far is stored.
     """
 
     def __init__(
@@ -147,12 +147,12 @@ class KeyMaps:
         self._pins: list[CachePin] = []
 
     def shot_of(self, frame: int) -> range:
-        """Return the shot that a frame is in."""
+        """Return the shot that contains a frame."""
         return next(shot for shot in self._shots if frame in shot)
 
     @property
     def version(self) -> list[object]:
-        """Return what decides the maps, besides the clip and the key frames."""
+        """Return the values that affect the maps, besides the clip and the key frames."""
         return [VERSION, SHORT_SIDE, BLOCK, self._always]
 
     @property
@@ -161,7 +161,7 @@ class KeyMaps:
         return self._shots
 
     def find(self) -> None:
-        """Find what is missing, and store it."""
+        """Compute and store the missing maps."""
         total = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
         done = 0
         for walk in self._walks.values():
@@ -176,7 +176,7 @@ class KeyMaps:
         self._steps.clear()
 
     def cost(self) -> tuple[float, float]:
-        """Return what finding all of it would take, in seconds and bytes, from a trial on two frames."""
+        """Return the cost of computing all maps, in seconds and bytes, from a trial on two frames."""
         count = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
         if not count:
             return 0.0, 0.0
@@ -187,7 +187,7 @@ class KeyMaps:
         return (time.perf_counter() - began) * count, pack(carried.flow).nbytes * 1.25 * count
 
     def at(self, frame: int, width: int, height: int) -> list[tuple[int, Carried]]:
-        """Return where a frame is in each key frame that it is painted from, at a size."""
+        """Return (key frame, flow to it) for each key frame from which a frame is painted, at a size."""
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:
@@ -203,7 +203,7 @@ class KeyMaps:
         return found
 
     def close(self) -> None:
-        """Let the cache's entries be deleted again."""
+        """Release the cache entries, so that they may be deleted."""
         for pin in self._pins:
             pin.release()
         self._pins = []
@@ -230,7 +230,7 @@ class KeyMaps:
         return self._loaded[name]
 
     def _follow(self, walk: Walk, blocks: _Blocks) -> Iterator[None]:
-        """Walk through the blocks that are missing; yield after each frame."""
+        """Follow the motion through the missing blocks; yield after each frame."""
         key: Guide | None = None
         before: range | None = None
         for block in walk.blocks:
@@ -247,7 +247,7 @@ class KeyMaps:
         width, height = self._size
         state = blocks.load(before) if before else None
         walker = Walker(key)
-        if state is not None:  # as another run would find it: what was stored, not what it was rounded from
+        if state is not None:  # from the stored, rounded flow, so that a resumed run gives the same result
             walker = Walker(key, unpack(state["flow"][-1], width, height), unpack(state["back"], width, height))
         flows, trusts = [], []
         for guide, step in self._with_steps(block):
@@ -259,7 +259,7 @@ class KeyMaps:
         blocks.save(block, flow=np.stack(flows), trust=np.stack(trusts), back=pack(walker.back))
 
     def _with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
-        """Yield the frames of a block, in its order, each with the step to it."""
+        """Yield the frames of a block, in the block's order, each with the step to it."""
         onward = block.step > 0
         low, high = (min(block) - 1, max(block)) if onward else (min(block), max(block) + 1)
         guides = dict(zip(range(low, high + 1), self._guides(range(low, high + 1)), strict=True))
@@ -268,7 +268,7 @@ class KeyMaps:
             yield guides[number], step if onward else step.reversed()
 
     def _step(self, number: int, guides: dict[int, Guide]) -> Step:
-        """The step from a frame to the next: several walks take it."""
+        """Return the flow from a frame to the next, stored because several walks use it."""
         if number not in self._steps:
             step = Step.between(guides[number], guides[number + 1])
             self._steps[number] = pack(step.onward), pack(step.back)

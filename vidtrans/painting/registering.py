@@ -1,7 +1,7 @@
-"""Where a painted picture lies on the frame that was painted over: found by edges, which paint mostly keeps.
+"""Align a painted picture with its frame, by edges, which paint mostly keeps.
 
-Paint programs crop, pad, scale, and now and then shift a picture. Colours are not looked at: paint changes them.
-Matrices are (3, 3), and lead from pixels (x, y, 1) of a frame to those of a painting; centres of pixels are whole.
+Paint programs crop, pad, scale, and sometimes shift a picture. Colours are not compared, because paint changes them.
+Matrices are (3, 3), from pixels (x, y, 1) of a frame to pixels of a painting; pixel centres are integers.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Size = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a painting lies on its frame.
+    """The alignment of a painting with its frame.
 
     Attributes:
         matrix: From the frame's pixels to the painting's.
-        likeness: Of their edges, −1 to 1.
-        words: What was done to the painting; "" for nothing.
+        likeness: The correlation of their edges, −1 to 1.
+        words: A text about the changes made to the painting; "" for none.
     """
 
     matrix: np.ndarray
@@ -44,7 +44,7 @@ class Placement:
     words: str
 
     def apply(self, painting: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        """Return a painting (h, w, C) on its frame, (H, W, C), and which pixels of the frame it has, (H, W) bool."""
+        """Return a painting (h, w, C) aligned with its frame, (H, W, C), and the mask of covered pixels, (H, W)."""
         width, height = size
         own = painting.shape[1], painting.shape[0]
         if np.allclose(self.matrix, stretched(own, size), atol=1e-6):
@@ -55,10 +55,10 @@ class Placement:
 
 
 def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
-    """Return where a painting (h, w, 3) uint8 or uint16 lies on a frame (H, W, 3) uint8.
+    """Find the alignment of a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
 
-    ``alpha``: (h, w), where it is painted. A layer is not moved: strokes need not have the edges of what is below. Nor
-    is what was painted over in part, and lies right where it was not.
+    ``alpha``: (h, w), the painted areas. A layer is not moved, because strokes need not follow the edges below. A
+    partly painted picture whose unpainted areas already match the frame is not moved either.
     """
     height, width = frame.shape[:2]
     scale = min(1.0, SHORT_SIDE / min(height, width))
@@ -79,7 +79,7 @@ def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
 
 
 def edges(rgb: np.ndarray) -> np.ndarray:
-    """Return how strong edges are in a picture (H, W, 3) uint8, (H, W) float32; strong ones count little more."""
+    """Return the edge strength of a picture (H, W, 3) uint8 as (H, W) float32, compressed for strong edges."""
     soft = blur(rgb.astype(np.float32), 1.0)
     squares = [np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, ksize=3)).sum(2) for dx in (1, 0)]
     strength: np.ndarray = (squares[0] + squares[1]) ** 0.25
@@ -87,7 +87,7 @@ def edges(rgb: np.ndarray) -> np.ndarray:
 
 
 def likeness(first: np.ndarray, second: np.ndarray, seen: np.ndarray) -> float:
-    """Return the correlation of the edges of two pictures, (H, W), where ``seen`` (H, W) bool is true: −1 to 1."""
+    """Return the correlation, −1 to 1, of the edges of two pictures, (H, W), inside the mask ``seen`` (H, W) bool."""
     if seen.mean() < 0.01:
         return 0.0
     one, other = (blur(picture, BLURS[1])[seen] for picture in (first, second))
@@ -97,13 +97,13 @@ def likeness(first: np.ndarray, second: np.ndarray, seen: np.ndarray) -> float:
 
 
 def stretched(picture: Size, frame: Size) -> np.ndarray:
-    """Return the matrix for a picture that shows all of a frame, at another size."""
+    """Return the matrix for a picture that shows the whole frame at another size."""
     sx, sy = picture[0] / frame[0], picture[1] / frame[1]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield how a picture may lie on a frame: as a whole, or, of another shape, in its middle at three scales, too."""
+    """Yield possible alignments: the whole frame, or for another shape also its centre at three scales."""
     (w, h), (width, height) = picture, frame
     same_shape = abs(w * height / (h * width) - 1) <= SAME_SHAPE
     done = "" if picture == frame else f"{w}x{h}: {'scaled' if same_shape else 'stretched'}"
@@ -116,15 +116,15 @@ def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
-    """Return whether much of a painting (H, W, 3) is as in its frame, so that it lies right; both are uint8."""
+    """Return whether much of a painting (H, W, 3) equals its frame, so that it is already aligned; both are uint8."""
     beside = np.ones((3, 3), np.uint8)
     clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= STANDS_OUT  # no white paper
-    apart = np.abs(painting.astype(np.int16) - frame).max(2)
-    return bool(clear.any()) and float((apart[clear] <= LEVELS).mean()) > UNTOUCHED
+    difference = np.abs(painting.astype(np.int16) - frame).max(2)
+    return bool(clear.any()) and float((difference[clear] <= LEVELS).mean()) > UNTOUCHED
 
 
 def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture sampled at a matrix's places, and where these are inside it, (H, W) bool."""
+    """Return a picture sampled through a matrix, and the mask of samples inside it, (H, W) bool."""
     own = picture.shape[1], picture.shape[0]
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if scale > 1:  # single pixels are sampled: average them first
@@ -138,7 +138,7 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.nda
 
 
 def _unmoved(painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement of a guess, as good as edges agree where it is painted."""
+    """Return the placement of a guess, rated by the edges' likeness where it is painted."""
     size = target.shape[1], target.shape[0]
     own, seen = _warped(painting, guess, size)
     opacity, _ = _warped(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
@@ -146,7 +146,7 @@ def _unmoved(painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess:
 
 
 def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement about a guess at which edges agree best, or the guess where that is about as good."""
+    """Return the placement near a guess at which edges match best, or the guess if it is about as good."""
     size = target.shape[1], target.shape[0]
 
     def placed(matrix: np.ndarray) -> float:
@@ -172,7 +172,7 @@ def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words:
 
 
 def _motion(move: np.ndarray, size: Size) -> float | None:
-    """Return how far the corners move, as a share of the size; None where that is nothing, or not to be believed."""
+    """Return the movement of the corners as a share of the size; None where it is too small, or implausibly large."""
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)

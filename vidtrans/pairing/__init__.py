@@ -1,6 +1,6 @@
-"""How pairs come out of frames, and, when rendering, how the input comes out of a raw frame.
+"""Pairings: how frames become training pairs, and how a raw frame becomes the network's input in a render.
 
-To add one: a file here with a class like those beside it (see ``base.Pairing``), and a line below.
+To add one: a file here with a class like the others (see ``base.Pairing``), and a line below.
 """
 
 from __future__ import annotations

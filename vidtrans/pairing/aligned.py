@@ -1,4 +1,4 @@
-"""Raw frames as input: of aligned clips or pair folders, matched clips, a grade, or domains without pairs."""
+"""Pairings whose input is the raw frame: aligned clips or pair folders, matched clips, grades, unpaired domains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
 @dataclass(frozen=True)
 class AlignedSettings:
-    """Which side is which."""
+    """The direction of pair folders."""
 
     direction: str = setting(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
@@ -20,7 +20,7 @@ class AlignedSettings:
 
 
 class Aligned(Pairing):
-    """The raw frame is the input; the target comes from the second clip or folder."""
+    """The input is the raw frame; the target comes from the second clip or folder."""
 
     name = "aligned"
     version = 1
@@ -33,7 +33,7 @@ class Aligned(Pairing):
 
 
 class GradePairing(Aligned):
-    """As ``Aligned``, but colours are single pixels' own: a render has the source's size."""
+    """Like ``Aligned``, for maps of single pixels' colours; renders have the source's size."""
 
     name = "grade"
     version = 1
@@ -42,7 +42,7 @@ class GradePairing(Aligned):
 
 @dataclass(frozen=True)
 class MatchedSettings:
-    """When two frames are a pair."""
+    """The threshold for matching two frames."""
 
     min_found: float = setting(
         ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", low=0.0, high=1.0
@@ -50,7 +50,7 @@ class MatchedSettings:
 
 
 class Matched(Aligned):
-    """As ``Aligned``, but in a dataset the input is brought to where its target shows the same."""
+    """Like ``Aligned``, but a dataset warps each input to align it with its matched target."""
 
     name = "matched"
     version = 1
@@ -60,7 +60,7 @@ class Matched(Aligned):
 
 @dataclass(frozen=True)
 class UnpairedSettings:
-    """The domains: the source first, then those whose manner is learned."""
+    """The domains: the source first, then the target domains."""
 
     domains: tuple[str, ...] = setting((), "names of the domains, the source first; by default those of their files")
 
@@ -70,7 +70,7 @@ class UnpairedSettings:
 
 
 class Unpaired(Pairing):
-    """The raw frame is the input. A frame of a dataset is its own target: nothing says what it should become."""
+    """The raw frame is the input. In a dataset each frame is its own target, because no counterpart exists."""
 
     name = "unpaired"
     version = 1

@@ -20,15 +20,15 @@ PLAIN_OPERATORS = "vidtrans.pairing.operators.base:PairingOperators"  # where th
 
 @dataclass(frozen=True)
 class Extraction:
-    """A picture that another network, the extractor, makes of a frame: with the frame it makes an input.
+    """A request for a picture made by another network, the extractor, from each frame; it is part of the input.
 
-    Pairings import no models, so they only say what they want. The rooms above make the picture and hand it over like
+    Pairings import no models, so they only describe the request. Higher packages make the picture and pass it on like
     the guides of a frame (``Frame.guides``): as a file beside each frame of a dataset (``data``), as a cached stage of
-    a render, or at once, for a camera and for single frames (``rendering.extraction``).
+    a render, or immediately, for a camera and for single frames (``rendering.extraction``).
 
     Attributes:
         model: The extractor's file or name.
-        digest: The SHA-256 (hex) of its file's content; '' where any content will do.
+        digest: The SHA-256 (hex) of its file's content; '' accepts any content.
         size: The short side in pixels at which it sees a frame; 0: its own.
     """
 
@@ -39,9 +39,9 @@ class Extraction:
 
 @dataclass(frozen=True)
 class PairPositions:
-    """A pair within a shot: the positions of the frames that make the input, and that of the target.
+    """A pair within a shot: the positions of the input frames and of the target.
 
-    ``phase``: where on the clock it lies, in [0, 1), for pairings that have one.
+    ``phase``: its position on the clock, in [0, 1), for pairings with a clock.
     """
 
     inputs: tuple[int, ...]
@@ -111,7 +111,7 @@ class Pairing:
 
     @property
     def pictures_per_frame(self) -> int:
-        """Return how many pictures ``input`` takes of each frame: the frame or its guides, and an extracted one."""
+        """Return the number of pictures per frame that ``input`` takes: frame or guides, plus an extracted picture."""
         return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
@@ -120,40 +120,40 @@ class Pairing:
             yield PairPositions((position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the network's input for raw frames, oldest first; the same every time."""
+        """Return the network's input for raw frames, oldest first; deterministic."""
         return frames[0]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return the same for batches of frames on any device, (N, H, W, 3) uint8, or int32 where they are uint16.
+        """Return the input for batches of frames on any device, (N, H, W, 3) uint8, or int32 instead of uint16.
 
-        Asked only where ``has_tensor_form``; where ``uses_mask``, the last of them is the ``mask_plane`` (N, H, W, 1).
+        Called only if ``has_tensor_form``; if ``uses_mask``, the last tensor is the ``mask_plane`` (N, H, W, 1).
         """
         return frames[0]
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return what ``render_input`` makes of a mask, for ``tensor_input``: (H, W, 1) uint8. ``size``: (H, W)."""
+        """Return the mask's plane for ``tensor_input``, (H, W, 1) uint8, as in ``render_input``. ``size``: (H, W)."""
         raise NotImplementedError
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the network's input in training, where that differs: noise and holes are drawn."""
+        """Return the network's input in training; overridden to draw random noise or holes."""
         return self.input(frames)
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the network's input for frame ``number`` of a clip that is rendered, under the render's mask."""
+        """Return the network's input for frame ``number`` of a rendered clip, with the render's mask."""
         return self.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the network's input for a drawing, without looking for what is drawn already."""
+        """Return the network's input for a drawing, taking its strokes or areas as they are."""
         raise NotImplementedError
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """Return the network's output with what is known better from the frame put back; both uint8, or both uint16."""
+        """Return the output with parts restored from the frame, such as its luma; both uint8, or both uint16."""
         return output
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return the network's input as a picture for people.
 
-        Grey from its first channel, or its first three, or, of several frames, the latest.
+        Grey from its first channel, or its first three channels; of several frames, the latest.
         """
         channels = net_input.shape[2]
         if channels < 3:
@@ -161,12 +161,12 @@ class Pairing:
         return net_input[..., -3:] if channels % 3 == 0 else net_input[..., :3]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
-        """Return how much of the input can be read back from the output, 0 to 1; None where that says nothing."""
+        """Return the share of the input that can be recovered from the output, 0 to 1; None if not supported."""
         return None
 
 
 def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
-    """Return the frames that make the input of frame ``position`` of a shot that starts at ``first``, oldest first.
+    """Return the numbers of the input frames for frame ``position`` of a shot from ``first`` on, oldest first.
 
     Before the shot's start its first frame is repeated.
     """
@@ -181,5 +181,5 @@ def make_pairing(name: str, table: Table) -> Pairing:
 
 
 def pairing_record(pairing: Pairing) -> Table:
-    """Return what datasets, model files and cache keys say of a pairing: name, version and settings."""
+    """Return a pairing's record for datasets, model files and cache keys: name, version and settings."""
     return {"name": pairing.name, "version": pairing.version, "settings": record_table(pairing.settings)}

@@ -1,4 +1,4 @@
-"""The input of a chain of models: that of its first one, or the frame itself where that one puts something back."""
+"""The input of a chain of models: its first model's input, or the raw frame if that model's pairing finishes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vidtrans.pairing.base import Pairing
 
 
 class ChainPairing(Pairing):
-    """What a chain sees of a source. It is made of the ``first`` model's pairing, and in no table.
+    """The pairing of a chain, built from the ``first`` model's pairing and not registered.
 
-    A first model that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain makes
-    the network's of it. ``upscale_factor``: of the whole chain.
+    A first pairing that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain
+    computes the network's input from it. ``upscale_factor``: of the whole chain.
     """
 
     name = "chain"
@@ -27,7 +27,7 @@ class ChainPairing(Pairing):
         self.deep = first.deep
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the first network's input, (H, W, in_channels) uint8 or uint16; the frame where that one finishes."""
+        """Return the first network's input, (H, W, in_channels) uint8 or uint16; the frame if its pairing finishes."""
         return frames[0] if self._first.finishes else self._first.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
@@ -36,5 +36,5 @@ class ChainPairing(Pairing):
 
 
 def chain_channels(first: Pairing) -> int:
-    """Return the channels of a chain's input: those of its ``first`` pairing's, or of a frame."""
+    """Return the number of channels of a chain's input: its ``first`` pairing's, or a frame's."""
     return 3 if first.finishes else first.in_channels

@@ -1,4 +1,4 @@
-"""Grey → colour: the network predicts colours, the luma stays the frame's own."""
+"""Grey → colour: the network predicts chroma, the luma is the frame's own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in CO
 
 @dataclass(frozen=True)
 class ColorizeSettings:
-    """There is nothing to choose: grey is grey."""
+    """No settings."""
 
 
 class Colorize(Pairing):
-    """The frame's luma is the input; of the output only the chroma is kept."""
+    """The frame's luma is the input; only the chroma of the output is used."""
 
     name = "colorize"
     version = 1
@@ -37,20 +37,20 @@ class Colorize(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 1) uint8, its luma."""
+        """Return the luma (H, W, 1) uint8 of a frame, ((H, W, 3) uint8,)."""
         return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return ((N, H, W, 3) uint8 or int32,) → (N, H, W, 1) of the same kind, its luma in OpenCV's fixed point."""
+        """Return the luma (N, H, W, 1) of ((N, H, W, 3) uint8 or int32,), same dtype, in OpenCV's fixed point."""
         channels = zip(frames[0].split(1, dim=3), INTEGER_LUMA, strict=True)
         total = sum(channel.int() * share for channel, share in channels)
         luma = (total + (1 << (INTEGER_LUMA_BITS - 1))) >> INTEGER_LUMA_BITS
         return luma.to(frames[0].dtype)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 or uint16 each → the same: the frame's luma within a grey level, the output's chroma.
+        """Combine the frame's luma (within a grey level) with the output's chroma; (H, W, 3) uint8 or uint16 each.
 
-        Where a colour cannot be as light or dark as the frame it is made paler, and its hue is kept.
+        A colour that cannot be as light or dark as the frame is desaturated, and keeps its hue.
         """
         luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)

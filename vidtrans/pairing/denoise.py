@@ -1,4 +1,4 @@
-"""Noisy → clean: noise is added in training; noisy frames are cleaned when rendering."""
+"""Noisy → clean: noise is added in training; a render denoises its frames."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from vidtrans.pairing.sensor_noise import add_sensor_noise
 
 @dataclass(frozen=True)
 class DenoiseSettings:
-    """The noise that is learnt to be removed."""
+    """The noise that training adds."""
 
     min_sigma: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
     max_sigma: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
-    grain: float = setting(
-        0.6, "how much of it may be coarse grain, as in film and compressed video, rather than fine", low=0.0, high=1.0
-    )
+    grain: float = setting(0.6, "largest share of coarse grain, as in film and compressed video", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         if self.min_sigma > self.max_sigma:
@@ -28,7 +26,7 @@ class DenoiseSettings:
 
 
 class Denoise(Pairing):
-    """The frame is the target, and the input; in training noise of a strength drawn each time is added to the input."""
+    """The frame is both target and input; in training, random noise is added to the input."""
 
     name = "denoise"
     version = 1
@@ -40,6 +38,6 @@ class Denoise(Pairing):
     settings: DenoiseSettings
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """((H, W, 3) uint8,) → the same with noise."""
+        """Return the frame, ((H, W, 3) uint8,), with noise."""
         sigma = rng.uniform(self.settings.min_sigma, self.settings.max_sigma)
         return add_sensor_noise(frames[0], sigma, self.settings.grain, rng)

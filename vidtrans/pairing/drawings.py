@@ -1,7 +1,7 @@
-"""Drawings: detected, and scans or photographs of paper converted to ink on white.
+"""Drawings: detection, and conversion of scans or photographs of paper to ink on white.
 
-Paper is what there is most of, and its light changes slowly: a smooth surface is fitted to it (as for uneven
-illumination in document pictures) and ink is what lies below that surface.
+Most of the page is paper, and its brightness changes slowly: a smooth surface is fitted to it (as for uneven
+illumination in document pictures), and ink is whatever is darker than that surface.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOLID = 0.6  # ink that takes this share of the paper's light is black even wher
 
 
 def is_drawing(rgb: np.ndarray, kind: DrawingKind) -> bool:
-    """Whether a picture, (H, W, 3) uint8, is drawn in ``lines`` on plain paper, or painted in ``flats``."""
+    """Return whether a picture, (H, W, 3) uint8, is drawn in ``lines`` on plain paper, or painted in ``flats``."""
     scale = _SIDE / max(rgb.shape[:2])
     if scale < 1:
         rgb = resize(rgb, max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
@@ -30,10 +30,10 @@ def is_drawing(rgb: np.ndarray, kind: DrawingKind) -> bool:
 
 
 def _is_line_drawing(rgb: np.ndarray) -> bool:
-    """Colourless, most of it bare paper, and what is not is thin strokes.
+    """Return whether a picture is colourless, mostly bare paper, and otherwise thin strokes.
 
     Measured: at least 0.92 of six outlines and a drawing is bare paper, at most 0.70 of 20 photographs and frames;
-    people cut out on white come to 0.86, but they are no strokes.
+    cut-outs of people on white reach 0.86, but are not strokes.
     """
     inked = ink(rgb)
     strokes = (inked >= 128).astype(np.uint8)
@@ -44,16 +44,16 @@ def _is_line_drawing(rgb: np.ndarray) -> bool:
 
 
 def _is_flat(rgb: np.ndarray) -> bool:
-    """A few colours, with nothing between them but their borders, make up nearly all of it."""
+    """Return whether a few colours make up nearly all of a picture, apart from borders."""
     coarse = (rgb >> 3).astype(np.int32)
     _, counts = np.unique(coarse[..., 0] << 10 | coarse[..., 1] << 5 | coarse[..., 2], return_counts=True)
     return bool(np.sort(counts)[-16:].sum() / counts.sum() >= _FLAT_SHARE)
 
 
 def ink(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 drawing → (H, W) uint8: 0 is bare paper, 255 is full ink. An empty page gives 0 everywhere.
+    """Convert a drawing (H, W, 3) uint8 to (H, W) uint8: 0 is bare paper, 255 full ink. An empty page is all 0.
 
-    White on black is recognised and inverted; paper may be grey, tinted and unevenly lit.
+    White on black is detected and inverted; paper may be grey, tinted and unevenly lit.
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if _is_dark_ground(grey):
@@ -71,7 +71,7 @@ def ink(picture: np.ndarray) -> np.ndarray:
 
 
 def _is_dark_ground(grey: np.ndarray) -> bool:
-    """(H, W) uint8 → whether more of the picture is near its local darkest than near its local brightest."""
+    """Return whether the ground of (H, W) uint8 is dark: most of it is nearer the local minimum than the maximum."""
     small = _small(grey).astype(np.float32)
     side = min(small.shape) // 4 | 1
     box = np.ones((side, side), np.uint8)
@@ -81,7 +81,7 @@ def _is_dark_ground(grey: np.ndarray) -> bool:
 
 
 def _paper(grey: np.ndarray) -> np.ndarray:
-    """(H, W) uint8, light ground → (H, W) float32: the brightness of the bare paper at each place."""
+    """Return the local brightness of the bare paper, (H, W) float32, for (H, W) uint8 with a light ground."""
     small = _small(grey).astype(np.float32)
     slope = np.maximum(_surface(small), 1)  # the light's trend over the page, into its corners
     level = small / slope
@@ -95,7 +95,7 @@ def _paper(grey: np.ndarray) -> np.ndarray:
 
 
 def _surface(small: np.ndarray) -> np.ndarray:
-    """(h, w) float32 → the same: the quadratic surface through what is bright, fitted three times over."""
+    """Return the quadratic surface fitted to the bright pixels of (h, w) float32, in at most three iterations."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in small.shape)
     ones = np.ones_like(small)
     gx, gy = ones * x, ones * y[:, None]
@@ -112,7 +112,7 @@ def _surface(small: np.ndarray) -> np.ndarray:
 
 
 def _small(grey: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 → the same, its noise medianed away, its short side at most ``SHORT``."""
+    """Return (H, W) uint8 denoised by a median, with a short side of at most ``SHORT``."""
     scale = SHORT / min(grey.shape)
     calm = cv2.medianBlur(grey, 3)
     if scale >= 1:

@@ -23,7 +23,7 @@ WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, w
 
 @dataclass(frozen=True)
 class EdgesSettings:
-    """How lines are found."""
+    """The parameters of the edge detector."""
 
     density: float = setting(
         0.12, "share of the picture whose gradient may start a line; more gives more lines", low=0.001, high=0.9
@@ -48,7 +48,7 @@ class EdgesSettings:
 
 
 class Edges(Pairing):
-    """One binary channel of lines, and a soft one of gradient strength where the settings ask for it."""
+    """A binary channel of lines, and optionally a soft channel of gradient strength."""
 
     name = "edges"
     version = 2
@@ -63,20 +63,20 @@ class Edges(Pairing):
         self.in_channels = 2 if settings.gradient_channel else 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8; lines are 255 on 0."""
+        """Return lines, 255 on 0, (H, W, 1 or 2) uint8, for ((H, W, 3) uint8,)."""
         return _find(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 1 or 2) uint8, of the frame as a camera might see it, with settings as drawn."""
+        """Return (H, W, 1 or 2) uint8 for ((H, W, 3) uint8,) after random camera degradation, with random settings."""
         if self.settings.variation == 0:
             return self.input(frames)
         settings = _draw_settings(self.settings, rng)
         return _find(disturb(frames[0], self.settings.variation, rng), settings)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 drawing → (H, W, 1 or 2) uint8: its strokes, thinned to lines of 255 on 0.
+        """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 or 2) uint8, thinned to lines of 255 on 0.
 
-        The soft channel falls off with the distance from the lines as, at the median, it does in frames.
+        The soft channel decreases with the distance from the lines like the median in frames.
         """
         lines = _thinned(_strokes(ink(picture)))
         if not self.settings.gradient_channel:
@@ -92,7 +92,7 @@ class Edges(Pairing):
 
 
 def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """(H, W, 3) uint8 → (H, W, 1 or 2) uint8: lines, 255 on 0, and where it is set the gradient's strength."""
+    """Return lines, 255 on 0, and optionally gradient strength: (H, W, 3) uint8 → (H, W, 1 or 2) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     if settings.sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), settings.sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -114,7 +114,7 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
-    """Draw settings around those of a pairing, within their bounds."""
+    """Draw random settings around the given ones, within their bounds."""
     density, hysteresis, sigma, gradient = np.exp(settings.variation * SPREAD * rng.uniform(-1, 1, 4))
     return replace(
         settings,
@@ -126,7 +126,7 @@ def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSe
 
 
 def _strokes(inked: np.ndarray) -> np.ndarray:
-    """(H, W) uint8, 255 for full ink → (H, W) uint8, 255 where a stroke is: hysteresis as Canny's, and no dust."""
+    """Return the strokes, 255 on 0, of (H, W) uint8 ink (255 is full), by hysteresis as in Canny, without specks."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
     strongest = np.zeros(count, np.uint8)
     np.maximum.at(strongest, parts, inked)
@@ -136,7 +136,7 @@ def _strokes(inked: np.ndarray) -> np.ndarray:
 
 
 def _thinned(strokes: np.ndarray) -> np.ndarray:
-    """(H, W) uint8, 255 on 0 → the same: the middle line of strokes, the outline of what is too wide for one."""
+    """Return centre lines of strokes, and outlines of areas too wide for strokes; (H, W) uint8, 255 on 0, both."""
     side = max(3, int(WIDEST * min(strokes.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     _, parts, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(strokes, cv2.MORPH_OPEN, disc))
@@ -154,14 +154,14 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
 
 
 def _between(slope: float) -> float:
-    """The same threshold, off any slope that a pixel can have: Canny takes its square's whole part.
+    """Return an equivalent threshold that no pixel's slope equals: Canny uses the integer part of its square.
 
-    On it, whether the pixel is above hangs on rounding, and OpenCV has another rounding where it has a single thread.
+    At an exact tie the result would depend on rounding, which differs in OpenCV with a single thread.
     """
     return math.sqrt(math.floor(slope**2) + 0.5)
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
-    """The value that ``share`` of the whole numbers lie below: one of them, never a mean of two."""
+    """Return the quantile ``share`` of whole numbers: always one of the values, never a mean of two."""
     at = min(int(share * values.size), values.size - 1)
     return float(np.partition(values, at, axis=None)[at])

@@ -16,7 +16,7 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class EnlargeSettings:
-    """How much larger, and how degraded the small footage is."""
+    """The scale factor, and the degradation of small footage."""
 
     factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
     degradation: float = setting(
@@ -25,7 +25,7 @@ class EnlargeSettings:
 
 
 class Enlarge(Pairing):
-    """A frame, shrunk and interpolated back to its size, is the input; a render interpolates its source."""
+    """The input is the frame, in training shrunk and interpolated back; a render interpolates its source."""
 
     name = "enlarge"
     version = 1
@@ -41,7 +41,7 @@ class Enlarge(Pairing):
         self.upscale_factor = settings.factor
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return a frame, (H, W, 3) uint8, with the detail of ``1 / factor`` of its size, degraded as ``rng`` draws."""
+        """Return a frame, (H, W, 3) uint8, shrunk by ``factor``, degraded as ``rng`` draws, and interpolated back."""
         height, width = frames[0].shape[:2]
         small = [max(1, round(n / self.settings.factor)) for n in (width, height)]
         shrunk = cv2.resize(frames[0], small, interpolation=cv2.INTER_AREA)
@@ -51,9 +51,9 @@ class Enlarge(Pairing):
 
 
 def _degraded(picture: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """(h, w, 3) uint8 → the same after a soft lens, a noisy sensor and a compressing camera, each drawn by itself.
+    """Degrade (h, w, 3) uint8 by a soft lens, sensor noise and compression, each of random strength.
 
-    The order is that in which footage suffers them (as in Wang et al., "Real-ESRGAN", 2021).
+    The order is that of a real camera (as in Wang et al., "Real-ESRGAN", 2021).
     """
     blur, noise, loss = strength * rng.random(3)
     softened = cv2.GaussianBlur(picture, (0, 0), 0.2 + blur, borderType=cv2.BORDER_REFLECT_101)

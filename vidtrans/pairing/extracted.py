@@ -1,10 +1,10 @@
-"""What another network makes of a frame (lines, depth, a pose, a matte …) → the frame.
+"""Another network's output for a frame (lines, depth, a pose, a matte …) → the frame.
 
 The design: this pairing names its network, the extractor, in ``Pairing.extraction`` and takes the network's picture as
-the last of a frame's pictures. ``models.extractors`` finds the network and refuses what cannot be one. A model that was
-loaded carries its extractor (``LoadedModel.extractor``), found by the digest on record or embedded in its file.
+the last of a frame's pictures. ``models.extractors`` finds the network and rejects unsuitable ones. A loaded model
+carries its extractor (``LoadedModel.extractor``), found by the recorded digest or embedded in its file.
 ``rendering.extraction`` makes the pictures, always by the one frame renderer: of clips as an ``infer`` stage of the
-extractor, whose key is a part of the key of the model's own outputs; of single frames at once. ``data`` stores them
+extractor, whose key is a part of the key of the model's own outputs; of single frames immediately. ``data`` stores them
 beside the frames, as guides are, so that training runs no extractor.
 """
 
@@ -23,10 +23,10 @@ from vidtrans.pairing.drawings import ink
 
 @dataclass(frozen=True)
 class ExtractedSettings:
-    """Which network it is, and what of its pictures is the input."""
+    """The extractor network, and the use of its pictures."""
 
     model: str = setting("", "the file or the name of the network")
-    digest: str = setting("", "SHA-256 of the network's file; found by itself, and checked where it is given")
+    digest: str = setting("", "SHA-256 of the network's file; computed if empty, checked if given")
     channels: str = setting("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
     invert: bool = setting(False, "take the negative: light lines on black become dark lines on white, as people draw")
     size: int = setting(
@@ -35,7 +35,7 @@ class ExtractedSettings:
 
 
 class Extracted(Pairing):
-    """Three channels with the picture of another network, or one with its luminance."""
+    """Three channels with the picture of another network, or one channel with its luminance."""
 
     name = "model"
     version = 1
@@ -52,12 +52,12 @@ class Extracted(Pairing):
         self.drawing_kind = "lines" if settings.invert and settings.channels == "grey" else ""
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """(…, what the network made of the frame: (H, W, 3) uint8) → (H, W, in_channels) uint8."""
+        """Return the network's input, (H, W, in_channels) uint8, from the extracted picture, the last of ``frames``."""
         picture = frames[-1]
         if self.settings.channels == "grey":
             picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
         return 255 - picture if self.settings.invert else picture
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 drawing → (H, W, 1) uint8: its paper white, its strokes dark."""
+        """Return a drawing (H, W, 3) uint8 as (H, W, 1) uint8: white paper, dark strokes."""
         return (255 - ink(picture))[..., None]

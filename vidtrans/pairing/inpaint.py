@@ -1,4 +1,4 @@
-"""A picture with holes → the whole picture: what a mask covers is removed and filled in."""
+"""A picture with holes → the whole picture: masked parts are removed and filled in."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LATTICE = 64  # the short side of the grid on which holes are computed; they are
 
 @dataclass(frozen=True)
 class InpaintSettings:
-    """The holes of training, and how what is filled in is set into the frame."""
+    """The holes of training, and the blending of the filling into the frame."""
 
     max_hole_fraction: float = setting(
         0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6
     )
     mask_dilation: int = setting(
-        6, "pixels by which a mask grows, so that the rim of what is removed does not shine through", low=0, high=64
+        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", low=0, high=64
     )
     mask_feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
 
@@ -43,7 +43,7 @@ class InpaintSettings:
 
 
 class Inpaint(Pairing):
-    """The frame with grey in its holes, and the holes, are the input; outside them the frame stays as it is."""
+    """The input is the frame with grey holes, plus the hole mask; outside the holes the frame is unchanged."""
 
     name = "inpaint"
     version = 1
@@ -57,26 +57,26 @@ class Inpaint(Pairing):
     in_channels = 4
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 4) uint8, with the holes of frame 0."""
+        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), with the synthetic holes of frame 0."""
         return self.render_input(frames, 0, None)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 4) uint8, with holes of a shape, a moment and an extent that ``rng`` draws."""
+        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), with holes of random shape, time and size."""
         seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
         share = self.settings.max_hole_fraction * rng.uniform(0.2, 1)
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], holes(height, width, number, seed, share))
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """((H, W, 3) uint8,), frame number, (H, W) uint8 mask that is white where to fill, or None → (H, W, 4) uint8.
+        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), a frame number and a mask, (H, W) uint8, white where to fill.
 
-        Without a mask there are moving holes, to see what the network makes of them.
+        Without a mask, moving synthetic holes are used as a demonstration.
         """
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the hole of frame ``number``, (H, W, 1) uint8, from the mask; one that moves where there is none."""
+        """Return the hole plane of frame ``number``, (H, W, 1) uint8, from the mask, or a moving hole without one."""
         if mask is None:
             return holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
         # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
@@ -87,14 +87,14 @@ class Inpaint(Pairing):
         return hole[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return ((N, H, W, 3), (N, H, W, 1)) uint8 → (N, H, W, 4) uint8: grey where the hole is, and the hole."""
+        """Return ((N, H, W, 3), (N, H, W, 1)) uint8 as (N, H, W, 4) uint8: the frame with a grey hole, and the hole."""
         import torch  # not for those who only name pairings
 
         frame, hole = frames
         return torch.cat([frame.masked_fill(hole > 0, GREY), hole], dim=3)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 twice, (H, W, 4) uint8 → (H, W, 3) uint8: the frame, filled where ``net_input`` has holes."""
+        """Fill the frame with ``output``, both (H, W, 3) uint8, where ``net_input``, (H, W, 4) uint8, has holes."""
         hole = (net_input[..., 3] > 127).astype(np.uint8)
         finished = frame.copy()
         if not hole.any():
@@ -106,7 +106,7 @@ class Inpaint(Pairing):
         return finished
 
     def _weight(self, hole: np.ndarray) -> np.ndarray:
-        """(H, W) uint8, 1 in the hole → (H, W) float32: how much of the filling is seen, 0 to 1."""
+        """Return the weight of the filling, 0 to 1, (H, W) float32, for a hole, (H, W) uint8 with 1 inside."""
         if self.settings.mask_feather == 0 or hole.all():
             return hole.astype(np.float32)
         inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -115,16 +115,16 @@ class Inpaint(Pairing):
 
 
 def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """(H, W, 3) and (H, W) uint8 → (H, W, 4) uint8: grey where the hole is 255, and the hole."""
+    """Return (H, W, 4) uint8 from a frame (H, W, 3) and a hole (H, W): grey where the hole is 255, plus the hole."""
     return np.dstack([np.where(hole[..., None] > 0, np.uint8(GREY), frame), hole])
 
 
 def holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
-    """Return (height, width) uint8, 255 in holes that cover ``share`` of the picture and drift with the frame number.
+    """Return holes, (height, width) uint8, 255 inside, that cover ``share`` of the picture and drift over frames.
 
     Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019),
-    a pure function of the arguments. Shapes are level sets of a distance from their skeletons, and the level is the one
-    that covers ``share``: it moves smoothly, and so do they.
+    a pure function of the arguments. Shapes are level sets of a distance from their skeletons, at the level that
+    covers ``share``; the level and the shapes change smoothly.
     """
     scale = LATTICE / min(height, width)
     tall, wide = (max(2, round(n * scale)) for n in (height, width))
@@ -149,12 +149,12 @@ def holes(height: int, width: int, number: int, seed: int, share: float) -> np.n
 
 
 def _tempo(rng: np.random.Generator) -> float:
-    """Turns a frame: once in 150 to 400 frames, either way."""
+    """Draw a speed in turns per frame: one turn in 150 to 400 frames, in either direction."""
     return float(rng.choice((-1, 1)) / rng.uniform(150, 400))
 
 
 def _drift(rng: np.random.Generator, number: int) -> np.ndarray:
-    """(2,) float64, x and y from 0 to 1 at frame ``number``: a slow path that does not repeat for long."""
+    """Return a position, (2,) float64, x and y from 0 to 1, at frame ``number`` of a slow path with a long period."""
     wide, small = (np.array([_tempo(rng), _tempo(rng)]) for _ in range(2))
     phases = rng.uniform(0, 2 * np.pi, (2, 2))
     turns = 2 * np.pi * number
@@ -162,7 +162,7 @@ def _drift(rng: np.random.Generator, number: int) -> np.ndarray:
 
 
 def _to_segment(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(H, W) float64 each → (H, W) float64: the distance to the segment from ``a`` to ``b``, each (2,)."""
+    """Return distances, (H, W) float64, of points ``x``, ``y`` from the segment from ``a`` to ``b``, each (2,)."""
     span = b - a
     along = ((x - a[0]) * span[0] + (y - a[1]) * span[1]) / max(float(span @ span), 1e-9)
     along = np.clip(along, 0, 1)

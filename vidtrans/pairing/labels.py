@@ -1,8 +1,8 @@
-"""Label maps → picture: the frame says what is where, by grey levels or by flat colours; a channel for each class.
+"""Label maps → picture: grey levels or flat colours of the frame name classes, each of which has a channel.
 
-What pix2pixHD and SPADE take: planes of 0 and 1, and, where objects touch, one more with the borders between them
+As in pix2pixHD and SPADE: planes of 0 and 1, and optionally one more with the borders of touching objects
 (Wang et al., CVPR 2018; Park et al., CVPR 2019). Theirs are borders of objects; here they are borders of labels, as a
-label map does not say which object a pixel is of.
+label map does not identify the object of a pixel.
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ GOLDEN_ANGLE = (
 
 @dataclass(frozen=True)
 class LabelsSettings:
-    """What the values of a label map mean."""
+    """The meaning of a label map's values."""
 
     classes: int = setting(35, "how many classes there are; 35 are those of Cityscapes", low=1, high=MAX_CLASSES)
     palette: str = setting(
         "", "the classes' colours in order, as in '#804080 #f423e8'; empty: grey levels are the classes' numbers"
     )
-    boundaries: bool = setting(False, "a channel more, with the borders between labels, as of pix2pixHD's instances")
+    boundaries: bool = setting(
+        False, "add a channel with the borders between labels, like pix2pixHD's instance borders"
+    )
     rest_is_last: bool = setting(
-        False, "grey levels beyond the classes are of the last class ('do not care'); otherwise of none"
+        False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
     )
     clean: bool = setting(
         True,
-        "pixels between two labels, as scaling mixes them, get that of a neighbour; false for maps at their own size",
+        "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size",
     )
 
     def __post_init__(self) -> None:
@@ -52,7 +54,7 @@ class LabelsSettings:
 
 
 class Labels(Pairing):
-    """A channel for each class, 255 where it is, and one for borders where the settings ask for it."""
+    """A channel for each class, 255 where the class is, and optionally a channel for borders."""
 
     name = "labels"
     version = 1
@@ -67,7 +69,7 @@ class Labels(Pairing):
         self.in_channels = settings.classes + settings.boundaries
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, classes or one more) uint8, 0 or 255."""
+        """Return class planes of 0 or 255, (H, W, classes or one more) uint8, for ((H, W, 3) uint8,)."""
         labels = self._labels(frames[0])
         rows = np.eye(self.settings.classes + 1, self.in_channels, dtype=np.uint8) * 255
         rows[-1] = 0  # of no class, −1
@@ -77,18 +79,18 @@ class Labels(Pairing):
         return planes
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8, a label map → the same as of a frame, which is one too."""
+        """Return the input for a drawn label map, (H, W, 3) uint8, the same as for a frame."""
         return self.input([picture])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Each class in its colour: (H, W, 3) uint8."""
+        """Return a picture with each class in its colour, (H, W, 3) uint8."""
         planes = net_input[..., : self.settings.classes]
-        shown = _shown_colours(self.settings)[planes.argmax(axis=2)]
-        shown[planes.max(axis=2) == 0] = 0
-        return shown
+        rgb = _shown_colours(self.settings)[planes.argmax(axis=2)]
+        rgb[planes.max(axis=2) == 0] = 0
+        return rgb
 
     def _labels(self, frame: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 → (H, W) int16: each pixel's class; −1: none."""
+        """Return the class of each pixel, (H, W) int16, −1 for none, of (H, W, 3) uint8."""
         settings, table = self.settings, colours(self.settings.palette)
         if len(table):
             labels = _nearest(frame, table)
@@ -99,7 +101,7 @@ class Labels(Pairing):
 
 
 def colours(palette: str) -> np.ndarray:
-    """Return the colours of a palette, (N, 3) uint8, N may be 0. Raises ValueError for what names no colour."""
+    """Parse a palette into colours, (N, 3) uint8, N may be 0. Raises ValueError for an invalid colour."""
     parts = palette.replace(",", " ").split()
     found = [COLOUR.fullmatch(part) for part in parts]
     wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
@@ -109,7 +111,7 @@ def colours(palette: str) -> np.ndarray:
 
 
 def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, colours (N, 3) → (H, W) int16: the number of the nearest, the first of those equally near."""
+    """Return the index of each pixel's nearest colour, (H, W) int16, the first if several are equally near."""
     wide = frame.astype(np.int32)
     codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
@@ -122,9 +124,9 @@ def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """(H, W) int16, (H, W, 1 or 3) uint8 → (H, W) int16: mixtures of two neighbours get the label of what is nearest.
+    """Replace labels (H, W) int16 of pixels that mix two neighbours by the nearest unmixed label.
 
-    A mixture lies strictly between the pixels on two opposite sides of it, in every channel in which these differ.
+    A pixel is a mixture if it lies strictly between two opposite neighbours in every channel in which these differ.
     """
     box = np.ones((3, 3), np.uint8)
     rows, columns = np.nonzero(cv2.dilate(labels, box) != cv2.erode(labels, box))  # all else is within an area
@@ -143,7 +145,7 @@ def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:
-    """(H, W) → (H, W) uint8: 255 on both sides of each border."""
+    """Return (H, W) uint8 with 255 on both sides of each border between labels (H, W)."""
     borders = np.zeros(labels.shape, np.uint8)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     borders[:, 1:][across] = borders[:, :-1][across] = 255
@@ -152,20 +154,20 @@ def _borders(labels: np.ndarray) -> np.ndarray:
 
 
 def _shown_colours(settings: LabelsSettings) -> np.ndarray:
-    """Return a colour for each class, (classes, 3) uint8: of the palette, and others for people to tell apart."""
+    """Return a colour for each class, (classes, 3) uint8: the palette's, or generated colours that look different."""
     number = np.arange(settings.classes)
     hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
     hsv = np.stack([hue, np.full(len(number), 0.65), value], axis=1).astype(np.float32)
-    shown = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
+    rgb = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
     table = colours(settings.palette)
-    shown[: len(table)] = table
-    return shown
+    rgb[: len(table)] = table
+    return rgb
 
 
 def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Return labels, (H, W) of whole numbers, with those in holes, (H, W) bool, taken from the nearest outside.
+    """Fill labels (H, W), integers, inside ``holes`` (H, W) bool, from the nearest pixel outside.
 
-    Some are in holes, and some are not.
+    ``holes`` must be neither empty nor everything.
     """
     _, nearest = cv2.distanceTransformWithLabels(
         holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL

@@ -1,6 +1,6 @@
 """A frame with the conditions of a painter: the weights of its styles, and the stroke size.
 
-There is no target; in its place is the frame before, which has to be painted alike.
+There is no target; the target field holds the preceding frame, for the temporal-consistency loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MIDDLE = 1
 
 @dataclass(frozen=True)
 class LookSettings:
-    """The looks, in the order in which the network has them."""
+    """The names of the looks, in the network's order."""
 
     looks: tuple[str, ...] = setting(("look",), "names of the looks")
 
@@ -30,7 +30,7 @@ class LookSettings:
 
 
 class LookPairing(Pairing):
-    """The frame, a plane for each look where there are several, and one for the strokes, each of one value."""
+    """The frame plus constant planes: one per look (if there are several), and one for the stroke size."""
 
     name = "look"
     version = 1
@@ -45,32 +45,32 @@ class LookPairing(Pairing):
         self.in_channels = 3 + condition_planes(self.num_looks)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield a pair for each frame but the first, whose target is the one before; a frame alone is its own."""
+        """Yield a pair for each frame but the first; its target is the preceding frame. A single frame is its own."""
         if num_frames == 1:
             yield PairPositions((0,), 0)
         for position in range(1, num_frames):
             yield PairPositions((position,), position - 1)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the frame with the first look, in strokes of the middle size."""
+        """Return the frame with the first look, at the middle stroke size."""
         return self.conditioned(frames[0], np.eye(self.num_looks)[0], STROKE_LEVELS[MIDDLE] / 255)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the frame with a look and a size of strokes that ``rng`` draws."""
+        """Return the frame with a random look and stroke size."""
         look, level = int(rng.integers(self.num_looks)), int(rng.integers(len(STROKE_LEVELS)))
         return self.conditioned(frames[0], np.eye(self.num_looks)[look], STROKE_LEVELS[level] / 255)
 
     def conditioned(self, frame: np.ndarray, shares: np.ndarray, stroke: float) -> np.ndarray:
-        """Return a frame (H, W, 3) uint8 with its planes: the ``shares`` of looks, and the ``stroke``, 0 to 1."""
+        """Return a frame (H, W, 3) uint8 with its planes: the looks' weights ``shares``, and the stroke size, 0…1."""
         return self.with_planes(frame, self.plane_values(shares, stroke))
 
     def plane_values(self, shares: np.ndarray, stroke: float) -> np.ndarray:
-        """Return the values of the planes, (P,) uint8, for the ``shares`` of looks and the ``stroke``, 0 to 1."""
+        """Return the plane values, (P,) uint8, for the weights ``shares`` of looks and the ``stroke`` size, 0 to 1."""
         values = [*(shares if self.num_looks > 1 else ()), stroke]
         return np.rint(255 * np.asarray(values)).astype(np.uint8)
 
     def with_planes(self, frame: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return a frame (H, W, 3) uint8 with a plane of each of ``values``, (P,) uint8: (H, W, 3 + P)."""
+        """Append a constant plane for each of ``values``, (P,) uint8, to a frame (H, W, 3) uint8: (H, W, 3 + P)."""
         planes = np.empty((*frame.shape[:2], len(values)), np.uint8)
         planes[...] = values
         return np.dstack([frame, planes])
@@ -81,7 +81,7 @@ class LookPairing(Pairing):
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the values of a pairing's planes, 0 to 1, for one look, by itself the first. Raises UsageError."""
+    """Return the plane values of one look, 0 to 1, by default the first look. Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:
         raise unknown_name("look", name, list(looks))
@@ -90,5 +90,5 @@ def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[flo
 
 
 def condition_planes(looks: int) -> int:
-    """Return the planes beside a frame: one for each of several looks, and one for the strokes."""
+    """Return the number of condition planes: one for each of several looks, and one for the stroke size."""
     return 1 + (looks if looks > 1 else 0)

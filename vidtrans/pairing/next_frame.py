@@ -1,6 +1,6 @@
-"""Past frames → the next frame, and a clock: the position of the predicted frame on the training clip.
+"""Past frames → the next frame, and an optional clock: the position of the predicted frame in the training clip.
 
-The clock's timeline goes through the shot forwards and back again ("ping-pong"), so that it closes without a jump.
+The clock's timeline runs through the shot forwards and back ("ping-pong"), so that it closes without a jump.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ CHANNELS = 2 * len(HARMONICS)
 
 
 def picture_channels(channels: int, clocked: bool) -> int:
-    """How many of an input's channels are of pictures; they come first."""
+    """Return the number of an input's channels that hold pictures; they come first."""
     return channels - (CHANNELS if clocked else 0)
 
 
 def clock(phase: float) -> np.ndarray:
-    """(CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase for each harmonic k, in turn."""
+    """Return the clock planes' values, (CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase, by harmonic k."""
     turns = 2 * np.pi * phase * np.array(HARMONICS)
     return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)
 
 
 def with_clock(picture: np.ndarray, phase: float | None) -> np.ndarray:
-    """(H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), the clock as planes of full scale for −1 … 1; as is without."""
+    """Append clock planes, full scale for −1 … 1: (H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), unless None."""
     if phase is None:
         return picture
     planes = np.rint((clock(phase) + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
@@ -43,20 +43,20 @@ def with_clock(picture: np.ndarray, phase: float | None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NextFrameSettings:
-    """Which frames are seen and which is predicted."""
+    """The input frames and the predicted frame."""
 
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
     context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
     time_encoding: bool = setting(
-        False, "the network is told where in the clip it is: it learns to go through it, to and fro, without an end"
+        False, "the network also sees its position in the clip, so it can loop through it, forwards and back, endlessly"
     )
 
 
 class NextFrame(Pairing):
-    """Pairs never span a cut: they are made within a shot.
+    """The next-frame pairing; pairs never span a cut.
 
-    With a clock, the pairs of a shot of L frames are 2 (L − 1), for each place of a timeline that goes forwards through
-    the shot and back again. With as many frames left out as ``step`` jumps over, it still closes.
+    With a clock, a shot of L frames has 2 (L − 1) pairs, one for each place of a timeline that runs forwards through
+    the shot and back. The timeline closes also if ``step`` skips frames.
     """
 
     name = "next-frame"
@@ -80,7 +80,7 @@ class NextFrame(Pairing):
         self.offsets = tuple(-k * step for k in reversed(range(context)))
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield the pairs of a shot; none for a shot that is too short."""
+        """Yield the pairs of a shot; none if it is too short."""
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
         if not self.settings.time_encoding:
             for target in range(reach, num_frames):
@@ -98,11 +98,11 @@ class NextFrame(Pairing):
         return net_input[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """``context`` frames (H, W, 3) uint8, oldest first → (H, W, 3·context) uint8."""
+        """Concatenate ``context`` frames (H, W, 3) uint8, oldest first, to (H, W, 3·context) uint8."""
         return np.concatenate(list(frames), axis=2)
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return ``context`` batches of frames (N, H, W, 3), oldest first → (N, H, W, 3·context)."""
+        """Concatenate ``context`` batches of frames (N, H, W, 3), oldest first, to (N, H, W, 3·context)."""
         import torch  # not for those who only name pairings
 
         return torch.cat(list(frames), dim=3)

@@ -1,7 +1,7 @@
 """Flat regions → frame: a picture of few colours with clean outlines.
 
-Smoothing that keeps edges, then a fixed palette (as Winnemöller, Olsen and Gooch, "Real-time video abstraction",
-2006, do in lightness), then votes among neighbours and the removal of islands. Colours are never chosen from the
+Edge-preserving smoothing, then a fixed palette (as Winnemöller, Olsen and Gooch, "Real-time video abstraction",
+2006, do in lightness), then votes among neighbours and the removal of islands. Colours do not depend on the
 picture, so an area keeps its colour from frame to frame.
 """
 
@@ -36,7 +36,7 @@ BORDER = cv2.BORDER_REFLECT_101
 
 @dataclass(frozen=True)
 class RegionsSettings:
-    """How coarse the poster is."""
+    """The coarseness of the regions."""
 
     levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
     smoothing: float = setting(10.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
@@ -46,9 +46,9 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, by the upper bits of R, G and B.
+    """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, indexed by the upper bits of R, G and B.
 
-    ``confidence`` is how far a colour is from the next label's. ``colours`` (N, 3) uint8: RGB by label.
+    ``confidence``: the distance of a colour from the nearest other label's. ``colours`` (N, 3) uint8: RGB by label.
     """
 
     labels: np.ndarray
@@ -68,7 +68,7 @@ class Regions(Pairing):
     settings: RegionsSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → the same, flat."""
+        """Return the frame ((H, W, 3) uint8,) in flat colours, same shape."""
         table, rounding = palette(self.settings.levels), self.settings.contour_sigma
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
         labels = _vote(table.labels[colours], table.confidence[colours], rounding)
@@ -78,7 +78,7 @@ class Regions(Pairing):
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8, painted in flat colours → the same in those of the palette, without soft rims."""
+        """Map a flat painting (H, W, 3) uint8 to the palette's colours, without soft rims."""
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)
         ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RAMP
@@ -86,16 +86,16 @@ class Regions(Pairing):
         return table.colours[labels]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
-        """The share of the pixels of ``output`` that fall into the region that was asked for there.
+        """Return the share of the pixels of ``output`` that fall into the requested region.
 
-        What the FCN-score of Isola et al. (CVPR 2017) asks, by this pairing's own eyes. A frame's own share is 1.
+        Like the FCN-score of Isola et al. (CVPR 2017), but measured by this pairing itself. A frame's own share is 1.
         """
         return float((self.input([output]) == net_input).all(axis=2).mean())
 
 
 @lru_cache(maxsize=8)
 def palette(levels: int) -> Palette:
-    """The palette with ``levels`` steps of lightness, each with grey and those of ``TINTS`` that RGB can show."""
+    """Return the palette with ``levels`` steps of lightness, each with grey and the displayable ``TINTS``."""
     axis = (np.arange(1 << BITS, dtype=np.float32) + 0.5) / (1 << BITS)
     rgb = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(1, -1, 3)
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0]
@@ -117,10 +117,10 @@ def palette(levels: int) -> Palette:
 
 
 def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarray:
-    """CIELAB by the upper bits of RGB (M, 3), labels (M,), tints (a, b) by label (N, 2) → (N, 3) uint8, RGB by label.
+    """Return the RGB of each label, (N, 3) uint8, from CIELAB (M, 3) by upper bits, labels (M,), tints (a, b) (N, 2).
 
-    Halfway from the tint to the mean of what bears the label, for a cell at the gamut's edge has its tint outside;
-    and of all the colours that bear the label the one nearest to that, so that the palette's colours are their own.
+    The aim is halfway from the tint to the mean of the label's colours, since a cell at the gamut's edge has its tint
+    outside; the result is the label's colour nearest to that aim, so that the palette maps to itself.
     """
     counts = np.bincount(labels)
     wanted = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
@@ -132,16 +132,16 @@ def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarr
 
 
 def _indices(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 → (H, W) int32, places in the tables of a ``Palette``."""
+    """Return indices into the tables of a ``Palette``, (H, W) int32, for (H, W, 3) uint8."""
     red, green, blue = (c.astype(np.int32) >> (8 - BITS) for c in cv2.split(picture))
     return red << (2 * BITS) | green << BITS | blue
 
 
 def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W, 3) uint8 → the same, evened out between its edges.
+    """Smooth (H, W, 3) uint8 while preserving edges.
 
-    The domain transform (Gastal and Oliveira 2011) at half the size, and a bilateral filter that sharpens what the
-    way back to full size has softened.
+    The domain transform (Gastal and Oliveira 2011) at half size, and a bilateral filter that restores the sharpness
+    lost by upscaling.
     """
     height, width = picture.shape[:2]
     half = cv2.resize(cv2.medianBlur(picture, 3), ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
@@ -153,7 +153,7 @@ def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W) uint8 twice → (H, W) uint8: at each place the label that has most weight in a Gaussian window."""
+    """Return at each place the label with most weight in a Gaussian window; (H, W) uint8 each."""
     won, most = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
         mine = np.where(labels == label, weights, np.uint8(0))
@@ -167,7 +167,7 @@ def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
-    """(H, W) uint8 → the same; areas of fewer pixels than ``smallest`` get the label of what is nearest to them."""
+    """Relabel areas of fewer than ``smallest`` pixels with the nearest label; (H, W) uint8."""
     parts = connected(labels, background=-1, connectivity=1)
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():

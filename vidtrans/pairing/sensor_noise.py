@@ -1,4 +1,4 @@
-"""What cameras make of a scene: noise, and another one's light, focus and compression, drawn at random."""
+"""Camera effects, drawn at random: sensor noise, light, focus and compression."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 
 
 def add_sensor_noise(frame: np.ndarray, sigma: float, grain: float, rng: np.random.Generator) -> np.ndarray:
-    """Add noise to a frame (H, W, 3) uint8; returns a new one.
+    """Add noise to a frame (H, W, 3) uint8; returns a new array.
 
-    A sensor's noise is a constant part and a shot part whose variance grows with the light (Foi et al. 2008);
-    processing makes it coarser and moves it between lightness and colour. The shares are drawn.
+    Sensor noise has a constant part and a shot part whose variance grows with the light (Foi et al. 2008);
+    processing makes it coarser and mixes lightness and colour. The shares are drawn at random.
 
     Args:
         frame: (H, W, 3) uint8.
         sigma: The noise's σ in grey levels of 255 at middle grey.
-        grain: How much of it may be coarse, 0 to 1.
+        grain: The largest share of coarse noise, 0 to 1.
         rng: Draws the shares and the noise.
     """
     shot, colour, coarse = rng.random(3) * (1, 1, grain)
@@ -26,7 +26,7 @@ def add_sensor_noise(frame: np.ndarray, sigma: float, grain: float, rng: np.rand
 
 
 def _mixed(white: np.ndarray, colour: float, coarse: float, size: float) -> np.ndarray:
-    """(H, W, 3) float32 white noise → the same, of variance 1 still: less coloured, and partly coarse.
+    """Make (H, W, 3) float32 white noise less coloured and partly coarse, with its variance still 1.
 
     ``colour`` and ``coarse`` are shares, ``size`` is the σ of a grain in pixels.
     """
@@ -39,7 +39,7 @@ def _mixed(white: np.ndarray, colour: float, coarse: float, size: float) -> np.n
 
 
 def _sum(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -> np.ndarray:
-    """float32 noises of variance 1, broadcast together → ``share`` of ``one`` in ``other``, of variance 1."""
+    """Mix ``share`` of ``one`` into ``other``, float32 noises of variance 1, broadcast; the result has variance 1."""
     variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
     total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
     return np.asarray(total, np.float32)
@@ -56,12 +56,12 @@ QUALITY, WORST_QUALITY = 92, 20  # JPEG's
 
 
 def disturb(frame: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the frame in other light, out of focus, noisy and compressed; each of it drawn, some of it absent.
+    """Return the frame with random changes of light, focus, noise and compression, some of them absent.
 
     Args:
         frame: (H, W, 3) uint8.
-        amount: How far the draws reach, 0 (nothing changes) to 1.
-        rng: Draws the same number of values however large the amount, but for the noise's pixels.
+        amount: The range of the draws, 0 (nothing changes) to 1.
+        rng: Draws the same number of values for any amount, except for the noise's pixels.
 
     Returns:
         (H, W, 3) uint8, a new array or the frame itself.
@@ -80,7 +80,7 @@ def disturb(frame: np.ndarray, amount: float, rng: np.random.Generator) -> np.nd
 
 
 def _draw_light(amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw exposure, gamma and white balance: (1, 256, 3) uint8, the new level of each level and channel."""
+    """Draw exposure, gamma and white balance as a lookup table, (1, 256, 3) uint8, by level and channel."""
     stops = rng.uniform(-STOPS_DOWN, STOPS_UP) * amount
     gamma = np.exp(rng.uniform(-GAMMA, GAMMA) * amount)
     red, blue = np.exp(rng.uniform(-WHITE, WHITE, 2) * amount)
@@ -91,6 +91,6 @@ def _draw_light(amount: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
-    """(H, W, 3) uint8 → the same after a JPEG of a quality from 1 to 100."""
+    """Return (H, W, 3) uint8 after JPEG compression of a quality from 1 to 100."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

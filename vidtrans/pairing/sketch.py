@@ -1,9 +1,9 @@
-"""Pencil lines → frame: differences of Gaussians, drawn along the flow of the picture.
+"""Pencil lines → frame: differences of Gaussians, smoothed along the edges of the picture.
 
 After Winnemöller, Kyprianidis and Olsen, "XDoG: an eXtended difference-of-Gaussians compendium" (2012), and the
-coherent lines of Kang, Lee and Chui (2007) that it builds on. Three departures: the response is measured against
+coherent lines of Kang, Lee and Chui (2007) that it builds on. Three departures: the response is relative to
 that of its surroundings, so that a meadow is drawn as lightly as a face; colours that differ at equal lightness are
-drawn too; and tones are soft throughout. Nothing is decided for the picture as a whole, so no line pops.
+drawn too; and tones are soft throughout. No parameter is set per picture, so lines do not pop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the
 
 @dataclass(frozen=True)
 class SketchSettings:
-    """How strokes are drawn."""
+    """The width, contrast and shading of strokes."""
 
     sigma: float = setting(
         0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", low=0.3, high=10.0
@@ -55,7 +55,7 @@ class Sketch(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """((H, W, 3) uint8,) → (H, W, 1) uint8, strokes towards 0 on 255."""
+        """Return strokes towards 0 on 255, (H, W, 1) uint8, for ((H, W, 3) uint8,)."""
         width = self.settings.sigma
         picture = SQRT[frames[0]]
         fine = _blur(picture, width)
@@ -70,7 +70,7 @@ class Sketch(Pairing):
         return np.rint(255 * light).astype(np.uint8)[..., None]
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 drawing → (H, W, 1) uint8: its paper white, its strokes dark."""
+        """Return a drawing (H, W, 3) uint8 as (H, W, 1) uint8: white paper, dark strokes."""
         return (255 - ink(picture))[..., None]
 
 
@@ -79,16 +79,16 @@ def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _darker_side(difference: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 → (H, W): above 0 on the dark side of an edge, in lightness or in one colour alone."""
+    """Return (H, W), positive on an edge's dark side, in lightness or a single colour, for (H, W, 3) float32."""
     lightness = cv2.transform(difference, LUMA)
     strongest = np.maximum.reduce([difference[..., c] for c in range(3)])
     return lightness + HIDDEN * (strongest - lightness)
 
 
 def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) float32 → unit vectors (H, W), (H, W) along its edges, from the smoothed colour structure tensor.
+    """Return unit vectors along the edges of (H, W, 3) float32, x and y (H, W), by the smoothed structure tensor.
 
-    (Di Zenzo 1986.) The tensor is smooth, so half the size is enough for it.
+    (Di Zenzo 1986, in colour.) The tensor is smooth, so it is computed at half size.
     """
     height, width = picture.shape[:2]
     half = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
@@ -105,7 +105,7 @@ def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _along(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
-    """(H, W) float32 → the same, averaged along the flow: specks fade, strokes join."""
+    """Average (H, W) float32 along the flow, which fades specks and joins strokes."""
     height, length = response.shape
     x, y = np.meshgrid(np.arange(length, dtype=np.float32), np.arange(height, dtype=np.float32))
     total, weights = response.copy(), 1.0
@@ -119,7 +119,7 @@ def _along(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width
 
 
 def _level(response: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W) float32 → the same: its root mean square within a Gaussian window of ``sigma`` pixels."""
+    """Return the root mean square of (H, W) float32 within a Gaussian window of ``sigma`` pixels, same shape."""
     height, width = response.shape
     small = cv2.resize(response * response, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     smooth = cv2.resize(_blur(small, max(sigma / 4, 0.5)), (width, height), interpolation=cv2.INTER_LINEAR)

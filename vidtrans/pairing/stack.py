@@ -1,4 +1,4 @@
-"""Guides from a 3D program or elsewhere, stacked as channels → the picture."""
+"""Guides from a 3D program or other tools, stacked as channels → the picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidtrans.pairing.base import Pairing
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Which guides there are, and in which order their channels come."""
+    """The guides, in the order of their channels."""
 
     guides: tuple[str, ...] = setting(
         (), 'their names, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all that are in the folder'
@@ -29,7 +29,7 @@ class StackSettings:
 
 
 class Stack(Pairing):
-    """Depth, normals, labels, mattes: one picture of each a frame, grey ones as one channel, the others as three."""
+    """Guides such as depth, normals, labels, mattes: a picture each per frame, grey as one channel, others as three."""
 
     name = "stack"
     version = 1
@@ -45,7 +45,7 @@ class Stack(Pairing):
         self.guides = tuple(g.removesuffix(":1").removesuffix(":3") for g in settings.guides)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """One (H, W, 3) uint8 picture a guide, in order → (H, W, in_channels) uint8."""
+        """Concatenate one (H, W, 3) uint8 picture per guide, in order, to (H, W, in_channels) uint8."""
         kinds = self.settings.guides or ("",)
         channels = [
             cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] if kind.endswith(":1") else picture
@@ -54,7 +54,7 @@ class Stack(Pairing):
         return np.concatenate(channels, axis=2)
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """The guides in strips from left to right, each as it is: (H, W, 3) uint8."""
+        """Return the guides as vertical strips from left to right, (H, W, 3) uint8."""
         kinds, width = self.settings.guides or ("",), net_input.shape[1]
         picture, channel = np.empty((*net_input.shape[:2], 3), np.uint8), 0
         for at, kind in enumerate(kinds):

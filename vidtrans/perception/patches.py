@@ -1,8 +1,8 @@
 """A measure that needs no weights: patches of pixels, at three scales.
 
-The manner is their distribution along random directions (sliced Wasserstein: Heitz et al., "A Sliced Wasserstein Loss
-for Neural Texture Synthesis", CVPR 2021, of patches in the place of features), what is shown the local contrast of
-lightness. It has colours and texture, and does not know what belongs together.
+The style is the patches' distribution along random directions (sliced Wasserstein: Heitz et al., "A Sliced Wasserstein
+Loss for Neural Texture Synthesis", CVPR 2021, with patches instead of features), the content is the local contrast of
+lightness. It covers colours and texture, but no semantics.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Projected = list[Tensor]  # (N, DIRECTIONS, M) for each scale
 
 
 class Patches(torch.nn.Module):
-    """A measure by patches."""
+    """A measure by pixel patches."""
 
     directions: Tensor
 
@@ -38,7 +38,7 @@ class Patches(torch.nn.Module):
 
     @classmethod
     def identity(cls) -> str:
-        """Return its version."""
+        """Return the version of the measure."""
         return "patches 1"
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
@@ -62,7 +62,7 @@ class Patches(torch.nn.Module):
             return self.see(picture)[0]
 
     def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected) -> Tensor:
-        """Return the mean squared distance of the distributions."""
+        """Return the mean squared distance of the patch distributions."""
         total = manner[0].new_zeros(())
         for found, wanted in zip(seen[0], manner, strict=True):
             total = total + sorted_distance(found, wanted)
@@ -70,8 +70,8 @@ class Patches(torch.nn.Module):
 
     def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:
         """Return the squared distance of normalised lightness."""
-        apart = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
-        return CONTENT_SCALE * torch.stack(apart).sum()
+        distances = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
+        return CONTENT_SCALE * torch.stack(distances).sum()
 
 
 def _local_contrast(light: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A style picture as what others are compared with: its manner at a size of strokes, and its colours."""
+"""A style picture as the reference of comparisons: its style at a stroke size, and its colours."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SMALLEST_SIDE = 32  # pixels
 
 
 def stroke_side(size: float) -> int:
-    """Return the short side at which a style picture has strokes of a size from 0 to 1, the broadest."""
+    """Return the short side to which a style picture is scaled for a stroke size, 0 (finest) to 1 (broadest)."""
     finest, broadest = STROKE_SIDES[0], STROKE_SIDES[-1]
     return round(finest * (broadest / finest) ** size)
 
 
 def middle_of(picture: np.ndarray) -> np.ndarray:
-    """Return a style picture (H, W, 3), of a long one the middle."""
+    """Return a style picture (H, W, 3), cropped to its middle if it is elongated."""
     longest = MAX_ASPECT * min(picture.shape[:2])
     starts = [max(0, (n - longest) // 2) for n in picture.shape[:2]]
     rows, columns = (slice(s, n - s) for s, n in zip(starts, picture.shape[:2], strict=True))
@@ -35,7 +35,7 @@ def middle_of(picture: np.ndarray) -> np.ndarray:
 
 
 def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8 scaled."""
+    """Return a picture (H, W, 3) uint8, scaled to a short side of ``side`` pixels."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
@@ -49,7 +49,7 @@ def to_signed(picture: np.ndarray, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Style:
-    """The ``manner`` of a picture as a measure has it, and its ``colours`` at each of the scales, (3, M)."""
+    """A picture's style representation ``manner`` by a measure, and its ``colours`` at each scale, (3, M)."""
 
     manner: Any
     colours: list[Tensor]
@@ -62,14 +62,14 @@ class Style:
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
     def colour_distance(self, output: Tensor, random: torch.Generator) -> Tensor:
-        """Return how far colours are from those of the style, in any order: the mean square along random directions.
+        """Return the sliced Wasserstein distance of colours from the style's: the mean square along random directions.
 
-        The sliced Wasserstein distance (Bonneel et al., 2015) of averages at each of ``COLOUR_SCALES``. ``output`` is
+        Bonneel et al., 2015; of averages at each of ``COLOUR_SCALES``. ``output`` is
         (1, 3, H, W).
         """
         directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())
         for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
-            made = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
-            total = total + sorted_distance(made, (directions @ wanted).sort(1).values)
+            projected = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
+            total = total + sorted_distance(projected, (directions @ wanted).sort(1).values)
         return total

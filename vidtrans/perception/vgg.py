@@ -1,4 +1,4 @@
-"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015) with ImageNet's weights, those of torchvision."""
+"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015) with torchvision's ImageNet weights."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VggTrunk(nn.Module):
     """The layers up to the last of ``LAYERS``, frozen. Nothing is downloaded, see ``pretrained``.
 
-    ``what`` needs them, and ``instead`` is what to choose where torchvision or the weights are not there: raises
-    UsageError then, ModelError where the weights cannot be read.
+    ``what``: the option that needs the network, ``instead``: the alternative, for messages. Raises UsageError if
+    torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
 
     mean: Tensor
@@ -38,7 +38,7 @@ class VggTrunk(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, pictures: Tensor) -> Features:
-        """(N, 3, H, W) in [−1, 1] → the features of each of ``LAYERS``."""
+        """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
         x = ((enlarged(pictures, SMALLEST) + 1) / 2 - self.mean) / self.deviation
         features = []
         for number, layer in enumerate(self.layers):
@@ -49,7 +49,7 @@ class VggTrunk(nn.Module):
 
 
 class VGG19(nn.Module, FeatureMeasure):
-    """A measure by what Gatys et al. compare."""
+    """A measure by features of VGG-19, as in Gatys et al."""
 
     WHAT: ClassVar[str] = "look measure 'vgg19'"
     INSTEAD: ClassVar[str] = "'efficientnet' or 'patches'"
@@ -67,12 +67,12 @@ class VGG19(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the digest of the weights. Raises UsageError where they are not installed."""
+        """Return the digest of the weights. Raises UsageError if they are not installed."""
         return f"vgg19 {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
 
 
 def find_vgg(what: str, instead: str) -> tuple[Path, str]:
-    """Return the path of the weights and their address. Raises UsageError."""
+    """Return the path of the weights and their URL. Raises UsageError."""
     address: str = _torchvision(what, instead).VGG19_Weights.DEFAULT.url
     return find_weights(address, what, instead, lacking="its weights are not installed: "), address
 

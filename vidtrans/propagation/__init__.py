@@ -1,1 +1,1 @@
-"""Painted frames carried through a clip, and corrections through a result."""
+"""Propagation of painted key frames through a clip, and of corrections through a result."""

@@ -1,4 +1,4 @@
-"""A result and frames of it, painted over, in; the result with these corrections out."""
+"""Correct a result: propagate painted-over frames of it through its clip, and write the corrected result."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from vidtrans.video.io.encoding import split_pattern
 
 Remade = StylizeRequest | PropagateRequest | FixRequest
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
-FIXED = "fixed"  # of the result, where nobody names it: clip.painted.fixed.mp4
+FIXED = "fixed"  # in the default output name: clip.painted.fixed.mp4
 
 
 def fix(request: FixRequest, context: Context) -> Table:
-    """Carry corrections, painted over frames of a result, through its clip; return what is reported of that.
+    """Propagate corrections, painted over frames of a result, through its clip; return the result table.
 
-    What they do not reach stays as it is, to the bit where the codec keeps bits. Take a picture away, and the same
-    command makes the result without it. Raises UsageError, MediaError, Interrupted.
+    Pixels without corrections stay unchanged, bit for bit with a lossless codec. To undo a correction, remove its
+    picture and run the same command. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
     output, folder = _output(request), request.render.is_dir()
@@ -71,7 +71,7 @@ def fix(request: FixRequest, context: Context) -> Table:
 
 
 def _digest(job: RenderJob) -> str:
-    """Return the digest of all that decides a corrected result; the job's ``origin`` is that of what it corrects."""
+    """Return the digest of everything that affects a corrected result; ``job.origin`` is the original's digest."""
     plan = job.plan
     paint = plan.corrections or plan.paint
     made = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
@@ -79,14 +79,14 @@ def _digest(job: RenderJob) -> str:
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
-    """Raise UsageError where a result would not be made as it was."""
+    """Raise UsageError if rendering the result again would not reproduce it."""
     if again != digest:
-        why = "what it was made of has changed since: its clip, model, key frames or settings"
-        raise UsageError(str(render), why, "make it anew first")
+        why = "its clip, model, key frames or settings have changed since it was made"
+        raise UsageError(str(render), why, "render it again first")
 
 
 def _output(request: FixRequest) -> Path:
-    """Return where the result goes. Raises UsageError."""
+    """Return the output path. Raises UsageError."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
     if request.output is not None:
         check_named(request.output)
@@ -95,12 +95,12 @@ def _output(request: FixRequest) -> Path:
     output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
     if output.suffix.lower() != render.suffix.lower():
         remedy = f"use -o {output.with_suffix(render.suffix)}"
-        raise UsageError(str(output), f"'{render.name}' is written anew in its own format", remedy)
+        raise UsageError(str(output), f"a corrected '{render.name}' has the same format", remedy)
     return output
 
 
 class _Making:
-    """Makes the jobs that results were made by. ``stack`` closes what they hold."""
+    """A builder of the jobs that made results. ``stack`` closes their resources."""
 
     def __init__(self, context: Context, stack: ExitStack) -> None:
         self.context, self._stack, self._met = context, stack, set[str]()
@@ -108,7 +108,7 @@ class _Making:
         self._lacks_network = False
 
     def fixed(self, request: FixRequest, output: Path) -> RenderJob:
-        """Return the job that makes a result with corrections, at ``output``."""
+        """Return the job that renders the corrected result to ``output``."""
         job = self.made(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
         tell_ignored(request.painted, self.context)
@@ -129,9 +129,9 @@ class _Making:
         return replace(job, plan=corrected, facts=job.facts | {"corrections": keys})
 
     def made(self, render: Path) -> RenderJob:
-        """Return the job that has made a result. Raises UsageError where that cannot be made again."""
+        """Return the job that made a result. Raises UsageError if it cannot be reproduced."""
         if path_key(render) in self._met:
-            raise UsageError(str(render), "by its record it was made of itself", "make it anew first")
+            raise UsageError(str(render), "its record refers to itself", "render it again first")
         self._met.add(path_key(render))
         request, options, digest = remake(render, self.context)
         own = replace(self.context, overwrite=False, **options)
@@ -146,13 +146,13 @@ class _Making:
             again = painting.result.request
             _check_same(render, digest, again)  # before a network is trained
             job = self._painted(painting)
-        # A network that a dry run does not train has no digest, which is a part of that of a corrected result.
+        # The digest of a corrected result includes the network's, which a dry run does not train.
         if not (self._lacks_network and isinstance(request, FixRequest)):
             _check_same(render, digest, again)
         return replace(job, origin=digest)
 
     def _relearned(self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction]) -> RenderJob:
-        """Return the job that paints a clip anew, with a network that has learned corrected frames of it, too."""
+        """Return the job that paints the whole clip again, with a network also trained on the corrected frames."""
         request, options, _ = remake(render, self.context)
         model = job.plan.model.path
         if isinstance(request, FixRequest):
@@ -162,7 +162,7 @@ class _Making:
             why = f"'{render.name}' was not made by a network of 'propagate'"
             raise UsageError("--relearn", why, "leave it out")
         if request.layer:
-            raise UsageError("--relearn", f"'{render.name}' is a layer, and shows no frame", "leave it out")
+            raise UsageError("--relearn", f"'{render.name}' is a paint layer without the frames", "leave it out")
         frames = tuple(replace(one, cover=np.full_like(one.cover, 255), is_whole=True) for one in found)
         own = replace(self.context, **options)
         painting = PaintingJob(replace(request, output=output), own, time.monotonic(), frames, model)
@@ -172,7 +172,7 @@ class _Making:
         return self._painted(painting)
 
     def _painted(self, painting: PaintingJob) -> RenderJob:
-        """Return the job of a painted clip; of a dry run that of one without a network."""
+        """Return the job of a painted clip; in a dry run, the job without a network."""
         if self.context.dry_run:
             self._lacks_network |= painting.learns
             return painting.rough()
@@ -181,10 +181,12 @@ class _Making:
 
 
 def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
-    """Return what was painted over frames of a result. Raises UsageError, MediaError."""
+    """Return the corrections painted over frames of a result. Raises UsageError, MediaError."""
     numbers, result = plan.source_frames, open_clip(context, render)
     if numbers is None or not result.index.same_size:
-        raise UsageError(str(render), "its frames cannot be told apart", "fix what was made without a filter graph")
+        raise UsageError(
+            str(render), "its frames cannot be assigned to the source's", "fix a result made without a filter graph"
+        )
     named = numbers_of(files, result, context)
     found = []
     form = plan.form((plan.picture.width, plan.picture.height))
@@ -204,17 +206,17 @@ def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context:
 
 
 def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
-    """Return the request that made an output, its options, ``seed`` and ``device``, and the digest of all of that.
+    """Return the request that made an output, its options ``seed`` and ``device``, and the request's digest.
 
-    What is on record may come from somebody else: nothing of it says where to write, or runs a program. Raises
-    UsageError where it is not on record, or not to be made again.
+    A record may come from another person, so output paths and programs are never taken from it. Raises UsageError
+    without a record, or if the result cannot be reproduced.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
     value = recorded(context.cache, output)
     if value is None:
-        why = "it is not on record as a result, or it was changed since"
-        raise UsageError(str(output), why, "give what 'stylize' or 'propagate' has written, and their --cache-dir")
+        why = "the cache has no record of it, or it was changed since"
+        raise UsageError(str(output), why, "give a result of 'stylize' or 'propagate', and its --cache-dir")
     made_of = value.get("made_of") or {}
     if not isinstance(made_of, dict) or made_of.get("command") not in REQUESTS:
         raise UsageError(str(output), "no result of 'stylize' or 'propagate'", "give one")
@@ -222,7 +224,7 @@ def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
         request = _request(made_of, output, context)
         options = {"seed": int(made_of["options"]["seed"]), "device": str(made_of["options"]["device"])}
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(str(output), f"what is on record of it is damaged ({error})", "make it anew first") from None
+        raise UsageError(str(output), f"its record is damaged ({error})", "render it again first") from None
     if not isinstance(request, FixRequest):
         refuse_programs(request.recipe.tables, f"the record of {output.name}")
     return request, options, str(value["request"])
@@ -236,6 +238,6 @@ def _request(made_of: Table, output: Path, context: Context) -> Remade:
 
 
 def _place(asked: Path | None, output: Path) -> Path:
-    """Return an output as it was asked for: with the numbers of its pictures, where they have some."""
+    """Return the output path, with the picture numbering pattern of the original request, if any."""
     pattern = split_pattern(asked)[1] if asked else ""
     return output / pattern if pattern else output

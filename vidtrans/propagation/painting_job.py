@@ -1,4 +1,4 @@
-"""A clip that is painted like a few of its frames: what a request comes to, step by step."""
+"""The job of painting a clip like a few of its frames: key frames, training, plan and forecast."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
-AGAIN = 4  # times shorter is the training of a network that learns corrected frames, too
+AGAIN = 4  # training is this many times shorter when a network learns corrected frames
 PAIRED = "aligned"  # the pairing of painted frames
-NAME = "painted"  # of the result, where nobody names it: clip.painted.mp4
+NAME = "painted"  # in the default output name: clip.painted.mp4
 
 
 @dataclass(frozen=True)
 class PaintingJob:
-    """A request, and what follows from it, as far as it is asked for. Close it.
+    """A propagate request with its lazily resolved key frames, network and plan. Close it after use.
 
-    ``began``: when, in seconds of ``time.monotonic``. ``corrected``: frames of an earlier result, which are key frames,
-    too, and ``start``: its network, which goes on learning.
+    ``began``: start time, in seconds of ``time.monotonic``. ``corrected``: frames of an earlier result as additional
+    key frames. ``start``: the earlier result's network, whose training continues.
     """
 
     request: PropagateRequest
@@ -68,7 +68,7 @@ class PaintingJob:
 
     @cached_property
     def target(self) -> OutputTarget:
-        """Return where the result goes. Raises UsageError."""
+        """Return the resolved output path and format. Raises UsageError."""
         request = self.request
         if is_picture_source(request.video) and not is_picture_sequence(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
@@ -78,7 +78,7 @@ class PaintingJob:
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of all that decides it. Raises UsageError, MediaError."""
+        """Return the result, with the digest of everything that affects it. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         sources = [path for path in (request.video, request.mask, *self.files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
@@ -96,7 +96,7 @@ class PaintingJob:
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return how the result is rendered."""
+        """Return the render settings of the result."""
         request, source = self.request, load_model(IDENTITY, self.context)
         found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
         return found.resolved(is_picture_source(request.video), request.output, self.context.report)
@@ -130,13 +130,13 @@ class PaintingJob:
 
     @property
     def model(self) -> Path:
-        """Return where the network goes: beside the result, under its name."""
+        """Return the path of the network: next to the result, with its name."""
         output = self.target.output
         return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 
     @property
     def dataset(self) -> Path:
-        """Return where the key frames go that the network learns."""
+        """Return the path of the training dataset, made of the key frames."""
         return refuse_link(self.model.with_suffix(DATASET_SUFFIX))
 
     @cached_property
@@ -149,12 +149,12 @@ class PaintingJob:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """Return the frames [first, stop) that are painted. Raises UsageError."""
+        """Return the range [first, stop) of painted frames. Raises UsageError."""
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
     def sources(self) -> list[PaintSource]:
-        """Return the key frames among these, in order. Raises UsageError, MediaError."""
+        """Return the key frames within the span, in order. Raises UsageError, MediaError."""
         first, stop = self.span
         found: dict[int, PaintSource] = {p.frame: p for p in find_key_frames(self.files, self.clip, self.context)}
         found |= {one.frame: one for one in self.corrected}
@@ -171,23 +171,23 @@ class PaintingJob:
 
     @cached_property
     def maps(self) -> KeyMaps:
-        """Return where frames are in key frames; they are not found yet."""
+        """Return the motion maps from key frames to all frames; they are not computed yet."""
         return KeyMaps(self.clip, self.span, self.keys, self.context)
 
     def tell_shots(self) -> None:
-        """Warn of shots that have no key frame."""
-        becomes = "is painted by the network alone" if self.learns else "stays as it is"
+        """Warn about shots without a key frame."""
+        effect = "is painted by the network alone" if self.learns else "stays as it is"
         for shot in self.maps.shots:
             if not any(key in shot for key in self.keys):
                 where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
-                self.context.note(f"the shot of {where} has no key frame: it {becomes}", "warning")
+                self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
     def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
-        """Return what the clip is painted with. Where no frame is painted all over, it shows between the paint."""
+        """Return the paint of the clip. If no key frame is fully painted, the source shows between the paint."""
         over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
             whole = next(source.frame for source in self.sources if source.is_whole)
-            why = f"frame {whole} is painted all over, and nothing shows below"
+            why = f"frame {whole} is fully painted, and leaves nothing transparent"
             raise UsageError("--layer", why, "leave it out, or paint on a transparent layer")
         reliance = Reliance(shares, has_network=learned, over_source=over_source)
         return Paint(self.sources, self.maps, reliance, self.request.layer)
@@ -205,18 +205,18 @@ class PaintingJob:
         return plan
 
     def check(self) -> None:
-        """Raise UsageError, MediaError before the training for what would fail after it."""
+        """Raise UsageError or MediaError before training, for problems that the render would have after it."""
         pairing = self.request.recipe.choice("pairing")[0]
         if self.learns and pairing != PAIRED:
-            raise UsageError(f"pairing.name '{pairing}'", "painted frames are pairs as they are", f"use '{PAIRED}'")
+            raise UsageError(f"pairing.name '{pairing}'", "painted frames already are aligned pairs", f"use '{PAIRED}'")
         replace(self.plan, paint=self.paint(learned=self.learns))  # a plan is checked as it is made
 
     def rough(self) -> RenderJob:
-        """Return the job that paints without a network."""
+        """Return the render job without a network."""
         return self._job(replace(self.plan, paint=self.paint(learned=False)), NOTHING_LEARNED)
 
     def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
-        """Train the network; return its file. ``preview`` is called with what it is now and then."""
+        """Train the network; return its file. ``preview`` is called now and then with the current model file."""
         request, context = self.request, self.context
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
@@ -231,7 +231,7 @@ class PaintingJob:
         return self.model
 
     def finished(self, model: Path) -> RenderJob:
-        """Return the job that paints with a network."""
+        """Return the render job that uses a network."""
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
@@ -244,7 +244,7 @@ class PaintingJob:
         return RenderJob(plan, self.context, facts)
 
     def forecast(self) -> Table:
-        """Return what it would take: each step is tried for a moment."""
+        """Return the estimated cost, from a short trial of each step."""
         request, output = self.request, self.target.output
         job = RenderJob(self.plan, self.context)
         seconds, stored = self.maps.cost()
@@ -263,18 +263,18 @@ class PaintingJob:
 
     @property
     def facts(self) -> Table:
-        """Return what is reported of key frames."""
+        """Return the result table's facts about key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
     def _write_pairs(self, folder: Path, paint: Paint) -> Path:
-        pairs = folder / "keyframes"  # the name is on record
+        pairs = folder / "keyframes"  # the name is recorded
         size = self.clip.index.width, self.clip.index.height
         write_pairs(pairs, self.clip, self.keys, paint.painter(size), self.context)
         return pairs
 
     def _shares(self, look: LoadedModel) -> tuple[float, ...]:
-        """Return how far to rely on what is carried along the motion, at each level of trust in that."""
+        """Return the weights of motion-propagated paint against the network, for each level of motion confidence."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]
@@ -290,6 +290,6 @@ class PaintingJob:
             return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION
 
     def close(self) -> None:
-        """Let what is in the cache be deleted again."""
+        """Release the pinned cache entries."""
         if "maps" in self.__dict__:
             self.maps.close()

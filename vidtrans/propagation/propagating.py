@@ -1,4 +1,4 @@
-"""A clip and a few of its frames, painted over, in; the whole clip painted out."""
+"""Propagate painted key frames through a whole clip: the ``propagate`` command."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import makes_folder
 from vidtrans.session import Context
 
-PREVIEW = "preview"  # of the film beside what else training shows
+PREVIEW = "preview"  # file name of the preview video in the training folder
 
 
 def propagate(request: PropagateRequest, context: Context) -> Table:
-    """Carry painted key frames through a clip, and return what is reported of it.
+    """Propagate painted key frames through a clip, and return the result table.
 
-    Stopped, it goes on where it was. Raises UsageError, MediaError, DeviceError, Interrupted.
+    An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
     """
     with closing(PaintingJob(request, context, time.monotonic())) as job:
         result = job.result
@@ -43,19 +43,19 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
 
 
 def painted(job: PaintingJob) -> RenderJob:
-    """Return the job that paints the clip, after training."""
+    """Train the network if requested; return the job that renders the painted clip."""
     if not job.learns:
         return job.rough()
     if not job.request.preview:
         return job.finished(job.learn())
     film = job.model.with_suffix(".train") / f"{PREVIEW}{job.target.output.suffix}"
     _write_preview(job.rough(), film)
-    job.context.note(f"what there is so far: {film}")
+    job.context.note(f"preview of the current state: {film}")
     return job.finished(job.learn(lambda model: _write_preview(job.finished(model), film)))
 
 
 def _write_preview(job: RenderJob, film: Path) -> None:
-    """Render a film of what there is so far, in the place of an earlier one."""
+    """Render a preview video with the current network, replacing an earlier one."""
     check_parents(refuse_link(film))
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
         aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name

@@ -1,4 +1,4 @@
-"""What is asked for: a clip that is painted like a few of its frames, a result that is corrected."""
+"""The requests of ``propagate`` (paint a clip like a few of its frames) and ``fix`` (correct a result)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FOLLOW = ("auto", "motion", "look")
 
 @dataclass(frozen=True)
 class PropagateRequest:
-    """A clip painted like the pictures in the folder ``keyframes``, each of which is one of its frames, painted over.
+    """A request to paint a clip like the pictures in ``keyframes``, each a painted-over frame of the clip.
 
-    ``minutes``: of training, in place of the recipe's steps; 0 for none. ``follow``: what is relied on, paint that is
-    carried along the motion or the network. ``mask``: where the paint is. ``preview``: also write a film of what there
-    is so far, beside the output. ``layer``: the paint alone, transparent where nothing is painted.
+    ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: prefer paint propagated along
+    the motion, or the network. ``mask``: where paint is applied. ``preview``: also write a preview video next to the
+    output during training. ``layer``: the paint alone, transparent elsewhere.
     """
 
     COMMAND: ClassVar = "propagate"
@@ -40,18 +40,18 @@ class PropagateRequest:
         if self.follow not in FOLLOW:
             raise UsageError(f"--follow {self.follow}", "unknown", f"use {', '.join(FOLLOW)}")
         if self.follow == "look" and self.layer:
-            why = "where paint ends is carried along the motion, which this leaves out"
+            why = "a layer needs the motion to propagate the edges of the paint"
             raise UsageError("--layer", why, "leave --follow look out")
         if self.follow == "look" and self.minutes == 0:
-            why = "the look is what the network learns, and --minutes 0 leaves it out"
+            why = "it relies on the network, which --minutes 0 does not train"
             raise UsageError("--follow look", why, "leave one of them out")
 
 
 @dataclass(frozen=True)
 class FixRequest:
-    """A result made anew where frames of it were painted over: the pictures in the folder ``painted``.
+    """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
 
-    ``relearn``: its network learns the corrected frames, too, and all of it is painted anew.
+    ``relearn``: also train its network on the corrected frames, and paint the whole clip again.
     """
 
     COMMAND: ClassVar = "fix"

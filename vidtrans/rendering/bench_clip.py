@@ -1,4 +1,4 @@
-"""The clip that ``bench`` measures on: detail, motion and grain as of a hand-held camera."""
+"""The generated clip that ``bench`` measures on: detail, camera motion and grain like hand-held footage."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 RATE = Fraction(25)
-OCTAVES = (4, 12, 36, 108)  # patches of the texture along its short side
-FADE = 0.5  # of each finer set beside the one before: with more of it a network finds lines everywhere
+OCTAVES = (4, 12, 36, 108)  # noise cells along the short side, one number per octave
+FADE = 0.5  # amplitude ratio of successive octaves; with more fine noise a network finds lines everywhere
 GRAIN = 2.0  # σ in 8-bit levels
-STEP = 1 / 240  # of the short side, by which the camera moves in a frame: 3 pixels of 720
-ORBIT = 1 / 12  # the radius of its circle: a clip may be of any length
+STEP = 1 / 240  # camera motion per frame, as a share of the short side: 3 pixels of 720
+ORBIT = 1 / 12  # radius of the camera's circle, as a share of the height; a circle allows clips of any length
 
 
 def widescreen(short_side: int) -> tuple[int, int]:
-    """Return the (width, height) of 16:9 that H.264 takes: even ones only."""
+    """Return the 16:9 (width, height) for a short side in pixels, both even, as H.264 requires."""
     return 2 * round(short_side * 8 / 9), 2 * (short_side // 2)
 
 
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
-    """Write an MP4 of so many frames of an even (width, height), in H.264; the same each time."""
+    """Write an H.264 MP4 of ``frames`` frames at an even (width, height); the pictures are deterministic."""
     segment = path.with_suffix(".nut")
     form = PictureFormat(*size, Fraction(1), 1 / RATE, RATE)
     with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:
@@ -40,7 +40,7 @@ def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
-    """Yield (height, width, 3) uint8: the camera circles over a texture, a disc of another goes the other way."""
+    """Yield (height, width, 3) uint8: the camera circles over a texture, and a textured disc moves the other way."""
     rng = np.random.default_rng(0)
     radius = height * ORBIT
     margin = int(radius) + 1
@@ -60,7 +60,7 @@ def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
 
 
 def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Smooth noise of several scales, (height, width, 3) float32 from 16 to 240."""
+    """Return smooth noise of several scales, (height, width, 3) float32 from 16 to 240."""
     total = np.zeros((height, width, 3), np.float32)
     for level, patches in enumerate(OCTAVES):
         coarse = rng.random((patches, round(patches * width / height), 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The cache entries that a render fills, and their keys."""
+"""The cache entries of a render (raw model outputs, encoded chunks) and their keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 
 @dataclass(frozen=True)
 class RenderEntries:
-    """The entries of the cache that a render fills: its model's ``raw`` outputs, and ``segments``."""
+    """The cache entries that a render fills: ``raw`` model outputs and encoded ``segments``."""
 
     plan: RenderPlan
     raw: CacheEntry
@@ -29,7 +29,7 @@ class RenderEntries:
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "") -> RenderEntries:
-        """Return those of a plan that an engine renders. ``extraction``: the key of its extractor's pictures."""
+        """Return the entries of a plan and its engine. ``extraction``: the cache key of the extractor's pictures."""
         infer = infer_stage(plan, engine, extraction)
         render = RenderStage(
             outputs=infer.key,
@@ -49,25 +49,25 @@ class RenderEntries:
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
-        """Return the store of raw outputs; None where these are the source."""
+        """Return the store of raw outputs; None if they are the source's own pictures."""
         return ChunkStore(self.raw, ".nut") if self.plan.is_painted else None
 
     @cached_property
     def written(self) -> list[Chunk]:
-        """Return the chunks of which anything is written: a constant rate may drop all frames of one."""
+        """Return the chunks with at least one output frame: a constant frame rate may drop all frames of a chunk."""
         return [c for c in self.plan.chunks if self.plan.delivery.num_written(range(c.first, c.stop))]
 
     def missing(self) -> list[int]:
-        """Return the numbers of the chunks that are not there yet; call it while the entry is locked."""
+        """Return the numbers of the chunks that are not stored yet; call it while the entry is locked."""
         return [c.number for c in self.written if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
-        """Return the store of raw outputs."""
+        """Return the reader and writer of raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
 def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> InferStage:
-    """Return the stage of a plan's raw outputs; ``extraction`` is the key of that of its extractor."""
+    """Return the cache stage of a plan's raw outputs. ``extraction``: the cache key of its extractor's pictures."""
     return InferStage(
         source=plan.clip.digest,
         first=plan.first,
@@ -89,25 +89,25 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
 
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
-    """The settings that decide which frames the model does not render."""
+    """Return the settings that decide which frames the model does not render."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
 def _conditions_key(plan: RenderPlan) -> Table:
-    """What a painter of looks is told."""
+    """Return the per-frame conditions (style code, or style weights and stroke size) of a multi-style model."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
 def _paint_blend_key(plan: RenderPlan) -> Table:
-    """What is laid over the result, and whether that is paint alone."""
+    """Return the paint layer over the result, and whether the result is the paint layer alone."""
     corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
     return corrections | ({"layer": True} if plan.is_layer else {})
 
 
 def _paint_key(plan: RenderPlan) -> Table:
-    """The key frames that are laid over the model's pictures."""
+    """Return the painted key frames that are composited over the model's pictures."""
     return {"paint": plan.paint.for_key()} if plan.paint else {}
 
 

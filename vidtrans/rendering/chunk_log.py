@@ -1,4 +1,4 @@
-"""What the log of a cache says of each chunk that is rendered."""
+"""The cache log's line for each rendered chunk: times, sizes, host and device."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
 
 
 class ChunkLog:
-    """Writes a line for each chunk of a run of neighbours, rendered one after another on a device of a ``kind``.
+    """A writer of one log line per chunk, for consecutive chunks rendered on one device of a ``kind``.
 
-    A chunk begins where the one before it ends: reading, the network, the filter and encoding work side by side.
+    A chunk's time begins where the previous one's ends, because reading, network, filter and encoder run in parallel.
     """
 
     def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
@@ -33,7 +33,7 @@ class ChunkLog:
         clock.take()
 
     def add(self, chunk: Chunk) -> None:
-        """Write the line of a chunk that is stored now."""
+        """Write the line of a chunk that has just been stored."""
         began, self._began = self._began, time.time()
         seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
         self._log.add(
@@ -52,8 +52,8 @@ class ChunkLog:
 
 
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
-    """Write a line for a ``part`` of a clip that failed."""
-    if context.cache.root.is_dir():  # else nothing was begun
+    """Write a line for a failed ``part`` of a clip."""
+    if context.cache.root.is_dir():  # otherwise no work had started
         line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
         context.cache.log.add(line | _here())
 
@@ -63,6 +63,6 @@ def _here() -> Table:
 
 
 def _card(context: Context) -> str:
-    from vidtrans.inference.device import resolve_device  # it imports torch, which a failure may do without
+    from vidtrans.inference.device import resolve_device  # imports torch, which is not needed to log a failure
 
     return resolve_device(context.device).card

@@ -1,4 +1,4 @@
-"""What all who render parts of one result must have in common, so that it is the same whoever renders which part."""
+"""The manifest that workers of one result share: versions, source, model and options that must be equal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROCESSOR_FILE = "processor.json"
 REMEDIES = {
-    "threads": "give all workers as many: OMP_NUM_THREADS={there}",
+    "threads": "set OMP_NUM_THREADS={there} on all workers",
     "source": "give all workers the same file",
     "model": "give all workers the same file",
     "options": "give all workers the same options",
@@ -33,7 +33,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class ChunkManifest:
-    """The terms of whoever began to render a result, under the name of that."""
+    """The properties that all parts of one result must share, recorded by the first worker under the output's name."""
 
     job: RenderJob
     engine: Engine
@@ -41,7 +41,7 @@ class ChunkManifest:
     output: str
 
     def terms(self) -> dict[str, str]:
-        """Return what decides each byte of a part."""
+        """Return the properties that affect the bytes of a part: versions, engine, source, model and options."""
         plan = self.job.plan
         identity = {key: str(value) for key, value in self.engine.identity_at(*plan.size).items()}
         return {
@@ -59,10 +59,10 @@ class ChunkManifest:
         return self.job.context.cache.entry(stage.name, stage.key)
 
     def join(self) -> None:
-        """Agree to the terms on record; where there are none, put these there. Warn where locks hold on one host alone.
+        """Record the terms if none are recorded, else check that they are equal; warn if locks work on one host only.
 
         Raises:
-            UsageError: where they differ: with --overwrite these replace them.
+            UsageError: the terms differ, and --overwrite, which replaces the recorded ones, is not set.
         """
         context, entry = self.job.context, self._entry
         if warning := warning_about_locks(context.cache.root):
@@ -73,7 +73,7 @@ class ChunkManifest:
         self.check()
 
     def check(self) -> None:
-        """Raise UsageError where the terms on record are others, and are not to be replaced."""
+        """Raise UsageError if the recorded terms differ, unless --overwrite is to replace them."""
         own, known = self.terms(), self._entry.read()
         if known is None or self.job.context.overwrite:
             return
@@ -94,11 +94,11 @@ class ChunkManifest:
             remedy = f"install {key} {there}"
         elif key in REMEDIES:
             remedy = REMEDIES[key].format(there=there)
-        return UsageError(self.output, why, f"{remedy}, or begin anew with --overwrite")
+        return UsageError(self.output, why, f"{remedy}, or start over with --overwrite")
 
 
 def forget_terms(context: Context, output: str) -> None:
-    """Forget on what terms parts of a result were rendered: it is made."""
+    """Delete the recorded terms of a result, once it is complete."""
     stage = _stage(context, output)
     entry = context.cache.entry(stage.name, stage.key)
     if entry.folder.exists():
@@ -111,12 +111,12 @@ def _stage(context: Context, output: str) -> PartsStage:
 
 
 def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
-    """Leave with the chunks of a clip on what kind of processor they are rendered.
+    """Record the kind of processor that renders the chunks of a clip, and check later workers against it.
 
-    No key has it in it: a clip that was rendered on another one is up to date. But one clip is not to be of two.
+    The processor is part of no cache key, so a finished clip stays valid; but one clip must not mix two kinds.
 
     Raises:
-        UsageError: where chunks are from another kind of processor.
+        UsageError: chunks were rendered on another kind of processor.
     """
     path, here = segments.folder / PROCESSOR_FILE, processor(device)
     try:
@@ -128,7 +128,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
     try:
         known = read_small_json(path)
         there, host = str(known["processor"]), str(known["host"])
-    except (OSError, ValueError, KeyError, TypeError):  # just begun by another worker, or by one that was killed
+    except (OSError, ValueError, KeyError, TypeError):  # incomplete: another worker is writing it, or was killed
         return
     if there != here:
         why = f"{host} began to render it on {there}, and this is {here}: the parts would differ"
@@ -136,7 +136,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
 
 
 def processor(device: Device) -> str:
-    """Return what of the hardware decides how sums are rounded."""
+    """Return the hardware property that affects rounding: the CPU capability, or the graphics card."""
     import torch
 
     if device.kind == "cpu":

@@ -1,4 +1,4 @@
-"""The pictures of the result: the filtered output composed with the source and the mask, at full size."""
+"""Compose the result's pictures: the filtered output with the source and the mask, at full size."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def finish(
     model_input: np.ndarray | None = None,
     matte: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Put what the pairing knows better back into a model's output, and blend it with the source.
+    """Restore the source content that the pairing keeps in a model's output, and blend it with the source.
 
     Args:
         source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
-        output: the model's, of any size and the same dtype.
-        model_input: what the network saw; only for pairings that finish.
-        matte: (H, W) uint8, white where the look is.
+        output: the model's output, of any size and the source's dtype.
+        model_input: the network's input; needed only if ``pairing.finishes``.
+        matte: (H, W) uint8, white where the look is applied.
 
     Returns:
         (H, W, 3), of the source's dtype.
@@ -43,7 +43,7 @@ def finish(
 
 
 class Composer:
-    """Makes the pictures of the result, for the frames [first, stop) in order. Close it."""
+    """A composer of the result's pictures, for the frames [first, stop) in order. Close it after use."""
 
     def __init__(self, plan: RenderPlan, first: int, stop: int) -> None:
         self.plan = plan
@@ -61,7 +61,7 @@ class Composer:
         self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
-        """Return the frame of the result, (H, W, 3), or 4 with alpha, from the sample's filtered picture."""
+        """Return the result's frame from the sample's filtered picture: (H, W, 3), or (H, W, 4) with alpha."""
         plan, frame = self.plan, next(self._sources)
         guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
@@ -72,5 +72,5 @@ class Composer:
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
     def close(self) -> None:
-        """Close the files that it reads."""
+        """Close the source and mask files."""
         self._open.close()

@@ -1,7 +1,7 @@
-"""The conditions of each frame for a model with looks: a code, or the weights of several styles and a stroke size.
+"""Per-frame conditions of multi-style models: a style code, or style weights and a stroke size.
 
-A code is drawn, or found in a picture. A look is constant in a shot, so that it cannot flicker, unless key frames lead
-from one to another.
+A style code is drawn at random or encoded from a picture. It is constant within a shot, so that the style cannot
+flicker, unless key frames interpolate between styles.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.video.images.picture import read_picture, resize
 
-EACH_SHOT = "shots:"  # and a number: a look for each shot
+EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
 NUMBER = re.compile(r"[0-9]{1,15}")
-MOST = 2.5  # standard deviations that a drawn code may lie from the mean: rare looks are the least learned
+MOST = 2.5  # limit of drawn codes in standard deviations: rare styles are learned worst
 
 
 class CodeConditions:
-    """The codes of a clip's frames, for ``model``, which has many looks.
+    """The style codes of a clip's frames, for a ``model`` with a style encoder.
 
     Args:
-        model: The model.
-        look: A number, a picture, key frames of both, or ``shots:NUMBER``; '' is the mean of all looks.
+        model: A model with style codes (``has_codes``).
+        look: A seed, a picture, key frames of both, or ``shots:SEED``; '' is the mean style.
         pts: The clip's timestamps.
-        pts_of: Places a moment among them.
+        pts_of: Converts a time to a timestamp.
         shots: The first frame of each shot of the clip.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: ``look`` has another form.
         MediaError: A picture is damaged.
     """
 
@@ -67,19 +67,19 @@ class CodeConditions:
             self._looks = [self._code(name) for name in wanted]
 
     def values(self, frame: int) -> np.ndarray:
-        """Return the values of the planes for frame ``frame``, (size,) uint8."""
+        """Return the constant values of the condition channels for frame ``frame``, (size,) uint8."""
         if self._shots:
             return plane_values(self._looks[max(0, bisect_right(self._shots, frame) - 1)])
         before, after, share = neighbours(self._keys, self._pts[frame])
         return plane_values(between(self._looks[before], self._looks[after], share))
 
     def for_key(self) -> Table:
-        """Return what decides them, for cache keys: planes' values, and where they begin."""
+        """Return the style codes and their key-frame times, for cache keys."""
         moments = [str(moment) for moment in self._keys or self._shots]
         return {"codes": [plane_values(code).tolist() for code in self._looks], "from": moments}
 
     def _code(self, name: str) -> np.ndarray:
-        """Return the code of a number or a picture. Raises UsageError, MediaError."""
+        """Return the style code of a seed or a picture. Raises UsageError, MediaError."""
         if not name:
             return np.array(self._codes["mean"])
         if Path(name).is_file():
@@ -90,7 +90,7 @@ class CodeConditions:
         raise UsageError(f"--look {name}", why, "give a number from 0 up, or the path of a picture")
 
     def _found(self, path: Path) -> np.ndarray:
-        """Return the code of a picture, seen at the size at which the model was trained. Raises MediaError."""
+        """Return the style code of a picture, resized to the training size. Raises MediaError."""
         from vidtrans.inference.codes import code_of  # torch
 
         assert self._model.record is not None
@@ -107,7 +107,7 @@ class CodeConditions:
         return self._model.load_generator()[0].encoder
 
     def _drawn(self, *seed: int) -> np.ndarray:
-        """Return a code from where those of the training pictures lie."""
+        """Draw a style code from the distribution of the training pictures' codes, (size,) float."""
         mean, spread = (np.array(self._codes[name]) for name in ("mean", "spread"))
         noise = np.random.default_rng(seed).standard_normal(len(mean))
         code: np.ndarray = mean + spread * np.clip(noise, -MOST, MOST)
@@ -115,29 +115,29 @@ class CodeConditions:
 
 
 def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """Return the code at a ``share`` of the way from ``one`` to ``other``, both (size,), in a straight line.
+    """Interpolate linearly between two style codes, both (size,); ``share`` 0 gives ``one``, 1 gives ``other``.
 
-    Of 15 pairs of looks the picture half-way was 5 levels of 255 from the mean of both; on the sphere, which keeps to
-    where normal codes lie, 10. Its contrast was theirs either way.
+    Over 15 pairs of styles the half-way picture differed by 5 levels of 255 from the mean of both; spherical
+    interpolation, which keeps the norm of normal codes, differed by 10. Contrast was kept by both.
     """
     code: np.ndarray = (1 - share) * one + share * other
     return code
 
 
 def look_files(look: str) -> list[Path]:
-    """Return the pictures that a ``--look`` names. Raises UsageError where it cannot be read."""
+    """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
     return [Path(name) for name in _parse(look)[0] if name and Path(name).is_file()]
 
 
 def _parse(look: str) -> tuple[list[str], list[Time]]:
-    """Return names, and the moment of each; one alone has none. A colon or a comma may be part of a file's name."""
+    """Return names and the time of each; a single name has no time. File names may contain a colon or a comma."""
     if not look or Path(look).is_file() or _seed_of_shots(look):
         return [look], []
     return parse_names(look, "--look")
 
 
 def _seed_of_shots(look: str) -> str:
-    """Return the number of a ``shots:NUMBER``; '' where it is something else. Raises UsageError without a number."""
+    """Return the seed of ``shots:SEED``; '' for another form. Raises UsageError if the seed is no number."""
     if not look.startswith(EACH_SHOT):
         return ""
     seed = look.removeprefix(EACH_SHOT).strip()
@@ -147,9 +147,9 @@ def _seed_of_shots(look: str) -> str:
 
 
 class LookConditions:
-    """The conditions of a clip's frames; one look passes into the next between their key frames.
+    """The style weights and stroke size of a clip's frames; styles cross-fade between their key frames.
 
-    ``pts_of`` places a moment among ``pts``. Raises UsageError where the model has no look of a name.
+    ``pts_of`` converts a time to one of ``pts``. Raises UsageError for an unknown style name.
     """
 
     def __init__(
@@ -168,13 +168,13 @@ class LookConditions:
         self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": str(settings.stroke_curve())}
 
     def values(self, frame: int) -> np.ndarray:
-        """Return the values of the planes for frame ``frame``, (P,) uint8."""
+        """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
         before, after, share = neighbours(self._keys, self._pts[frame])
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
         return self._pairing.plane_values(shares, self._stroke(frame))
 
     def for_key(self) -> Table:
-        """Return what decides them, for cache keys."""
+        """Return the style and stroke-size key frames, for cache keys."""
         return dict(self._for_key)
 
 
@@ -182,7 +182,7 @@ Conditions = LookConditions | CodeConditions
 
 
 def has_conditions(model: LoadedModel) -> bool:
-    """Return whether a model has looks to choose from: a painter of looks, or one of many looks."""
+    """Return whether a model has several styles: a ``LookPairing``, or style codes."""
     return isinstance(model.pairing, LookPairing) or model.has_codes
 
 
@@ -193,27 +193,28 @@ def conditions_of(
     pts_of: Callable[[Time], Fraction],
     shots: Sequence[int] = (0,),
 ) -> Conditions | None:
-    """Return the conditions of a model's render, of a chain those of its one model with looks to choose from.
+    """Return the conditions of a model's render; for a chain, those of its one multi-style model.
 
-    ``shots``: the first frame of each shot. None where nothing is told: there is no such model, or there are several.
-    Raises UsageError where they are set then.
+    ``shots``: the first frame of each shot. None if no model, or more than one, has several styles. Raises UsageError
+    if conditions are set in that case.
     """
-    told = [part for part in model.parts if has_conditions(part)]
+    conditioned = [part for part in model.parts if has_conditions(part)]
     has_stroke = settings.stroke_curve().constant != 0.5
-    if len(told) == 1 and told[0].has_codes:
+    if len(conditioned) == 1 and conditioned[0].has_codes:
         if has_stroke:
-            raise UsageError("--stroke-size", f"'{told[0].name}' was not made by 'vidtrans look'", "leave it out")
-        return CodeConditions(told[0], settings.look, pts, pts_of, shots)
-    if len(told) == 1:
-        pairing = told[0].pairing
+            name = conditioned[0].name
+            raise UsageError("--stroke-size", f"'{name}' was not made by 'vidtrans look'", "leave it out")
+        return CodeConditions(conditioned[0], settings.look, pts, pts_of, shots)
+    if len(conditioned) == 1:
+        pairing = conditioned[0].pairing
         assert isinstance(pairing, LookPairing)
         return LookConditions(pairing, settings, pts, pts_of)
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
-        if given and told:
-            names = " and ".join(f"'{one.name}'" for one in told)
-            kind = "have many looks" if any(one.has_codes for one in told) else "are painters of looks"
-            why = f"{names} {kind}, and it is for one of them"
-            raise UsageError(name, why, "leave it out, or render one of them by itself")
+        if given and conditioned:
+            names = " and ".join(f"'{one.name}'" for one in conditioned)
+            kind = "have many looks" if any(one.has_codes for one in conditioned) else "were made by 'vidtrans look'"
+            why = f"{names} {kind}, and the option applies to one model only"
+            raise UsageError(name, why, "leave it out, or render with one of them alone")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
             raise UsageError(name, why, "leave it out")
@@ -221,7 +222,7 @@ def conditions_of(
 
 
 def _number(name: str, looks: Sequence[str]) -> int:
-    """Return the number of a look, by its name or by the name of its picture. Raises UsageError."""
+    """Return the index of a style, given its name or its picture's file name. Raises UsageError."""
     for candidate in (name, Path(name).stem):
         if candidate in looks:
             return looks.index(candidate)

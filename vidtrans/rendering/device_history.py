@@ -1,6 +1,6 @@
-"""What a recurrent model knows of the frame before it, on a GPU: the arithmetic of ``flow.history``, in torch.
+"""The previous output, motion-compensated, as input of a recurrent model: ``flow.history`` in torch on a GPU.
 
-Renders on an Nvidia GPU take it on every way, so that what one way stored another may go on from.
+All render paths on an Nvidia GPU use it, so that a path can resume from another path's stored outputs.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
 
-DEVICE_VERSION = 1  # of what follows, and of dis-torch, for the keys of what is made with it
+DEVICE_VERSION = 1  # of this module's arithmetic and of dis-torch, for cache keys
 
 
 def device_key(flow: str, device: Device) -> Table:
-    """Return what decides a history that is found on a device, for cache keys. Raises UsageError."""
+    """Return the properties of a history computed on a device, for cache keys. Raises UsageError."""
     return {"on_device": DEVICE_VERSION, "found_by": flow_identity(_on_device(flow), str(device.torch))}
 
 
 def _on_device(flow: str) -> str:
-    """Return the method that takes another one's place on a GPU."""
+    """Return the flow method that replaces ``flow`` on a GPU."""
     return FLOWS[flow].on_gpu or flow
 
 
 class DeviceHistory:
-    """Holds the last sample of a shot, whose guide and output are tensors on the device.
+    """The last sample of a shot, with guide and output as tensors on the device.
 
-    ``flow``: the method that the model was taught with; what takes its place on a GPU estimates it. Raises UsageError
-    where that is not installed.
+    ``flow``: the method that the model was trained with; its GPU counterpart estimates the motion. Raises UsageError if
+    that is not installed.
     """
 
     def __init__(self, flow: str, device: Device) -> None:
@@ -52,7 +52,7 @@ class DeviceHistory:
     def with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
         """Append the history to the input of ``sample``, (1, H, W, C) uint8, or int32 of uint16: C + 4 channels.
 
-        The result is int32 where the last output has 16 bits. Raises DeviceError when memory does not suffice.
+        The result is int32 if the last output has 16 bits. Raises DeviceError if memory does not suffice.
         """
         for is_second_try in (False, True):
             try:
@@ -88,9 +88,9 @@ class DeviceHistory:
         self._last = sample
 
     def _backward(self, before: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the flow from a frame to the one before it, (1, 2, H, W), and the confidence in it, (1, 1, H, W).
+        """Return the flow from a frame to the one before it, (1, 2, H, W), and its confidence, (1, 1, H, W).
 
-        Both are (H, W, 3) uint8. ``BackwardFlowEstimator`` tells what they are.
+        Both frames are (H, W, 3) uint8. ``BackwardFlowEstimator`` defines flow and confidence.
         """
         guides = planes(torch.stack((before, here))).float()
         pictures = grey_levels(guides)[:, None] if self._takes == "grey" else guides
@@ -106,7 +106,7 @@ class DeviceHistory:
 
 
 def _inside(flow: Tensor) -> Tensor:
-    """Return where p + flow(p) is within the picture, or at most half a pixel outside: (N, 1, H, W) bool."""
+    """Return a mask, (N, 1, H, W) bool, of the points p + flow(p) within the picture or half a pixel outside."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, device=flow.device)
     y = flow[:, 1:] + torch.arange(height, device=flow.device)[:, None]
@@ -114,7 +114,7 @@ def _inside(flow: Tensor) -> Tensor:
 
 
 class DeviceHistoryOfArrays:
-    """A ``DeviceHistory`` of samples whose pictures are arrays."""
+    """A ``DeviceHistory`` for samples whose pictures are numpy arrays."""
 
     def __init__(self, flow: str, device: Device) -> None:
         self._there, self._device = DeviceHistory(flow, device), device

@@ -1,11 +1,11 @@
-"""Render frames whose pictures stay on a GPU, from the reader to the encoder.
+"""Render frames that stay on a GPU from the reader to the encoder.
 
-A frame is uploaded once, as the 8 or 16 bits that it has, while the network paints an earlier one. Where the pairing
-has a tensor form, the network's input is made of it there; otherwise the CPU makes the input, and it is uploaded, lines
-as one channel. Outputs stay where they are for the filter, and are downloaded as bits while what follows is computed.
+Each frame is uploaded once, as 8 or 16 bits, while the network renders an earlier one. If the pairing has a tensor
+form, the GPU computes the network's input; otherwise the CPU computes and uploads it, line drawings as one channel.
+Outputs stay on the GPU for the filter, and are downloaded as bits while later frames are computed.
 
-What works in numpy keeps to the way of the CPU: drafts, inputs that are compared with a tolerance, filters without a
-form for batches. The pictures are the same, bit for bit.
+Work that needs numpy uses the CPU path: drafts, inputs compared with a tolerance, filters without a batched form. Both
+paths give the same pictures, bit for bit.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
-Uploads = tuple[Upload, ...]  # of the pictures that an input is made of
+Uploads = tuple[Upload, ...]  # of the pictures that an input is computed from
 
 
 class DeviceRenderer(FrameRenderer):
     """A ``FrameRenderer`` whose samples have ``guide`` and ``output`` as tensors on the engine's device.
 
-    They are (H, W, 3) uint8; an output of 16 bits is int16 of the same bits. What is computed of them belongs to the
-    device's current stream. ``blends``: source and look are blended there, at the size of the result.
+    Tensors are (H, W, 3) uint8; a 16-bit output is int16 with the same bits. Results computed from them belong to the
+    device's current stream. ``blends``: source and look are blended on the GPU, at the size of the result.
     """
 
     def __init__(self, plan: RenderPlan, engine: TorchEngine, count: RenderCount | None, *, blends: bool) -> None:
@@ -57,7 +57,7 @@ class DeviceRenderer(FrameRenderer):
     def prepare(
         self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Begin the upload of a frame, of its input where the CPU makes it, and of its output where that is known."""
+        """Begin to upload a frame, its input if the CPU computes it, and its output if that is known."""
         prepared = super().prepare(frame, shot, known, restarts=restarts)
         sample = prepared.sample
         if self.inputs.pairing.finishes:
@@ -69,7 +69,7 @@ class DeviceRenderer(FrameRenderer):
         return prepared
 
     def _input(self, frames: Sequence[Frame]) -> Uploads:
-        """Begin the upload of what the network's input is made of."""
+        """Begin to upload the pictures that the network's input is computed from."""
         if not self._makes_input:
             return (self._transfers.upload(self.inputs(frames)),)
         uploads = [self._uploaded(frame) for frame in frames]
@@ -80,8 +80,8 @@ class DeviceRenderer(FrameRenderer):
         return tuple(uploads)
 
     def _uploaded(self, frame: Frame) -> Upload:
-        """Return the upload of a frame, which is made once."""
-        self._uploads = {n: kept for n, kept in self._uploads.items() if n in self._past}
+        """Return the upload of a frame; each frame is uploaded once."""
+        self._uploads = {n: upload for n, upload in self._uploads.items() if n in self._past}
         if frame.index not in self._uploads:
             self._uploads[frame.index] = self._transfers.upload(frame.rgb)
         return self._uploads[frame.index]
@@ -97,7 +97,7 @@ class DeviceRenderer(FrameRenderer):
         return super()._rendered(prepared)
 
     def fetch(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin the download of a sample's output, or of its result; where these are one, once."""
+        """Begin to download a sample's output, or its result; once if both are the same tensor."""
         if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture).wait
         if sample.download is None:
@@ -107,7 +107,7 @@ class DeviceRenderer(FrameRenderer):
 
     @torch.inference_mode()
     def finish(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin the download of a result: the filtered picture, (H, W, 3) uint8 or int16 of uint16's bits, blended."""
+        """Begin to download a result: the filtered picture, (H, W, 3) uint8, or int16 of uint16's bits, blended."""
         if self.blends:
             matte = self._mattes(sample.index) if self._mattes else None
             there = None if matte is None else self._transfers.upload(matte).wait()
@@ -116,7 +116,7 @@ class DeviceRenderer(FrameRenderer):
         return self.fetch(sample, picture)
 
     def close(self) -> None:
-        """Close what the inputs hold open, and the mask's file."""
+        """Close the files of the inputs, and the mask's file."""
         super().close()
         if self._mattes is not None:
             self._mattes.close()
@@ -130,7 +130,7 @@ class DeviceRenderer(FrameRenderer):
 def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
     """Return the network's inputs, (N, H, W, C) uint8, or uint16 as int32.
 
-    They are made by a pairing's tensor form of what was uploaded; where none is given, they were.
+    The ``pairing``'s tensor form computes them from the uploads; None means that the uploads are the inputs.
     """
     pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*inputs, strict=True)]
     if pairing is None:
@@ -140,7 +140,7 @@ def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
 
 
 class DeviceBatchQueue(BatchQueue):
-    """A ``BatchQueue`` of inputs that lie on a device, or are made there by the pairing where one is given."""
+    """A ``BatchQueue`` of inputs that are on a device, or are computed there by a ``pairing``."""
 
     def __init__(self, engine: TorchEngine, pairing: Pairing | None, deep: bool, count: RenderCount) -> None:
         super().__init__(engine, deep=deep, reuse=0.0, count=count)
@@ -150,7 +150,7 @@ class DeviceBatchQueue(BatchQueue):
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
     def _batch(self) -> int:
-        """Return what the engine takes at once of pictures of this size: more need not be on the device."""
+        """Return the engine's batch size for inputs of this size: more need not be on the device."""
         if not self._inputs:
             return self._device_engine.batch
         return self._device_engine.batch_for(*self._inputs[0][0].source.shape[:2])
@@ -161,10 +161,10 @@ class DeviceBatchQueue(BatchQueue):
 
 
 def blend(values: FrameBlend, source: Tensor, look: Tensor, matte: Tensor | None) -> Tensor:
-    """Blend source and look, (H, W, 3) uint8, or int16 of uint16's bits, as ``FrameBlend`` does without colours kept.
+    """Blend source and look, (H, W, 3) uint8, or int16 of uint16's bits, as ``FrameBlend`` without ``keep_colour``.
 
-    The arithmetic is that of ``FrameBlend``, in the same order in float32: the same bits. ``matte``: (H, W) uint8,
-    white where the look is.
+    The float32 arithmetic has the same order as in ``FrameBlend``, so the bits are the same. ``matte``: (H, W) uint8,
+    white where the look is applied.
     """
     if values == FrameBlend() and matte is None:
         return look

@@ -1,4 +1,4 @@
-"""How source and look are blended: how strong the look is, where it is, and what of the source is kept."""
+"""Blending of source and look: strength, mask, mix and the source's colours."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class FrameBlend:
-    """The values of one frame: ``strength`` 0 to 2, ``keep_colour`` and ``mix`` 0 to 1."""
+    """The blend values of one frame: ``strength`` 0 to 2, ``keep_colour`` and ``mix`` 0 to 1."""
 
     strength: float = 1.0
     keep_colour: float = 0.0
     mix: float = 0.0
 
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
-        """Blend source and look, (H, W, 3) uint8 or uint16, of one size and dtype.
+        """Blend source and look, (H, W, 3) uint8 or uint16, of equal size and dtype.
 
-        ``matte`` (H, W) uint8 is white where the look is. In order: strength, colour, matte, mix.
+        ``matte``, (H, W) uint8, is white where the look is applied. Order: strength, colour, matte, mix.
         """
         if self == FrameBlend() and matte is None:
             return look
@@ -53,7 +53,7 @@ def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -
 
 
 class BlendCurves:
-    """The blend of each frame of a clip. ``always_plain``: the look is taken as it is in all of them."""
+    """The blend of each frame of a clip. ``always_plain``: every frame is the look alone, unblended."""
 
     def __init__(
         self, curves: dict[str, KeyframeCurve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]

@@ -1,6 +1,6 @@
-"""The pictures that a pairing's extractor makes of frames: of a clip as a cached stage, of single frames at once.
+"""The extractor's pictures that a pairing needs: of a clip as a cached stage, or of single frames at once.
 
-The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept when a run is
+The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept if a run is
 killed, and shared by all models with this extractor.
 """
 
@@ -35,9 +35,9 @@ from vidtrans.video.io.clip import Frame
 
 @dataclass
 class ClipExtraction:
-    """The extractor's pictures of the frames of a render: ``plan`` is the extractor's own render of them.
+    """The extractor's pictures of a render's frames: ``plan`` is the extractor's own render of these frames.
 
-    ``count`` says how many were made.
+    ``count`` counts the frames it rendered.
     """
 
     plan: RenderPlan
@@ -47,22 +47,22 @@ class ClipExtraction:
 
     @classmethod
     def of(cls, plan: RenderPlan, context: Context) -> ClipExtraction | None:
-        """Return that of a render; None without an extractor. Raises ModelError, DeviceError, UsageError."""
+        """Return a plan's extraction; None without an extractor. Raises ModelError, DeviceError, UsageError."""
         own = plan.extraction
         return None if own is None else cls(own, load_engine(own.model, own.rendering, context), context)
 
     @property
     def stage(self) -> InferStage:
-        """Return the stage."""
+        """Return the cache stage of the extractor's pictures."""
         return infer_stage(self.plan, self.engine)
 
     @property
     def entry(self) -> CacheEntry:
-        """Return the cache entry."""
+        """Return the cache entry of the extractor's pictures."""
         return self.context.cache.entry(self.stage.name, self.stage.key)
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Make the pictures of those chunks that are not stored, in order; call it while the entry is locked."""
+        """Render the extractor's pictures of missing chunks, in order; call it while the entry is locked."""
         store = ChunkStore(self.entry, ".nut")
         missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
         done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
@@ -85,7 +85,7 @@ class ClipExtraction:
 
 
 class FrameExtractor:
-    """Makes an extractor's pictures of single frames: of a dataset, a camera, a grid."""
+    """An extractor for single frames: of a dataset, a camera or a settings grid."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
@@ -94,12 +94,12 @@ class FrameExtractor:
 
     @cached_property
     def engine(self) -> Engine:
-        """Load the network. Raises ModelError, DeviceError, UsageError."""
+        """Return the loaded network. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.model, self._rendering, self._context)
 
     @classmethod
     def of(cls, model: LoadedModel, rendering: RenderingSettings, context: Context) -> FrameExtractor | None:
-        """Return that of a model; None for one without. Raises ModelError, DeviceError, UsageError."""
+        """Return a model's extractor; None if it needs none. Raises ModelError, DeviceError, UsageError."""
         extraction = model.pairing.extraction
         if model.extractor is None or extraction is None:
             return None
@@ -107,37 +107,37 @@ class FrameExtractor:
 
     @classmethod
     def of_pairing(cls, pairing: Pairing, context: Context) -> FrameExtractor | None:
-        """Return that which a pairing names; None where it names none. Raises ModelError, UsageError."""
+        """Return the extractor that a pairing names; None if it names none. Raises ModelError, UsageError."""
         wanted = pairing.extraction
         return None if wanted is None else cls(load_extractor(wanted, context), wanted, RenderingSettings(), context)
 
     def for_record(self) -> Table:
-        """Return what a pairing's settings say of it."""
+        """Return the extractor's name and digest, for the pairing's settings in a model file."""
         assert self.model.path is not None  # the identity model is refused
         return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
 
     def for_key(self) -> Table:
-        """Return what of the engine decides its pictures."""
+        """Return the engine properties that affect the extractor's pictures, for cache keys."""
         return dict(self.engine.identity)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) at which it sees frames of this size."""
+        """Return the (width, height) at which the extractor processes frames of this size."""
         wide, high = self.model.working_size(self._rendering.size, (width, height))
         return wide, high
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        """Yield its picture of each frame, (H, W, 3) uint8, of the size of the frame; that is the size it sees."""
+        """Yield the extractor's picture of each frame, (H, W, 3) uint8, at the frame's own size."""
         renderer = FrameRenderer(ModelInputs(self.model.pairing), self.engine)
         prepared = (renderer.prepare(frame, (frame.index, frame.index + 1)) for frame in frames)
         return (sample.output for sample in renderer.stream(prepared))
 
     def resized(self, frame: Frame, width: int, height: int) -> Frame:
-        """Return a frame with its picture of it beside it, both brought to this size from their own."""
+        """Return a frame and its extractor's picture, as its guide, both resized to (width, height)."""
         own = self.size(frame.rgb.shape[1], frame.rgb.shape[0])
         (picture,) = self.pictures([frame.resized(*own)])
         return replace(frame.resized(width, height), guides=(resize(picture, width, height),))
 
 
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
-    """Return a frame at a (width, height), as a pairing takes it: with an extractor's picture where there is one."""
+    """Return a frame at a (width, height), as a pairing takes it: with the extractor's picture if there is one."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)

@@ -1,4 +1,4 @@
-"""Where the frames of a render are: arrays on the host, or tensors on the engine's GPU. Only this module decides it."""
+"""The choice of where a render's frames are: host arrays, or tensors on the engine's GPU."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class FramePath:
     """The path of a plan's frames from the reader to the encoder.
 
     Attributes:
-        on_gpu: They stay on the engine's GPU; samples have tensors.
-        blends_on_gpu: Source and look are blended there, too, so that the source is not read a second time.
+        on_gpu: Frames stay on the engine's GPU; samples have tensors.
+        blends_on_gpu: The GPU also blends source and look, so that the source is not read a second time.
     """
 
     plan: RenderPlan
@@ -31,11 +31,11 @@ class FramePath:
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine) -> FramePath:
-        """Return the path of a plan's frames through an engine: on a GPU unless something needs numpy.
+        """Return the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
 
-        On Apple's GPUs frames do not stay: several threads on one have not been tried. Nor do those of a chain, whose
-        models make their inputs of each other's pictures in numpy. Blending needs one size and numpy for colours, which
-        are kept in CIE Lab as OpenCV has it, and for what a pairing puts back.
+        Apple's GPUs are excluded: several threads on one are untested. So are chains, whose models exchange numpy
+        pictures. Blending on the GPU needs equal sizes, and neither OpenCV's CIE Lab colours nor the pairing's
+        ``finish``.
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
@@ -47,9 +47,9 @@ class FramePath:
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 
     def renderer(self, count: RenderCount | None = None) -> FrameRenderer:
-        """Return what makes the model's pictures, of frames in order. Close it.
+        """Return the renderer of the model's pictures, for frames in order. Close it after use.
 
-        Raises UsageError where the flow method of a recurrent model is not installed.
+        Raises UsageError if the flow method of a recurrent model is not installed.
         """
         plan, engine = self.plan, self.engine
         if self.on_gpu:
@@ -73,10 +73,10 @@ def _is_gpu(engine: Engine) -> bool:
 
 
 def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (see ``FramePath``)
-    """Return the history of a model's renders, of frames that are arrays; None where it has no memory.
+    """Return the history of a model's renders, for frames that are arrays; None for a model without recurrence.
 
-    On an Nvidia GPU it is found there, wherever the frames are: the same history on every path. Raises UsageError where
-    the model's flow method is not installed.
+    On an Nvidia GPU it is computed on the GPU even for host frames: all paths have the same history. Raises UsageError
+    if the model's flow method is not installed.
     """
     if record is None or not record.memory:
         return None
@@ -88,7 +88,7 @@ def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  #
 
 
 def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401  (see ``FramePath``)
-    """Return what decides the history of a model's renders by an engine, for cache keys."""
+    """Return the properties of a recurrent model's history on an engine, for cache keys; {} without recurrence."""
     if record is None or not record.memory:
         return {}
     key = {**record.memory, "version": VERSION}

@@ -1,6 +1,6 @@
 """Render frames: the pairing makes the input, the engine the output; a recurrent model sees its last output.
 
-One object for all who render: a clip's chunks, a grid of trials, a measurement, a live camera.
+The same renderer serves a clip's chunks, a settings grid, a measurement and a live camera.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame
 
-MAX_WAITING = 4  # batches of samples that wait for a batch of inputs, as those of drafts and repeated frames do
+MAX_WAITING = 4  # limit of waiting samples, in batches: drafts and repeated frames wait for an input of the batch
 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What the network sees of frames: the pairing's input, or, of a drawing, the drawing itself.
+    """The network's inputs: made by the pairing, or, for drawings, the drawing itself.
 
     Attributes:
-        pairing: The model's.
+        pairing: The model's pairing.
         drawn: Frames are drawings.
-        mattes: The mask of each frame at the working size, for pairings that look at it.
-        conditions: Further channels, each of one value, for a model with looks.
-        size: The (width, height) of a chain's first input, to which frames are brought; None: they have it.
-        conditions_later: Of a chain, the conditions are for a later model than the first.
+        mattes: The mask of each frame at the working size, for pairings that use the mask.
+        conditions: Constant channels (style code or style weights) of a multi-style model.
+        size: The (width, height) that a chain's frames are resized to; None leaves the size as it is.
+        conditions_later: In a chain, the conditions are for a model after the first.
     """
 
     pairing: Pairing
@@ -49,16 +49,16 @@ class ModelInputs:
     conditions_later: bool = False
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input for the last of ``frames``, which begin with the oldest that the pairing looks back to.
+        """Return the input for the last of ``frames``, which begin with the oldest frame that the pairing uses.
 
         Returns:
-            (H, W, in_channels) uint8; uint16 where the frames are and the pairing takes that.
+            (H, W, in_channels) uint8; uint16 if the frames are and the pairing accepts it.
         """
         made = self._made(frames if self.size is None else [frame.resized(*self.size) for frame in frames])
         return made if self.conditions is None else with_planes(made, self.conditions.values(frames[-1].index))
 
     def _made(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input without conditions."""
+        """Return the input without the condition channels."""
         if self.drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
@@ -71,7 +71,7 @@ class ModelInputs:
         return self.pairing.render_input(pictures, frames[-1].index, self.matte(frames[-1]))
 
     def matte(self, frame: Frame) -> np.ndarray | None:
-        """Return the mask of a frame, (H, W) uint8; None without one."""
+        """Return the mask of a frame, (H, W) uint8; None without a mask."""
         return self.mattes(frame.index) if self.mattes else None
 
     def close(self) -> None:
@@ -81,9 +81,9 @@ class ModelInputs:
 
 
 class PreparedFrame(NamedTuple):
-    """A sample with the network's ``input``, (H, W, in_channels), or the uploads that a device makes it of.
+    """A sample with the network's ``input``, (H, W, in_channels), or the uploads that a device computes it from.
 
-    ``input`` is None where the output is known, or propagated. ``restarts``: it reuses no earlier output.
+    ``input`` is None if the output is known or propagated. ``restarts``: the frame reuses no earlier output.
     """
 
     sample: Sample
@@ -92,20 +92,20 @@ class PreparedFrame(NamedTuple):
 
 
 class FrameRenderer:
-    """Frames go in, in order; samples with the model's output come out, in the same order, some frames later.
+    """A renderer that takes frames in order and yields samples with the model's output, some frames later.
 
-    A frame goes through ``prepare``, the pairing's part, and ``stream``, the engine's: two threads may share them.
-    ``blends``: ``finish`` blends with the source.
+    ``prepare`` runs the pairing and ``stream`` the engine, so that two threads can share the work. ``blends``:
+    ``finish`` blends with the source.
 
     Args:
         inputs: makes the network's input.
         engine: runs the network, in batches.
         deep: outputs are uint16, not uint8.
-        recurrence: the history of a recurrent model, which renders frames one by one.
-        reuse: how far an input may differ from the last rendered one to take its output; see ``is_similar``.
-        draft: which frames are rendered; the others are propagated from those along the motion.
-        count: of the rendered frames; its own by default.
-        painter: lays painted key frames over the model's pictures.
+        recurrence: the history of a recurrent model, which renders one frame at a time.
+        reuse: the largest difference to the last rendered input that reuses its output; see ``is_similar``.
+        draft: selects the frames to render; other outputs are propagated along the motion.
+        count: counts rendered frames; a new count by default.
+        painter: composites painted key frames over the model's pictures.
     """
 
     blends = False
@@ -129,7 +129,7 @@ class FrameRenderer:
         self._propagator = FlowPropagator(self.count.losses) if draft else None
 
     def remember(self, frame: Frame) -> None:
-        """Keep a frame that is not rendered, and that inputs of later ones are made from."""
+        """Keep a frame that is not rendered but is part of a later frame's input."""
         self._past[frame.index] = frame
 
     def prepare(
@@ -138,15 +138,15 @@ class FrameRenderer:
         """Make the input of a frame, unless its output is ``known``.
 
         Args:
-            frame: the next one. Those that it looks back to, in its shot, were prepared or remembered.
+            frame: the next frame. Earlier frames of its shot that its input needs were prepared or remembered.
             shot: the frames [first, stop) of its shot.
-            known: its output, made earlier.
-            restarts: what is rendered from here on depends on no earlier frame's input.
+            known: its output, if stored earlier.
+            restarts: outputs from here on depend on no earlier frame's input.
         """
         start, stop = shot
         self._past[frame.index] = frame
         numbers = [max(start, frame.index + offset) for offset in self.inputs.pairing.offsets]
-        self._past = {n: kept for n, kept in self._past.items() if n >= numbers[0]}
+        self._past = {n: past for n, past in self._past.items() if n >= numbers[0]}
         guide, is_rendered = to_uint8(frame.rgb), known is None
         output = guide if known is None else known
         sample = Sample(frame.index, frame.pts, guide, output, starts_shot=frame.index == start)
@@ -160,7 +160,7 @@ class FrameRenderer:
         return self.inputs(frames)
 
     def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
-        """Yield all samples of a stream of frames, in order, each once it has its output."""
+        """Yield the samples of all prepared frames, in order, each once it has its output."""
         for one in prepared:
             yield from self._completed(self._rendered(one))
         yield from self._completed(self._queue.flush())
@@ -168,11 +168,11 @@ class FrameRenderer:
             yield from self._propagator.flush()
 
     def picture(self, model_input: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
-        """Render one input that was made elsewhere, say of a training pair, whatever waits.
+        """Render one input that was made separately, for example of a training pair, bypassing the queue.
 
         Args:
             model_input: (H, W, in_channels) uint8 or uint16.
-            source: (H, W, 3) of the output's dtype, where the pairing puts back what it knows better of it.
+            source: (H, W, 3) of the output's dtype, for pairings that restore source content (``finishes``).
 
         Returns:
             (H, W, 3) uint8, or uint16 of a deep renderer.
@@ -182,15 +182,15 @@ class FrameRenderer:
         return output if source is None or not pairing.finishes else pairing.finish(source, output, model_input)
 
     def fetch(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401  (an array or a tensor)
-        """Begin to bring a sample's output to the host; the call returns it when it has arrived."""
+        """Begin to copy a sample's output to the host; return a call that waits for it and returns it."""
         return lambda: picture
 
     def finish(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401
-        """Do as ``fetch`` with the filtered picture of a sample, in order, blended with the source if ``blends``."""
+        """Begin to copy a sample's filtered picture to the host, in order, blended with the source if ``blends``."""
         return self.fetch(sample, picture)
 
     def close(self) -> None:
-        """Close what the inputs hold open."""
+        """Close the files of the inputs."""
         self.inputs.close()
 
     def _rendered(self, prepared: PreparedFrame) -> Iterator[Sample]:
@@ -211,12 +211,12 @@ class FrameRenderer:
         yield from self._queue.ready()
 
     def _remembering(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Return a recurrent model's output of a sample, made of its input and of what it knows of the frame before."""
+        """Return a recurrent model's output, computed from the sample's input and the history."""
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
 
     def _completed(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Yield samples with paint laid on their outputs, and with a draft's propagated ones."""
+        """Yield samples with the paint layer on their outputs, and a draft's propagated samples."""
         for sample in samples:
             if self._painter is not None and sample.source is not None:
                 sample.output = self._painter(sample.index, sample.output, sample.source)
@@ -225,21 +225,21 @@ class FrameRenderer:
 
 
 class BatchQueue:
-    """Inputs that wait for the engine, and the samples that wait for them, in order.
+    """A queue of inputs that wait for a full batch, and of the samples that need their outputs, in order.
 
-    An input that is what the last one was, or differs by at most ``reuse``, takes its output.
+    An input that equals the last one, or differs by at most ``reuse``, reuses its output.
     """
 
     def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
         self._engine, self._deep, self._count = engine, deep, count
         self._is_same = partial(is_similar, levels=reuse) if reuse else np.array_equal
         self._inputs: list[Any] = []
-        self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the place of its input
-        self._last: Any = None  # the last input that took no other's output
+        self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the index of its input
+        self._last: Any = None  # the last input that was not a repetition
         self._last_output: Any = None  # None while it waits
 
-    def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or what is made one later)
-        """Put in a sample with its input; None where it has its output."""
+    def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or uploads)
+        """Append a sample with its input; None if the sample has its output."""
         place: int | None = None
         if model_input is not None and self._last is not None and self._is_repeated(model_input):
             self._count.skipped += 1
@@ -254,22 +254,22 @@ class BatchQueue:
         self._waiting.append((sample, place))
 
     def reset(self) -> None:
-        """Render the next input, whatever it is."""
+        """Forget the last input, so that the next one is rendered even if it is equal."""
         self._last = None
 
     @property
     def is_full(self) -> bool:
-        """Return whether there is a batch, or too many samples wait for a part of one."""
+        """Return whether a batch is full, or too many samples wait for an incomplete batch."""
         count, batch = len(self._inputs), self._batch()
         return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
 
     def ready(self) -> Iterator[Sample]:
-        """Yield the samples that wait for nothing."""
+        """Yield the samples at the head of the queue that need no pending input."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 
     def flush(self) -> Iterator[Sample]:
-        """Run the engine; yield all samples."""
+        """Run the engine on all pending inputs and yield all samples."""
         outputs = self._outputs() if self._inputs else []
         if outputs:
             self._last_output = outputs[-1]
@@ -287,12 +287,12 @@ class BatchQueue:
         return self._is_same(model_input, self._last)
 
     def _outputs(self) -> list[Any]:
-        """Return the outputs of all inputs that wait."""
+        """Return the outputs of all pending inputs."""
         return list(self._engine(np.stack(self._inputs), deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
-    """Give a sample its output; of one that is propagated it is kept only to be compared."""
+    """Set a sample's output; for a propagated sample it is kept only for comparison."""
     if sample.is_propagated:
         sample.rendered = output
     else:

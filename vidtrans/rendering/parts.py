@@ -1,8 +1,8 @@
-"""A render in parts, each by a process of its own, on any host, in one cache; and what is missing when they are joined.
+"""Split a render into parts, each run by its own process, on any host with the same cache; find missing chunks.
 
-Parts need no lock: each chunk is written under another name first, and is the same whoever makes it. A part keeps what
-it needs of the cache from deletion; for those of a batch the scheduler does, and holds other renders of the same clip
-back meanwhile.
+Parts need no lock: each chunk is written under a temporary name first, and is the same whichever process renders it. A
+part pins its cache entries against deletion. For a batch the scheduler pins them, and delays other renders of the same
+clip meanwhile.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from vidtrans.store.chunking import Chunk, ClipPart, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter
 
-MIN_PART_FRAMES = 240  # each part loads the model, and filters frames beyond its ends once more
+MIN_PART_FRAMES = 240  # each part loads the model, and repeats the filter's context frames at its ends
 
 
 @dataclass(frozen=True)
 class Division:
-    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that they share. Picklable.
+    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that all parts share. Picklable.
 
-    They write in ``entries``, their chunks in the first, and only read ``sources``. ``make_part(context, part=…)``
-    makes one of them. ``files``, absolute, are what it reads, where it is made on a machine that does not see them.
+    Parts write to ``entries``, their chunks to the first, and only read ``sources``. ``make_part(context, part=…)``
+    renders one part. ``files``: absolute paths of the inputs, for machines without a shared disk.
     """
 
     parts: Sequence[tuple[int, int]]
@@ -46,7 +46,7 @@ class Division:
 
 @dataclass(frozen=True)
 class DividedRender:
-    """A render in parts. Raises UsageError for one that has none."""
+    """A render in parts. Raises UsageError for a draft, which cannot be split."""
 
     job: RenderJob
 
@@ -57,19 +57,19 @@ class DividedRender:
 
     @property
     def _keeps_shots_whole(self) -> bool:
-        """Whether each frame of a shot needs the one before it: a model with a memory, or a recursive filter."""
+        """Return whether each frame depends on the one before: a recurrent model or a recursive filter."""
         plan: RenderPlan = self.job.plan
         return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
 
     def chunks_of(self, part: ClipPart) -> list[Chunk]:
-        """Return the chunks of a part, whichever are rendered already."""
+        """Return the chunks of a part, whether rendered or missing."""
         return part.of(self.job.plan.chunks, whole_shots=self._keeps_shots_whole)
 
     def divide(self, make_part: Callable[..., Table], count: int, *, no_shared_disk: bool = False) -> Division | None:
-        """Divide what is missing into up to ``count`` parts; None where there is nothing to gain.
+        """Split the missing chunks into up to ``count`` parts; None if splitting gains nothing.
 
-        ``no_shared_disk``: they are made by machines that see nothing of what is made already. Then a part is one run
-        of missing chunks, and a single one is worth it.
+        ``no_shared_disk``: workers cannot see the finished chunks. Each part is then one run of missing chunks, and a
+        single part is worthwhile.
         """
         entries, job = self._entries, self.job
         missing = entries.missing()
@@ -77,7 +77,7 @@ class DividedRender:
         parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
         if no_shared_disk:
             parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
-        # Without a shared disk all but the chunks stays where it is made.
+        # Without a shared disk only the chunks come back from the worker.
         written = [entries.segments] if no_shared_disk else self._shared
         sources = [(pin.entry.stage, pin.entry.key)] if (pin := job.plan.clip.pin) else []
         if len(parts) <= (0 if no_shared_disk else 1):
@@ -85,34 +85,34 @@ class DividedRender:
         return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
 
     def render(self, chunks: Sequence[Chunk], *, is_held: bool = False) -> Table:
-        """Render what is missing of some chunks; return their counts of frames.
+        """Render the missing ones of ``chunks``; return the frame counts.
 
-        ``is_held``: another process has locked the cache entries, and keeps them from deletion.
+        ``is_held``: another process has locked the cache entries, which keeps them from deletion.
         """
         job, entries = self.job, self._entries
         with nullcontext() if is_held else self._pinned():
             wanted = {chunk.number for chunk in chunks}
-            if not is_held:  # else one command decides where its parts are rendered
+            if not is_held:  # otherwise one command chooses the device of all parts
                 from vidtrans.inference.device import resolve_device  # torch
 
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
             missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
             renderer = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
             renderer.extract(missing)
-            # The states of other parts are not older ones of this.
+            # Filter states of other parts must not be removed as outdated.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in wanted)
             renderer.render(entries.store, states, missing)
         return {"frames": num_frames(chunks)} | renderer.counts(missing)
 
     def missing(self, *, verify: bool) -> list[Chunk]:
-        """Return the chunks that are not rendered. ``verify``: nor undamaged, for which all of them are read."""
+        """Return the missing chunks. ``verify``: read each chunk, and count damaged ones as missing."""
         store = self._entries.store
         look_anew(store.entry.folder)  # other hosts may have rendered them
         is_there = store.is_done if verify else store.is_written
         return [chunk for chunk in self._entries.written if not is_there(chunk.number)]
 
     def forecast(self, part: ClipPart) -> Table:
-        """Return the table of a dry run: what a part costs, by its share of the frames."""
+        """Return a part's dry-run table: its cost, in proportion to its frames."""
         plan, own = self.job.plan, num_frames(self.chunks_of(part))
         cost = estimate_render(plan, self.job.engine())["estimate"]
         share = own / plan.num_frames
@@ -125,14 +125,14 @@ class DividedRender:
 
     @property
     def _shared(self) -> list[CacheEntry]:
-        """The cache entries that parts write in, that of the chunks first."""
+        """Return the cache entries that parts write to, the chunks' entry first."""
         entries, extraction = self._entries, self.job.extraction
         raw = [entries.raw] if entries.raw_store else []
         return [entries.segments, *raw, *([extraction.entry] if extraction else [])]
 
     @contextmanager
     def _pinned(self) -> Iterator[None]:
-        """Keep the cache entries from deletion; where a whole render holds them, wait for that."""
+        """Pin the cache entries against deletion; if a whole render has locked them, wait for it."""
         with ExitStack() as stack:
             for entry in self._shared:
                 with entry.locked(wait_for=f"another run that renders {self.job.plan.clip.name}"):
@@ -141,9 +141,9 @@ class DividedRender:
 
 
 def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
-    """Split chunks into at most ``count`` runs [first, stop) of about equal length, of ``MIN_PART_FRAMES`` or more.
+    """Split chunks into at most ``count`` runs [first, stop) of similar length, each of ``MIN_PART_FRAMES`` or more.
 
-    ``whole_shots``: what is missing of a shot is in one of them, whatever their lengths.
+    ``whole_shots``: all missing chunks of a shot are in one run, whatever its length.
     """
     most = max(1, min(count, num_frames(missing) // MIN_PART_FRAMES))
     parts = [part for part in split(missing, most, whole_shots=whole_shots) if part]
@@ -151,14 +151,14 @@ def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> l
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the runs [first, stop) of neighbours."""
+    """Return the runs [first, stop) of consecutive numbers."""
     firsts = [n for n, before in zip(numbers, (None, *numbers), strict=False) if n - 1 != before]
     lasts = [n for n, after in zip(numbers, (*numbers[1:], None), strict=True) if n + 1 != after]
     return [(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def spans(chunks: Sequence[Chunk]) -> str:
-    """Return the frames of chunks in words: ``frames 60–179 and 240–299``."""
+    """Return the frame ranges of chunks as text: ``frames 60–179 and 240–299``."""
     runs: list[list[int]] = []
     for chunk in chunks:
         if runs and runs[-1][1] == chunk.first:

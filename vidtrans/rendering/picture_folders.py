@@ -1,4 +1,4 @@
-"""Render folders of pictures of several sizes, each picture by itself."""
+"""Render folders of pictures of several sizes, one picture at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
 
-# Renders a picture to a path, by a recipe and with a mask, and returns what is reported of it.
+# Renders a picture to a path, with a recipe and a mask, and returns its result table.
 RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]
 SUMMED = (*COUNTS, "sound_packets")
 
@@ -36,10 +36,10 @@ def render_pictures(
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
-    """Render each picture of a folder with several sizes by itself, into the same folder.
+    """Render each picture of a folder with several sizes separately, into the same folder.
 
-    ``span``: the first picture, and the one after the last. Keyframes count pictures. Raises UsageError where a video
-    was asked for, BatchError where some pictures failed.
+    ``span``: the numbers [first, stop) of the pictures; key frames count pictures. Raises UsageError if a video was
+    requested, BatchError if some pictures failed.
     """
     _check(clip, output.encoding, recipe)
     began = time.monotonic()
@@ -73,31 +73,31 @@ def render_pictures(
 
 
 def _check(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
-    """Raise UsageError where its pictures cannot be rendered each by itself."""
+    """Raise UsageError if the options or guides need all pictures to have one size."""
     if clip.guides:
-        why = "its pictures are of several sizes, and a clip has one"
-        raise UsageError(str(clip.path), why, "bring them to one size")
+        why = "its pictures have several sizes, and a clip must have one"
+        raise UsageError(str(clip.path), why, "resize them to one size")
     refuse_video(clip.path, encoding)
     if recipe.settings("rendering", RenderingSettings).source_filter:
         raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
-    """Raise UsageError where pictures of several sizes are to become a video."""
+    """Raise UsageError if the output of pictures of several sizes is a video."""
     if not encoding.makes_pictures:
-        why = "its pictures are of several sizes, and a video has one"
-        raise UsageError(str(folder), why, "bring them to one size, or give a folder name with -o")
+        why = "its pictures have several sizes, and a video must have one"
+        raise UsageError(str(folder), why, "resize them to one size, or give a folder name with -o")
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """The recipe of each picture: a curve over the folder has one value there."""
+    """Return the recipe of each picture: a curve over the folder has one value at each picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     blends = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]
 
 
 def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
-    """The mask of each picture: one for all, or its own from a folder. Raises UsageError for a video."""
+    """Return each picture's mask: one picture for all, or one each from a folder. Raises UsageError for a video."""
     if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask):

@@ -1,4 +1,4 @@
-"""The plan of a render: one clip, one model, one set of settings; only ``plan_render`` reads pixels for it."""
+"""The plan of a render: one clip, one model and one set of settings; only ``plan_render`` reads pixels."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-MAX_SIDE_RENDERED = 16384  # pixels: what x264, which keeps a model's outputs, takes
-MAX_SIDE_FILTERED = 32766  # what OpenCV's remap does
+MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
+MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
 
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """The frames [first, stop) of a clip, whose pictures are of one size, rendered with a model.
+    """The plan to render the frames [first, stop) of a clip, whose pictures have one size, with a model.
 
-    ``drawn``: the source is a drawing, which is the network's input itself. ``guide``: the clip along whose motion is
-    filtered, where that is not this one. ``trimmed``: a part of the clip was asked for. ``pattern``: how the pictures
-    of the result are called. ``threads``: of each decoder; 0 takes what the machine has. ``paint``: painted key frames,
-    which are laid over the model's pictures. ``corrections``: what is laid over the result.
+    ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: another clip whose motion
+    guides the filter. ``trimmed``: only a part of the clip was requested. ``pattern``: file name pattern of the
+    result's pictures. ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the
+    model's pictures. ``corrections``: paint over the result.
 
-    Raises UsageError where the settings do not go together, or the codec cannot hold the result.
+    Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
 
     clip: Clip
@@ -69,9 +69,9 @@ class RenderPlan:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
             raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
         if self.draft and self.model.is_recurrent:
-            why = f"'{self.model.name}' paints each frame from the one before"
+            why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
-        self.directions, self.conditions, self.delivery  # noqa: B018  (what does not fit is reported at once)
+        self.directions, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -85,7 +85,7 @@ class RenderPlan:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Return the (width, height) of the network's pictures."""
+        """Return the (width, height) of the network's output."""
         return self.model.working_size(self.rendering.size, self.source_size)
 
     @property
@@ -105,17 +105,17 @@ class RenderPlan:
 
     @cached_property
     def directions(self) -> BlendCurves:
-        """Return how source and look are blended, frame by frame."""
+        """Return the blend of source and look for each frame."""
         return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
     def conditions(self) -> Conditions | None:
-        """Return what a model with looks is told of each frame; None for another model."""
+        """Return the per-frame conditions of a multi-style model; None for other models."""
         return conditions_of(self.model, self.rendering, self.clip.index.pts, self.clip.pts_of, self.clip.shots)
 
     @cached_property
     def delivery(self) -> Delivery:
-        """Return what is written, and when it is shown."""
+        """Return the output frames and their timestamps."""
         return Delivery(
             self.clip,
             range(self.first, self.stop),
@@ -134,7 +134,7 @@ class RenderPlan:
 
     @cached_property
     def extraction(self) -> RenderPlan | None:
-        """Return the plan by which the model's extractor renders the same frames; None without one."""
+        """Return the plan of the extractor's render of the same frames; None without an extractor."""
         model, wanted = self.model.extractor, self.pairing.extraction
         if model is None or wanted is None or self.drawn:
             return None
@@ -143,17 +143,17 @@ class RenderPlan:
 
     @property
     def is_deep(self) -> bool:
-        """Return whether pictures have 16 bits a channel until they are encoded."""
+        """Return whether pictures have 16 bits per channel until they are encoded."""
         return self.delivery.depth > 8
 
     @property
     def is_layer(self) -> bool:
-        """Return whether the result is paint alone."""
+        """Return whether the result is the paint layer alone."""
         return self.paint is not None and self.paint.layer
 
     @property
     def is_painted(self) -> bool:
-        """Return whether the raw outputs are other pictures than the source's own."""
+        """Return whether the raw outputs differ from the source's own pictures."""
         return not self.model.is_identity or self.paint is not None
 
     @property
@@ -168,29 +168,29 @@ class RenderPlan:
 
     @property
     def input_mask(self) -> Mask | None:
-        """Return the mask, where it is a part of the network's input."""
+        """Return the mask if it is part of the network's input, else None."""
         return self.mask if self.pairing.uses_mask else None
 
     @property
     def is_composed(self) -> bool:
-        """Return whether the result is more than the model's picture: the source is then read again, at full size."""
+        """Return whether the result also needs the source at full size, which is then read a second time."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
         return composed or self.picture.alpha
 
     @property
     def source_frames(self) -> list[int] | None:
-        """Return which of the clip's frames each one of the result shows; None where a graph of the user's decides."""
+        """Return the clip's frame number of each output frame; None if the user's filter graph decides."""
         if self.settings.encoding.filter:
             return None
         return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
 
     def form(self, size: tuple[int, int]) -> FrameFormat:
-        """Return in what form the source is read, at a size, (width, height)."""
+        """Return the pixel format in which the source is read, at a (width, height)."""
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
         return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> ModelInputs:
-        """Return what makes the network's input, of frames in order. Close it."""
+        """Return the maker of the network's inputs, for frames in order. Close it after use."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         is_chain = len(self.model.parts) > 1
         return ModelInputs(
@@ -203,7 +203,7 @@ class RenderPlan:
         )
 
     def segment(self, path: Path) -> SegmentWriter:
-        """Return what encodes a chunk into a file. Close it."""
+        """Return the encoder of a chunk into a file. Close it after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
 
 
@@ -219,18 +219,18 @@ def plan_render(
     guide: AlignedClip | None = None,
     paint: Paint | None = None,
 ) -> RenderPlan:
-    """Return the plan of a render; report what the user should know of it.
+    """Plan a render, and report warnings about it to the user.
 
     Args:
-        clip: the source; its pictures are of one size.
-        span: the first moment that is rendered, and the first after it that is not.
-        mask: a video or picture that is white where the look is.
-        pattern: how the pictures of the result are called; "" for names after the source's.
-        guide: the clip along whose motion is filtered; it decides the shots, too.
+        clip: the source; all its pictures have one size.
+        span: the start time, and the end time (exclusive), of the rendered part.
+        mask: a video or picture, white where the look is applied.
+        pattern: file name pattern of the result's pictures; "" derives names from the source's.
+        guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
 
     Raises:
-        UsageError: settings do not go together, or the codec cannot hold the result.
+        UsageError: settings conflict, or the codec cannot hold the result.
         MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
     """
     clip = with_picture_fps(clip, settings.rendering.picture_fps)
@@ -259,7 +259,7 @@ def plan_render(
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return pictures, which have no times of their own, shown at a ``rate``, frames a second; a video as it is."""
+    """Return a picture sequence, which has no timestamps, at ``rate`` frames per second; a video unchanged."""
     if not clip.is_pictures:
         return clip
     exact = Fraction(rate).limit_denominator(1001)

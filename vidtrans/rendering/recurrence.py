@@ -1,4 +1,4 @@
-"""What a recurrent model knows of the frame before it, which goes into the network beside its input."""
+"""The history of a recurrent model: its last output, motion-compensated, as an additional input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.video.colour.conversion import to_uint16
 
 
 class Recurrence(Protocol):
-    """What a recurrent model knows of the frame before. Pictures are arrays, or tensors on the engine's device."""
+    """The history of a recurrent model. Pictures are arrays, or tensors on the engine's device."""
 
     def with_history(self, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
         """Append the history to the input of ``sample``."""
@@ -22,7 +22,7 @@ class Recurrence(Protocol):
 
 
 class RecurrentHistory:
-    """Holds the last sample of a shot. ``flow``: the method by which it is warped to the next frame."""
+    """The last sample of a shot, on the CPU. ``flow``: the method that warps it to the next frame."""
 
     def __init__(self, flow: str) -> None:
         self._estimate = BackwardFlowEstimator(flow)
@@ -31,7 +31,7 @@ class RecurrentHistory:
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
         """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
 
-        The result is uint16 where the last output is.
+        The result is uint16 if the last output is.
         """
         last = self._last
         if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:

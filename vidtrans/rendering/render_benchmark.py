@@ -1,6 +1,6 @@
-"""The rates of the steps of a render, each by itself and then all together, on a generated clip.
+"""Measure the speed of each step of a render separately, then of whole renders, on a generated clip.
 
-What is measured is what ``stylize`` runs. All files are temporary, but for what an engine compiles and keeps.
+The steps are those of ``stylize``. All files are temporary, except what an engine compiles and caches.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from vidtrans.temporal.stream import BatchFilter, Sample, filter_samples
 from vidtrans.video.io.clip import Frame
 
 ROUNDS = 3
-WARM_UP = 4  # frames of the round before them, which does not count
-STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render: every frame takes each of them once
+WARM_UP = 4  # frames of the first round, which is not counted
+STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render, each run once per frame
 SHORT_SIDE = 720  # of the clip, unless it is rendered larger
-Step = Callable[[int], float]  # does its work on so many frames, and returns how many it did in a second
-# Renders the first frames of a clip: video, model, output, recipe, how many frames, context.
+Step = Callable[[int], float]  # processes a number of frames and returns frames per second
+# Renders the first frames of a clip: video, model, output, recipe, number of frames, context.
 Stylize = Callable[[Path, str, Path, Recipe, int, Context], object]
 
 
 def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Table]:
-    """Measure all steps in turn, round by round, so that a disturbance of the machine does not always hit one step.
+    """Measure all steps in turn, in several rounds, so that a slowdown of the machine affects all steps alike.
 
     Returns:
-        Of each step ``fps``, the median of all rounds in frames per second, the ``slowest`` and the ``fastest``.
+        For each step: ``fps``, the median over all rounds in frames per second, ``slowest`` and ``fastest``.
     """
     rates: dict[str, list[float]] = {name: [] for name in steps}
     done, total = 0, len(steps) * (ROUNDS + 1)
@@ -71,7 +71,7 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A render of the first ``frames`` of a clip, at ``size`` (short side), with the inputs of each of its steps."""
+    """A benchmark render of the first ``frames`` of a clip at ``size`` (short side), with each step's inputs."""
 
     def __init__(
         self,
@@ -103,25 +103,25 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the engines that run here, warm, and why others do not. Raises UsageError without that of ``auto``."""
+        """Return the warm engines that run here, and why others do not. Raises UsageError if ``auto``'s is missing."""
         engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
             if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
-                skipped[name] = "it takes long to start (--all measures it)"
+                skipped[name] = "slow to start (--all measures it)"
             elif name != self.auto:
                 try:
                     engine = ENGINES.load(name)(generator, self.device, self.plan.rendering.precision)
-                    self._infer(engine, 1)  # some find out only here that they cannot
+                    self._infer(engine, 1)  # some engines fail only at their first call
                     engines[name] = engine
                 except VidtransError as error:
                     skipped[name] = error.why
-                except Exception as error:  # a library's own: the others are measured all the same
+                except Exception as error:  # a third-party error: measure the other engines anyway
                     skipped[name] = str(error).partition("\n")[0] or type(error).__name__
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the steps in the order of a render, each by itself."""
+        """Return the separate steps, in the order of a render."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -133,12 +133,12 @@ class RenderBenchmark:
         }
 
     def renders(self, stylize: Stylize) -> dict[str, Step]:
-        """Return whole renders, with the window filter and without."""
+        """Return whole renders, with and without the window filter."""
         render = partial(self._stylize, stylize)
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 
     def _decode(self, count: int) -> float:
-        """From the file to RGB at the working size."""
+        """Decode from the file to RGB at the working size."""
         began = time.perf_counter()
         return _rate(sum(1 for _ in self._decoded(count)), began)
 
@@ -159,24 +159,24 @@ class RenderBenchmark:
         return inferred(engine, self._inputs[:count])
 
     def _flow(self, count: int) -> float:
-        """A frame is prepared once, and there is a pair for each but the first; a filter for batches takes many."""
+        """Estimate the flow of each pair of neighbours, both ways; a batched filter's method takes several at once."""
         began = time.perf_counter()
         prepared = map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))
         if self._batch_flow is None:
             for first, second in pairwise(prepared):
                 self._estimator.estimate_both(first, second)
             return _rate(count - 1, began)
-        shown = torch.from_numpy(np.stack(list(prepared))).to(self.device.torch).float()
-        shown = shown[:, None] if shown.ndim == 3 else shown.movedim(-1, 1)
-        for before, after in zip(shown[:-1].split(BATCH), shown[1:].split(BATCH), strict=True):
+        pictures = torch.from_numpy(np.stack(list(prepared))).to(self.device.torch).float()
+        pictures = pictures[:, None] if pictures.ndim == 3 else pictures.movedim(-1, 1)
+        for before, after in zip(pictures[:-1].split(BATCH), pictures[1:].split(BATCH), strict=True):
             flow = self._batch_flow(torch.cat((before, after)), torch.cat((after, before)))
         flow.sum().item()  # waits for the device
         return _rate(count - 1, began)
 
     def _filter(self, count: int, *, with_flow: bool) -> float:
-        """Without flow: what the filter would begin in the background is there before the clock runs.
+        """Filter samples. ``with_flow=False``: the flow is computed before the clock starts.
 
-        One for batches of frames begins nothing: its flow is always measured along.
+        A batched filter has no background work, so its time always includes the flow.
         """
         samples = self._new_samples(count)
         if not with_flow and not isinstance(self._temporal, BatchFilter):
@@ -187,11 +187,11 @@ class RenderBenchmark:
         return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), began)
 
     def _new_samples(self, count: int) -> list[Sample]:
-        """Samples of which nothing is derived yet."""
+        """Return copies of the samples without derived data."""
         return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
 
     def _encode(self, count: int) -> float:
-        """From the working size to a segment of the source's, its last frames flushed."""
+        """Encode from the working size to a segment in the source's size, including the flush of the last frames."""
         plan, began = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
@@ -202,7 +202,7 @@ class RenderBenchmark:
         return _rate(count, began)
 
     def _stylize(self, stylize: Stylize, method: str, count: int) -> float:
-        """As the command does it with a new clip, but the network is loaded, which hardly matters for long clips."""
+        """Run the whole command on a new clip, except that the network is loaded already."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             own = replace(self.context, cache_dir=Path(folder) / "cache")
             recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
@@ -212,9 +212,9 @@ class RenderBenchmark:
 
 
 def inferred(engine: Engine, inputs: list[np.ndarray]) -> float:
-    """Return how many pictures a second an engine makes of ``inputs``, (H, W, C) uint8 each.
+    """Return the pictures per second that an engine renders from ``inputs``, (H, W, C) uint8 each.
 
-    Whole batches: a last one that is not full would be no part of a long clip.
+    All batches are full, because a partial last batch would not represent a long clip.
     """
     batches = list(_batches(inputs, engine.batch))
     began = time.perf_counter()
@@ -228,13 +228,13 @@ def _rate(count: int, began: float) -> float:
 
 
 def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
-    """All inputs, in whole batches: the last is filled up with those from the beginning."""
+    """Yield all inputs in full batches; the last is padded with inputs from the beginning."""
     for first in range(0, len(inputs), batch):
         yield np.stack([inputs[n % len(inputs)] for n in range(first, first + batch)])
 
 
 def machine(device: Device) -> Table:
-    """Return the processor, ``cores`` of this process, ``device``, ``precision`` there, and the ``gpu`` (else None)."""
+    """Return the processor, ``cores`` of this process, ``device``, its ``precision``, and the ``gpu`` (else None)."""
     precision = resolve_precision("auto", device)
     return {
         "cpu": processor(),

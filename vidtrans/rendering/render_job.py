@@ -1,6 +1,6 @@
-"""Carry out a planned render: make its missing chunks and join all of them; or estimate its cost.
+"""Carry out a planned render: make its missing chunks and join all chunks; or estimate its cost.
 
-The estimate is from a short trial on the first frames. What it writes goes to the system's temporary folder, and is
+The estimate comes from a short trial on the first frames. Its files are in the system's temporary folder, and are
 deleted.
 """
 
@@ -42,9 +42,9 @@ from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A ``plan``, and the context in which it is carried out.
+    """A render ``plan`` and the context to carry it out.
 
-    ``facts`` are reported with the result. ``origin``: the digest of what made the result that is corrected.
+    ``facts`` are added to the result table. ``origin``: the digest of the request whose result is corrected.
     """
 
     plan: RenderPlan
@@ -53,7 +53,7 @@ class RenderJob:
     origin: str = ""
 
     def engine(self) -> Engine:
-        """Load the model. Raises ModelError, DeviceError, UsageError."""
+        """Return the loaded model's engine. Raises ModelError, DeviceError, UsageError."""
         plan = self.plan
         if isinstance(plan.model, ModelChain):
             return load_chain_engine(plan.model, plan.rendering, plan.source_size, self.context)
@@ -61,7 +61,7 @@ class RenderJob:
 
     @cached_property
     def extraction(self) -> ClipExtraction | None:
-        """Return the pictures that the model's extractor makes; None without one. Raises as ``engine``."""
+        """Return the pictures of the model's extractor; None without one. Raises the errors of ``engine``."""
         return ClipExtraction.of(self.plan, self.context)
 
     def entries(self, engine: Engine) -> RenderEntries:
@@ -70,16 +70,16 @@ class RenderJob:
         return RenderEntries.find(self.plan, engine, self.context.cache, extraction)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make what the missing chunks need of the extractor's pictures; keep these until the ``stack`` is closed."""
+        """Make the extractor's pictures for the missing chunks; keep them until the ``stack`` is closed."""
         if self.extraction is None or not missing:
             return
         entry = self.extraction.entry
-        with self._locked(entry):  # no longer: other models with this extractor read it, too
+        with self._locked(entry):  # released afterwards: other models with this extractor read the entry, too
             chunks.extract(missing)
             stack.callback(entry.pin().release)
 
     def render(self, wanted: Result) -> Table:
-        """Make what is missing of every chunk, and write the result: the segments and the sound, joined."""
+        """Make the missing chunks, and write the result: all segments and the sound, joined."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -101,7 +101,7 @@ class RenderJob:
         return table
 
     def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
-        """What is reported of the engine and its outputs."""
+        """Return the result table's facts about the engine and its outputs."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -120,9 +120,9 @@ class RenderJob:
         return assembly.write(segments, path, entries.store.entry.folder, self.context)
 
     def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
-        """Yield the result's pictures as they would be without a temporal filter: (H, W, 3) uint8.
+        """Yield the result's pictures without the temporal filter: (H, W, 3) uint8.
 
-        What is transparent lies on the ``ground``. The model's outputs stay locked until this is closed.
+        Transparent areas show the colour ``ground``. The model's outputs stay locked until the generator is closed.
         """
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
@@ -141,7 +141,7 @@ class RenderJob:
                 yield from repeat(picture, len(plan.delivery.stamps(sample.index)))
 
     def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
-        """Lock an entry, or wait for a run that fills the same one, say for another strength or filter."""
+        """Lock an entry; wait for another run that fills it, for example with another strength or filter."""
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 
     def estimate(self, engine: Engine | None = None) -> Table:
@@ -152,7 +152,7 @@ class RenderJob:
         return add_up(costs)
 
     def summary(self, output: Path) -> Table:
-        """Return what is reported of the result, before it is made."""
+        """Return the result table's facts that are known before the render."""
         plan, index = self.plan, self.plan.clip.index
         return {
             "output": str(output),
@@ -171,13 +171,13 @@ class RenderJob:
 
 
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
-    """Estimate the cost of a render: the first frames go through all of it, in a temporary folder."""
+    """Estimate the cost of a render by running its first frames through all steps in a temporary folder."""
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     optimises = plan.model.optimises
     count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
-    if not optimises:  # what the first call costs, it costs once
+    if not optimises:  # warm up: the first call's extra cost occurs once
         engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
     began, unpacked = time.perf_counter(), 0
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
@@ -210,7 +210,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
 
 
 def _frames_like_the_first(plan: RenderPlan) -> float:
-    """Return as how many first frames of a shot a render by optimisation counts: the others take fewer steps."""
+    """Return the cost of an optimisation render in units of a shot's first frame: later ones take fewer steps."""
     assert plan.model.record is not None
     settings = plan.model.record.generator["settings"]
     shots = len({chunk.shot_first for chunk in plan.chunks})

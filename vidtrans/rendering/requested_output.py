@@ -1,4 +1,4 @@
-"""The output of a render: where it goes, what it is called, and the digest of all that decides it."""
+"""The output of a render: its path, file names, and the digest of everything that affects it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 @dataclass(frozen=True)
 class OutputTarget:
-    """Where a result goes: a file, or a ``folder`` of pictures, which are numbered where there is a ``pattern``."""
+    """The path of a result: a file, or a ``folder`` of pictures, numbered by ``pattern`` if given."""
 
     output: Path
     pattern: str
@@ -33,7 +33,7 @@ class OutputTarget:
 
     @classmethod
     def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> OutputTarget:
-        """``one_picture``: the source is one, and so is the result. Raises UsageError where it is no place for it."""
+        """Resolve the target. ``one_picture``: source and result are single pictures. Raises UsageError if unusable."""
         output, pattern = split_pattern(output)
         check_named(output)
         folder = bool(pattern) or (makes_folder(encoding, output) and not one_picture)
@@ -41,7 +41,7 @@ class OutputTarget:
         return cls(output, pattern, folder, encoding)
 
     def check_holds(self, num_frames: int) -> None:
-        """Raise UsageError where the output is one picture and there are several frames."""
+        """Raise UsageError if the output is one picture and there are several frames."""
         if self.folder or not self.encoding.makes_pictures or num_frames == 1:
             return
         numbered = self.output.with_name(f"%05d{self.output.suffix}")
@@ -56,28 +56,28 @@ def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
 
 
 def default_output(video: Path, models: Sequence[str], settings: EncodingSettings) -> Path:
-    """``in.x.mp4``; a picture gives a picture, a folder of pictures a folder."""
+    """Return the default path, ``in.x.mp4``; a picture gives a picture, a picture folder a folder."""
     return Path(f"{base_name(video)}{default_ending(video, models, settings)}")
 
 
 def default_ending(video: Path, models: Sequence[str], settings: EncodingSettings) -> str:
-    """``.x.mp4``, or ``.x+y.mp4``: what a result's name has beyond its source's. The settings need not be resolved."""
+    """Return the suffix that a result's name adds to the source's: ``.x.mp4``, or ``.x+y.mp4`` for a chain."""
     own = settings.resolved(pictures=is_picture_source(video), output=None)
     name = SEPARATOR.join(Path(model).name.removesuffix(SUFFIX) for model in without_identity(models))
     return f".{name}{own.default_suffix(single=is_one_picture(video))}"
 
 
 def is_one_picture(video: Path) -> bool:
-    """Return whether a source is a single picture, so that its result is one too."""
+    """Return whether a source is a single picture, so that its result is a single picture, too."""
     return is_picture_source(video) and not is_picture_sequence(video)
 
 
 def request_digest(
     own: Table, settings: ResolvedRenderSettings, target: OutputTarget, *, stills: bool, masked: bool = False
 ) -> str:
-    """Return the digest of all that decides a result. ``own``: the command and its own values.
+    """Return the digest of everything that affects a result. ``own``: the command and its specific values.
 
-    Raises UsageError where a program or a file of cuts is missing.
+    Raises UsageError if a program or a file of cuts is missing.
     """
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),

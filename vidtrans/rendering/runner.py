@@ -1,4 +1,4 @@
-"""Make the missing chunks of a render: read, render, filter and encode, in threads where that is faster."""
+"""Make the missing chunks of a render: read, render, filter and encode, in parallel threads where that is faster."""
 
 from __future__ import annotations
 
@@ -37,32 +37,32 @@ from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
 
-# Frames after which the disk use is estimated: three chunks by default, of which two are written for sure.
+# Frames after which the disk use is estimated: three chunks by default, at least two of them written.
 FORECAST_FRAMES = 200
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
-    """Return how many frames chunks have."""
+    """Return the total number of frames in chunks."""
     return sum(chunk.stop - chunk.first for chunk in chunks)
 
 
 class ExtractedPictures(Protocol):
-    """The pictures that an extractor makes of the frames of a plan, stored by chunks; ``count``: how many were made."""
+    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the frames it rendered."""
 
     count: RenderCount
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Make those of the given chunks that are not stored."""
+        """Make the pictures of the given chunks that are not stored yet."""
 
     def pictures(self) -> RawOutputs:
-        """Return a reader of them."""
+        """Return a reader of the stored pictures."""
 
 
 class ChunkRenderer:
-    """Renders the missing chunks of a plan.
+    """A renderer of a plan's missing chunks.
 
-    ``raw`` holds the outputs of the ``engine``; ``count`` says how many it rendered. ``extraction``: where an extractor
-    makes the input; call ``extract`` first then.
+    ``raw`` stores the outputs of the ``engine``; ``count`` counts rendered frames. ``extraction``: the extractor's
+    pictures for the input; call ``extract`` before ``render`` then.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class ChunkRenderer:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._extraction, self._clock = extraction, StepClock()
         self._kind = engine.device_kind
-        self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # between stages; 0: they take turns
+        self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # of buffers between stages; 0: no threads
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
 
     def counts(self, rendered: Sequence[int]) -> Table:
-        """Return what is reported when the chunks of these numbers were rendered."""
+        """Return the frame counts for the result table, after the chunks ``rendered`` were made."""
         encoded = num_frames(self.plan.chunks[n] for n in rendered)
         table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
         table |= {"frames_extracted": self._extraction.count.inferred} if self._extraction else {}
@@ -92,22 +92,22 @@ class ChunkRenderer:
         return self.plan.settings.make_filter()
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractor's pictures that the missing chunks need, where the plan has one.
+        """Make the extractor's pictures that the missing chunks need, if the plan has an extractor.
 
-        Chunks whose raw outputs are stored need none.
+        Chunks with stored raw outputs need none.
         """
         if self._extraction is None:
             return
         needed: set[int] = set()
         for run, lo, hi in read_ranges(self.plan.chunks, missing, self._filter.radius):
-            # A recursive filter that lost its state begins with the shot.
+            # A recursive filter without a saved state starts at the beginning of the shot.
             first, stop = self._extent(run[0].shot_first if isinstance(self._filter, RecursiveFilter) else lo, hi)
             reached = [chunk for chunk in self.plan.chunks if chunk.first < stop and chunk.stop > first]
             needed |= {chunk.number for chunk in reached if not self.raw.has(chunk.first)}
         self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
-        """Render the missing chunks, in runs of neighbours, in one pass over the frames of each run."""
+        """Render the missing chunks; each run of consecutive chunks takes one pass over its frames."""
         plan, context = self.plan, self.context
         method = self._filter
         total = plan.num_frames
@@ -136,19 +136,19 @@ class ChunkRenderer:
         lo: int,
         hi: int,
     ) -> Generator[None, None, None]:
-        """Render a run of chunks from the frames [lo, hi): reading, the network, the filter and encoding side by side.
+        """Render a run of chunks from the frames [lo, hi): reading, network, filter and encoder in parallel.
 
-        Yields when a frame is handed on to be encoded.
+        Yields once for each frame that is queued for encoding.
         """
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
         stamps = [plan.delivery.stamps(number) for number in wanted]
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
             renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
-            # TF32 is chosen for the whole process: the filter may not compute while the network does.
-            ahead = 0 if "tf32" in self.engine.precision else self._capacity
-            made = self._samples(renderer, lo, hi)
-            samples = stack.enter_context(closing(Prefetcher(made, ahead, "network", self._clock)))
+            # TF32 is a setting of the whole process: the filter must not compute while the network does.
+            capacity = 0 if "tf32" in self.engine.precision else self._capacity
+            rendered = self._samples(renderer, lo, hi)
+            samples = stack.enter_context(closing(Prefetcher(rendered, capacity, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             compose = None
             if plan.is_composed and not renderer.blends:
@@ -182,7 +182,7 @@ class ChunkRenderer:
         return filter_samples(samples, method, wanted)
 
     def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
-        """Give a recursive filter its state before a chunk; return the frame from which on it has to see the clip."""
+        """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
         state = states.load(chunk.number - 1) if chunk.first > chunk.shot_first else None
         if state is None:
             return chunk.shot_first
@@ -190,13 +190,13 @@ class ChunkRenderer:
         return chunk.first
 
     def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
-        """Save a filter's state at the end of a chunk, once that is written."""
+        """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
         chunk = self._chunk_of(frame)
         if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
             queue.put(partial(states.save, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
-        """Yield the frames [lo, hi), arrays, with the model's raw output: from the store, else inferred and stored."""
+        """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""
         with closing(FramePath(self.plan, self.engine).renderer(self.count)) as renderer:
             yield from self._samples(renderer, lo, hi)
 
@@ -221,7 +221,7 @@ class ChunkRenderer:
             queue.finish()
 
     def _is_to_store(self, frame: int) -> bool:
-        """Return whether the output of a frame is to be stored, and is not yet."""
+        """Return whether a frame's output is still missing in the store."""
         store = self.raw.store
         return store is not None and not store.is_done(self._written_chunk(frame).number)
 
@@ -230,7 +230,7 @@ class ChunkRenderer:
             self.raw.write(frame, arrive())
 
     def _each(self, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
-        """Yield the items; to make one is counted as a step, what is done with it is not."""
+        """Yield the items; the clock counts the time to produce each item as a step, not the time of its consumer."""
         with closing(items):
             while True:
                 with self._clock.step(step):
@@ -243,7 +243,7 @@ class ChunkRenderer:
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
     ) -> Generator[PreparedFrame, None, None]:
-        """Read the frames [begin, stop); of those before ``first`` only inputs are made."""
+        """Read the frames [begin, stop) and prepare them; those before ``first`` only serve later frames' inputs."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         extracted = self._extraction.pictures() if self._extraction else None
         with (
@@ -257,13 +257,13 @@ class ChunkRenderer:
                 chunk, known = chunk_of(frame.index), self.raw.read(frame.index)
                 if extracted is not None and known is None:
                     picture = extracted.read(frame.index)
-                    assert picture is not None  # it was extracted before
+                    assert picture is not None  # extracted earlier
                     frame = replace(frame, guides=(resize(picture, *plan.input_size),))
                 shot, restarts = (chunk.shot_first, chunk.shot_stop), frame.index == chunk.first
                 yield renderer.prepare(frame, shot, known, restarts=restarts)
 
     def _extent(self, lo: int, hi: int) -> tuple[int, int]:
-        """Return the frames that have to be rendered, or known, for the outputs of the frames [lo, hi)."""
+        """Return the frames [first, stop) whose outputs the outputs of the frames [lo, hi) depend on."""
         plan, draft = self.plan, self.plan.draft
         first, stop = self._recurrent_from(lo) if plan.model.is_recurrent else lo, hi
         if draft:
@@ -281,9 +281,9 @@ class ChunkRenderer:
         return chunk.shot_first, chunk.shot_stop
 
     def _recurrent_from(self, frame: int) -> int:
-        """Return the frame from which on a recurrent model has to see the clip, to go on at ``frame``.
+        """Return the frame from which a recurrent model has to run, to continue at ``frame``.
 
-        The one before the first whose output is not stored, or the first of the shot.
+        It is the last frame with a stored output before the missing ones, or the first of the shot.
         """
         chunk = self._chunk_of(frame)
         while not self.raw.has(frame) and chunk.first > chunk.shot_first:
@@ -292,7 +292,7 @@ class ChunkRenderer:
         return frame if self.raw.has(frame) else chunk.first
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
-        """Yield what guides the filter at the frames [start, stop); None where they do it themselves."""
+        """Yield the guide of the filter for the frames [start, stop); None where a frame is its own guide."""
         if self.plan.guide is None:
             yield from repeat(None, stop - start)
         else:

@@ -1,6 +1,6 @@
-"""The background plate of a model: found in a dataset with a still camera; clips of other scenes are refused.
+"""The background plate of a model: found in a dataset with a static camera; clips of other scenes are refused.
 
-What a plate is, and what "the same scene" means, is in ``data/background_plate.py``.
+``data/background_plate.py`` defines a plate, and when two pictures show the same scene.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
-FRAMES_PER_SHOT = 5  # that are compared
-FORM = FrameFormat(Size(short=256))  # they are compared at half of that
+FRAMES_PER_SHOT = 5  # number of compared frames
+FORM = FrameFormat(Size(short=256))  # the comparison itself is at half this size
 
 
 def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
-    """Return the plate of a dataset. Raises MediaError unless all pictures show one still scene."""
+    """Return the plate of a dataset. Raises MediaError unless all pictures show one scene from a static camera."""
     plate = find_background_plate(pairs)
-    what, remedy = f"{dataset.folder}: it has no plate", "leave out background_plate=true, or take one locked-off shot"
+    what, remedy = f"{dataset.folder}: no background plate", "leave out background_plate=true, or use one static shot"
     if plate is None:
-        raise MediaError(what, "its pictures are of several sizes, or fewer than five", remedy)
+        raise MediaError(what, "its pictures have several sizes, or are fewer than five", remedy)
     if not plate.is_still:
-        share = f"in a tenth of its frames less than {max(1, round(100 * plate.still))} % of the scene stays in place"
+        share = f"in a tenth of the frames less than {max(1, round(100 * plate.still))} % of the scene is static"
         raise MediaError(what, f"the camera moves, or shots differ ({share})", remedy)
     return plate
 
 
 def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """Return a note where a plate would help, else '': the frame's own pixels are kept anyway, or the camera moves.
+    """Return a note if a background plate would help, else ''.
 
-    What predicts frames moves, and paints nothing onto anything; and a plate is made of targets.
+    No note for pairings or generators that keep source pixels, frame prediction, data without targets, a moving camera.
     """
     pairing = dataset.pairing
     if pairing.finishes or not pairing.has_target or generator.get("residual") or isinstance(pairing, NextFrame):
@@ -56,21 +56,21 @@ def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str
 
 
 def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
-    """Return a plate of that (width, height) for an estimate of costs, before there are pictures."""
+    """Return a grey plate of a (width, height), to estimate costs before there are pictures."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
     return BackgroundPlate(grey, grey, 1.0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What frames must look like for the model ``name`` to be rendered onto them: ``picture``, (H, W, 3) uint8."""
+    """The scene that the model ``name`` is restricted to: ``picture``, (H, W, 3) uint8."""
 
     name: str
     picture: np.ndarray
 
     @classmethod
     def of(cls, look: LoadedModel) -> Scene | None:
-        """Return the scene of a model, or of the first one of a chain; None for one without a plate."""
+        """Return the scene of a model, or of the first model of a chain; None without a plate."""
         look = look.parts[0]
         if look.record is None or not look.record.plate or look.path is None:
             return None
@@ -80,7 +80,7 @@ class Scene:
             return cls(look.name, file.get_tensor("scene"))
 
     def check_clip(self, clip: Clip, first: int, stop: int, context: Context) -> None:
-        """Raise MediaError where a shot of the frames [first, stop) shows another scene."""
+        """Raise MediaError if a shot within the frames [first, stop) shows another scene."""
         starts = sorted({first, *(s for s in clip.shots if first < s < stop)})
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
             numbers = [begin + n for n in segment_centres(end - begin, min(FRAMES_PER_SHOT, end - begin))]
@@ -88,12 +88,12 @@ class Scene:
             self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raise MediaError where half of the frames show another scene."""
+        """Raise MediaError if the median frame shows another scene."""
         share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(
                 where,
-                f"not the scene that '{self.name}' learned: of the still background that it paints on, "
-                f"{100 * share:.0f} % is found here",
+                f"not the scene that '{self.name}' was trained on: only {100 * share:.0f} % of its background plate "
+                "is found here",
                 "render clips of that camera position, or train without background_plate=true",
             )

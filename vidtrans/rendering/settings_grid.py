@@ -39,14 +39,14 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
 VARIED = ("strength", "mix", "keep_colour", "size", "look", "stroke_size")
-MOST_LOOKS = 3  # that are suggested
+MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
-Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with the settings that it is rendered by
+Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
 
 
 @dataclass(frozen=True)
 class Variation:
-    """A column: one setting changed. ``flag`` is what has to be typed to get it."""
+    """A column of the grid: one changed setting. ``flag``: the command-line option that sets it."""
 
     flag: str
     table: str
@@ -54,20 +54,20 @@ class Variation:
     value: object
 
     def apply(self, look: LoadedModel, rendering: RenderingSettings) -> tuple[LoadedModel, RenderingSettings]:
-        """Return the model and the settings with this change. Raises UsageError."""
+        """Return the model and the settings with this change. Raises UsageError if the value is invalid."""
         if self.table == "pairing":
             look = replace(look, changes={**look.changes, self.key: self.value})
-            look.pairing  # noqa: B018  (raises where it does not fit)
+            look.pairing  # noqa: B018  (raises if the value is invalid)
             return look, rendering
         rendering = from_table(RenderingSettings, to_table(rendering) | {self.key: self.value}, "rendering")
-        look.working_size(rendering.size, (640, 360))  # raises where it is no size
-        _conditions(look, rendering)  # raises where it has no such look
+        look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
+        _conditions(look, rendering)  # raises if the model has no such look
         return look, rendering
 
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A chosen frame, with those before it that a pairing looks back to; ``label`` says where it is."""
+    """A chosen frame, preceded by the earlier frames that the pairing needs; ``label``: its frame number or time."""
 
     frames: tuple[Frame, ...]
     label: str
@@ -77,19 +77,19 @@ class _GridFrame:
         return self.frames[-1].rgb
 
 
-_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # its label, and what paints it
+_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # label, function that renders the pictures
 
 
 @dataclass(frozen=True)
 class GridRows:
-    """The frames of a grid, and for each model whether they are taken for drawings."""
+    """The frames of a grid, and for each model whether it treats them as drawings."""
 
     chosen: list[_GridFrame]
     drawn: list[bool]
 
     @classmethod
     def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
-        """Read the frames. Raises UsageError, MediaError, also where they are of another scene than a model's."""
+        """Read the frames. Raises UsageError, MediaError, also if a frame shows another scene than a model's."""
         history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
         chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
         drawn = [_is_drawn(look, rendering, video, context) for look, rendering in models]
@@ -109,9 +109,9 @@ def draw_grid(
     context: Context,
     colours: Sequence[LoadedModel] = (),
 ) -> Table:
-    """Draw the grid and return what is reported of it. Raises UsageError, ModelError, DeviceError.
+    """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
-    ``colours`` are the colour maps that belong to models; each has one column.
+    ``colours``: the colour maps that belong to models; each gets one column.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
@@ -140,17 +140,17 @@ def _columns_of(
     alone: bool,
     drawn: bool,
 ) -> list[_Column]:
-    """Return the columns of a model: as it is, and each variation. ``alone``: it is the only model."""
-    shown = partial(_render, context=context, engine=load_engine(look, rendering, context), drawn=drawn)
-    columns: list[_Column] = [(look.name, partial(shown, look, rendering))]
+    """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
+    render = partial(_render, context=context, engine=load_engine(look, rendering, context), drawn=drawn)
+    columns: list[_Column] = [(look.name, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
-        columns.append((label, partial(shown, *variation.apply(look, rendering))))
+        columns.append((label, partial(render, *variation.apply(look, rendering))))
     return columns
 
 
 def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Column:
-    """Return the column of a colour map. ``alone``: it is the only one."""
+    """Return the column of a colour map. ``alone``: it is the only colour map."""
     plain = RenderingSettings()
     engine = load_engine(found, plain, context)
     render = partial(_render, found, plain, context=context, engine=engine, drawn=False)
@@ -158,8 +158,8 @@ def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Co
 
 
 def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
-    """Raise UsageError before any work for what would fail after it."""
-    look.working_size(rendering.size, (640, 360))  # raises where it is no size
+    """Raise UsageError for invalid variations, before any work is done."""
+    look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
     for name, curve in (rendering.curves() | {"stroke_size": rendering.stroke_curve()}).items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
@@ -170,7 +170,7 @@ def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Seq
 
 
 def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
-    """What a model with looks is told, the same for all frames. Raises UsageError."""
+    """Return the conditions of a multi-style model, equal for all frames. Raises UsageError."""
 
     def refuse(moment: Time) -> Fraction:
         raise UsageError("keyframes for look", "single frames are shown, with one each", "use --vary look=ONE,OTHER")
@@ -181,7 +181,7 @@ def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions |
 def _choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[_GridFrame]:
-    """The frames of the grid. A long video is not indexed for them: its length is taken from the header."""
+    """Return the frames of the grid. A long video is not indexed: its duration is read from the header."""
     if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
@@ -199,10 +199,10 @@ def _choose(
 
 
 def parse_variations(text: str) -> list[Variation]:
-    """Read ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
+    """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
     if not equals or not all(v.strip() for v in values.split(",")):
-        raise UsageError(f"--vary {text}", "it is not of the form KEY=VALUE,VALUE", "as in --vary strength=0.5,1.5")
+        raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
     key = key.replace("-", "_")
     table, _, name = key.rpartition(".")
     if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
@@ -221,7 +221,7 @@ def parse_variations(text: str) -> list[Variation]:
 
 
 def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
-    """What is worth trying: strength, looks and strokes, the pairing's main setting, size; less for several models."""
+    """Return default variations: strength, styles, strokes, main pairing setting, size; fewer for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
     if isinstance(look.pairing, LookPairing):
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
@@ -240,7 +240,7 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         texts.append(f"size={round(look.record.size * 0.75)},{round(look.record.size * 1.5)}")
     variations = []
     for variation in (v for text in texts for v in parse_variations(text)):
-        with suppress(UsageError):  # it does not go together with the other settings
+        with suppress(UsageError):  # it conflicts with the other settings
             variation.apply(look, rendering)
             variations.append(variation)
     return variations
@@ -261,7 +261,7 @@ def _render(
     engine: Engine,
     drawn: bool,
 ) -> list[np.ndarray]:
-    """Render frames as a clip would be without its temporal filter."""
+    """Render frames as in a clip without its temporal filter."""
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     pairing, renderer = look.pairing, FrameRenderer(inputs, engine)

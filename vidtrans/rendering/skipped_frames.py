@@ -1,6 +1,6 @@
-"""Frames that the network does not render: near-duplicates reuse an output, and drafts propagate outputs.
+"""Frames that the network skips: near-duplicates reuse an output, and drafts propagate outputs.
 
-A draft renders every n-th frame; those between are propagated from both sides along the source's motion.
+A draft renders every n-th frame; outputs between are propagated from both sides along the source's motion.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from vidtrans.temporal.stream import Sample
 
 PROPAGATION_VERSION = "1"
 FLOW, SHORT_SIDE = "dis-fast", 540
-CHECK_INTERVAL = 16  # of every so many groups, the middle frame is rendered too, to measure what propagation loses
-CELL = 16  # pixels a side, about, over which inputs are compared
-MIN_TRUST = 0.02  # where flow is not reliable the frames are mixed by their distance in time
+CHECK_INTERVAL = 16  # in one of 16 groups the middle frame is also rendered, to measure the propagation's error
+CELL = 16  # approximate side, in pixels, of the cells over which inputs are compared
+MIN_TRUST = 0.02  # where flow is unreliable the frames are weighted by their distance in time
 
 
 @dataclass
 class RenderCount:
-    """Frames that the model rendered, and those that it ``skipped``: their output is another's, or propagated.
+    """The numbers of frames that the model rendered and ``skipped``, whose output is reused or propagated.
 
-    ``losses``: of propagated frames that were rendered too, the mean squared differences, in [0, 1]².
+    ``losses``: mean squared errors, in [0, 1]², of propagated frames that were also rendered.
     """
 
     inferred: int = 0
@@ -35,14 +35,14 @@ class RenderCount:
 
     @property
     def psnr(self) -> float | None:
-        """Return that of propagated frames against rendered ones, in dB; None where none were compared."""
+        """Return the PSNR of propagated against rendered frames, in dB; None if none were compared."""
         return float(-10 * np.log10(max(float(np.mean(self.losses)), 1e-10))) if self.losses else None
 
 
 def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
-    """Return whether two inputs, (H, W, C), are the same, or nearly.
+    """Return whether two inputs, (H, W, C), are equal or nearly equal.
 
-    ``levels``, 255ths of full scale, is the most by which the mean over any cell of about 16×16 pixels may differ.
+    ``levels``, in 255ths of full scale, is the largest difference of the mean over any cell of about 16×16 pixels.
     """
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
@@ -54,16 +54,16 @@ def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
 
 @dataclass(frozen=True)
 class Draft:
-    """Which frames are rendered, of shots that are cut into groups of ``every``."""
+    """The choice of rendered frames in shots that are divided into groups of ``every``."""
 
     every: int
 
     def is_key(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Return whether a frame is the first of its group, or the last of its shot: these are rendered."""
+        """Return whether a frame is the first of its group or the last of its shot, and so is rendered."""
         return (frame - shot_first) % self.every == 0 or frame == shot_stop - 1
 
     def is_checked(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Return whether a frame is rendered only to be compared: it is propagated like its neighbours."""
+        """Return whether a frame is rendered only for comparison; its result is propagated like its neighbours'."""
         if self.is_key(frame, shot_first, shot_stop):
             return False
         group, place = divmod(frame - shot_first, self.every)
@@ -76,24 +76,24 @@ class Draft:
         return not is_known and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
 
     def reach(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
-        """Return the frames [lo, hi) of a shot with those around them that they are propagated from."""
+        """Return the frames [lo, hi) of a shot, extended to the key frames that they are propagated from."""
         last = shot_first + -(-(hi - 1 - shot_first) // self.every) * self.every
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
 @dataclass(frozen=True)
 class _Key:
-    """A sample, and its guide as the flow method takes it."""
+    """A sample with its guide in the flow method's input format."""
 
     sample: Sample
     prepared: np.ndarray
 
 
 class FlowPropagator:
-    """Fills in the outputs of frames that were not rendered, from the rendered ones on both sides of them.
+    """A filler of missing outputs: it propagates those of the rendered frames on both sides along the flow.
 
-    Samples say whether they are key frames, or are propagated to. Of those that were rendered as well, the mean squared
-    difference, in [0, 1]², is added to ``losses``.
+    Samples are marked as key frames or as propagated. The mean squared error, in [0, 1]², of propagated frames that
+    were also rendered is added to ``losses``.
     """
 
     def __init__(self, losses: list[float]) -> None:
@@ -103,7 +103,7 @@ class FlowPropagator:
         self._waiting: list[Sample] = []
 
     def push(self, sample: Sample) -> Iterator[Sample]:
-        """Take the next sample; yield those that have their output now, in order."""
+        """Take the next sample; yield the samples that now have their output, in order."""
         self._waiting.append(sample)
         if not sample.is_key:
             return
@@ -116,7 +116,7 @@ class FlowPropagator:
         self._before, self._waiting = after, []
 
     def flush(self) -> Iterator[Sample]:
-        """Yield the samples that waited: they had their output already."""
+        """Yield the waiting samples, which have their output already."""
         yield from self._waiting
         self._waiting = []
 
@@ -137,7 +137,7 @@ class FlowPropagator:
             sample.rendered = None
 
     def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
-        """Return what was rendered at ``key``, warped to another frame, (H, W, 3) float32, and trust in it, (H, W)."""
+        """Return the output of ``key`` warped to another frame, (H, W, 3) float32, and its confidence, (H, W)."""
         there, back = self._flow.estimate_both(to.prepared, key.prepared)
         height, width = to.sample.guide.shape[:2]
         trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,1 +1,1 @@
-"""What is kept between runs: the cache, its stages and chunks, and the disk they need."""
+"""The cache on disk: stages, entries, chunks, locks, the render log, and a forecast of the disk use."""

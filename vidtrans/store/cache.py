@@ -1,8 +1,8 @@
-"""The cache: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, locked while in use.
+"""The cache folder: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, each entry locked while in use.
 
-An entry is complete when its ``meta.json`` is there. Chunks inside an entry are written under a temporary
-name, fsynced and renamed, then described by a small file with their SHA-256: a damaged chunk is a warning and
-a miss, never a result.
+An entry is complete when its ``meta.json`` exists. A chunk inside an entry is written under a temporary
+name, fsynced and renamed; a small file beside it then records its SHA-256. A damaged chunk causes a warning and is
+made again; it never reaches a result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = ".vidtrans"
 TAG_FILE = "CACHEDIR.TAG"
 LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
 KEY = re.compile("[0-9a-f]{64}")
-# What a cache holds beside the folders of its stages and the log: files, and folders of JSON files.
+# In a cache beside the folders of its stages and the log: files, and folders of JSON files.
 FILES = (TAG_FILE, DIGESTS)
 RECORDS = ("outputs", "resolved")
 PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
@@ -36,12 +36,12 @@ KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, 
 
 
 def check_cache_folder(root: Path) -> None:
-    """Refuse a folder that is not vidtrans's: entries are deleted from a cache, and a user's files are not for that.
+    """Raise UsageError unless the folder is a vidtrans cache: entries of a cache get deleted, a user's files must not.
 
-    Without its tag a folder is known by its name, or by what it holds: a killed run may have left it so, or a copy.
+    A folder without the tag file (after a killed run, or a copy) is recognised by its name or by its content.
 
     Raises:
-        UsageError: where it holds other files, or is a file, or where its path is too long.
+        UsageError: The folder holds other files, is a file, or has too long a path.
     """
     if is_too_long(str(root), LONGEST_INSIDE):
         why = f"paths in it would have more than the {path_limit()} characters that Windows takes"
@@ -56,7 +56,7 @@ def check_cache_folder(root: Path) -> None:
 
 
 def _is_of_cache(path: Path) -> bool:
-    """Return whether a child of a cache's folder has the name and the content that vidtrans gives it."""
+    """Return whether a path directly inside a cache folder has a name and content that vidtrans writes."""
     if path.is_symlink() or not path.is_dir():
         return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
     form = LOG_FILE if path.name == LOG else KEYED
@@ -70,9 +70,9 @@ TAG = (
 
 
 class Cache:
-    """The cache folder. ``report`` gets warnings of damage; ``stop`` is checked where it takes long.
+    """The cache folder. ``report`` gets warnings about damage; ``stop`` is checked during long operations.
 
-    Raises UsageError where the folder is something else.
+    Raises UsageError where the folder is not a vidtrans cache.
     """
 
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
@@ -83,39 +83,39 @@ class Cache:
         self._warned: set[str] = set()
 
     def prepare(self) -> None:
-        """Make the folder with its tag; called before anything is written."""
+        """Create the folder with its tag file. Must be called before anything is written to the cache."""
         if not (self.root / TAG_FILE).is_file():
             write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
-        """Report a warning, unless it was reported before."""
+        """Report a warning, unless the same text was reported before."""
         if text not in self._warned:
             self._warned.add(text)
             self.report(Note(text, "warning"))
 
     def entry(self, stage: str, key: str) -> CacheEntry:
-        """Return the entry of a stage's key, whether it is there or not."""
+        """Return the entry for a stage and a key, whether or not it exists on disk."""
         return CacheEntry(self.root / stage / key, self)
 
     def entries(self) -> list[CacheEntry]:
-        """Return every entry of every stage, the least recently used first; nothing else that lies there."""
+        """Return all entries of all stages, least recently used first. Other files in the folder are ignored."""
         # Not by their locks: on Windows filelock deletes the file of a lock that is released.
         folders = [folder for stage in STAGES for folder in self.root.glob(f"{stage}/*") if folder.is_dir()]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
-        """Return the SHA-256 of a file's content, remembered by size, times of modification and change, and inode."""
+        """Return the SHA-256 of a file's content, stored by size, times of modification and change, and inode."""
         return self._digests.of(path)
 
     def save_digests(self) -> None:
-        """Write the digests that were remembered; losing them costs time, never correctness."""
+        """Write the stored digests to disk. If they are lost, files are only read again."""
         self._digests.save()
 
     def trim(self, limit_bytes: int) -> None:
-        """Delete entries until the others fit, those that cost least to lose first, but none in use.
+        """Delete entries until the rest fits in ``limit_bytes``, cheapest loss first; skip entries in use.
 
-        Of those that cost the same, the least recently used is deleted first.
+        Among entries of equal cost, the least recently used is deleted first.
         """
         self.log.trim()
         entries = sorted(self.entries(), key=_rank)
@@ -129,10 +129,10 @@ class Cache:
 
 
 def _rank(entry: CacheEntry) -> int:
-    """The order in which entries are deleted: what only saves time, what is unfinished, and what was trained."""
+    """Return the deletion rank of an entry, 0 first: 0 and 1 only save time, 2 is an index, 3 and 4 are trainings."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
-        return 4 if unfinished else 3  # a stopped run goes on from it, and a finished one with more steps
+        return 4 if unfinished else 3  # a stopped run resumes from it; a finished run continues from it with more steps
     if entry.stage in ("index", "parts"):
-        return 2  # small, and it costs the reading of a clip, or others go by it
+        return 2  # small; to make it again a clip is read, or other hosts depend on it
     return 1 if unfinished else 0

@@ -1,4 +1,4 @@
-"""An entry of the cache: locked while it is written, pinned while it is read."""
+"""A cache entry: locked while it is written, pinned while it is read."""
 
 from __future__ import annotations
 
@@ -35,52 +35,52 @@ STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run
 
 
 class HoldsEntries(Protocol):
-    """The cache, as far as its entries need it."""
+    """The interface of the cache that its entries use."""
 
     root: Path
     report: Report
     stop: Stop
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Create the cache folder."""
 
     def warn_once(self, text: str) -> None:
-        """Report a warning, unless it was reported before."""
+        """Report a warning, unless the same text was reported before."""
 
     def entries(self) -> list[CacheEntry]:
-        """Return every entry."""
+        """Return all entries of the cache."""
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One stage's result for one key."""
+    """The cached result of one stage for one key: a folder in the cache."""
 
     folder: Path
     cache: HoldsEntries
 
     @property
     def stage(self) -> str:
-        """Return the name of its stage."""
+        """Return the name of the entry's stage."""
         return self.folder.parent.name
 
     @property
     def key(self) -> str:
-        """Return its key."""
+        """Return the entry's key."""
         return self.folder.name
 
     def is_linked(self) -> bool:
-        """Return whether its folder, or its stage's, is a link: what is written or deleted there is not the cache's."""
+        """Return whether the entry's folder, or its stage's, is a link, so that writes would change files elsewhere."""
         inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
         return os.path.realpath(self.folder) != inside
 
     @property
     def size(self) -> int:
-        """Return its size in bytes."""
+        """Return the size of the entry's files in bytes."""
         return folder_bytes(self.folder)
 
     @property
     def last_used(self) -> float:
-        """Return when it was last locked, in seconds since the epoch; 0 where nobody knows."""
+        """Return the time of the last lock, in seconds since the epoch; 0 where it is unknown."""
         # A lock's file keeps the time; where it is deleted on release, that changes the folder.
         for path in (self.folder / ".lock", self.folder):
             with suppress(OSError):
@@ -89,11 +89,10 @@ class CacheEntry:
 
     @contextmanager
     def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
-        """Hold the entry, waiting for it up to ``wait_s``. A killed run's lock is free.
+        """Lock the entry, waiting up to ``wait_s`` seconds. The lock of a killed run counts as free.
 
-        ``wait_for``: what another run may be doing with it that is worth a wait of hours, "a run that …"; it is
-        reported when a moment has passed. Raises VidtransError where another run holds it, or a link is in its place,
-        Interrupted.
+        ``wait_for``: a description, "a run that …", of another run that is worth a wait of hours; it is reported
+        after a short wait. Raises VidtransError where another run keeps the lock or the entry is a link; Interrupted.
         """
         self._check_links()
         self.cache.prepare()
@@ -121,9 +120,9 @@ class CacheEntry:
         return f"cache entry {self.stage}/{self.key[:12]}"
 
     def _check_links(self) -> None:
-        """Raise VidtransError where the entry, its stage or a file in it is a link.
+        """Raise VidtransError where the entry, its stage's folder or a file in it is a link.
 
-        vidtrans makes none, and to fill or to empty the entry would change what they lead to.
+        vidtrans creates no links; to write or delete through one would change files outside the cache.
         """
         link: Path | None = self.folder if self.is_linked() else None
         if link is None and self.folder.is_dir():
@@ -134,9 +133,9 @@ class CacheEntry:
             raise VidtransError(self._label, why, "delete the link, or give another --cache-dir")
 
     def pin(self) -> CachePin:
-        """Keep the entry from deletion for as long as the pin lives; others may read it at the same time.
+        """Protect the entry from deletion until the pin is released; several processes may hold pins at the same time.
 
-        Call it while the entry is locked. A killed run's pin is free.
+        Call it while the entry is locked. The pin of a killed run counts as released.
         """
         for path in self._pins():
             _is_free(path)  # else they would pile up
@@ -149,7 +148,7 @@ class CacheEntry:
         return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
-        """Raises Timeout, VidtransError where the disk keeps no locks, Interrupted."""
+        """Acquire the lock. Raises Timeout, VidtransError where the file system has no locks, and Interrupted."""
         end = time.monotonic() + wait_s
         while True:
             left = end - time.monotonic()
@@ -165,7 +164,7 @@ class CacheEntry:
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
-        """Return the metadata of a complete entry; None where it is not complete, or (with a warning) damaged."""
+        """Return the metadata of a complete entry; None where it is incomplete or (with a warning) damaged."""
         try:
             value = read_small_json(self.folder / META)
             if value["key"] != self.key:
@@ -185,17 +184,17 @@ class CacheEntry:
         return None
 
     def warn_damaged(self, error: object) -> None:
-        """Report that the entry is damaged, once."""
+        """Report once that the entry is damaged."""
         self.cache.warn_once(f"{self._label} is damaged ({error}); made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
-        """Mark the entry complete; ``files`` are those whose content ``read`` shall verify."""
+        """Mark the entry complete. ``files`` are the names of the files whose content ``read`` verifies."""
         content = {name: digest_file(self.folder / name) for name in files}
         sha256 = digest_of(dict(meta))
         write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
 
     def clear(self) -> None:
-        """Empty the entry; call it while it is locked."""
+        """Delete the files of the entry, except its locks. Call it while the entry is locked."""
         for child in self.folder.iterdir():
             if not child.name.startswith(".lock"):
                 remove(child)
@@ -228,18 +227,18 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class CachePin:
-    """Keeps an entry from deletion until it is released, or its process has ended."""
+    """A pin that protects an entry from deletion until it is released or its process ends."""
 
     entry: CacheEntry
     lock: FileLock
 
     def release(self) -> None:
-        """Let the entry be deleted again."""
+        """Release the pin, so that the entry may be deleted."""
         self.lock.release()
 
 
 def _is_free(pin: Path) -> bool:
-    """Whether nobody has this pin any more; then it is removed."""
+    """Return whether no process holds this pin; a free pin's file is deleted."""
     lock = FileLock(pin)
     try:
         lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""Cut a clip into chunks: at its shots, and long shots at fixed lengths."""
+"""Split a clip into chunks: at the cuts between shots, and long shots into pieces of a fixed length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames ``first`` … ``stop − 1``; its shot reaches from ``shot_first`` to ``shot_stop − 1``."""
+    """The frames ``first`` … ``stop − 1`` of a clip; their shot spans ``shot_first`` … ``shot_stop − 1``."""
 
     number: int
     first: int
@@ -22,7 +22,7 @@ class Chunk:
 
 
 def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) -> list[Chunk]:
-    """Return the chunks of frames [first, stop); ``shots`` are the first frames of the clip's shots."""
+    """Return the chunks of frames [first, stop), of at most ``length`` frames; ``shots``: first frames of the shots."""
     starts = sorted({first, *(s for s in shots if first < s < stop)})
     chunks: list[Chunk] = []
     for a, b in zip(starts, [*starts[1:], stop], strict=True):
@@ -33,7 +33,7 @@ def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) ->
 
 @dataclass(frozen=True)
 class ClipPart:
-    """The parts ``first`` … ``last`` of ``count`` in which a clip is rendered, numbered from 1. Raises UsageError."""
+    """Parts ``first`` … ``last``, numbered from 1, of a clip that is rendered in ``count`` parts. Raises UsageError."""
 
     first: int
     last: int
@@ -41,14 +41,14 @@ class ClipPart:
 
     def __post_init__(self) -> None:
         if not 1 <= self.first <= self.last <= self.count:
-            raise UsageError(f"--chunk {self}", "no part of a whole", "write 1/8, 2/8 … 8/8, or 3-5/8 for several")
+            raise UsageError(f"--chunk {self}", "not a part of a clip", "write 1/8, 2/8 … 8/8, or 3-5/8 for several")
 
     def __str__(self) -> str:
         return f"{self.first}{'' if self.first == self.last else f'-{self.last}'}/{self.count}"
 
     @classmethod
     def parse(cls, text: str) -> ClipPart:
-        """Return the part that ``3/8`` or ``3-5/8`` names."""
+        """Parse ``3/8`` (one part) or ``3-5/8`` (several). Raises UsageError."""
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([0-9]{1,6})", text.strip())
         first, last, count = (int(match[1]), int(match[2] or match[1]), int(match[3])) if match else (0, 0, 0)
         try:
@@ -58,18 +58,18 @@ class ClipPart:
             raise
 
     def of(self, chunks: Sequence[Chunk], *, whole_shots: bool) -> list[Chunk]:
-        """Return its chunks, neighbours, of all those of a clip: about as many frames as each other part has.
+        """Return the chunks of this part, out of all ``chunks`` of the clip; parts have about equal numbers of frames.
 
-        Each chunk is in one part, whichever are rendered already. ``whole_shots``: a shot is in one part.
+        Each chunk belongs to exactly one part, rendered or not. ``whole_shots``: never split a shot between parts.
         """
         parts = split(chunks, self.count, whole_shots=whole_shots)
         return [chunk for part in parts[self.first - 1 : self.last] for chunk in part]
 
 
 def split(chunks: Sequence[Chunk], count: int, *, whole_shots: bool) -> list[list[Chunk]]:
-    """Split chunks into ``count`` groups of neighbours, some of them perhaps empty, of about as many frames each.
+    """Split chunks into ``count`` groups of consecutive chunks with about equal numbers of frames; groups may be empty.
 
-    ``whole_shots``: what there is of a shot is in one group.
+    ``whole_shots``: put all chunks of a shot into the same group.
     """
     total = sum(chunk.stop - chunk.first for chunk in chunks)
     parts: list[list[Chunk]] = [[] for _ in range(count)]
@@ -84,14 +84,14 @@ def split(chunks: Sequence[Chunk], count: int, *, whole_shots: bool) -> list[lis
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
-    """Return the chunk that holds ``frame``."""
+    """Return the chunk that contains ``frame``."""
     return chunks[bisect_right(chunks, frame, key=lambda c: c.first) - 1]
 
 
 def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
-    """Return runs of neighbouring missing chunks, each with the frames [lo, hi) that are read to filter them.
+    """Return runs of consecutive missing chunks, each with the range of frames [lo, hi) that its temporal filter reads.
 
-    A filter of ``radius`` needs that many frames on either side, and none from another shot.
+    The range extends ``radius`` frames on either side, but never into another shot.
     """
     runs: list[list[Chunk]] = []
     for number in missing:

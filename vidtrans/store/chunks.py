@@ -1,4 +1,4 @@
-"""Chunks on disk: written atomically, verified when read, read back in order."""
+"""Chunk files in a cache entry: written atomically, verified by SHA-256 and read in order."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossle
 
 
 class ChunkStore:
-    """Numbered chunk files of one entry, each with its SHA-256 beside it."""
+    """The numbered chunk files of one cache entry, each with its SHA-256 in a JSON file beside it."""
 
     def __init__(self, entry: CacheEntry, suffix: str) -> None:
         self.entry, self.suffix = entry, suffix
         self._checked: dict[int, bool] = {}
 
     def path(self, number: int) -> Path:
-        """Return the file of a chunk."""
+        """Return the path of a chunk's file."""
         return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
 
     def _digest_path(self, number: int) -> Path:
         return self.entry.folder / f"chunk-{number:06d}.json"
 
     def is_done(self, number: int) -> bool:
-        """Return whether the chunk is there and undamaged; its content is read once for that."""
+        """Return whether the chunk exists and matches its SHA-256; its file is read once and the answer stored."""
         if number not in self._checked:
             self._checked[number] = self._verify(number)
         return self._checked[number]
 
     def is_written(self, number: int) -> bool:
-        """Return whether the chunk is there; whether it is undamaged, ``is_done`` says."""
+        """Return whether the chunk exists, without verifying its content as ``is_done`` does."""
         return self._digest_path(number).is_file()
 
     def _verify(self, number: int) -> bool:
@@ -56,7 +56,7 @@ class ChunkStore:
 
     @contextmanager
     def writing(self, number: int) -> Iterator[Path]:
-        """Yield a temporary path; the chunk is done when the block ends without an error."""
+        """Yield a temporary path for a chunk; the chunk is complete when the block ends without an error."""
         with write_atomically(self.path(number)) as temporary:
             yield temporary
         write_json(self._digest_path(number), {"sha256": digest_file(self.path(number))})
@@ -64,22 +64,22 @@ class ChunkStore:
 
 
 class StateStore:
-    """States of a recursive filter, or of a dream, at the ends of chunks, to resume from.
+    """Saved states of a recursive filter, or of a dream, at the ends of chunks, for resuming.
 
-    That of the last one before what is missing is needed. A state that is lost or damaged only costs time: the chunks
-    before it are filtered again. ``is_permanent(number)``: whether one is kept when there is a later one.
+    Resuming needs the last state before the first missing chunk. A lost or damaged state only costs time: the chunks
+    before it are filtered again. ``is_permanent(number)``: keep this chunk's state when a later one is saved.
     """
 
     def __init__(self, entry: CacheEntry, is_permanent: Callable[[int], bool] = lambda number: False) -> None:
         self.entry, self.is_permanent = entry, is_permanent
 
     def _paths(self, number: int) -> tuple[Path, Path]:
-        """The state's file, and that of its SHA-256."""
+        """Return the paths of a state and of its SHA-256 file."""
         name = f"state-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
     def save(self, number: int, state: Mapping[str, np.ndarray]) -> None:
-        """Save the state after chunk ``number``; delete those before it."""
+        """Save the state after chunk ``number`` and delete earlier states, unless they are permanent."""
         path, digest_path = self._paths(number)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
@@ -99,14 +99,14 @@ class StateStore:
         return None
 
     def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        """Return the last undamaged state after a chunk of at most this number, with that number."""
+        """Return (chunk number, state) of the latest undamaged state after a chunk up to ``number``, else None."""
         for saved in sorted(map(_number, self.entry.folder.glob("state-*.npz")), reverse=True):
             if saved <= number and (state := self.load(saved)) is not None:
                 return saved, state
         return None
 
     def clear(self) -> None:
-        """Delete all states."""
+        """Delete all saved states."""
         for path in self.entry.folder.glob("state-*"):
             remove(path)
 
@@ -116,23 +116,23 @@ def _number(state: Path) -> int:
 
 
 class ChunkFinder:
-    """Finds the chunk of a frame; a frame is mostly in the same one as the frame before it."""
+    """Finds the chunk of a frame; fast when consecutive frames are in the same chunk."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
         self._chunks, self._last = chunks, chunks[0]
 
     def __call__(self, frame: int) -> Chunk:
-        """Return the chunk that holds a frame."""
+        """Return the chunk that contains a frame."""
         if not self._last.first <= frame < self._last.stop:
             self._last = chunk_of(self._chunks, frame)
         return self._last
 
 
 class ChunkWriter:
-    """Writes frames, given in order, into the chunk that each belongs to.
+    """Writes consecutive frames into the files of their chunks.
 
-    A chunk is stored when all of its frames were written; one whose first frames were not given is not stored.
-    ``on_stored`` is called with each that is.
+    A chunk is stored when all of its frames are written; a chunk whose first frame is missing is not stored.
+    ``on_stored`` is called with each stored chunk.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class ChunkWriter:
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the frame of this number; a segment has it at each of its ``stamps``."""
+        """Write the picture of a frame number; a video segment repeats it at each timestamp in ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:
@@ -160,7 +160,7 @@ class ChunkWriter:
             if frame == chunk.stop - 1:
                 writer.close()
         except BaseException as error:
-            self._drop(error)  # raises one of the disk anew, with the chunk's name
+            self._drop(error)  # raises an error of the disk again, with the chunk's name
             raise
         if frame == chunk.stop - 1:
             stack.close()
@@ -168,7 +168,7 @@ class ChunkWriter:
             self._on_stored(chunk)
 
     def close(self) -> None:
-        """Drop a chunk that was not finished; may be called more than once."""
+        """Discard an unfinished chunk. May be called more than once."""
         self._drop(RuntimeError("the chunk was not finished"))
 
     def _drop(self, error: BaseException) -> None:
@@ -181,10 +181,10 @@ class ChunkWriter:
 
 
 class RawOutputs:
-    """A model's raw outputs, (H, W, 3) uint8: read back where their chunk is stored, stored where it is not.
+    """A cache of a model's raw outputs, (H, W, 3) uint8: reads stored chunks and stores new ones.
 
-    ``deep``: they are uint16. Frames are read and written in order. Without a ``store`` nothing is. One thread may
-    read while another writes.
+    ``deep``: the outputs are uint16. Frames are read and written in order. With ``store`` None, nothing is cached. One
+    thread may read while another writes.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class RawOutputs:
         return self.store is not None and self.store.is_done(self._read_chunk(frame).number)
 
     def read(self, frame: int) -> np.ndarray | None:
-        """Return the output of a frame; None where its chunk is not stored."""
+        """Return the stored output of a frame; None where its chunk is not stored."""
         if self.store is None or not self.has(frame):
             return None
         chunk = self._read_chunk(frame)
@@ -215,12 +215,12 @@ class RawOutputs:
         return next(self._reading)
 
     def write(self, frame: int, output: np.ndarray) -> None:
-        """Write the output of a frame, unless its chunk is stored."""
+        """Write the output of a frame, unless its chunk is already stored."""
         if self._writer and not self._writer.store.is_done(self._written_chunk(frame).number):
             self._writer.write(frame, output)
 
     def close(self) -> None:
-        """Drop a chunk that was not finished; may be called more than once."""
+        """Discard an unfinished chunk. May be called more than once."""
         self._reading = None
         if self._writer:
             self._writer.close()

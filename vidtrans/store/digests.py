@@ -1,4 +1,4 @@
-"""Digests of files, remembered so that a large file is not read twice."""
+"""A table of SHA-256 digests of files, so that an unchanged large file is not read twice."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vidtrans.core.files import check_regular_file, digest_file, digest_of, pars
 NAME = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.
 SETTLED_NS = 2_000_000_000
-# Not what a link leads to, which may be a user's file, and no pipe, which could be waited for.
+# Refuse links, which may lead to a user's file, and do not block on a pipe.
 ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 MAX_STALE_LINES = 1000  # with more of them the file is rewritten
 
 
 class Digests:
-    """SHA-256 of files' content by their size, times of modification and change, and inode.
+    """SHA-256 digests of files, looked up by path, size, times of modification and change (ctime), and inode.
 
-    The time of change (ctime) sees a file that was rewritten in place and given its old modification time again; on
-    Windows it is the time of creation, and such a file is not noticed. File systems that number inodes or set times
-    anew at each mount only cost a second reading.
+    The ctime reveals a file that was rewritten in place and given its old modification time. On Windows it is the time
+    of creation, so such a file is not noticed. File systems whose inodes or times change at each mount only cost a
+    second reading.
 
-    Lines are appended to a file in ``root``, so that several runs may do so at once. A line that is damaged, which its
-    own digest shows, is ignored; to lose one costs time, never correctness. ``stop``: checked while a file is read.
+    Lines are appended to a file in ``root``, so several runs may write at once. Each line holds its own digest; damaged
+    lines are ignored, which costs time, never correctness. ``stop``: checked while a file is read.
     """
 
     def __init__(self, root: Path, stop: Stop = NEVER) -> None:
@@ -37,7 +37,7 @@ class Digests:
         self._new: list[str] = []
 
     def of(self, path: Path) -> str:
-        """Return the digest of a file. Raises OSError, MediaError where it is no file, Interrupted."""
+        """Return the SHA-256 of a file. Raises OSError, MediaError where it is not a regular file, and Interrupted."""
         check_regular_file(path)
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
@@ -51,7 +51,7 @@ class Digests:
         return digest
 
     def save(self) -> None:
-        """Append what is new; only where there is a folder for it."""
+        """Append new digests to the file, if its folder exists."""
         if not self._new or not self.path.parent.is_dir():
             return
         with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:

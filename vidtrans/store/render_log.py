@@ -1,7 +1,7 @@
-"""A log of what was rendered, one line of JSON for each chunk, in the cache: who made it, when, and what took how long.
+"""A log of rendered chunks in the cache, a JSON line each: host, process, time, and the seconds of each step.
 
-Each process has a file of its own, as hosts that share a folder cannot append to one. A line that cannot be written, or
-read, is missing: nothing depends on it. Links are not followed.
+Each process has its own file, because hosts cannot safely append to a shared one. Lines that cannot be written or
+read are skipped, since nothing depends on the log. Links are not followed.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 
 LOG = "log"  # the folder of the files, in the cache
-KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for so long
+KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for this long
 MOST_BYTES = 1 << 28  # of a file that is read: half a million chunks
 
 
 class RenderLog:
-    """The log of a cache."""
+    """The render log of a cache."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / LOG
 
     @property
     def own_file(self) -> Path:
-        """Return the file of this process."""
+        """Return the log file of this process."""
         return self.folder / f"{process_mark()}.jsonl"
 
     def add(self, line: Table) -> None:
-        """Add a line to the file of this process."""
+        """Append a line to the log file of this process."""
         self.append(self.own_file.name, json.dumps(line) + "\n")
 
     def append(self, name: str, lines: str) -> None:
-        """Add lines to the file of a process."""
+        """Append lines to the log file with this name."""
         if self.folder.is_symlink():
             return
         with suppress(OSError):
@@ -46,7 +46,7 @@ class RenderLog:
                 file.write(lines)
 
     def lines(self, since: float = 0.0) -> Iterator[Table]:
-        """Yield the lines of all processes that ended at ``since`` (seconds since the epoch) or later."""
+        """Yield the log lines of all processes whose chunk ended at ``since`` (seconds since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
@@ -58,11 +58,11 @@ class RenderLog:
                             yield line
 
     def trim(self) -> None:
-        """Delete old files."""
+        """Delete log files that have not changed for 30 days."""
         self._delete(time.time() - KEPT_S)
 
     def clear(self) -> None:
-        """Delete all files."""
+        """Delete all log files."""
         self._delete(float("inf"))
 
     def _delete(self, before: float) -> None:

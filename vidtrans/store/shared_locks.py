@@ -1,8 +1,8 @@
-"""Whether locks in a folder hold between hosts, as far as the system's table of mounts says it.
+"""Check from the table of mounts whether file locks in a folder work between hosts.
 
-Locks of flock(2) on NFS are kept by the server (Linux 2.6.12 and newer), on SMB and Lustre too, unless a mount says
-otherwise; on file systems in user space they are kept by this host alone, as a rule. See mount options in nfs(5),
-mount.cifs(8), mount.lustre(8).
+flock(2) locks on NFS are kept by the server (Linux 2.6.12 and newer), as on SMB and Lustre, unless a mount option
+disables this; file systems in user space usually keep locks on one host only. See nfs(5), mount.cifs(8),
+mount.lustre(8).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
 LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
 
 
-# How a file system says that it has no locks: numbers of POSIX; of Windows INVALID_FUNCTION and NOT_SUPPORTED.
+# Errors of a file system without locks: POSIX numbers; on Windows INVALID_FUNCTION and NOT_SUPPORTED.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 _NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
 
 
 @contextmanager
 def refusing_no_locks(root: Path) -> Iterator[None]:
-    """Refuse a cache in ``root`` whose file system has no locks, as some network drives. Raises VidtransError."""
+    """Raise VidtransError where the file system of the cache ``root`` has no locks, as on some network drives."""
     try:
         yield
     except (NotImplementedError, OSError) as error:  # the first is filelock's for ENOSYS
@@ -48,7 +48,7 @@ class _Mount:
 
     @property
     def flaw(self) -> tuple[str, str] | None:
-        """Return why locks are those of this host alone, and what to do; None where they are not, or nobody knows."""
+        """Return (reason, remedy) where locks work on this host only; None where they are shared, or it is unknown."""
         if named := sorted(self.options & LOCAL_LOCKS.get(self.kind, frozenset())):
             return f"mounted with {named[0]}", "mount it without that option"
         if self.kind == "lustre" and "flock" not in self.options:
@@ -59,19 +59,19 @@ class _Mount:
 
 
 def warning_about_locks(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Return a warning where locks in a folder hold on this host alone; '' where they hold, or nothing says so."""
+    """Return a warning where locks in a folder work on this host only; '' where they are shared, or it is unknown."""
     mount = _mount_of(os.path.realpath(folder), mounts)
     if mount is None or mount.flaw is None:
         return ""
     why, remedy = mount.flaw
     return (
-        f"the cache lies on '{mount.point}' ({mount.kind}), {why}: what one host uses, another one may delete — "
+        f"the cache lies on '{mount.point}' ({mount.kind}), {why}: a host may delete entries that another host uses — "
         f"{remedy}; until then let no host clean or trim the cache while others render"
     )
 
 
 def _mount_of(folder: str, mounts: Path) -> _Mount | None:
-    """Return the mount that a folder lies on: the innermost, and of several at one place the last."""
+    """Return the mount that contains a folder: the innermost one, and the last of several at the same place."""
     found: _Mount | None = None
     with suppress(OSError):
         for line in mounts.read_text("utf-8", "replace").splitlines():

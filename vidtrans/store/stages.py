@@ -1,8 +1,8 @@
-"""The stages of the chain and what each one's cache key is made of.
+"""The stages of the processing chain, and the content of each stage's cache key.
 
-A key is the SHA-256 of canonical JSON: the stage, its version, the parameters that it reads, and the keys
-or content digests of what it reads from. Batch size, number of workers, output path and the number of
-a device are not in it: they change no result. Raise a stage's version by hand when its results change; a test
+A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content
+digests of its inputs. Batch size, number of workers, output path and device number are not part of it,
+because they do not change the result. Raise a stage's version by hand when its results change; a test
 holds golden keys.
 """
 
@@ -23,19 +23,19 @@ STAGES = Registry(
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
-        "carry": Entry("vidtrans.store.stages:CarryStage", "where a clip's frames are in a painted key frame"),
-        "match": Entry("vidtrans.store.stages:MatchStage", "which frames of two clips show the same"),
+        "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
+        "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
-        "parts": Entry("vidtrans.store.stages:PartsStage", "what all who render parts of a result have in common"),
-        "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and where to go on"),
+        "parts": Entry("vidtrans.store.stages:PartsStage", "settings shared by hosts that render parts of a result"),
+        "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
     },
 )
 
 
 def libraries(*names: str) -> Table:
-    """Return the versions of the libraries that decide a stage's result, found without importing them."""
+    """Return the installed versions of libraries that affect a stage's result, without importing them."""
     return {name: _version(name) for name in names}
 
 
@@ -43,15 +43,15 @@ _version = cache(version)  # to parse a package's record each time would be a te
 
 
 def media_libraries() -> Table:
-    """Return the versions that decide how frames are read, processed and written."""
+    """Return the versions of the libraries that read, process and write frames."""
     return libraries("av", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with its parameters; the fields of a subclass are what its key is made of.
+    """A stage with its parameters; the fields of a subclass are the content of its cache key.
 
-    ``optional``: fields that are left out where they are empty: a key without one is that of before there was any.
+    ``optional``: fields left out of the key where they are empty, so that older keys without them stay valid.
     """
 
     name: ClassVar[str]
@@ -60,16 +60,16 @@ class Stage:
 
     @property
     def key(self) -> str:
-        """Return the key of its cache entry."""
+        """Return the key of the stage's cache entry."""
         return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
 
     @classmethod
     def id(cls) -> str:
-        """Return name and version, for the record of what made an output."""
+        """Return the stage's name and version, for the record beside an output."""
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:
-        """Return what the key is made of, besides name and version."""
+        """Return the content of the key, besides name and version."""
         return {name: value for name, value in asdict(self).items() if value or name not in self.optional}
 
 
@@ -87,7 +87,7 @@ class IndexStage(Stage):
 
 @dataclass(frozen=True)
 class FilterStage(Stage):
-    """A source through a filter graph of the user's ffmpeg."""
+    """A source filtered by a filter graph of the user's ffmpeg."""
 
     name: ClassVar[str] = "filter"
     source: str
@@ -113,7 +113,7 @@ class DatasetStage(Stage):
 
 @dataclass(frozen=True)
 class CarryStage(Stage):
-    """Where the frames of a shot are in one key frame of it, on one side of it."""
+    """The motion from one key frame of a shot to the frames on one side of it."""
 
     name: ClassVar[str] = "carry"
     source: str
@@ -127,7 +127,7 @@ class CarryStage(Stage):
 
 @dataclass(frozen=True)
 class MatchStage(Stage):
-    """For each frame of a target the one of another clip that shows the same, and how much of it."""
+    """For each frame of a target clip: the frame of another clip with the same content, and the overlap."""
 
     name: ClassVar[str] = "match"
     given: str  # content digest
@@ -159,12 +159,12 @@ class TrainStage(Stage):
     card: Table
 
     def description(self) -> Table:
-        """Return what another run compares: checkpoints of another version have other content."""
+        """Return the content that other runs compare; checkpoints of another version are not compatible."""
         return {"version": self.version, **self.parameters()}
 
     @property
     def run_key(self) -> str:
-        """Return a digest that is equal for runs that can continue one another, whatever their steps and card."""
+        """Return a digest shared by runs that can continue one another; steps, ``fresh`` and card are left out."""
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
@@ -210,7 +210,7 @@ class RenderStage(Stage):
 
 @dataclass(frozen=True)
 class PartsStage(Stage):
-    """The terms on which hosts render parts of one result."""
+    """The settings shared by hosts that render parts of one result."""
 
     name: ClassVar[str] = "parts"
     output: str  # relative to the folder that the cache lies in
@@ -218,7 +218,7 @@ class PartsStage(Stage):
 
 @dataclass(frozen=True)
 class DreamStage(Stage):
-    """The number of frames is not in it, so that a longer dream goes on from a shorter one; of a loop it is."""
+    """Encoded segments of a dream. Only a loop's key has the number of frames: other dreams can be extended."""
 
     name: ClassVar[str] = "dream"
     seed: Table  # content digest and frames, or the noise

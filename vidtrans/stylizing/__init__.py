@@ -1,1 +1,1 @@
-"""A model rendered onto clips: one, several, a part of one, here, on other machines, or as a job for a farm."""
+"""Rendering models onto clips: one clip, several, or parts of one; locally, on other machines, or as a farm job."""

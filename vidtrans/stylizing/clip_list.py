@@ -30,15 +30,15 @@ def read_clip_list(
     context: Context,
     folder: Path,
 ) -> list[StylizeRequest]:
-    """Return the requests of a list: what a clip says, else what the list says for all; flags outrank both.
+    """Return the requests of a list. Command-line flags override a clip's values, which override the list's.
 
-    ``template`` holds what flags say, without models where none was named. Sources and masks are looked for from the
-    folder that the list is in. Raises UsageError, ModelError.
+    ``template``: the values of flags, without models if no flag names one. Sources and masks are relative to the list's
+    folder. Raises UsageError, ModelError.
     """
     table = read_toml(path)
     clips = table.pop("clips", None)
     if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
-        raise UsageError(str(path), "it lists no clips", 'write [[clips]], and source = "…" below it')
+        raise UsageError(str(path), "it contains no clips", 'write [[clips]], and source = "…" below it')
     _check_keys(table, LIST_KEYS, str(path), "clips")
     requests: list[StylizeRequest] = []
     for number, clip in enumerate(clips, 1):
@@ -63,14 +63,14 @@ def read_clip_list(
         if "output" in clip:
             if len(of_clip) > 1:
                 why = f"one output for {len(of_clip)} sources"
-                raise UsageError(where, why, "leave it out, or list each by itself")
+                raise UsageError(where, why, "leave it out, or list each source separately")
             of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
         requests += of_clip
     return requests
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the models that a clip, or a list, names in the key ``model``: one, or several to render in turn."""
+    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence."""
     given = table.get("model") or ()
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -80,7 +80,7 @@ def _time(clip: Table, key: str) -> Time | None:
 
 
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
-    """Raise UsageError on a key that is none of the list's ``own``, nor a table of a preset, or of the wrong type."""
+    """Raise UsageError on a key that is neither in ``own`` nor a preset's table, or on a wrong type."""
     for key, value in table.items():
         if key not in (*own, *TABLES):
             raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])

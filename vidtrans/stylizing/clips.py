@@ -1,4 +1,4 @@
-"""``vidtrans stylize`` on several clips, given on the command line or listed in a file."""
+"""Render several clips with ``vidtrans stylize``, given on the command line or in a list file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vidtrans.video.io.pictures import is_picture_source
 def stylize_batch(
     requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Render clips into ``folder``; return the outcomes, and the file of their summary.
+    """Render clips into ``folder``; return the outcomes, and the path of the summary file.
 
     Raises UsageError, Interrupted.
     """
@@ -35,7 +35,7 @@ def stylize_batch(
 
 
 def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
-    """Render one clip, spread over all devices, or as many processes as were asked for. Raises as ``stylize`` does."""
+    """Render one clip, split among all devices or the requested number of processes. Raises as ``stylize`` does."""
     if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
         return stylize(request, context)
     return run_spread(_item(request, request.output or default_output_of(request)), options, context)
@@ -44,14 +44,14 @@ def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context
 def requests_for(
     paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
 ) -> list[StylizeRequest]:
-    """Return a request like ``template`` for each clip that files, folders and globs stand for.
+    """Return a request like ``template`` for each clip that files, folders and globs resolve to.
 
-    Raises UsageError, ModelError, once where all are wrong.
+    Raises UsageError, ModelError for problems common to all clips.
     """
     look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
     look.check_renders()
     sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
-    if sources != list(paths):  # else each was named
+    if sources != list(paths):  # otherwise each source was named
         sources = exclude_results(sources, lambda video: folder / default_output_of(replace(template, video=video)))
     return [replace(template, video=source) for source in sources]
 
@@ -62,12 +62,12 @@ def _encoding_of(request: StylizeRequest) -> EncodingSettings:
 
 
 def default_output_of(request: StylizeRequest) -> Path:
-    """Return the name of a result that has no other."""
+    """Return the default output path of a request."""
     return default_output(request.video, request.models, _encoding_of(request))
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
-    """Return a job for each, with a place in ``folder`` that no other has. Raises UsageError."""
+    """Return a job for each request, with a unique output in ``folder``. Raises UsageError."""
     items = []
     for request in place_results(requests, folder):
         assert request.output is not None
@@ -76,7 +76,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
 
 
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
-    """Return the requests with a place for each result in ``folder`` that no other has. Raises UsageError."""
+    """Return the requests with a unique output for each in ``folder``. Raises UsageError."""
     check_folder(folder)
     endings = [default_ending(r.video, r.models, _encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
@@ -89,7 +89,7 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
         if path_key(place) in taken:  # no clip's result may be another's source
             check_place(place, sources, folder=makes_folder(_encoding_of(request), place))
         if path_key(place) in seen:
-            raise UsageError(str(place), "two clips have this output", "give each a name of its own")
+            raise UsageError(str(place), "two clips have this output", "give each a different name")
         seen.add(path_key(place))
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 

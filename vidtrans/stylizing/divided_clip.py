@@ -1,8 +1,8 @@
-"""A clip in parts: of ``--chunk`` and ``--join``, rendered by any number of hosts into one cache, or of a batch.
+"""A clip rendered in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
 
-Where a machine does not see our files, they lie below a folder as they do here below ``/``, and a part is rendered in
-the counterpart of the working folder. So every path of its request is made relative. Keys of the cache are of contents,
-and the same there.
+On a machine without our files, a mirror folder has them at the same paths as here below ``/``, and a part is rendered
+in the counterpart of the working folder. So all paths of its request are made relative. Cache keys depend on contents,
+and are the same there.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from vidtrans.video.io.pictures import media_files
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
-    """Render a part of a clip into the cache, or none; ``join``: make the result where nothing is missing then.
+    """Render a part of a clip into the cache, or none; ``join``: also write the result if no chunk is missing.
 
-    Without a part, what is missing is an error. One that fails is in the log of the cache. Raises as ``stylize`` does,
-    UsageError where this worker differs from others that render the clip, VidtransError.
+    Without a part, missing chunks are an error. Failures are written to the cache's log. Raises as ``stylize`` does,
+    UsageError if this worker differs from others that render the clip, VidtransError.
     """
     try:
         return _stylize_part(request, part, context, join=join)
@@ -90,17 +90,17 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 
 
 def _check_whole(divided: DividedRender, wanted: Result) -> None:
-    """Raise VidtransError where parts are not rendered."""
+    """Raise VidtransError if chunks are missing."""
     if missing := divided.missing(verify=True):
         why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
 
 
 def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
-    """Divide a render between ``count`` processes; None where that gains nothing, or the result is there.
+    """Split a render among ``count`` processes; None if that gains nothing, or the result exists.
 
-    ``no_shared_disk``: these do not see our files. What cannot be divided is rendered here then, and that is said.
-    Raises as ``stylize`` does.
+    ``no_shared_disk``: the workers have no access to our files. A render that cannot be split then runs here, with a
+    note. Raises as ``stylize`` does.
     """
     render = RequestedRender(request, context, time.monotonic())
     render.result.check()
@@ -109,14 +109,14 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
     clip = None if is_one_picture(request.video) else render.open()
     if clip is None or not clip.index.same_size:
         if no_shared_disk:
-            context.note(f"{request.video.name}: pictures one by one are rendered on this machine")
+            context.note(f"{request.video.name}: single pictures are rendered on this machine")
         return None
     if render.result.existing() is not None:
         return None
     job = render.job(clip)
     if job.plan.draft:
         if no_shared_disk:
-            context.note(f"{request.video.name}: a draft is measured over the whole clip, and rendered on this machine")
+            context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
         return None
     if not no_shared_disk:
         return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
@@ -125,14 +125,14 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
-    """Make the chunks [first, stop) of a render that was divided; ``is_held`` as in ``DividedRender.render``."""
+    """Render the chunks [first, stop) of a divided render; ``is_held`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
 
 
 def files_of(render: RequestedRender, job: RenderJob) -> list[Path]:
-    """Return the files that a render of one part reads, absolute: sources, networks, and what the cache knows of them.
+    """Return the absolute paths of files that a part's render reads: sources, networks, and cached data about them.
 
     Raises MediaError.
     """
@@ -153,7 +153,7 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
 
 
 def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
-    """Yield the index of the source, which takes long to make, and a source that was filtered by the user's program."""
+    """Yield the source's index, which takes long to make, and the source as filtered by the user's program."""
     for source in (clip, clip.origin):
         if source is not None:
             yield index_entry(render.context, source.digest, source.guides).folder / META
@@ -166,7 +166,7 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
-    """Return the request with relative paths, and its models by their files."""
+    """Return the request with relative paths, and with the files of its models instead of their names."""
     request = render.request
     models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
     mask = request.mask and _relative(request.mask)
@@ -180,14 +180,14 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
 
 
 def _cuts_file(render: RequestedRender) -> str:
-    """Return the file that says where shots begin; '' where there is none."""
+    """Return the file that lists the cuts; '' without one."""
     cuts = render.settings.rendering.cuts
     return "" if cuts in (AUTO, OFF) else cuts
 
 
 def _absolute(path: Path) -> Path:
-    """Return the path as it is written, where that can be: what a link leads to is sent by the link's name."""
-    if ".." in path.parts:  # after a link that is not the folder before it
+    """Return the path unresolved if possible, so that the target of a link is sent under the link's name."""
+    if ".." in path.parts:  # after a link, '..' is not the preceding folder
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     return path.absolute()
 

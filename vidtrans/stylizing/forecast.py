@@ -43,7 +43,7 @@ def forecast_chain(
     renders: Sequence[StylizeRequest],
     context: Context,
 ) -> Table:
-    """Return what the whole chain would take: each step is tried for a moment, the model with random weights."""
+    """Estimate the cost of the whole chain from a short trial of each step, with a model of random weights."""
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import estimate_training, find_steps, untrained
 
@@ -78,24 +78,24 @@ def forecast_chain(
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
-    """Raise MediaError where the clip is of another scene than the plate, before that is learned for minutes."""
+    """Raise MediaError if the clip shows another scene than the plate, before minutes of training."""
     dataset = open_dataset(folder)
     scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)
-    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or each of its own
+    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or unrelated to each other
         scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
 def check_renders(
     renders: Sequence[StylizeRequest], output: Path, sources: Sequence[Path], recipe: Recipe, context: Context
 ) -> None:
-    """Raise UsageError, MediaError before a training for what would fail after it.
+    """Raise UsageError or MediaError before training, for problems that the renders would have after it.
 
-    ``output``: of one render its result, of several a folder. ``sources``: what is read.
+    ``output``: the result of one render, or the folder of several. ``sources``: the files that are read.
     """
     apply = [request.video for request in renders]
     if make_pairing(*recipe.choice("pairing")).has_clock:
-        why = "its model goes by a clock of its own, and not by the frames of a clip"
+        why = "its model follows its own clock, not the frames of a clip"
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
@@ -119,12 +119,12 @@ def check_renders(
 
 
 def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSettings, context: Context) -> None:
-    """Raise UsageError, MediaError where a clip cannot be read, or its result not be written."""
-    if is_picture_sequence(clip):  # what else a folder has to hold depends on the pairing
+    """Raise UsageError, MediaError if a clip cannot be read, or its result cannot be written."""
+    if is_picture_sequence(clip):  # further requirements on a folder depend on the pairing
         if picture_files(clip) and not open_clip(context, clip).index.same_size:
             refuse_video(clip, encoding.resolved(pictures=True, output=place))
         return
-    with open_reader(clip):  # raises where it is none
+    with open_reader(clip):  # raises if it is not a video
         own = encoding.resolved(pictures=is_picture_source(clip), output=place)
         own.depth_for(8)
         if own.needs_program:

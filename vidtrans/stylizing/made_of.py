@@ -1,6 +1,6 @@
-"""Serialise the request of a result for its record, and read it back.
+"""Serialise the request of a result for its record, and restore it.
 
-Paths are relative to the folder that the cache lies in: a working folder that is moved keeps its records.
+Paths are relative to the parent of the cache folder, so that records stay valid if the working folder moves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vidtrans.session import Context
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
-    """Return the fields of a ``command``'s request, and the options that decide its result, for ``restore``."""
+    """Return a ``command``'s request and the options that affect its result as a table, for ``restore``."""
     root = root_of(context)
     values = {name: _plain(value, root) for name, value in request.items()}
     if "models" in values:
@@ -28,9 +28,9 @@ def describe(command: str, request: Mapping[str, Any], context: Context) -> Tabl
 
 
 def restore(made_of: Table, context: Context) -> dict[str, Any]:
-    """Return the fields of a request that was described.
+    """Return the fields of a request from its table.
 
-    Raises TypeError, ValueError, KeyError, AttributeError where that was damaged.
+    Raises TypeError, ValueError, KeyError, AttributeError if the table is damaged.
     """
     root = root_of(context)
     values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
@@ -41,7 +41,7 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
 
 
 def root_of(context: Context) -> Path:
-    """Return the folder that paths on record are relative to."""
+    """Return the folder that recorded paths are relative to."""
     return context.cache.root.resolve().parent
 
 
@@ -52,7 +52,7 @@ def _relative(path: Path, root: Path) -> str:
         return str(path.absolute())
 
 
-def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (as JSON has it)
+def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, Path):
         return {"path": _relative(value, root)}
     if isinstance(value, Time):
@@ -82,6 +82,6 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
 
 
 def _cut_list(tables: Mapping[str, Table]) -> str | None:
-    """Return the file of cuts that a recipe names; None where it names none."""
+    """Return the cuts file that a recipe names; None if it names none."""
     cuts = tables.get("rendering", {}).get("cuts", AUTO)
     return None if cuts in (AUTO, OFF) else str(cuts)

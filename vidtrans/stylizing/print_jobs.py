@@ -1,4 +1,4 @@
-"""The commands that render clips on a farm, as its queue reads them."""
+"""The farm job that renders clips, in the format of the farm's queue."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def print_jobs(
     most: int | None,
     context: Context,
 ) -> Table:
-    """Return the text of a job that renders clips, in ``format`` NAME; each has a place for its result.
+    """Return the text of a job that renders clips, in format ``name``; each request has its output set.
 
-    ``command``: what all clips' commands have in common, up to the source. ``most``: parts of a clip; None: as many as
-    are long enough. Every clip is read to its end once. Raises as ``stylize`` does.
+    ``command``: the common start of all commands, up to the source. ``most``: the maximum number of parts of a clip;
+    None: as many as are long enough. Every clip is read to its end once. Raises as ``stylize`` does.
     """
     write = JOB_FORMATS.load(name)
     clips: list[ClipTasks] = []
@@ -41,9 +41,9 @@ def print_jobs(
 
 
 def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
-    """Return in how many parts a clip is rendered. Raises as ``stylize`` does."""
+    """Return the number of parts that a clip is split into. Raises as ``stylize`` does."""
     render = RequestedRender(request, context, time.monotonic())
-    render.result.existing()  # refuses a place in which something else lies
+    render.result.existing()  # raises if another file is in the output's place
     if is_one_picture(request.video):
         return 1
     clip = render.open()
@@ -56,7 +56,7 @@ def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
 
 
 def _threads(context: Context) -> str:
-    """Return by how many threads workers are to render, where that decides bytes."""
+    """Return the number of threads that all workers must use, if it affects the result; else ''."""
     if context.device_kind != "cpu":
         return ""
     import torch
@@ -65,5 +65,5 @@ def _threads(context: Context) -> str:
 
 
 def _path(path: Path) -> str:
-    """Return a path that no command takes for an option."""
+    """Return a path that no command mistakes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)

@@ -1,4 +1,4 @@
-"""A video and one or more models in, the stylised video with its sound out."""
+"""Render one or more models onto a video: the ``stylize`` request, from source to stylised video with sound."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 
 @dataclass(frozen=True)
 class StylizeRequest:
-    """Models rendered onto one video, picture or folder, each onto what the one before it has made.
+    """A request to render models onto one video, picture or folder, each model onto the previous one's output.
 
-    ``mask``: where the look is. ``score``: measure flicker and save a plot next to the output. ``in_batch``: the batch
-    trims the cache when all of its clips are done.
+    ``mask``: where the look is applied. ``score``: measure flicker and save a plot next to the output. ``in_batch``:
+    the batch trims the cache after all of its clips.
     """
 
     COMMAND: ClassVar = "stylize"
@@ -59,9 +59,9 @@ class StylizeRequest:
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
-    """Render models onto one video, picture or folder, and return what is reported of it.
+    """Render models onto one video, picture or folder, and return the result table.
 
-    Every frame keeps its timestamp, sound is copied packet for packet. Raises UsageError, MediaError, ModelError,
+    Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
     DeviceError, Interrupted.
     """
     render = RequestedRender(request, context, time.monotonic())
@@ -93,7 +93,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class RequestedRender:
-    """A request, and what follows from it before the source is read. Raises UsageError, ModelError."""
+    """A request with its lazily resolved model, settings and output. Raises UsageError, ModelError."""
 
     request: StylizeRequest
     context: Context
@@ -101,27 +101,27 @@ class RequestedRender:
 
     @cached_property
     def look(self) -> LoadedModel:
-        """Return the model, or the chain of them, with the changes to its pairing."""
+        """Return the model, or the chain of models, with the changes to its pairing."""
         look = load_models_in_turn(self.request.models, self.context, self.request.recipe.pairing_changes)
         look.check_renders()
         return look
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the settings, with the codec that the source and the output ask for."""
+        """Return the settings, with the codec resolved from the source and the output."""
         settings = ResolvedRenderSettings.of(self.request.recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @cached_property
     def target(self) -> OutputTarget:
-        """Return where the result goes."""
+        """Return the resolved output path and format."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.models, encoding))
         return OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of all that decides it."""
+        """Return the result, with the digest of everything that affects it."""
         request, target = self.request, self.target
         files = (request.video, *(part.path for part in self.look.parts), request.mask, *self.look_files)
         sources = [path for path in files if path]
@@ -132,11 +132,11 @@ class RequestedRender:
 
     @property
     def look_files(self) -> list[Path]:
-        """Return the pictures whose looks are painted."""
+        """Return the pictures that ``--look`` names as styles."""
         return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
 
     def _digest(self) -> str:
-        """Raises UsageError, MediaError where something cannot be read."""
+        """Return the digest of the request. Raises UsageError, MediaError if a file cannot be read."""
         request, look, context = self.request, self.look, self.context
         own = {
             "command": "stylize",
@@ -146,7 +146,7 @@ class RequestedRender:
             "span": [str(request.start), str(request.end)],
             "device": "" if look.is_identity else context.device_kind,
         }
-        if pictures := self.look_files:  # their paths alone are in the settings
+        if pictures := self.look_files:  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
@@ -171,10 +171,10 @@ class RequestedRender:
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
-    """Render each picture of a folder whose pictures are of several sizes."""
+    """Render each picture of a folder whose pictures have several sizes."""
     request, context = render.request, render.context
     if request.score:
-        raise UsageError("--score", "pictures of several sizes are no film", "leave it out")
+        raise UsageError("--score", "flicker is not measured on pictures of several sizes", "leave it out")
     clip = with_picture_fps(clip, render.settings.rendering.picture_fps)
 
     def render_one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:

@@ -1,13 +1,13 @@
 """Temporal consistency: filters over a model's per-frame outputs, guided by flow on the input video.
 
-A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``. It is made
-with its settings (``flow`` among them names the flow method, where it has one) and the name of the device that this
-method runs on (``"cpu"`` unless said). Called with the ``Window`` around one frame, it returns that frame's picture. It
-keeps no state from frame to frame, so that a chunk needs ``radius`` frames on either side and nothing else; or it is
-``RecursiveFilter``, and its state can be taken from it at the end of a chunk and given back.
+A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``. It is
+constructed with its settings (``flow`` names the flow method, if it has one) and the name of the device for this
+method (default ``"cpu"``). Called with the ``Window`` around one frame, it returns that frame's picture. It
+keeps no state between frames, so a chunk needs only ``radius`` frames on either side; or it is a
+``RecursiveFilter``, whose state can be saved at the end of a chunk and restored.
 
 A filter may have a second class for GPUs, ``on_gpu``, a ``BatchFilter`` with the same settings and the same arithmetic
-within rounding: it is made with the device's name, and computes many frames at once there.
+within rounding: it is constructed with the device's name and computes many frames at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, where there is one, for some ``gpus``.
+    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, or '', for devices of the kinds ``gpus``.
 
-    ``settings``: path of its settings, where they can be had without the filter and what that imports.
+    ``settings``: path of its settings class, if that can be imported without the filter.
     """
 
     on_gpu: str = ""
@@ -30,15 +30,15 @@ class FilterEntry(Entry):
     settings: str = ""
 
     def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
-        """Return the class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
+        """Return the filter class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
         return Entry(self.on_gpu, self.summary).load() if self.is_batched(device_kind) else self.load()
 
     def load_settings(self) -> Any:  # noqa: ANN401  (a frozen dataclass)
-        """Return the class of its settings."""
+        """Return the class of the filter's settings."""
         return Entry(self.settings, self.summary).load() if self.settings else self.load().Settings
 
     def is_batched(self, device_kind: str) -> bool:
-        """Return whether frames are filtered on the device, many at once."""
+        """Return whether frames are filtered in batches on the device."""
         return bool(self.on_gpu) and device_kind in self.gpus
 
 

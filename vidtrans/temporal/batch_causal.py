@@ -1,4 +1,4 @@
-"""The causal filter in torch, for renders whose frames lie on a GPU: the arithmetic of ``causal``, frame by frame."""
+"""The causal filter in torch, for renders with frames on a GPU: the arithmetic of ``causal``, frame by frame."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from vidtrans.temporal.tensor_operations import (
 
 
 class BatchCausalFilter:
-    """The filter of ``--temporal causal`` on a GPU. Each frame is the first of a shot, or follows the last.
+    """The filter of ``--temporal causal`` on a GPU. Each frame starts a shot, or follows the previous frame.
 
-    A ``BatchFilter`` whose batches are of one frame, and a ``RecursiveFilter``.
+    It is a ``BatchFilter`` with batches of one frame, and a ``RecursiveFilter``.
     """
 
     version = 1
@@ -41,22 +41,22 @@ class BatchCausalFilter:
     Settings = CausalSettings
 
     def __init__(self, settings: CausalSettings, device: str = "cpu", *, flow: BatchFlow | None = None) -> None:
-        """``flow``: instead of the settings' flow method, for the same pictures."""
+        """``flow``: a flow method to use instead of the settings', which takes the same pictures."""
         self.settings = settings
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: _Stages | None = None
 
     def begin(self) -> None:
-        """Keep the state: it is what was resumed, or it ends with the next shot."""
+        """Do nothing: the state was resumed, or ends at the next shot."""
 
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """Return nothing: no frame waits."""
+        """Return an empty list: no frames are pending."""
         return []
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
-        """Take a frame; return it with its picture."""
+        """Filter a frame; return it with its picture."""
         guide, output = (to_batch([part], self._device) for part in (sample.guide, sample.output))
         stages = self._stages
         if stages is None or sample.starts_shot or stages.guide.shape != guide.shape:
@@ -66,7 +66,7 @@ class BatchCausalFilter:
         return [(sample, picture)]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, and the mean of those before it."""
+        """Return the last frame, and the mean of the frames before it."""
         if self._stages is None:
             return {}
         stages = self._stages
@@ -77,7 +77,7 @@ class BatchCausalFilter:
 
     @torch.inference_mode()
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty one is none."""
+        """Continue from ``state``; an empty one resets the filter."""
         self._stages = None
         if state:
             guide, output = (to_batch([state[part]], self._device) for part in ("guide", "output"))
@@ -87,7 +87,7 @@ class BatchCausalFilter:
 
 
 class _Stages:
-    """What is kept of the last frame of a shot, and what follows from it and the next one."""
+    """The buffers of the last frame of a shot, and the computation of the next one."""
 
     def __init__(self, settings: CausalSettings, flow: BatchFlow, guide: torch.Tensor, output: torch.Tensor) -> None:
         self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535
@@ -106,7 +106,7 @@ class _Stages:
         self.count = torch.ones((1, 1, *self._grid), device=device)
 
     def _add(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Add a frame; return it as (1, 4, H, W), the look's RGB and the guide's luma."""
+        """Add a frame; return it as (1, 4, H, W), the output's RGB and the guide's luma."""
         self.guide, self.output = guide, output
         picture = torch.empty((1, 4, *self._size), device=output.device)
         prepared, on_grid = write_picture(self._tracker, guide, output, picture)
@@ -120,7 +120,7 @@ class _Stages:
         return picture
 
     def advance(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Take the next frame; return its picture, (1, H, W, 3)."""
+        """Filter the next frame; return its picture, (1, H, W, 3)."""
         kept, settings = self._kept, self._settings
         here = self._add(guide, output)
         at = slice(kept["bands"].stop - 1, kept["bands"].stop)

@@ -1,6 +1,6 @@
-"""Fine structure along the motion for a batch of frames: the arithmetic of ``fine_detail``, in torch.
+"""Fine detail along the motion for a batch of frames: the arithmetic of ``fine_detail``, in torch.
 
-Bands have four channels: the look's luma in the finer band and the coarser one, then the guide's.
+Bands have four channels: the output's luma in the finer band and the coarser one, then the guide's.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
 
 @dataclass(frozen=True)
 class BatchChanges:
-    """The statistics around each place, (n, 2, h/2, w/2) float32, as in ``fine_detail``."""
+    """Statistics around each grid place, (n, 2, h/2, w/2) float32, as in ``fine_detail``."""
 
     slope: torch.Tensor
     flicker: torch.Tensor
@@ -57,15 +57,15 @@ class BatchChanges:
     lost: torch.Tensor
 
     def beyond(self, share: float) -> torch.Tensor:
-        """Return 0 to 1, which is reached where ``share`` of the energy changes unexplained."""
+        """Return a ramp from 0 to 1, which is 1 where at least ``share`` of the energy changes unexplained."""
         return (self.flicker / (self.energy * share).add_(TINY)).clamp_(0, 1)
 
 
 class BatchDetail:
-    """Bands, their statistics, and the correction of fine structure, for pictures of one size."""
+    """Bands, their statistics, and the correction of fine detail, for pictures of one size."""
 
     def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
-        """``steps``: how many frames away the statistics look, each way."""
+        """``steps``: the distances in frames, each way, of the neighbours in the statistics."""
         self._settings, self._size, self._grid, self._steps = settings, size, grid, steps
         self._factor = grid_factor(*size)
         self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
@@ -80,7 +80,7 @@ class BatchDetail:
         torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
 
     def energy(self, bands: torch.Tensor) -> torch.Tensor:
-        """Return the look's energy in each band, pooled around each place: (n, 2, h/2, w/2)."""
+        """Return the output's energy in each band, pooled around each place: (n, 2, h/2, w/2)."""
         return self._pool(self._at_places(bands[:, :2]).square())
 
     def _at_places(self, bands: torch.Tensor) -> torch.Tensor:
@@ -92,7 +92,7 @@ class BatchDetail:
     def changes(
         self, bands: RollingBuffer, energy: RollingBuffer, ways: dict[int, RollingBuffer], frames: slice
     ) -> BatchChanges:
-        """Return how frames differ from those up to two frames away, along the motion."""
+        """Return the changes of frames relative to those up to two frames away, along the motion."""
         reach = self._steps[-1]
         first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
         sharp = sharp_pictures(bands[first:last])
@@ -115,9 +115,9 @@ class BatchDetail:
         return self._statistics(sums, own, frame_energy, count)
 
     def _terms(self, sharp: torch.Tensor, own: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
-        """Return what is summed over neighbours, (n, TERMS, h, w).
+        """Return the terms that are summed over neighbours, (n, TERMS, h, w).
 
-        The look's changes times the guide's (2), the guide's squared (2), the look's squared (2), the other frame's
+        The output's changes times the guide's (2), the guide's squared (2), the output's squared (2), the other frame's
         energy (2), and 1.
         """
         moves = way[:, FLOW] * ratio(self._grid, self._size, way.device)
@@ -131,7 +131,7 @@ class BatchDetail:
         return terms
 
     def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, way: torch.Tensor) -> None:
-        """Add the other frame's energy along the motion."""
+        """Add the other frame's energy, sampled along the motion."""
         half = shrink(way[:, FLOW.start :], self.half)
         places = half[:, :2].mul_(ratio(self._grid, self.half, way.device))
         write_places(places, places)
@@ -164,10 +164,10 @@ class BatchDetail:
         changes: BatchChanges,
         fine: torch.Tensor,
     ) -> torch.Tensor:
-        """Write the correction of frames to ``fine`` (n, 3, H, W), all but its low frequencies.
+        """Write the correction of frames to ``fine`` (n, 3, H, W); ``apply_corrections`` removes its low frequencies.
 
         ``here``, ``mean`` and ``longer`` are the frames and their averages, (n, 4, H, W), ``own`` the frames' bands.
-        Returns what lacks on the grid (n, 4, h, w): the correction whose low frequencies are left out, and the slope.
+        Returns (n, 4, h, w) on the grid: the average's RGB, from which the caller subtracts the frame's, and the slope.
         """
         if longer is not None:
             boils = grow(changes.beyond(BOILS).amax(1, keepdim=True), self._size)
@@ -186,7 +186,7 @@ class BatchDetail:
         return small
 
     def _gains(self, changes: BatchChanges, averaged: torch.Tensor) -> torch.Tensor:
-        """Return the factors that give averaged bands (n, 2, h, w) a frame's contrast."""
+        """Return the factors that restore a frame's contrast in averaged bands (n, 2, h, w)."""
         left = self._pool(averaged.square())
         gain = (changes.energy + 1e-6).div_(left.add_(1e-6)).sqrt_().clamp_(1 / MOST, MOST)
         lost = changes.lost.sqrt().clamp_(1, 1.5).sub_(1)
@@ -194,7 +194,7 @@ class BatchDetail:
 
 
 def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Return the correction on the grid, (n, 3, h, w), as ``window.low_correction`` has it."""
+    """Return the low-frequency correction on the grid, (n, 3, h, w), as ``window.low_correction`` computes it."""
     wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
     height, width = others.shape[-2:]
     size = (max(1, height // AROUND), max(1, width // AROUND))
@@ -207,9 +207,9 @@ def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tens
 def write_picture(
     tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the look's RGB and the guide's luma.
+    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the output's RGB and the guide's luma.
 
-    Returns what ``BatchTracker.prepare`` does.
+    Returns the result of ``BatchTracker.prepare``.
     """
     full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
     grey = grey_levels(planes(guides))
@@ -223,12 +223,12 @@ def apply_corrections(
 ) -> torch.Tensor:
     """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
 
-    ``lacking`` (n, 3, h, w): the mean of ``fine`` before its low frequencies, which are taken out of it here.
+    ``lacking`` (n, 3, h, w): the low frequencies in ``fine``, which are subtracted here.
     """
     full = 255 if outputs.dtype == torch.uint8 else 65535
     scale = full * settings.strength
     low = low.sub(lacking, alpha=settings.texture_strength)
-    # Half a level more, and what is behind the point cut off: rounded.
+    # Rounding: half a level is added, and the fraction is cut off at the end.
     result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
     result.add_(fine, alpha=scale * settings.texture_strength)
     whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)

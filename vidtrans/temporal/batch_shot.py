@@ -1,4 +1,4 @@
-"""The stages of the batched window filter, for one shot: each is as far as the frames that it looks ahead at allow."""
+"""The stages of the batched window filter for one shot: each advances as far as its look-ahead frames are known."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from vidtrans.temporal.window import FULL_LEVELS
 
 
 class ShotStages:
-    """All that is kept of a shot's frames, numbered from 0, and what is computed of them.
+    """The buffers of a shot's frames, numbered from 0, and the stages that fill them.
 
-    Each stage writes a buffer of its name: "raw" (the look), "prepared" and "guide" (the input, for the flow and on the
-    grid), "way 1", "way 2", … (the motion), "level 0", "level 1", … (averages at full size), "low 0", … (on the grid),
-    "share 0", … (of how many frames), "bands", "energy", and "fine" with "lacking" (the correction of fine structure).
+    Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "way 1", …
+    (the motion), "level 0", … (averages at full size), "low 0", … (on the grid), "share 0", … (fractions of a full
+    window), "bands", "energy", and "fine" with "lacking" (the fine correction).
     """
 
     def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
-        """``size``: of the pictures; ``full``: the largest value of the look's, 255 or 65535."""
+        """``size``: of the pictures; ``full``: the largest value of the model's output, 255 or 65535."""
         self._settings, self._tracker, self._size, self._full = settings, tracker, size, full
         self._grid: Size = grid_size(*size)[::-1]
         self._levels = len(tracker.steps)
@@ -61,14 +61,14 @@ class ShotStages:
         return made | {"lacking": RollingBuffer(4, *grid, device=device)}
 
     def trim(self) -> None:
-        """Give back memory that no frame is in."""
+        """Free the unused memory of the buffers."""
         for buffer in self.buffers.values():
             buffer.trim()
 
     # The stages
 
     def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
-        """Take the next frames, (n, H, W, 3) each, of 8 bits or, in int16, of 16."""
+        """Add the next frames, (n, H, W, 3) each, uint8, or 16 bits in int16."""
         at, count = self.buffers, len(outputs)
         padded = at["level 0"].reserve(count)
         picture = interior(padded)
@@ -88,9 +88,9 @@ class ShotStages:
             at[name].commit(count)
 
     def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
-        """Compute all that is possible, of ``batch_size`` frames at once; yield finished pictures (n, H, W, 3).
+        """Compute everything possible, in batches of ``batch_size`` frames; yield finished pictures (n, H, W, 3).
 
-        ``ended``: whether the shot has no more frames than were taken.
+        ``ended``: whether all frames of the shot were added.
         """
         at, known = self.buffers, self.buffers["raw"].stop
         for step in self._tracker.steps:
@@ -112,7 +112,7 @@ class ShotStages:
         self._drop()
 
     def _name(self, level: int, below: int | None = None) -> str:
-        """Return the buffer of averages of a level; ``below``: as the one that this higher level averages further."""
+        """Return the buffer with the averages of a level; ``below``: as input of this higher level."""
         return f"{'level' if (below or level) <= self._top else 'low'} {level}"
 
     def _run(
@@ -123,7 +123,7 @@ class ShotStages:
         compute: Callable[[slice, int, torch.Tensor], None],
         number: int,
     ) -> None:
-        """Write a buffer up to a frame; ``compute`` takes the frames, ``number`` and the memory to write to."""
+        """Fill a buffer up to a frame; ``compute`` gets the frames, ``number`` and the memory to write to."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
             frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
@@ -164,7 +164,7 @@ class ShotStages:
         at["lacking"].append(lacking)
 
     def _finish(self, frames: slice) -> torch.Tensor:
-        """Return finished pictures, (n, H, W, 3), of the look's type."""
+        """Return finished pictures, (n, H, W, 3), of the output's dtype."""
         at, settings = self.buffers, self._settings
         change = interior(at[f"low {self._levels}"][frames]) - interior(at["low 0"][frames])
         alone = 2.0**-self._levels
@@ -174,7 +174,7 @@ class ShotStages:
         return apply_corrections(at["raw"][frames], low, lacking[:, :3], at["fine"][frames], settings)
 
     def _drop(self) -> None:
-        """Forget what no stage needs any more."""
+        """Drop the frames that no stage needs any more."""
         at, steps = self.buffers, self._tracker.steps
         fine, top, levels = at["fine"].stop, self._top, self._levels
 
@@ -206,9 +206,9 @@ def average_along(
 ) -> torch.Tensor:
     """Write to ``padded`` the means of frames and those ``step`` away along the motion; return them without border.
 
-    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` are of their size or of their
-    grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for pictures S and S' of trusts t and t': taken in two steps,
-    S and P first.
+    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` have their size or their
+    grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for pictures S and S' with trusts t and t', computed in two
+    steps, S and P first.
     """
     own, result = interior(lower[frames]), interior(padded)
     size: Size = tuple(own.shape[-2:])  # type: ignore[assignment]
@@ -222,7 +222,7 @@ def average_along(
         there = slice(other.there.start - first, other.there.stop - first)
         return sample_sharply(sharp[there], places[other.part, way])
 
-    alone = after.part.stop if after else 0  # from here on no frame is after them
+    alone = after.part.stop if after else 0  # frames from here on have no frame after them
     if alone < len(own):
         result[alone:].copy_(own[alone:])
     if after:
@@ -239,7 +239,7 @@ def _maps(
 ) -> torch.Tensor:
     """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
 
-    Where there is no such frame it has no weight.
+    A missing frame has no weight.
     """
     grid: Size = ways.shape[-2:]  # type: ignore[assignment]
     maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
@@ -257,7 +257,7 @@ def _no_neighbours(device: torch.device) -> torch.Tensor:
 
 
 def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
-    """Write how much of a full window averages are made of: (n, 1, h, w) float32."""
+    """Write the fraction of a full window that averages contain: (n, 1, h, w) float32."""
     torch.mul(lower[frames], 0.5, out=total)
     for way in (THERE, BACK):
         found = neighbours(ways, step, way, frames, lower.stop)

@@ -1,8 +1,8 @@
-"""Flow between the frames of a shot for the batched filter, and how far it can be trusted, as ``FlowTracker`` has it.
+"""Flow between the frames of a shot for the batched filter, and the trust in it, as ``FlowTracker`` computes them.
 
-A *way* leads from each frame ``i`` to the frame ``i + step``, and one back: (n, 2, 6, h, w) float32, there and back,
-each the place that it leads to (as grid_sample counts), the flow (u, v) in the grid's pixels, how reliable it is, and
-the trust in it. It is kept under the number ``i``.
+A *way* is the motion from each frame ``i`` to the frame ``i + step``, and back: (n, 2, 6, h, w) float32; for each
+direction the target place (in ``grid_sample`` coordinates), the flow (u, v) in the grid's pixels, its reliability, and
+the trust in it. It is stored under the number ``i``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLACES, FLOW, RELIABLE, TRUST = slice(0, 2), slice(2, 4), 4, 5
 
 
 def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
-    """Return a flow method of the table for batches; one that takes single pictures is called for each pair."""
+    """Load a flow method for batches; a method for single pictures is called for each pair."""
     method = FLOWS.load(name)(str(device))
     estimate: BatchFlow | None = getattr(method, "estimate", None)
     return estimate if estimate is not None else _PairByPair(method)
@@ -39,7 +39,7 @@ def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Some frames of a batch, the same frame on the other side of a step for each, and the way there (n, 6, h, w)."""
+    """Frames of a batch, for each the frame one step away, and the way there (n, 6, h, w)."""
 
     part: slice  # of the batch
     there: slice  # of the shot
@@ -47,9 +47,9 @@ class Neighbours:
 
 
 def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
-    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1) them, if any.
+    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1); else None.
 
-    ``stop``: the end of the shot, or of the frames that are known of it, which ends no range before its neighbours.
+    ``stop``: the end of the shot, or of its known frames; ranges must end before it.
     """
     shift = step if way == 0 else -step
     first = max(frames.start, -shift)
@@ -61,7 +61,7 @@ def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: in
 
 
 class _PairByPair:
-    """A flow method of numpy pictures, on pictures that are fetched from the device."""
+    """A flow method for numpy pictures, applied to pictures that are copied from the device."""
 
     def __init__(self, method: FlowMethod) -> None:
         self._method = method
@@ -75,10 +75,10 @@ class _PairByPair:
 
 
 class BatchTracker:
-    """Ways between the frames of a shot."""
+    """The ways between the frames of a shot."""
 
     def __init__(self, settings: DeflickerSettings, flow: BatchFlow, size: Size, grid: Size, steps: int) -> None:
-        """``flow`` takes the pictures that the settings' method takes; ``steps``: 1, 2, 4, …, so many of them."""
+        """``flow`` takes the same pictures as the settings' method; ``steps``: the count of steps 1, 2, 4, …."""
         self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
         flow_size = settings.flow_size
         self._size, self._grid = size, grid
@@ -88,14 +88,14 @@ class BatchTracker:
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
-        """Return what is kept of frames: prepared pictures, the input on the grid, and the ways of each step."""
+        """Return the buffers of frames: prepared pictures, the input on the grid, and the ways of each step."""
         channels = 1 if self._takes == "grey" else 3
         ways = {f"way {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
         return {"prepared": prepared, "guide": RollingBuffer(3, *self._grid, device=device), **ways}
 
     def prepare(self, guide: torch.Tensor, grey: torch.Tensor, full: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the flow method takes of frames, and the input on the grid, (n, 3, h, w) in [0, 1].
+        """Return the flow method's input for frames, and the guide on the grid, (n, 3, h, w) in [0, 1].
 
         ``guide`` (n, 3, H, W) and its luma ``grey`` (n, H, W) are in whole levels up to ``full``.
         """
@@ -107,7 +107,7 @@ class BatchTracker:
         return picture.byte(), _rounded(shrink(guide, self._grid)).mul_(1 / full)
 
     def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
-        """Write the ways between neighbours, (n, 2, 6, h, w), for n + 1 frames."""
+        """Write the ways between consecutive frames, (n, 2, 6, h, w), for n + 1 frames."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
         flow = self._flow(torch.cat((before, after)), torch.cat((after, before)))
@@ -121,9 +121,9 @@ class BatchTracker:
         self._trust(ways, guide[:-1], guide[1:])
 
     def write_joined(self, ways: torch.Tensor, guide: torch.Tensor, step: int, joined: torch.Tensor) -> None:
-        """Write ways of twice the step, (n, 2, 6, h, w), from those of ``step``, for ``step`` more frames.
+        """Write ways of twice the step, (n, 2, 6, h, w), from those of ``step``, of ``step`` more frames.
 
-        ``guide``: of the frames that ways begin and end at, 2 · ``step`` more.
+        ``guide``: of the frames at which ways begin and end, 2 · ``step`` more.
         """
         near, far = ways[:-step], ways[step:]
         for way, first, second in ((THERE, near, far), (BACK, far, near)):
@@ -134,7 +134,7 @@ class BatchTracker:
         self._trust(joined, guide[: -2 * step], guide[2 * step :])
 
     def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
-        """Write how far the other frame shows the same thing at each place."""
+        """Write the trust that the other frame shows the same content at each place."""
         difference = ways.new_empty((len(ways), 2, 3, *self._grid))
         for way, (own, other) in enumerate(((here, there), (there, here))):
             torch.sub(sample_along(other, ways[:, way, PLACES]), own, out=difference[:, way])
@@ -142,7 +142,7 @@ class BatchTracker:
         torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), ways[:, :, RELIABLE], out=ways[:, :, TRUST])
 
     def _on_grid(self, flow: torch.Tensor) -> torch.Tensor:
-        """Return a flow on the grid, in its pixels, as ``warping.resize_flow`` does it."""
+        """Return a flow on the grid, in the grid's pixels, as ``warping.resize_flow`` does."""
         working: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
         if working == self._grid:
             return flow
@@ -151,12 +151,12 @@ class BatchTracker:
 
 
 def _rounded(pictures: torch.Tensor) -> torch.Tensor:
-    """Return pictures in whole levels."""
+    """Round pictures to whole levels, in place."""
     return pictures.add_(0.5).floor_()
 
 
 def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
-    """Return how far the flow of a way and that back agree, (n, h, w), as ``warping.agreement`` has it."""
+    """Return the agreement of the forward and backward flow of a way, (n, h, w), as ``warping.agreement`` does."""
     flow, places = way[:, FLOW], way[:, PLACES]
     scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
     gap = returned.add_(flow).square_().sum(1)
@@ -167,7 +167,7 @@ def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the least and the largest places that are in the picture, (2, 1, 1) each: half a pixel outside it."""
+    """Return the smallest and largest places inside the picture, (2, 1, 1) each: half a pixel outside the centres."""
     sides = np.array([width, height])
     low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-0.5, sides - 0.5))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]

@@ -1,8 +1,8 @@
-"""The window filter for batches of frames in torch, for renders whose frames lie on a GPU.
+"""The window filter for batches of frames in torch, for renders with frames on a GPU.
 
-The arithmetic is that of ``window``, which explains it; what differs is the order: each stage is computed for a batch
-of frames at once, and once for each frame, as soon as the frames that it looks ahead at are there. A batch's size
-changes no result: it follows the memory that is free.
+The arithmetic is that of ``window``, which explains it; only the order differs: each stage is computed once per frame,
+for a batch at once, when its look-ahead frames are known. The batch size follows the free memory and does not change
+the result.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ BATCH = 16  # frames, where memory allows
 
 
 class BatchWindowFilter:
-    """The filter of ``--temporal window`` where frames lie on a GPU. Not for two threads at once.
+    """The filter of ``--temporal window`` for frames on a GPU. Not thread-safe.
 
-    Pictures of samples are numpy arrays, or tensors on any device, of which uint16 may come as int16 of the same bits;
-    results are of the output's kind.
+    Pictures of samples are numpy arrays, or tensors on any device, where uint16 may be stored as int16; results are of
+    the same type as the output.
     """
 
     version = 1
@@ -37,14 +37,14 @@ class BatchWindowFilter:
     def __init__(
         self, settings: WindowSettings, device: str = "cpu", *, flow: BatchFlow | None = None, batch_size: int = BATCH
     ) -> None:
-        """``flow``: instead of the settings' flow method, for the same pictures."""
+        """``flow``: a flow method to use instead of the settings', which takes the same pictures."""
         self.settings, self.batch_size = settings, batch_size
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: ShotStages | None = None
-        self._samples: deque[Sample] = deque()  # that were not returned yet
+        self._samples: deque[Sample] = deque()  # not returned yet
         self._num_taken = 0  # of these, how many were taken to the device
 
     def begin(self) -> None:
@@ -54,7 +54,7 @@ class BatchWindowFilter:
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
-        """Take the next frame of a shot; return those that are done, in order, with their pictures."""
+        """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
         if not self.radius or not self.settings.strength:
             return [(sample, sample.output)]
         self._samples.append(sample)
@@ -63,16 +63,16 @@ class BatchWindowFilter:
 
     @torch.inference_mode()
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """End the shot: return the rest of its frames."""
+        """End the shot: return the remaining frames with their pictures."""
         if len(self._samples) == 1 and self._stages is None:
-            made: list[tuple[Sample, Picture]] = [(self._samples[0], self._samples[0].output)]
+            done: list[tuple[Sample, Picture]] = [(self._samples[0], self._samples[0].output)]
         else:
-            made = self._advance(ended=True)
+            done = self._advance(ended=True)
         self.begin()
-        return made
+        return done
 
     def _advance(self, *, ended: bool) -> list[tuple[Sample, Picture]]:
-        """Compute all that can be; in smaller batches where memory does not suffice."""
+        """Compute everything possible, in smaller batches where memory runs out."""
         made: list[tuple[Sample, Picture]] = []
         while self._samples:
             try:
@@ -116,15 +116,15 @@ class BatchWindowFilter:
 
 
 def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
-    """Return how much memory the filter takes at most, in bytes, without its flow method.
+    """Return the filter's peak memory in bytes, without the flow method.
 
-    Measured where the grid is as fine as it gets, half of the picture's size; elsewhere it is less.
+    Measured at the finest grid, half of the picture's size; with coarser grids it is less.
     """
     return height * width * (290 * batch_size + 640 + 60 * radius)
 
 
 def affordable_batch(height: int, width: int, radius: int, device: torch.device) -> int:
-    """Return how many frames a batch may have so that half of the free memory suffices; on a GPU of CUDA only."""
+    """Return the largest batch size that fits half of the free memory of a CUDA GPU; the default on other devices."""
     if device.type != "cuda":
         return BATCH
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,8 +1,8 @@
 """The causal filter, for live use: a frame is averaged with earlier frames along the motion.
 
-The mean of the model's own outputs is carried along the motion, with how many frames it is made of at each place:
+The mean of the model's own outputs is warped along the motion, with the number of averaged frames at each place:
 α = H/(H + 1) for H frames of history. Results are never fed back, so nothing drifts. The source's
-luma goes through the same resampling, which tells detail that it cost from detail that flickers.
+luma is resampled in the same way, to separate detail lost by resampling from detail that flickers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidtrans.video.colour.conversion import unit
 
 
 class CausalFilter:
-    """The filter of ``--temporal causal``. Frames come in order; each is the first of a shot, or follows the last."""
+    """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
 
     version = 4
     radius = 0
@@ -38,10 +38,10 @@ class CausalFilter:
         self._count = np.empty(0)  # (h, w) float32: of how many frames
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Begin nothing: no frame is ahead."""
+        """Do nothing: the filter uses no later frames."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the one frame of the window without flicker."""
+        """Return the single frame of the window without flicker."""
         (sample,) = window.samples
         here = unit(pack_channels(sample))
         height, width = here.shape[:2]
@@ -64,12 +64,12 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, and the mean of those before it."""
+        """Return the last frame, and the mean of the frames before it."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty one is none."""
+        """Continue from ``state``; an empty one resets the filter."""
         self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
         self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))

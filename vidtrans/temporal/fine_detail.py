@@ -1,8 +1,8 @@
-"""Motion between the frames of a window, and fine structure along it: flicker, what the source explains, lost contrast.
+"""Fine detail along the motion between the frames of a window: flicker, changes explained by the source, lost contrast.
 
-Two bands: structure finer than about a pixel, and what lies between that and the low frequencies. Statistics are taken
+Two bands: structure finer than about a pixel, and structure between that and the low frequencies. Statistics are taken
 on their luma, at the places of a coarser grid, between a frame and its neighbours along the motion, and pooled around
-each place of half that grid: (2, h, w), one for each band. What is derived from a frame is kept with its sample.
+each place at half the grid's size: (2, h, w), one for each band. Values derived from a frame are stored in its sample.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import unit
 
-REACH = 2  # frames on each side that statistics are of
+REACH = 2  # frames on each side in the statistics
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
 FINEST = 0.8  # σ in pixels between the bands
 POOL = 3.0  # σ in grid pixels over which statistics are taken
-WIDE = 8.0  # … and those that must not waver
+WIDE = 8.0  # … and for slowly varying statistics
 NOISE = 2e-5  # variance of the source's changes, [0, 1]², below which no slope is fitted to them
 STEEPEST = 3.0
 # Shares of a band's energy that change from frame to frame and not with the source. Measured: at most 0.01 where a
 # tone curve is laid over footage, 0.02 in an automatic white balance's flicker, 0.1 to 0.4 where style networks boil.
 FLICKERS = 0.02  # from here on detail is averaged, whatever the source does
 BOILS = 0.1  # from here on over the longer window
-MOST = 2.0  # times by which contrast is raised at most, and lowered
+MOST = 2.0  # the largest factor by which contrast is raised or lowered
 RESTORE = 2.5  # resampling costs most at the upper end of a band, its energy is measured over all of it
 TINY = 1e-7
 
 
 @dataclass(frozen=True)
 class _Changes:
-    """The statistics around each place, (2, h, w) float32, one for each band, at half the grid's size.
+    """Statistics around each place, (2, h, w) float32, one for each band, at half the grid's size.
 
-    ``slope``: of the look's changes over the source's. ``flicker``: variance of the look's changes that it leaves
-    unexplained. ``energy``: of the look along the motion; ``lost`` ≥ 1: how much less that is than in the frames.
+    ``slope``: of the output's changes over the source's. ``flicker``: the variance of the output's changes that the
+    slope does not explain. ``energy``: of the output along the motion; ``lost`` ≥ 1: the frames' energy divided by it.
     """
 
     slope: np.ndarray
@@ -61,11 +61,11 @@ class _Changes:
     lost: np.ndarray
 
     def beyond(self, share: float) -> np.ndarray:
-        """Return 0 to 1, which is reached where ``share`` of the energy changes unexplained."""
+        """Return a ramp from 0 to 1, which is 1 where at least ``share`` of the energy changes unexplained."""
         return np.clip(self.flicker / (share * self.energy + TINY), 0, 1)
 
     def gains(self, averaged: np.ndarray) -> np.ndarray:
-        """Return the factors that give averaged bands, (2, h, w) luma at the grid's places, a frame's contrast."""
+        """Return the factors that restore a frame's contrast in averaged bands, (2, h, w) luma at the grid's places."""
         left = _pool(averaged**2)
         gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
         restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
@@ -74,10 +74,10 @@ class _Changes:
 
 @dataclass(frozen=True)
 class FrameBands:
-    """A frame's bands, (H, W, 4), in 16 bits: the look's luma in the finer one and the coarser one, then the guide's.
+    """The bands of a frame, (H, W, 4), in 16 bits: the output's luma in the finer and the coarser band, the guide's.
 
-    ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the look in each band, pooled around each place of
-    half the grid, (2, h, w). These are float32.
+    ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the output in each band, pooled around each place
+    at half the grid's size, (2, h, w). Both are float32.
     """
 
     sharp: SharpPicture
@@ -86,7 +86,7 @@ class FrameBands:
 
     @classmethod
     def of(cls, sample: Sample) -> FrameBands:
-        """Return the bands of a frame."""
+        """Compute the bands of a frame."""
         lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
         size = grid_size(*lumas[0].shape)
         bands = [band for luma in lumas for band in _bands(luma, blur(shrink(luma, size), LOW))]
@@ -100,11 +100,11 @@ class FrameBands:
 
 @dataclass(frozen=True)
 class DetailCorrection:
-    """A frame's correction of fine structure: ``fine`` less the low frequencies of ``low_change``.
+    """The fine-detail correction of a frame: ``fine`` minus the low frequencies in ``low_change``.
 
-    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``, the average over frames, less the frame, less what bands are not to
-    change by; the last channel means nothing. ``low_change``: (h, w, 3) float32 on the grid, the average less it.
-    ``slope`` (h, w): of the coarser band of the look over the guide's.
+    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``: average over frames − frame − unwanted change of the bands; the last
+    channel is unused. ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): of the coarser
+    band of the output over the guide's.
     """
 
     fine: np.ndarray
@@ -113,14 +113,14 @@ class DetailCorrection:
 
 
 class FineDetail:
-    """The correction of fine structure."""
+    """Computes the correction of fine detail."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
         self._worker = ThreadPoolExecutor(1, "bands")  # beside the filter
 
     def expect(self, sample: Sample) -> None:
-        """Begin in the background what only a frame itself decides."""
+        """Start to compute the bands of a frame in the background."""
         if "bands" not in sample.derived:
             sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)
 
@@ -132,9 +132,9 @@ class FineDetail:
     def __call__(
         self, window: Window, at: int, frame_on_grid: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
     ) -> DetailCorrection:
-        """Correct frame ``at``, of which ``mean`` is an average over frames, and ``longer``, if any, one over more.
+        """Correct frame ``at``, given ``mean``, its average over frames, and ``longer``, one over more frames or None.
 
-        Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` alone may be float32): the look's RGB and the guide's
+        Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` may also be float32): the output's RGB and the guide's
         luma. ``frame_on_grid``, (h, w, 4) float32, is the frame itself.
         """
         sample, full = window.samples[at], (mean.shape[1], mean.shape[0])
@@ -161,7 +161,7 @@ class FineDetail:
         return DetailCorrection(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
-        """Return how frame ``at`` differs from those up to two frames away, along the motion."""
+        """Return the changes of frame ``at`` relative to frames up to two away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
@@ -194,12 +194,12 @@ class FineDetail:
 
 
 def _planes(picture: np.ndarray) -> np.ndarray:
-    """(H, W[, C]) → (C, H, W): numpy is slow on a last axis of few."""
+    """Split (H, W[, C]) into (C, H, W), because numpy is slow on a short last axis."""
     return np.stack(cv2.split(picture))
 
 
 def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
-    """Return two planes (2, h, w) of half the grid's size sampled along a path on the grid."""
+    """Sample two planes (2, h, w), at half the grid's size, along a path on the grid."""
     rows, columns = planes.shape[1:]
     flow = (
         halve(path.u) * np.float32(columns / path.u.shape[1]),
@@ -211,12 +211,12 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
-    """Return statistics at places of the grid, (C, h, w), pooled around each of them, at half the grid's size."""
+    """Pool statistics at places of the grid, (C, h, w), around each place, at half the grid's size."""
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
 
 
 def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of a picture (H, W) float32; ``low``, on the grid, is in neither."""
+    """Return the finer and the coarser band of a picture (H, W) float32; ``low``, on the grid, is removed from both."""
     fine = blur(picture, FINEST)
     finer = picture - fine
     fine -= grow(low, (picture.shape[1], picture.shape[0]))
@@ -224,7 +224,7 @@ def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _difference(mean: np.ndarray, output: np.ndarray, unwanted: np.ndarray) -> np.ndarray:
-    """Return, for red, green and blue, ``mean`` − ``output`` − ``unwanted`` (H, W): (H, W, 4) in 16 bits."""
+    """Return ``mean`` − ``output`` − ``unwanted`` (H, W) for each colour channel: (H, W, 4) in 16 bits."""
     difference = np.empty(mean.shape, np.uint16)
     share = -1 / np.iinfo(output.dtype).max
     for rows in strips(*unwanted.shape):

@@ -1,4 +1,4 @@
-"""Paths of pixels through several frames, the trust in them, and what is computed once of each sample."""
+"""Paths of pixels through several frames, the trust in them, and values computed once per sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vidtrans.video.colour.conversion import unit
 
 @dataclass(frozen=True)
 class FlowPath:
-    """From one frame to another, on the grid: the flow (``u``, ``v``) in the grid's pixels, and how ``reliable`` it is.
+    """The motion from one frame to another, on the grid: flow (``u``, ``v``) in grid pixels, and its reliability.
 
     All are (h, w) float32; ``reliable`` is 0 to 1.
     """
@@ -31,12 +31,12 @@ class FlowPath:
     reliable: np.ndarray
 
     def sample(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture of the grid, (h, w) or (h, w, 4) float32, at the places where the path leads."""
+        """Sample a picture of the grid, (h, w) or (h, w, 4) float32, at the path's target places."""
         x, y = grid_axes(*self.u.shape)
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
-        """Return the path that goes on with another one."""
+        """Concatenate this path and a second one."""
         packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # sampled as quickly as one channel
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
@@ -50,20 +50,20 @@ class FlowPath:
         return grow(scaled[0], (width, height)), grow(scaled[1], (width, height))
 
     def from_cells(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the first pixel of each cell leads to in a full-size picture: x and y, (h, w) each."""
+        """Return the target places of the first pixel of each cell in a full-size picture: x and y, (h, w) each."""
         (rows, columns), factor = self.u.shape, np.float32(grid_factor(height, width))
         x, y = grid_axes(rows, columns)
         # The last cells may be narrower than the factor.
         return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
 
 
-SLACK = 8.0  # pixels² of the frame between a path there and back
+SLACK = 8.0  # squared error, in pixels of the frame, of a path there and back
 
 T = TypeVar("T")
 
 
 def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
-    """Return what ``compute`` returns, called once for a sample."""
+    """Return the stored value of a sample for ``key``; the first call computes it with ``compute``."""
     if key not in sample.derived:
         sample.derived[key] = compute()
     value: T = sample.derived[key]
@@ -71,23 +71,23 @@ def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
 
 
 class FlowTracker:
-    """Flow between the frames of a window, on the grid, and how far it can be trusted."""
+    """Flow between the frames of a window, on the grid, and the trust in it."""
 
     def __init__(self, settings: DeflickerSettings, device: str) -> None:
         self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
         self._tolerance = settings.colour_sigma
-        self._worker = ThreadPoolExecutor(1, "flow")  # beside the filter: OpenCV lets go of the interpreter
+        self._worker = ThreadPoolExecutor(1, "flow")  # parallel to the filter: OpenCV releases the GIL
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Begin the flow between neighbours in the background."""
+        """Start to estimate the flow between two neighbours in the background."""
         if "pair" not in before.derived:
             before.derived["pair"] = self._worker.submit(self._estimate, before, after)
 
     def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
-        """Yield, for each step from frame ``at`` that stays in the window, a position, the path there and its trust.
+        """Yield (position, path there, trust) for each step from frame ``at`` that stays in the window.
 
-        Steps are powers of 2, either way. The trust, (h, w) float32 from 0 to 1 on the grid, says how far that frame
-        shows the same thing at each place.
+        Steps are powers of 2, positive or negative. The trust, (h, w) float32 from 0 to 1 on the grid, is the
+        confidence that the frame there shows the same content at each place.
         """
         for step in steps:
             if 0 <= at + step < len(window.samples):

@@ -1,4 +1,4 @@
-"""The settings of the filters that follow motion. Nothing heavy is imported: the help of commands lists them."""
+"""The settings of the filters that follow motion. All imports are light, because the help of commands lists them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidtrans.flow import FLOWS
 
 @dataclass(frozen=True)
 class DeflickerSettings:
-    """How much a filter may change, and what counts as flicker."""
+    """Settings shared by the filters: strength, texture, and the definition of flicker."""
 
     strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
     texture_strength: float = setting(
@@ -27,7 +27,7 @@ class DeflickerSettings:
 
 @dataclass(frozen=True)
 class WindowSettings(DeflickerSettings):
-    """How far the window reaches and how much it may change."""
+    """Settings of the window filter: the shared ones and its radius."""
 
     radius: int = setting(
         15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", low=0, high=31
@@ -36,11 +36,11 @@ class WindowSettings(DeflickerSettings):
 
 @dataclass(frozen=True)
 class CausalSettings(DeflickerSettings):
-    """How long the filter remembers and how much it may change."""
+    """Settings of the causal filter: the shared ones and its history."""
 
     history: int = setting(12, "frames that are remembered at most", low=1, high=64)
 
 
 @dataclass(frozen=True)
 class OffSettings:
-    """Nothing to set."""
+    """No settings, for ``--temporal off``."""

@@ -1,4 +1,4 @@
-"""The interface of filters: samples, windows, protocols, settings; and how samples are pushed through one."""
+"""The interface of filters (samples, windows, protocols), and the loop that passes samples through a filter."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filt
 
 @dataclass
 class Sample:
-    """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of one size, uint8 or uint16.
+    """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of the same size, uint8 or uint16.
 
-    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are in int16.
+    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are stored in int16.
 
     Attributes:
         index: The number of the frame in its clip.
-        pts: Its time.
+        pts: Its timestamp.
         guide: The input, at the size of the output.
-        output: What the model has made of it; filters replace it.
-        starts_shot: It is the first frame of its shot.
-        source: The frame at its full size, where paint is laid on it, or a result is blended with it on a device.
-        host_guide: The guide as an array, where ``guide`` lies on a device.
-        is_key: Of a draft: it was rendered, and its output is propagated to the frames around it.
-        is_propagated: Of a draft: its output is to be propagated to it.
-        rendered: Of a draft: what was rendered of a propagated frame, to compare both.
-        download: The download of its output that has begun.
-        derived: What a filter derives from this frame and its neighbours, so that it is computed once whatever number
-            of windows the frame is in.
+        output: The model's picture; filters replace it.
+        starts_shot: Whether it is the first frame of its shot.
+        source: The frame at full size, where paint is composited or the result is blended with the source on a device.
+        host_guide: The guide as an array, where ``guide`` is on a device.
+        is_key: In a draft: it was rendered, and its output is propagated to the frames around it.
+        is_propagated: In a draft: it gets the propagated output of another frame.
+        rendered: In a draft: the rendered picture of a propagated frame, to compare both.
+        download: The running download of its output.
+        derived: Values that a filter derives from this frame and its neighbours, so that they are computed only once
+            for all windows that contain the frame.
     """
 
     index: int
@@ -52,7 +52,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Window:
-    """``samples`` of one shot around ``samples[centre]``: up to ``radius`` before it and after it."""
+    """Consecutive ``samples`` of one shot around ``samples[centre]``: up to ``radius`` before and after it."""
 
     samples: tuple[Sample, ...]
     centre: int
@@ -60,7 +60,7 @@ class Window:
 
 @runtime_checkable
 class BatchFilter(Protocol):
-    """A filter that takes frames one by one and computes many at once: a ``Filter`` with a rhythm of its own."""
+    """A filter that gets frames one by one and computes many at once."""
 
     radius: int
 
@@ -68,23 +68,23 @@ class BatchFilter(Protocol):
         """Drop all frames."""
 
     def push(self, sample: Sample) -> list[tuple[Sample, Any]]:
-        """Take the next frame of a shot; return those that are done, in order, with their pictures."""
+        """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
 
     def flush(self) -> list[tuple[Sample, Any]]:
-        """End the shot: return the rest of its frames."""
+        """End the shot: return the remaining frames with their pictures."""
 
 
 class Filter(Protocol):
-    """A frame depends on ``radius`` neighbours on each side, and on nothing else.
+    """A filter whose result for a frame depends only on ``radius`` neighbours on each side.
 
-    One whose class has a true attribute ``needs_no_past_pictures`` takes of frames before the centre only what is
-    derived of them.
+    If the class attribute ``needs_no_past_pictures`` is true, the filter uses only ``derived`` of frames before the
+    centre.
     """
 
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Begin in the background what windows will need of two neighbours of a shot."""
+        """Start to compute in the background what windows will need of two neighbours of a shot."""
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the filtered picture of the window's centre, of its output's shape and dtype."""
@@ -92,17 +92,17 @@ class Filter(Protocol):
 
 @runtime_checkable
 class RecursiveFilter(Protocol):
-    """A filter that carries a state from frame to frame: it takes frames in order, each once, with a radius of 0."""
+    """A filter with a state between frames: it gets frames in order, each once, with a radius of 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return all that the next frame depends on."""
+        """Return everything that the next frame depends on."""
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue exactly from what ``state`` returned."""
+        """Continue exactly from a saved ``state``."""
 
 
 class NoFilter:
-    """Returns the model's own output."""
+    """The filter ``off``: it returns the model's output unchanged."""
 
     version = 1
     radius = 0
@@ -112,7 +112,7 @@ class NoFilter:
         pass
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Begin nothing."""
+        """Do nothing."""
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the output of the window's centre."""
@@ -122,16 +122,16 @@ class NoFilter:
 def filter_samples(
     samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None = None
 ) -> Generator[tuple[Sample, np.ndarray], None, None]:
-    """Yield each sample with its filtered picture, ``method.radius`` frames behind the input, or one more, unless 0.
+    """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later, or at once if the radius is 0.
 
-    At a cut all history is dropped. ``wanted``: the numbers of the frames that are asked for; the others are only
-    neighbours. A recursive filter sees all of them. A filter of batches may be a batch further behind.
+    All history is dropped at a cut. ``wanted``: the numbers of the frames to yield; others are only neighbours, but
+    a recursive filter filters all of them. A filter of batches may have a delay of one more batch.
     """
     if isinstance(method, BatchFilter):
         yield from _filter_in_batches(samples, method, wanted)
         return
-    ahead = method.radius + LOOKAHEAD if method.radius else 0  # one that has no window may be live: it must not wait
-    recent: deque[Sample] = deque(maxlen=method.radius + 1 + ahead)
+    delay = method.radius + LOOKAHEAD if method.radius else 0  # without a window it may be live, and must not wait
+    recent: deque[Sample] = deque(maxlen=method.radius + 1 + delay)
     drops_pictures = getattr(method, "needs_no_past_pictures", False)
     waiting = 0  # how many of the last samples have not been filtered yet
 
@@ -159,12 +159,12 @@ def filter_samples(
             method.expect(recent[-1], sample)
         recent.append(sample)
         waiting += 1
-        yield from flush(ahead)
+        yield from flush(delay)
     yield from flush(0)
 
 
 def _without_pictures(sample: Sample) -> Sample:
-    """Return a sample with what is derived of it, and black pictures that take no memory."""
+    """Return a sample with its derived values, and black pictures that take no memory."""
     guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output))
     return replace(sample, guide=guide, output=output)
 

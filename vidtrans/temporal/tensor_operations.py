@@ -1,8 +1,8 @@
 """OpenCV's resizing, blurring and sampling on batches of torch tensors, (N, C, H, W) float32 on any device.
 
-Each is equal to the function of ``flow.warping`` of that name within rounding. What is computed of a picture does not
-depend on the others of its batch: neither matrix products nor dense convolutions are used, whose order of summation
-changes with the number of pictures.
+Each function equals its namesake in ``flow.warping`` or ``flow.scaling`` within rounding. The result for a picture does
+not depend on the others of its batch: matrix products and dense convolutions are avoided, because their order of
+summation changes with the number of pictures.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Size = tuple[int, int]  # height, width
 
 
 def planes(pictures: torch.Tensor) -> torch.Tensor:
-    """Return pictures (N, H, W, 3) as (N, 3, H, W): uint8 as they are, 16 bits (in int16) as float32."""
+    """Convert pictures (N, H, W, 3) to (N, 3, H, W): uint8 unchanged, 16 bits (in int16) as float32."""
     found = pictures.permute(0, 3, 1, 2)
     return found if pictures.dtype == torch.uint8 else (found.int() & 0xFFFF).float()
 
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
-    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, as OpenCV rounds it: (N, H, W) float32."""
+    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
     # All sums of 8 bits are exact in float32.
     red, green, blue = (share / (1 << INTEGER_LUMA_BITS) for share in INTEGER_LUMA)
     total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
@@ -44,7 +44,7 @@ def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
 
 
 def interior(padded: torch.Tensor) -> torch.Tensor:
-    """Return (…, H, W) of (…, H + 2, W + 2)."""
+    """Return a view of (…, H + 2, W + 2) without its border: (…, H, W)."""
     return padded[..., 1:-1, 1:-1]
 
 
@@ -52,7 +52,7 @@ def interior(padded: torch.Tensor) -> torch.Tensor:
 
 
 def grow(pictures: torch.Tensor, size: Size) -> torch.Tensor:
-    """Return pictures of a coarse grid at a larger size, interpolated linearly."""
+    """Enlarge pictures of a coarse grid to ``size``, with linear interpolation."""
     return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
@@ -71,9 +71,9 @@ def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
 def _cells(
     height: int, width: int, rows: int, columns: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, Size]:
-    """Return places at which to sample linearly, (1, h, w, 2), the weights (h, w), and how many make up a cell.
+    """Return places for linear samples, (1, h, w, 2), their weights (h, w), and the number of samples per cell.
 
-    The edges of cells lie within pixels. A linear sample between two pixels weighs both of them.
+    Edges of cells lie within pixels; a linear sample between two pixels weights both.
     """
     y, down, below = _cell_axis(height, rows)
     x, across, beside = _cell_axis(width, columns)
@@ -83,7 +83,7 @@ def _cells(
 
 
 def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return places along one axis, their weights, and how many of them are a cell's."""
+    """Return sample places along one axis, their weights, and the number of samples per cell."""
     edges = np.arange(cells + 1) * (length / cells)
     pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
     first = np.floor(edges[:-1] + 1e-9)
@@ -114,7 +114,7 @@ def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
     if min(height, width) > margin:
         return F.pad(pictures, (margin,) * 4, mode="reflect")
     rows, columns = (_mirrored(length, margin, pictures.device) for length in (height, width))
-    return pictures[..., rows[:, None], columns]  # mirrored again and again
+    return pictures[..., rows[:, None], columns]  # mirrored several times
 
 
 @lru_cache(maxsize=16)
@@ -128,7 +128,7 @@ def _mirrored(length: int, margin: int, device: torch.device) -> torch.Tensor:
 
 @lru_cache(maxsize=32)
 def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor:
-    """Return OpenCV's kernel for float32 as the weights of a convolution of each channel: (C, 1, 1, taps)."""
+    """Return OpenCV's float32 kernel as weights of a depthwise convolution: (C, 1, 1, taps)."""
     taps = round(sigma * 8 + 1) | 1
     kernel = torch.from_numpy(cv2.getGaussianKernel(taps, sigma, cv2.CV_32F)).view(1, 1, 1, taps)
     return kernel.repeat(channels, 1, 1, 1).to(device)
@@ -138,26 +138,26 @@ def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor
 
 
 def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return pictures at ``places`` (N, h, w, 2), as grid_sample counts, linearly; the border is repeated."""
+    """Sample pictures linearly at ``places`` (N, h, w, 2), in grid_sample coordinates; the border is repeated."""
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
 
 
 def write_places(moves: torch.Tensor, places: torch.Tensor) -> None:
-    """Write to ``places`` (…, 2, h, w) where ``moves`` (…, 2, h, w), in pixels, lead to, as grid_sample counts."""
+    """Write the targets of ``moves`` (…, 2, h, w), in pixels, to ``places`` (…, 2, h, w), as grid_sample counts."""
     size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
     base, scale = _base_places(size, (1, 1), size, moves.device)
     torch.addcmul(base, moves, scale, out=places)
 
 
 def sample_along(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return pictures at ``places`` (N, 2, h, w), linearly; the border is repeated."""
+    """Sample pictures linearly at ``places`` (N, 2, h, w); the border is repeated."""
     return sample(pictures, places.permute(0, 2, 3, 1))
 
 
 def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
-    """Return where ``sample_sharply`` samples pictures of a size along ``moves`` (…, 2, h, w), in pixels.
+    """Return the places for ``sample_sharply`` along ``moves`` (…, 2, h, w), in pixels, for pictures of a size.
 
-    From each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
+    They start at each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
     """
     base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)
     places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
@@ -171,7 +171,7 @@ def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor
 
 @lru_cache(maxsize=16)
 def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the places of each ``step``-th pixel, (2, h, w), and what one pixel is, (2, 1, 1), for grid_sample."""
+    """Return the places of each ``step``-th pixel, (2, h, w), and the size of a pixel, (2, 1, 1), for grid_sample."""
     (height, width), (rows, columns) = size, shape
     x = _normalised(np.arange(columns) * step[1], width).astype(np.float32)
     y = _normalised(np.arange(rows) * step[0], height).astype(np.float32)
@@ -181,10 +181,10 @@ def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> t
 
 
 def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
-    """Return what ``sample_sharply`` samples: (N, C, 2, H, W) of (N, C, H + 2, W + 2) with repeated borders.
+    """Return the input of ``sample_sharply``: (N, C, 2, H, W) from (N, C, H + 2, W + 2) with repeated borders.
 
-    A picture less and plus its second differences, so that a third coordinate between them says how much of these is
-    added: both are sampled at once.
+    A picture minus, and plus, its second differences; a third sampling coordinate between the two sets the amount, so
+    that both are sampled at once.
     """
     channels = padded.shape[1]
     made = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
@@ -200,20 +200,20 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 
 def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return pictures as ``warping.SharpPicture`` samples them, at ``sharp_places``: (N, C, h, w)."""
+    """Sample pictures like ``warping.SharpPicture``, at ``sharp_places``: (N, C, h, w)."""
     if pictures.device.type == "mps":
         return sample_each(pictures, places)
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
 
 
 def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return what ``sample_sharply`` does where torch samples in two dimensions only, as on Apple's GPUs before 2.9."""
+    """Do the same as ``sample_sharply`` with two-dimensional sampling, for Apple GPUs with torch before 2.9."""
     found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
     return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
 
 
 def repeat_border(padded: torch.Tensor) -> None:
-    """Write the border of (N, C, H + 2, W + 2): that of the picture inside."""
+    """Write the border of (N, C, H + 2, W + 2) by repeating the picture's outer pixels."""
     height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
     padded[..., :: width + 1].copy_(padded[..., 1 : width + 1 : max(1, width - 1)])
     padded[..., :: height + 1, :].copy_(padded[..., 1 : height + 1 : max(1, height - 1), :])
@@ -221,7 +221,7 @@ def repeat_border(padded: torch.Tensor) -> None:
 
 @lru_cache(maxsize=32)
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
-    """Return what a pixel of a size is in pixels of another, along x and y: (2, 1, 1)."""
+    """Return the factor from pixels of one size to pixels of another, for x and y: (2, 1, 1)."""
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
 
 
@@ -229,7 +229,7 @@ Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may ha
 
 
 def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
-    """Return pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
+    """Stack pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
     if isinstance(pictures[0], np.ndarray):
         batch = as_bits(np.stack(pictures))
         return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
@@ -238,7 +238,7 @@ def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
 
 
 def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
-    """Return the pictures of a batch as they came: one download."""
+    """Return the pictures of a batch in the type and place of ``like``: one download."""
     if isinstance(like, np.ndarray):
         return list(from_bits(pictures.contiguous()))
     return list(pictures.contiguous().view(like.dtype).to(like.device))

@@ -1,20 +1,20 @@
-"""The window filter: a frame is averaged with its neighbours along the motion. It has no state.
+"""The window filter: each frame is averaged with its neighbours along the motion. It has no state.
 
-Three things keep it from being a blur.
+Three measures prevent blur.
 
-*Long windows of few steps.* Averaging (1, 2, 1)/4 with the frames next to it, then those averages 2 frames away, 4, 8
-(the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weighs 31 frames by a triangle at the cost of
-8. Fine structure takes 2 or 3 of these steps, at full size and resampled sharply, low frequencies all of them, on
-a grid. Where no neighbour can be followed low frequencies take the correction around.
+*Long windows in few steps.* Averaging (1, 2, 1)/4 with the adjacent frames, then these averages 2 frames away, 4, 8
+(the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weights 31 frames by a triangle at the cost of
+8. Fine detail uses 2 or 3 of these steps, at full size with sharp resampling; low frequencies use all of them, on
+a grid. Where no neighbour can be followed, low frequencies get the correction of the surroundings.
 
-*What the source explains is no flicker.* Where the look's detail changes as the source's does (a shadow passes, a
-texture turns), the change is kept: it is predicted by a slope that is fitted around each place to the changes of both.
-What the slope leaves unexplained is what flickers, or boils.
+*Changes that the source explains are not flicker.* Where the output's detail changes as the source's does (a shadow
+passes, a texture turns), the change is kept: a slope, fitted locally to the changes of both, predicts it.
+The part that the slope does not explain is flicker, or boil.
 
-*Contrast is given back.* A mean of textures that do not fit onto each other is pale: its energy is brought back to
-what the frames have.
+*Contrast is restored.* A mean of textures that do not align is pale: its energy is raised to that of the
+frames.
 
-A frame depends on ``radius`` neighbours on each side and on no more: a clip may be cut into chunks anywhere.
+A frame depends only on ``radius`` neighbours on each side, so a clip may be cut into chunks anywhere.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WindowFilter:
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Begin the flow between two neighbours."""
+        """Start to estimate the flow between two neighbours in the background."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
 
@@ -74,11 +74,11 @@ class WindowFilter:
     # Averages, level by level: 2^level − 1 frames each way
 
     def _lead(self, level: int) -> int:
-        """Return how far ahead of the centre averages of a level are needed, in frames."""
+        """Return the number of frames after the centre for which averages of a level are needed."""
         return self.radius - (2**level - 1)
 
     def _average_ahead(self, window: Window) -> None:
-        """Compute what is needed of the frames ahead, in their order."""
+        """Compute the averages needed of the frames after the centre, in order."""
         soon = window.centre + self._lead(self._full_levels) + REACH + 1
         if soon < len(window.samples):
             self._detail.expect(window.samples[soon])
@@ -97,9 +97,9 @@ class WindowFilter:
                 sample.derived.pop(key, None)
 
     def _find_stale(self) -> list[tuple[Any, int]]:
-        """Return what is not needed when a frame is done, and how far ahead of that frame; behind, where negative.
+        """Return (key, offset) of derived values to delete when a frame is done; offset in frames from that frame.
 
-        A step of averaging at level n takes frames 2^(n − 1) away; statistics are of frames up to 2 away.
+        A step of averaging at level n uses frames 2^(n − 1) away; statistics use frames up to 2 away.
         """
         top, levels = self._full_levels, self._levels
         leads = [self._lead(n) for n in range(levels + 1)] + [0]
@@ -116,19 +116,19 @@ class WindowFilter:
         return [*stale, (("low", levels), 0), (("low", 0), 0), ("guide", -reach)]
 
     def _neighbours(self, window: Window, at: int, level: int) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
-        """Yield position, path and trust of the frames that a level averages frame ``at`` with."""
+        """Yield position, path and trust of the frames with which a level averages frame ``at``."""
         step = 2 ** (level - 1)
         return self._tracker.neighbours(window, at, (step, -step))
 
     def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Average (1, 2, 1)/4 along the motion: ``lower`` returns a frame's (H, W, 4) float32 of the level below."""
+        """Average (1, 2, 1)/4 along the motion; ``lower`` returns a frame's average, (H, W, 4), of the level below."""
         here = lower(at)
         height, width = here.shape[:2]
         neighbours = self._neighbours(window, at, level)
         return average_along(here, [(lower(i), path.full_size(width, height), trust) for i, path, trust in neighbours])
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the average at full size, in 16 bits: (H, W, 4), the look's RGB and the guide's luma."""
+        """Return the average at full size, in 16 bits: (H, W, 4), the output's RGB and the guide's luma."""
         sample = window.samples[at]
         if level == 0:
             return compute_once(sample, ("level", 0), lambda: self._first(sample))
@@ -136,15 +136,15 @@ class WindowFilter:
         return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
 
     def _first(self, sample: Sample) -> np.ndarray:
-        """Return a frame at full size, in 16 bits, and store it on the grid, as the lowest level there."""
+        """Return a frame at full size, in 16 bits, and store it on the grid as the lowest level there."""
         picture = to_16bit(pack_channels(sample), PICTURE)
         sample.derived["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
         return picture
 
     def _fine(self, window: Window, at: int) -> None:
-        """Store "fine": the correction of fine structure.
+        """Store "fine", the correction of fine detail.
 
-        The longest average at full size goes on from here on the grid only, for low frequencies.
+        From here on the longest average at full size continues only on the grid, for low frequencies.
         """
         derived, top = window.samples[at].derived, self._full_levels
         mean, longest = (self._level(window, at, n) for n in (min(2, top), top))
@@ -161,7 +161,7 @@ class WindowFilter:
         return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower))
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return how much of a full window an average is made of: (h, w) float32 in [2^−level, 1]."""
+        """Return the fraction of a full window that an average contains: (h, w) float32 in [2^−level, 1]."""
         if level == 0:
             width, height = grid_size(*window.samples[at].guide.shape[:2])
             return np.ones((height, width), np.float32)
@@ -175,7 +175,7 @@ class WindowFilter:
         return compute_once(window.samples[at], ("share", level), count)
 
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
-        """Return the correction on the grid, of which low frequencies are taken: (h, w, 3) float32."""
+        """Return the correction on the grid, which gives the low frequencies: (h, w, 3) float32."""
         at = window.centre
         change = self._coarse(window, at, self._levels) - window.samples[at].derived["low", 0]
         alone = 2.0**-self._levels
@@ -184,7 +184,7 @@ class WindowFilter:
 
 
 def pack_channels(sample: Sample) -> np.ndarray:
-    """Return (H, W, 4) uint8 or uint16: the look's RGB and the guide's luma, so that one resampling serves both."""
+    """Return (H, W, 4) uint8 or uint16: the output's RGB and the guide's luma, so that one resampling serves both."""
     look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
     if look.dtype != guide.dtype:
         look, guide = to_uint16(look), to_uint16(guide)
@@ -192,11 +192,11 @@ def pack_channels(sample: Sample) -> np.ndarray:
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Return the correction on the grid, of which low frequencies are taken: (h, w, 3) float32 in [−1, 1].
+    """Return the correction on the grid, which gives the low frequencies: (h, w, 3) float32 in [−1, 1].
 
-    ``change``: (h, w, 4), by how much the average of the look (RGB) and of the guide (luma) differ from the frame;
-    ``slope`` (h, w) of the look over the guide; ``others`` (h, w): the share, 0 to 1, that other frames have in the
-    average. Where that is small the correction is that of the surroundings: lighting flickers in places, too, that were
+    ``change``: (h, w, 4), the average of the output (RGB) and of the guide (luma) minus the frame;
+    ``slope`` (h, w) of the output over the guide; ``others`` (h, w): the share, 0 to 1, of other frames in the
+    average. Where that is small, the correction of the surroundings is used: lighting also flickers at places that were
     hidden a moment ago.
     """
     wanted = change[..., :3] - slope[..., None] * change[..., 3:]
@@ -212,7 +212,7 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
 def apply_correction(
     output: np.ndarray, low: np.ndarray, correction: DetailCorrection, settings: DeflickerSettings
 ) -> np.ndarray:
-    """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine structure."""
+    """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine detail."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
     total = grow(cv2.cvtColor(low, cv2.COLOR_RGB2RGBA), (width, height))
@@ -222,7 +222,7 @@ def apply_correction(
     for rows in strips(height, width):
         fine = from_16bit(correction.fine[rows], CHANGE)
         change = cv2.scaleAdd(fine, settings.texture_strength, total[rows])
-        kept = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA).astype(np.float32)
-        whole = cv2.addWeighted(change, full * settings.strength, kept, 1, 0, dtype=depth)
+        original = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA).astype(np.float32)
+        whole = cv2.addWeighted(change, full * settings.strength, original, 1, 0, dtype=depth)
         cv2.cvtColor(whole, cv2.COLOR_RGBA2RGB, dst=corrected[rows])
     return corrected

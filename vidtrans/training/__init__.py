@@ -1,11 +1,11 @@
-"""Training methods and their losses, with exact resume.
+"""Training methods and their losses; interrupted runs resume exactly.
 
 A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. Settings, records, ``losses.csv``, curves,
-ablations and docs follow from their entries here, which need no torch.
+ablations and docs derive from the two registries here, which need no torch.
 
 An adversarial objective is a class with two static methods on logits of any shape: ``discriminator(on_fake,
 on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both are means and give a scalar.
-``balance`` is D's loss where it cannot tell one from the other.
+``balance`` is D's loss when it cannot tell fake from real.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vidtrans.training.method_settings import (
 
 
 class Label(NamedTuple):
-    """The name of a curve, what it tells, and its unit. ``aim``: what values are best near to, may be ±∞."""
+    """A curve's name, explanation and unit. ``aim``: the ideal value, may be ±∞; None where no direction is better."""
 
     name: str
     hint: str
@@ -47,7 +47,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting of its name is its weight, and 0 leaves it out."""
+    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off."""
 
     label: Label
     weight: float = 0.0  # the setting's default
@@ -56,43 +56,41 @@ class Loss(Entry):
     reported: bool = False  # it has a column in losses.csv even with weight 0
 
     def setting(self) -> Field[float]:
-        """Return the field of the weight."""
+        """Return the field of the weight's setting."""
         weight: Field[float] = setting(self.weight, f"weight of {self.summary}", low=0.0)
         return weight
 
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A way of training. ``curves``: labels of its columns besides the losses'; ``settings``: the class of its own."""
+    """A training method. ``curves``: labels of its columns besides the losses; ``settings``: its settings class."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
     settings: type[MethodSettings] = MethodSettings
 
 
 def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.settings.setting``)
-    """Return the class of a method's own settings, for a line of ``METHODS`` that has few of them."""
+    """Return a settings class of the given fields, for a method in ``METHODS`` with few settings of its own."""
     typed = [(name, type(value.default), value) for name, value in settings.items()]
     return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 
 
 def weight_key(loss: str) -> str:
-    """Return the setting that holds the weight of a loss."""
+    """Return the name of the setting that holds a loss's weight."""
     return f"lambda_{loss}"
 
 
 _OF_CODES = {
-    "latent": Label("Codes", "How far the code found in an output is from the one it was painted by.", aim=-math.inf),
-    "kl": Label("Codes: KL", "How far codes of pictures are from normally distributed, in nats."),
+    "latent": Label("Codes", "Error of the code that is recovered from an output.", aim=-math.inf),
+    "kl": Label("Codes: KL", "Distance of the codes from a normal distribution, in nats."),
 }
 _JUDGED = {
-    "discriminator": Label("D", "Near 0 D has won: it gives G almost no gradient."),
-    "source_discriminator": Label("D of the source", "That of the way back, which judges the source's domain."),
-    "identity": Label("Identity", "How far the target's own frames are changed.", aim=-math.inf),
-    "memory": Label("Memory", "How far from what is painted anew, and from real, where the past is kept."),
-    "steady": Label("Steadiness", "How far from itself at another moment, along the motion.", aim=-math.inf),
-    "structure": Label(
-        "Structure", "How far edges are from where the input has them: 0 where they are clear.", aim=-math.inf
-    ),
+    "discriminator": Label("D", "Near 0, D has won: it gives G almost no gradient."),
+    "source_discriminator": Label("D of the source", "Loss of the discriminator of the source domain."),
+    "identity": Label("Identity", "Change of the target's own frames; lower is better.", aim=-math.inf),
+    "memory": Label("Memory", "Recurrent output: distance to the new picture, plus adversarial."),
+    "steady": Label("Steadiness", "Difference of outputs along the motion; lower is better.", aim=-math.inf),
+    "structure": Label("Structure", "Mismatch of edges of output and input; 0 is good.", aim=-math.inf),
     **_OF_CODES,
 }
 
@@ -104,19 +102,21 @@ METHODS = Registry(
             "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
             curves={
                 "discriminator": _JUDGED["discriminator"],
-                "temporal_discriminator": Label("D: three frames", "That of three in a row; 0 in steps without any."),
+                "temporal_discriminator": Label(
+                    "D: three frames", "Loss of D on three frames in a row; 0 in steps without any."
+                ),
             },
         ),
         "look": Method(
             "vidtrans.training.methods.look_method:LookMethod",
             "a painter and style pictures: Johnson et al., ECCV 2016; see vidtrans look",
             curves={
-                "style": Label("Style", "How far from the manner of the style pictures.", aim=-math.inf),
-                "content": Label("Content", "How far from what the frames show.", aim=-math.inf),
-                "colour": Label("Colour", "How far from the colours of the style pictures.", aim=-math.inf),
+                "style": Label("Style", "Distance to the style of the pictures; lower is better.", aim=-math.inf),
+                "content": Label("Content", "Distance to the content of the frames; lower is better.", aim=-math.inf),
+                "colour": Label("Colour", "Distance to the colours of the style pictures.", aim=-math.inf),
                 "steadiness": Label(
                     "Steadiness",
-                    "How far from the frame before along the motion, or from itself moved a little.",
+                    "Difference to the previous output along the motion, or to a moved view.",
                     aim=-math.inf,
                 ),
             },
@@ -126,7 +126,7 @@ METHODS = Registry(
             "vidtrans.training.methods.cyclegan:CycleGAN",
             "two domains without pairs, a translator each way: Zhu et al., ICCV 2017",
             curves={
-                "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
+                "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
                 **_JUDGED,
             },
             settings=CycleGANSettings,
@@ -135,9 +135,11 @@ METHODS = Registry(
             "vidtrans.training.methods.recyclegan:RecycleGAN",
             "CycleGAN whose cycle goes through predicted frames: Bansal et al., ECCV 2018",
             curves={
-                "recycle": Label("Recycle", "How far from the frame, there, predicted and back.", aim=-math.inf),
-                "prediction": Label("Prediction", "How far the predictors are from the next frame.", aim=-math.inf),
-                "cycle": Label("Cycle", "How far from the input, there and back.", aim=-math.inf),
+                "recycle": Label(
+                    "Recycle", "Error of the frame after translation, prediction and back.", aim=-math.inf
+                ),
+                "prediction": Label("Prediction", "Error of the predicted next frame.", aim=-math.inf),
+                "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
                 **_JUDGED,
             },
             settings=RecycleGANSettings,
@@ -146,7 +148,9 @@ METHODS = Registry(
             "vidtrans.training.methods.cut:CUT",
             "two domains without pairs, one translator, by patches: Park et al., ECCV 2020",
             curves={
-                "contrastive": Label("Patches", "How hard the place of an output's patch is to tell.", aim=-math.inf),
+                "contrastive": Label(
+                    "Patches", "Error of matching output patches to their input patches.", aim=-math.inf
+                ),
                 **_JUDGED,
             },
             settings=CUTSettings,
@@ -156,9 +160,11 @@ METHODS = Registry(
             "pairs, many looks from one input: Zhu et al., NeurIPS 2017",
             curves={
                 "discriminator": _JUDGED["discriminator"],
-                "drawn_gan": Label("G: drawn looks", "How far G is from fooling D with codes that were drawn."),
+                "drawn_gan": Label("G: drawn looks", "Adversarial loss of G with random codes."),
                 **_OF_CODES,
-                "mode_seeking": Label("Difference", "Of codes over that of pictures: large where looks are alike."),
+                "mode_seeking": Label(
+                    "Difference", "Code difference over picture difference; large if looks are alike."
+                ),
             },
             settings=BicycleGANSettings,
         ),
@@ -197,7 +203,7 @@ LOSSES = Registry(
         "feature_matching": Loss(
             "vidtrans.training.losses.feature_matching:FeatureMatching",
             "the L1 between D's features of output and target: sharper, steadier; try 10",
-            Label("G: feature matching", "Distance between what D sees in output and target."),
+            Label("G: feature matching", "Distance between D's features of output and target."),
             needs=("lambda_gan",),
         ),
         "texture": Loss(
@@ -214,7 +220,7 @@ LOSSES = Registry(
         "temporal": Loss(
             "vidtrans.training.losses.temporal:Temporal",
             "the L1 to the output before, where the source is the same: steadier, softer",
-            Label("G: temporal", "Distance to the output before, where the source shows the same."),
+            Label("G: temporal", "Distance to the previous output where the source is unchanged."),
             weight=4.0,
             needs=("recurrent",),
             alone=False,
@@ -222,7 +228,7 @@ LOSSES = Registry(
         "temporal_gan": Loss(
             "vidtrans.training.losses.temporal_gan:TemporalGAN",
             "vid2vid's second discriminator, which judges three frames in a row; try 1",
-            Label("G: three frames", "How far three outputs in a row are from fooling their D; 0 without."),
+            Label("G: three frames", "Adversarial loss of three outputs in a row; 0 in steps without any."),
             needs=("recurrent", "lambda_gan"),
             alone=False,
         ),

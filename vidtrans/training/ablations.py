@@ -1,4 +1,4 @@
-"""Ablations: a recipe several times, each time with another part changed.
+"""Ablations: train a recipe several times, each time with one component changed.
 
 These are the tables of Isola et al. (CVPR 2017): losses (table 1), skips of the U-Net (2), size of D's patches (3).
 """
@@ -26,9 +26,9 @@ SKIPS = "skip_connections"  # the setting of generators that have them
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the trainings. ``name`` is its model's, ``label`` is for people.
+    """One training of an ablation or a sweep. ``name``: its model's name; ``label``: text for people.
 
-    ``settings``: what a sweep varies, by its keys. ``seed``: its own, or None.
+    ``settings``: the values that a sweep varies, by key. ``seed``: this variant's seed, or None for the run's.
     """
 
     name: str
@@ -50,7 +50,7 @@ ABLATIONS = Registry(
 
 
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return variants with L1 and the adversarial loss, with and without the input for D."""
+    """Return five variants: L1, GAN and cGAN alone, and L1 with each of the two."""
     del dataset
     _note_left_out(recipe, context)
     return [
@@ -63,7 +63,7 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGANs of several depths, without those that need larger pictures. Raises UsageError."""
+    """Return PatchGAN variants of several depths; skip depths too large for the pictures. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
@@ -86,7 +86,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
 
 
 def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return variants with and without skips, each with two losses. Raises UsageError."""
+    """Return variants with and without skip connections, each with L1 and with L1 + cGAN. Raises UsageError."""
     del dataset
     name, _ = recipe.choice("generator")
     with_skips = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
@@ -106,7 +106,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
-    """Return [training] with these losses only, with the recipe's weights, or else the paper's."""
+    """Return a [training] table with only these losses on, at the recipe's weights, or the paper's if those are 0."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
@@ -115,17 +115,17 @@ def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> 
 
 
 def _others(own: TrainingSettings) -> Table:
-    """Return the settings that turn off all losses besides L1 and GAN."""
+    """Return settings that turn off all losses besides L1 and GAN."""
     return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
 def _note_left_out(recipe: Recipe, context: Context) -> None:
     if on := _others(recipe.settings("training", TrainingSettings)):
-        context.note(f"what the recipe has besides L1 and GAN is left out: {', '.join(on)}")
+        context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 
 
 def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
-    """Return the shorter side of a training step's pictures, in pixels."""
+    """Return the shorter side of a training crop, in pixels."""
     import torch
 
     from vidtrans.networks.init import build_generator

@@ -15,7 +15,7 @@ POINTER = "checkpoint.json"
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-N.pt``, then point to it, then delete the others: a kill at any moment leaves a complete one."""
+    """Write ``step-N.pt``, point to it, then delete older files: a kill at any moment leaves one complete file."""
     name = f"step-{step:08d}.pt"
     with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
         torch.save(state, temporary)
@@ -26,7 +26,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
-    """Return the latest state, on the CPU; None without one, and with a warning where it is damaged."""
+    """Return the latest checkpoint's state, on the CPU; None if there is none, or (with a warning) if it is damaged."""
     pointer = folder / POINTER
     if not pointer.exists():
         return None

@@ -1,9 +1,9 @@
-"""Training in several processes, started by PyTorch's launcher; each has its share of every batch.
+"""Training in several processes, started by PyTorch's launcher; each takes a share of every batch.
 
     torchrun --nproc-per-node 4 -m vidtrans train clip.dataset
 
-All start with the same weights and take the same steps, with averaged gradients; rank 0 writes. BatchNorm sees a
-process's share only, as in DistributedDataParallel (Li et al., VLDB 2020); its running statistics are those of rank 0.
+All start with the same weights and take the same steps, with averaged gradients; rank 0 writes. BatchNorm sees only
+its process's share, as in DistributedDataParallel (Li et al., VLDB 2020); the running statistics of rank 0 are used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vidtrans.core.settings import Table
 
 @dataclass(frozen=True)
 class DistContext:
-    """The ``size`` processes of a run, of which this one is number ``rank``."""
+    """A process of a distributed run: its number ``rank`` among ``size`` processes."""
 
     rank: int = 0
     size: int = 1
@@ -36,7 +36,7 @@ class DistContext:
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Return this process's share of a step's pairs. Raises UsageError where they cannot be divided evenly."""
+        """Return the indices of the pairs that this process takes. Raises UsageError if ``batch`` is not divisible."""
         if batch % self.size:
             size = -(-batch // self.size) * self.size
             remedy = f"use --set training.batch_size={size}, or another number of processes"
@@ -45,13 +45,13 @@ class DistContext:
         return range(self.rank * each, (self.rank + 1) * each)
 
     def device(self, wanted: str) -> str:
-        """Return this process's device: each has a GPU of its own, where any is wanted or found."""
+        """Return the name of this process's device: its own GPU if one is available and ``wanted`` allows it."""
         if self.size == 1 or wanted not in ("auto", "cuda") or not torch.cuda.is_available():
             return wanted
         return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Replace each gradient by its mean over the processes, in place; a missing one counts as 0."""
+        """Replace each gradient by its mean over the processes, in place; a missing gradient counts as 0."""
         if self.size == 1:
             return
         trained = [p for p in network.parameters() if p.requires_grad]
@@ -61,7 +61,7 @@ class DistContext:
             parameter.grad = gradient
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """Return the means of numbers, such as losses, over the processes."""
+        """Return the mean of each number, such as a loss, over the processes."""
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -70,7 +70,7 @@ class DistContext:
         return means
 
     def any(self, flag: bool) -> bool:
-        """Return whether the flag is set in any of the processes, which then stop at the same step."""
+        """Return whether the flag is set in any process, so that all processes stop at the same step."""
         return self.mean([float(flag)])[0] > 0
 
     def broadcast(self, value: Table | str | None = None) -> Table | str | None:
@@ -81,11 +81,11 @@ class DistContext:
         return values[0]
 
     def barrier(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes reach this point."""
         self.mean([0.0])
 
     def _average(self, tensors: Sequence[Tensor]) -> None:
-        """Average tensors in place, in one message."""
+        """Average tensors over the processes, in place, in one message."""
         flat = torch.cat([t.reshape(-1) for t in tensors])
         distributed.all_reduce(flat)
         flat /= self.size
@@ -98,9 +98,9 @@ SINGLE_PROCESS = DistContext()
 
 @contextmanager
 def distributed_context() -> Iterator[DistContext]:
-    """Yield the context that the launcher's environment describes, else ``SINGLE_PROCESS``.
+    """Yield the context that the launcher's environment variables describe, else ``SINGLE_PROCESS``.
 
-    Raises UsageError where the environment is not a launcher's.
+    Raises UsageError if the variables are incomplete.
     """
     if not is_distributed():
         yield SINGLE_PROCESS
@@ -125,7 +125,7 @@ def distributed_context() -> Iterator[DistContext]:
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Send to standard error what native code prints: Gloo of PyTorch 2.8 to 2.10 announces each connection."""
+    """Redirect native code's stdout to stderr: Gloo of PyTorch 2.8 to 2.10 announces each connection there."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

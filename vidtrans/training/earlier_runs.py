@@ -1,4 +1,4 @@
-"""Runs that a training run may continue: shorter ones, and those in another number of processes."""
+"""Earlier runs that a new training run can continue: shorter ones, or ones with another number of processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ELASTIC = ("threads", "world_size")
 
 
 def describe(entry: CacheEntry, stage: TrainStage, output: Path) -> None:
-    """Write the run's parameters into its entry, for later runs that look for one to continue."""
+    """Write the run's parameters into its cache entry, so that later runs can find and continue it."""
     write_json(entry.folder / DESCRIPTION, {"output": _place(entry, output), "parameters": stage.description()})
 
 
@@ -36,7 +36,7 @@ def _place(entry: CacheEntry, output: Path) -> str:
 
 
 def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Continue the furthest run of the same recipe and length that another number of processes left unfinished."""
+    """Continue the furthest unfinished run of this recipe and length with another number of processes or threads."""
     wanted = _elastic(stage.description())
     found = [
         (state, other, parameters)
@@ -49,7 +49,7 @@ def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingStat
     run.restore(state)
     before, now = (p["engine"]["world_size"] for p in (parameters, stage.parameters()))
     processes = f"{before} process{'es' * (before > 1)}, now it is {now}"
-    context.note(f"going on with what was begun by {processes if before != now else 'another number of threads'}")
+    context.note(f"continuing a run of {processes if before != now else 'another number of threads'}")
     return other.folder
 
 
@@ -59,7 +59,7 @@ def _elastic(parameters: Table) -> str:
 
 
 def _unfinished(entry: CacheEntry) -> Iterator[tuple[CacheEntry, Table, str]]:
-    """Yield (entry, parameters, output) of the other training runs that were stopped on their way."""
+    """Yield (entry, parameters, output) of other, unfinished training runs."""
     for other in entry.cache.entries():
         if other.stage == entry.stage and other.key != entry.key and other.read() is None:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -68,24 +68,24 @@ def _unfinished(entry: CacheEntry) -> Iterator[tuple[CacheEntry, Table, str]]:
 
 
 def note_other_run(entry: CacheEntry, stage: TrainStage, output: Path, context: Context) -> None:
-    """Say that a run for the same model was stopped on its way, and why this one is not its continuation."""
+    """Warn if an unfinished run for the same output exists, and name the parameters that prevent continuing it."""
     for _, parameters, place in _unfinished(entry):
         if place != _place(entry, output):
             continue
         last = output.with_suffix(".train") / "last.safetensors"
         changed = _changed(parameters, stage.description())
-        remedy = " (the old command goes on with it)"
+        remedy = " (the old command continues it)"
         if "version" in changed:
             changed, remedy = ["version of vidtrans"], ""
         if last.is_file():
             remedy = f" (--from {last} starts from its weights)"
-        difference = f"a run for {output} was stopped on its way, and had another {', '.join(changed)}"
-        context.note(f"{difference}: this one starts anew{remedy}", "warning")
+        difference = f"an unfinished run for {output} exists, with another {', '.join(changed)}"
+        context.note(f"{difference}: this run starts from the beginning{remedy}", "warning")
         return
 
 
 def _changed(before: Table, now: Table, above: str = "") -> list[str]:
-    """Return the names of the parameters that differ."""
+    """Return the dotted names of the parameters that differ."""
     names: list[str] = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
@@ -97,7 +97,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
 
 
 def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Continue the longest finished run that differs in its number of steps, or its card, alone."""
+    """Continue the longest finished run that differs only in its number of steps or its model card."""
     finished = [
         (meta["steps"], other.folder)
         for other in entry.cache.entries()
@@ -115,14 +115,14 @@ def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, c
     before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
     after = learning_rate(run.step, run.total, run.model.settings)
     context.note(
-        f"going on from the finished run of {run.step} steps; its learning rate had come down to {before:.2g}, "
-        f"now it decays anew over {run.total} steps, from {after:.2g}"
+        f"continuing the finished run of {run.step} steps; its learning rate had decayed to {before:.2g}, "
+        f"and now decays over {run.total} steps, from {after:.2g}"
     )
     return folder
 
 
 def check_best(entry: CacheEntry, context: Context) -> None:
-    """Discard the checkpoint where the best state is damaged: it could not become the model."""
+    """Delete the checkpoint if the best state's file is damaged, since that state could not become the model."""
     best = entry.folder / BEST_FILE
     if best.is_file() and not _is_whole(best):
         context.note("the best state so far is damaged; training starts again", "warning")
@@ -131,11 +131,11 @@ def check_best(entry: CacheEntry, context: Context) -> None:
 
 
 def copy_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
-    """Copy the best state of the continued run, which may stay the best; by some scores none is."""
+    """Copy the best state of the continued run, if it has one; drop its scores if the file is damaged."""
     if best_of(run.scores, run.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
-        context.note("the best state so far is damaged; the best of those to come is taken", "warning")
+        context.note("the best state so far is damaged; only later states can become the best", "warning")
         run.scores = []
         return
     with write_atomically(entry.folder / BEST_FILE) as temporary:

@@ -1,4 +1,4 @@
-"""The models of a training run: those saved along the way, the best state, and in the end the wanted one."""
+"""The models that a training run writes: snapshots along the way, the best state, and the final model."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ NOT_REPEATABLE = (
 
 
 def companion_file(name: str) -> str:
-    """Return the name, in the run's cache entry, of a model that is written beside the model."""
+    """Return the file name, in the run's cache entry, of a companion model."""
     return f"{name}{SUFFIX}"
 
 
 class ModelWriter:
-    """Writes the models of a run: into its cache entry, and into ``folder``, that of its previews.
+    """Writes the models of a run into its cache entry and into ``folder``, which also holds the previews.
 
-    Companions are models beside the model: the translator back, and the colour map of two domains.
+    Companions are additional models: the reverse translator, and the colour map of two domains.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class ModelWriter:
         self.best_file, self.best_copy = entry.folder / BEST_FILE, folder / BEST_FILE
 
     def engine(self, generator: torch.nn.Module) -> TorchEngine:
-        """Return an engine for previews and scores."""
+        """Return an inference engine for previews and scores."""
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
     def save(self, name: str, run: TrainingState | None = None) -> Path:
-        """Save the current state of the run, or of another, as a model without scores in ``folder``."""
+        """Save the current state of ``run`` (default: this run) as a model without scores in ``folder``."""
         path = self.folder / name
         self._write(path, self._finalised((run or self.run).model.learned), self._record({}))
         return path
 
     def score(self) -> None:
-        """Score the held-out pairs, keep the best state so far, and see whether the run has enough."""
+        """Score the held-out pairs, save the state if it is the best so far, and check for early stopping."""
         run, settings = self.run, self.settings
         generator = self._finalised(run.model.learned)
         engine = self.engine(generator)
@@ -90,7 +90,7 @@ class ModelWriter:
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
 
     def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
-        """Write the model file of the wanted state into the entry, and return the entry's table."""
+        """Write the final model into the cache entry, and return the entry's table."""
         run, note = self.run, self.setup.context.note
         best = best_of(run.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else run.step
@@ -112,11 +112,11 @@ class ModelWriter:
         return meta
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the last state, or of the best one, and say which it is."""
+        """Return the generator of the last or of the best state, and note which one it is."""
         run, note, last = self.run, self.setup.context.note, self.folder / "last.safetensors"
         if run.enough:
             patience = self.settings.patience
-            note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought nothing better")
+            note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
             note(f"no state has a held-out {self.settings.best_metric}: the model is the last one")
         generator = run.model.learned
@@ -133,11 +133,11 @@ class ModelWriter:
         return generator
 
     def _write(self, path: Path, generator: torch.nn.Module, record: ModelRecord) -> None:
-        """Write a model file, of a generator with many looks with the codes of its training pictures."""
+        """Write a model file; for a generator with many looks, include the codes of its training pictures."""
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the networks that become models beside the model, whose ``record`` has the direction of the model."""
+        """Write the companion networks as models; ``record`` has the direction of the main model."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.run.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -145,7 +145,7 @@ class ModelWriter:
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
-        """Write the companions of the current state, or of the best one, and return their names."""
+        """Write the companions of the current or the best state, and return their names."""
         folder, names = self.entry.folder, list(self.run.model.learned_more)
         if not of_best:
             self._write_companions(record)
@@ -158,7 +158,7 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a copy for rendering, with BatchNorm statistics of whole pictures: of ``pairs``, or the run's."""
+        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs``, or the run's."""
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
@@ -174,7 +174,7 @@ class ModelWriter:
         return generator
 
     def _inputs(self, pair: Pair, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """Yield a pair's inputs, (H, W, C) float32; of a recurrent generator without and with history."""
+        """Yield a pair's inputs, (H, W, C) float32; for a recurrent generator without and with history."""
         plate = self.setup.plate
         given = pair_input(self.pairing, pair)
         feedback = self.run.rollouts.feedback if self.run.rollouts else None
@@ -187,7 +187,7 @@ class ModelWriter:
             yield np.dstack([to_signed_range(given), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
-        """Return the record of the state of ``step``, by default the current one; ``more`` is about its training."""
+        """Return the record of the state at ``step`` (default: the current one); ``more``: extra training entries."""
         run, stage, setup = self.run, self.stage, self.setup
         first = read_picture(setup.pairs[0].target)
         tail = run.rows[-100:]

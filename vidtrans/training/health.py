@@ -1,4 +1,4 @@
-"""Warnings where a GAN's networks no longer learn from each other."""
+"""Warnings when D wins or G collapses, so that a GAN stops learning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDE = 8
 
 
 class OutputVariation:
-    """The last outputs and targets, 8×8 pixels of each: enough to tell different pictures from equal ones."""
+    """The latest outputs and targets, reduced to 8×8 pixels, which is enough to detect a collapse."""
 
     def __init__(self) -> None:
         self._outputs: deque[Tensor] = deque(maxlen=PICTURES)
@@ -28,12 +28,12 @@ class OutputVariation:
 
     @torch.no_grad()
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Add (N, 3, H, W) in [−1, 1] twice. They stay on their device, so nothing waits for them."""
+        """Add outputs and targets, both (N, 3, H, W) in [−1, 1]. They stay on their device, so nothing waits for it."""
         self._outputs.extend(F.adaptive_avg_pool2d(outputs.float(), _SIDE))
         self._targets.extend(F.adaptive_avg_pool2d(targets.float(), _SIDE))
 
     def variation(self) -> float | None:
-        """Return how much the outputs differ from each other, relative to the targets; None before there are enough."""
+        """Return the outputs' variation relative to the targets'; None until ``PICTURES`` pictures are collected."""
         if len(self._outputs) < PICTURES:
             return None
         outputs, targets = (torch.stack(list(pictures)).cpu().numpy() for pictures in (self._outputs, self._targets))
@@ -41,7 +41,7 @@ class OutputVariation:
 
 
 def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None:
-    """Return the ratio of the standard deviations from picture to picture; None where the targets hardly differ."""
+    """Return the ratio of standard deviations across pictures, outputs to targets; None if targets hardly differ."""
     of_outputs, of_targets = (float(np.sqrt(pictures.var(0).mean())) for pictures in (outputs, targets))
     return of_outputs / of_targets if of_targets >= LEAST_VARIATION else None
 
@@ -49,7 +49,7 @@ def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None
 def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
     """Return the problems of a training run, one line each.
 
-    ``discriminator``: D's losses so far; ``balance``: its loss where it cannot tell fake from real; ``variation``: see
+    ``discriminator``: D's losses so far; ``balance``: its loss when it cannot tell fake from real; ``variation``: see
     ``OutputVariation``.
     """
     found = []

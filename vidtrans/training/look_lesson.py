@@ -1,4 +1,4 @@
-"""Training of a painter on style pictures: their names, the dataset and the recipe."""
+"""Training a painter on style pictures: the names of its looks, its dataset and its recipe."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style
 
 @dataclass(frozen=True)
 class LookLesson:
-    """Style pictures that were found to be readable, before hours are spent.
+    """A request to learn looks from style pictures, which are opened first, before hours of training.
 
     Attributes:
-        names: Of the looks.
-        styles: The style pictures, or videos whose middle frames are meant.
-        clips: What is learned on.
+        names: The names of the looks.
+        styles: The style pictures; of a video the middle frame is used.
+        clips: The training content.
         output: The model file.
         asked: The recipe, without the pictures.
     """
@@ -51,7 +51,7 @@ class LookLesson:
     def of(
         cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
     ) -> LookLesson:
-        """Return the lesson; without ``clips`` on the pictures that ship. Raises UsageError, MediaError."""
+        """Return the lesson; without ``clips`` it uses the pictures that ship. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
             raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
@@ -66,27 +66,28 @@ class LookLesson:
         return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
 
     def spec(self, folder: Path) -> DatasetSpec:
-        """Return the dataset, with the style pictures of a folder."""
+        """Return the specification of the dataset, with the style pictures of a folder."""
         return DatasetSpec(self.clips, self._recipe(folder))
 
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
-        """Make the dataset, train the model, and return what is reported of it.
-
-        Raises UsageError, MediaError, DeviceError, Interrupted.
-        """
+        """Make the dataset, train the model, and return its report."""
         folder = self.dataset / FOLDER
-        made = make_dataset(self.spec(folder), self.dataset, context)
+        dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
-            context.note("no clip was given with --on: it learns on the pictures that ship, for clips of any kind")
+            context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
         request = TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh)
         trained = train(request, context)
-        own = {"dataset": str(self.dataset), "looks": self.names, "cached": trained["cached"] and made["cached"]}
+        own = {
+            "dataset": str(self.dataset),
+            "looks": self.names,
+            "cached": trained["cached"] and dataset_table["cached"],
+        }
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
-        """Return what a dry run reports of the model, where the dataset is there; else None. Raises as ``learn``."""
+        """Return a dry run's report if the dataset exists; else None. Raises as ``learn``."""
         folder = self.dataset / FOLDER
         if not self.dataset.exists():
             return None
@@ -107,7 +108,7 @@ class LookLesson:
         )
 
     def store(self, folder: Path, context: Context) -> None:
-        """Write the style pictures, of videos their middle frames, unless they are there."""
+        """Write the style pictures (of a video the middle frame) unless they exist."""
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
@@ -122,9 +123,9 @@ class LookLesson:
 
 
 def look_names(pictures: Sequence[Path]) -> list[str]:
-    """Return the names of looks, those of their pictures.
+    """Return the names of looks, taken from the file names of their pictures.
 
-    Raises UsageError where two are alike, or ``--look`` could not tell one from a list.
+    Raises UsageError if two are equal, or if one contains a comma or colon, which ``--look`` uses as separators.
     """
     names = [base_name(picture) for picture in pictures]
     if twice := next((name for name in names if names.count(name) > 1), ""):
@@ -136,19 +137,19 @@ def look_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def _tell_measure(recipe: Recipe, context: Context) -> None:
-    """Say where a look is learned without features because nothing that has some is installed."""
+    """Warn if no feature network is installed, so that pixel patches are compared instead."""
     from vidtrans.perception import AUTO, resolve_measure
 
     wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
-        text = "pictures are compared by patches of pixels, which know nothing of things"
-        context.note(f"{text}: a look gets more of its strokes with pip install 'vidtrans[looks]'", "warning")
+        text = "style pictures are compared by pixel patches, without semantic features"
+        context.note(f"{text}: for closer styles, pip install 'vidtrans[looks]'", "warning")
 
 
 def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
-    """Warn of a style picture with hardly anything to learn from."""
+    """Warn if a style picture is too small or too uniform to learn from."""
     height, width = rgb.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any strokes to learn from", picture)
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn from", picture)
     elif float(rgb.std((0, 1)).max()) < PLAIN:
         context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)

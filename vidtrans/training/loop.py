@@ -1,7 +1,4 @@
-"""The loop of a training, from the first step, or the checkpoint that it continues, to the last one.
-
-An interrupted run ends with the same result.
-"""
+"""The training loop, from the first step (or a checkpoint) to the last."""
 
 from __future__ import annotations
 
@@ -35,10 +32,10 @@ FIRST_PREVIEW_S = 60.0
 
 
 class TrainingRun:
-    """One run in a cache entry, with the ``exact`` operators computed in fp32.
+    """One run in a cache entry, with the operators ``exact`` computed in fp32.
 
-    ``folder`` is that of its previews and its report. ``preview`` is called with a model file of the current state,
-    after ``FIRST_PREVIEW_S`` and at times twice as late.
+    ``folder`` holds its previews and its report. ``preview`` is called with a model file of the current state,
+    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class TrainingRun:
         )
 
     def __call__(self) -> Table:
-        """Train to the end (from a checkpoint, or from a shorter run), write the model into the entry."""
+        """Train to the end (from a checkpoint or a shorter run, if any), and write the model into the entry."""
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
         plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
@@ -95,7 +92,7 @@ class TrainingRun:
         return self.writer.finish(self.output, monitor)
 
     def _facts(self) -> Table:
-        """Return the table of the report."""
+        """Return the facts for the report."""
         setup, networks = self.setup, self.run.model.networks
         names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
         return {
@@ -110,7 +107,7 @@ class TrainingRun:
         }
 
     def _begin(self) -> Path | None:
-        """Load the checkpoint to continue, and return its folder; None where the run starts from nothing."""
+        """Load the checkpoint to continue, and return its folder; None if the run starts from scratch."""
         run, stage = self.run, self.stage
         earlier_runs.describe(self.entry, stage, self.output)
         if self.setup.settings.exports_best:
@@ -128,7 +125,7 @@ class TrainingRun:
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return the functions to call after each step."""
+        """Return the function to call after each milestone step."""
         settings, total = self.setup.settings, self.run.total
         due = self.monitor.milestones()
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
@@ -148,7 +145,7 @@ class TrainingRun:
             self.monitor.draw({})
 
     def _refresh(self) -> None:
-        """Show what there is so far; called by the clock."""
+        """Update the previews; called at intervals of wall time."""
         self.monitor.refresh()
         if self._preview is None or self.context.stop.requested or self.run.step == self.run.total:
             return
@@ -166,7 +163,7 @@ class TrainingRun:
 
 
 def follow_leader(setup: TrainingSetup) -> None:
-    """Take the same steps as the main process, silently, in another process of a distributed run."""
+    """Take the same steps as the main process, without output, in another process of a distributed run."""
     while (plan := setup.dist.broadcast()) == TRIAL:
         seconds_per_step(setup.make_run(Path(), 1))
     if not isinstance(plan, dict):
@@ -182,7 +179,7 @@ def follow_leader(setup: TrainingSetup) -> None:
 
 
 class Diverged(VidtransError):
-    """A loss or a weight became infinite or NaN at step ``at``. The last saved state: that of ``step``, 0 for none."""
+    """A loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
 
     def __init__(self, step: int, at: int) -> None:
         super().__init__(
@@ -202,18 +199,17 @@ def train(
     dist: DistContext = SINGLE_PROCESS,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Train ``run`` to its total, or until it has enough. Checkpoints and ``refresh`` are timed, and change no result.
+    """Train ``run`` to its last step, or until early stopping. Checkpoints and ``refresh`` follow the clock.
 
     ``milestones``: functions to call after a step. ``dist``: of several processes, only the first saves and reports.
-
-    Raises Interrupted (after saving) when asked to stop, and Diverged on a loss that is not a number.
+    Raises Interrupted (after saving) on a stop request, and Diverged on a loss that is not finite.
     """
     settings = run.model.settings
     saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step
     refresh = refresh if refresh and dist.is_main else _nothing
     saved_step = run.step
     if run.step:
-        report(Note(f"going on from step {run.step} of {run.total}"))
+        report(Note(f"continuing from step {run.step} of {run.total}"))
     for batch in batches_of(run, run.step, run.step if run.enough else run.total):
         _stop_if_asked(run, stop, dist, refresh)
         losses = one_step(run, batch)
@@ -241,7 +237,7 @@ def train(
 
 
 def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
-    """Save and raise Interrupted where any of the processes was asked to stop."""
+    """Save and raise Interrupted if any process received a stop request."""
     if dist.any(stop.requested):
         if dist.is_main:
             run.save()
@@ -250,7 +246,7 @@ def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: C
 
 
 def _save(run: TrainingState, saved_step: int) -> None:
-    """Save a checkpoint. Raises Diverged where the state is not finite; that of ``saved_step`` is kept then."""
+    """Save a checkpoint. Raises Diverged if the state is not finite; the checkpoint of ``saved_step`` remains then."""
     if not run.save():
         raise Diverged(saved_step, run.step)
 
@@ -266,7 +262,7 @@ def _detail(run: TrainingState) -> str:
 
 
 def _check_health(run: TrainingState, report: Report) -> None:
-    """Report the problems of the networks, each once, and record the ages of rollouts."""
+    """Report each problem of the networks once, and record the ages of rollouts."""
     if run.rollouts:
         run.rollouts.log(run.step)
     known = {text.partition(":")[0] for _, text in run.warnings}

@@ -1,4 +1,4 @@
-"""The settings of one training method each. They need no torch, so that presets and flags are checked quickly."""
+"""The settings of each training method. They need no torch, so that presets and flags are checked quickly."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vidtrans.perception import MEASURES
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """None; those of a method are a subclass, named in its line of ``METHODS``."""
+    """A method's own settings, here none; methods with settings have a subclass, named in ``METHODS``."""
 
 
 @dataclass(frozen=True)
 class LookMethodSettings(MethodSettings):
     """Settings of ``look``."""
 
-    look_pictures: tuple[str, ...] = setting((), "style pictures, one for each look")
-    look_measure: str = setting("auto", "what compares manners", choices=("auto", *MEASURES))
+    look_pictures: tuple[str, ...] = setting((), "paths of the style pictures, one for each look")
+    look_measure: str = setting("auto", "the measure that compares styles", choices=("auto", *MEASURES))
     look_style: float = setting(
-        0.6, "weight of the style: 0.3 for a hint of it, 2 for more strokes than things", low=0.0, high=1000.0
+        0.6, "weight of the style: 0.3 for a hint of it, 2 where strokes may hide the content", low=0.0, high=1000.0
     )
     look_colour: float = setting(6.0, "weight of the colours", low=0.0, high=1000.0)
-    look_steady: float = setting(12.0, "weight of the steadiness", low=0.0, high=1000.0)
+    look_steady: float = setting(12.0, "weight of the temporal-consistency loss", low=0.0, high=1000.0)
 
 
-_LATENT = setting(0.5, "weight of finding an output's code again in it", low=0.0, high=100.0)
+_LATENT = setting(0.5, "weight of recovering the style code from the output", low=0.0, high=100.0)
 _KL = setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0)
 
 
@@ -34,26 +34,31 @@ _KL = setting(0.01, "weight of the codes' distance from a normal distribution", 
 class UnpairedMethodSettings(MethodSettings):
     """Settings of all methods without pairs."""
 
-    pool_size: int = setting(50, "earlier outputs that the discriminators are shown too; 0 for none", low=0, high=1000)
+    pool_size: int = setting(
+        50, "earlier outputs in the pool that discriminators see too; 0 for none", low=0, high=1000
+    )
     lambda_identity: float = setting(
         5.0, "weight of leaving the target's own frames as they are: light and dark do not flip", low=0.0, high=1000.0
     )
     identity_end: float = setting(
-        1.0, "share of the run after which that is left out: it holds up what has to change much", low=0.0, high=1.0
+        1.0, "share of the run after which lambda_identity is off, since it slows large changes", low=0.0, high=1.0
     )
     lambda_steady: float = setting(
         0.0,
-        "weight of painting a frame like the one before it, along the motion, and like itself moved a little",
+        "weight of temporal consistency: with the previous frame along the motion, and with a slightly moved copy",
         low=0.0,
         high=1000.0,
     )
     lambda_structure: float = setting(
-        0.0, "weight of edges where the input has edges: things stay in their places; try 3", low=0.0, high=1000.0
+        0.0,
+        "weight of keeping edges where the input has them, so that shapes stay in place; try 3",
+        low=0.0,
+        high=1000.0,
     )
     lambda_latent: float = _LATENT
     lambda_kl: float = _KL
     look_size: int = setting(
-        0, "numbers of a code that says which of the target's looks it is, for --look; 0: one look", low=0, high=64
+        0, "size of the style code, which selects one of the target's looks with --look; 0: one look", low=0, high=64
     )
 
 
@@ -61,14 +66,16 @@ class UnpairedMethodSettings(MethodSettings):
 class CycleGANSettings(UnpairedMethodSettings):
     """Settings of ``cyclegan``."""
 
-    lambda_cycle: float = setting(10.0, "weight of coming back to the input, the paper's λ", low=0.0, high=1000.0)
+    lambda_cycle: float = setting(10.0, "weight of the cycle-consistency loss, the paper's λ", low=0.0, high=1000.0)
 
 
 @dataclass(frozen=True)
 class RecycleGANSettings(CycleGANSettings):
     """Settings of ``recyclegan``."""
 
-    lambda_recycle: float = setting(10.0, "weight of coming back through time", low=0.0, high=1000.0)
+    lambda_recycle: float = setting(
+        10.0, "weight of the recycle loss, the cycle through predicted frames", low=0.0, high=1000.0
+    )
     lambda_prediction: float = setting(10.0, "weight of predicting the next frame", low=0.0, high=1000.0)
     predictor_channels: int = setting(32, "width of the predictors", low=4, high=256)
 
@@ -77,10 +84,12 @@ class RecycleGANSettings(CycleGANSettings):
 class CUTSettings(UnpairedMethodSettings):
     """Settings of ``cut``."""
 
-    lambda_contrastive: float = setting(1.0, "weight of showing what the input shows", low=0.0, high=1000.0)
+    lambda_contrastive: float = setting(
+        1.0, "weight of the contrastive loss, which keeps the content of the input", low=0.0, high=1000.0
+    )
     contrastive_features: str = setting(
         "auto",
-        "what compares patches; own: the translator's features, the paper's; else a frozen network's",
+        "features of the patches; own: the translator's, as in the paper; else a frozen network's",
         choices=("own", "auto", *(name for name in MEASURES if name != "patches")),
     )
     contrastive_patches: int = setting(192, "patches of a picture that are compared", low=2, high=4096)
@@ -95,7 +104,7 @@ class BicycleGANSettings(MethodSettings):
 
     lambda_latent: float = _LATENT
     lambda_kl: float = _KL
-    code_size: int = setting(8, "numbers that say which look it is", low=1, high=64)
+    code_size: int = setting(8, "size of the style code, which selects the look", low=1, high=64)
     lambda_mode_seeking: float = setting(
         0.0, "weight of looks that differ (Mao et al., CVPR 2019); try 0.1 where they are alike", low=0.0
     )

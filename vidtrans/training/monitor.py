@@ -1,7 +1,7 @@
-"""The folder beside a model that shows the progress of its training.
+"""The folder beside a model with previews and a report of its training.
 
-``preview.png`` and ``losses.csv`` are refreshed by the clock. ``steps/`` (a few pairs at milestones) and ``film/`` (one
-picture, often) are shown in ``training.png`` and ``report.html``.
+``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` (a few pairs at milestones) and
+``film/`` (one picture, often) are shown in ``training.png`` and ``report.html``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
 class TrainingMonitor:
     """Previews and report of a run in ``folder``.
 
-    ``pairs``: some of them are shown, held-out ones if there are any; ``engine`` returns the current generator;
-    ``facts``: the report's table; ``note`` gets a line about a file that a viewer keeps from being refreshed.
+    ``pairs``: some are shown (held-out ones if there are any); ``engine`` returns the current generator's engine;
+    ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TrainingMonitor:
         self.film, self.report = folder / "film", folder / "report.html"
 
     def begin(self) -> None:
-        """Delete what an earlier run left of later steps."""
+        """Delete files of steps later than the run's, which an earlier run left."""
         for name in ("steps", "film", "snapshots"):
             for file in numbered_files(self.folder / name):
                 if int(file.stem) > self.run.step:
@@ -74,7 +74,7 @@ class TrainingMonitor:
         return due
 
     def refresh(self) -> None:
-        """Write the preview sheet and the losses so far."""
+        """Write the preview sheet and the loss table."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", run.losses_csv())
@@ -92,7 +92,7 @@ class TrainingMonitor:
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
     def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
-        """Draw the sheet and the report so far. ``scores`` and ``rollout``: of the final model, once there is one."""
+        """Draw the sheet and the report so far. ``scores``, ``rollout``: of the final model, once it exists."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)
@@ -150,25 +150,25 @@ class ProgressSheet:
         self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
 
     def add(self, step: int, engine: Engine) -> None:
-        """Save the outputs of this step."""
+        """Save the outputs at ``step``."""
         cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
         same_size = [c for c in cells if c.shape == cells[0].shape]
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
 
     def strips(self) -> list[tuple[int, list[np.ndarray]]]:
-        """Return (step, outputs) of every saved strip whose pictures are as large as the first pair's."""
+        """Return (step, outputs) of every saved strip whose pictures have the first pair's size."""
         pairs = self._pairs()
         count, (height, width) = len(pairs), pairs[0][1].shape[:2]
         found = [(int(f.stem), read_picture(f)) for f in numbered_files(self.folder / "steps")]
         return [(step, np.split(s, count)) for step, s in found if s.shape == (height * count, width, 3)]
 
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (input, target) of the pairs that are as large as the first one: a sheet has one size."""
+        """Return (input, target) of the pairs that have the first pair's size: a sheet has one size."""
         pairs = [(pair_input(self.pairing, p), read_picture(p.target)) for p in self.pairs]
         return [p for p in pairs if p[1].shape == pairs[0][1].shape]
 
     def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
-        """Write the sheet; ``losses`` are the values of the columns at each step."""
+        """Write the sheet; ``losses``: the values of the columns at each step."""
         strips, pairs, has_target = self.strips(), self._pairs(), self.pairing.has_target
         rows = [
             [self.pairing.preview(given), *(cells[i] for _, cells in strips), *([target] if has_target else [])]
@@ -189,7 +189,7 @@ class ProgressSheet:
 
 
 def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
-    """Return the running mean of a loss over steps from 1 on, as a picture."""
+    """Draw the running mean of a loss over steps, from step 1, as a picture."""
     curve = thin(np.array(values, np.float64))
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []

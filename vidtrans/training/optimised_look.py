@@ -1,4 +1,4 @@
-"""A model that learns nothing, and optimises each frame to look like pictures when it renders."""
+"""The untrained style model, which optimises each frame towards its style pictures at render time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are b
 
 
 def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
-    """Write the model of the pictures ``given``, and return what is reported of it. Raises UsageError, MediaError."""
+    """Write a model of the pictures ``given``, and return its report. Raises UsageError, MediaError."""
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:

@@ -1,4 +1,4 @@
-"""Codes of pictures: for the record of a model of many looks, scores of how its looks differ, and their loss."""
+"""Style codes of pictures: the code table of a model's record, diversity scores, and losses on codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAST_DIFFERENCE = 1e-5  # of outputs, per difference of their codes
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
-    """Return ``ModelRecord.codes`` of a generator that learned the targets of ``pairs``; empty for one look."""
+    """Return ``ModelRecord.codes`` of a generator trained on the targets of ``pairs``; empty for one look."""
     if not isinstance(generator, CodedGenerator):
         return {}
     codes = _codes(generator.encoder, pairs, MAX_PICTURES)
@@ -38,10 +38,10 @@ def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
 
 
 def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float | None:
-    """Return how much ten looks of one held-out input differ, over how much the targets differ from each other.
+    """Return the mean difference among ten looks of one held-out input, relative to that among targets.
 
-    Looks are drawn where the targets' codes lie; differences are means over pixels. Targets show different things as
-    well, so that 1 is not to be expected. None where targets do not differ, or there is one.
+    Codes are drawn from the distribution of the targets' codes; differences are means over pixels. Targets differ in
+    content as well, so 1 is not to be expected. None if the targets do not differ, or if there is only one.
     """
     encoder = getattr(engine, "encoder", None)
     targets = [read_picture(pair.target) for pair in evenly(pairs, LOOKS)]
@@ -59,52 +59,52 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
 
 
 def mean_distance(pictures: Sequence[np.ndarray]) -> float:
-    """Return the mean absolute difference between any two of some pictures (H, W, 3) uint8, 0 to 1; of one 0."""
+    """Return the mean absolute difference over all pairs of pictures (H, W, 3) uint8, 0 to 1; 0 for one picture."""
     pairs = itertools.combinations([picture.astype(np.float32) / 255 for picture in pictures], 2)
     distances = [float(np.abs(a - b).mean()) for a, b in pairs]
     return float(np.mean(distances)) if distances else 0.0
 
 
 def latent_error(encoder: PictureEncoder, painted: Tensor, codes: Tensor) -> Tensor:
-    """Return how far the codes found in outputs (N, 3, H, W) are from those that they were painted by, (N, size).
+    """Return the mean error of the codes recovered from outputs (N, 3, H, W), against the codes used, (N, size).
 
-    The encoder does not learn from it: it would hide the code in the picture.
+    The encoder gets no gradient: otherwise the generator and encoder could hide the code in the picture.
     """
     with frozen(encoder):
         return (encoder(painted) - codes).abs().mean()
 
 
 def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: Tensor) -> Tensor:
-    """Return the inverse of how much outputs differ per difference of their codes (Mao et al., CVPR 2019), a scalar.
+    """Return the inverse ratio of output difference to code difference (Mao et al., CVPR 2019), a scalar.
 
-    Both codes (N, size) have to be random: for the code of a target, an encoder would learn one that is far from all
-    random ones, and outputs of random codes would stay alike.
+    Both codes (N, size) must be random: for a target's code, an encoder would learn codes far from all random ones,
+    and outputs of random codes would stay alike.
     """
     difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
     return 1 / (difference.mean() + LEAST_DIFFERENCE)
 
 
 class TargetLook(NamedTuple):
-    """The codes of target frames: where they lie, and those that outputs are painted by, (N, size)."""
+    """Codes of target frames: their distribution ``found``, and the drawn ``code`` for the outputs, (N, size)."""
 
     found: CodeDistribution
     code: Tensor
 
     @classmethod
     def draw(cls, found: CodeDistribution, random: torch.Generator) -> TargetLook:
-        """Draw a code of each frame."""
+        """Draw a code for each frame."""
         noise = torch.randn(found.mean.shape, generator=random).to(found.mean.device)
         return cls(found, found.draw(noise))
 
 
 def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
-    """Return frames (N, 3, H, W) with the planes of the codes that they are painted by."""
+    """Return frames (N, 3, H, W) with the planes of their codes appended."""
     return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients go through a network, and not into its weights."""
+    """Freeze a network's weights temporarily; gradients still flow through it."""
     weights = [p for p in network.parameters() if p.requires_grad]
     for weight in weights:
         weight.requires_grad_(False)
@@ -116,5 +116,5 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def _codes(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
-    """Return the codes of at most so many targets, (N, size)."""
+    """Return the codes of at most ``most`` targets, (N, size)."""
     return np.array([code_of(encoder, read_picture(pair.target)) for pair in evenly(pairs, most)])

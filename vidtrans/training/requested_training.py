@@ -1,4 +1,4 @@
-"""Train the model that is asked for, go on with it, or find the one that is there."""
+"""Train the requested model, continue its training, or return the existing one."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """A model of a dataset; without ``output`` it is named after that.
+    """A request to train a model on a dataset; the default ``output`` is named after the dataset.
 
-    ``minutes`` outranks the recipe's steps, ``at_most`` bounds the steps that they come to. ``start_from``: the model
-    whose weights come first. ``fresh``: continue no earlier run. ``embed``: the network that makes the input goes into
-    the model file.
+    ``minutes`` takes precedence over the recipe's steps, ``at_most`` limits the resulting steps. ``start_from``: the
+    model with the initial weights. ``fresh``: continue no earlier run. ``embed``: include the network that makes the
+    input in the model file.
     """
 
     dataset: Path
@@ -56,12 +56,11 @@ EMBEDDED_FILE = "embedded.safetensors"  # the model with the network that makes 
 
 
 def train(request: TrainingRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
-    """Train a model on a dataset and return what is reported of it.
+    """Train a model on a dataset and return its report.
 
-    ``preview`` is called with a model file of what was learned so far, after a minute, two, four and so on.
-
-    A run that was stopped goes on; asking for more steps continues a finished run, unless ``fresh``. Of several
-    processes that PyTorch's launcher has started, the first one does all this, and the others take the same steps: they
+    ``preview`` is called with a model file of the current state, after about one minute, two, four and so on.
+    An interrupted run is continued; asking for more steps continues a finished run, unless ``fresh``. Of several
+    processes started by PyTorch's launcher, the first does all this, and the others take the same steps and
     return {}. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
     """
     run = _RequestedRun.of(request)
@@ -83,10 +82,10 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
 
 
 def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
-    """Return what is reported of the model that a request asks for, if it is there; None if it has to be trained.
+    """Return the report of the requested model if it exists; None if it must be trained.
 
-    ``pictures``: the digest of the ``dataset``. Nothing is written, and torch is not imported. Raises UsageError where
-    something else is in the place of the model or of its previews.
+    ``pictures``: the digest of the ``dataset``. Nothing is written, and torch is not imported. Raises UsageError if
+    another file is in the place of the model or of its previews.
     """
     assert request.output is not None
     run = _RequestedRun(request, dataset, request.output, None)
@@ -95,7 +94,7 @@ def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, co
 
 @dataclass(frozen=True)
 class _RequestedRun:
-    """A request, its dataset, and where the model goes."""
+    """A request with its opened dataset, output path and starting model."""
 
     request: TrainingRequest
     dataset: Dataset
@@ -104,7 +103,7 @@ class _RequestedRun:
 
     @classmethod
     def of(cls, request: TrainingRequest) -> _RequestedRun:
-        """Raises UsageError, MediaError, ModelError."""
+        """Open the dataset and resolve the paths. Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:
             raise UsageError(f"--from {request.start_from}", "it has no weights to start from", "give a model file")
@@ -122,30 +121,30 @@ class _RequestedRun:
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
-        """Return the model file, with the digest of all that decides it.
+        """Return the model file, with the digest of all its inputs.
 
-        Its lineage is equal for runs of other steps, which continue one another: what fewer steps have made is replaced
-        unasked, and nothing else is.
+        Its lineage does not depend on the number of steps, so runs that differ in steps continue each other: a model of
+        fewer steps is replaced without ``--overwrite``, and nothing else is.
         """
         parameters = self._parameters(context, pictures)
         settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
         lineage = digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
         overwrite = context.overwrite
         continues = not overwrite and not self.request.minutes and not self.request.fresh
-        if continues and (made := recorded(context.cache, self.output)) is not None:
-            overwrite = made["lineage"] == lineage and self.settings.steps > made["result"]["steps"]
+        if continues and (existing := recorded(context.cache, self.output)) is not None:
+            overwrite = existing["lineage"] == lineage and self.settings.steps > existing["result"]["steps"]
         sources = [self.start] if self.start else []  # beside the dataset
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def previews(self) -> Path:
-        """Return the folder of the previews. Raises UsageError where something else is there."""
+        """Return the folder of the previews. Raises UsageError if a file has its name."""
         previews = refuse_link(self.output.with_suffix(".train"))
         if previews.exists() and not previews.is_dir():
             raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
         return previews
 
     def finished(self, result: Result) -> Table | None:
-        """Return what is reported of the model, if it is there with its companions; else None. Raises UsageError."""
+        """Return the report of the model, if it exists with its companions; else None. Raises UsageError."""
         existing, cache = result.existing(), result.context.cache
         if existing is not None and all(recorded(cache, Path(p)) for p in existing["companions"].values()):
             return result.report(existing, cached=True)
@@ -171,7 +170,7 @@ class _RequestedRun:
         }
 
     def extractor(self, context: Context) -> LoadedModel | None:
-        """Return the network that goes into the model file; None for none. Raises UsageError, ModelError."""
+        """Return the network to embed into the model file, or None. Raises UsageError, ModelError."""
         if not self.request.embed:
             return None
         pairing = self.dataset.pairing
@@ -221,15 +220,15 @@ def _train(
 
 
 def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
-    """Copy the models of a cache entry to their places, and return what is reported. Raises UsageError."""
+    """Copy the models of a cache entry to their output paths, and return the report. Raises UsageError."""
     from vidtrans.training.finish import MODEL_FILE, companion_file
 
     companions = {name: companion_path(result.output, name) for name in meta["companions"]}
     for name, path in companions.items():
-        made = entry.folder / companion_file(name)
-        beside = replace(result, output=path, request=digest_of([result.request, made.name]), lineage="")
+        source = entry.folder / companion_file(name)
+        beside = replace(result, output=path, request=digest_of([result.request, source.name]), lineage="")
         if beside.existing() is None:
-            _copy(made, beside, {"output": str(path)})
+            _copy(source, beside, {"output": str(path)})
     table: Table = meta["result"] | {"output": str(result.output)}
     table["companions"] = {name: str(path) for name, path in companions.items()}
     model = entry.folder / MODEL_FILE
@@ -240,11 +239,11 @@ def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedMo
     return table
 
 
-def _copy(made: Path, result: Result, table: Table) -> None:
-    """Copy a file to the place of a result. Raises UsageError where something else is there."""
+def _copy(source: Path, result: Result, table: Table) -> None:
+    """Copy a file to the path of a result. Raises UsageError if another file is there."""
 
     def make(path: Path) -> Table:
-        shutil.copyfile(made, path)
+        shutil.copyfile(source, path)
         return table
 
     result.write(make)

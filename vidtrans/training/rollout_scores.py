@@ -30,14 +30,14 @@ QUICK_HORIZON = 10  # frames
 
 
 class _Start(NamedTuple):
-    """The pair of a rollout's first frame, and the true pictures from that frame on."""
+    """The pair with a rollout's first frame, and the true pictures from that frame on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()
 
 
 class RolloutScorer:
-    """Rolls models out from the held-out blocks of a dataset, or, without any, from its first training pair."""
+    """Scores rollouts that start at held-out blocks of a dataset, or, without any, at its first training pair."""
 
     def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame) -> None:
         self.pairing = pairing
@@ -53,7 +53,7 @@ class RolloutScorer:
 
     @cached_property
     def training_frames(self) -> list[np.ndarray]:
-        """Return the training frames, or some of them."""
+        """Return the training frames, at most ``dreams.MAX_TRAINING_FRAMES``."""
         return [read_picture(path) for path in self._files]
 
     def score(self, engine: Engine) -> RolloutSummary:
@@ -81,7 +81,7 @@ class RolloutScorer:
         return list(islice(self._roll_out(engine, start), count))
 
     def _roll_out(self, engine: Engine, start: _Start) -> Iterator[np.ndarray]:
-        """Yield predicted frames, (H, W, 3) uint8, without an end; own frames are fed back in 16 bits."""
+        """Yield predicted frames, (H, W, 3) uint8, endlessly; predictions are fed back in 16 bits."""
         frames, place = [to_uint16(read_picture(path)) for path in start.pair.inputs], start.pair.place
         renderer = FrameRenderer(ModelInputs(self.pairing), engine, deep=True)
         while True:
@@ -92,7 +92,7 @@ class RolloutScorer:
             yield to_uint8(frame)
 
     def _horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
-        """Return means over the held-out blocks, beside copies of the last frame. ``film``: of the first block."""
+        """Return mean horizons over the held-out blocks, with a copy-last baseline. ``film``: of the first block."""
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
             truth = [read_picture(path) for path in block.truth]
@@ -102,13 +102,13 @@ class RolloutScorer:
 
 
 def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair]) -> RolloutScorer | None:
-    """Return a scorer; None where the pairing predicts no frames."""
+    """Return a scorer; None if the pairing does not predict frames."""
     pairing = dataset.pairing
     return RolloutScorer(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
 
 
 def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
-    """Return a start for every pair that follows no other, those with the most frames first."""
+    """Return a start for every pair without a predecessor, those with the most frames first."""
     following = successors(pairs, stride)
     starts = []
     for head in sorted(set(range(len(pairs))) - set(following)):
@@ -122,6 +122,6 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
 
 
 def _means(tables: Sequence[dict[int, float]]) -> Table:
-    """Return the mean of each horizon, over the tables that reach it."""
+    """Return the mean score at each horizon, over the tables that reach it."""
     reached = sorted(set().union(*tables))
     return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}

@@ -1,4 +1,4 @@
-"""The set-up of a training: networks, batches, cache stage and initial state, of a dataset and a recipe."""
+"""The set-up of a training run from dataset and recipe: networks, batches, cache stage and initial state."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentatio
 
 
 class TrainingSetup:
-    """What a training is made of, before its first step.
+    """The components of a training run, before its first step.
 
-    ``picture_size`` (width, height): the dataset is only planned, and timed with noise. ``pairs``: those whose input
-    the generator learns from; of a dataset of domains, the frames of the source.
+    ``picture_size`` (width, height): set if the dataset is only planned; steps are then timed with noise. ``pairs``:
+    training pairs whose inputs the generator sees; for unpaired domains, the frames of the source.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TrainingSetup:
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave it out"
-            raise UsageError("training.freeze", "there are no weights to keep in a run that starts anew", remedy)
+            raise UsageError("training.freeze", "there are no weights to keep without --from", remedy)
         if settings.exports_best and not dataset.role("val"):
             remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
             wanted = "patience" if settings.patience else "final_weights"
@@ -91,7 +91,7 @@ class TrainingSetup:
 
     @cached_property
     def plate(self) -> BackgroundPlate | None:
-        """Return the background plate, if the settings ask for one. Raises MediaError where the camera moves."""
+        """Return the background plate, if the settings use one. Raises MediaError if the camera moves."""
         if not self.settings.background_plate:
             return None
         if self.picture_size:
@@ -100,16 +100,16 @@ class TrainingSetup:
 
     @property
     def memory(self) -> Table:
-        """Return the model file's table for a recurrent generator; empty for another."""
+        """Return the model file's table for a recurrent generator; empty for others."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
     @property
     def targets(self) -> list[Pair]:
-        """The training pairs whose targets show the looks that are learned: of domains, the frames of the targets."""
+        """The training pairs whose targets show the looks to learn; for unpaired domains, the target frames."""
         return self.dataset.targets("train") if self.dataset.domains else self.pairs
 
     def build(self, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the generator, before its weights are initialised; one that leads back has no codes."""
+        """Build the generator, with weights not yet initialised; a reverse generator has no codes."""
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
@@ -151,7 +151,7 @@ class TrainingSetup:
         )
 
     def _identities(self) -> Table:
-        """Return what decides the result beside settings and pairs. Raises UsageError where a file is missing."""
+        """Return identifiers of external inputs by loss and method. Raises UsageError if a file is missing."""
         names = {name: LOSSES.load(name) for name in self.settings.loss_weights} | {"method": self._method}
         return {name: found for name, cls in names.items() if (found := cls.identity(self.settings))}
 
@@ -161,7 +161,7 @@ class TrainingSetup:
         return method
 
     def make_run(self, folder: Path, total: int) -> TrainingState:
-        """Return the state at step 0: networks with their first weights, and the loader."""
+        """Return the state at step 0: initialised networks, and the loader."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
@@ -197,7 +197,7 @@ class TrainingSetup:
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the recipe's generator, with its first weights or those of ``--from``; see ``methods.base.Setup``."""
+        """Build the recipe's generator, initialised or with the weights of ``--from``; see ``methods.base.Setup``."""
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None:
@@ -210,33 +210,33 @@ class TrainingSetup:
 
     @cached_property
     def colours(self) -> ColourMaps | None:
-        """The colour maps to the target domains, and back; None where there are pairs, or only a plan."""
+        """The colour maps to the target domain and back; None for paired or only planned datasets."""
         return maps_between(self.dataset) if self.dataset.domains and self.picture_size is None else None
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """What brings a frame to the target's colours, see ``methods.base.Setup``."""
+        """The function that maps a frame to the target's colours, see ``methods.base.Setup``."""
         return self.colours.forth.apply if self.colours else None
 
     def initialise(self, network: torch.nn.Module, number: int) -> None:
-        """Draw the first weights of a network of the method's own."""
+        """Initialise the weights of a network that the method has built."""
         initialise(network, self.context.seed + number)
 
     def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
-        """Build a discriminator of the recipe's kind with its first weights."""
+        """Build and initialise a discriminator of the recipe's kind."""
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         self.initialise(network, number)
         return network
 
     def find_rarity(self) -> torch.Tensor | None:
-        """Return the weights of colours in the training pictures; None for a dataset that is only planned."""
+        """Return the rarity weights of colours in the training pictures; None if off, or for a planned dataset."""
         if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
 
     @property
     def _num_frames(self) -> int:
-        """Return how many frames in a row an example has where there are no pairs; else 1."""
+        """Return the number of consecutive frames per example of unpaired domains; else 1."""
         return self._method.num_frames(self.settings) if self.dataset.domains else 1
 
     def _loader(self, multiple: int) -> Batches:
@@ -266,7 +266,7 @@ class TrainingSetup:
         )
 
     def summary(self, output: Path, total: int) -> Table:
-        """Return the table that describes the run."""
+        """Return the table that summarises the run."""
         return {
             "output": str(output),
             "frames": len(self.dataset.files()),
@@ -279,10 +279,10 @@ class TrainingSetup:
 
 
 def use_huge_pages() -> None:
-    """Let torch put CPU tensors on huge pages, where the system offers them; the results stay the same.
+    """Let torch put CPU tensors on huge pages, if the system offers them; results are unchanged.
 
-    A step frees and asks for hundreds of megabytes, and in pages of 4 kB that is a fifth of U-Net 256's CPU time.
-    Torch reads this variable when it first needs memory; a value that the user has set stays.
+    A step frees and allocates hundreds of megabytes; with 4 kB pages that takes a fifth of U-Net 256's CPU time.
+    Torch reads this variable when it first allocates memory; a value set by the user is kept.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

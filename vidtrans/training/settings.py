@@ -21,9 +21,9 @@ MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades withi
 
 @dataclass(frozen=True)
 class TrainingSettings(GroupedSettings):
-    """How a generator is trained. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own.
+    """The [training] settings. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own.
 
-    ``loss`` in a field's metadata: a value other than the default changes what the losses are, or when they count.
+    ``loss`` in a field's metadata: a value other than the default changes which losses apply, or when.
     """
 
     method: str = setting("pix2pix", "the training method", choices=tuple(METHODS))
@@ -176,9 +176,9 @@ class TrainingSettings(GroupedSettings):
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
-        """Return the settings with values by their keys; those of other methods than ``method`` have no effect.
+        """Return settings from values by key; settings of methods other than ``method`` have no effect.
 
-        Raises ValueError where values do not fit together.
+        Raises ValueError if values conflict.
         """
         weights = {name: values.pop(weight_key(name), loss.weight) for name, loss in LOSSES.items()}
         others = {key: values.pop(key) for key in cls._method_keys() & values.keys()}
@@ -191,24 +191,24 @@ class TrainingSettings(GroupedSettings):
         return {key for method in METHODS.values() for key in setting_fields(method.settings)}
 
     def values(self) -> Table:
-        """Return the values by their keys, without those of other methods."""
+        """Return the values by key, without those of other methods."""
         run = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata}
         weights = {weight_key(name): weight for name, weight in self.weights.items()}
         return run | weights | {f.name: getattr(self.method_settings, f.name) for f in fields(self.method_settings)}
 
     def own(self, cls: type[S]) -> S:
-        """Return the settings of the method, which are of this class."""
+        """Return the method's own settings, which are of class ``cls``."""
         assert isinstance(self.method_settings, cls)
         return self.method_settings
 
     @property
     def loss_weights(self) -> dict[str, float]:
-        """Return the weights of the losses that are on."""
+        """Return the weights of the losses in use."""
         return {name: weight for name, weight in self.weights.items() if weight and not self._lacks(name)}
 
     @property
     def loss_changes(self) -> Table:
-        """Return the settings that change what the losses are, each with the default that does not."""
+        """Return the defaults of settings that change the losses and differ from their default."""
         changes = [f for f in fields(self) if f.metadata.get("loss")]
         return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
 
@@ -224,12 +224,12 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def own_output_fraction(self) -> float:
-        """Return the share of a batch whose inputs hold the network's own outputs."""
+        """Return the share of a batch whose inputs contain the network's own outputs."""
         return self.recurrent_fraction if self.recurrent else self.rollout_fraction
 
     @property
     def max_own_outputs(self) -> int:
-        """Return the longest rollout. A recurrent model's is shorter: long ones show the frames less evenly."""
+        """Return the longest rollout, in steps; shorter if recurrent, since long ones show frames less evenly."""
         return min(self.max_rollout_length, MAX_RECURRENT_LENGTH) if self.recurrent else self.max_rollout_length
 
     @property
@@ -238,7 +238,7 @@ class TrainingSettings(GroupedSettings):
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
-        """Return the settings that decide the result: those of its method only, and ``compile`` where it is on."""
+        """Return the settings that affect the result: its method's only, and ``compile`` if it is on."""
         others = set[str]()
         if not self.compile:
             others.add("compile")
@@ -247,11 +247,11 @@ class TrainingSettings(GroupedSettings):
         return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:
-        """Return the settings with the batch size of a run on a kind of device."""
+        """Return the settings with the batch size resolved for a kind of device."""
         return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, SMALLEST_AUTO_BATCH))
 
     def _lacks(self, loss: str) -> str:
-        """Return the first setting that a loss needs and that is off; '' where none is."""
+        """Return the first setting that a loss needs and that is off; '' if all are on."""
         return next((key for key in LOSSES[loss].needs if not self._value(key)), "")
 
     def _value(self, key: str) -> object:

@@ -1,4 +1,4 @@
-"""Early stopping: when held-out pairs are scored, which state is the best, and when to stop."""
+"""Early stopping: when to score held-out pairs, the best state, and when to stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scores = Sequence[tuple[int, Score]]
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps, of ``total``, at which held-out pairs are scored: ``every`` so many, and the last."""
+    """Return the steps at which held-out pairs are scored: every ``every`` steps, and the last of ``total``."""
     every = every or max(APART, -(-total // TIMES))
     return sorted({*range(every, total, every), total})
 
@@ -30,13 +30,13 @@ def best_of(scores: Scores, name: str) -> int | None:
 
 
 def is_enough(scores: Scores, name: str, patience: int) -> bool:
-    """Return whether the last ``patience`` scorings were no better than one before; never with 0."""
+    """Return whether the last ``patience`` scorings brought no improvement; never if ``patience`` is 0."""
     best = best_of(scores, name)
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 
 
 def advice(scores: Scores) -> str:
-    """Return advice at the end of a run; '' where its last state is about as good as the best."""
+    """Return advice at the end of a run; '' if its last state is about as good as the best."""
     if rising := _rising(scores):
         return rising
     best = best_of(scores, "l1")
@@ -52,12 +52,12 @@ def advice(scores: Scores) -> str:
 
 
 def _rising(scores: Scores) -> str:
-    """Return advice where a look was still getting nearer to its picture."""
+    """Return advice if a style model's likeness was still rising, else ''."""
     known = [(step, value) for step, table in scores if (value := table.get("likeness")) is not None]
     earlier = [found for found in known if found[0] <= known[-1][0] * 3 / 4]
     if not earlier or known[-1][1] - earlier[-1][1] < RISING:
         return ""
     (before, was), (last, now) = earlier[-1], known[-1]
     return (
-        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): more --steps go on"
+        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): give more --steps"
     )

@@ -1,4 +1,4 @@
-"""Sweeps: a training for each combination of several settings' values.
+"""Sweeps: one training for each combination of several settings' values.
 
 A combination is what the same command with ``--set KEY=VALUE`` for each of its values would train.
 """
@@ -37,7 +37,7 @@ Sweep = Mapping[str, Sequence[Any]]  # values by key, with or without its table
 
 @dataclass(frozen=True)
 class _Axis:
-    """A key with its values; ``table`` is '' for the seed."""
+    """A swept key with its values; ``table`` is '' for the seed."""
 
     table: str
     key: str
@@ -49,7 +49,7 @@ class _Axis:
 
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Read several ``KEY=V,V``; values are as in TOML, or else text, and a list keeps its commas. Raises UsageError."""
+    """Parse several ``KEY=V,V``; values are TOML, or else text, and a list keeps its commas. Raises UsageError."""
     found: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
@@ -65,7 +65,7 @@ def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at the commas that are in no brackets and no quotes. Raises UsageError."""
+    """Split at commas outside brackets and quotes. Raises UsageError."""
     parts, begin, open_ends = list[str](), 0, list[str]()
     for at, sign in enumerate(text):
         if open_ends and sign == open_ends[-1]:
@@ -85,10 +85,10 @@ def _split(text: str, whole: str) -> list[str]:
 def sweep_variants(
     sweep: Sweep, flags: Mapping[str, Table], make_recipe: Callable[[dict[str, Table]], Recipe]
 ) -> tuple[Variant, ...]:
-    """Return a variant for each combination of values, the last key's changing fastest; none without keys.
+    """Return a variant for each combination of values, the last key varying fastest; empty without keys.
 
-    ``make_recipe`` returns the recipe for tables of flags, of which ``flags`` are those of all variants. Raises
-    UsageError on a key or a value that cannot be, and on more than ``MAX_VARIANTS`` of them.
+    ``make_recipe`` returns the recipe for tables of flags; ``flags``: the flags common to all variants. Raises
+    UsageError on an invalid key or value, and on more than ``MAX_VARIANTS`` variants.
     """
     if not sweep:
         return ()
@@ -111,7 +111,7 @@ def sweep_variants(
 
 
 def _axis(key: str, values: Sequence[Any]) -> _Axis:
-    """Raises UsageError."""
+    """Return a checked axis. Raises UsageError."""
     axis = _Axis(*_place(key), tuple(values))
     for value in values if not axis.table else ():
         if type(value) is not int or not 0 <= value <= LARGEST_INT:
@@ -145,7 +145,7 @@ def _variant(
     flags: Mapping[str, Table],
     make_recipe: Callable[[dict[str, Table]], Recipe],
 ) -> Variant:
-    """Raises UsageError, which names the combination where there are several keys."""
+    """Return the variant of one combination. Raises UsageError, which names the combination if it has several keys."""
     tables = {name: dict(table) for name, table in flags.items()}
     seed = None
     for axis, value in chosen:
@@ -168,7 +168,7 @@ def _variant(
 
 
 def check_variants(variants: Sequence[Variant], context: Context) -> None:
-    """Raise UsageError where two variants would be the same training, as they differ in what changes no result."""
+    """Raise UsageError if two variants are the same training, because their difference changes no result."""
     labels: dict[str, str] = {}
     for variant in variants:
         recipe = variant.recipe
@@ -181,7 +181,7 @@ def check_variants(variants: Sequence[Variant], context: Context) -> None:
 
 
 def check_networks(variants: Sequence[Variant]) -> None:
-    """Raise UsageError, which names the variant, on a network's name or setting that is unknown. It imports torch."""
+    """Raise UsageError, which names the variant, on an unknown network name or setting. Imports torch."""
     from vidtrans.networks.init import complete_settings
 
     for variant in variants:
@@ -193,23 +193,23 @@ def check_networks(variants: Sequence[Variant]) -> None:
 
 
 def sweep_name(names: Sequence[str]) -> str:
-    """Return what a sweep of these keys is called in the name of a folder."""
+    """Return a sweep's part of a folder name."""
     return "_".join(map(_file_word, _short_keys(names)))
 
 
 def _short_keys(names: Sequence[str]) -> list[str]:
-    """Return keys without their tables, a choice as its table; those that would be the same have their tables."""
+    """Return keys without their tables (``name`` as its table); keys that would collide keep their tables."""
     short = [table if key == "name" else key for table, _, key in (name.rpartition(".") for name in names)]
     return [name if short.count(word) > 1 else word for name, word in zip(names, short, strict=True)]
 
 
 def _file_word(word: str) -> str:
-    """Return what a key is called in names of files: a loss's weight as the loss."""
+    """Return a key's part of a file name; a loss weight is named after the loss."""
     return _plain(word.removeprefix(weight_key("")))
 
 
 def _text(value: object) -> str:
-    """Return a value as it is written in labels and names, the same for 1e-4 and 0.0001."""
+    """Format a value for labels and names, the same for 1e-4 and 0.0001."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -220,11 +220,11 @@ def _text(value: object) -> str:
 
 
 def _named(text: str) -> str:
-    """Return a value in a file name: with a mark of it where that would leave something out, capitals included."""
+    """Return a value's part of a file name, with a digest if characters (or capitals) were dropped."""
     plain = _plain(text)
     return plain if plain == text.lower() else f"{plain}-{digest_of(text)[:6]}"
 
 
 def _plain(text: str) -> str:
-    """Return a part of a file name, of letters, digits, dots and dashes."""
+    """Return text reduced to letters, digits, dots and dashes, for a file name."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:MAX_VALUE_LENGTH].strip("-.") or "empty"

@@ -1,4 +1,4 @@
-"""Pairs and batches of a training: those that suit its method, those without pairs, on a clock, and of rollouts."""
+"""Pairs and batches of a training run: checks per method, unpaired batches, clocks and rollouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rol
 
 
 def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
-    """Raise UsageError where a method learns from pairs and the dataset has none, or the other way round."""
+    """Raise UsageError if the method needs pairs and the dataset has none, or the reverse."""
     what = f"training.method={settings.method}"
     if not dataset.domains:
         if method.unpaired:
@@ -38,7 +38,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         raise UsageError(what, why, "use --preset unpaired")
     for name in NEEDS_TARGETS:
         if getattr(settings, name):
-            why = "it goes by the target of each frame, and in a dataset of --unpaired no frame has one"
+            why = "it needs a target for each frame, and an --unpaired dataset has none"
             raise UsageError(f"training.{name}", why, "leave it out")
 
 
@@ -51,7 +51,7 @@ def unpaired_batches(
     share: range,
     picture_size: tuple[int, int] | None,
 ) -> Batches:
-    """Return the batches of a dataset of domains, of noise where it is only planned, at ``picture_size``.
+    """Return the batches of a dataset of domains; noise of ``picture_size`` if it is only planned.
 
     Raises UsageError, MediaError; see ``UnpairedLoader``.
     """
@@ -78,12 +78,12 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
     for pair in dataset.role("train"):
         shots.setdefault(pair.shot, []).append(pair)
     if len(shots) > 1:
-        context.note(f"a clock goes through one shot: the longest of {len(shots)} is learned, the rest is not")
+        context.note(f"the clock covers one shot: only the longest of {len(shots)} is used")
     return max(shots.values(), key=len, default=[])
 
 
 def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair]) -> None:
-    """Give a generator's ``table`` the dataset's number of time channels. Raises UsageError where it has another.
+    """Set the number of time channels in a generator's ``table``. Raises UsageError if another number is set.
 
     Learned frames are limited to the number of frames of the clip.
     """
@@ -101,7 +101,7 @@ def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pa
 def rollout_pool(
     loader: Batches, pairing: Pairing, settings: TrainingSettings, dist: DistContext
 ) -> RolloutPool | None:
-    """Return the rollout pool if the settings ask for one; not in a trial with noise. Raises UsageError.
+    """Return the rollout pool if the settings use one; None in a trial with noise. Raises UsageError.
 
     Methods without pairs feed back outputs themselves, and have none.
     """
@@ -111,7 +111,7 @@ def rollout_pool(
         why = "next-frame feeds back its outputs with rollout_fraction"
         raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
     if settings.rollout_fraction and not isinstance(pairing, NextFrame):
-        why = f"in '{pairing.name}' no output becomes an input"
+        why = f"pairing '{pairing.name}' does not feed outputs back as inputs"
         remedy = "leave it out, or learn from a dataset of --pairing next-frame"
         raise UsageError("training.rollout_fraction", why, remedy)
     if dist.size > 1:

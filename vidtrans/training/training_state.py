@@ -1,4 +1,4 @@
-"""The state of a training run: its networks, losses, scores and random numbers, and one step from it to the next."""
+"""The state of a training run (networks, losses, scores, seed), and its single steps."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ COSINE_FLOOR = 0.02  # of the learning rate, at the end of a cosine schedule
 class TrainingState:
     """The state of a training run whose checkpoints are in ``folder``.
 
-    ``history``: the step counts that were asked for so far; raising ``--steps`` later adds one. ``rows``: the losses of
-    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: it stops here.
-    ``picture_channels``: the number of input channels, the first ones, that take noise. ``device``: where batches go.
+    ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
+    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: stop early.
+    ``picture_channels``: the number of leading input channels that take noise. ``device``: the device of batches.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class TrainingState:
         return self.history[-1]
 
     def save(self) -> bool:
-        """Write a checkpoint, unless a weight is no longer a number: then the last good state stays."""
+        """Write a checkpoint and return True; if a weight is not finite, keep the last checkpoint and return False."""
         if not self.model.is_finite():
             return False
         state = {name: getattr(self, name) for name in ("step", "history", "scores", "warnings", "enough")}
@@ -68,7 +68,7 @@ class TrainingState:
         return True
 
     def load(self, report: Report) -> bool:
-        """Restore the folder's checkpoint, if it has a complete one."""
+        """Restore the folder's checkpoint; return whether it has a complete one."""
         state = load_checkpoint(self.folder, report)
         if state is not None:
             self.restore(state)
@@ -106,18 +106,18 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Return the seed of all random numbers of a step (dropout), the same in a resumed run."""
+    """Return the seed of all random numbers of a step (such as dropout), the same in a resumed run."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
 
 
 def batches_of(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
-    """Yield the batches of the steps [first, stop), on the device where own outputs have no part in them."""
+    """Yield the batches of the steps [first, stop); on the device, unless rollouts are mixed in later."""
     batches = run.loader.stream(first, stop)
     return batches if run.rollouts else uploads(batches, run.device)
 
 
 def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
-    """Take step ``run.step``."""
+    """Take step ``run.step`` and return its losses."""
     rate = learning_rate(run.step, run.total, run.model.settings)
     return take_step(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
 
@@ -125,7 +125,7 @@ def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str
 def take_step(
     run: TrainingState, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
 ) -> dict[str, float]:
-    """Take a step with a batch; return its losses. ``progress``: the share of the run that is done, 0 to 1."""
+    """Take a step with a batch; return its losses. ``progress``: share of the run done, 0 to 1."""
     mixed, earlier = None, None
     if isinstance(batch, TrainingBatch):
         if run.rollouts:
@@ -145,10 +145,10 @@ def take_step(
 
 
 def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> torch.Tensor:
-    """Add normal noise to the first channels of (N, C, H, W); the others hold no pictures.
+    """Add normal noise to the first ``channels`` of (N, C, H, W); the others hold no pictures.
 
     Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
-    that has seen only noisy ones would smooth clean ones too.
+    trained only on noisy inputs would also smooth clean ones.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)

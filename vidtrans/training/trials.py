@@ -1,4 +1,4 @@
-"""Short trials before a run: its number of steps, its cost, and the operators that this machine computes wrongly."""
+"""Short trials before a run: its number of steps, its cost, and operators that this machine computes wrongly."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRIAL = "trial"  # broadcast by the main process to time steps in all processes,
 
 
 def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> int:
-    """Return the steps that fit into ``--minutes``, measured once and recorded before the first step."""
+    """Return the number of steps that fit into ``minutes``; measured once, then recorded in the cache."""
     context = setup.context
     memo = context.cache.root / "resolved" / f"{request}.json"
     if memo.exists():
@@ -59,7 +59,7 @@ def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int 
 
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:
-    """Return time, disk and memory that ``total`` steps take, and the rate, from a short trial that writes nothing."""
+    """Return time, disk, memory and rate of ``total`` steps, estimated by a short trial that writes nothing."""
     run = setup.make_run(Path(), 1)
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
@@ -76,7 +76,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
 
 
 def untrained(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
-    """Return an untrained model like the run's, at ``size``: it costs as much to render."""
+    """Return an untrained model like the run's, at ``size``, to estimate the cost of rendering."""
     record = ModelRecord(
         generator={"name": setup.generator_name, "settings": setup.generator_table},
         pairing=setup.dataset.pairing_table,
@@ -99,9 +99,9 @@ def _num_bytes(state: object) -> int:
 
 
 def wrong_operators(setup: TrainingSetup) -> list[str]:
-    """Return the operators of a step that are computed in fp32, as this machine computes them wrongly.
+    """Return the operators of a step to compute in fp32, because this machine computes them wrongly.
 
-    Found by steps on noise of each size of the pictures, with networks that are thrown away; see
+    Found by steps on noise at each picture size, with temporary networks; see
     ``inference.product_checks``. Several processes are not compared.
     """
     if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:
@@ -126,7 +126,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
 
 
 def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
-    """Return the (width, height) that all training pictures have at least."""
+    """Return the smallest width and the smallest height of all training pictures."""
     if setup.picture_size is not None:
         return setup.picture_size
     widths, heights = zip(*{picture_size(pair.target) for pair in setup.targets}, strict=True)
@@ -134,14 +134,14 @@ def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
 
 
 def steps_for(run: TrainingState, minutes: float) -> int:
-    """Return how many steps fit in ``minutes``, by a short trial that changes ``run``."""
+    """Return how many steps fit in ``minutes``, from a short trial that changes ``run``."""
     return max(1, round(minutes * 60 / seconds_per_step(run)))
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the mean of the run's seconds per step, by a short trial that changes ``run``, in all processes together.
+    """Return the run's mean seconds per step, from a short trial that changes ``run``, in all processes together.
 
-    Each size of its pictures is tried, before and after the turning point of its method.
+    Each picture size is tried, before and after the method's turning point.
     """
     turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
     for start, end, alone in growth.parts():
@@ -153,7 +153,7 @@ def seconds_per_step(run: TrainingState) -> float:
 
 
 def try_steps(run: TrainingState) -> None:
-    """Take a step on each size of the run's pictures, before and after the turning point of its method."""
+    """Take a step at each picture size of the run, before and after the method's turning point."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
         batches = enumerate(batches_of(run, 0, 2))
@@ -162,7 +162,7 @@ def try_steps(run: TrainingState) -> None:
 
 
 def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
-    """Return the seconds of shares of a step before (``early``) and after (``late``) its method's turning point."""
+    """Return the seconds of shares of a step before (``early``) and after (``late``) the method's turning point."""
     dist = run.model.dist
     batches = enumerate(batches_of(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
@@ -177,7 +177,7 @@ def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float
 
 
 def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:
-    """Take a step, and return its seconds, with those that it waited for its batch."""
+    """Take a step, and return its seconds, including the wait for its batch."""
     began = time.perf_counter()
     step, batch = next(batches)
     take_step(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)

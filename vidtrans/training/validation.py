@@ -30,7 +30,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """Return the network's input of a pair; its random parts are the same every time."""
+    """Return the network's input for a pair; its random parts are the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
 
@@ -38,9 +38,9 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
 def apply(
     engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (input, output, target) of one pair at its stored size, uint8; the output as it would be rendered.
+    """Return (input, output, target) of one pair at its stored size, uint8; the output as rendered.
 
-    A model of many looks paints with the code of the picture ``like``, by default of the target, where there is one.
+    A model of many looks uses the code of the picture ``like``, by default of the target, if there is one.
     """
     given, target = pair_input(pairing, pair), read_picture(pair.target)
     if like is None and pairing.has_target:
@@ -50,9 +50,9 @@ def apply(
 
 
 def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
-    """Return the values of the planes, (P,) uint8, by which a model of many looks paints like ``target``.
+    """Return the plane values of the style code of ``target``, (P,) uint8, for a model of many looks.
 
-    None (P = 0) of an engine with one look.
+    Empty (P = 0) for an engine with one look.
     """
     encoder = getattr(engine, "encoder", None)
     return np.empty(0, np.uint8) if encoder is None else plane_values(code_of(encoder, target))
@@ -61,8 +61,8 @@ def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
 
-    SSIM is None where a picture is smaller than its window. ``segmentation``: agreement of the input with one
-    recovered from the output, for pairings that have it.
+    SSIM is None if a picture is smaller than its window. ``segmentation``: agreement of the input with one
+    recovered from the output, for pairings that support it.
     """
     rows = []
     for pair in evenly(pairs, MAX_SCORED):

@@ -1,4 +1,4 @@
-"""Initial weights of a generator: those of ``--from``, and which of them ``training.freeze`` keeps fixed."""
+"""Initial weights of a generator from ``--from``, and the parts that ``training.freeze`` keeps fixed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def start_with(
 ) -> None:
     """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    Both have a background ``plate`` or none, and codes of one size or none. An hd generator may start with a coarser
-    one, and a recurrent one with one that is not. Raises UsageError where the architecture or the number of input
-    ``channels`` differs, ModelError.
+    Both need the same kind of background ``plate`` (or none) and size of codes. An hd generator may start from a
+    coarser one, and a recurrent one from one that is not. Raises UsageError if the architecture or the number of
+    input ``channels`` differs, ModelError.
     """
     coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
     _check_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)
@@ -44,7 +44,7 @@ def start_with(
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
-    """Return whether the model is a coarser hd generator. Raises UsageError where it is neither that nor the same."""
+    """Return whether the model is a coarser hd generator. Raises UsageError if it does not fit at all."""
     record = read_record(start)
     its = record.generator["name"]
     if its in UNTRAINED or record.ports:
@@ -70,7 +70,7 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
 
 
 def _check_codes(start: Path, size: int) -> None:
-    """Raise UsageError where one of the models has codes of its looks and the other none, or of another size."""
+    """Raise UsageError if the two models have style codes of different sizes, or only one has codes."""
     its = read_record(start).code_size
     if its != size:
         has = [f"{n} numbers" if n else "none" for n in (its, size)]
@@ -79,9 +79,9 @@ def _check_codes(start: Path, size: int) -> None:
 
 
 def freeze(generator: nn.Module, names: Sequence[str]) -> None:
-    """Turn off the gradients of the modules ``names``, as in 'down' or 'down.0', and of all inside them.
+    """Turn off the gradients of the modules ``names``, such as 'down' or 'down.0', and of all inside them.
 
-    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and where nothing is
+    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and if nothing is
     left to learn.
     """
     parts = [name for name, _ in generator.named_modules() if name]

@@ -1,1 +1,1 @@
-"""Frames in, frames out, sound and colour, through PyAV. Streams: no clip is ever whole in memory."""
+"""Read and write frames, sound and colour with PyAV, as streams: a clip is never held in memory as a whole."""

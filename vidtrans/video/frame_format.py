@@ -1,4 +1,4 @@
-"""The format in which a reader delivers frames: size, bit depth, transparency."""
+"""The format in which a reader returns frames: size, bit depth, transparency."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """In what form frames are delivered.
+    """The format in which frames are returned.
 
-    ``size`` of the upright picture; ``deep``: in 16 bits a channel rather than 8; ``alpha``: what becomes of
-    transparency. "laid": the picture lies on ``background`` (None: white for pictures, black for videos). "kept":
-    straight colours, ``background`` where all is transparent, and the alpha beside them. "matte": alpha is the picture,
-    as grey, where anything is transparent.
+    ``size`` of the upright picture; ``deep``: 16 bits per channel instead of 8; ``alpha``: how transparency is handled.
+    "laid": the picture is composited over ``background`` (None: white for pictures, black for videos). "kept": straight
+    colours, ``background`` where alpha is 0, and alpha as a separate array. "matte": the picture shows alpha as grey,
+    if anything is transparent.
     """
 
     size: Size = AS_STORED
@@ -32,11 +32,11 @@ class FrameFormat:
 
     @property
     def transparency(self) -> str:
-        """What becomes of it, for cache keys."""
+        """The handling of transparency as text, for cache keys."""
         return f"{self.alpha} {self.background or 'usual'}"
 
     def background_or(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
-        """Return its background, or ``usual`` where it has none."""
+        """Return the background, or ``usual`` where the format has none."""
         return usual if self.background is None else self.background
 
 

@@ -57,7 +57,7 @@ def test_a_file_that_a_player_has_open_stays_and_the_line_says_what_to_do(monkey
     monkeypatch.setattr(os, "replace", refusing(99, os.replace))
     with pytest.raises(OSError, match="another program has it open") as raised:
         write_bytes(A, b"new")
-    remedy = "close it there and run the same command again: what was done is kept"
+    remedy = "close it there and run the same command again: finished work is kept"
     assert describe_error(raised.value) == (f"a: another program has it open — {remedy}", 1)
     assert [p.name for p in Path().iterdir()] == ["a"]
     assert A.read_bytes() == b"old"

@@ -235,7 +235,7 @@ def test_a_loop_goes_round_whole_times_at_the_nearest_speed(frames: int, speed: 
 
 
 def test_at_speed_0_there_is_no_loop() -> None:
-    with pytest.raises(UsageError, match="never comes round"):
+    with pytest.raises(UsageError, match="stands still"):
         Loop.nearest(100, 0.0, 1, 40)
 
 

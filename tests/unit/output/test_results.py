@@ -154,7 +154,7 @@ def test_a_folder_of_strange_files_is_never_replaced(overwrite: bool, cache: Cac
             lambda: check(cache, output, overwrite=overwrite),
             lambda: check_foreign(cache, output, overwrite),
         ):
-            with pytest.raises(UsageError, match="it holds files that are no result of this command"):
+            with pytest.raises(UsageError, match="it holds files that are not results of this command"):
                 asked()
 
     output = folder_of()

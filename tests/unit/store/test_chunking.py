@@ -102,7 +102,7 @@ def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count:
     "text", ["", "3", "0/8", "9/8", "3-2/8", "3-9/8", "-3/8", "a/8", "3/0", "1-1-1/8", "1/9999999"]
 )
 def test_what_is_no_part_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no part of a whole"):
+    with pytest.raises(UsageError, match="not a part of a clip"):
         ClipPart.parse(text)
 
 

@@ -169,5 +169,5 @@ def test_a_model_that_is_no_better_than_its_colours_is_said_to_be_so() -> None:
         return remarks({"patch_distance": patch, "colours_distance": colours, "light_correlation": light})
 
     assert said(0.2, 0.5, 0.9) == said(None, None, None) == []
-    assert "nothing but colours" in " ".join(said(0.6, 0.5, 0.9))
+    assert "only colours were" in " ".join(said(0.6, 0.5, 0.9))
     assert "light and dark" in " ".join(said(0.2, None, -0.6))

@@ -124,7 +124,7 @@ def test_it_tells_of_every_step_and_from_where_it_goes_on(tmp_path: Path) -> Non
     assert told[0].detail == f"G 0.00  L1 {run.rows[0][1]:.3f}  D 0.00  held out 21.3 dB"
     assert not [e for e in heard if isinstance(e, Note)]
     train(replace(run, history=[3, 4]), heard.append, Stop())
-    assert [e.text for e in heard if isinstance(e, Note)] == ["going on from step 3 of 4"]
+    assert [e.text for e in heard if isinstance(e, Note)] == ["continuing from step 3 of 4"]
 
 
 def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:

@@ -63,9 +63,10 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     assert made.summary(Path("m.safetensors"), 1)["pairs"] == 9
     whole, stopped, resumed = (job(domains).make_run(tmp_path / name, 6) for name in ("whole", "stopped", "stopped"))
     assert isinstance(whole.loader, UnpairedLoader)
-    assert (whole.loader.num_frames, whole.loader.crop) == (2, (32, 32))
+    assert whole.loader.crop == (32, 32)
     assert whole.picture_channels == 6  # that take noise
     batch = whole.loader.make(2)
+    assert batch.inputs.shape[1:] == (6, 32, 32)  # two frames
     uploaded = upload(batch, made.device)
     for planes, tensor in ((batch.inputs, uploaded.inputs), (batch.targets, uploaded.targets)):
         assert torch.equal(tensor, torch.from_numpy(planes).float() / 127.5 - 1)
@@ -123,7 +124,7 @@ def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: 
         check_method(Newest, plain, open_dataset(paired))
     check_method(Newest, plain, open_dataset(unpaired))
     check_method(Pix2Pix, plain, open_dataset(paired))
-    with pytest.raises(UsageError, match="in 'edges' no output becomes an input"):
+    with pytest.raises(UsageError, match="pairing 'edges' does not feed outputs back as inputs"):
         job(paired, rollout_fraction=0.5).make_run(tmp_path, 1)
     for name, pairing, value in (("recurrent", "edges", True), ("rollout_fraction", "next-frame", 0.5)):
         alone = job(make_dataset(tmp_path / name, pairing), **{name: value})
@@ -136,7 +137,7 @@ def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: 
 def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) -> None:
     for name in ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction"):
         value = True if name in ("background_plate", "colour_rebalancing") else 0.5
-        with pytest.raises(UsageError, match=rf"training\.{name}: it goes by the target of each frame"):
+        with pytest.raises(UsageError, match=rf"training\.{name}: it needs a target for each frame"):
             job(domains, **{name: value})
     recurrent = job(domains, recurrent=True)
     assert recurrent.make_run(Path(), 1).rollouts is None  # it feeds back its outputs itself

@@ -352,7 +352,7 @@ def test_fp16_skips_a_step_whose_gradients_overflow_and_remembers_the_scale() ->
 
 
 def test_fp16_and_tf32_are_for_cuda() -> None:
-    for precision, why in (("fp16", "choose auto or bf16"), ("tf32", "it is for CUDA")):
+    for precision, why in (("fp16", "choose auto or bf16"), ("tf32", "needs CUDA")):
         with pytest.raises(UsageError, match=why):
             resolve_precisions(precision, CPU)
     assert resolve_precisions("bf16", CPU) == ("bf16", "bf16")

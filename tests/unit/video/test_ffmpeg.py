@@ -238,9 +238,9 @@ WRONG = {
     "sound-encoder": (FFmpegJob("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
     "no-option": (
         FFmpegJob("null", "mpeg4", (("foo", "3"),)),
-        r"encoder option foo: mpeg4 has none .*`ffmpeg -h encoder=mpeg4`",
+        r"encoder option foo: mpeg4 has no option .*`ffmpeg -h encoder=mpeg4`",
     ),
-    "flag": (FFmpegJob("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has none"),
+    "flag": (FFmpegJob("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has no option"),
     "back-in-time": (FFmpegJob("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
     "below-0": (FFmpegJob("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
     "bad-option": (FFmpegJob("", "mpeg4", (("qmin", "x"),)), r"encoder mpeg4: "),

@@ -304,7 +304,7 @@ def test_every_option_is_one_that_this_ffmpegs_encoder_has(codec: str) -> None:
 def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
     with pytest.raises(UsageError, match="unknown decoder 'nvdek'"):
         Context(decoder="nvdek")
-    with pytest.raises(UsageError, match="h264-nvenc begins at 1"):
+    with pytest.raises(UsageError, match="the lowest of h264-nvenc is 1"):
         EncodingSettings(codec="h264-nvenc", crf=0)
     form = PictureFormat(255, 129, Fraction(1), Fraction(1, 25), Fraction(25))
     with pytest.raises(UsageError, match=r"it takes even sizes, not 255x129 — use h264$"):

@@ -22,8 +22,8 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.frame_conversion import Orientation, orientation_from_matrix
 from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.stream_copy import StreamCopy
 

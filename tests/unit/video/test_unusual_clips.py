@@ -183,7 +183,7 @@ def test_a_raw_stream_without_times_gets_them_from_its_rate() -> None:
     clip, told = opened(path)
     assert [p * clip.index.time_base for p in clip.index.pts] == [Fraction(i, 25) for i in range(30)]
     assert clip.index.num_rebuilt_pts == 30
-    assert any("30 frames had no time" in line for line in told)
+    assert any("30 frames had no timestamp" in line for line in told)
     assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(30))
     check_middles(clip)
 
@@ -197,7 +197,7 @@ def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
     clip, told = opened(path)
     assert list(clip.index.pts) == sorted(in_order)
     assert clip.index.num_rebuilt_pts == wrong
-    assert any(f"{wrong} frames had no time, or a wrong one" in line for line in told)
+    assert any(f"{wrong} frames had no timestamp, or a wrong one" in line for line in told)
     assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(40))
     check_middles(clip, (1, 7, 13, 38))
 
@@ -210,7 +210,7 @@ def test_takes_in_one_transport_stream_follow_each_other() -> None:
     Path("c.ts").write_bytes(Path("a.ts").read_bytes() + Path("b.ts").read_bytes())
     clip, told = opened(Path("c.ts"))
     assert [b - a for a, b in pairwise(clip.index.pts)] == [3600] * 49
-    assert any("25 frames had no time, or a wrong one" in line for line in told)
+    assert any("25 frames had no timestamp, or a wrong one" in line for line in told)
 
 
 def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
@@ -222,7 +222,7 @@ def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
     assert len(clip.index.pts) == 10
     assert all(a < b for a, b in pairwise(clip.index.pts))
     assert clip.index.pts[4:] == tuple(given[4:])
-    assert any("no time, or a wrong one" in line for line in told)
+    assert any("no timestamp, or a wrong one" in line for line in told)
     assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(10))
 
 

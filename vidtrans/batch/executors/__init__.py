@@ -1,7 +1,7 @@
-"""Executors: they run a batch's tasks, in this process, in others, or on other machines.
+"""Executors, which run a batch's tasks in this process, in other processes, or on other machines.
 
-An executor is a class that offers what ``base.Executor`` states. A task, its arguments and its result are picklable,
-and an executor shares nothing with its workers but the files that a task names and the cache folder.
+An executor is a class with the interface ``base.Executor``. Tasks, arguments and results are picklable, and an executor
+shares with its workers only the files that a task names and the cache folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """An executor. ``unshared``: the class that does the same on machines that share no disk with this one."""
+    """An executor's registry entry. ``unshared``: the variant for machines that share no disk with this one."""
 
     unshared: str = ""
 
@@ -37,11 +37,11 @@ EXECUTORS = Registry(
     },
 )
 LOCAL = "local"
-AUTO = "auto"  # one clip on one device: inline; else local
+AUTO = "auto"  # inline for one clip on one device; otherwise local
 
 
 def parse_executor(text: str) -> tuple[str, str]:
-    """Split ``NAME[://ADDRESS]``. Raises UsageError on an unknown name, and an address that the executor cannot use."""
+    """Split ``NAME[://ADDRESS]``. Raises UsageError on an unknown name, or an address it cannot use."""
     name, _, address = text.partition("://")
     if address and not EXECUTORS.load(name).takes_address:
         raise UsageError(f"--executor {text}", f"'{name}' takes no address", f"write --executor {name}")
@@ -50,15 +50,15 @@ def parse_executor(text: str) -> tuple[str, str]:
 
 
 def check_apart(text: str) -> None:
-    """Raise UsageError where an ``--executor`` cannot do without a shared disk."""
+    """Raise UsageError if an ``--executor`` value needs a shared disk."""
     name = LOCAL if text == AUTO else parse_executor(text)[0]
     if not EXECUTORS[name].unshared:
         remedy = "choose --executor ray, or leave it out"
-        raise UsageError("--no-shared-disk", f"the executor '{name}' works on this machine", remedy)
+        raise UsageError("--no-shared-disk", f"the executor '{name}' runs on this machine only", remedy)
 
 
 def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk: bool = True) -> Executor:
-    """Return the executor that ``--executor`` and ``--jobs`` ask for. Close it after use. Raises UsageError."""
+    """Return the executor for ``--executor`` and ``--jobs``. Close it after use. Raises UsageError."""
     name, address = parse_executor(LOCAL if text == AUTO else text)
     entry = EXECUTORS[name]
     chosen = entry if shared_disk else Entry(entry.unshared, entry.summary)

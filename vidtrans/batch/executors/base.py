@@ -1,4 +1,4 @@
-"""The interface of executors: the tasks they receive and the results they return."""
+"""The interface of executors: tasks and their results."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Work on the item ``number`` of a batch: ``work`` is called with a context.
+    """Work on the item ``number`` of a batch; ``work`` is called with a context.
 
-    ``kind``: the whole item, finding out how to divide it, or a part of it, the ``part`` of its ``division``.
-    ``tries``: how many workers were lost with it before. Picklable.
+    ``kind``: the whole item, the decision how to divide it, or one ``part`` of its ``division``. ``tries``: the number
+    of workers lost with this task. Picklable.
     """
 
     number: int
@@ -37,12 +37,12 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task ended. Picklable.
+    """The outcome of a task. Picklable.
 
-    "done" with the ``value`` that its work returned; "stopped" as requested, with everything saved; "failed" with
-    an ``error`` in words and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
-    then ``error`` says how that one ended, and ``is_blameless`` that the task cannot have been the reason.
-    ``disk_full``: all tasks that follow would fail as well.
+    "done" with the ``value`` that its work returned; "stopped" on request, with everything saved; "failed" with an
+    ``error`` message and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
+    ``error`` then describes the worker's end, and ``is_blameless`` means that the task cannot be the cause.
+    ``disk_full``: all later tasks would fail, too.
     """
 
     state: Literal["done", "stopped", "failed", "lost"]
@@ -55,12 +55,12 @@ class TaskResult:
 
 
 class Executor(Protocol):
-    """Runs up to ``slots`` tasks at a time, each in a process that runs no other meanwhile.
+    """A runner of up to ``slots`` tasks at a time, each alone in its process.
 
-    Made of the context that the tasks share, the ``--jobs`` that were asked for (None: as many as make sense), and the
-    address in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError
-    where it cannot run anything at all. ``ahead``: so many of the slots are for dividing and joining items on this
-    machine; where there are any, every item is to be divided, be it into one part.
+    Constructed from the tasks' shared context, the value of ``--jobs`` (None: as many as make sense), and the address
+    in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it
+    cannot run anything. ``ahead``: the number of slots that divide and join items on this machine; if it is not 0,
+    every item is divided, even into a single part.
     """
 
     takes_address: ClassVar[bool]
@@ -70,20 +70,20 @@ class Executor(Protocol):
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
 
     def submit(self, task: Task, report: Report) -> None:
-        """Begin a task, while fewer than ``slots`` run. ``report``, safe in any thread, is given what it reports."""
+        """Start a task, while fewer than ``slots`` run. ``report``, which is thread-safe, receives its events."""
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return a task that has ended; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
+        """Return an ended task; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
-        """Ask all running tasks to save their work and end; each is received, as "stopped" unless it was done."""
+        """Ask all running tasks to save and end; each is then received, as "stopped" unless it was done."""
 
     def close(self) -> None:
-        """Release everything, and end what still runs. No task is lost: its item is unfinished in the cache."""
+        """Release everything, and end running tasks. Their items stay unfinished in the cache."""
 
 
 def run_task(task: Task, context: Context) -> TaskResult:
-    """Run a task to its end, whatever becomes of it. Only KeyboardInterrupt and its like are raised."""
+    """Run a task and turn any error into its result. Only KeyboardInterrupt and other BaseExceptions are raised."""
     try:
         context.stop.check()
         return TaskResult("done", task.work(context))
@@ -100,10 +100,10 @@ def run_task(task: Task, context: Context) -> TaskResult:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Return whether it is an error of a full disk."""
+    """Return whether an error reports a full disk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def shared_options(context: Context) -> Table:
-    """Return what a context in another process is made of, besides its device, report and stop. Picklable."""
+    """Return the options of a context for another process, except device, report and stop. Picklable."""
     return {name: getattr(context, name) for name in SHARED}

@@ -1,4 +1,4 @@
-"""Run tasks in this process: for debugging, and where starting another process costs more than it saves."""
+"""Run tasks in this process: for debugging, and when starting a process costs more than it saves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 
 class InlineExecutor:
-    """Runs one task at a time, when it is received. A task that ends its process ends the batch."""
+    """An executor that runs one task at a time, when it is received. A crash ends the batch."""
 
     ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
@@ -22,7 +22,7 @@ class InlineExecutor:
         self._submitted: list[tuple[Task, Report]] = []
 
     def submit(self, task: Task, report: Report) -> None:
-        """Keep the task until it is received."""
+        """Store the task until it is received."""
         self._submitted.append((task, report))
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
@@ -33,7 +33,7 @@ class InlineExecutor:
         return task, run_task(task, replace(self._context, report=report))
 
     def stop(self, exit_status: int) -> None:
-        """Do nothing: the task looks at the same request to stop as the batch."""
+        """Do nothing: the task checks the same stop request as the batch."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

@@ -19,18 +19,18 @@ from vidtrans.core.machine import cuda_devices
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-LAST_LINES = 20  # of a lost process's standard error that are kept
-ENDING_S = 5.0  # how long a process that was told to end may take
+LAST_LINES = 20  # of a process's standard error, kept for the error message
+ENDING_S = 5.0  # time for a process to end before it is killed
 
 
 class LocalExecutor:
-    """Runs tasks in worker processes, one on each device. A lost one costs the task that it had."""
+    """An executor with one worker process per device. If a worker is lost, its task is lost."""
 
     ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
-        self._devices = devices_for(context.device, jobs)  # of workers that are yet to be started
+        self._devices = devices_for(context.device, jobs)  # devices without a worker
         self.slots = len(self._devices)
         self._options = shared_options(context)
         self._messages: queue.Queue[tuple[Worker, Any]] = queue.Queue()
@@ -38,13 +38,13 @@ class LocalExecutor:
         self._busy: dict[Worker, tuple[Task, Report]] = {}
 
     def submit(self, task: Task, report: Report) -> None:
-        """Give the task to an idle worker, or start one."""
+        """Send the task to an idle worker, or to a new one."""
         worker = self._idle.pop(0) if self._idle else Worker(self._devices.pop(0), self._options, self._messages)
         self._busy[worker] = task, report
         worker.send(task)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Wait for a message. Raises VidtransError where a worker cannot even start."""
+        """Wait for a message. Raises VidtransError if a worker fails to start."""
         try:
             worker, message = self._messages.get(timeout=timeout_s)
         except queue.Empty:
@@ -59,18 +59,18 @@ class LocalExecutor:
         return None
 
     def _lose(self, worker: Worker) -> tuple[Task, TaskResult] | None:
-        """Free the device of a worker that is gone; its task, if it had one, is lost."""
+        """Free the device of a dead worker, and report its task, if any, as lost."""
         worker.end()
         self._devices.append(worker.device)
         if worker in self._idle:
             self._idle.remove(worker)
         task, _ = self._busy.pop(worker, (None, None))
         if not worker.is_ready:
-            raise VidtransError("a worker process could not begin", worker.fate, "see what 'vidtrans doctor' says")
+            raise VidtransError("a worker process could not start", worker.fate, "run 'vidtrans doctor'")
         return None if task is None else (task, TaskResult("lost", error=worker.fate))
 
     def stop(self, exit_status: int) -> None:
-        """Tell every busy worker."""
+        """Send the stop request to every busy worker."""
         for worker in self._busy:
             worker.send(exit_status)
 
@@ -81,9 +81,9 @@ class LocalExecutor:
 
 
 class Worker:
-    """One process, on a ``device``, which is sent tasks, and an exit status as the request to stop.
+    """A process on a ``device`` that receives tasks, and an exit status as the stop request.
 
-    What it sends arrives in ``messages`` as (worker, message), and None when it is gone.
+    Its output arrives in ``messages`` as (worker, message), and (worker, None) when it has ended.
     """
 
     def __init__(self, device: str, options: Table, messages: queue.Queue[tuple[Worker, Any]]) -> None:
@@ -95,7 +95,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Ctrl-C is for the process that gives the tasks.
+            # Only the parent process handles Ctrl-C.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
         )
@@ -111,15 +111,15 @@ class Worker:
         self.send({**options, "device": device})
 
     def send(self, message: Task | int | Table) -> None:
-        """Send a message; that the process is gone is told by ``messages``."""
+        """Send a message; if the process has ended, ``messages`` reports it."""
         with suppress(OSError):
             pickle.dump(message, self._stdin)
             self._stdin.flush()
 
     def end(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, even if it is busy."""
         with suppress(OSError):
-            self._stdin.close()  # it ends when nobody is left
+            self._stdin.close()  # the worker then ends
         try:
             self._process.wait(ENDING_S)
         except subprocess.TimeoutExpired:
@@ -132,14 +132,14 @@ class Worker:
 
     @property
     def fate(self) -> str:
-        """Return how a process that is gone ended, in words."""
+        """Return how the process ended, as text."""
         status = self._process.returncode
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        said = f": {self._lines[-1]}" if self._lines else ""
-        return f"its process was ended {how}{said}"
+        message = f": {self._lines[-1]}" if self._lines else ""
+        return f"its process was ended {how}{message}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
-        with suppress(Exception):  # it is gone, or says what nobody here understands
+        with suppress(Exception):  # the process has ended, or its message is unreadable
             while True:
                 message = pickle.load(stdout)
                 if message == "ready":
@@ -155,7 +155,7 @@ class Worker:
 
 
 def devices_for(device: str, jobs: int | None) -> list[str]:
-    """Return the device of each worker: ``jobs`` of them, over all GPUs for ``auto``; by default one on each."""
+    """Return the device of each of ``jobs`` workers, spread over all GPUs for ``auto``; by default one per device."""
     count = cuda_devices() if device in ("auto", "cuda") else 0
     places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
     return [places[n % len(places)] for n in range(jobs or len(places))]

@@ -1,7 +1,7 @@
-"""Run tasks on a Ray cluster: the one this machine belongs to, one at an address, or else one of this machine alone.
+"""Run tasks on a Ray cluster: this machine's cluster, one at an address, or a temporary one on this machine.
 
-Ray places the tasks, notices what is lost, and ends with the process that started it; the scheduler submits again what
-was lost. All machines see the folders of sources, results and cache at the same paths.
+Ray places tasks, detects losses, and ends with the process that started it; the scheduler resubmits lost tasks. All
+machines have the folders of sources, results and cache at the same paths.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from vidtrans.session import Context
 from vidtrans.store.shared_locks import warning_about_locks
 from vidtrans.store.stages import libraries
 
-EXAMINE_S = 120.0  # in which every node has to answer; the first task of a node starts Python there
-LOOK_S = 10.0  # how often it is looked how large the cluster is
-STORE_BYTES = 128 << 20  # of a cluster of this machine alone: what tasks exchange is small
+EXAMINE_S = 120.0  # time limit for every node's answer, including the start of Python there
+LOOK_S = 10.0  # interval of checks of the cluster's size
+STORE_BYTES = 128 << 20  # object store of a temporary cluster: tasks exchange little data
 CLIENT = "ray://"
 SPINNING = ("GOMP_SPINCOUNT",)  # variables that the command has set, and that torch reads when it is imported
 
 
 class RayExecutor:
-    """Runs tasks on a cluster, each with as many CPUs as it has threads, or with a GPU.
+    """An executor on a Ray cluster; each task gets as many CPUs as it has threads, or one GPU.
 
-    Raises UsageError where nobody answers, or a node would not make the same bytes; DeviceError where no node can run a
-    task.
+    Raises UsageError if no cluster answers, or a node would not produce the same bytes; DeviceError if no node can run
+    a task.
     """
 
     ahead: ClassVar[int] = 0
@@ -51,10 +51,10 @@ class RayExecutor:
             knock(address)
         self._ray = import_ray()
         self._folder = os.getcwd()
-        self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray's references; numbers are of submissions
+        self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray reference: submission number, task, report
         self._board: Any = None
-        self._exit_status: int | None = None  # with which tasks are asked to stop
-        self._owns = not self._ray.is_initialized()  # else this process leaves the cluster itself
+        self._exit_status: int | None = None  # of the stop request sent to tasks
+        self._owns = not self._ray.is_initialized()  # otherwise the caller disconnects from the cluster
         self._temporary = self._connect(address) if self._owns else ""
         try:
             self._begin(context, jobs)
@@ -69,22 +69,22 @@ class RayExecutor:
         self._jobs, self._looked = jobs, 0.0
         self.slots = 0
         self._count = 0
-        self._alone: set[int] = set()  # items that took more memory than there was: they get a node to themselves
+        self._alone: set[int] = set()  # items that ran out of memory: each gets a whole node
         self._options = shared_options(context) | {"device": kind}
         variables = {"OMP_NUM_THREADS": str(threads)} | {n: os.environ[n] for n in SPINNING if n in os.environ}
         self._environment = {"env_vars": variables}
         self._look()
         self._examine(context)
-        # On this machine, or the one that this is a client of: without it nothing goes on.
+        # On this machine, or, for a Ray client, on its server: the command depends on that node anyway.
         here = self._on(self._ray.get_runtime_context().get_node_id())
-        # Ray may end it as well where memory runs out: what it held is lost then, and tasks go on with a new one.
+        # Ray may end the board, too, if memory runs out: its events are lost, and tasks continue with a new one.
         lives: Table = {"max_restarts": -1, "max_task_retries": -1}
         self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, **lives).remote()
 
     # Connecting
 
     def _connect(self, address: str) -> str:
-        """Connect; return the temporary folder of a cluster that was started for this process, or ''."""
+        """Connect; return the temporary folder of a cluster started for this process, or ''."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
         named = f"{CLIENT}{address}" if address else os.environ.get("RAY_ADDRESS", "")
@@ -109,7 +109,7 @@ class RayExecutor:
         return folder
 
     def _kind(self, device: str) -> str:
-        """Return the kind of device that every task runs on: one clip never mixes them. Raises DeviceError."""
+        """Return the kind of device for all tasks, as one clip must not mix kinds. Raises DeviceError."""
         num_gpus = int(self._ray.cluster_resources().get("GPU", 0))
         kind = device.partition(":")[0]
         if kind == "auto":
@@ -119,8 +119,8 @@ class RayExecutor:
         return kind
 
     def _examine(self, context: Context) -> None:
-        """Check every node, and what they share. Raises UsageError, VidtransError."""
-        # Without a part of a GPU a process sees none.
+        """Check that all nodes have equal software, hardware and folders. Raises UsageError, VidtransError."""
+        # A process without a share of a GPU sees no GPU.
         options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
         asked = []
         folder = self._folder if self.shares_disk else "/"
@@ -138,7 +138,7 @@ class RayExecutor:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
         first = answers[0]
-        # The processor of this machine does not matter: it renders nothing.
+        # This machine's processor does not matter, because it renders nothing.
         check_node(first, first | {"versions": libraries(*DECISIVE), "host": socket.gethostname()}, self._folder)
         for answer in answers:
             check_node(answer, first, self._folder)
@@ -147,10 +147,10 @@ class RayExecutor:
             context.warn_once(warning)
 
     def _on(self, node: str) -> Any:  # noqa: ANN401  (a strategy of Ray's)
-        """Return what places a task or an actor on a node."""
+        """Return the Ray strategy that places a task or an actor on a node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return NodeAffinitySchedulingStrategy(node, soft=False)  # a soft one is not heeded for actors
+        return NodeAffinitySchedulingStrategy(node, soft=False)  # Ray ignores soft affinity for actors
 
     def _nodes(self) -> list[Table]:
         """Return the nodes that can run a task."""
@@ -163,7 +163,7 @@ class RayExecutor:
         ]
 
     def _look(self) -> None:
-        """Count the slots anew now and then: machines come and go."""
+        """Update the number of slots every ``LOOK_S`` seconds, as machines join and leave the cluster."""
         now = time.monotonic()
         if self._looked and now - self._looked < LOOK_S:
             return
@@ -179,7 +179,7 @@ class RayExecutor:
     # What the scheduler calls
 
     def submit(self, task: Task, report: Report) -> None:
-        """Hand the task to Ray. One that was lost for want of memory gets a whole node."""
+        """Submit the task to Ray. A task that was lost for lack of memory gets a whole node."""
         self._count += 1
         options: Table = {
             "num_cpus": self._most_cpus if task.number in self._alone else self._cpus,
@@ -190,19 +190,19 @@ class RayExecutor:
         self._running[self._start(task, options)] = self._count, task, report
 
     def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
-        """Hand a task to Ray, with the ``options`` of Ray's; its submission has the number ``_count``."""
+        """Submit a task to Ray with Ray's ``options``; ``_count`` is its submission number."""
         run = self._ray.remote(run_on_ray).options(**options)
         return run.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Hand on what tasks have reported; return one that has ended."""
+        """Forward the tasks' events; return an ended task."""
         self._look()
         if not self._running:
             time.sleep(timeout_s)
             return None
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
         try:
-            if self._exit_status is not None:  # a new board does not know of it
+            if self._exit_status is not None:  # a restarted board has lost the request
                 self._board.stop.remote(self._exit_status)
             events = self._ray.get(self._board.take.remote())
         except self._ray.exceptions.RayError as error:
@@ -211,7 +211,7 @@ class RayExecutor:
             ) from error
         reports = {number: report for number, _, report in self._running.values()}
         for number, event in events:
-            if number in reports:  # else a late note of a task before
+            if number in reports:  # otherwise a late event of an ended task
                 self._hear(number, event, reports[number])
         if not ended:
             return None
@@ -222,7 +222,7 @@ class RayExecutor:
         report(event)
 
     def _end(self, number: int, result: TaskResult) -> TaskResult:
-        """Return what becomes of a submission that has ended."""
+        """Return the final result of an ended submission; subclasses clean up here."""
         return result
 
     def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
@@ -232,7 +232,7 @@ class RayExecutor:
             return result
         except errors.OutOfMemoryError:
             self._alone.add(task.number)
-            return TaskResult("lost", error="its machine ran out of memory: it gets one to itself")
+            return TaskResult("lost", error="its machine ran out of memory, next it gets a whole machine")
         except (errors.NodeDiedError, errors.TaskUnschedulableError):
             return TaskResult("lost", error="its machine was lost", is_blameless=True)
         except (errors.WorkerCrashedError, errors.ObjectLostError) as error:
@@ -244,12 +244,12 @@ class RayExecutor:
             return TaskResult("lost", error=f"Ray could not run it: {first_line(error)}")
 
     def stop(self, exit_status: int) -> None:
-        """Put the request on the board, where tasks look."""
+        """Put the stop request on the board, which tasks poll."""
         self._exit_status = exit_status
         self._board.stop.remote(exit_status)
 
     def close(self) -> None:
-        """End what runs, and leave the cluster; one that was started for this process ends."""
+        """End running tasks, and disconnect; a cluster started for this process ends."""
         for reference in self._running:
             with suppress(Exception):
                 self._ray.cancel(reference, force=True)

@@ -1,4 +1,4 @@
-"""Transfers to and from machines without a shared disk: files out, chunks back."""
+"""File transfers to and from machines without a shared disk: input files out, chunks back."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ MEGABYTE = 1_000_000
 
 
 class CannotSendError(Exception):
-    """A file is gone, or there is no room for it."""
+    """A file is missing, or the object store has no room for it."""
 
 
 class Outbox:
-    """Files in the object store, each once, for as long as an item needs it."""
+    """Input files in the object store, each stored once, for as long as an item needs it."""
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401  (a module without types)
         self._ray = ray
         self.sent: dict[Path, SentFile] = {}
-        self._needed: dict[int, set[Path]] = {}  # by the numbers of items
+        self._needed: dict[int, set[Path]] = {}  # by item number
 
     def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
-        """Send the files of an item that are not there yet; ``tell`` how many bytes are, and how many will be.
+        """Send an item's files that are not stored yet; call ``tell`` with the bytes sent and in total.
 
-        Raises CannotSendError, and what ``tell`` raises.
+        Raises CannotSendError, and the errors of ``tell``.
         """
         self._needed.setdefault(number, set()).update(files)
         new = [path for path in files if path not in self.sent]
@@ -63,7 +63,7 @@ class Outbox:
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
-        """Raise CannotSendError in place of errors of files and of Ray, but of no others: ``tell`` has its own."""
+        """Convert errors of files and of Ray to CannotSendError; errors of ``tell`` pass unchanged."""
         try:
             yield
         except (OSError, self._ray.exceptions.RayError) as error:
@@ -71,7 +71,7 @@ class Outbox:
             raise CannotSendError(f"{getattr(error, 'filename', None) or ''} {words}".strip()) from error
 
     def forget(self, number: int) -> None:
-        """Drop the files that no other item needs."""
+        """Drop the item's files that no other item needs."""
         gone = self._needed.pop(number, set())
         needed = set().union(*self._needed.values())
         for path in gone - needed:
@@ -79,15 +79,15 @@ class Outbox:
 
 
 class Inbox:
-    """Puts the chunks that tasks send into the entries of the cache that they are for."""
+    """A receiver that writes the chunks that tasks send into their cache entries."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._folders: dict[int, Path] = {}  # by submissions
-        self._open: dict[int, Path] = {}  # files of which pieces are missing
+        self._folders: dict[int, Path] = {}  # by submission number
+        self._open: dict[int, Path] = {}  # by submission number: its incomplete file
 
     def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
-        """Return a part without the chunks at its beginning that are there; None where all are."""
+        """Return a part without its leading chunks that are stored; None if all chunks are stored."""
         store = ChunkStore(self._cache.entry(*division.entries[0]), "")
         first, stop = part
         while first < stop and store.is_written(first):
@@ -95,11 +95,11 @@ class Inbox:
         return (first, stop) if first < stop else None
 
     def expect(self, number: int, division: Division) -> None:
-        """Take the pieces of a submission from now on."""
+        """Accept the pieces of a submission from now on."""
         self._folders[number] = self._cache.entry(*division.entries[0]).folder
 
     def take(self, number: int, sent: Piece | LogLines) -> None:
-        """Write what a submission has sent. Raises OSError."""
+        """Write a piece or log lines of a submission. Raises OSError."""
         if isinstance(sent, LogLines):
             self._cache.log.append(Path(sent.name).name, sent.lines)
             return
@@ -117,7 +117,7 @@ class Inbox:
                 del self._open[number]
 
     def end(self, number: int) -> None:
-        """Forget a submission, with what it has sent in part."""
+        """Forget a submission, and delete its incomplete file."""
         self._folders.pop(number, None)
         if temporary := self._open.pop(number, None):
             remove(temporary)

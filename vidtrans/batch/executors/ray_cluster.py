@@ -1,4 +1,4 @@
-"""Connection to a Ray cluster: Ray's import, the address, a marker of the shared folder."""
+"""The connection to a Ray cluster: importing Ray, checking the address, marking the shared folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.partials import process_mark
 from vidtrans.session import Context
 
-ANSWER_S = 5.0  # in which an address has to answer
+ANSWER_S = 5.0  # time limit for an address to answer
 
 
 def import_ray() -> Any:  # noqa: ANN401  (a module without types)
-    """Return Ray. Raises UsageError where it is not installed."""
+    """Return the ``ray`` module. Raises UsageError if it is not installed."""
     token = Path.home() / ".ray" / "auth_token"
     if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
         # `ray start` asks for a token by default, and a program that connects shows none by default.
@@ -30,27 +30,27 @@ def import_ray() -> Any:  # noqa: ANN401  (a module without types)
 
 
 def num_threads() -> int:
-    """Return as many threads as torch takes here, so that results are those of a render without a cluster."""
+    """Return torch's number of threads here, so that results equal those of a render without a cluster."""
     import torch
 
     return torch.get_num_threads()
 
 
 def knock(address: str) -> None:
-    """Raise UsageError where nobody answers at HOST:PORT."""
+    """Raise UsageError if HOST:PORT does not answer."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
     except OSError as error:
-        why, remedy = f"nobody answers there ({error.strerror or error})", "start it: ray start --head"
+        why, remedy = f"no answer ({error.strerror or error})", "start it: ray start --head"
         raise UsageError(f"--executor ray://{address}", why, remedy) from None
 
 
 @contextmanager
 def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Yield a file in the cache that every node has to see; none in a dry run, which writes nothing."""
+    """Yield a file in the cache that every node must see; '' in a dry run, which writes nothing."""
     if context.dry_run or not is_needed:
         yield ""
         return

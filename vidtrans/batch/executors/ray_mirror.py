@@ -1,8 +1,8 @@
-"""What runs on a machine of a Ray cluster that does not see the folders of the command: a part, in a folder of its own.
+"""Render a part on a cluster machine without the command's folders, in a mirror folder of its input files.
 
-In that folder files lie below the paths that they have on the command's machine; a command's paths are relative there,
-so that a part is made as it would be beside it. Nothing here imports Ray before it runs: its workers are handed these
-functions.
+In the mirror, files have the same paths as on the command's machine, relative to its root; the command's paths are
+relative, so a part is rendered as on the command's machine. This module imports Ray only when its functions run, in
+Ray's workers.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import InferStage, RenderStage
 
-LOOK_S = 1.0  # how often it is looked for chunks that are done
-PIECE_BYTES = 32 << 20  # of a chunk that is sent
-PREFIX = "vidtrans-mirror-"  # begins the names of folders in the system's one for temporary files
-BEGINNING_S = 60.0  # in which a mirror that has no lock yet may get one
-_MIRRORS: dict[str, Mirror] = {}  # of this process, by commands
+LOOK_S = 1.0  # interval of checks for finished chunks
+PIECE_BYTES = 32 << 20  # size of the pieces that files are sent in
+PREFIX = "vidtrans-mirror-"  # of folder names in the system's temporary folder
+BEGINNING_S = 60.0  # a mirror younger than this may still get its lock
+_MIRRORS: dict[str, Mirror] = {}  # of this process, by command
 
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file in the object store: where it lies below a mirror, its size and time, and its content in ``pieces``."""
+    """A file in the object store: its path below a mirror, its size and time, and its content in ``pieces``."""
 
     place: Path
     mark: tuple[int, int]
@@ -51,7 +51,7 @@ class SentFile:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a chunk's file, in order. The file that describes a chunk comes after it."""
+    """A piece of a chunk's file, in order. The chunk's description file follows last."""
 
     name: str
     data: bytes = field(repr=False)
@@ -60,26 +60,26 @@ class Piece:
 
 @dataclass(frozen=True)
 class LogLines:
-    """Lines of the log of chunks."""
+    """Lines of the chunk log."""
 
     name: str
     lines: str
 
 
 def place_of(path: Path) -> Path:
-    """Return where an absolute path is below a mirror."""
+    """Return the path below a mirror for an absolute path."""
     return Path(*path.parts[1:])
 
 
 class Mirror:
-    """The folder of a process. Its lock tells the mirrors of living processes from what others have left."""
+    """The mirror folder of a process. Its lock distinguishes living processes from abandoned mirrors."""
 
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
         base.mkdir(mode=0o700, exist_ok=True)
         if not _is_own(base):
             what = f"{socket.gethostname()}: {base}"
-            raise UsageError(what, "it is another user's", "give this machine another folder with TMPDIR")
+            raise UsageError(what, "it belongs to another user", "set TMPDIR to another folder on this machine")
         self._lock = FileLock(base / f"{process_mark()}.lock")
         self._lock.acquire()
         self.root = base / process_mark()
@@ -88,14 +88,14 @@ class Mirror:
 
     @classmethod
     def of(cls, command: str) -> Mirror:
-        """Return that of this process; the first one of a command removes what killed processes of others left."""
+        """Return this process's mirror; first remove mirrors that killed processes of other commands left."""
         if command not in _MIRRORS:
             _remove_abandoned(command)
             _MIRRORS[command] = cls(command)
         return _MIRRORS[command]
 
     def fetch(self, files: list[SentFile], context: Context) -> None:
-        """Place files where they are not yet, and remove all others. Raises OSError, Interrupted, and Ray's errors."""
+        """Place missing files, and remove files not needed now. Raises OSError, Interrupted, and Ray's errors."""
         import ray
 
         for place in self._held.keys() - {file.place for file in files}:
@@ -116,7 +116,7 @@ class Mirror:
 
 
 class _Sender(threading.Thread):
-    """Sends each chunk of an entry to the board when it is done: then the file that describes it is there."""
+    """A thread that sends each finished chunk of an entry to the board; a description file marks it finished."""
 
     def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
         super().__init__(daemon=True)
@@ -126,7 +126,7 @@ class _Sender(threading.Thread):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Look for chunks until it is closed; an error is kept until then."""
+        """Look for finished chunks until closed; an error is stored until then."""
         try:
             while not self._ended.wait(LOOK_S):
                 self._send()
@@ -134,7 +134,7 @@ class _Sender(threading.Thread):
             self._error = error
 
     def close(self) -> None:
-        """Send the rest. Raises OSError and Ray's errors."""
+        """Send the remaining chunks. Raises OSError and Ray's errors."""
         self._ended.set()
         self.join()
         if self._error is not None:
@@ -162,7 +162,7 @@ class _Sender(threading.Thread):
 
 
 def send(board: Any, number: int, event: Piece | LogLines) -> None:  # noqa: ANN401  (a handle of Ray's)
-    """Put something on the board, and wait until it is there. Raises Ray's errors."""
+    """Put an event on the board, and wait until it has arrived. Raises Ray's errors."""
     import ray
 
     ray.get(board.exchange.remote(number, [event]))
@@ -177,10 +177,10 @@ def run_part_on_ray(
     files: list[SentFile],
     wanted: tuple[str, str],
 ) -> tuple[TaskResult, str]:
-    """Make a part of an item; return how it ended, and the node's name for Ray. ``number`` is that of its submission.
+    """Render a part of an item; return the result, and the node's Ray identifier. ``number``: submission number.
 
-    ``files``: what it reads. ``wanted``: the entry of the cache, (stage, key), whose chunks go back. ``node``: the
-    ``folder`` of the command, below the mirror, its ``mark``, and what all machines have in common.
+    ``files``: the input files. ``wanted``: the cache entry, (stage, key), whose chunks are sent back. ``node``: the
+    ``folder`` of the command, relative to the mirror, its ``mark``, and the required software and hardware.
     """
     import ray
 
@@ -209,7 +209,7 @@ def run_part_on_ray(
         try:
             return work(context)
         except ray.exceptions.RayError as error:
-            lost.append(f"what it needs, or has made, was lost on the way ({first_line(error)})")
+            lost.append(f"its input files or results were lost in transfer ({first_line(error)})")
             raise VidtransError(lost[0]) from error
 
     try:
@@ -222,7 +222,7 @@ def run_part_on_ray(
         with suppress(OSError):
             log = context.cache.log.own_file
             send(board, number, LogLines(log.name, log.read_text("utf-8")))
-    except (OSError, UsageError) as error:  # of the mirror
+    except (OSError, UsageError) as error:  # from the mirror
         words, status = describe_error(error) or (str(error), 1)
         result = TaskResult("failed", error=words, exit_status=status, disk_full=is_disk_full(error))
     finally:
@@ -232,7 +232,7 @@ def run_part_on_ray(
 
 
 def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
-    """Raises VidtransError where another entry was filled."""
+    """Return the table of the task's work. Raises VidtransError if it filled another cache entry."""
     table = task.work(context)
     assert isinstance(table, dict)
     if not entry.folder.is_dir():
@@ -242,7 +242,7 @@ def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
 
 
 def _clean(context: Context) -> None:
-    """Remove all that was rendered: it was sent, and the next part of this process is of another clip as a rule."""
+    """Remove all rendered chunks: they were sent, and the next part of this process is usually of another clip."""
     with suppress(OSError, VidtransError):
         for entry in context.cache.entries():
             if entry.stage in (RenderStage.name, InferStage.name):
@@ -250,12 +250,12 @@ def _clean(context: Context) -> None:
 
 
 def remove_mirrors(command: str) -> None:
-    """Remove all that processes of this machine were sent for a command, which ends."""
+    """Remove this machine's mirrors of a command that ends."""
     remove(Path(tempfile.gettempdir()) / f"{PREFIX}{command}")
 
 
 def _remove_abandoned(command: str) -> None:
-    """Remove what killed processes of other commands of this user have left on this machine."""
+    """Remove mirrors on this machine that killed processes of this user's other commands have left."""
     for base in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             if base.name != f"{PREFIX}{command}" and _is_own(base) and _is_abandoned(base):
@@ -263,7 +263,7 @@ def _remove_abandoned(command: str) -> None:
 
 
 def _is_own(base: Path) -> bool:
-    """Whether it is a folder, and no link, of this user."""
+    """Return whether a path is a folder, not a link, of this user."""
     found = base.lstat()
     # On Windows each user has a temporary folder of their own.
     return stat.S_ISDIR(found.st_mode) and (WINDOWS or found.st_uid == os.getuid())

@@ -1,7 +1,7 @@
-"""A Ray cluster whose machines do not see the folders of this one: they make parts of items, and this one the rest.
+"""A Ray cluster without a shared disk: its machines render parts of items, and this machine does the rest.
 
-Items are divided and joined in a process of this machine. What a part reads goes through Ray's object store, in pieces,
-and each chunk comes back as soon as it is made, so that those are not lost with a machine.
+A process on this machine divides and joins items. A part's input files go through Ray's object store, in pieces, and
+each chunk comes back when it is finished, so that a lost machine does not lose it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-MESSAGES = 64  # of the process of this machine, which are read before the cluster's
-CLEAN_S = 10.0  # in which all machines have to remove what they were sent
+MESSAGES = 64  # local messages that are read before the cluster's
+CLEAN_S = 10.0  # time limit for all machines to remove their mirrors
 
 
 class UnsharedRayExecutor:
-    """Divides and joins items in one process of this machine, and has a cluster make their parts.
+    """An executor that divides and joins items in one local process, and renders their parts on a cluster.
 
-    Raises what ``RayExecutor`` does; DeviceError, UsageError where this machine is of another kind than the cluster's:
-    that decides keys of the cache, and this machine may go on with a clip that the cluster began.
+    Raises the errors of ``RayExecutor``; DeviceError, UsageError if this machine differs in kind from the cluster's:
+    the kind affects cache keys, and this machine may continue a clip that the cluster began.
     """
 
-    ahead: ClassVar[int] = 2  # to divide and to join, while all machines are at work
+    ahead: ClassVar[int] = 2  # one to divide and one to join, while all machines are busy
     takes_address: ClassVar[bool] = True
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
@@ -60,11 +60,11 @@ class UnsharedRayExecutor:
 
     @property
     def slots(self) -> int:
-        """Return how many tasks may be handed over: more than the cluster takes, so that it never waits for a clip."""
+        """Return the number of tasks to accept: more than the cluster's slots, so that it never runs idle."""
         return self._away.slots + self.ahead
 
     def submit(self, task: Task, report: Report) -> None:
-        """Give a part to the cluster; anything else is done here. More than there are slots wait their turn."""
+        """Submit a part to the cluster, and other tasks locally. Tasks beyond the slots are queued."""
         where = self._away if task.kind == "part" else self._here
         self._waiting[where].append((task, report))
         self._begin(where)
@@ -75,7 +75,7 @@ class UnsharedRayExecutor:
             self._running[executor] += 1
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return a task that has ended, here or on the cluster."""
+        """Return an ended task, local or from the cluster."""
         if self._stopped:
             return self._stopped.popleft(), TaskResult("stopped")
         order: list[Executor] = [*[self._here] * MESSAGES, self._away]
@@ -93,14 +93,14 @@ class UnsharedRayExecutor:
         return None
 
     def stop(self, exit_status: int) -> None:
-        """Ask all that runs; what waits is not begun."""
+        """Ask all running tasks to stop; queued tasks are not started."""
         for executor, waiting in self._waiting.items():
             executor.stop(exit_status)
             self._stopped += [task for task, _ in waiting]
             waiting.clear()
 
     def close(self) -> None:
-        """End what runs here and there; nothing of it stays on the cluster."""
+        """End local and cluster tasks, and remove all files from the cluster."""
         try:
             self._here.close()
         finally:
@@ -108,13 +108,13 @@ class UnsharedRayExecutor:
 
 
 class PartsOnRay(RayExecutor):
-    """Makes parts of items on machines that share no folder with this one."""
+    """An executor for parts of items on machines that share no folder with this one."""
 
     shares_disk: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
-        self._full: set[str] = set()  # nodes whose disks are
-        self._done: deque[tuple[Task, TaskResult]] = deque()  # of which nothing was missing
+        self._full: set[str] = set()  # nodes with full disks
+        self._done: deque[tuple[Task, TaskResult]] = deque()  # ended without being sent to the cluster
         self._inbox = Inbox(context.cache)
         self._mark, self._stop = f"{process_mark()}-{uuid4().hex[:8]}", context.stop
         super().__init__(context, jobs, address)
@@ -126,7 +126,7 @@ class PartsOnRay(RayExecutor):
         self._options["cache_dir"] = place_of(context.cache_dir)
 
     def check_this_machine(self) -> None:
-        """Raise DeviceError, UsageError where this machine is not of the cluster's kind."""
+        """Raise DeviceError, UsageError if this machine differs in kind from the cluster's."""
         try:
             check_node(examine("/", "", self.kind), self._node, "/")
         except DeviceError:
@@ -135,7 +135,7 @@ class PartsOnRay(RayExecutor):
             raise DeviceError("--no-shared-disk", why, remedy) from None
 
     def submit(self, task: Task, report: Report) -> None:
-        """Send what the task reads, and hand it to Ray without the chunks at its beginning that another try made."""
+        """Send the task's input files, and submit it to Ray without leading chunks that an earlier try finished."""
         division = task.division
         assert division is not None
 
@@ -169,7 +169,7 @@ class PartsOnRay(RayExecutor):
         return run.remote(self._count, own, self._options, self._node, self._board, sent, division.entries[0])
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Put what has come into the cache; return a task that has ended."""
+        """Write received chunks into the cache; return an ended task."""
         return self._done.popleft() if self._done else super().receive(timeout_s)
 
     def _hear(self, number: int, event: Any, report: Report) -> None:  # noqa: ANN401  (what a task put on the board)
@@ -198,12 +198,12 @@ class PartsOnRay(RayExecutor):
         return [node for node in super()._nodes() if node["NodeID"] not in self._full]
 
     def forget(self, number: int) -> None:
-        """Let go of what was sent for an item."""
+        """Drop the files that were sent for an item."""
         self._outbox.forget(number)
 
     def _leave(self) -> None:
         self._inbox.close()
-        with suppress(Exception):  # a machine that is lost has lost it all
+        with suppress(Exception):  # a lost machine needs no cleaning
             if self._count:
                 remote = self._ray.remote(remove_mirrors)
                 nodes = [node for node in self._ray.nodes() if node["Alive"]]

@@ -1,6 +1,6 @@
-"""What runs in the processes of a Ray cluster: tasks, a check of each node, and the board that all report to.
+"""The code that runs in a Ray cluster's processes: tasks, the check of each node, and the board for their events.
 
-Nothing here imports Ray: its workers are handed these functions.
+This module imports Ray only when its functions run, in Ray's workers.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.stages import libraries
 
-EXCHANGE_S = 0.25  # between two messages of a task to the board
-DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that decide bytes
-ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task after another
+EXCHANGE_S = 0.25  # interval of a task's messages to the board
+DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that affect the results' bytes
+ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task at a time
 
 
 class Board:
-    """An actor that holds what tasks report until it is taken, and the request to stop until they have heard it."""
+    """An actor that stores the tasks' events until they are taken, and the stop request."""
 
     def __init__(self) -> None:
         self._events: list[tuple[int, Event]] = []
         self._exit_status: int | None = None
 
     def exchange(self, number: int, events: list[Event]) -> int | None:
-        """Add the events of a task; return the exit status with which it is asked to stop."""
+        """Add the events of a task; return the exit status of the stop request, or None."""
         self._events += [(number, event) for event in events]
         return self._exit_status
 
     def take(self) -> list[tuple[int, Event]]:
-        """Return the events since the last time."""
+        """Return the events since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -48,7 +48,7 @@ class Board:
 
 
 class Link:
-    """Sends a task's events to the board, in a thread, and hears there that it is to stop."""
+    """A thread that sends a task's events to the board, and receives the stop request from it."""
 
     def __init__(self, board: Any, number: int, stop: Stop) -> None:  # noqa: ANN401  (a handle of Ray's)
         self._board, self._number, self._stop = board, number, stop
@@ -58,7 +58,7 @@ class Link:
         self._thread.start()
 
     def report(self, event: Event) -> None:
-        """Keep every note, and the last progress."""
+        """Queue every note, and only the latest progress."""
         with self._lock:
             if isinstance(event, Progress):
                 self._progress = event
@@ -66,7 +66,7 @@ class Link:
                 self._notes.append(event)
 
     def close(self) -> None:
-        """Send the rest."""
+        """Send the remaining events."""
         self._ended.set()
         self._thread.join()
         self._exchange()
@@ -81,7 +81,7 @@ class Link:
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        with suppress(ray.exceptions.RayError):  # progress is not worth a result; a lost board ends the command
+        with suppress(ray.exceptions.RayError):  # missing progress must not fail a task; a lost board ends the command
             status = ray.get(self._board.exchange.remote(self._number, events))
             if status is not None:
                 self._stop.request(status)
@@ -94,10 +94,10 @@ def run_on_ray(
     node: Table,
     board: Any,  # noqa: ANN401  (a handle of Ray's)
 ) -> TaskResult:
-    """Run a task with a context of ``options``; ``number`` is that of its submission.
+    """Run a task with a context of ``options``; ``number`` is its submission number.
 
-    ``node``: the ``folder`` to run in, and what all machines have in common, as ``examine`` returns it: one that came
-    later may differ.
+    ``node``: the ``folder`` to run in, and the required software and hardware as ``examine`` returns them, which a node
+    that joined later may lack.
     """
     set_up_heap()
     try:
@@ -114,7 +114,7 @@ def run_on_ray(
 
 
 def examine(folder: str, marker: str, device: str) -> Table:
-    """Return the ``host``, ``versions`` and ``processor`` of this node; whether it ``sees`` a folder and a file."""
+    """Return this node's ``host``, ``versions`` and ``processor``; and whether it ``sees`` a folder and a file."""
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.chunk_manifest import processor
 
@@ -124,7 +124,7 @@ def examine(folder: str, marker: str, device: str) -> Table:
 
 
 def check_node(node: Table, wanted: Table, folder: str) -> None:
-    """Raise UsageError where a node could not do what the ``wanted`` one does, or not the same."""
+    """Raise UsageError if a node cannot run tasks, or would give other results than the ``wanted`` node."""
     what = f"--executor ray: {node['host']}"
     for name, here in wanted["versions"].items():
         if (there := node["versions"].get(name, "none")) != here:

@@ -1,7 +1,7 @@
-"""A worker process: receive tasks, run them one after another, send their results.
+"""A worker process: receive tasks, run them one at a time, send their results.
 
-``local`` starts it. Pickled messages come on standard input and go out where standard output was: what libraries print
-there does not disturb them. It ends with the process that started it, whatever becomes of that.
+``local`` starts it. Pickled messages arrive on standard input and leave on the original standard output; prints of
+libraries are redirected, so they cannot disturb the messages. The worker ends when its parent process ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REPORT_S = 0.2  # seconds between two progress reports
 
 
 class _MessageWriter:
-    """Writes pickled messages. Threads may share it."""
+    """A thread-safe writer of pickled messages."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._lock, self._reported = out, threading.Lock(), 0.0
@@ -34,7 +34,7 @@ class _MessageWriter:
             self._out.flush()
 
     def report(self, event: Event) -> None:
-        """Send every note, and progress now and then."""
+        """Send every note, and progress at most every ``REPORT_S`` seconds."""
         now = time.monotonic()
         if isinstance(event, Progress):
             if now - self._reported < REPORT_S:
@@ -46,7 +46,7 @@ class _MessageWriter:
 def main() -> None:
     """Run tasks until standard input is closed."""
     set_up_heap()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the tasks says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process sends the stop request
     writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     messages = sys.stdin.buffer

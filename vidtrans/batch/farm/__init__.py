@@ -1,7 +1,7 @@
-"""Jobs for the queues of a farm: the commands that render clips in parts, written as each queue reads them.
+"""Jobs for render-farm queues: the commands that render clips in parts, in each queue's format.
 
 A format is a function that takes a ``FarmJob`` and returns the text of a file. Its commands are lines for a POSIX
-shell, on Windows too: bash, as Git for Windows has it. ``json`` has lists of arguments, which need no shell.
+shell; on Windows this is Git for Windows' bash. ``json`` has lists of arguments, which need no shell.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ JOB_FORMATS = Registry(
     "job format",
     {
         "commands": Entry(
-            "vidtrans.batch.farm.commands:write_commands", "bash commands, one a line: xargs, OpenCue's cuecmd"
+            "vidtrans.batch.farm.commands:write_commands", "bash commands, one per line: xargs, OpenCue's cuecmd"
         ),
         "json": Entry(
             "vidtrans.batch.farm.json_job:write_json_job", "clips, parts and lists of arguments, for a program"

@@ -1,6 +1,6 @@
-"""A list of commands, one a line, in any order, for queues that know no dependencies: ``xargs``, OpenCue's ``cuecmd``.
+"""A list of commands, one per line, in any order, for queues without dependencies: ``xargs``, OpenCue's ``cuecmd``.
 
-The part that ends last joins all of a clip.
+The part that ends last joins the clip.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from vidtrans.batch.farm.job import FarmJob
 
 
 def write_commands(job: FarmJob) -> str:
-    """Return the lines, each of which a POSIX shell runs."""
+    """Return the lines for a POSIX shell."""
     lines: list[str] = []
     for clip in job.clips:
         if clip.is_divided:

@@ -1,6 +1,6 @@
-"""A job type for Flamenco 3: a script that the manager finds in its ``scripts`` folder, and compiles to tasks.
+"""A job type for Flamenco 3: a script for the manager's ``scripts`` folder, compiled to tasks by the manager.
 
-Its clips and commands are part of it: submit it once, without settings.
+The script contains its clips and commands: submit it once, without settings.
 """
 
 from __future__ import annotations

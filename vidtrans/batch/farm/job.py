@@ -1,4 +1,4 @@
-"""What is to be rendered on a farm: of each clip its parts, and the commands that render and join them."""
+"""A farm job: the parts of each clip, and the commands that render and join them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """A clip in so many ``parts``. ``command`` renders it; ``at_end``: options for whoever makes the result."""
+    """A clip in ``parts``. ``command`` renders it; ``at_end``: options for the command that makes the result."""
 
     source: str
     output: str
@@ -20,19 +20,19 @@ class ClipTasks:
 
     @property
     def is_divided(self) -> bool:
-        """Return whether it has parts that are to be joined."""
+        """Return whether the clip has several parts, which must be joined."""
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
-        """Return the command that renders a part: ``3``, ``3-5``, or a variable of the queue's that stands for one.
+        """Return the command that renders a part: ``3``, ``3-5``, or a variable of the queue.
 
-        ``join``: whichever part ends last joins them.
+        ``join``: the part that ends last joins the clip.
         """
         return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.at_end] if join else [])]
 
     @property
     def join_command(self) -> list[str]:
-        """Return the command that joins the parts, and fails where one is missing."""
+        """Return the command that joins the parts; it fails if one is missing."""
         return [*self.command, "--join", *self.at_end]
 
     @property
@@ -43,7 +43,7 @@ class ClipTasks:
 
 @dataclass(frozen=True)
 class FarmJob:
-    """Clips to be rendered, by commands that run in a ``folder`` with the variables of ``environment``."""
+    """A job of clips, rendered by commands in a ``folder`` with the variables of ``environment``."""
 
     name: str
     folder: Path

@@ -1,4 +1,4 @@
-"""A job as JSON, for a program that writes it for a queue of its own."""
+"""A farm job as JSON, for programs that convert it for their own queue."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 from vidtrans.batch.farm.job import FarmJob
 
-PART = "{part}"  # stands for the number of a part, or the first and the last of several, as in 3-5
+PART = "{part}"  # placeholder for a part's number, or a range of parts such as 3-5
 
 
 def write_json_job(job: FarmJob) -> str:
-    """Return the object. ``part`` and ``join`` are commands as lists of arguments, null for a clip of one part."""
+    """Return the JSON text. ``part`` and ``join`` are argument lists, null for a clip of one part."""
     clips = [
         {
             "source": clip.source,

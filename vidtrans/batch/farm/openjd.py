@@ -1,6 +1,6 @@
-"""An Open Job Description template (openjobdescription 2023-09), as Deadline Cloud takes it, with task chunking.
+"""An Open Job Description template (openjobdescription 2023-09) with task chunking, for Deadline Cloud.
 
-A step renders the parts of a clip, as many at once as the queue sees fit, and one that depends on it joins them.
+One step renders the parts of a clip, as many per task as the queue chooses, and a dependent step joins them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 
 SHELL = "Its commands run in bash, on Windows too: Git for Windows has it."
-MAX_CLIPS = 50  # of a template: it has at most 100 steps
-MAX_NAME = 60  # characters of a step's name, of 64, so that a word fits behind it
-GROUP_SECONDS = 300  # what a task is to take at least: to load a model for each part would cost more
+MAX_CLIPS = 50  # per template, which may have at most 100 steps
+MAX_NAME = 60  # characters of a step's name; the format allows 64
+GROUP_SECONDS = 300  # target duration of a task, as shorter tasks would mostly load the model
 
 
 def write_openjd(job: FarmJob) -> str:
-    """Return the template as JSON. Raises UsageError where the format has no way to say it."""
+    """Return the template as JSON. Raises UsageError if the format cannot express the job."""
     if len(job.clips) > MAX_CLIPS:
-        why = f"a template takes {MAX_CLIPS} clips, and here are {len(job.clips)}"
-        raise UsageError("--print-jobs openjd", why, "print one for each part of them: --shard 1/2")
+        why = f"a template holds at most {MAX_CLIPS} clips (got {len(job.clips)})"
+        raise UsageError("--print-jobs openjd", why, "print several templates: --shard 1/2, --shard 2/2")
     template = {
         "specificationVersion": "jobtemplate-2023-09",
         "extensions": ["TASK_CHUNKING"],
@@ -58,12 +58,12 @@ def _script(line: str) -> Table:
 
 
 def _literal(line: str) -> str:
-    """Return a line that a template may hold. Raises UsageError on what it would take for a variable of its own."""
+    """Return a line unchanged. Raises UsageError if the template would read '{{' in it as a variable."""
     if "{{" in line:
         raise UsageError("--print-jobs openjd", "'{{' in a name or an option is a variable there", "rename it")
     return line
 
 
 def _plain(text: str) -> str:
-    """Return a name without control characters, which a template refuses."""
+    """Replace control characters, which a template refuses, by '_'."""
     return "".join(c if c.isprintable() else "_" for c in text)

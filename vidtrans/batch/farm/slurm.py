@@ -1,4 +1,4 @@
-"""A script that submits to Slurm: for each clip an array of its parts, and a job that joins them when all are done."""
+"""A script that submits to Slurm, for each clip, a job array of its parts and a dependent job that joins them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
 
-MOST_TASKS = 1000  # of an array, where a site has not set MaxArraySize: a task of a longer one renders several parts
+MOST_TASKS = 1000  # per array, Slurm's default MaxArraySize; with more parts a task renders several
 
 HEAD = """\
 #!/bin/bash
@@ -16,7 +16,7 @@ set -euo pipefail
 
 
 def write_slurm(job: FarmJob) -> str:
-    """Return the script. It prints the number of each job that it submits."""
+    """Return the script. It prints the number of each submitted job."""
     return "\n".join([HEAD, *(_submit(job, clip, number) for number, clip in enumerate(job.clips, 1))]).rstrip()
 
 
@@ -35,7 +35,7 @@ def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
 
 
 def _range(count: int, share: int) -> str:
-    """Return lines that say which ``part`` of ``count`` a task of an array renders: one, or ``share`` neighbours."""
+    """Return shell lines that set the ``part`` of an array task: one of ``count``, or ``share`` consecutive parts."""
     if share == 1:
         return "part=$SLURM_ARRAY_TASK_ID\n"
     last = f"SLURM_ARRAY_TASK_ID * {share}"
@@ -43,6 +43,6 @@ def _range(count: int, share: int) -> str:
 
 
 def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
-    """Return what submits a line for a shell, in a here-document that this shell leaves as it is."""
+    """Return the command that submits a shell line, in a here-document without expansion."""
     flags = f"--parsable --job-name={shlex.quote(name)} --chdir={shlex.quote(str(job.folder))} {options}".rstrip()
     return f"sbatch \"$@\" {flags} <<'VIDTRANS'\n#!/bin/bash\n{line}\nVIDTRANS"

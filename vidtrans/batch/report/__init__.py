@@ -1,1 +1,1 @@
-"""The report of a night: what the log of a cache and the summaries of batches say, on one page."""
+"""The farm report: the chunk log of a cache and the summaries of batches, on one page."""

@@ -1,4 +1,4 @@
-"""The page of a night: one self-contained HTML file. ``farm_page.html`` is its Jinja template, filled in here."""
+"""The HTML page of the farm report: one self-contained file from the Jinja template ``farm_page.html``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vidtrans.video.plots.page import Filter, load_page
 
 WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
 AXIS = 26
-MOST_BARS = 5000  # beyond, neighbours of a lane are drawn as one
+MOST_BARS = 5000  # with more chunks, neighbours in a lane are merged
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Chunks of one clip in a lane, one after another; in pixels."""
+    """A bar of the timeline: consecutive chunks of one clip in a lane; in pixels."""
 
     x: float
     width: float
@@ -33,12 +33,12 @@ class Bar:
 
 
 def write_page(path: Path, night: FarmReport, title: str) -> None:
-    """Write the page, atomically. The same night gives the same bytes."""
+    """Write the page atomically. Equal reports give equal bytes."""
     write_bytes(path, render(night, title).encode("utf-8", "replace"))
 
 
 def render(night: FarmReport, title: str) -> str:
-    """Return the page as text. All text is escaped."""
+    """Return the page as HTML. All text is escaped."""
     place, rows = AXIS, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in night.hosts:
@@ -92,7 +92,7 @@ def _title(run: Sequence[ChunkLine]) -> str:
 
 
 def _hue(clip: str) -> int:
-    """Return a colour for a clip, the same on each page."""
+    """Return a hue in degrees for a clip, the same on each page."""
     return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
 
 
@@ -105,12 +105,12 @@ def _ticks(night: FarmReport) -> list[tuple[float, str]]:
 
 
 def clock(moment: float, *, seconds: bool = False) -> str:
-    """Return the time of day of a moment in seconds since the epoch, where this is read."""
+    """Return a time in seconds since the epoch as local time of day."""
     return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(moment))
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in words: ``42.0 s``, ``12 min``, ``3 h 05 min``."""
+    """Return a duration as text: ``42.0 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""The renders of a batch: chunks by host and time, failures, and the time that other workers would take."""
+"""The data of the farm report: chunks by host and time, failures, and the estimated time with more workers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from functools import cached_property
 
 from vidtrans.core.settings import Table
 
-SLOWEST = 12  # chunks that are named
-ROUNDED_S = 2e-3  # by which times may overlap: they are rounded
-LATEST = 32_500_000_000.0  # seconds since the epoch, in the year 2999: up to then every system has dates
-MOST = 1 << 53  # that a line may count
+SLOWEST = 12  # number of listed chunks
+ROUNDED_S = 2e-3  # tolerance for overlaps, because times are rounded
+LATEST = 32_500_000_000.0  # seconds since the epoch, in the year 2999: dates that every system supports
+MOST = 1 << 53  # limit of counts in a line
 
 
 @dataclass(frozen=True)
 class ChunkLine:
-    """A line of the log: frames [first, stop) of a ``clip``, of which each step took so many ``seconds``."""
+    """A line of the chunk log: the frames [first, stop) of a ``clip``, with the ``seconds`` of each step."""
 
     clip: str
     chunk: int
@@ -34,7 +34,7 @@ class ChunkLine:
 
     @classmethod
     def of(cls, line: Table) -> ChunkLine:
-        """Raises KeyError, TypeError, ValueError, OverflowError where the line is none."""
+        """Parse a line. Raises KeyError, TypeError, ValueError, OverflowError if it is not valid."""
         first, stop = map(int, line["frames"])
         number, process, size = (int(line[key]) for key in ("chunk", "process", "bytes"))
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
@@ -64,18 +64,18 @@ class ChunkLine:
 
     @property
     def duration_s(self) -> float:
-        """Return how long it took."""
+        """Return the duration in seconds."""
         return self.ended - self.began
 
     @property
     def frames(self) -> int:
-        """Return how many frames it has."""
+        """Return the number of frames."""
         return self.stop - self.first
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A clip, or a ``part`` of it, that failed, and why. ``at``: seconds since the epoch, where they are known."""
+    """A clip, or a ``part`` of it, that failed, and why. ``at``: seconds since the epoch, None if unknown."""
 
     clip: str
     why: str
@@ -85,29 +85,29 @@ class Failure:
 
 
 class _Rendered:
-    """What is added up over ``chunks``."""
+    """Totals over ``chunks``."""
 
     chunks: Sequence[ChunkLine]
 
     @property
     def frames(self) -> int:
-        """Return how many frames were rendered."""
+        """Return the number of rendered frames."""
         return sum(chunk.frames for chunk in self.chunks)
 
     @property
     def busy_s(self) -> float:
-        """Return the seconds of all chunks, added up."""
+        """Return the total seconds of all chunks."""
         return sum(chunk.duration_s for chunk in self.chunks)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Return the seconds of each step, added up."""
+        """Return the total seconds of each step."""
         return seconds_by_step(self.chunks)
 
 
 @dataclass(frozen=True)
 class HostShare(_Rendered):
-    """The ``chunks`` that one host rendered, and the same by ``lanes``: so many at a time, at most."""
+    """The ``chunks`` that one host rendered; ``lanes`` groups them into rows without overlap."""
 
     host: str
     chunks: Sequence[ChunkLine]
@@ -119,13 +119,13 @@ class HostShare(_Rendered):
 
     @property
     def devices(self) -> list[str]:
-        """Return what it rendered on."""
+        """Return the devices that the host rendered on."""
         return sorted({chunk.device for chunk in self.chunks})
 
 
 @dataclass(frozen=True)
 class FarmReport(_Rendered):
-    """The chunks of one or more batches, in the order in which they began, and what failed."""
+    """The chunks of one or more batches, in order of their start, and the failures."""
 
     chunks: Sequence[ChunkLine]
     failures: Sequence[Failure] = ()
@@ -133,7 +133,7 @@ class FarmReport(_Rendered):
 
     @classmethod
     def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> FarmReport:
-        """Return the night that lines of a log tell of; ``clips``: the names of those that count, all where empty."""
+        """Return the report of log lines; ``clips``: the names of the clips to include, all if empty."""
         wanted, chunks, failed = set(clips), list[ChunkLine](), list(failures)
         for line in lines:
             try:
@@ -153,22 +153,22 @@ class FarmReport(_Rendered):
 
     @cached_property
     def began(self) -> float:
-        """Return when the first chunk began."""
+        """Return the start time of the first chunk."""
         return min((chunk.began for chunk in self.chunks), default=0.0)
 
     @cached_property
     def ended(self) -> float:
-        """Return when the last chunk ended."""
+        """Return the end time of the last chunk."""
         return max((chunk.ended for chunk in self.chunks), default=0.0)
 
     @property
     def duration_s(self) -> float:
-        """Return how long it took from the first chunk to the last."""
+        """Return the seconds from the start of the first chunk to the end of the last."""
         return self.ended - self.began
 
     @cached_property
     def hosts(self) -> list[HostShare]:
-        """Return the share of each host, by its name."""
+        """Return the share of each host, sorted by name."""
         by_host = defaultdict[str, list[ChunkLine]](list)
         for chunk in self.chunks:
             by_host[chunk.host].append(chunk)
@@ -176,18 +176,18 @@ class FarmReport(_Rendered):
 
     @property
     def num_lanes(self) -> int:
-        """Return how many chunks were rendered at a time, at most on each host, added up."""
+        """Return the maximum number of parallel chunks on each host, summed over hosts."""
         return sum(len(host.lanes) for host in self.hosts)
 
     @property
     def slowest(self) -> list[ChunkLine]:
-        """Return the chunks that took longest for each of their frames."""
+        """Return the chunks with the most seconds per frame."""
         return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:SLOWEST]
 
     def with_another(self) -> tuple[float, float]:
-        """Return in how many seconds these machines make these chunks, and with one more like the largest of them.
+        """Return the simulated seconds to render these chunks with these machines, and with one more of the largest.
 
-        Both are simulated, with the seconds that the chunks took: nothing waits for anything but a free worker.
+        The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """
         tasks = [chunk.duration_s for chunk in self.chunks]
         more = max((len(host.lanes) for host in self.hosts), default=0)
@@ -197,7 +197,7 @@ class FarmReport(_Rendered):
 
 
 def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
-    """Divide the chunks of a host, in the order in which they began, into as few rows as there were at a time.
+    """Divide a host's chunks, in order of their start, into as few rows without overlap as possible.
 
     A process stays in its row.
     """
@@ -213,7 +213,7 @@ def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
 
 
 def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
-    """Return the seconds of each step, added up over chunks."""
+    """Return the total seconds of each step over chunks."""
     total = defaultdict[str, float](float)
     for chunk in chunks:
         for step, seconds in chunk.seconds.items():
@@ -222,9 +222,9 @@ def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
 
 
 def finish_s(tasks: Sequence[float], workers: int) -> float:
-    """Return after how many seconds all tasks are done, given out in this order to the worker that is free first.
+    """Return the seconds until all tasks are done, assigned in order to the worker that is free first.
 
-    That is Graham's list scheduling (1966): at most twice what the best order would take.
+    This is Graham's list scheduling (1966): at most twice the optimum.
     """
     free = [0.0] * min(workers, len(tasks))
     for seconds in tasks:

@@ -1,1 +1,1 @@
-"""Threads beside the main one, and copies to a GPU and back."""
+"""Background threads, and copies to and from a GPU."""

@@ -1,4 +1,4 @@
-"""Prefetch a generator in a background thread, run jobs in a background queue, both bounded, and time their steps."""
+"""Background threads: prefetch a generator, run jobs in a bounded queue, and time their steps."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
 
 
 def buffer_capacity(width: int, height: int) -> int:
-    """Return how many pictures of a size are buffered between two stages."""
+    """Return the number of pictures of this size that are buffered between two stages."""
     return max(2, min(32, BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
-    """Return the same for stages beside a network on a device of a ``kind``; 0 where they take turns.
+    """Return ``buffer_capacity`` for stages beside a network on a device of a ``kind``; 0 where stages take turns.
 
-    Beside a network on a GPU most cores would stand idle. Even one on a CPU, which fills two by itself, leaves gaps:
-    measured there, side by side is 4 to 8 % faster (256x256). On a single core nothing can be.
+    While a network runs on a GPU, most cores would be idle. Even on a CPU, where it fills two cores, parallel stages
+    are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel.
     """
     return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
 
 
 def import_in_background(name: str) -> None:
-    """Import a module in a thread; an import of it elsewhere waits until that is done.
+    """Import a module in a thread; an import of the module by another thread waits for it.
 
-    The garbage collector is off meanwhile: what is imported stays, and collecting takes a tenth of the time.
+    The garbage collector is off during the import: modules stay in memory, and collecting takes a tenth of the time.
     """
 
     def load() -> None:
@@ -58,7 +58,7 @@ def import_in_background(name: str) -> None:
 
 @contextmanager
 def limit_opencv_threads(kind: str) -> Iterator[None]:
-    """Give OpenCV's threads half of the cores beside a network on a CPU: with more they wait for each other."""
+    """Give OpenCV half of the cores while a network runs on the CPU; with more, the two wait for each other."""
     before = cv2.getNumThreads()
     try:
         if kind == "cpu":
@@ -69,11 +69,11 @@ def limit_opencv_threads(kind: str) -> Iterator[None]:
 
 
 class Prefetcher(Iterator[T], Generic[T]):
-    """Run a generator in a background thread, at most ``capacity`` items ahead of its user.
+    """Run a generator in a background thread, at most ``capacity`` items before they are used.
 
-    With a capacity of 0 there is no thread: an item is made when it is asked for. Order and errors are the generator's,
-    which starts with the first item taken. Close it in any case: the generator is then closed in its own thread, after
-    the item that it is at. ``clock``: does not count the time for which its user waits.
+    With capacity 0 there is no thread: items are made on request. Order and errors are the generator's, which starts
+    with the first request. Always close it: the generator is then closed in its own thread, after its current item.
+    ``clock``: a clock that leaves out the time spent waiting for items.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Prefetcher(Iterator[T], Generic[T]):
         return item
 
     def close(self) -> None:
-        """Drop what was not taken; may be called more than once."""
+        """Drop the items that were not used. May be called more than once."""
         if self._pool is None or not self._pending:
             self._source.close()
         else:
@@ -108,10 +108,10 @@ class Prefetcher(Iterator[T], Generic[T]):
 
 
 class BackgroundQueue:
-    """Run jobs one after another in a background thread; at most ``capacity`` of them wait.
+    """Run jobs one after another in a background thread; at most ``capacity`` jobs wait.
 
-    With a capacity of 0 there is no thread: a job is done when it is put in. After a job that raised none is run, and
-    the next call raises its error. Close it in any case: all that was put in is done by then.
+    With capacity 0 there is no thread: ``put`` runs the job. After a job has raised, no further job runs, and the next
+    call raises its error. Always close it, which waits for the jobs in the queue.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -120,7 +120,7 @@ class BackgroundQueue:
         self._pool = ThreadPoolExecutor(1, "vidtrans-background") if capacity else None
 
     def put(self, job: Callable[[], None]) -> None:
-        """Put in a job; wait while too many do."""
+        """Add a job; wait while the queue is full."""
         if self._pool is None:
             job()
             return
@@ -132,24 +132,24 @@ class BackgroundQueue:
             self._pending.append(future)
 
     def _stop_after_error(self, future: Future[None]) -> None:
-        """Run no further job. The thread calls this before it takes one."""
+        """Stop the queue after an error; the thread calls this before it takes the next job."""
         if self._pool is not None and not future.cancelled() and future.exception() is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def finish(self) -> None:
-        """Wait until all is done."""
+        """Wait until all jobs are done, and raise the error of a failed job."""
         self.close()
         while self._pending:
             self._pending.popleft().result()
 
     def close(self) -> None:
-        """Wait until all is done, or a job has raised; may be called more than once."""
+        """Wait until all jobs are done, or one has raised. May be called more than once."""
         if self._pool is not None:
             self._pool.shutdown()
 
 
 class StepClock:
-    """Adds up the seconds that threads spend in each step, without its waits. A step within another one pauses that."""
+    """Adds up the seconds that threads spend in each step, without waits. A step inside another pauses the outer."""
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)
@@ -157,7 +157,7 @@ class StepClock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time in this block as that of a step."""
+        """Count the time in this block for the step ``name``."""
         outer = getattr(self._local, "name", WAITING)
         self._switch(name)
         try:
@@ -166,13 +166,13 @@ class StepClock:
             self._switch(outer)
 
     def take(self) -> dict[str, float]:
-        """Return the seconds of each step since the last time, of all threads; of a step that goes on, none yet."""
+        """Return the seconds of each step since the last call, of all threads; unfinished steps are not counted yet."""
         with self._lock:
             taken, self._seconds = self._seconds, defaultdict(float)
         return {name: seconds for name, seconds in taken.items() if name != WAITING}
 
     def _switch(self, name: str) -> None:
-        """Count what has passed in this thread as that of the step it was in; it is in ``name`` now."""
+        """Count the elapsed time of this thread for its current step, and make ``name`` the current step."""
         now, local = time.perf_counter(), self._local
         with self._lock:
             self._seconds[getattr(local, "name", WAITING)] += now - getattr(local, "since", now)

@@ -1,7 +1,7 @@
-"""Pairings as operators of tensors, for model files that do all of their work by themselves.
+"""Pairings as tensor operators, for exported model files that include the pairing.
 
-A pairing names a class of this room in ``operators``. Unlike its own methods the class uses nothing but what torch can
-write into a graph for pictures of any size: no OpenCV, no branches that depend on pixels but for loops of TorchScript.
+A pairing names a class of this package in ``operators``. The class uses only operators that torch can
+export in a graph for pictures of any size: no OpenCV, no branches that depend on pixels, except TorchScript loops.
 """
 
 from __future__ import annotations

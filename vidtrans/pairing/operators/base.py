@@ -1,4 +1,4 @@
-"""The interface of pairings as operators."""
+"""The interface of pairings as tensor operators."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from vidtrans.pairing.base import Pairing
 
 
 def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function as TorchScript: a trace would hold its loops, comparisons and the device of one picture.
+    """Compile a function with TorchScript: a trace would fix its loops, comparisons and device to one picture's.
 
-    Decorates functions of tensors and whole numbers. torch advises against TorchScript, but old programs read nothing
-    else.
+    Decorates functions of tensors and whole numbers. torch advises against TorchScript, but older programs read only
+    that.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        made: Callable[..., Tensor] = torch.jit.script(function)
-    return made
+        compiled: Callable[..., Tensor] = torch.jit.script(function)
+    return compiled
 
 
 class PairingOperators(nn.Module):
-    """What a pairing makes of a frame, and of the network's output, written with operators of torch alone.
+    """A pairing's input and ``finish``, written with torch operators only.
 
-    This one is right for a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
-    to 255, whole numbers where they come from 8 bits. ``smallest`` is the shortest side of a frame that it takes.
+    This class suits a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
+    to 255, whole numbers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
 
     Args:
         pairing: The pairing with its settings.
@@ -47,5 +47,5 @@ class PairingOperators(nn.Module):
         return frame
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Return the network's output with what is known better from the frame put back; (N, 3, H, W) levels each."""
+        """Return the output with parts restored from the frame, such as its luma; (N, 3, H, W) levels each."""
         return output

@@ -1,4 +1,4 @@
-"""The lines of the pairing 'edges' as operators: each step of Canny (1986) in whole numbers, as OpenCV takes it."""
+"""The lines of the pairing 'edges' as operators: each step of Canny (1986) in whole numbers, as in OpenCV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRONGEST = 0.98  # quantile of slopes that is white in the channel of gradients
 
 
 class EdgeOperators(PairingOperators):
-    """Bit for bit what ``Edges.input`` finds, but for rounding of the soft channel."""
+    """The lines of ``Edges.input``, bit for bit, except for rounding of the soft channel."""
 
     smallest = 2
 
@@ -26,7 +26,7 @@ class EdgeOperators(PairingOperators):
         self.kernel = fixed_point_kernel(self.settings.sigma) if self.settings.sigma > 0 else []
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, 1 or 2, H, W) levels; lines are 255 on 0."""
+        """Return lines, 255 on 0, (N, 1 or 2, H, W) levels, for (N, 3, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         if self.kernel:
@@ -49,7 +49,7 @@ class EdgeOperators(PairingOperators):
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
-    """Return the value that ``share`` of the whole numbers of each picture lie below, (N, 1, 1, 1), as ``edges`` does.
+    """Return the quantile ``share`` of each picture's whole numbers, (N, 1, 1, 1), as in ``edges``.
 
     By bisection, one bit at a time: (N, 1, H, W) values below 2²¹ are compared 21 times, and never sorted.
     """
@@ -64,7 +64,7 @@ def quantile(values: Tensor, share: float) -> Tensor:
 
 
 def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
-    """Return 1.0 where the squared slope is the largest across its edge, (N, 1, H, W); beyond the border it is 0."""
+    """Return 1.0 where the squared slope is a maximum across its edge, (N, 1, H, W); it is 0 outside the picture."""
     height, width = squared.shape[2], squared.shape[3]
     padded = F.pad(squared, (1, 1, 1, 1))
 
@@ -88,7 +88,7 @@ def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
 
 @scripted
 def grow(strong: Tensor, weak: Tensor) -> Tensor:
-    """Return the lines, (N, 1, H, W) of 0.0 and 1.0: ``weak`` pixels that hang together with a ``strong`` one."""
+    """Return the lines, (N, 1, H, W) of 0.0 and 1.0: ``weak`` pixels connected to a ``strong`` pixel."""
     lines = strong
     before = -torch.ones_like(strong.sum())
     after = strong.sum()

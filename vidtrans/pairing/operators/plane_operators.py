@@ -1,4 +1,4 @@
-"""Pairings of few operations: grey to colour, a larger picture, planes that say how to paint."""
+"""Pairings of few operations as operators: colorize, enlarge, and the condition planes of looks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vidtrans.pairing.operators.sampling_operators import enlarge, integer_luma,
 
 
 class ColorizeOperators(PairingOperators):
-    """What ``Colorize`` does: the luma is the input, and of the output only the chroma is kept."""
+    """The operators of ``Colorize``: luma as input, and the output's chroma."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, 1, H, W) levels."""
+        """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) levels."""
         return integer_luma(torch.round(frame))
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """(N, 3, H, W) levels twice → the same, unrounded: the frame's luma, the output's chroma, paler if it must."""
+        """Combine the frame's luma with the output's chroma, paler if out of range; (N, 3, H, W) levels, unrounded."""
         light = luma(frame)
         chroma = output - luma(output)
         above = torch.amax(chroma, 1, keepdim=True).clamp(min=1e-3)
@@ -27,17 +27,17 @@ class ColorizeOperators(PairingOperators):
 
 
 class EnlargeOperators(PairingOperators):
-    """What a render with ``Enlarge`` does: the frame, interpolated to ``factor`` times its size, is the input."""
+    """The operators of a render with ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, 3, factor · H, factor · W) levels."""
+        """Return (N, 3, factor · H, factor · W) levels for (N, 3, H, W) levels."""
         return torch.round(enlarge(frame, self.settings.factor)).clamp(0.0, 255.0)
 
 
 class LookOperators(PairingOperators):
-    """What ``Look`` does: the frame with a plane for each condition."""
+    """The operators of ``LookPairing``: the frame with a plane for each condition."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, 3 + conditions, H, W) levels."""
+        """Return (N, 3 + conditions, H, W) levels for (N, 3, H, W) levels."""
         planes = [torch.full_like(frame[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([frame, *planes], 1)

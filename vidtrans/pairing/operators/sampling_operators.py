@@ -1,4 +1,4 @@
-"""Filters and resampling of pictures as OpenCV has them, as operators of torch."""
+"""Filters and resampling as in OpenCV, as torch operators."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def luma(frame: Tensor) -> Tensor:
 
 @scripted
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
-    """Return the places along dimension ``side``, (n,) int64, from −``beyond`` to its length + ``beyond``."""
+    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` up to its length + ``beyond``."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
 
 
 def mirror_pad(x: Tensor, width: int, side: int) -> Tensor:
-    """Return (N, C, H, W) with ``width`` pixels more at both ends of dimension ``side``, mirrored (REFLECT_101)."""
+    """Pad (N, C, H, W) by ``width`` pixels at both ends of dimension ``side``, mirrored (REFLECT_101)."""
     last = x.shape[side] - 1
     at = places(x, side, width)
     at = last - (torch.remainder(at, 2 * last) - last).abs()
@@ -46,9 +46,9 @@ def mirror_pad(x: Tensor, width: int, side: int) -> Tensor:
 
 
 def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
-    """Return (N, C, H, W) correlated with a symmetric ``kernel`` of odd length along ``side``, mirrored at the border.
+    """Correlate (N, C, H, W) with a symmetric ``kernel`` of odd length along ``side``, mirrored at the border.
 
-    Sums of shifted pictures and no convolution: whole numbers below 2²⁴ stay exact whatever library runs it.
+    A sum of shifted pictures instead of a convolution: whole numbers below 2²⁴ stay exact in every library.
     """
     reach = len(kernel) // 2
     padded, length = mirror_pad(x, reach, side), x.shape[side]
@@ -60,9 +60,9 @@ def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Return the weights, in 256ths, of the Gaussian blur that OpenCV here makes of 8 bits.
+    """Return the weights, in 256ths, of the local OpenCV's Gaussian blur of 8-bit pictures.
 
-    They are measured on steps of all heights: how OpenCV rounds them is its own affair.
+    They are measured on steps of all heights, because OpenCV's rounding is not documented.
     """
     reach = round(3 * sigma)
     steps = np.zeros((256, 4 * reach + 8), np.uint8)
@@ -80,24 +80,24 @@ def fixed_point_kernel(sigma: float) -> list[float]:
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
-    """Return the weights of the Gaussian blur that OpenCV makes of floats."""
+    """Return the weights of OpenCV's Gaussian blur of float pictures."""
     size = round(sigma * 8 + 1) | 1
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
 
 def blur_levels(x: Tensor, kernel: list[float]) -> Tensor:
-    """Return (N, C, H, W) whole levels, blurred by a ``fixed_point_kernel`` and rounded as OpenCV does."""
+    """Blur (N, C, H, W) whole levels by a ``fixed_point_kernel``, rounded as in OpenCV."""
     both = filtered(filtered(x, kernel, 3), kernel, 2)
     return torch.floor((both + FIXED_POINT**2 / 2) / FIXED_POINT**2)
 
 
 def blur(x: Tensor, kernel: list[float]) -> Tensor:
-    """Return (N, C, H, W), blurred by a ``gaussian_kernel``."""
+    """Blur (N, C, H, W) by a ``gaussian_kernel``."""
     return filtered(filtered(x, kernel, 3), kernel, 2)
 
 
 def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the slopes of (N, C, H, W) to the right and downwards, eight times as large, of the same shape."""
+    """Return the Sobel slopes (eight times the slope) of (N, C, H, W) to the right and downwards, same shape."""
     height, width = x.shape[2], x.shape[3]
     across, down = mirror_pad(x, 1, 3), mirror_pad(x, 1, 2)
     dx = across.narrow(3, 2, width) - across.narrow(3, 0, width)
@@ -106,7 +106,7 @@ def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shrink(x: Tensor, height: int, width: int, taps: int) -> Tensor:
-    """Return (N, C, H, W) averaged over areas (INTER_AREA) to a height and a width; ``taps`` pixels at most a side."""
+    """Shrink (N, C, H, W) by area averaging (INTER_AREA); ``taps``: the most pixels averaged per side."""
     return _shrink_side(_shrink_side(x, height, 2, taps), width, 3, taps)
 
 
@@ -130,14 +130,14 @@ def _shrink_side(x: Tensor, size: int, side: int, taps: int) -> Tensor:
 
 
 def interpolate(x: Tensor, height: int, width: int) -> Tensor:
-    """Return (N, C, H, W) interpolated between pixels (INTER_LINEAR) to a height and a width."""
+    """Resize (N, C, H, W) by linear interpolation (INTER_LINEAR)."""
     return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def enlarge(x: Tensor, factor: int) -> Tensor:
-    """Return (N, C, factor · H, factor · W), bicubic as OpenCV's (Keys 1981, a = −0.75), the border repeated.
+    """Enlarge (N, C, H, W) by ``factor``, bicubic as in OpenCV (Keys 1981, a = −0.75), with the border repeated.
 
-    Libraries differ in how they round places between pixels; here each is one of ``factor`` sums with fixed weights.
+    Libraries round positions between pixels differently; here each phase is a sum with fixed weights.
     """
     for side in (3, 2):
         at, last = places(x, side, 2), x.shape[side] - 1
@@ -156,22 +156,22 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
 
 
 def _cubic(distance: float, a: float = -0.75) -> float:
-    """Return the weight of a pixel at a distance of at most two pixels."""
+    """Return the bicubic weight of a pixel at a distance of at most two pixels."""
     d = abs(distance)
     return ((a + 2) * d - (a + 3)) * d * d + 1 if d <= 1 else ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
 
 def sample(x: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Return (N, 1, H, W) at the places (N, H, W) in pixels, between pixels and mirrored at the border."""
+    """Sample (N, 1, H, W) at positions (N, H, W) in pixels, bilinear and mirrored at the border."""
     height, width = x.shape[2], x.shape[3]
     grid = torch.stack([column * 2 / (width - 1) - 1, row * 2 / (height - 1) - 1], dim=-1)
     return F.grid_sample(x, grid, "bilinear", padding_mode="reflection", align_corners=True)
 
 
 def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
-    """Return (N, C, h, w) blurred by the Gaussian kernel of ``sigma``, a scalar tensor; it reaches less than a side.
+    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; its reach is less than a side.
 
-    For a σ that grows with the picture: a product with a matrix for each side, made on the spot.
+    For a σ that grows with the picture: a product with a matrix for each side, computed at run time.
     """
     reach = torch.div(torch.round(8 * sigma + 1), 2, rounding_mode="floor")
     down, right = (_blur_matrix(places(x, side).to(x.dtype), sigma, reach) for side in (2, 3))
@@ -179,7 +179,7 @@ def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-    """Return (n, n): what each pixel's blurred value has of each pixel, those mirrored at the ends among them."""
+    """Return the blur's weights (n, n) along one side: row per output pixel, mirrored pixels included."""
     offsets = at[None] - at[:, None], at[None] + at[:, None], 2 * at[-1] - at[None] - at[:, None]
 
     def weight(offset: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ HALF_TAPS, SMALLER_TAPS = 3, 9  # pixels that one of half and of a quarter of th
 
 
 class SketchOperators(PairingOperators):
-    """What ``Sketch.input`` draws, within a grey level."""
+    """The strokes of ``Sketch.input``, within a grey level."""
 
     smallest = 16
 
@@ -38,7 +38,7 @@ class SketchOperators(PairingOperators):
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, 1, H, W) levels, strokes towards 0 on 255."""
+        """Return strokes towards 0 on 255, (N, 1, H, W) levels, for (N, 3, H, W) levels."""
         picture = torch.sqrt(torch.round(frame) / 255.0)
         fine = blur(picture, self.fine)
         response = _darker_side(blur(picture, self.coarse) - fine)
@@ -59,7 +59,7 @@ def _darker_side(difference: Tensor) -> Tensor:
 
 
 def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
-    """(N, 3, H, W) → unit vectors along its edges, their parts to the right and downwards, (N, 1, H, W) each."""
+    """Return unit vectors along the edges of (N, 3, H, W): x and y components, (N, 1, H, W) each."""
     height, width = picture.shape[2], picture.shape[3]
     dx, dy = sobel(shrink(picture, (height + 1) // 2, (width + 1) // 2, HALF_TAPS))
     parts = [part.sum(1, keepdim=True) for part in (dx * dx - dy * dy, 2 * dx * dy)]
@@ -70,7 +70,7 @@ def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
 
 
 def _along(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """(N, 1, H, W) → the same, averaged along the flow."""
+    """Average (N, 1, H, W) along the flow."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0
@@ -84,7 +84,7 @@ def _along(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> 
 
 
 def _level(response: Tensor) -> Tensor:
-    """(N, 1, H, W) → the same: its root mean square within a wide Gaussian window."""
+    """Return the root mean square of (N, 1, H, W) within a wide Gaussian window, same shape."""
     height, width = response.shape[2], response.shape[3]
     small = shrink(response * response, height // SMALLER, width // SMALLER, SMALLER_TAPS)
     short = torch.minimum(torch.as_tensor(height), torch.as_tensor(width)).to(response.dtype)

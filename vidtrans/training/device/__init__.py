@@ -1,1 +1,1 @@
-"""Training steps on a GPU: what feeds them, and how they are replayed."""
+"""Training steps on a GPU: upload of batches, CUDA graphs, deterministic algorithms."""

@@ -1,8 +1,8 @@
-"""Batches on the device: uploaded as 8 bits, transformed there where they are whole, and converted to [−1, 1] there.
+"""Batches on the device: uploaded as uint8, augmented there if the loader left that out, converted to [−1, 1].
 
-On a GPU a thread does that with the next batches while the network learns from this one. Jitter, crop and flip are
-those of ``data.augment`` by the loader's draws. Crops and flips give the same pixels; an enlargement is OpenCV's
-bicubic one in floating point, and differs by a level where OpenCV's fixed point rounds otherwise.
+On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's draws, as in
+``data.augment``. Crops and flips give the same pixels as on the CPU; an enlargement is OpenCV's bicubic one in floating
+point, and may differ by one level where OpenCV's fixed-point arithmetic rounds differently.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 class DeviceBatch:
     """A batch on the device: ``inputs`` (N, C, H, W), ``targets`` (N, 3, H, W), float32 in [−1, 1], and ``weights``.
 
-    ``ready``: on CUDA, the event after which they are complete.
+    ``ready``: on CUDA, the event that marks the end of the upload.
     """
 
     inputs: Tensor
@@ -36,7 +36,7 @@ class DeviceBatch:
     ready: torch.cuda.Event | None = None
 
     def wait(self) -> None:
-        """Let what is computed from now on wait for the upload, which ran on a stream of its own."""
+        """Make the current CUDA stream wait for the upload, which ran on its own stream."""
         if self.ready is None:
             return
         stream = torch.cuda.current_stream(self.inputs.device)
@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Return a batch on the device. Host memory is free to change when this returns."""
+    """Return a batch on the device. The caller may overwrite the host memory afterwards."""
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
@@ -59,12 +59,12 @@ def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
 
 
 def _signed(planes: Tensor) -> Tensor:
-    """Return uint8 as float32 in [−1, 1], on a CPU the same bits as ``signed_planes``; float32 as it is."""
+    """Convert uint8 to float32 in [−1, 1] (on a CPU bit-identical to ``signed_planes``); return float32 unchanged."""
     return planes.to(torch.float32).div_(127.5).sub_(1) if planes.dtype == torch.uint8 else planes
 
 
 def uploads(batches: Iterator[TrainingBatch], device: Device) -> Iterator[DeviceBatch]:
-    """Yield batches on the device; on a GPU they are uploaded in the background."""
+    """Yield batches on the device; on a GPU a background thread uploads ahead."""
     if device.kind != "cuda":
         yield from (upload(batch, device) for batch in batches)
         return
@@ -78,19 +78,19 @@ def uploads(batches: Iterator[TrainingBatch], device: Device) -> Iterator[Device
 
 
 def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Generator[DeviceBatch, None, None]:
-    """Yield batches uploaded on a CUDA stream of their own, each with the event of its end."""
+    """Yield batches uploaded on a separate CUDA stream, each with the event that marks its completion."""
     stream = torch.cuda.Stream(device.torch) if device.torch.type == "cuda" else None
     for batch in batches:
         with torch.cuda.stream(stream) if stream else nullcontext():
-            made = upload(batch, device)
+            result = upload(batch, device)
             ready = stream.record_event() if stream else None
-        yield DeviceBatch(made.inputs, made.targets, made.weights, ready)
+        yield DeviceBatch(result.inputs, result.targets, result.weights, ready)
 
 
 def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
-    """Return (N, C, H, W) uint8 as (N, C, crop height, crop width) uint8; a geometry for each, without motion.
+    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8; one geometry per picture, without motion.
 
-    All geometries are of one size: they differ in place and mirroring.
+    All geometries share one size; they differ in position and mirroring.
     """
     first = geometries[0]
     pictures = _enlarged(pictures, first.scaled)
@@ -107,13 +107,13 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflected(at: Tensor, length: int) -> Tensor:
-    """Return positions beyond the end as those of the mirrored picture, whose last pixel is repeated."""
+    """Map positions beyond the end to those of the mirrored picture, whose last pixel is repeated."""
     at = at % (2 * length)
     return torch.minimum(at, 2 * length - 1 - at)
 
 
 def _enlarged(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return (N, C, H, W) uint8 at ``size``, (width, height), as ``video.images.picture.resize`` grows them."""
+    """Enlarge (N, C, H, W) uint8 to ``size`` (width, height), bicubic as in ``video.images.picture.resize``."""
     width, height = size
     if tuple(pictures.shape[2:]) == (height, width):
         return pictures

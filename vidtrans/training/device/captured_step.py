@@ -1,6 +1,6 @@
-"""Replay a training step as one CUDA graph: launching its kernels one by one takes longer than a small network needs.
+"""Replay a training step as one CUDA graph: launching kernels one by one takes longer than a small network needs.
 
-The first steps run as usual. Then one is taken, recorded, undone and replayed. Where the replay gives the same losses,
+The first steps run as usual. Then one step is run, recorded, undone and replayed. If the replay gives the same losses,
 weights and optimizer state to the last bit, all further steps are replays; otherwise the graph is dropped. So a run has
 the same result with and without graphs. See "CUDA Graphs" in torch's notes on CUDA semantics.
 """
@@ -20,9 +20,9 @@ Body = Callable[..., tuple[Tensor, ...]]
 
 
 class CapturedStep:
-    """Takes steps, and replays them where that is possible; ``refusal`` says why it is not, '' so far.
+    """Runs training steps, replayed as a CUDA graph if possible; ``refusal``: the reason if not, '' otherwise.
 
-    ``state``: returns the tensors that a step changes in place, always the same ones in the same order.
+    ``state``: returns the tensors that a step changes in place, always the same tensors in the same order.
     """
 
     def __init__(self, state: Callable[[], Sequence[Tensor]], device: torch.device) -> None:
@@ -36,7 +36,7 @@ class CapturedStep:
         return self._replay is not None
 
     def forget(self) -> None:
-        """Drop the graph: the tensors of the state are others now."""
+        """Drop the graph, because the state's tensors were replaced."""
         self._kind: Hashable = None
         self._num_taken = 0
         self._replay: Callable[[], None] | None = None
@@ -44,13 +44,13 @@ class CapturedStep:
         self._outputs: tuple[Tensor, ...] = ()
 
     def __call__(self, kind: Hashable, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-        """Take a step and return what ``body`` returns for ``inputs``; a later call may overwrite that.
+        """Run a step and return the output of ``body`` for ``inputs``; a later call may overwrite these tensors.
 
         Args:
             kind: Steps of one kind launch the same kernels.
             body: Reads its arguments and the state; does not wait for the device, and seeds nothing.
             inputs: Tensors on the device.
-            seed: Of the random numbers that ``body`` draws.
+            seed: Seed of the random numbers that ``body`` draws.
         """
         kind = (kind, tuple((t.shape, t.stride()) for t in inputs))
         if kind != self._kind:

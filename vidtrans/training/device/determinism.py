@@ -1,6 +1,6 @@
-"""Deterministic training steps, as far as the device has deterministic algorithms.
+"""Deterministic training steps, where the device has deterministic algorithms.
 
-On a CPU every operation that is used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
+On a CPU every operation used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
 deterministic algorithms for most of them, and warns where it has none. The names of such operations go into the
 model's record. See ``torch.use_deterministic_algorithms``. For MPS torch promises nothing.
 """
@@ -27,15 +27,15 @@ _WARNINGS = (
 
 
 def nondeterministic_operation(message: str) -> str | None:
-    """Return the operation that a warning of torch's calls not deterministic; None for any other warning."""
+    """Return the operation that a torch warning reports as not deterministic; None for any other warning."""
     return next((found[1] for pattern in _WARNINGS if (found := pattern.search(message))), None)
 
 
 @contextmanager
 def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
-    """Use deterministic algorithms on CUDA, and add the names of ``operations`` that have none.
+    """Use deterministic algorithms on CUDA, and add the operations that have none to ``operations``.
 
-    Not for rendering, which does not need it: some of the algorithms are slower.
+    Not used for rendering, which does not need it: some of the algorithms are slower.
     """
     if device.kind != "cuda":
         yield
@@ -58,7 +58,7 @@ def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
 
 @contextmanager
 def _collecting(operations: set[str]) -> Iterator[None]:
-    """Record warnings of nondeterministic operations; show the others as usual."""
+    """Add nondeterministic operations to ``operations`` from warnings; show all other warnings as usual."""
     with warnings.catch_warnings():
         show: Callable[..., Any] = warnings.showwarning
         for pattern in _WARNINGS:

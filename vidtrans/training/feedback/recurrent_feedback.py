@@ -1,4 +1,4 @@
-"""The feedback of a recurrent generator: its previous output, warped to this frame, is part of its input."""
+"""The feedback of a recurrent generator: its previous output, warped to the current frame, is part of its input."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAX_MOTION_STEPS = 6  # in which a third of the picture may leave
 
 
 class RecurrentFeedback:
-    """The feedback of a recurrent generator; ``flow`` is the method that warps its previous output.
+    """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
 
-    ``motion_fraction``: the share of examples that continue with a synthetic motion of the one picture. All do that
-    have no successor in time, but for those at the end of a shot.
+    ``motion_fraction``: the share of examples continued by a synthetic motion of their single picture. Pictures with
+    neither a successor nor a predecessor always are; the last frame of a shot is not.
     """
 
     num_outputs = 1
@@ -72,9 +72,9 @@ class RecurrentFeedback:
         return replace(example, geometry=replace(example.geometry, motion=longer))
 
     def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """Return the history of a whole pair, (H, W, 4) float32; ``paint`` renders the pair before it, (H, W, 3) uint8.
+        """Return a pair's history, (H, W, 4) float32; ``paint`` renders the preceding pair, (H, W, 3) uint8.
 
-        None where there is no pair before it.
+        None if no pair precedes it.
         """
         if index not in self._before:
             return None

@@ -1,4 +1,4 @@
-"""Rollouts in training: a network sees its own outputs, as it will when they are fed back for many frames.
+"""Rollouts in training: a network sees its own outputs, as in rendering, where many frames feed back.
 
 A pool holds outputs of the network, each with the pair that follows. A share of every batch continues from there: the
 input is the network's own output, the target is the real next frame, so it learns to correct its drift. The outputs are
@@ -31,9 +31,9 @@ MAX_ERROR = 0.35  # mean |output − target| in [−1, 1] at which a rollout is 
 
 
 class Feedback(Protocol):
-    """How own outputs become a part of the input.
+    """The interface that inserts a network's own outputs into its input.
 
-    ``num_outputs``: the number of latest outputs that it needs. ``relocates``: at the end of a shot, a rollout moves to
+    ``num_outputs``: the number of latest outputs it needs. ``relocates``: at the end of a shot, a rollout moves to
     another place.
     """
 
@@ -41,20 +41,20 @@ class Feedback(Protocol):
     relocates: bool
 
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """Return a pair's input (C, H, W), as the loader gives it, with own ``outputs`` (3, H, W), the oldest first.
+        """Return a pair's input (C, H, W) with the network's own ``outputs`` (3, H, W), oldest first, inserted.
 
-        These are the outputs for the pairs just before (after a relocation, a substitute), at most ``num_outputs``.
+        The outputs belong to the pairs just before (after a relocation, a substitute), at most ``num_outputs``.
         float32 in [−1, 1]; a new array.
         """
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return the next example of a rollout of length ``age``, or None; ``successor`` follows in time."""
+        """Return the next example of a rollout of length ``age``, or None; ``successor``: the next pair's index."""
         ...
 
 
 class NextFrameFeedback:
-    """Next-frame prediction: own outputs stand for the latest of the context's frames."""
+    """Next-frame prediction: own outputs replace the latest of the context frames."""
 
     relocates = True
 
@@ -76,9 +76,9 @@ class NextFrameFeedback:
 
 @dataclass(frozen=True)
 class PooledRollout:
-    """A rollout: its next ``example``, its latest own ``outputs`` (the oldest first), and its length so far.
+    """A rollout: its next ``example``, its latest own ``outputs`` (oldest first), and its length ``age``.
 
-    ``targets``: of the outputs, where they are judged in triples.
+    ``targets``: the targets of these outputs, used only with the temporal discriminator.
     """
 
     example: Example
@@ -88,9 +88,9 @@ class PooledRollout:
 
 
 class RolloutPool:
-    """The pool of one process: ``settings.own_output_fraction`` of a batch continues rollouts from it.
+    """The rollouts of one process; ``settings.own_output_fraction`` of a batch continues rollouts from it.
 
-    ``mix`` before a step, ``update`` after it; both are functions of seed and state.
+    Call ``mix`` before a step and ``update`` after it; both depend on seed and state only.
     """
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
@@ -105,7 +105,7 @@ class RolloutPool:
         self._rng = np.random.default_rng(0)  # of the step
 
     def mix(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
-        """Replace some examples of a batch by continued rollouts. ``progress``: of the run, 0 to 1."""
+        """Replace some examples of a batch by continued rollouts. ``progress``: share of the run done, 0 to 1."""
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
         self._max_length = round(MIN_LENGTH + grown * (self.settings.max_own_outputs - MIN_LENGTH))
@@ -137,7 +137,7 @@ class RolloutPool:
         return [None if slot is None else self.slots[slot] for slot in self._drawn_slots]
 
     def preceding(self) -> PrecedingFrames | None:
-        """Return the frames right before the examples of the mixed batch that have them; None where none has."""
+        """Return the two frames before each mixed example that has them; None if no example does."""
         known = {k: r for k, r in enumerate(self._drawn()) if r is not None and len(r.targets) == NUM_PRECEDING}
         if not known:
             return None
@@ -148,7 +148,7 @@ class RolloutPool:
         return PrecedingFrames(torch.tensor(list(known)), painted, targets)
 
     def update(self, batch: TrainingBatch, painted: torch.Tensor) -> None:
-        """Store the outputs for a mixed batch, (N, 3, H, W) float32."""
+        """Store the outputs of a mixed batch, (N, 3, H, W) float32."""
         pictures = painted.cpu().numpy()
         for example, slot, picture, target in zip(
             batch.examples, self._drawn_slots, pictures, batch.targets, strict=True
@@ -162,7 +162,7 @@ class RolloutPool:
     def _extended(
         self, example: Example, rollout: PooledRollout | None, picture: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
-        """Return the rollout with one more output; None where it ends."""
+        """Return the rollout with one more output; None if it ends."""
         age = (rollout.age if rollout else 0) + 1
         following = self.feedback.following(example, self._successors[example.index], age, self._rng)
         error = float(np.abs(picture - target).mean())
@@ -176,9 +176,9 @@ class RolloutPool:
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Pairs to which a rollout may move, by the size of their pictures, because it keeps its geometry.
+        """Indices of pairs to which a rollout can relocate, by picture size (it keeps its geometry).
 
-        Read only when it is needed: the timeline of a clock has no end.
+        Computed on first use; a cyclic timeline (clock) may never need them.
         """
         places: dict[tuple[int, int], list[int]] = {}
         for index in _followed_by_a_run(self._successors):
@@ -189,10 +189,10 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocated(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Move a rollout elsewhere: the error of its last output is added to the true frames of another place.
+        """Relocate a rollout: add the error of its last output to the true frames of another place.
 
-        Held-out blocks leave stretches of a second or two, and a long film has to bear larger errors than arise in
-        them. The own output itself cannot be used: what follows at the other place does not follow from it.
+        Held-out blocks limit stretches to a second or two, where errors stay smaller than in a long film. The output
+        itself cannot be used, because the frames at the other place do not continue it.
         """
         places = self._places.get(self._size(example.index))
         if not places:
@@ -203,22 +203,22 @@ class RolloutPool:
         return PooledRollout(moved, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
-        """Record the ages for the report: a pool whose rollouts end early trains nothing for late frames."""
+        """Record the rollouts' ages for the report: if rollouts end early, late frames are never trained on."""
         if ages := [rollout.age for rollout in self.slots if rollout is not None]:
             self.ages.append((step, min(ages), sum(ages) / len(ages), max(ages)))
 
     def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
+        """Return the pool's state for a checkpoint."""
         return {"slots": [rollout and _packed(rollout) for rollout in self.slots], "ages": self.ages}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a state returned by ``state``."""
         self.slots = [packed and _unpacked(packed) for packed in state["slots"]]
         self.ages = [tuple(row) for row in state["ages"]]
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
-    """Return for each pair the number of the pair ``stride`` places later in its shot; None where there is none."""
+    """Return for each pair the index of the pair ``stride`` places later in its shot, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
@@ -229,7 +229,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
-    """Return the pairs that at least RELOCATION_RUN others follow."""
+    """Return the indices of pairs followed by at least RELOCATION_RUN others."""
     found = []
     for index in range(len(after)):
         count, at = 0, after[index]
@@ -241,12 +241,12 @@ def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
 
 
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the number of places on the timeline of a shot with a clock."""
+    """Return the length of the timeline of a shot with a clock, in places."""
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 
 def _packed(rollout: PooledRollout) -> dict[str, Any]:
-    """Return the rollout as dicts, lists and tensors, which a checkpoint can hold."""
+    """Return the rollout as dicts, lists and tensors, for a checkpoint."""
     pictures = {name: [*map(torch.from_numpy, getattr(rollout, name))] for name in ("outputs", "targets")}
     return {"example": asdict(rollout.example), "age": rollout.age} | pictures
 

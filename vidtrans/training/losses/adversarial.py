@@ -1,4 +1,4 @@
-"""Adversarial losses of D and G. Each is a mean: it does not depend on size, batch or number of scales."""
+"""Adversarial losses of D and G. Each is a mean, independent of picture size, batch size and number of scales."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from vidtrans.training.losses.base import Judgement, mean_of
 
 
 class CrossEntropy:
-    """Goodfellow et al. (2014), with G's loss non-saturating; D's is halved as in Isola et al. (CVPR 2017)."""
+    """Cross-entropy (Goodfellow et al., 2014), non-saturating for G; halved for D as in Isola et al. (CVPR 2017)."""
 
     balance: ClassVar[float] = 0.6931
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """−½ (log D(x, y) + log(1 − D(x, G(x))))."""
+        """Return −½ (log D(x, y) + log(1 − D(x, G(x))))."""
         return 0.5 * (_bce(on_fake, 0.0) + _bce(on_real, 1.0))
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """−log D(x, G(x))."""
+        """Return −log D(x, G(x))."""
         return _bce(on_fake, 1.0)
 
 
 class LeastSquares:
     """Mao et al., "Least Squares Generative Adversarial Networks" (ICCV 2017), equation 9.
 
-    G's loss is without its half, as CycleGAN, CUT and pix2pixHD have it: their other weights are chosen beside that.
+    G's loss omits the factor ½, as in CycleGAN, CUT and pix2pixHD, whose other weights are tuned for that.
     """
 
     balance: ClassVar[float] = 0.25
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """½ D(G)² + ½ (D(y) − 1)²."""
+        """Return ½ D(G)² + ½ (D(y) − 1)²."""
         return 0.5 * (on_fake.square().mean() + (on_real - 1).square().mean())
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """(D(G) − 1)²."""
+        """Return (D(G) − 1)²."""
         return (on_fake - 1).square().mean()
 
 
@@ -53,12 +53,12 @@ class Hinge:
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """max(0, 1 + D(G)) + max(0, 1 − D(y))."""
+        """Return max(0, 1 + D(G)) + max(0, 1 − D(y))."""
         return F.relu(1 + on_fake).mean() + F.relu(1 - on_real).mean()
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """−D(G)."""
+        """Return −D(G)."""
         return -on_fake.mean()
 
 
@@ -66,7 +66,7 @@ Adversarial = type[CrossEntropy] | type[LeastSquares] | type[Hinge]
 
 
 def discriminator_loss(objective: Adversarial, on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """D's loss, the mean over its scales."""
+    """Return D's loss, the mean over its scales."""
     pairs = zip(on_fake, on_real, strict=True)
     return mean_of([objective.discriminator(fake[-1].float(), real[-1].float()) for fake, real in pairs])
 

@@ -22,9 +22,9 @@ TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
 
 @dataclass(frozen=True)
 class PrecedingFrames:
-    """The two frames before some pictures of a batch: its ``rows`` (M,), and what was ``painted`` and the ``targets``.
+    """The two frames before some pictures of a batch: the pictures' indices ``rows`` (M,), outputs and targets.
 
-    Both (M, 6, H, W) float32 in [−1, 1], the older frame first. ``share``: of all triples of a step.
+    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: of the step's triples.
     """
 
     rows: Tensor
@@ -33,29 +33,29 @@ class PrecedingFrames:
     share: float = 1.0
 
     def to(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
-        """Return the same on a device."""
+        """Return a copy on a device, in a memory layout."""
         painted, targets = (t.to(device, memory_format=layout) for t in (self.painted, self.targets))
         return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
 
     def within(self, first: int, stop: int, of: float) -> PrecedingFrames | None:
-        """Return those of the batch's rows [first, stop), counted from there, as a share ``of`` so many."""
+        """Return the frames for batch rows [first, stop), renumbered from 0; ``of``: the step's number of triples."""
         inside = (self.rows >= first) & (self.rows < stop)
         if not (count := int(inside.sum())):
             return None
         return PrecedingFrames(self.rows[inside] - first, self.painted[inside], self.targets[inside], count / of)
 
     def fake(self, outputs: Tensor) -> Tensor:
-        """Return triples (M, 9, H, W), whose last frames are of the batch's outputs, (N, 3, H, W)."""
+        """Return triples (M, 9, H, W) whose last frames are the batch's outputs, (N, 3, H, W)."""
         return torch.cat([self.painted, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """Return the same triples of the targets."""
+        """Return the same triples of targets, (M, 9, H, W)."""
         return torch.cat([self.targets, targets[self.rows]], 1)
 
 
 @dataclass
 class LossContext:
-    """The inputs of the terms, for one part of a step's batch."""
+    """The inputs of the loss terms, for one micro-batch."""
 
     input: Tensor  # what G saw, (N, C, H, W)
     target: Tensor
@@ -83,13 +83,13 @@ class LossContext:
             return self.judge(self.target)
 
     def over_pictures(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the loss of G's picture, plus that of the output where it is another picture."""
+        """Return the loss of G's picture, plus the output's loss if that is another picture."""
         of_painted = loss(self.painted)
         return of_painted if self.output is self.painted else of_painted + loss(self.output)
 
 
 class Term(nn.Module):
-    """A term of the generator's loss, made once for a run. ``ask_d``: it uses D, and is left out of steps without D."""
+    """A term of the generator's loss, built once per run. ``ask_d``: it uses D, so steps without D omit it."""
 
     ask_d = False
 
@@ -98,17 +98,17 @@ class Term(nn.Module):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return what decides the result beside the settings, such as a file's digest; it is in the run's key."""
+        """Return an identifier of external inputs, such as a file's digest; it is part of the run's key."""
         del settings
         return ""
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss unweighted, a scalar and a mean, or None where there is nothing of it in this step."""
+        """Return the unweighted loss, a scalar mean, or None if it does not apply to this step."""
         raise NotImplementedError
 
 
 class GeneratorLoss(nn.Module):
-    """The weighted sum of the losses with a weight. ``weights``: theirs, and those of losses always reported."""
+    """The weighted sum of the losses in use. ``weights``: by name, also of losses that are always reported."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__()
@@ -119,12 +119,12 @@ class GeneratorLoss(nn.Module):
         self._order = sorted(self.terms, key=lambda name: not self.terms[name].ask_d)
 
     def forward(self, step: LossContext) -> dict[str, Tensor]:
-        """Return the losses of this step, unweighted."""
+        """Return the unweighted losses of this step by name."""
         found = {name: self.terms[name](step) for name in self._order if step.judge or not self.terms[name].ask_d}
         return {name: value for name, value in found.items() if value is not None}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """Return their weighted sum."""
+        """Return the weighted sum of ``losses``."""
         first, *others = (self.weights[name] * value for name, value in losses.items())
         return sum(others, first)
 

@@ -11,7 +11,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class GAN(Term):
-    """max log D(x, G(x)), or another objective's."""
+    """The adversarial loss of G: −log D(x, G(x)), or that of another objective."""
 
     ask_d = True
 

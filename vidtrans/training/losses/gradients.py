@@ -1,4 +1,4 @@
-"""The L1 of differences between neighbouring pixels: edges where the target has them, and nowhere else."""
+"""The L1 between differences of neighbouring pixels, which keeps the target's edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Gradients(Term):
-    """The mean over both axes."""
+    """The L1 of pixel differences, averaged over both axes."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""

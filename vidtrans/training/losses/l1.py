@@ -1,4 +1,4 @@
-"""The L1 of the paper."""
+"""The L1 loss of the paper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L1(Term):
-    """|y − G(x)|, with pixel weights for motion and for rare colours, where the settings ask for them."""
+    """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""

@@ -1,7 +1,7 @@
 """Perceptual losses: the distance of output and target in the features of the run's discriminator or of VGG-19.
 
-VGG-19 (Johnson et al., ECCV 2016) needs torchvision and its weights, see ``pretrained``. Layers and their weights are
-those of pix2pixHD (Wang et al., CVPR 2018, section 3.3).
+VGG-19 (Johnson et al., ECCV 2016) needs torchvision and its weights, see ``pretrained``. Layers and their weights
+follow pix2pixHD (Wang et al., CVPR 2018, section 3.3).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INSTEAD = "'discriminator'"
 
 
 class Perceptual(Term):
-    """The distance between output and target in the features of the network that the settings name."""
+    """The distance between output and target in the features of ``training.perceptual_network``."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
@@ -30,7 +30,7 @@ class Perceptual(Term):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the network with the digest of its weights, where it is VGG. Raises UsageError as VGG does."""
+        """Return VGG's name with the digest of its weights, '' if unused. Raises UsageError if they are missing."""
         return f"vgg19 {digest_file(find_vgg(WHAT, INSTEAD)[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
@@ -43,7 +43,7 @@ class Perceptual(Term):
 
 
 def feature_distance(on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return the squared distance between D's features, normalised at each pixel: 0 to 4, the mean over all layers.
+    """Return the squared distance between D's features, normalised per pixel: 0 to 4, averaged over all layers.
 
     As LPIPS (Zhang et al., CVPR 2018, equation 1, with equal channel weights): the scale of D's weights has no effect.
     """
@@ -60,9 +60,9 @@ def _unit(features: Tensor) -> Tensor:
 
 
 class VGG(nn.Module):
-    """The distance between two pictures in VGG-19's features: the sum of the layers' weighted L1.
+    """The distance between two pictures in VGG-19's features: the weighted sum of the layers' L1.
 
-    Raises UsageError where torchvision or the weights are not there, ModelError where the weights cannot be read.
+    Raises UsageError if torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class VGG(nn.Module):
         self.trunk = VggTrunk(WHAT, INSTEAD)
 
     def forward(self, fake: Tensor, target: Tensor) -> Tensor:
-        """Return the distance of (N, 3, H, W) in [−1, 1] twice; only ``fake`` has a gradient."""
+        """Return the distance of two pictures, (N, 3, H, W) in [−1, 1]; only ``fake`` has a gradient."""
         with torch.no_grad():
             of_target = self.trunk(target)
         layers = zip(WEIGHTS, self.trunk(fake), of_target, strict=True)

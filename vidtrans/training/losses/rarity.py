@@ -1,8 +1,8 @@
 """Class rebalancing by colour rarity (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016, section 2.2).
 
-The paper weighs the classes that its network chooses among, bins of CIELAB's ab plane. The generators here give RGB,
-so what is weighed is the L1 of each pixel, by the bin of its target. The weights' mean over the training pictures
-is 1: ``training.lambda_l1`` keeps its meaning.
+The paper weights classes, which are bins of CIELAB's ab plane. The generators here output RGB, so the L1 of each pixel
+is weighted instead, by the bin of its target. The mean weight over the training pictures is 1, so
+``training.lambda_l1`` keeps its meaning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WHITE = (0.950456, 1.0, 1.088754)
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
-    """Return the weight of a pixel in each ab bin, (SIDE, SIDE) float32, by the colours of pictures (H, W, 3) uint8."""
+    """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures (H, W, 3) uint8."""
     counts = np.zeros((SIDE, SIDE))
     for picture in pictures:
         a, b = _bins(picture)
@@ -42,13 +42,13 @@ def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
 
 
 def weigh(targets: Tensor, weights: Tensor) -> Tensor:
-    """Return each pixel's weight in ``rarity``'s table, (N, 1, H, W), for RGB (N, 3, H, W) in [−1, 1]."""
+    """Look up each pixel's weight in the table of ``rarity``: (N, 3, H, W) RGB in [−1, 1] → (N, 1, H, W)."""
     a, b = _bins_of(targets)
     return weights[a, b][:, None]
 
 
 def _bins_of(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the two bin numbers (N, H, W) of each pixel."""
+    """Return the a and b bin indices of each pixel, (N, H, W) both."""
     rgb = (targets.float() + 1) / 2
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
     matrix = torch.tensor(_TO_XYZ, device=rgb.device) / torch.tensor(_WHITE, device=rgb.device)[:, None]
@@ -68,7 +68,7 @@ def _bins(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _gamut() -> np.ndarray:
-    """Return the bins that contain RGB colours."""
+    """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
     levels = np.linspace(0, 255, 52).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
     inside = np.zeros((SIDE, SIDE), bool)

@@ -1,7 +1,7 @@
-"""Edges of the output where the input has edges, for translators without pairs: colours and textures are free.
+"""Structure loss for unpaired translators: the output has edges where the input has edges; colours are free.
 
-Adversarial and cycle losses are as low for translators that agree on wrong places as for right ones. What stays when a
-picture becomes another one is where things end; so the strengths of edges are compared, as Zheng et al. compare
+Adversarial and cycle losses do not notice translators that consistently misplace things. Contours survive when a
+picture is translated, so the strengths of edges are compared, as Zheng et al. compare
 self-similarities ("The Spatially-Correlative Loss", CVPR 2021), but without a network.
 """
 
@@ -20,11 +20,11 @@ ENOUGH = 0.9
 
 
 def structure(output: Tensor, given: Tensor) -> Tensor:
-    """Return how far the correlation of edge strengths is below ``ENOUGH``, the mean over pictures, a scalar.
+    """Return how far the correlation of edge strengths is below ``ENOUGH``; a scalar, averaged over pictures.
 
     Args:
-        output: (N, 3, H, W) in [−1, 1], H and W of 8 pixels at least.
-        given: what it was painted from, likewise.
+        output: (N, 3, H, W) in [−1, 1], H and W of at least 8 pixels.
+        given: The input of the translator, in the same format.
     """
     ours, theirs = (_centred(edge_strength(picture)) for picture in (output, given))
     both = (ours * theirs).mean((1, 2, 3))
@@ -33,7 +33,7 @@ def structure(output: Tensor, given: Tensor) -> Tensor:
 
 
 def edge_strength(pictures: Tensor) -> Tensor:
-    """Return the blurred length of the lightness' gradient, (N, 3, H, W) → (N, 1, H − 7, W − 7) float32."""
+    """Return the blurred gradient magnitude of the lightness, (N, 3, H, W) → (N, 1, H − 7, W − 7) float32."""
     grey = pictures.float().mean(1, keepdim=True)
     here = grey[..., :-1, :-1]
     across, down = grey[..., :-1, 1:] - here, grey[..., 1:, :-1] - here

@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Temporal(Term):
-    """The L1 between an output and the previous one, warped to this frame."""
+    """The L1 between an output and the previous output, warped to this frame."""
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return the loss."""
@@ -17,9 +17,9 @@ class Temporal(Term):
 
 
 def temporal(fake: Tensor, past: Tensor) -> Tensor:
-    """Return the mean of s·|fake − p|, of (N, 3, H, W) and a ``flow.history`` (N, 4, H, W): p with its confidence s.
+    """Return the mean of s·|fake − p| of (N, 3, H, W) and a ``flow.history`` (N, 4, H, W): frame p, confidence s.
 
-    The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) has discriminators for it.
+    The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) uses discriminators instead.
     """
     confidence = (past[:, 3:] + 1) / 2
     return F.l1_loss(confidence * fake, past[:, :3])

@@ -1,8 +1,8 @@
 """vid2vid's temporal discriminator D_V, which compares triples: three consecutive frames of output and target.
 
 Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.2. Each frame of a flickering video may resemble the
-target; a triple does not. Unlike the paper's, this D_V does not see the motion, and the generator learns by the last
-frame only: the two before come from earlier steps, see ``rollout_pool``.
+target; a triple does not. Unlike the paper's, this D_V does not see the motion, and only the last frame of a triple
+has a gradient: the two before come from earlier steps, see ``rollout_pool``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from vidtrans.training.losses.gan import GAN
 
 
 class TemporalGAN(GAN):
-    """What G minimises of D_V's judgement."""
+    """G's adversarial loss against D_V."""
 
     ask_d = False
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return a mean over the triples of all of the step, or None where this part of it has none."""
+        """Return the mean over the triples of the whole step, or None if this micro-batch has none."""
         if step.earlier is None or step.judge_triples is None:
             return None
         on_fake = step.judge_triples(step.earlier.fake(step.output))

@@ -1,4 +1,4 @@
-"""Fine texture: the same amount as the target has around each place."""
+"""Texture loss: the output has as much fine texture around each place as the target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Texture(Term):
-    """The difference in the amount of fine texture."""
+    """The difference in the local amount of fine texture."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""
@@ -17,10 +17,10 @@ class Texture(Term):
 
 
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
-    """Return the mean difference of the Laplacian's magnitude, averaged over 8×8 pixels every 4: of (N, C, H, W), both.
+    """Return the mean difference of the Laplacian's magnitude, averaged over 8×8 pixels every 4; both (N, C, H, W).
 
-    Where texture cannot be predicted, the L1 asks for none and the GAN for any. This loss asks for as much as the
-    target has around each place, wherever exactly it lies.
+    Where texture is unpredictable, the L1 favours none and the GAN any. This loss asks for the target's amount of
+    texture around each place, wherever its details lie.
     """
     return F.l1_loss(_roughness(fake), _roughness(target))
 

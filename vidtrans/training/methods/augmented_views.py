@@ -1,7 +1,7 @@
-"""A frame at another moment, or moved a little: what an output has to agree with in order not to flicker.
+"""Augmented views (time shift, small motion with noise) for the temporal-consistency loss.
 
-Along the clip's own motion, as Ruder et al. have it ("Artistic Style Transfer for Videos", GCPR 2016), and by a picture
-that is moved a little and made noisy, as ReReVST has it (Wang et al., TIP 2020).
+The time shift follows the clip's own motion, as in Ruder et al. ("Artistic Style Transfer for Videos", GCPR 2016); the
+small synthetic motion with noise is as in ReReVST (Wang et al., TIP 2020).
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """Frames at another moment, (N, 3, H, W), where their pixels are now, (N, H, W, 2), and how sure, (N, 1, H, W)."""
+    """View ``frames`` (N, 3, H, W), a sampling ``grid`` into the current frames, confidence ``sure`` (N, 1, H, W)."""
 
     frames: Tensor
     grid: Tensor
     sure: Tensor
 
     def bring(self, outputs: Tensor) -> Tensor:
-        """Return the outputs of frames now, (N, 3, H, W), as they look at the other moment."""
+        """Warp outputs of the current frames, (N, 3, H, W), to the view."""
         return F.grid_sample(outputs, self.grid, padding_mode="reflection", align_corners=False)
 
 
 class AugmentedViewDrawer:
-    """Draw for each frame the one before it, where that is known, or itself moved a little, with noise."""
+    """Draws a view of each frame: the frame before it, or a slightly moved and noisy copy."""
 
     def __init__(self) -> None:
         self._flow = BackwardFlowEstimator(METHOD)
 
     def __call__(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> AugmentedView:
-        """Return half of the frames as they were a moment before, the others moved.
+        """Return a view of each frame: about half are the preceding frames, the others moved copies.
 
         Args:
             frames: (N, 3, H, W) in [−1, 1].
-            earlier: the frames before them, likewise; of a picture that stands alone, the picture itself.
-            random: draws which, and the motion.
+            earlier: The preceding frames, in the same format; for a single picture, the picture itself.
+            random: Draws the kind of each view, and its motion.
         """
         count = len(frames)
         # Drawn apart from the motion: which examples take it must say nothing of where it leads.
-        apart = torch.Generator().manual_seed(random.initial_seed() ^ 1)
-        drawn = torch.rand(count, generator=apart).tolist()
+        kind_random = torch.Generator().manual_seed(random.initial_seed() ^ 1)
+        drawn = torch.rand(count, generator=kind_random).tolist()
         still = torch.eye(2, 3).expand(count, 2, 3)
         motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
@@ -64,9 +64,9 @@ class AugmentedViewDrawer:
         return AugmentedView(others, grid, sure)
 
     def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where an earlier frame's pixels are in this one, and how sure that is.
+        """Return the sampling grid from ``earlier`` into ``frame``, and its confidence.
 
-        (H, W, 2) as ``grid_sample`` has it, and (1, H, W).
+        (H, W, 2) as for ``grid_sample``, and (1, H, W).
         """
         there = self.backward_flow(earlier, frame)
         height, width = there.flow.shape[:2]
@@ -76,20 +76,20 @@ class AugmentedViewDrawer:
         return grid.to(frame.device), sure.to(frame.device)
 
     def history(self, frames: Tensor, earlier: Tensor, outputs: Tensor) -> Tensor:
-        """Return the histories of frames from the ``outputs`` of the frames before them, (N, 4, H, W) in [−1, 1].
+        """Return the histories of frames, (N, 4, H, W) in [−1, 1], from ``outputs`` of the preceding frames.
 
-        All are (N, 3, H, W) in [−1, 1]; a frame that stands alone is its own earlier one, and has no history.
+        All are (N, 3, H, W) in [−1, 1]; a single picture is its own preceding frame, and has an empty history.
         """
-        made = []
+        histories = []
         for frame, before, output in zip(frames, earlier, outputs, strict=True):
             if torch.equal(frame, before):
-                made.append(to_signed_range(no_history(*frame.shape[1:])))
+                histories.append(to_signed_range(no_history(*frame.shape[1:])))
             else:
                 picture = output.float().permute(1, 2, 0).cpu().numpy()
-                made.append(history(picture, self.backward_flow(frame, before).within()))
-        return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).to(frames.device)
+                histories.append(history(picture, self.backward_flow(frame, before).within()))
+        return torch.from_numpy(np.stack(histories)).permute(0, 3, 1, 2).to(frames.device)
 
     def backward_flow(self, here: Tensor, before: Tensor) -> BackwardFlow:
-        """Return the flow of ``here`` back to ``before``; both are (3, H, W) in [−1, 1]."""
+        """Return the backward flow from ``here`` to ``before``; both are (3, H, W) in [−1, 1]."""
         before, here = (to_levels(x[None], deep=False)[0].cpu() for x in (before, here))
         return self._flow(before.numpy(), here.numpy())

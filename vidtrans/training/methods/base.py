@@ -28,7 +28,7 @@ _COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.
 
 
 class Setup(Protocol):
-    """The parts of a run for its method. ``number`` decides a network's first weights: each of a kind has its own."""
+    """A run's components for its method. ``number`` seeds a network's weights: each network has another."""
 
     settings: TrainingSettings
     device: Device
@@ -37,30 +37,30 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the channels of the generator's input, without a history."""
+        """Return the number of channels of the generator's input, without a history."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
-        """Build the recipe's generator, with the weights of ``--from`` where there are any. Raises UsageError.
+        """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.
 
-        ``reverse``: the one that leads back, from the target's domain.
+        ``reverse``: build the generator from the target's domain to the source's.
         """
         ...
 
     def make_discriminator(self, channels: int, number: int) -> nn.Module:
-        """Build a discriminator of the recipe's kind, of (N, channels, H, W). Raises UsageError."""
+        """Build a discriminator of the recipe's kind, for pictures (N, channels, H, W). Raises UsageError."""
         ...
 
     def initialise(self, network: nn.Module, number: int) -> None:
-        """Draw the first weights of a network of the method's own."""
+        """Initialise the weights of a network that the method has built."""
         ...
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """What brings a frame, (H, W, 3) uint8, to the target domain's colours; None where there are pairs."""
+        """The function that maps a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
         ...
 
     def find_rarity(self) -> Tensor | None:
-        """Return the table of ``losses.rarity``; None where the settings do not need it."""
+        """Return the table of ``losses.rarity``; None if unused."""
         ...
 
 
@@ -68,14 +68,14 @@ class Stateful(Protocol):
     """A part of a method whose state is saved and restored."""
 
     def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
+        """Return the state that a step changes."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a state returned by ``state``."""
 
 
 class TrainingMethod(Protocol):
-    """A way of training a generator. A subclass overrides the defaults that do not fit."""
+    """A training method for generators. Subclasses override the defaults that do not fit."""
 
     unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
     settings: TrainingSettings
@@ -90,18 +90,18 @@ class TrainingMethod(Protocol):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Make all networks and their optimizers, for a run at step 0."""
+        """Build all networks and their optimizers, for a run at step 0."""
         ...
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return what decides the result beside settings and pairs, such as a file's digest; it is in the run's key."""
+        """Return an identifier of external inputs, such as a file's digest; it is part of the run's key."""
         del settings
         return ""
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return how many frames in a row an example of an unpaired dataset has: its batches hold three planes of each.
+        """Return the number of consecutive frames per example of an unpaired dataset; each takes three channels.
 
         The newest comes first.
         """
@@ -110,7 +110,7 @@ class TrainingMethod(Protocol):
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the numbers of the code that its generator takes beside the input, to have many looks; 0 for none."""
+        """Return the size of the style code of a generator with many looks; 0 for none."""
         del settings
         return 0
 
@@ -122,12 +122,12 @@ class TrainingMethod(Protocol):
 
     @property
     def learned_more(self) -> Mapping[str, nn.Module]:
-        """The networks that become models beside the model, by what their files' names end in."""
+        """The networks that become companion models, by the suffix of their file names."""
         return {}
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which steps take another time than before."""
+        """The share of the run after which the duration of a step changes."""
         return self.settings.gan_start
 
     @property
@@ -146,15 +146,15 @@ class TrainingMethod(Protocol):
         weights: Tensor | None = None,
         earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Take one step, and return its losses, unweighted, by their columns.
+        """Take one step, and return its unweighted losses by column name.
 
         Args:
             inputs: (N, C, H, W) float32 in [−1, 1].
-            targets: (N, 3, H, W), likewise.
+            targets: (N, 3, H, W) float32 in [−1, 1].
             lr: The learning rate.
-            seed: Decides all that is random in the step.
-            progress: Of the run, 0 to 1.
-            weights: (N, 1, H, W), by how much a pixel counts.
+            seed: Seed of all random numbers in the step.
+            progress: Share of the run done, 0 to 1.
+            weights: Pixel weights of the L1, (N, 1, H, W).
             earlier: The two frames right before some of the inputs.
 
         Raises:
@@ -164,65 +164,65 @@ class TrainingMethod(Protocol):
 
     @property
     def learners(self) -> Mapping[str, Stateful]:
-        """Return all that a step changes, but ``nondeterministic``, by names."""
+        """Return the stateful parts of the method by name (``nondeterministic`` is saved separately)."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """Return all that a step changes: tensors, numbers and text, in dicts and lists."""
+        """Return the method's state: tensors, numbers and text, in dicts and lists."""
         learners = {name: part.state() for name, part in self.learners.items()}
         return learners | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a ``state``, to the same bytes."""
+        """Restore a state; training then continues bit-identically."""
         self.nondeterministic = set(state["nondeterministic"])
         for name, part in self.learners.items():
             part.restore(state[name])
 
     def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:
-        """Set what every method has of its run."""
+        """Set the attributes that all methods share."""
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.nondeterministic, self.painted = set(), torch.empty(0)
 
     def place(self, network: M) -> M:
-        """Return a network on the device, in the memory layout of the settings."""
+        """Move a network to the device, in the memory layout of the settings."""
         return network.to(device=self.device.torch, memory_format=self.layout)  # type: ignore[call-overload]
 
     def upload(self, *batch: Tensor) -> list[Tensor]:
-        """Return a batch's pictures on the device, in the memory layout of the settings."""
+        """Move a batch's pictures to the device, in the memory layout of the settings."""
         return [to_device(pictures, self.device).to(memory_format=self.layout) for pictures in batch]
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score held-out pairs as ``engine`` paints them; ``best_metric`` and ``patience`` go by these scores."""
+        """Score the engine's outputs for held-out pairs; ``best_metric`` and ``patience`` use these scores."""
         return score(engine, pairing, pairs)
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
-        """Return the held-out pairs, at most so many, that are scored along the way."""
+        """Return at most ``most`` held-out pairs to score during training."""
         return evenly(pairs, most)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Return what a finished model's scores say to its user, one line each."""
+        """Return remarks for the user on a finished model's scores, one line each."""
         del scores
         return []
 
     def describe(self, losses: Mapping[str, float]) -> str:
-        """Return a step's losses as the progress line shows them."""
+        """Return a step's losses as text for the progress line."""
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return the problems, by the losses of all steps so far of ``total``. Each has its name before a colon."""
+        """Return problems in the losses of the steps so far, each as ``name: text``; ``total``: steps of the run."""
         del rows, total
         return []
 
     def is_finite(self) -> bool:
-        """Return whether every weight is a number."""
+        """Return whether all weights are finite."""
         weights = [p for network in self.networks.values() for p in network.state_dict().values()]
         return all(bool(torch.isfinite(p).all()) for p in weights)
 
 
 @contextmanager
 def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Compute deterministically; raise DeviceError where the memory is too small, UsageError where none can compile."""
+    """Run a step deterministically; raise DeviceError when out of memory, UsageError if compilation fails."""
     try:
         with deterministic(device, nondeterministic):
             yield

@@ -1,9 +1,9 @@
-"""Many looks from one input: BicycleGAN's step, on pairs.
+"""BicycleGAN: many looks from one input, learned from pairs.
 
-Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A code says which look. Found in the target it
-leads to the target (cVAE-GAN); drawn at random it has to be found again in what is painted (cLR-GAN). One discriminator
-judges both, as their code does with ``use_same_D``. As an option outputs of two random codes are made to differ: Mao et
-al., "Mode Seeking Generative Adversarial Networks", CVPR 2019.
+Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A code selects the look. The code encoded from
+the target must reproduce the target (cVAE-GAN); a random code must be recoverable from the output (cLR-GAN). One
+discriminator judges both, as their code does with ``use_same_D``. An optional loss makes outputs of two random codes
+differ: Mao et al., "Mode Seeking Generative Adversarial Networks", CVPR 2019.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MODE_SEEKING = "two random codes"  # what its loss compares; another loss is ano
 
 @dataclass(frozen=True)
 class Looks:
-    """Pictures of each input: ``like`` its target, by the code found in that, and one for each random code.
+    """Outputs for each input: ``like`` by the code encoded from its target, ``drawn`` by each random code.
 
-    There are two random codes with the mode-seeking loss, and else one. The second serves that loss alone.
+    There are two random codes with the mode-seeking loss, otherwise one. The second is used by that loss only.
     """
 
     found: CodeDistribution
@@ -46,12 +46,12 @@ class Looks:
     codes: list[Tensor]
 
     def detach(self) -> Looks:
-        """Return the same pictures, detached."""
+        """Return a copy with detached pictures."""
         return Looks(self.found, self.like.detach(), [picture.detach() for picture in self.drawn], self.codes)
 
 
 class BicycleGAN(Pix2Pix):
-    """A generator that takes a code and holds the encoder, and D. A step updates D, then generator and encoder."""
+    """A coded generator with its encoder, and D. A step updates D, then generator and encoder together."""
 
     def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
         super().__init__(*parts, **others)
@@ -66,17 +66,17 @@ class BicycleGAN(Pix2Pix):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return what the mode-seeking loss compares, where there is one."""
+        """Return the identifier of the mode-seeking loss, '' if it is off."""
         return MODE_SEEKING if settings.own(BicycleGANSettings).lambda_mode_seeking else ""
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the numbers of a code."""
+        """Return the size of a code."""
         return settings.own(BicycleGANSettings).code_size
 
     @property
     def encoder(self) -> PictureEncoder:
-        """Return what finds the codes of pictures, a part of the generator."""
+        """Return the encoder of pictures to codes, a part of the generator."""
         encoder: PictureEncoder = self.generator.encoder
         return encoder
 
@@ -86,7 +86,7 @@ class BicycleGAN(Pix2Pix):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses in the order of the columns, and the pictures that are like their targets."""
+        """Return the losses in column order, and the outputs by the targets' codes."""
         del earlier
         self.generator.train()
         # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
@@ -110,7 +110,7 @@ class BicycleGAN(Pix2Pix):
         return torch.stack([totals[name] for name in self.columns]), torch.cat(painted)
 
     def _looks(self, part: MicroBatch) -> Looks:
-        """Paint each input by the code of its target and by random ones, in one pass."""
+        """Generate outputs for the target's code and for random codes, in one pass."""
         random = torch.Generator().manual_seed(part.seed or 0)
         torch.manual_seed(part.seed or 0)  # dropout
         count = 3 if self.own_weights["mode_seeking"] else 2
@@ -125,12 +125,12 @@ class BicycleGAN(Pix2Pix):
         return Looks(found, like, pictures, drawn)
 
     def _judged(self, part: MicroBatch, looks: Looks) -> tuple[Tensor, Tensor, float]:
-        """Return what D is to distinguish: the pictures by the target's code and by a random one, and the target."""
+        """Return D's inputs: the outputs by the target's code and by a random one, the target, and the part's share."""
         fake = [self._with_input(part.x, picture) for picture in (looks.like, looks.drawn[0])]
         return torch.cat(fake), self._with_input(part.x, part.y), part.share
 
     def _losses(self, part: MicroBatch, looks: Looks, judged: bool) -> dict[str, Tensor]:
-        """Return the losses of generator and encoder, unweighted."""
+        """Return the unweighted losses of generator and encoder."""
         losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
         if judged:
             losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn[0]))
@@ -142,5 +142,5 @@ class BicycleGAN(Pix2Pix):
         return losses
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score held-out pairs, each painted with the code of its target, and how looks of one input differ."""
+        """Score held-out pairs, each rendered with its target's code, and the diversity of looks."""
         return score(engine, pairing, pairs) | {"diversity": diversity(engine, pairing, pairs)}

@@ -1,8 +1,8 @@
-"""CUT: one translator, whose output shows at each place what the input shows there.
+"""CUT: one translator, whose output corresponds to the input place by place.
 
-Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. A patch of the output is to be
-told, among patches of the input, as the one from its own place: by the translator's own features, projected by a small
-network, or by those of a frozen network, which see things from the first step on.
+Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. Each output patch must match the
+input patch of its own place better than others: by the translator's own features, projected by a small network, or by
+those of a frozen network, which are meaningful from the first step on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OWN = "own"
 
 
 class Projection(nn.Module):
-    """Two layers for each tap, (N, patches, C) → (N, patches, ``PROJECTED``): H of the paper."""
+    """The projection H of the paper: two layers per tap, (N, patches, C) → (N, patches, ``PROJECTED``)."""
 
     smallest = 1
 
@@ -45,7 +45,7 @@ class Projection(nn.Module):
 
 
 class CUT(UnpairedMethod):
-    """The columns: gan, contrastive, identity, steady, structure, and the discriminator."""
+    """The CUT method. Columns: gan, contrastive, identity, steady, structure, and the discriminator."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class CUT(UnpairedMethod):
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build G, D_Y and H."""
-        made = setup.make_generator()
-        generator: Any = inner_generator(made)
+        full_generator = setup.make_generator()
+        generator: Any = inner_generator(full_generator)
         own = setup.settings.own(CUTSettings)
         frozen = _frozen(own.contrastive_features)
         if not frozen and own.look_size:
@@ -79,7 +79,7 @@ class CUT(UnpairedMethod):
             taps = eye.features(blank) if frozen else generator.taps(blank)
         projection = Projection([tap.shape[1] for tap in taps])
         setup.initialise(projection, 1)
-        translators = {"generator": made, "projection": projection}
+        translators = {"generator": full_generator, "projection": projection}
         return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, eye)
 
     @staticmethod
@@ -90,7 +90,7 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the frozen network's digest. Raises UsageError where it is not installed."""
+        """Return the frozen network's identifier. Raises UsageError if it is not installed."""
         frozen = _frozen(settings.own(CUTSettings).contrastive_features)
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
@@ -98,7 +98,7 @@ class CUT(UnpairedMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Take min L_GAN(G, D_Y) + λ·L_PatchNCE(G, H, x) + λ·L_PatchNCE(G, H, y), and what else is weighed."""
+        """Return L_GAN(G, D_Y), L_PatchNCE on x and y, and the other weighted losses, with the outputs."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
         output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -115,7 +115,7 @@ class CUT(UnpairedMethod):
         return Translation(losses, fake, look)
 
     def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and the inputs' features."""
+        """Return the outputs, and the features of the inputs."""
         with autocast(self.device, self.precision):
             if self.eye is None:
                 network: Any = inner_generator(self.generator)
@@ -132,7 +132,7 @@ class CUT(UnpairedMethod):
             return found
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return PatchNCE, the mean over taps: cross-entropy of telling each patch's own place from the others."""
+        """Return PatchNCE, averaged over taps: the cross-entropy of matching each patch to its own place."""
         places = [self._places(query, random) for query in queries]
         project = self.networks["projection"]
         sides = (project(list(map(_patches, side, places))) for side in (queries, keys))
@@ -144,16 +144,16 @@ class CUT(UnpairedMethod):
         return torch.stack(losses).mean()
 
     def _places(self, features: Tensor, random: torch.Generator) -> Tensor:
-        """Draw where patches lie, counted row by row."""
+        """Draw patch positions, as flat row-major indices."""
         return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
 
 
 def _frozen(name: str) -> str:
-    """Return the frozen network that a setting means; '' where the translator's own features are compared."""
+    """Return the name of the frozen network that a setting selects; '' for the translator's own features."""
     found = OWN if name == OWN else resolve_measure(name)
     return found if found != OWN and hasattr(MEASURES.load(found), "features") else ""
 
 
 def _patches(features: Tensor, places: Tensor) -> Tensor:
-    """Return the features at places, (N, patches, C) float32."""
+    """Return the features at flat positions ``places``, (N, patches, C) float32."""
     return features.float().flatten(2)[:, :, places.to(features.device)].transpose(1, 2)

@@ -1,6 +1,6 @@
-"""CycleGAN: two translators, each of which undoes the other.
+"""CycleGAN: two translators, each the inverse of the other.
 
-Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017. Reads like the
+Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017. Follows the
 paper: G maps x to y, F maps y to x; D_Y judges G(x), D_X judges F(y).
 """
 
@@ -20,7 +20,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class Way(NamedTuple):
-    """The translators there and back, and the frames of both domains, (N, 3·frames, H, W)."""
+    """A direction: its translator ``there``, the inverse ``back``, and frames of both domains, (N, 3·frames, H, W)."""
 
     there: Paint
     back: Paint
@@ -29,7 +29,7 @@ class Way(NamedTuple):
 
 
 class CycleGAN(UnpairedMethod):
-    """The columns: gan, cycle, identity, steady, structure, and both discriminators."""
+    """The CycleGAN method. Columns: gan, cycle, identity, steady, structure, and both discriminators."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
@@ -51,7 +51,7 @@ class CycleGAN(UnpairedMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Take the losses of the way from A to B, or of that from B to A."""
+        """Return the losses of one direction: A to B, or with the source discriminator B to A."""
         g, f = self.networks["generator"], self.networks["reverse"]
         look = self.look_of(y[:, :3], random)
         way = Way(lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y)
@@ -63,7 +63,7 @@ class CycleGAN(UnpairedMethod):
     def losses(
         self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return L_GAN(G, D_Y), |F(G(x)) − x|, and what else is weighed, or that of F with all exchanged."""
+        """Return L_GAN(G, D_Y), |F(G(x)) − x| and the other weighted losses, or those of F with domains exchanged."""
         now, wanted = way.given[:, :3], way.wanted[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:

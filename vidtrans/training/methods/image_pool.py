@@ -1,4 +1,4 @@
-"""Earlier outputs that a discriminator is shown beside the new ones: Shrivastava et al., CVPR 2017."""
+"""A pool of earlier outputs that discriminators see beside new ones: Shrivastava et al., CVPR 2017."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class ImagePool:
-    """At most ``size`` pictures of one size, on a device; 0 gives back what is put in."""
+    """At most ``size`` pictures of one size, on a device; with size 0 it returns its input."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.size, self.device = size, device
         self._pictures: list[Tensor] = []
 
     def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
-        """Put pictures in, (N, C, H, W), and return as many: half of them earlier ones, once it is full."""
+        """Insert pictures (N, C, H, W), and return as many; once the pool is full, about half are earlier pictures."""
         if self._pictures and self._pictures[0].shape != pictures[0].shape:
             self._pictures = []  # a run that grows has begun with larger pictures
         if not self.size:
@@ -38,5 +38,5 @@ class ImagePool:
         return {"pictures": list(self._pictures)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a state returned by ``state``."""
         self._pictures = [picture.to(self.device) for picture in state["pictures"]]

@@ -1,9 +1,9 @@
-"""A look from pictures: a generator alone, taught by how near its output is to a picture's manner and to its input.
+"""Style training: a generator learns a style picture's manner while it preserves the content of its input.
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
-clip; many looks as Dumoulin et al. have them (ICLR 2017). Beside these: the colours' distribution (sliced Wasserstein),
-since Gram matrices leave large flat areas free; and steadiness: along the clip's own motion (Ruder et al., GCPR 2016),
-and by a picture that is moved a little and made noisy, as ReReVST (Wang et al., TIP 2020) has it.
+clip; many looks as in Dumoulin et al. (ICLR 2017). Additional losses: the distribution of colours (sliced Wasserstein),
+since Gram matrices leave large flat areas free; and steadiness, along the clip's own motion (Ruder et al., GCPR 2016)
+and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_SCORED = 8  # held-out frames
 
 
 class LookMethod(TrainingMethod):
-    """One generator. The columns: style, content, colour, steadiness."""
+    """The style method: one generator. Columns: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
 
@@ -56,7 +56,7 @@ class LookMethod(TrainingMethod):
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
-        self._elsewhere = AugmentedViewDrawer()
+        self._draw_view = AugmentedViewDrawer()
         self.measure = load_measure(own.look_measure).to(self.device.torch)
         self.critic = load_critic(own.look_measure).to(self.device.torch)
         pictures = [middle_of(read_picture(Path(path))) for path in own.look_pictures]
@@ -80,10 +80,7 @@ class LookMethod(TrainingMethod):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the digests of the style pictures, the measure and the critic.
-
-        Raises UsageError where the measure is not installed.
-        """
+        """Return the identifiers of the measure and the critic, and the digests of the style pictures."""
         own = settings.own(LookMethodSettings)
         measures = MEASURES.load(resolve_measure(own.look_measure)), critic_of(own.look_measure)
         pictures = [digest_file(Path(path)) for path in own.look_pictures]
@@ -100,7 +97,7 @@ class LookMethod(TrainingMethod):
         weights: Tensor | None = None,
         earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Update the generator; each example has its look and size of strokes in its input's planes."""
+        """Update the generator; constant planes of each input select its look and stroke size."""
         random = torch.Generator().manual_seed(seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, before = self.upload(inputs, targets)
@@ -120,13 +117,13 @@ class LookMethod(TrainingMethod):
 
         Args:
             inputs: (N, 3 + conditions, H, W).
-            earlier: the frames before theirs, (N, 3, H, W).
-            random: draws the measure's grid, directions of colours, and motion.
+            earlier: The preceding frames, (N, 3, H, W).
+            random: Draws the measure's grid, directions of colours, and motion.
         """
         count, frames = len(inputs), inputs[:, :3]
-        elsewhere = self._elsewhere(frames, earlier, random)
+        view = self._draw_view(frames, earlier, random)
         with autocast(self.device, self.precision):
-            both = self.generator.train()(torch.cat([inputs, torch.cat([elsewhere.frames, inputs[:, 3:]], 1)])).float()
+            both = self.generator.train()(torch.cat([inputs, torch.cat([view.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
             shift = draw_shift(frames.shape[2:], random)
             with torch.no_grad():
@@ -142,7 +139,7 @@ class LookMethod(TrainingMethod):
             torch.stack(style).mean(),
             self.measure.content(seen, of_inputs),
             torch.stack(colour).mean(),
-            (elsewhere.sure * (elsewhere.bring(output) - of_moved).square()).mean(),
+            (view.sure * (view.bring(output) - of_moved).square()).mean(),
         ]
 
     @property
@@ -151,18 +148,18 @@ class LookMethod(TrainingMethod):
         return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return how held-out frames are painted, by the critic.
+        """Return the critic's scores of rendered held-out frames.
 
-        ``likeness``: the share of the way from the frames to the manner of the picture, 1 for all of it; ``content``:
-        how far they are from what the frames show.
+        ``likeness``: the covered share of the distance from the frames to the picture's manner, 1 for all of it;
+        ``content``: the distance from the content of the frames.
         """
         found = []
         for pair in evenly(pairs, MAX_SCORED):
             given = pair_input(pairing, pair)
             output = engine(given[None])[0]
-            made, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
+            signed_output, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
             with torch.no_grad(), autocast(self.device, self.precision):
-                seen, of_input = self.critic.see(made), self.critic.see(frame)
+                seen, of_input = self.critic.see(signed_output), self.critic.see(frame)
                 manner = _style_of(x[0], self.criticised).manner
                 of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
                 found.append([1 - of_made / max(of_frame, 1e-6), float(self.critic.content(seen, of_input))])
@@ -175,7 +172,7 @@ class LookMethod(TrainingMethod):
 
 
 def _style_of(x: Tensor, styles: Sequence[Sequence[Style]]) -> Style:
-    """Return what an example is to be painted like, by the planes of its input (3 + conditions, H, W)."""
+    """Return the target style of an example, which the planes of its input (3 + conditions, H, W) select."""
     planes = x[3:, 0, 0].float().cpu()
     look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
     levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""A step's batch in parts, of which one at a time is in memory."""
+"""Micro-batches: parts of a step's batch, processed one at a time to save memory."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vidtrans.training.losses.base import PrecedingFrames
 
 
 class Picture(NamedTuple):
-    """G(x), and what G painted: the same, except for a recurrent generator, which keeps some of its past."""
+    """G(x) as ``output``, and the newly ``painted`` picture; they differ only with a recurrent generator's history."""
 
     output: Tensor
     painted: Tensor
 
     def detach(self) -> Picture:
-        """Return the same tensors, detached."""
+        """Return a detached copy."""
         return Picture(*(t.detach() for t in self))
 
 
 @dataclass
 class MicroBatch:
-    """``share`` of a step's batch; ``weights`` are of each pixel's L1.
+    """A part of a step's batch, ``share`` of all of it; ``weights``: of each pixel's L1.
 
-    ``seed`` decides the dropout; None where torch has been seeded for this one part.
+    ``seed``: seed of the dropout; None if torch has been seeded for this single part.
     """
 
     x: Tensor
@@ -40,14 +40,14 @@ class MicroBatch:
 
 
 def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
-    """Cut a batch into ``count`` parts whose losses, each times its share, add up to the batch's."""
+    """Split a batch into at most ``count`` parts whose losses, each times its share, add up to the batch's."""
     w_parts = [None] * count if weights is None else weights.tensor_split(count)
     cut = zip(x.tensor_split(count), y.tensor_split(count), w_parts, strict=True)
     return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
 
 
 def share_triples(parts: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
-    """Give each part its preceding frames; ``count``: the number of triples of the step."""
+    """Assign its preceding frames to each part; ``count``: the number of triples of the step."""
     first = 0
     for part in parts:
         inside = earlier.within(first, first + len(part.x), of=count)

@@ -1,4 +1,4 @@
-"""One network with its optimizer: a gradient step, the precision it is computed in, and the step of a discriminator."""
+"""A network with its optimizer: gradient steps, their precision, and the update of a discriminator."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """Return the precision of training steps and that of previews and scores.
+    """Return the precision of training steps, and the precision of previews and scores.
 
-    Raises UsageError for fp16 and tf32 off CUDA.
+    Raises UsageError for fp16 and tf32 on devices other than CUDA.
     """
     precision = resolve_precision(wanted, device, "training.precision")
     if precision == "tf32":
@@ -35,12 +35,12 @@ def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, 
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
-    """Return the context in which a network is computed at a precision."""
+    """Return the autocast context for a precision."""
     return torch.autocast(device.kind, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
 
 
 class NetworkTrainer:
-    """A network with an Adam optimizer for its parameters that are not frozen; ``dist`` shares every batch."""
+    """A network with an Adam optimizer for its unfrozen parameters; ``dist``: processes that share a batch."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class NetworkTrainer:
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
 
     def compiled(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
-        """Return a function of the network as the settings have it run: compiled, or as it is."""
+        """Return a function of the network, compiled if ``training.compile`` is set."""
         if not self.settings.compile:
             return function
         from vidtrans.inference.user_cache import environment, use_inductor_cache  # few trainings compile
@@ -78,9 +78,9 @@ class NetworkTrainer:
         self.scaler.scale(loss).backward()
 
     def optimizer_step(self, lr: float | Tensor) -> None:
-        """Take one optimizer step with gradients averaged over processes; in fp16 skip it where one overflowed.
+        """Take one optimizer step with gradients averaged over processes; in fp16 skip it if a gradient overflowed.
 
-        ``lr``: a scalar tensor where the step is replayed with another learning rate.
+        ``lr``: a scalar tensor if the step is replayed with another learning rate.
         """
         self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:
@@ -91,22 +91,22 @@ class NetworkTrainer:
         self.scaler.update()
 
     def tensors(self) -> list[Tensor]:
-        """Return the tensors that a step changes in place: weights, statistics of norms, and the optimizer's."""
+        """Return the tensors that a step changes in place: weights, buffers, and the optimizer's state."""
         network = [*self.network.parameters(), *self.network.buffers()]
-        return network + [t for kept in self.optimizer.state.values() for t in kept.values() if isinstance(t, Tensor)]
+        return network + [t for entry in self.optimizer.state.values() for t in entry.values() if isinstance(t, Tensor)]
 
     def state(self) -> dict[str, Any]:
-        """Return all that a step changes."""
+        """Return the state of network, optimizer and scaler."""
         return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a state returned by ``state``."""
         for part, value in state.items():
             getattr(self, part).load_state_dict(value)
 
 
 class DiscriminatorTrainer(NetworkTrainer):
-    """A discriminator with its optimizer. ``network`` offers ``judge``, see ``networks``."""
+    """A discriminator with its optimizer. ``network`` has a method ``judge``, see ``networks``."""
 
     @cached_property
     def objective(self) -> Adversarial:
@@ -121,7 +121,7 @@ class DiscriminatorTrainer(NetworkTrainer):
         return judge
 
     def judge(self, *pictures: Tensor) -> list[Judgement]:
-        """Return the judgements of pictures (N, C, H, W). In one autocast, so that weights are converted once."""
+        """Return D's outputs for pictures (N, C, H, W), in one autocast context, so that weights are converted once."""
         with autocast(self.device, self.precision):
             return [self._judge(picture) for picture in pictures]
 
@@ -129,7 +129,7 @@ class DiscriminatorTrainer(NetworkTrainer):
         """Take one step to tell fake from real: max log D(real) + log(1 − D(fake)), or another objective's loss.
 
         Args:
-            pairs: Fake, real, and what share of the step's loss these make up.
+            pairs: Fake pictures, real pictures, and their share of the step's loss.
             lr: The learning rate, see ``optimizer_step``.
 
         Returns:

@@ -1,6 +1,6 @@
 """pix2pix: conditional GAN plus λ·L1.
 
-Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017. Reads like the paper:
+Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017. Follows the paper:
 G maps x to y, D judges (x, y) against (x, G(x)).
 """
 
@@ -39,7 +39,7 @@ SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has 
 
 
 class Pix2Pix(TrainingMethod):
-    """G and D, each with its optimizer. A step is one update of D, then one of G.
+    """The pix2pix method: G and D, each with its optimizer. A step updates D, then G.
 
     ``rarity``: the table of ``rarity.rarity`` for rebalancing. ``of_triples``: D_V of vid2vid.
     """
@@ -97,11 +97,11 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def balance(self) -> float | None:
-        """Return D's loss where it cannot tell fake from real; None without D."""
+        """Return D's loss when it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
     def _can_capture(self) -> bool:
-        """Return whether a step may be replayed: its tensors are always of one size, and only this process's."""
+        """Return whether steps can be captured: one micro-batch in one process, not recurrent, on CUDA, not fp16."""
         settings = self.settings
         is_plain = settings.grad_accum_steps == 1 and not self.is_recurrent and self.dist.size == 1
         return settings.cuda_graph and self.device.kind == "cuda" and is_plain and self.precision != "fp16"
@@ -117,7 +117,7 @@ class Pix2Pix(TrainingMethod):
         weights: Tensor | None = None,
         earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Update D, then G. Discriminators take part from ``settings.gan_start`` of the run on."""
+        """Update D, then G. Discriminators are used from the share ``settings.gan_start`` of the run on."""
         judged = self.d is not None and progress >= self.settings.gan_start
         seed += SEED_STRIDE * self.dist.rank
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
@@ -140,7 +140,7 @@ class Pix2Pix(TrainingMethod):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses in the order of the columns, and what was painted."""
+        """Return the losses in column order, and G's outputs."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
@@ -154,7 +154,7 @@ class Pix2Pix(TrainingMethod):
         return torch.stack([losses[name] for name in self.columns]), painted
 
     def _share_triples(self, parts: list[MicroBatch], earlier: PrecedingFrames | None) -> bool:
-        """Give each part its preceding frames. Return whether the step has triples in any process."""
+        """Assign its preceding frames to each part. Return whether any process has triples in this step."""
         if self.d_v is None:
             return False
         count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
@@ -163,7 +163,7 @@ class Pix2Pix(TrainingMethod):
         return count > 0
 
     def _paint(self, part: MicroBatch) -> Picture:
-        """Paint G(x), with the same dropout every time."""
+        """Compute G(x), with the same dropout every time."""
         if part.seed is not None:
             torch.manual_seed(part.seed)
         with autocast(self.device, self.precision):
@@ -179,21 +179,21 @@ class Pix2Pix(TrainingMethod):
         return self.g.compiled(self.generator)
 
     def _update_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Take max log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective's step."""
+        """Maximise log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective."""
         assert self.d is not None
         pair = self._with_input
         return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Update the temporal discriminator where the batch has triples."""
+        """Update the temporal discriminator with the batch's triples."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)
 
     def _update_g(self, parts: list[MicroBatch], lr: float | Tensor, judged: bool) -> tuple[dict[str, Tensor], Tensor]:
-        """Take max log D(x, G(x)) and min λ·|y − G(x)|, with the other losses of the settings.
+        """Maximise log D(x, G(x)) and minimise λ·|y − G(x)|, with the other losses of the settings.
 
-        Return the losses, and what was painted.
+        Return the losses, and G's outputs.
         """
         self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
@@ -209,7 +209,7 @@ class Pix2Pix(TrainingMethod):
         return totals, torch.cat(painted)
 
     def _context(self, part: MicroBatch, picture: Picture, judged: bool) -> LossContext:
-        """Return the inputs of the losses."""
+        """Return the inputs of the loss terms."""
         weights = part.weights
         if self.rarity is not None:
             rare = weigh(part.y, self.rarity)
@@ -229,7 +229,7 @@ class Pix2Pix(TrainingMethod):
         )
 
     def _judge(self, x: Tensor, picture: Tensor) -> Judgement:
-        """Return D's judgement of a picture, given x where it is conditional."""
+        """Return D's output for a picture, given x if D is conditional."""
         assert self.d is not None
         return self.d.judge(self._with_input(x, picture))[0]
 
@@ -238,7 +238,7 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Return D's input, without the history: D would detect what G keeps of it, and G would repaint all."""
+        """Return D's input, without the history: D would detect the pixels that G keeps, and G would repaint all."""
         x = x[:, :-CHANNELS] if self.is_recurrent else x
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 
@@ -250,7 +250,7 @@ class Pix2Pix(TrainingMethod):
         return part.detached
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a ``state``; steps are recorded again."""
+        """Restore a state; CUDA graphs are recorded again."""
         super().restore(state)
         if self.captured:
             self.captured.forget()
@@ -270,7 +270,7 @@ class Pix2Pix(TrainingMethod):
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Warn where D has won, or G paints the same picture of everything, and where steps cannot be replayed."""
+        """Return warnings if D has won, if G has collapsed, or if steps cannot be replayed."""
         judged: list[float] = []
         if self.discriminator is not None:
             began = math.ceil(self.settings.gan_start * total)  # before that, D's loss is 0

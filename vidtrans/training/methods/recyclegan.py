@@ -1,8 +1,8 @@
-"""Recycle-GAN: the cycle goes through time.
+"""Recycle-GAN: CycleGAN with a cycle through time.
 
-Bansal et al., "Recycle-GAN: Unsupervised Video Retargeting", ECCV 2018. A predictor in each domain makes a frame of the
-two before it: P_X of x(t−2) and x(t−1) is x(t), and the outputs G(x(t−2)) and G(x(t−1)), predicted in Y and brought
-back by F, are x(t) too.
+Bansal et al., "Recycle-GAN: Unsupervised Video Retargeting", ECCV 2018. A predictor in each domain computes a frame
+from the two before it: P_X of x(t−2) and x(t−1) is x(t); and the prediction in Y from G(x(t−2)) and G(x(t−1)), mapped
+back by F, is x(t) too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class RecycleGAN(CycleGAN):
-    """The columns: gan, recycle, prediction, cycle, identity, steady, structure, and both discriminators."""
+    """The Recycle-GAN method. Columns: gan, recycle, prediction, and those of CycleGAN."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
@@ -42,14 +42,14 @@ class RecycleGAN(CycleGAN):
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return 3: a frame, and the two that it is predicted from."""
+        """Return 3: a frame, and the two frames that predict it."""
         del settings
         return 3
 
     def losses(
         self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Add |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, or those from Y."""
+        """Add |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, or the same from Y."""
         found = super().losses(judge, way, fake, random, weights)
         names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
         here, there = (self.networks[name] for name in names)

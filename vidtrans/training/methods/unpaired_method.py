@@ -1,8 +1,8 @@
-"""What the methods without pairs share: a translator from domain A to domain B, judged by what B looks like.
+"""The common base of methods without pairs: a translator from domain A to domain B, judged by frames of B.
 
-x and y are pictures of A and B that show different things. A step updates the translators, with an update of its own
-for each direction: two small ones learn more than their sum. Then each discriminator, which sees some earlier outputs
-too. Every method may have a steady loss beside the paper's: a frame before or moved a little is to be painted alike.
+x and y are unrelated pictures of A and B. A step first updates the translators, once for each direction: two small
+updates learn more than one of their sum. Then it updates each discriminator, which sees some earlier outputs
+too. Every method can add a steadiness loss: the output must be consistent with that of a previous or moved frame.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
 
 
 class Translation(NamedTuple):
-    """A part's losses in one direction, unweighted, by their columns, and its outputs, (N, 3, H, W).
+    """Losses of one micro-batch in one direction, unweighted, by column, and its outputs, (N, 3, H, W).
 
-    ``look``: the one of the target frames that outputs were painted by, where there are many.
+    ``look``: the codes of the target frames that the outputs use, for a model of many looks.
     """
 
     losses: dict[str, Tensor]
@@ -56,7 +56,7 @@ class Translation(NamedTuple):
 
 
 class UnpairedMethod(TrainingMethod):
-    """``translators``: the networks of one optimizer, ``generator`` first; ``judges``: the discriminators."""
+    """A method without pairs. ``translators`` share an optimizer, ``generator`` first; ``judges``: discriminators."""
 
     unpaired: ClassVar[bool] = True
 
@@ -85,28 +85,28 @@ class UnpairedMethod(TrainingMethod):
         self._identity_end = own.identity_end if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *judges]
         self.variation_tracker = health.OutputVariation()
-        self._elsewhere = AugmentedViewDrawer()
+        self._draw_view = AugmentedViewDrawer()
         self._recolour = setup.recolour
         self._scores: DomainScores | None = None
 
     @classmethod
     @abstractmethod
     def make(cls, setup: Setup) -> Self:
-        """Make all networks and their optimizers, for a run at step 0."""
+        """Build all networks and their optimizers, for a run at step 0."""
 
     @staticmethod
     @abstractmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the method's losses by their columns; 0 leaves one out. The adversarial one has 1."""
+        """Return the weights of the method's losses by column; 0 turns one off. The adversarial loss has weight 1."""
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return 2 where outputs have to do with the frame before, else 1."""
+        """Return 2 if a loss uses the preceding frame, else 1."""
         return 2 if settings.own(UnpairedMethodSettings).lambda_steady or settings.recurrent else 1
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the numbers of a code of the target's looks."""
+        """Return the size of the codes of the target's looks."""
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
@@ -116,7 +116,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def learned_more(self) -> dict[str, nn.Module]:
-        """Return the translator from B to A, where there is one."""
+        """Return the translator from B to A, if there is one."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
     def _learned(self, name: str) -> nn.Module:
@@ -125,12 +125,12 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the identity loss is left out."""
+        """The share of the run after which the identity loss is turned off."""
         return self._identity_end if self._identity_end < 1 else 0.0
 
     @property
     def balance(self) -> float | None:
-        """Return D's loss where it cannot tell fake from real."""
+        """Return D's loss when it cannot tell fake from real."""
         return self.objective.balance
 
     def step(
@@ -178,7 +178,7 @@ class UnpairedMethod(TrainingMethod):
         count = self.settings.grad_accum_steps
         for judge in self.judges:
             self.g.zero_grad()
-            made = []
+            outputs = []
             for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
                 if not len(a):
                     continue
@@ -194,9 +194,9 @@ class UnpairedMethod(TrainingMethod):
                 self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
                 for name, loss in losses.items():
                     totals[name] += loss.detach() * share
-                made.append(fake.detach())
+                outputs.append(fake.detach())
             self.g.optimizer_step(lr)
-            fakes[judge] = torch.cat(made)
+            fakes[judge] = torch.cat(outputs)
         return totals, fakes
 
     @abstractmethod
@@ -205,32 +205,32 @@ class UnpairedMethod(TrainingMethod):
     ) -> Translation:
         """Return the losses of frames of A and of B, (N, 3·frames, H, W), and outputs in one direction.
 
-        ``judge``: the discriminator that judges the outputs. ``weights``: the losses that count in this step; others
-        are left out.
+        ``judge``: the discriminator that judges the outputs. ``weights``: the losses in use in this step; others
+        are skipped.
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Return what a network paints, without a past, in the precision of the run, as float32."""
+        """Return a network's float32 output without a history, computed in the run's precision."""
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with autocast(self.device, self.precision):
             painted: Tensor = painter(x).float()
             return painted
 
     def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
-        """Return how a recurrent translator is taught to keep its past: like what it paints, real, and steady."""
+        """Return the recurrent losses of a composed output: distance to ``anew`` plus adversarial, and temporal."""
         network = self.networks["generator" if judge == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
         now, earlier = frames[:, :3], frames[:, 3:6]
         with torch.no_grad():
-            past = self._elsewhere.history(now, earlier, self.run(network, earlier))
+            past = self._draw_view.history(now, earlier, self.run(network, earlier))
         with autocast(self.device, self.precision):
             composed = network.compose(anew, torch.cat([now, past], 1)).float()
         memory = (composed - anew).abs().mean() + self.judged(judge, composed)
         return {"memory": memory, "temporal": temporal(composed, past)}
 
     def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
-        """Find the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
+        """Encode the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
         if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
@@ -239,26 +239,26 @@ class UnpairedMethod(TrainingMethod):
         return TargetLook.draw(found, random)
 
     def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
-        """Return how far the code found in an output is from the one it was painted by, and from normal ones."""
+        """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
         encoder: Any = self.generator.encoder
         with autocast(self.device, self.precision):
             latent = latent_error(encoder, painted, look.code.detach())
         return {"latent": latent, "kl": look.found.divergence()}
 
     def judged(self, name: str, fake: Tensor) -> Tensor:
-        """Return how far an output is from fooling a discriminator."""
+        """Return the adversarial loss of an output against a discriminator."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
     def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
-        """Return how far the output at another moment is from this one brought there; a mean absolute difference.
+        """Return the mean absolute difference between a view's output and this output warped to the view.
 
         Args:
-            paint: the translator.
+            paint: The translator.
             frames: (N, 6, H, W), a frame and the one before it.
-            output: its output of the frame, (N, 3, H, W).
-            random: draws the other moment.
+            output: The translator's output for the frame, (N, 3, H, W).
+            random: Draws the view.
         """
-        there = self._elsewhere(frames[:, :3], frames[:, 3:6], random)
+        there = self._draw_view(frames[:, :3], frames[:, 3:6], random)
         return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
 
     @property
@@ -268,23 +268,23 @@ class UnpairedMethod(TrainingMethod):
         return {"translators": self.g} | self.judges | averages | {f"pool_{n}": pool for n, pool in self.pools.items()}
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
-        """Return frames of both sides, those of the source with their neighbours."""
+        """Return frames of both domains to score, source frames together with their neighbours."""
         return choose(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score the outputs of held-out frames against held-out frames of the target, and against each other."""
+        """Score outputs for held-out frames against held-out target frames, and against each other."""
         chosen = choose(pairs, MAX_SCORED)
         if self._scores is None or not self._scores.are_of(chosen):
             self._scores = DomainScores(chosen, self._recolour)
         return self._scores.of_engine(engine, pairing, self._back)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Say where a colour map does as well, and where light and dark are reversed."""
+        """Return remarks if a colour map scores as well, or if light and dark are reversed."""
         return remarks(scores)
 
     @property
     def _back(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return what brings an output back, (H, W, 3) uint8 → the same; None where the method has no way back."""
+        """Return the function that maps an output, (H, W, 3) uint8, back to the source; None without such a network."""
         if "reverse" not in self.networks:
             return None
         engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)
@@ -295,6 +295,6 @@ class UnpairedMethod(TrainingMethod):
         return f"G {losses['gan']:.2f}  D {losses[TARGET]:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Warn where D has won, or G paints the same picture of everything."""
+        """Return warnings if D has won, or if G has collapsed."""
         judged = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())

@@ -1,4 +1,4 @@
-"""Averages that make the final model: of weights over steps, and of BatchNorm statistics over pictures."""
+"""Averages for the final model: weights over steps, and BatchNorm statistics over pictures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """``network``: a copy of the generator with an exponential moving average of its weights.
+    """An exponential moving average of a generator's weights, in the copy ``network``.
 
     Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. Buffers are
-    copied: BatchNorm statistics are estimated anew before the model is written, see ``reestimate``.
+    copied: BatchNorm statistics are re-estimated before the model is written, see ``reestimate``.
     """
 
     def __init__(self, generator: nn.Module, decay: float) -> None:
@@ -23,7 +23,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, generator: nn.Module) -> None:
-        """Average in the weights after a step of ``generator``."""
+        """Update the average after a step of ``generator``."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         torch._foreach_lerp_(list(self.network.parameters()), list(generator.parameters()), 1 - decay)
@@ -44,7 +44,7 @@ class WeightAverage:
 def reestimate(generator: nn.Module, inputs: Iterable[Tensor]) -> None:
     """Replace BatchNorm's running statistics by plain averages over ``inputs``, batches (N, C, H, W) in [−1, 1].
 
-    The running averages of training lag behind the weights and were taken from crops. Per-frame statistics, as in the
+    The running averages of training lag behind the weights and stem from crops. Per-frame statistics, as in the
     paper's own test mode, would make the brightness of a video pump.
     """
     norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -1,4 +1,4 @@
-"""The sheet of an ablation or a sweep: outputs of each variant for held-out frames, and its scores below."""
+"""The sheet of an ablation or a sweep: each variant's outputs for held-out frames, and its scores below."""
 
 from __future__ import annotations
 

@@ -23,27 +23,29 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 LOSS_LABELS = {name: loss.label for name, loss in LOSSES.items()}
 for _method in METHODS.values():
     LOSS_LABELS |= _method.curves
-ROLLOUT_AGE_LABEL = Label("Rollouts", "How many of its own frames an input goes back to.", "frames")
+ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
 SCORE_LABELS = {
     "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
     "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
-    "sharpness": Label("Sharpness", "1 is as sharp as the targets; what is below is softer.", "× target", 1.0),
-    "likeness": Label("Likeness", "Share of the way from the frames to the style picture, at most 1.", aim=math.inf),
-    "content": Label("Content", "How far from what the frames show. Lower is better.", aim=-math.inf),
-    "horizon": Label("Ten frames on", "Closeness of the tenth frame that is made of its own.", "dB", math.inf),
+    "sharpness": Label("Sharpness", "1 is as sharp as the targets; below 1 is softer.", "× target", 1.0),
+    "likeness": Label("Likeness", "Closeness to the style picture: 0 as the frames, at most 1.", aim=math.inf),
+    "content": Label("Content", "Distance to the content of the frames. Lower is better.", aim=-math.inf),
+    "horizon": Label("Ten frames on", "PSNR of the tenth frame predicted from own outputs.", "dB", math.inf),
     "patch_distance": Label(
         "Patch distance",
         "From the target, by a network's features, or random ones: 1 for the source, 0 for the target.",
         aim=-math.inf,
     ),
     "colours_distance": Label("Colours alone", "The patch distance of the colour map, which needs no training."),
-    "light_correlation": Label("Light", "How far light places stay light; below 0 they became dark.", aim=math.inf),
+    "light_correlation": Label(
+        "Light", "Correlation of light and dark with the source; below 0 reversed.", aim=math.inf
+    ),
     "random_distance": Label(
         "Random distance", "The same by random features: colours and fine texture.", aim=-math.inf
     ),
-    "diversity": Label("Diversity", "How different outputs are from each other; near 0 all are one.", "× target", 1.0),
-    "cycle_error": Label("Cycle", "What is lost there and back; colours are from 0 to 1.", aim=-math.inf),
+    "diversity": Label("Diversity", "Difference among outputs; near 0 all are the same.", "× target", 1.0),
+    "cycle_error": Label("Cycle", "Error of the round trip; colours are from 0 to 1.", aim=-math.inf),
     "temporal_error": Label(
         "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
     ),
@@ -55,7 +57,7 @@ ROLLOUT_LABELS = {
     "sharpness": Label("Sharpness", "of the last frames", "× clip"),
     "m1": Label("Motion, 1 frame", "flicker counts as motion here", "× clip"),
     "m4": Label("Motion, 4 frames", "0 is a film that has frozen", "× clip"),
-    "uniq": Label("Different frames", "how many of the learned frames its second half comes near to"),
+    "uniq": Label("Different frames", "number of training frames that the second half resembles"),
 }
 
 
@@ -65,7 +67,7 @@ def figure(value: float) -> str:
 
 
 class StepMarks(NamedTuple):
-    """Marks in all panels of a run: its last step, the best one, and warnings with their steps."""
+    """Marks in all panels of a run: its last step, its best step, and warnings with their steps."""
 
     last: int
     best: int | None = None
@@ -73,7 +75,7 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A resampled history: (N,) each. ``low`` and ``high`` are the extremes of the steps that a point stands for."""
+    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps that a point represents."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -82,12 +84,12 @@ class LossCurve(NamedTuple):
 
 
 def window_of(count: int) -> int:
-    """Return over how many of ``count`` steps a curve's mean is taken."""
+    """Return the window of a curve's running mean, in steps, for ``count`` steps."""
     return max(1, count // WINDOW)
 
 
 def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, leave out what is not finite."""
+    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, drop values that are not finite."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -110,7 +112,7 @@ class Axis(NamedTuple):
     log: bool
 
     def place(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the top."""
+        """Return the positions of values in pixels from the top."""
         scale = np.log10 if self.log else np.asarray
         low, high = scale(self.low), scale(self.high)
         return BOTTOM - (BOTTOM - TOP) * (scale(values) - low) / (high - low)
@@ -128,7 +130,7 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis that holds all of the curve; logarithmic for positive values over a wide range."""
+    """Return an axis that covers the curve; logarithmic for positive values over a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -143,10 +145,10 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
 
 @dataclass(frozen=True)
 class LossPanel:
-    """A plot as ``training_page.html`` draws it, in pixels of a picture of ``WIDTH`` x ``HEIGHT``.
+    """A plot as drawn by ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
 
-    ``kind`` is its CSS class; ``dots``: a line through single values, not a mean in a band; ``level``: a value to
-    compare with, and its name.
+    ``kind``: its CSS class; ``dots``: a line through single values instead of a mean in a band; ``level``: a reference
+    value, and its name.
     """
 
     label: Label
@@ -167,11 +169,11 @@ class LossPanel:
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the left."""
+        """Return the positions of steps in pixels from the left."""
         return LEFT + (RIGHT - LEFT) * np.asarray(steps) / self.last
 
     def y(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the pixels from the top."""
+        """Return the positions of values in pixels from the top."""
         return self.axis.place(values)
 
     def steps(self) -> list[float]:
@@ -179,11 +181,11 @@ class LossPanel:
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:
-        """Return (step, value) of each point of the line."""
+        """Return (step, value) of each point of the curve."""
         return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
 
     def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
-        """Return an SVG path along values at the curve's steps, and ``back`` along others."""
+        """Return an SVG path along ``values``; with ``back``, close it along those values in reverse."""
         steps = self.curve.steps
         if back is not None:
             steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
@@ -192,5 +194,5 @@ class LossPanel:
 
 
 def short(step: float) -> str:
-    """Return ``50k`` for 50000."""
+    """Format a step briefly: ``50k`` for 50000."""
     return f"{step / 1000:g}k" if step >= 10_000 else f"{step:,g}"

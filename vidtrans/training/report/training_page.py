@@ -36,7 +36,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class RolloutSummary:
-    """``scores``: the table of ``RolloutScorer.score``; ``strip``: (number of the frame, (H, W, 3) uint8 picture)."""
+    """A rollout's scores (see ``RolloutScorer.score``), and a ``strip`` of (frame number, (H, W, 3) uint8 picture)."""
 
     scores: Table
     strip: Sequence[tuple[int, np.ndarray]]
@@ -44,11 +44,11 @@ class RolloutSummary:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """The content of a report. Whatever is empty is left out.
+    """The content of a report. Empty parts are omitted.
 
     ``facts``: a table in this order, with formatted values; ``columns`` and ``rows``: the losses of every step from 1
-    on; ``balance``: D's loss where it cannot tell one from the other; ``scores``: (step, means over held-out pairs), as
-    of ``validation.score``; ``best``: the step whose state is kept as the best; ``warnings``: (step, text); ``ages``:
+    on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as of
+    ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``ages``:
     (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of outputs); ``film``: (step,
     output) of one pair, with its ``input`` and its ``target``. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
     """
@@ -81,12 +81,12 @@ class TrainingReport:
 
 
 def film_steps(total: int, count: int = 72) -> list[int]:
-    """Return the steps at which a run is filmed: closer together at first, when most changes."""
+    """Return the steps of a run's film: denser at the start, where the outputs change most."""
     return sorted({max(1, round(total * (i / (count - 1)) ** 2.5)) for i in range(count)}) if total > 0 else []
 
 
 def write_report(path: Path, report: TrainingReport) -> None:
-    """Write the page, atomically. The same report gives the same bytes."""
+    """Write the page atomically. The same report gives the same bytes."""
     write_bytes(path, render(report).encode("utf-8", "replace"))
 
 
@@ -97,7 +97,7 @@ def _template() -> Template:
 
 
 def render(report: TrainingReport) -> str:
-    """Return the page as text. All text is escaped."""
+    """Return the page as HTML text. All text is escaped."""
     sheets, strip = _spread(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
     return _template().render(
         report=report,
@@ -118,7 +118,7 @@ def render(report: TrainingReport) -> str:
 
 
 def _film(report: TrainingReport) -> dict[str, object]:
-    """Return the film's steps and pictures, and the last one between input and target; {} without a film."""
+    """Return the film's steps and pictures, and the last output with input and target; {} without a film."""
     if not report.film:
         return {}
     film = _spread(report.film, MAX_FILM)
@@ -150,7 +150,7 @@ def _best_values(report: TrainingReport) -> dict[str, float | None]:
 
 
 def _loss_panels(report: TrainingReport) -> list[LossPanel]:
-    """Return a panel for each loss: the mean over many steps, and an envelope of all steps."""
+    """Return a panel for each loss: its running mean, and an envelope of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)
@@ -169,7 +169,7 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) -> list[tuple[Key, str]]:
-    """Return pictures at most ``side`` pixels long as data URIs of JPEGs: coarser, then smaller, to fit ``budget``."""
+    """Return JPEG data URIs of pictures at most ``side`` pixels long; quality, then size, drops to fit ``budget``."""
     files: list[bytes] = []
     for quality, scale in TRIES:
         fitted = [resize(p, *cell_size(p, max(16, round(side * scale)))) for _, p in named]

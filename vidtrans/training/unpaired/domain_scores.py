@@ -1,4 +1,4 @@
-"""Scores of a translator on held-out frames of two domains, none of which has a counterpart."""
+"""Scores of an unpaired translator on held-out frames of two domains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Pictures = Sequence[np.ndarray]
 
 
 def choose(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """Return at most so many frames of either side: of the source's, pairs of neighbours where there are any."""
+    """Return at most ``most`` frames of each domain; source frames as neighbouring pairs if there are any."""
     sources = [pair for pair in pairs if pair.domain == 0]
     pairs_in_time = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
     if pairs_in_time:
@@ -39,9 +39,9 @@ def _follows(one: Pair, other: Pair) -> bool:
 
 
 class DomainScores:
-    """The frames of both sides, read and looked at once.
+    """The held-out frames of both domains, read and analysed once.
 
-    ``pairs`` are held out: of all domains. ``recolour`` brings a frame (H, W, 3) uint8 to the target's colours.
+    ``pairs``: frames of all domains. ``recolour`` maps a frame (H, W, 3) uint8 to the target's colours.
     """
 
     def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
@@ -57,22 +57,22 @@ class DomainScores:
         self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
 
     def are_of(self, pairs: Sequence[Pair]) -> bool:
-        """Return whether these are the held-out frames."""
+        """Return whether ``pairs`` are the frames scored here."""
         return [pair.target for pair in pairs] == self._names
 
     def of_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of what an engine paints; see ``__call__``. Many looks are those of the targets."""
+        """Return the scores of an engine's outputs, see ``__call__``; for many looks, those of the targets are used."""
         likes: list[np.ndarray | None] = [*self.targets] or [None]
         painted = zip(self.sources, itertools.cycle(likes), strict=False)
         return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return the distance from the target by the network at hand, or else by the random one."""
+        """Return the distance of pictures from the target domain by network features, or else by random ones."""
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 
     def __call__(self, outputs: Pictures, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of the sources' ``outputs``; ``back`` is the translator back, where there is one."""
+        """Return the scores of ``outputs`` for the sources; ``back``: the reverse translator, or None."""
         inputs = self._inputs
         found = {name: distance(outputs) for name, distance in self._distances.items()}
         found["patch_distance"] = self._distance(outputs)
@@ -88,14 +88,14 @@ class DomainScores:
 
 
 def remarks(scores: Table) -> list[str]:
-    """Return what the scores of a finished model say to its user, one line each."""
+    """Return remarks for the user on the scores of a finished model, one line each."""
     found = []
     own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
     if own is not None and colours is not None and own >= colours:
         found.append(
-            f"nothing but colours could be moved: the colour map alone is as near to the target ({colours:.2f}) as "
+            f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
             f"the model ({own:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
-        found.append("light and dark have changed places: try a higher training.lambda_identity, or colour_start")
+        found.append("light and dark are reversed: try a higher training.lambda_identity, or colour_start")
     return found

@@ -1,4 +1,4 @@
-"""The colour map between two domains without pairs: what training starts from, and has to do better than."""
+"""The colour map between two unpaired domains: the starting point of training, and its baseline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURES = 24  # of each domain that are looked at
 
 
 class DomainColours:
-    """What brings the colours of one domain's pictures to those of another's. Computed where it is asked for."""
+    """A map of the colours of one domain's pictures to another's, computed on first use."""
 
     def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
         self._sides = sources, targets
@@ -39,13 +39,13 @@ class DomainColours:
 
     @property
     def start(self) -> AffineColours:
-        """The map of colours in [−1, 1], as far as an affine one can bring them: where a generator starts."""
+        """The affine approximation of the map, for colours in [−1, 1], at which a generator starts."""
         sources, targets = self._sides
         return affine_colours(_pictures(sources), _pictures(targets)).signed()
 
     @property
     def lattice(self) -> ColourLattice:
-        """The map of colours in [0, 1]."""
+        """The colour map, for colours in [0, 1]."""
         return self._learned.grade.lattice
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
@@ -60,31 +60,31 @@ class DomainColours:
 
 @dataclass(frozen=True)
 class ColourMaps:
-    """The maps from the source's colours to the targets', and back."""
+    """The colour maps from source to target, and back."""
 
     forth: DomainColours
     back: DomainColours
 
 
 def maps_between(dataset: Dataset) -> ColourMaps:
-    """Return the maps between the domains of a dataset, of its training pictures."""
+    """Return the colour maps between a dataset's domains, computed from its training pictures."""
     sources, targets = dataset.inputs("train"), dataset.targets("train")
     return ColourMaps(DomainColours(sources, targets), DomainColours(targets, sources))
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
-    """Let a generator that begins with a map of colours begin with one of these. Raises UsageError where none is."""
+    """Set the colour map that a generator with ``colour_start`` begins with. Raises UsageError if ``maps`` is None."""
     inner: Any = inner_generator(generator)
     if not getattr(inner, "starts_with_colours", False):
         return
     if maps is None:
-        why = "it goes by the colours of two domains, and this dataset has pairs"
+        why = "it needs unpaired domains, and this dataset has pairs"
         raise UsageError("generator.colour_start", why, "leave it out")
     start = (maps.back if reverse else maps.forth).start
     inner.set_colours(torch.from_numpy(np.column_stack([start.matrix, start.shift])))
 
 
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
-    """Yield some of the pictures, evenly spread, one at a time."""
+    """Yield some of the pictures, evenly spaced, one at a time."""
     for pair in evenly(pairs, PICTURES):
         yield read_picture(pair.target)

@@ -1,1 +1,1 @@
-"""Colours: ``tags`` names what frames carry, ``conversion`` converts pixels both ways, ``hdr`` maps HDR to SDR."""
+"""Colours: ``tags`` names the colour tags, ``conversion`` converts pixels by them, ``hdr`` maps HDR to SDR."""

@@ -1,7 +1,7 @@
-"""Convert colours of decoded frames to RGB, and pictures to frames for encoders.
+"""Convert decoded frames to RGB arrays, and RGB arrays to frames for encoders.
 
-Policy. In: tags are honoured (``tags``); an untagged YUV video is BT.709 from 720 lines up, else BT.601, limited range
-unless its pixel format says full; HDR (PQ, HLG) and BT.2020 colours become those of BT.709 (``video/colour/hdr.py``).
+Policy. In: colour tags are honoured (``tags``); an untagged YUV video counts as BT.709 from 720 lines up, else as
+BT.601, limited range unless its pixel format is full range; HDR (PQ, HLG) and BT.2020 are mapped to BT.709 (``hdr``).
 Out: pixels are converted to BT.709, limited range, and tagged so (tags without conversion would shift every colour).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from vidtrans.video.colour.hdr import ToneMap
-from vidtrans.video.colour.tags import colour_of, depth_of, is_yuv, matrix_of, range_of
+from vidtrans.video.colour.tags import BT2020, HD_LINES, HDR_TRANSFERS, MATRICES
 from vidtrans.video.frame_format import FrameFormat
 
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -28,23 +28,55 @@ _GROW = Interpolation.BICUBIC | _EXACT
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
 
 
+def colour_of(frame: av.VideoFrame) -> str:
+    """Return the kind of non-BT.709 colours of a frame: "PQ", "HLG" or "wide"; '' where no mapping is needed."""
+    wide = "wide" if int(frame.color_primaries) == BT2020 else ""
+    return HDR_TRANSFERS.get(int(frame.color_trc), wide)
+
+
+def matrix_of(frame: av.VideoFrame) -> Colorspace:
+    """Return the YUV matrix of a frame; an untagged one is guessed from its number of lines."""
+    return MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
+
+
+def range_of(frame: av.VideoFrame) -> ColorRange:
+    """Return the code range of a frame: limited unless its tag or its pixel format is full range."""
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def depth_of(frame: av.VideoFrame) -> int:
+    """Return the bits per channel of a decoded frame."""
+    return max((c.bits for c in frame.format.components), default=8)
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Return whether the pixel format of a frame has alpha, even if all pixels are opaque."""
+    return any(c.is_alpha for c in frame.format.components)
+
+
+def is_yuv(pix_fmt: str) -> bool:
+    """Return whether an output pixel format is YUV; the others are RGB."""
+    return pix_fmt.startswith(("yuv", "p010"))
+
+
 def to_uint8(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of uint8 or uint16 as uint8, rounded."""
+    """Return a uint8 or uint16 picture as uint8, rounded."""
     return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=1 / 257)
 
 
 def to_uint16(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of uint8 or uint16 as uint16; 255 becomes 65535."""
+    """Return a uint8 or uint16 picture as uint16; 255 becomes 65535."""
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of uint8 or uint16 as float32 in [0, 1]."""
+    """Return a uint8 or uint16 picture as float32 in [0, 1]."""
     return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
 
 
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """Return (H, W, 3) and (H, W) of one dtype as (H, W, 4); None is opaque."""
+    """Join colours (H, W, 3) and alpha (H, W) of one dtype to (H, W, 4); alpha None is opaque."""
     if alpha is None:
         alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
     return np.dstack([rgb, alpha])
@@ -53,10 +85,10 @@ def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
 def apply_format(
     rgb: np.ndarray, alpha: np.ndarray | None, frame_format: FrameFormat, usual: tuple[int, int, int], *, cut_out: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the picture as ``frame_format`` wants it, and its alpha where it wants that; of equal sizes and dtypes.
+    """Return the picture in ``frame_format``, and its alpha (None unless the format keeps it), of equal size and dtype.
 
-    ``usual``: the background if the format has none. ``cut_out``: something is transparent in the clip, so that an
-    opaque picture of it is a white matte.
+    ``usual``: the background if the format has none. ``cut_out``: something in the clip is transparent, so that the
+    matte of an opaque picture is white.
     """
     full = np.iinfo(rgb.dtype).max
     if frame_format.alpha == "matte" and cut_out:
@@ -71,7 +103,7 @@ def apply_format(
 
 
 def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Lay straight colours on the ``background``. (H, W, 3) and (H, W) of one dtype, uint8 or uint16."""
+    """Composite straight colours (H, W, 3) over ``background``; alpha (H, W) of the same dtype, uint8 or uint16."""
     full = np.iinfo(colours.dtype).max
     share = (alpha.astype(np.float32) / full)[..., None]
     ground = np.array(background, np.float32) * (full / 255)
@@ -79,7 +111,7 @@ def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int
 
 
 def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize straight (H, W, 4) uint8 or uint16 without the colours of transparent pixels bleeding in."""
+    """Resize straight-alpha (H, W, 4) uint8 or uint16; the colours of transparent pixels do not bleed into others."""
     if rgba.shape[1] == width and rgba.shape[0] == height:
         return rgba
     full = np.iinfo(rgba.dtype).max
@@ -92,21 +124,21 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class ToRGB:
-    """Convert decoded frames to arrays of one size, in the stored orientation, with one swscale context for all."""
+    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context."""
 
     def __init__(self, width: int, height: int, *, deep: bool = False) -> None:
         self.width, self.height, self.deep = width, height, deep
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """Return (height, width, 3) uint8, full range; uint16 where it is to be ``deep``."""
+        """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
         mapping = _tone_map_of(frame)
         rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
-        """Return the same of a frame whose format has alpha: (height, width, 4), its colours straight."""
+        """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
         mapping = _tone_map_of(frame)
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
@@ -117,9 +149,9 @@ class ToRGB:
     def _converted(
         self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
     ) -> np.ndarray:
-        """Convert to the first of ``formats``, of 8 bits, or the second, of 16 (``exact``: for further work).
+        """Convert to the first of ``formats`` (8 bits) or the second (16 bits; ``exact`` asks for it).
 
-        Both are planar: packed RGB takes swscale twice the time, and its 16 bits are wrong for subsampled chroma.
+        Both are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
         """
         bits = depth_of(frame) if frame.format.is_rgb else 0
         # swscale cuts bits of RGB off where it should round, and fills new ones with zeros.
@@ -149,7 +181,7 @@ _tone_map = lru_cache(maxsize=4)(ToneMap)
 
 
 def _interleaved(frame: av.VideoFrame) -> np.ndarray:
-    """Return ``to_ndarray`` of 8 bits, planar or not; of planes in a third of its time."""
+    """Return an 8-bit frame as (H, W, C); planar frames take a third of the time of ``to_ndarray``."""
     if frame.format.name != "gbrp":
         return frame.to_ndarray()
     planes: Any = frame.planes
@@ -158,7 +190,7 @@ def _interleaved(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch to the full range: swscale fills n bits of RGB with zeros to 16, and white from YUV like 8 bits."""
+    """Stretch to the full 16-bit range: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
     colours = _stretched(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
 
@@ -179,7 +211,7 @@ class FromRGB:
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: np.ndarray) -> av.VideoFrame:
-        """Convert a picture (h, w, 3), or 4 with alpha, uint8 or uint16, of any size."""
+        """Convert a picture (h, w, 3), or (h, w, 4) with alpha, uint8 or uint16, of any size, to a video frame."""
         bits = 8 * picture.dtype.itemsize
         if bits == 16 and is_yuv(self.pix_fmt):  # the reverse of _to_full
             colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)

@@ -1,20 +1,20 @@
-"""Map high dynamic range and wide gamut to what vidtrans works in: BT.709 primaries, SDR, code values.
+"""Map high dynamic range and wide gamut to the working colours of vidtrans: SDR code values with BT.709 primaries.
 
 Policy, in the order of the steps:
 
-1. Codes to display light, 1.0 being SDR white, for which 203 cd/m² stand (the reference white of ITU-R BT.2408).
+1. Codes to display light. 1.0 is SDR white, at 203 cd/m² (the reference white of ITU-R BT.2408).
    PQ by the EOTF of SMPTE ST 2084. HLG by the inverse OETF of ITU-R BT.2100 and its OOTF for a display of
    1000 cd/m² (gamma 1.2). Everything else by the gamma 2.4 of ITU-R BT.1886.
-2. Primaries to BT.709 by a matrix in linear light (ITU-R BT.2407). A colour that BT.709 has is left as it is. Of one
-   that it lacks, what is negative becomes 0 and the rest is scaled to the original luminance: red stays red. (Mixing
+2. Primaries to BT.709 by a matrix in linear light (ITU-R BT.2407). Colours inside BT.709 do not change. Outside it,
+   negative components become 0 and the others are scaled to the original luminance, so red stays red. (Mixing
    with grey until it fits is nearer by the numbers, but turns vivid red to pink and green to teal.)
-3. Brightness by the EETF of ITU-R BT.2390, from the source's peak to SDR white, with a longer shoulder: what is
-   darker than its knee (60 cd/m² for a peak of 1000) passes untouched, 203 cd/m² land at 86 % of the code.
-   Vivid colours: by the largest of R, G and B, with their ratios kept, so that nothing clips and no hue turns. Pale
-   ones: each of R, G and B by itself, so that clouds and the hearts of flames turn to white as they grow brighter.
-   SDR has nothing to roll off: there the step only keeps R, G and B below 1.
+3. Brightness by the EETF of ITU-R BT.2390, from the source's peak to SDR white, with a longer shoulder: light
+   below the knee (60 cd/m² for a peak of 1000) does not change, 203 cd/m² become 86 % of the code range.
+   Vivid colours: the curve is applied to the largest of R, G and B and the ratios are kept, so nothing clips and no
+   hue turns. Pale colours: it is applied to each of R, G and B, so that bright clouds and flames turn white.
+   SDR needs no tone curve: there the step only keeps R, G and B below 1.
 4. Light to codes by the inverse of BT.1886, gamma 2.4: the codes that show this light on an SDR display. The OETF of
-   BT.709 is a camera's: for light that is meant to be seen it would lift the shadows and wash the picture out.
+   BT.709 is for cameras: applied to display light it would lift the shadows and wash the picture out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _D65 = (0.3127, 0.3290)
 
 
 class ToneMap:
-    """Map pictures of one kind to SDR in BT.709; the module's docstring states how.
+    """Map pictures with one transfer and one set of primaries to BT.709 SDR, as described at the top of this file.
 
     ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries is taken for BT.2020; primaries
     other than BT.2020, P3-D65 and BT.709 are taken for BT.709. PQ is taken to be mastered for 1000 cd/m².
@@ -65,9 +65,9 @@ class ToneMap:
         self._curve = _ToneCurve(peak_nits / WHITE_NITS)
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint16: BT.709 SDR codes. ``rgb``: (H, W, 3) uint16, the source's non-linear full-range RGB.
+        """Return (H, W, 3) uint16 BT.709 SDR codes for (H, W, 3) uint16 non-linear, full-range RGB of the source.
 
-        Grey stays grey, and brighter stays brighter.
+        Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
         for top in range(0, len(rgb), _STRIP):
@@ -96,15 +96,15 @@ class ToneMap:
         most = np.maximum(cv2.max(cv2.max(red, green), blue), _TINY)
         least = cv2.min(cv2.min(red, green), blue)
         together = light * (self._curve(most) / most)[..., None]
-        apart = self._curve(light)
-        apart -= together
-        apart *= np.sqrt(least / most)[..., None]
-        together += apart
+        each = self._curve(light)
+        each -= together
+        each *= np.sqrt(least / most)[..., None]
+        together += each
         return together
 
 
 class _ToneCurve:
-    """Light in, light out, both in units of SDR white; out at most 1. A table above the knee, the identity below."""
+    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, a table above it."""
 
     def __init__(self, peak: float) -> None:
         self.knee = _knee_of(peak)
@@ -119,7 +119,7 @@ class _ToneCurve:
 
 
 def _knee_of(peak: float) -> float:
-    """Return the light up to which the EETF changes nothing; 1 for a peak of 1. Units of SDR white."""
+    """Return the knee of the EETF, below which light does not change; 1 for a peak of 1. Units of SDR white."""
     top, white = pq_of_nits(np.array([peak, 1.0]) * WHITE_NITS)
     return float(nits_of_pq((1 + KNEE_OFFSET) * white - KNEE_OFFSET * top)) / WHITE_NITS
 
@@ -149,7 +149,7 @@ def pq_of_nits(nits: np.ndarray) -> np.ndarray:
 
 
 def _light_of_codes(transfer: int) -> np.ndarray:
-    """Return the light (float32) of each of the 65,536 codes: display light, of HLG α^(1/γ) times scene light."""
+    """Return the display light of each of the 65,536 codes, float32; for HLG, α^(1/γ) times the scene light."""
     code = np.linspace(0, 1, _CODES)
     if transfer == PQ:
         light = nits_of_pq(code) / WHITE_NITS

@@ -1,23 +1,22 @@
-"""The colour tags of ISO/IEC 23091-2: their numbers and names, what frames carry, and what untagged ones are taken for.
+"""The colour tags of ISO/IEC 23091-2: their numbers and names, and defaults for untagged videos.
 
-Nothing here converts pixels: ``conversion`` does, and ``hdr`` for high dynamic range and wide gamut.
+Frames are read by them in ``conversion``, and in ``hdr`` for high dynamic range and wide gamut.
 """
 
 from __future__ import annotations
 
-import av
 from av.codec.context import CodecContext
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import Colorspace
 
 PQ, HLG = 16, 18  # transfer characteristics
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # colour primaries
 HD_LINES = 720  # from which on an untagged video is BT.709
 
-_HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}
+HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}
 _SPACES = {0: "RGB", 1: "BT.709", 2: "untagged", 5: "BT.601", 6: "BT.601", 9: "BT.2020", 10: "BT.2020"}
 _RANGES = {0: "untagged", 1: "limited", 2: "full"}
 _TRANSFERS = {1: "BT.709", 2: "untagged", 6: "BT.601", 13: "sRGB", 16: "PQ (HDR)", 18: "HLG (HDR)"}
-_MATRICES = {
+MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -41,38 +40,6 @@ def range_name(colour_range: int) -> str:
 def transfer_name(transfer: int) -> str:
     """Return the name of a transfer characteristic, or "untagged"."""
     return _TRANSFERS.get(transfer, f"other ({transfer})")
-
-
-def colour_of(frame: av.VideoFrame) -> str:
-    """Return what of a frame's colours has to be made BT.709: "PQ", "HLG" or "wide"; '' where nothing has."""
-    wide = "wide" if int(frame.color_primaries) == BT2020 else ""
-    return _HDR_TRANSFERS.get(int(frame.color_trc), wide)
-
-
-def matrix_of(frame: av.VideoFrame) -> Colorspace:
-    """Return the matrix of a frame's YUV; of an untagged one by its lines."""
-    return _MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
-
-
-def range_of(frame: av.VideoFrame) -> ColorRange:
-    """Return the range of a frame's codes: limited unless its tag or its pixel format says full."""
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return ColorRange.JPEG if full else ColorRange.MPEG
-
-
-def depth_of(frame: av.VideoFrame) -> int:
-    """Return the bits a channel of a decoded frame."""
-    return max((c.bits for c in frame.format.components), default=8)
-
-
-def has_alpha(frame: av.VideoFrame) -> bool:
-    """Return whether its pixel format has alpha; all of it may be opaque."""
-    return any(c.is_alpha for c in frame.format.components)
-
-
-def is_yuv(pix_fmt: str) -> bool:
-    """Return whether a pixel format that is written holds YUV; the others hold RGB."""
-    return pix_fmt.startswith(("yuv", "p010"))
 
 
 def tag_bt709(context: CodecContext) -> None:

@@ -1,7 +1,7 @@
 """Whole-file jobs of the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
 
-Sources and results are NUT files with one video stream: they hold any codec and every timestamp exactly. This is the
-only module that uses ffmpeg-python, which writes the command line. Nothing is run through a shell.
+Sources and results are NUT files with one video stream; NUT holds any codec and keeps every timestamp exactly. Only
+this module uses ffmpeg-python, which builds the command line. No shell is involved.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _TO_BT709 = (
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 )
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # what the filter 'showinfo' says before the first frame
+_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # printed by the filter 'showinfo' before the first frame
 
 
 class NoFramesError(UsageError):
-    """No frame comes out of a graph."""
+    """The error of a filter graph that outputs no frame."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FFmpegJob:
     """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
 
     ``graph`` is a filter graph with one input and one output. Raises UsageError where parts of the job contradict each
-    other, or an option would override what keeps times and colours right.
+    other, or an option would override the settings that keep times and colours right.
     """
 
     graph: str = ""
@@ -63,9 +63,9 @@ class FFmpegJob:
             if "\0" in text:
                 raise UsageError("ffmpeg", "a zero byte cannot be part of a command", "leave it out")
         if self.options and not self.encoder:
-            raise UsageError("encoder options", "there is no encoder that they are for", "name one")
+            raise UsageError("encoder options", "no encoder is given", "name an encoder with ffmpeg:NAME")
         if self.encoder and (self.deep or self.alpha):
-            why = "16 bits and alpha are the lossless output's"
+            why = "16 bits and alpha are only for lossless output"
             raise UsageError(f"encoder {self.encoder}", why, "choose its pixel format with the option pix_fmt=…")
         for name, _ in self.options:
             if _SETTLED.fullmatch(name):
@@ -82,7 +82,7 @@ class FFmpegJob:
 
     @property
     def to_bt709(self) -> bool:
-        """Whether colours are converted to BT.709 and tagged so: all but RGB, which has no matrix."""
+        """Whether colours are converted to BT.709 and tagged so: true unless RGB, which has no matrix."""
         try:
             return bool(self.encoder) and not av.VideoFormat(self.pix_fmt).is_rgb
         except ValueError:  # a format of the program's that PyAV does not know
@@ -90,7 +90,7 @@ class FFmpegJob:
 
 
 def parse_options(text: str) -> tuple[tuple[str, str], ...]:
-    """Return an encoder's options from 'q:v=65,profile:v=high'; values may hold '='. Raises UsageError."""
+    """Parse an encoder's options, as 'q:v=65,profile:v=high'; a value may contain '='. Raises UsageError."""
     found: dict[str, str] = {}
     for item in text.split(",") if text.strip() else []:
         match = _OPTION.fullmatch(item)
@@ -98,16 +98,16 @@ def parse_options(text: str) -> tuple[tuple[str, str], ...]:
             why = f"'{item.strip()}' is not name=value"
             raise UsageError(f"encoder options '{text}'", why, "write them like q:v=65,profile:v=high")
         if match[1] in found:
-            raise UsageError(f"encoder options '{text}'", f"{match[1]} is there twice", "give it once")
+            raise UsageError(f"encoder options '{text}'", f"{match[1]} is given twice", "give it once")
         found[match[1]] = match[2].lstrip()
     return tuple(found.items())
 
 
 def check_encoder(program: Path, job: FFmpegJob) -> None:
-    """Raise UsageError where the program lacks the job's encoder, or the encoder one of its options.
+    """Raise UsageError where the program lacks the job's encoder, or the encoder lacks one of the options.
 
-    The program itself only warns about another encoder's option, and takes the value of a flag, such as 'an', for one
-    more file to write.
+    ffmpeg itself only warns about an option of another encoder, and takes the value of a flag, such as 'an', as
+    the name of a further output file.
     """
     if job.encoder and job.encoder not in encoders(program):
         why = "ffmpeg has no video encoder of that name"
@@ -119,7 +119,7 @@ def check_encoder(program: Path, job: FFmpegJob) -> None:
         for name, _ in job.options:
             if name.partition(":")[0] not in known:
                 remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
-                raise UsageError(f"encoder option {name}", f"{job.encoder} has none of that name", remedy)
+                raise UsageError(f"encoder option {name}", f"{job.encoder} has no option of that name", remedy)
 
 
 def run_ffmpeg_job(
@@ -133,9 +133,9 @@ def run_ffmpeg_job(
     """Write ``source`` to ``output`` through a graph, an encoder or both; equal jobs give equal bytes.
 
     ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
-    that the graph gives them. With an encoder it is BT.709, limited range, and tagged so. ``num_frames``, the
-    source's, is only reported. Raises UsageError for what was asked, MediaError for what was read, Interrupted, and
-    OSError where the disk is full; then nothing is left at ``output``, and the program is gone.
+    that the graph gives them; with an encoder it is BT.709, limited range, and tagged so. ``num_frames``, of the
+    source, is used for progress only. Raises UsageError for a wrong graph or encoder, MediaError for a damaged source,
+    Interrupted, and OSError where the disk is full; ``output`` is then deleted and the program has ended.
     """
     program = find_program()
     check_encoder(program, job)
@@ -163,11 +163,11 @@ def run_ffmpeg_job(
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """Return the command line. 'file:' and -f keep names, and what is in the files, from meaning anything else."""
+    """Return the command line; 'file:' and -f prevent file names and contents from being taken for something else."""
     import ffmpeg
 
     def utf8(text: str) -> str:
-        """Return its bytes: ffmpeg-python refuses the surrogates that stand for bytes of a name that are no UTF-8."""
+        """Return the UTF-8 bytes as Latin-1: ffmpeg-python refuses the surrogates of names that are not UTF-8."""
         return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
     picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
@@ -180,7 +180,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
 
 
 def _output_options(job: FFmpegJob) -> dict[str, str | None]:
-    """Return all options but those of times. ffmpeg-python takes None for a flag."""
+    """Return all options except those of times. ffmpeg-python takes None for a flag."""
     graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
     options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
@@ -195,7 +195,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return options with which every frame of the graph is written once, in the graph's own time base."""
+    """Return the options that write every frame of the graph once, in the graph's own time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
@@ -207,7 +207,7 @@ def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dic
 
 
 def _append_filters(graph: str, filters: str) -> str:
-    """Append filters to a graph's output, which may be named: 'hflip[out]'."""
+    """Append filters to a graph's output, which may have a label: 'hflip[out]'."""
     graph = graph.strip()
     if not graph:
         return filters
@@ -215,7 +215,7 @@ def _append_filters(graph: str, filters: str) -> str:
     return f"{graph};{label[0]}{filters}" if label else f"{graph},{filters}"
 
 
-# How lines begin that follow from an earlier one, which says more.
+# Beginnings of error lines that only follow from an earlier, more precise line.
 _CONSEQUENCE = re.compile(
     r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
     r"|Error opening (in|out)put file"
@@ -237,7 +237,7 @@ def _named(graph: str) -> str:
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """Return what to raise, from the last line that is a cause."""
+    """Return the exception to raise, made from the last error line that states a cause."""
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")

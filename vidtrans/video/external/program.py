@@ -1,4 +1,4 @@
-"""Find, query, run and stop a user's own ffmpeg program."""
+"""Find, query, run and stop the user's own ffmpeg program."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vidtrans.core.events import Stop
 
 POLL_S = 0.1  # how soon a stop is seen
 QUERY_TIMEOUT_S = 60.0
-# ffmpeg 7: it keeps a graph's time base when told to, and -vsync is on its way out (gone in 9).
+# ffmpeg 7: an option keeps a graph's time base, and -vsync is deprecated (removed in 9).
 _LIBAVCODEC_7 = 61
 
 
 def find_program() -> Path:
-    """Return the user's own ffmpeg, else that of the package imageio-ffmpeg. Raises UsageError.
+    """Return the path of the user's ffmpeg, else of the ffmpeg of the package imageio-ffmpeg. Raises UsageError.
 
-    Never one in the current folder: relative places on the PATH (".") are ignored, and so is the folder itself, in
-    which Windows would look first.
+    A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
+    folder itself, in which Windows would look first.
     """
     name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
     folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
@@ -44,7 +44,7 @@ def find_program() -> Path:
 
 
 def program_version(program: Path) -> str:
-    """Return its version, as '5.1.9-0+deb12u1'. Raises UsageError where the program does not run."""
+    """Return the version of an ffmpeg program, as '5.1.9-0+deb12u1'. Raises UsageError where it does not run."""
     match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
     if not match:
         raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
@@ -52,13 +52,13 @@ def program_version(program: Path) -> str:
 
 
 def encoders(program: Path) -> frozenset[str]:
-    """Return the names of the program's video encoders. Raises UsageError where it does not run."""
+    """Return the names of the program's video encoders. Raises UsageError where the program does not run."""
     rows = query_program(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
     return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
 
 
 def query_program(program: Path, *arguments: str) -> str:
-    """Return what it prints when it is run with these arguments. Raises UsageError where it does not run."""
+    """Return the standard output of the program with these arguments. Raises UsageError where it does not run."""
     command = [str(program), *arguments]
     try:
         output = subprocess.check_output(
@@ -71,17 +71,17 @@ def query_program(program: Path, *arguments: str) -> str:
 
 def _cannot_run(program: Path, error: Exception) -> UsageError:
     why = str(getattr(error, "strerror", None) or error).lower()
-    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg anew")
+    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg again")
 
 
 def keeps_time_base(program: Path) -> bool:
-    """Return whether it has an option to keep a graph's time base."""
+    """Return whether the program has the option to keep a graph's time base (ffmpeg 7 and newer)."""
     match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
     return not match or int(match[1]) >= _LIBAVCODEC_7
 
 
 class RunningProgram:
-    """A running program, killed on exit. Threads read its output, since it would wait at a full pipe."""
+    """A running program, killed on exit. Threads read its output, because it would block on a full pipe."""
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE
@@ -102,7 +102,7 @@ class RunningProgram:
         self._output.put(None)
 
     def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """Yield (is it from stderr, line) until the program ends. Raises Interrupted where ``stop`` was requested."""
+        """Yield (is it from stderr, line) until the program ends. Raises Interrupted when ``stop`` is requested."""
         num_open = len(self._threads)
         while num_open:
             stop.check()
@@ -113,7 +113,7 @@ class RunningProgram:
                     num_open -= 1
 
     def status(self) -> int:
-        """Wait for the program's end and return its exit status."""
+        """Wait for the program to end and return its exit status."""
         return self._process.wait()
 
     def __enter__(self) -> RunningProgram:

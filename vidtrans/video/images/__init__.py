@@ -1,1 +1,1 @@
-"""Single pictures on disk."""
+"""Single picture files: ``picture`` reads, writes and resizes, ``exr`` is OpenEXR."""

@@ -1,9 +1,9 @@
-"""Read and write OpenEXR pictures: scene light in half floats, as compositing programs use them.
+"""Read and write OpenEXR pictures: scene light in half floats, as compositing programs use it.
 
-Policy. Light is linear with BT.709 primaries (OpenEXR's own default; chromaticities in a file are ignored), and the
-curve between light and our codes is that of sRGB (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As
-OpenEXR prescribes, colours in a file are multiplied by alpha; ours are straight. What is wholly transparent therefore
-loses its colour in a file. Alpha itself is coverage, and linear on both sides.
+Policy. Light is linear with BT.709 primaries (OpenEXR's own default; chromaticities in a file are ignored), and is
+converted to and from our codes by the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As
+OpenEXR prescribes, colours in a file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore
+lose their colour in a file. Alpha is coverage, linear in the file and in our arrays.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 
 def encode_exr(picture: np.ndarray) -> bytes:
-    """Encode an OpenEXR file in half floats, ZIP-compressed: equal pictures give equal bytes.
+    """Return a picture as an OpenEXR file in half floats, ZIP-compressed; equal pictures give equal bytes.
 
-    ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, alpha straight.
+    ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, straight alpha.
     """
     light = _light_of_codes(picture.dtype.name)[picture[..., :3]]
     if picture.shape[2] == 4:
@@ -52,11 +52,10 @@ def encode_exr(picture: np.ndarray) -> bytes:
 
 
 def read_exr(path: Path) -> np.ndarray:
-    """Read (H, W, 3) or (H, W, 4) uint16 display codes, alpha straight; grey becomes RGB. Raises MediaError.
+    """Read display codes, (H, W, 3) or (H, W, 4) uint16, straight alpha; grey becomes RGB. Raises MediaError.
 
-    Light above 1 and infinity become the highest code, light below 0 and what is not a number become 0. A picture
-    with too many pixels is refused before it is decoded, and so is a file that is cut short or damaged, which FFmpeg
-    would read in part.
+    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Pictures with too many pixels
+    are refused before decoding, and so are truncated or damaged files, which FFmpeg would read in part.
     """
     try:
         header = read_header(path)
@@ -88,7 +87,7 @@ def _decoded(data: bytes, path: Path) -> av.VideoFrame:
 
 
 def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
-    """Return R, G, B and maybe alpha, each (H, W) of float16 or float32."""
+    """Return the planes R, G, B and, if present, alpha, each (H, W) float16 or float32."""
     name = frame.format.name
     if not name.endswith(("f16le", "f32le")):
         raise MediaError(str(path), f"it holds whole numbers ({name}), not light", "save it with half floats")
@@ -101,7 +100,7 @@ def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
 
 
 def _codes(light: np.ndarray) -> np.ndarray:
-    """Return the uint16 codes, alpha straight, of light (H, W, 3 or 4) float32 as in the file."""
+    """Convert light (H, W, 3 or 4) float32, premultiplied as in the file, to uint16 codes with straight alpha."""
     light = np.nan_to_num(light, nan=0.0, posinf=_MOST, neginf=0.0)
     if light.shape[2] == 4:
         alpha = np.clip(light[..., 3:], 0, 1)
@@ -115,14 +114,14 @@ def _codes(light: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _light_of_codes(dtype: str) -> np.ndarray:
-    """Return the light, float32, of each code of uint8 or uint16, by the curve of sRGB."""
+    """Return the light, float32, of each code of the dtype ("uint8", "uint16"), by the sRGB curve."""
     code = np.linspace(0, 1, np.iinfo(dtype).max + 1)
     light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
 
 
 def _code_of_light(light: np.ndarray) -> np.ndarray:
-    """Apply the inverse to float32, 0 … 1."""
+    """Apply the inverse sRGB curve: light to codes, both float32 in [0, 1]."""
     bright = cv2.pow(np.maximum(light, np.float32(0.0031308)), 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
     return np.where(light <= 0.0031308, light * np.float32(12.92), bright)
 
@@ -138,10 +137,10 @@ _LONGEST_VALUE = 1 << 20
 
 @dataclass(frozen=True)
 class Header:
-    """The attributes of an EXR file that matter here.
+    """The attributes of an EXR file that vidtrans uses.
 
-    ``window``: left, top, right, bottom of what is stored, the last two inclusive; ``width`` and ``height`` are those
-    of the display window. ``channels``: bytes per pixel by name. ``end``: where the table of chunks begins, in bytes.
+    ``window``: left, top, right, bottom of the stored pixels, the last two inclusive; ``width`` and ``height``: of the
+    display window. ``channels``: bytes per pixel by name. ``end``: the offset of the table of chunks, in bytes.
     """
 
     width: int
@@ -154,7 +153,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of the file's first part. Raises MediaError, also for pictures above MAX_PIXELS."""
+    """Read the header of the first part of a file. Raises MediaError, also for pictures above MAX_PIXELS."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
@@ -176,15 +175,15 @@ def read_header(path: Path) -> Header:
         if width * height > MAX_PIXELS:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     if "Y" not in channels and not channels.keys() >= {"R", "G", "B"}:
-        raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the layer that is the picture by itself")
+        raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the picture's layer as a file of its own")
     return Header(width, height, windows[0], channels, compression, flags, end)
 
 
 def check_chunks(header: Header, data: bytes, path: Path) -> None:
-    """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or fails its checksum.
+    """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or its checksum fails.
 
-    A file that is still being written, or was never finished, has chunks with an offset of 0. Only the compressions ZIP
-    and ZIPS have checksums; damage inside of others is not detected.
+    Files that are still being written, or were never finished, have chunks with offset 0. Only the compressions ZIP
+    and ZIPS have checksums; damage inside other chunks is not detected.
     """
     # Before a chunk's size: its tile or its line, and the number of its part.
     before_size = (16 if header.flags & _TILED else 4) + (4 if header.flags & _MULTIPART else 0)
@@ -202,7 +201,7 @@ def check_chunks(header: Header, data: bytes, path: Path) -> None:
 
 
 def _chunk_offsets(begin: int, data: bytes) -> list[int]:
-    """Return the table of chunks, which ends where the first of them begins. Raises ValueError."""
+    """Return the offsets in the table of chunks, which ends where the first chunk begins. Raises ValueError."""
     offsets: list[int] = []
     first = len(data)
     while (at := begin + 8 * len(offsets)) < first:
@@ -228,7 +227,7 @@ def _check_zip(header: Header, line: int, chunk: bytes) -> None:
 
 
 def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """Yield a header's attributes by name, with the values of _WANTED; previews and manifests can be large."""
+    """Yield (name, value) of a header's attributes; values outside _WANTED are skipped, as previews can be large."""
     while name := _text(stream):
         _text(stream)  # its type
         (size,) = struct.unpack("<I", stream.read(4))
@@ -240,7 +239,7 @@ def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
 
 
 def _text(stream: BinaryIO) -> str:
-    """Read text up to its closing zero."""
+    """Read text up to its terminating zero byte."""
     text = bytearray()
     while (byte := stream.read(1)) != b"\0":
         if not byte or len(text) > _LONGEST_NAME:
@@ -250,7 +249,7 @@ def _text(stream: BinaryIO) -> str:
 
 
 def _channels(value: bytes) -> Iterator[tuple[str, int]]:
-    """Yield (name, bytes per pixel) of a header's list of channels. An entry: name, zero, type, flags, sampling."""
+    """Yield (name, bytes per pixel) from the channel list of a header: name, zero, type, flags, sampling."""
     while (end := value.index(b"\0")) > 0:
         (kind,) = struct.unpack_from("<i", value, end + 1)
         yield value[:end].decode("latin-1"), _HALF if kind == 1 else _OTHER
@@ -258,5 +257,5 @@ def _channels(value: bytes) -> Iterator[tuple[str, int]]:
 
 
 def unreadable(path: Path) -> MediaError:
-    """Return the error of a file that is no picture."""
+    """Return the error for a file that is not a readable picture."""
     return MediaError(str(path), "not a picture that can be read", "delete or replace it")

@@ -17,18 +17,18 @@ from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 EXR = ".exr"
-PNG = b"\x89PNG\r\n\x1a\n"  # how one begins
+PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Read (H, W, 3) uint8 RGB, on white where it is transparent, with EXIF rotation applied. Raises MediaError."""
+    """Read a picture as (H, W, 3) uint8 RGB, composited over white, with EXIF rotation applied. Raises MediaError."""
     rgb, alpha = read_layers(path)
     rgb = to_uint8(rgb)
     return rgb if alpha is None else composite_over(rgb, to_uint8(alpha), PAPER)
 
 
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read straight colours (H, W, 3) and alpha (H, W), None where all is opaque; uint8 or uint16, as stored.
+    """Read straight colours (H, W, 3) and alpha (H, W), or None if all is opaque; uint8 or uint16, as in the file.
 
     Raises MediaError.
     """
@@ -46,7 +46,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return the (width, height) of a picture, from its header alone. Raises MediaError."""
+    """Return the (width, height) of a picture, reading only the header. Raises MediaError."""
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr import read_header
 
@@ -77,7 +77,7 @@ def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
 
 
 def _decode(path: Path) -> np.ndarray:
-    """Read (H, W, 3 or 4) uint8 or uint16, RGB or RGBA. A huge picture is refused before it is decoded."""
+    """Read a picture as (H, W, 3 or 4) uint8 or uint16 RGB or RGBA; a huge one is refused before it is decoded."""
     (width, height), alpha = _read_header(path)
     if width * height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
@@ -91,9 +91,9 @@ def _decode(path: Path) -> np.ndarray:
 
 
 def decode_picture(data: np.ndarray, *, alpha: bool) -> np.ndarray | None:
-    """Decode the bytes of a file, (N,) uint8, whose size was checked: (H, W, 3 or 4) uint8 or uint16, RGB or RGBA.
+    """Decode a file's bytes, (N,) uint8, of a checked size, to (H, W, 3 or 4) uint8 or uint16, RGB or RGBA.
 
-    ``alpha``: the file has transparency. None where it is damaged.
+    ``alpha``: the file has transparency. Returns None where it is damaged.
     """
     # Without alpha OpenCV turns the picture as its camera was held.
     kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
@@ -116,7 +116,7 @@ def decode_picture(data: np.ndarray, *, alpha: bool) -> np.ndarray | None:
 
 
 def _is_cut_png(data: np.ndarray) -> bool:
-    """Return whether a chunk of a PNG reaches beyond the file's end: OpenCV would allocate it first, maybe 2 GB."""
+    """Return whether a PNG chunk reaches beyond the file's end; OpenCV would allocate its full size, maybe 2 GB."""
     if data[: len(PNG)].tobytes() != PNG:
         return False
     at = len(PNG)
@@ -129,19 +129,19 @@ def _is_cut_png(data: np.ndarray) -> bool:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Encode (H, W, 3), (H, W, 4) with alpha, or (H, W), uint8 or uint16 as PNG; equal pictures give equal bytes."""
+    """Return (H, W), (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16, as PNG; equal pictures give equal bytes."""
     kinds = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     bgr = cv2.cvtColor(picture, kinds[picture.shape[2]]) if picture.ndim == 3 else picture
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a PNG that appears under its name only when it is complete."""
+    """Write a PNG atomically: the file appears under its name when it is complete."""
     write_bytes(path, encode_png(rgb))
 
 
 def cover_crop(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[int, int], slice, slice]:
-    """Return how the middle of a picture fills ``size``: its own (width, height) then, and its rows and columns."""
+    """Return the scaled (width, height) that covers ``size``, and the rows and columns of the centre crop in it."""
     scale = max(size[0] / width, size[1] / height)
     whole = max(size[0], round(width * scale)), max(size[1], round(height * scale))
     left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
@@ -149,7 +149,7 @@ def cover_crop(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[in
 
 
 def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize (H, W[, C]) uint8 or uint16: area averages when shrinking, bicubic when growing."""
+    """Resize (H, W[, C]) uint8 or uint16: area averaging when shrinking, bicubic when enlarging."""
     if rgb.shape[1] == width and rgb.shape[0] == height:
         return rgb
     shrinks = width < rgb.shape[1]

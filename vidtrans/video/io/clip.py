@@ -1,4 +1,4 @@
-"""The frames, the index and the reader of a clip, whether it is a video, a picture, or a folder of pictures."""
+"""The frame, the index and the reader interface of a clip: a video, a picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture with its place: ``index`` in the clip, ``pts`` in units of the clip's time base.
+    """A picture with its position: ``index`` in the clip, ``pts`` in units of the clip's time base.
 
-    ``rgb`` is (height, width, 3), upright, full range, uint8 or (where asked for) uint16. ``guides``: the other
-    pictures of the frame, of the same size, where the clip is a folder of guides. ``alpha`` (height, width): where it
-    was asked for and the source has it.
+    ``rgb`` is (height, width, 3), upright, full range, uint8, or uint16 if requested. ``guides``: the other pictures of
+    the frame, of the same size, where the clip is a folder of guides. ``alpha`` (height, width): present if requested
+    and the source has it.
     """
 
     index: int
@@ -31,11 +31,11 @@ class Frame:
 
     @property
     def pictures(self) -> tuple[np.ndarray, ...]:
-        """``rgb`` and its guides."""
+        """``rgb`` followed by the guides."""
         return (self.rgb, *self.guides)
 
     def resized(self, width: int, height: int) -> Frame:
-        """Return the frame with all its pictures of this size, without alpha."""
+        """Return the frame with all its pictures resized, without alpha."""
         rgb, *guides = (resize(picture, width, height) for picture in self.pictures)
         return Frame(self.index, self.pts, rgb, tuple(guides))
 
@@ -45,27 +45,27 @@ class Frame:
 
 @dataclass(frozen=True)
 class Findings:
-    """What decoding a clip from end to end showed besides its frames."""
+    """Properties of a clip that only decoding it from end to end shows."""
 
     depth: int = 8  # bits a channel
     matrix: str = "untagged"  # of YUV, as frames are tagged
     alpha: bool = False  # something is transparent
-    colour: str = ""  # what had to be made BT.709: "PQ", "HLG" or "wide"
+    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG" or "wide"
     turned: bool = False  # upright frames are stored turned or mirrored
     interlaced: int = 0  # frames
     resized: int = 0  # frames of another size than the first
-    lost: int = 0  # packets that gave no frame for being damaged
+    lost: int = 0  # damaged packets that gave no frame
     flawed: int = 0  # frames decoded with errors
     missing: int = 0  # frames that the container lists and the file does not hold
     hidden: int = 0  # frames that the edit list leaves out
-    short_s: float = 0.0  # that the header promises and the file does not hold
-    gaps: int = 0  # places where the container misses something, which need not be damage
-    holes: int = 0  # frames that the times of a constant rate have room for, which need not be damage either
+    short_s: float = 0.0  # seconds that the header lists and the file does not hold
+    gaps: int = 0  # gaps in the container, which need not be damage
+    holes: int = 0  # frames missing from a constant rate, which need not be damage either
     damaged_at: float | None = None  # seconds
 
     @property
     def damage(self) -> str:
-        """What is damaged, counted; empty where nothing is."""
+        """A text that counts the damage; '' for an undamaged clip."""
         counts = (
             (self.lost, "packet could not be decoded", "packets could not be decoded"),
             (self.flawed, "frame is flawed", "frames are flawed"),
@@ -80,11 +80,11 @@ class Findings:
 
 @dataclass(frozen=True)
 class ClipIndex:
-    """Times and sizes of the frames, from decoding the clip from end to end; headers may be wrong.
+    """The index of a clip: times and sizes of its frames, from decoding it from end to end, as headers may be wrong.
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and ``sample_aspect_ratio`` are
     those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were missing, repeated or out of order and
-    were repaired. ``names``: of the files, where the clip is made of pictures; these may differ in size.
+    were repaired. ``names``: the file names, where the clip is made of pictures, which may differ in size.
     """
 
     pts: tuple[int, ...]
@@ -107,23 +107,23 @@ class ClipIndex:
 
     @property
     def duration_s(self) -> float:
-        """The time from the first frame to the end of the last."""
+        """The seconds from the first frame to the end of the last."""
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
 
     @property
     def before_zero(self) -> int:
-        """How far the first frame lies before 0, as a time; containers would cut it off."""
+        """The first timestamp if it is negative, else 0; containers would cut off frames before 0."""
         return min(0, self.pts[0]) if self.pts else 0
 
     def durations(self) -> list[int]:
-        """Return how long each frame is shown, in ``time_base`` units."""
+        """Return the duration of each frame in ``time_base`` units."""
         return [b - a for a, b in zip(self.pts, self.pts[1:], strict=False)] + [self.last_duration]
 
 
 class FrameCursor:
-    """Any frame by number. Numbers that do not go back are read in one pass; an earlier one starts a new pass.
+    """Random access to frames by number. Increasing numbers are read in one pass; a smaller one starts a new pass.
 
-    ``read``: yields the frames from a number on.
+    ``read``: a function that yields the frames from a number on.
     """
 
     def __init__(self, read: Callable[[int], Generator[Frame, None, None]]) -> None:
@@ -132,7 +132,7 @@ class FrameCursor:
         self._frame: Frame | None = None
 
     def __call__(self, number: int) -> Frame:
-        """Return the frame of this number."""
+        """Return the frame with this number."""
         if self._frames is None or self._frame is None or number < self._frame.index:
             self.close()
             self._frames = self._read(number)
@@ -149,13 +149,13 @@ class FrameCursor:
 
 
 class Reader(Protocol):
-    """Reads one clip. Use as a context manager; ``frames`` may be called more than once."""
+    """The interface of a reader of one clip. Use as a context manager; ``frames`` may be called more than once."""
 
     path: Path
 
     @property
     def num_frames_expected(self) -> int | None:
-        """The number of frames that the headers, or the names of files, promise."""
+        """The number of frames according to the headers, or the number of picture files."""
 
     def __enter__(self) -> Self: ...
 
@@ -164,17 +164,17 @@ class Reader(Protocol):
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
-        """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` lets it seek, and is checked."""
+        """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` allows seeking, and is checked."""
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip, after it was read to its end. Raises MediaError where it has no frames."""
+        """Return the index of the clip; call it after reading to the end. Raises MediaError where it has no frames."""
 
     def is_doubtful(self) -> bool:
-        """Return whether frames seem to be lost without an error, after the clip was read to its end."""
+        """Return whether frames seem to be lost without an error; call it after reading to the end."""
 
 
 def read_frames(reader: Reader, index: ClipIndex, numbers: Sequence[int]) -> Iterator[Frame]:
-    """Yield the frames of these increasing numbers, in one pass from the first to the last."""
+    """Yield the frames with these increasing numbers, in one pass from the first to the last."""
     wanted = set(numbers)
     with closing(reader.frames(numbers[0], numbers[-1] + 1, index)) as frames:
         yield from (frame for frame in frames if frame.index in wanted)

@@ -1,6 +1,6 @@
-"""The choices of ``--codec``: which encoder each is, in which pixel formats, and which containers may hold it.
+"""The table of codecs for ``--codec``: encoder, pixel formats and containers of each; the choices of ``--decoder``.
 
-And those of ``--decoder``. This module imports no FFmpeg.
+This module does not import FFmpeg.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ HARDWARE_DECODERS = {"nvdec": "cuda"}
 
 @dataclass(frozen=True)
 class Codec:
-    """One choice: ``formats`` are pixel formats by (bits a channel, with alpha).
+    """One choice of ``--codec``. ``formats``: pixel formats by (bits per channel, with alpha).
 
-    ``odd``: formats for sizes that the codec's chroma subsampling cannot hold. ``segments``: the container of a chunk's
-    file. ``unpacked``: chunks are lossless and become pictures, or a GIF, when all are there. ``crf``: its default
-    quality, None where it has no such option; it lies between ``best_crf`` and ``worst_crf``. ``quality``: the option
-    that the encoder has for it. ``speeds``: its names for ``SPEEDS``. ``tag``: QuickTime's name for the codec.
-    ``smallest``: the least (width, height) that it takes. ``even``: it takes no odd sizes. ``software``: the codec of
-    this table that stands in for one of a GPU, where that cannot be used.
+    ``odd``: formats for odd sizes, which the codec's chroma subsampling cannot hold. ``segments``: the container of a
+    chunk's file. ``unpacked``: chunks are lossless and are converted to pictures, or a GIF, at the end. ``crf``: the
+    default quality, None without such an option, between ``best_crf`` and ``worst_crf``. ``quality``: the encoder's
+    option for it. ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's name in QuickTime containers.
+    ``smallest``: the smallest (width, height). ``even``: odd sizes are not possible. ``software``: for a codec of a
+    GPU, the name of the codec in this table that replaces it on machines without the GPU.
     """
 
     encoder: str
@@ -51,15 +51,15 @@ class Codec:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Bits a channel that it can hold, ascending."""
+        """The supported bits per channel, ascending."""
         return tuple(sorted({depth for depth, _ in self.formats}))
 
     def has_alpha(self, depth: int) -> bool:
-        """Return whether it keeps alpha at this depth."""
+        """Return whether the codec keeps alpha at this depth."""
         return (depth, True) in self.formats
 
     def pix_fmt(self, depth: int, alpha: bool, width: int, height: int) -> str:
-        """Return the pixel format for pictures of this kind."""
+        """Return the pixel format for pictures of this depth and size, with or without alpha."""
         if (width % 2 or height % 2) and depth in self.odd:
             return self.odd[depth]
         return self.formats[depth, alpha]
@@ -74,12 +74,12 @@ _444 = {8: "yuv444p", 10: "yuv444p10le"}
 
 
 def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: str = "") -> Codec:
-    """Return NVENC's encoder of the format that ``software`` has, for 4:2:0 pictures of even sizes.
+    """Return NVENC's codec for the format of ``software``, for 4:2:0 pictures of even sizes.
 
     Constant quality: a variable rate without a limit or a mean. A segment begins with an IDR frame and refers to
-    nothing before it; the length of its GOPs is x264's. Without a look-ahead NVENC begins no GOP at a cut. Its number
-    of B frames would follow preset and driver; before Turing it has none in H.265. H.264 of 10 bits is left out: few
-    GPUs have it. On one GPU with one driver the same pictures are to give the same bytes.
+    nothing before it; the GOP length is x264's. Without look-ahead NVENC starts no GOP at a cut. The number of B frames
+    is set, because its default depends on preset and driver, and before Turing H.265 has none. H.264 of 10 bits is left
+    out: few GPUs have it. On one GPU with one driver, equal pictures are expected to give equal bytes.
     """
     b_frames = "2" if software == "h264" else "0"
     return Codec(
@@ -100,7 +100,7 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
     )
 
 
-# What an encoder's bytes depend on (threads, the processor's instructions) is fixed, and never follows the machine.
+# Options that affect an encoder's bytes (threads, processor instructions) are fixed, independent of the machine.
 CODECS = {
     "h264": Codec(
         "libx264",
@@ -183,10 +183,10 @@ ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 
 
 def codecs_with_alpha() -> list[str]:
-    """Return the codecs that keep transparency."""
+    """Return the names of the codecs that keep transparency."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
 def codecs_with_depth() -> list[str]:
-    """Return the codecs that keep more than 8 bits a channel without being asked to."""
+    """Return the names of the codecs that keep more than 8 bits per channel by default."""
     return [name for name, codec in CODECS.items() if name != "h264" and not codec.software and max(codec.depths) > 8]

@@ -1,4 +1,4 @@
-"""Open media that may be hostile, choose the video stream, and describe it."""
+"""Open untrusted media files, choose the video stream, and describe it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """What the headers say of a sound track."""
+    """The properties of a sound track, from the headers."""
 
     codec: str
     sample_rate_hz: int
@@ -48,7 +48,7 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers of a video say.
+    """The properties of a video, from its headers.
 
     ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: from the start of the first sound to that
     of the pictures; None without sound. ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
@@ -84,9 +84,9 @@ class MediaInfo:
 
 
 def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Iterator[Packet[Any]]:
-    """Yield the packets of these streams (none: of all), without the empty ones at the end.
+    """Yield the packets of these streams (of all streams if empty), without the empty packets at the end.
 
-    PyAV raises IndexError, after the last one, where a track turned up in mid-stream.
+    PyAV raises IndexError after the last packet if a track appeared in mid-stream; it is ignored.
     """
     with suppress(IndexError):
         yield from (packet for packet in container.demux(streams) if packet.size)
@@ -94,9 +94,9 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
 
 @contextmanager
 def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputContainer]:
-    """Open a media file for reading, local files only, and close it whatever happens. Raises MediaError.
+    """Open a local media file for reading, and close it afterwards. Raises MediaError.
 
-    With ``hwaccel`` its streams are decoded on a device, where PyAV finds that they can be, and what it raises goes on.
+    With ``hwaccel``, streams are decoded on a device if PyAV finds that possible; PyAV's own errors are not converted.
     """
     path = Path(path)
     try:
@@ -122,15 +122,15 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
 
 
 def open_generated(path: Path, kind: str | None = None) -> InputContainer:
-    """Open a file that vidtrans, or the user's ffmpeg, wrote, as what it is (``kind``, where that is known).
+    """Open a file written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
 
-    The same limits apply: a cache folder may have come with a stranger's files. Raises av.error.FFmpegError, OSError.
+    The same limits as for other media apply: a cache folder may be a stranger's. Raises av.error.FFmpegError, OSError.
     """
     return av.open(f"file:{path}", format=kind, options=dict(SINGLE_FILE))
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the video stream: never cover art; the default one, else the largest. Raises MediaError."""
+    """Return the video stream, never cover art: the default stream, else the largest. Raises MediaError."""
     streams = _video_streams(container)
     if not streams:
         cover, sound = bool(container.streams.video), bool(container.streams.audio)
@@ -138,7 +138,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
         raise MediaError(str(path), why, "give a file with pictures in it")
     streams = [s for s in streams if s.codec_context is not None]
     if not streams:
-        raise MediaError(str(path), "the video's codec is not known here", "convert it first, to H.264 say")
+        raise MediaError(str(path), "the video's codec is not known here", "convert it first, for example to H.264")
     best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
     if best.width * best.height > MAX_PIXELS:
         why = f"its pictures are too large ({best.width}x{best.height})"
@@ -153,7 +153,7 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
-    """Return what the headers say of an open file."""
+    """Return the properties of an open file, from its headers."""
     context = stream.codec_context
     whole_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
@@ -207,12 +207,12 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def timecode_of(container: InputContainer) -> str:
-    """Return the SMPTE timecode of the first frame; '' where there is none."""
+    """Return the SMPTE timecode of the first frame; '' without one."""
     tables = [container.metadata, *(s.metadata for s in (*container.streams.video, *container.streams.data))]
     return next((tags[key] for tags in tables for key in ("timecode", "TIMECODE") if tags.get(key)), "")
 
 
 def probe(path: Path) -> MediaInfo:
-    """Return what a video's headers say. Raises MediaError where it cannot be opened or has no picture."""
+    """Return the properties of a video from its headers. Raises MediaError where it is unreadable or has no video."""
     with open_media(path) as container:
         return describe(container, picture_stream(container, path), path)

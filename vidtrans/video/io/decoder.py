@@ -1,4 +1,4 @@
-"""One open video file and its decoded frames, in order of presentation and deinterlaced."""
+"""Decode one video file: its frames in order of presentation, deinterlaced."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
-# Those of the demuxers that list every frame of a file, so that one which is not there is known to be missing.
+# The demuxers of formats that list every frame of a file, so that missing frames can be counted.
 LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
-MAX_DEMUX_ERRORS = 64  # in a row, after which reading ends
+MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 
 @dataclass
 class DecodeLosses:
-    """What a tolerant reading lost, counted in the same pass as all packets and interlaced frames."""
+    """Counts of damage that a tolerant decoder skipped, with all packets and interlaced frames of the same pass."""
 
     lost: int = 0  # packets
     flawed: int = 0  # frames
@@ -40,29 +40,29 @@ class DecodeLosses:
     packets: int = 0
     hidden: int = 0  # packets that an edit list leaves out
     headless: int = 0  # packets before the first keyframe
-    gaps: int = 0  # places where the container misses something
+    gaps: int = 0  # gaps in the container
     at_s: float | None = None  # of the first damage
 
     def set_start(self, damaged: Packet[Any] | av.VideoFrame) -> None:
-        """Set the time of the first damage."""
+        """Set the time of the first damage, unless it is already set."""
         if self.at_s is None and damaged.pts is not None and damaged.time_base is not None:
             self.at_s = float(damaged.pts * damaged.time_base)
 
 
 class Decoder:
-    """Decodes the video stream of a file. Use as a context manager.
+    """A decoder of the video stream of a file. Use as a context manager.
 
-    ``threads`` for the decoder (0: as many as the machine has). ``tolerant``: count what cannot be decoded in
-    ``losses`` instead of raising MediaError, in one thread, since the number of threads decides what becomes of damage.
-    ``hardware``: decodes in place of the CPU as long as it can. Where it fails, the CPU repeats what it did, so that
-    frames, and what is said of damage, are the CPU's.
+    ``threads`` of the decoder (0: one per processor core). ``tolerant``: count what cannot be decoded in ``losses``
+    instead of raising MediaError, in one thread, because the number of threads changes how damage decodes.
+    ``hardware``: decodes instead of the CPU while it works. If it fails, the CPU repeats the work, so that frames and
+    damage reports do not depend on the device.
     """
 
     def __init__(
         self, path: Path, threads: int = 0, *, tolerant: bool = False, hardware: HardwareDecoder | None = None
     ) -> None:
         self.path, self.threads, self.tolerant = path, threads, tolerant
-        self._hardware = None if tolerant else hardware  # who counts damage needs the CPU's errors
+        self._hardware = None if tolerant else hardware  # counting damage needs the CPU's errors
 
     def __enter__(self) -> Decoder:
         with ExitStack() as stack:
@@ -86,14 +86,14 @@ class Decoder:
         self._stack.close()
 
     def _accelerate(self, hardware: HardwareDecoder, stack: ExitStack) -> None:
-        """Open the file a second time, for the device; the first is where the CPU begins if it has to."""
+        """Open the file a second time, for the device; the first one is for the CPU if the device fails."""
         if opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack):
             self.container, self.stream = opened
             self._context = self.stream.codec_context
             self.is_accelerated = True
 
     def leave_hardware(self, why: str) -> None:
-        """Let the CPU decode from here on, from where this reading began."""
+        """Switch to decoding on the CPU, from the position at which this reading began."""
         assert self._hardware is not None
         self._hardware.give_up(why)
         self.container, self.stream, self._context = self._software
@@ -102,7 +102,7 @@ class Decoder:
             self.seek(self._sought)
 
     def seek(self, pts: int) -> bool:
-        """Go to the keyframe before ``pts``. Return whether the container could."""
+        """Seek to the keyframe before ``pts``. Return whether the container could seek."""
         try:
             self.container.seek(pts, stream=self.stream, backward=True)
             self._context.flush_buffers()
@@ -112,9 +112,9 @@ class Decoder:
             return False
 
     def pictures(self, *, interlaced: bool | None = None) -> Iterator[av.VideoFrame]:
-        """Yield the frames from here on, deinterlaced. Raises MediaError.
+        """Yield the frames from the current position, deinterlaced. Raises MediaError.
 
-        ``interlaced``: whether any frame of the clip is; None looks at the first one from here.
+        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here.
         """
         frames = self._decoded()
         if interlaced is None:
@@ -126,27 +126,27 @@ class Decoder:
 
     @property
     def num_missing(self) -> int:
-        """Frames that the container lists and did not hold, after a reading from end to end."""
+        """The number of frames that the container lists but did not hold; valid after reading to the end."""
         if self.info.format != LISTS_FRAMES or not self.info.num_frames_from_header:
             return 0
         return max(0, self.info.num_frames_from_header - self.losses.packets)
 
     def num_lost(self, num_frames: int) -> int:
-        """Return the packets that gave no frame, of a clip of ``num_frames``: damaged, or before a keyframe.
+        """Return the number of packets without a frame, in a clip of ``num_frames``: damaged, or before a keyframe.
 
-        Decoders pass over the latter without an error.
+        Decoders skip packets before the first keyframe without an error.
         """
         return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(num_frames)))
 
     def num_silent(self, num_frames: int) -> int:
-        """Return the packets that gave no frame and no error, but for the reference frames of VP8."""
+        """Return the number of packets that gave neither a frame nor an error; 0 for VP8, which has hidden frames."""
         losses = self.losses
         return 0 if self.info.codec == "vp8" else losses.packets - losses.hidden - losses.lost - num_frames
 
     def short_s(self, last_pts: int) -> float:
-        """Return the seconds at the end that Matroska's header promises and no track reaches; other headers guess.
+        """Return the seconds at the end that Matroska's header lists and no track reaches; 0 for other containers.
 
-        A film may be shorter than its sound: only where it seems cut off are the other tracks read.
+        Other headers only guess. A video may be shorter than its sound: other tracks are read only if it seems cut off.
         """
         promised = self.container.duration
         if "matroska" not in self.info.format or not promised:
@@ -159,7 +159,7 @@ class Decoder:
         return round(whole - reached, 3) if reached < whole - allowed else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Decode packet by packet (a container-wide decode drops good frames around a bad packet)."""
+        """Decode packet by packet (decoding the container as a whole drops good frames around a bad packet)."""
         count = 0
         for packet in self._packets():
             try:
@@ -185,7 +185,7 @@ class Decoder:
         return self._context.decode(packet)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the stream's packets, and the empty one that flushes the decoder at the end."""
+        """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
         errors = 0
         while errors <= MAX_DEMUX_ERRORS:
             try:
@@ -219,7 +219,7 @@ class Decoder:
 
 
 def _last_time(path: Path) -> float:
-    """Return when the last packet of any track that can be read ends, in seconds."""
+    """Return the end of the last readable packet of any track, in seconds."""
     last = 0.0
     with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
         for packet in packets_of(container):
@@ -229,7 +229,7 @@ def _last_time(path: Path) -> float:
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
-    """Return the decoder that also reads the alpha of VP8 and VP9, which FFmpeg's own leave out; None elsewhere."""
+    """Return the decoder that also reads the alpha of VP8 and VP9, which FFmpeg's own ignore; else None."""
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return None
@@ -244,13 +244,13 @@ REACH = 1
 
 
 def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield a progressive frame for each: FFmpeg's bwdif where its flag says interlaced, else the frame itself."""
+    """Yield one progressive frame per frame: by FFmpeg's bwdif if it is flagged interlaced, else the frame itself."""
     for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
         yield from _filtered(alike)
 
 
 def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield the filter's frames for those of one size. It doubles the time base, so each gets its own time again."""
+    """Filter frames of one size; each keeps its own timestamp, since the filter doubles the time base."""
     graph: Graph | None = None
     times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""Encode frames into segments, raw outputs into lossless files, and these into pictures."""
+"""Encode frames into segments and raw outputs into lossless files, and unpack lossless files into pictures."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.core.files import naming_disk_errors
-from vidtrans.video.colour.conversion import FromRGB
-from vidtrans.video.colour.tags import is_yuv, tag_bt709
+from vidtrans.video.colour.conversion import FromRGB, is_yuv
+from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.images.picture import encode_png
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.pictures import format_number
 
-# Ticks, and so frames at least, that lie between decoding and showing; no encoder reorders so far.
+# Ticks, and at least as many frames, between decoding and presentation; no encoder reorders further.
 DECODED_BEFORE = 64
 _AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
 
 
 def _reproducible_x264() -> dict[str, str]:
-    """Keep x264 off its AVX-512 code, with which equal pictures did not always give equal bytes.
+    """Return options that disable x264's AVX-512 code, with which equal pictures did not always give equal bytes.
 
     Measured on a busy machine, x264 core 165, one thread: 106 of 600 encodes of the same five frames differed;
     with AVX2 none of 600 did, in the same time.
@@ -43,10 +43,10 @@ def _reproducible_x264() -> dict[str, str]:
 
 @contextmanager
 def _keeping_priority() -> Iterator[None]:
-    """Give all threads of this process back the scheduling class that the caller's has.
+    """Restore the caller's scheduling class in all threads of this process.
 
-    SVT-AV1, where it is run by root, makes the thread that opens it, and its own, real-time threads: they, and every
-    process that is started later, would take the machine from all others.
+    When run by root, SVT-AV1 makes its threads, and the thread that opens it, real-time threads; with every process
+    started later they would slow down all other work on the machine.
     """
     if not hasattr(os, "sched_setscheduler"):
         yield
@@ -72,9 +72,9 @@ def _add_stream(
 
 
 class SegmentWriter:
-    """Encode one chunk as a stream of its own, starting with a keyframe, into a file of the codec's ``segments`` kind.
+    """Encodes one chunk as an independent stream, starting with a keyframe, in the codec's ``segments`` container.
 
-    Timestamps in the file count from the chunk's start; ``join`` sets the clip's own.
+    Timestamps in the file count from the start of the chunk; ``join`` sets the timestamps of the clip.
     """
 
     def __init__(self, path: Path, picture: PictureFormat, settings: EncodingSettings) -> None:
@@ -105,9 +105,9 @@ class SegmentWriter:
             tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:
-        """Encode one (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size, at each of these times.
+        """Encode a (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size, once for each of ``stamps``.
 
-        ``stamps``: in ticks, increasing from call to call.
+        ``stamps``: timestamps in ticks, increasing from call to call.
         """
         for pts in stamps:
             if self._first is None:
@@ -145,14 +145,14 @@ class SegmentWriter:
             self._container.close()
 
     def abandon(self) -> None:
-        """Close the file, incomplete as it is."""
+        """Close the incomplete file."""
         self._container.close()
 
 
 class LosslessWriter:
-    """Encode raw outputs of the model, so that another filter or codec needs no new inference.
+    """Encodes a model's raw outputs without loss, so that another filter or codec needs no new inference.
 
-    8 bits: H.264 in RGB at quantiser 0: lossless, and measured at a fifth of FFV1's time and half of its size.
+    8 bits: H.264 in RGB at quantiser 0, which is lossless, and measured at a fifth of FFV1's time and half of its size.
     16 bits (``deep``): FFV1, since H.264 has no 16 bits.
     """
 
@@ -180,7 +180,7 @@ class LosslessWriter:
         self._container.close()
 
     def abandon(self) -> None:
-        """Close the file, incomplete as it is."""
+        """Close the incomplete file."""
         self._container.close()
 
 
@@ -188,7 +188,7 @@ _ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb
 
 
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
-    """Yield the pictures of a lossless segment, bit for bit: (height, width, 3 or 4) uint8 or uint16."""
+    """Yield the exact pictures of a lossless segment: (height, width, 3 or 4) uint8 or uint16."""
     try:
         with closing(open_generated(path, "nut")) as container:
             for frame in container.decode(video=0):
@@ -207,8 +207,8 @@ def unpack(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    Without ``names`` there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
-    Interrupted when asked to stop.
+    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
+    Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec)
     if names is not None:
@@ -234,7 +234,7 @@ def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
 
 
 def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pattern: str = "") -> list[str]:
-    """Return the names of pictures: by a ``pattern`` (%05d.png), else like their ``sources``, else by frame number."""
+    """Return the names of pictures: from ``pattern`` (%05d.png), else from ``sources``, else from frame numbers."""
     if pattern:
         return [format_number(pattern, n) for n in frames]
     if not sources:

@@ -1,4 +1,4 @@
-"""The settings of ``[encoding]``, and the names of outputs."""
+"""The settings of the table ``[encoding]``, and the names of outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FFMPEG_PREFIX = "ffmpeg:"
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """Size, pixel aspect and time base of what is written, bits a channel, and whether there is alpha."""
+    """The format of written pictures: size, pixel aspect, time base, rate, bits per channel, and use of alpha."""
 
     width: int
     height: int
@@ -35,13 +35,13 @@ class PictureFormat:
 
     @property
     def is_odd(self) -> bool:
-        """Whether a side is odd."""
+        """Whether the width or the height is odd."""
         return bool(self.width % 2 or self.height % 2)
 
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """How the result is written."""
+    """The settings of encoding: codec, quality, frame rate, sound and a filter graph."""
 
     codec: str = setting(
         AUTO,
@@ -61,7 +61,7 @@ class EncodingSettings:
     preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
     fps: str = setting(
         "source",
-        "frames a second: source keeps every frame and its time, N makes them constant",
+        "frames per second: source keeps every frame and its time, N makes the rate constant",
         flag=Flag(Group.TIME, ("--fps",), metavar="source|N", rare=True),
     )
     sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
@@ -80,31 +80,31 @@ class EncodingSettings:
         if self.crf is not None and self.codec in CODECS:
             best, worst = CODECS[self.codec].best_crf, CODECS[self.codec].worst_crf
             if self.crf > worst:
-                raise UsageError(f"crf {self.crf}", f"{self.codec} ends at {worst}", "take less")
+                raise UsageError(f"crf {self.crf}", f"the highest of {self.codec} is {worst}", "give a lower number")
             if self.crf < best:
-                raise UsageError(f"crf {self.crf}", f"{self.codec} begins at {best}", "take more")
+                raise UsageError(f"crf {self.crf}", f"the lowest of {self.codec} is {best}", "give a higher number")
         if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
         self.rate  # noqa: B018  (it raises)
 
     @property
     def is_ffmpeg_encoder(self) -> bool:
-        """Whether the encoder is the user's own ffmpeg's."""
+        """Whether the encoder is one of the user's own ffmpeg."""
         return self.codec.startswith(FFMPEG_PREFIX)
 
     @property
     def needs_program(self) -> bool:
-        """Whether the user's own ffmpeg is run."""
+        """Whether the user's own ffmpeg is needed."""
         return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
     def chunk_codec(self) -> Codec:
-        """What the chunks are encoded with: lossless where ffmpeg processes them further."""
+        """The codec of chunks; lossless where ffmpeg processes the chunks further."""
         return CODECS["ffv1" if self.needs_program else self.codec]
 
     @property
     def rate(self) -> Fraction | None:
-        """The constant frame rate that was asked for. Raises UsageError."""
+        """The constant frame rate of ``fps``; None for the times of the source. Raises UsageError."""
         if self.fps == "source":
             return None
         with suppress(ValueError, ZeroDivisionError):
@@ -113,12 +113,12 @@ class EncodingSettings:
                 return rate
         raise UsageError(
             f"--fps {self.fps}",
-            "it is no frame rate",
+            "it is not a frame rate",
             "give a number from 0.01 to 1000, as 24 or 30000/1001, or source",
         )
 
     def for_key(self) -> Table:
-        """Return what of the settings decides the bytes of the result."""
+        """Return the settings that affect the bytes of the result, for its cache key."""
         key: Table = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
         key |= {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
         if not self.is_ffmpeg_encoder and (usual := CODECS[self.codec].crf) is not None:
@@ -126,7 +126,7 @@ class EncodingSettings:
         return key
 
     def chunk_key(self, picture: PictureFormat) -> Table:
-        """Return what of the settings decides the bytes of a chunk, besides its pictures."""
+        """Return the settings that affect the bytes of a chunk, besides its pictures."""
         codec = self.chunk_codec
         return {
             "encoder": codec.encoder,
@@ -136,7 +136,7 @@ class EncodingSettings:
         }
 
     def encoder_options(self) -> dict[str, str]:
-        """Return the options of the encoder, for a chunk."""
+        """Return the encoder's options for a chunk."""
         codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -145,10 +145,10 @@ class EncodingSettings:
         return options
 
     def resolved(self, *, pictures: bool, output: Path | None, report: Report = silent) -> EncodingSettings:
-        """Return them with the codec that is used: for ``auto`` by the output's ending, else what suits the source.
+        """Return the settings with ``auto`` replaced by a codec: by the output's ending, else by the kind of source.
 
-        Where a GPU's encoder cannot be used, the CPU's of the same format takes its place before any key is made of
-        the settings, and ``report`` is told.
+        A GPU codec that cannot be used here is replaced by the CPU codec of the same format, with a warning to
+        ``report``, before any cache key is made of the settings.
         """
         if self.codec != AUTO:
             from vidtrans.video.io.hardware import encoder_problem  # it imports FFmpeg, which settings do not need
@@ -165,7 +165,7 @@ class EncodingSettings:
         return replace(self, codec=of_ending.get(ending, usual))
 
     def depth_for(self, source: int) -> int:
-        """Return the bits a channel of the result, for a source of so many. Raises UsageError."""
+        """Return the bits per channel of the result, for the ``source``'s bits per channel. Raises UsageError."""
         if self.is_ffmpeg_encoder:
             return self._ffmpeg_depth()
         depths = CODECS[self.codec].depths
@@ -176,12 +176,12 @@ class EncodingSettings:
                     f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {has} bits", f"use one of {has}"
                 )
             return int(self.bit_depth)
-        # Few players support 10 bits of H.264, so they have to be asked for.
+        # Few players support H.264 with 10 bits, so it must be requested.
         deepest = 8 if self.codec == "h264" else max(depths)
         return deepest if source > 8 else min(depths)
 
     def _ffmpeg_depth(self) -> int:
-        """Return the depth of ffmpeg's encoder: 8 bits unless its options name a pixel format."""
+        """Return the bit depth of an ffmpeg:NAME encoder: of the pixel format in its options, else 8."""
         name = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
         import av
 
@@ -204,17 +204,17 @@ class EncodingSettings:
 
     @property
     def makes_pictures(self) -> bool:
-        """Whether the result is pictures."""
+        """Whether the result consists of picture files."""
         return self.codec in PICTURES
 
     def default_suffix(self, *, single: bool) -> str:
-        """Return the ending of a result; a folder of pictures has none."""
+        """Return the file ending of a result; '' for a folder of pictures."""
         if self.makes_pictures and not single:
             return ""
         return "." + ("mp4" if self.is_ffmpeg_encoder else CODECS[self.codec].containers[0])
 
     def check_container(self, output: Path, *, single: bool) -> None:
-        """Raise UsageError where ``output``'s container cannot hold the codec; ``single``: it is one picture."""
+        """Raise UsageError where ``output``'s container cannot hold the codec; ``single``: the result is a picture."""
         if self.crf is not None and not self.is_ffmpeg_encoder and CODECS[self.codec].crf is None:
             raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")
@@ -240,15 +240,15 @@ class EncodingSettings:
 
 
 def _as_broadcast(rate: Fraction) -> Fraction:
-    """Return the exact rate of NTSC for its rounded form: 30000/1001 for 29.97."""
+    """Return the exact NTSC rate for a rounded one (30000/1001 for 29.97); other rates do not change."""
     exact = round(rate) * Fraction(1000, 1001)
     return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate
 
 
 def split_pattern(output: Path) -> tuple[Path, str]:
-    """Return the folder and the pattern of ``frames/%05d.png``; the output itself and '' where it is no pattern.
+    """Split ``frames/%05d.png`` into its folder and the pattern; return (``output``, '') if it is not a pattern.
 
-    Raises UsageError where its folder is the current one: a result's folder is its own.
+    Raises UsageError where the folder is the current one, because a result needs a folder of its own.
     """
     if not NUMBER.search(output.name) or "." + output.suffix.lower().lstrip(".") not in PICTURE_SUFFIXES:
         return output, ""

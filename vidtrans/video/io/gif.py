@@ -1,8 +1,8 @@
-"""Write an animated GIF with one palette for the whole clip, in which areas that do not move do not flicker.
+"""Write an animated GIF with one palette for the whole clip, so that areas without motion do not flicker.
 
-The clip is read twice: once for the 255 colours that suit all of it, once to draw with them. The colours between
-are dithered by an ordered pattern, in which a pixel depends on its own colour and place alone. Error diffusion draws
-finer, but a change anywhere changes everything right of and below it.
+The clip is read twice: once to choose the 255 colours, once to draw with them. Other colours are dithered by an
+ordered pattern, in which a pixel depends only on its own colour and position. Error diffusion looks finer, but a change
+anywhere changes all pixels to the right and below.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 TIME_BASE = Fraction(1, 100)  # GIF counts in centiseconds
-SHORTEST_CS = 2  # browsers show what is shorter for 10
+SHORTEST_CS = 2  # browsers show shorter frames for 10
 LONGEST_CS = 65535
 OPAQUE_FROM = 128  # a pixel of a GIF is either opaque or transparent
 TRANSPARENT = 255  # its place in palettegen's palettes
@@ -32,15 +32,15 @@ Frames = Callable[[], Iterator[np.ndarray]]
 
 
 def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence[Fraction], output: Path) -> None:
-    """Write an endless GIF.
+    """Write a GIF that repeats endlessly.
 
     ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha; it is
-    called twice, and must yield the same both times, as many as there are ``times_s`` (of presentation, increasing)
+    called twice and must yield the same pictures both times, as many as ``times_s`` (of presentation, increasing)
     and ``durations_s``, of which the last is used. Times are rounded to centiseconds from the first, so they do not
-    drift. A frame that would be shown for less than 2 gives its place to the next. Alpha from 128 up is opaque.
+    drift. A frame that would be shown for less than 2 is left out. Alpha from 128 up is opaque.
 
-    The same frames give the same bytes. ``output`` is written as it is; an OSError of the disk goes up. ValueError
-    where the numbers of frames, times and durations differ, or are 0.
+    The same frames give the same bytes. ``output`` is not written atomically. Raises OSError of the disk, and
+    ValueError where the numbers of frames, times and durations differ, or are 0.
     """
     starts_cs, last_cs = schedule(times_s, durations_s)
     pictures = frames()
@@ -63,10 +63,10 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
 
 
 def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
-    """Return when each frame starts, in centiseconds from the first, and how long the last one is shown.
+    """Return the start times of each frame, in centiseconds from the first, and the duration of the last.
 
-    A frame starts never, once, or again where GIF cannot count so far. Raises ValueError where there are no times, or
-    not as many durations.
+    A frame has no start (too short), one, or several (too long for GIF's counter). Raises ValueError where there are no
+    times, or the numbers of times and durations differ.
     """
     if not times_s or len(times_s) != len(durations_s):
         raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")
@@ -85,7 +85,7 @@ def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tu
 def _timed(
     pictures: Iterable[np.ndarray], starts_cs: list[list[int]], convert: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[av.VideoFrame]:
-    """Yield the frames at their times. Raises ValueError where there are not as many as times."""
+    """Yield the frames with their timestamps. Raises ValueError where the numbers of frames and times differ."""
     for picture, starts in zip(pictures, starts_cs, strict=True):
         for start in starts:
             frame = av.VideoFrame.from_ndarray(convert(picture), format="bgra")
@@ -102,14 +102,14 @@ def _bgra(picture: np.ndarray) -> np.ndarray:
 
 
 def _visible(picture: np.ndarray) -> np.ndarray:
-    """Return a frame of its visible pixels alone, repeated to fill it: palettegen counts transparent ones too."""
+    """Return a picture filled with only its visible pixels, repeated, since palettegen counts transparent ones too."""
     bgra = _bgra(picture)
     visible = bgra[bgra[..., 3] > 0]
     return np.resize(visible, bgra.shape) if len(visible) else np.zeros_like(bgra)
 
 
 def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
-    """Return the 255 colours and a transparent one, as FFmpeg's palettegen lays them out: 16 × 16 pixels."""
+    """Return FFmpeg's palettegen picture, 16 × 16 pixels: 255 colours and a transparent one."""
     graph = Graph()
     first = next(frames)
     source = _source(graph, first)
@@ -120,7 +120,7 @@ def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
 
 
 def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
-    """Yield the frames in the palette's colours."""
+    """Yield the frames drawn in the palette's colours."""
     graph = Graph()
     first = next(frames)
     source, colours = _source(graph, first), _source(graph, palette)
@@ -138,10 +138,10 @@ def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[
 
 
 def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
-    """Return a packet whose picture is cleared before the next is drawn (GIF89a, 23: disposal method 2).
+    """Return a packet whose picture is cleared before the next one is drawn (GIF89a, 23: disposal method 2).
 
-    FFmpeg sets that only for frames with transparency, so that an opaque one would show through. Some viewers clear to
-    the background's colour unless the frame names a transparent one.
+    FFmpeg sets this only for frames with transparency, so an opaque frame would remain visible. Some viewers clear to
+    the background colour unless the frame names a transparent colour.
     """
     data = bytearray(bytes(packet))
     control = 13 + 3 * 2 ** ((data[10] & 7) + 1) if data.startswith(b"GIF") else 0

@@ -1,4 +1,4 @@
-"""Decode and encode on a GPU's video engine, where a trial shows that it works."""
+"""Decode and encode on a GPU's video engine, after a trial has shown that it works."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXACT_CODECS = ("h264", "hevc", "vp9")
 # of the CPU's planes.
 LAYOUTS = ("nv12", "p010le")
 PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # the CPU's for these
-# What PyAV raises where FFmpeg, the driver, or the format in question has no such thing.
+# Errors of PyAV where FFmpeg, the driver or the format lacks a feature.
 _MISSING = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 TRIAL_SIZE = 256
 TRIAL_FRAMES = 4
@@ -39,7 +39,7 @@ _Opened = tuple[InputContainer, VideoStream]
 
 @cache
 def encoder_problem(name: str) -> str:
-    """Return why a codec of the table cannot be used here, found by encoding; '' where it can. Once a process."""
+    """Return why a codec cannot be used here, from a trial encode; '' where it works. Tried once per process."""
     codec = CODECS[name]
     options = dict(codec.options) | {codec.quality: str(codec.crf), "preset": codec.speeds[SPEEDS.index("medium")]}
     try:
@@ -62,7 +62,7 @@ def encoder_problem(name: str) -> str:
 
 @cache
 def decoder_problem(name: str, device: str = "") -> str:
-    """Return why the decoder ``name`` (``device``: of which GPU) cannot be used here; '' where it can."""
+    """Return why the decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' where it can."""
     try:
         HWAccel(HARDWARE_DECODERS[name], device=device or None).create(av.Codec("h264", "r"))
     except _MISSING as error:
@@ -77,14 +77,14 @@ def _reason(name: str, error: Exception) -> str:
 
 
 class HardwareDecodeError(Exception):
-    """A GPU did not decode what the CPU may."""
+    """The error of a GPU that could not decode a packet, which the CPU may decode."""
 
 
 class HardwareDecoder:
-    """Decodes one clip on a GPU's video engine, until that fails: from then on the CPU does, and ``report`` says why.
+    """Decodes one clip on a GPU's video engine until that fails; then the CPU decodes, and ``report`` gets the reason.
 
-    ``name``: of ``HARDWARE_DECODERS``; ``device``: the number of the GPU, '' for the first. All readers of the clip
-    share it, in whatever thread.
+    ``name``: a key of ``HARDWARE_DECODERS``; ``device``: the number of the GPU, '' for the first. All readers of the
+    clip share this object, in any thread.
     """
 
     def __init__(self, name: str, device: str, report: Callable[[str], None]) -> None:
@@ -110,7 +110,7 @@ class HardwareDecoder:
         return None
 
     def give_up(self, why: str) -> None:
-        """Leave the clip to the CPU from now on."""
+        """Switch the clip to the CPU for good, and report why."""
         with self._lock:
             if not self._works:
                 return
@@ -120,9 +120,9 @@ class HardwareDecoder:
 
 @contextmanager
 def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_Opened]:
-    """Open a video for decoding on a device. Raises MediaError, or as PyAV does where there is no such device.
+    """Open a video for decoding on a device. Raises MediaError, or PyAV's errors without such a device.
 
-    It is not to decode in software by itself: what the device cannot decode is an error, and noticed.
+    The fallback to software is disabled: frames that the device cannot decode raise an error.
     """
     hwaccel = HWAccel(device_type, device=device or None, allow_software_fallback=False)
     with open_media(path, hwaccel) as container:
@@ -134,7 +134,7 @@ def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_Ope
 
 
 def decode_accelerated(context: VideoCodecContext, packet: Packet[Any], size: tuple[int, int]) -> list[av.VideoFrame]:
-    """Decode a packet on the device; frames arrive in the main memory, in one of ``LAYOUTS``.
+    """Decode a packet on the device; frames are in main memory, in one of ``LAYOUTS``.
 
     Raises HardwareDecodeError where it fails, and where frames are not of this ``size`` (width, height): FFmpeg crops
     pictures on a device at two sides only.

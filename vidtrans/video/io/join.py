@@ -1,4 +1,4 @@
-"""Join encoded segments and the source's sound, subtitles and tags into one file, packet by packet."""
+"""Join encoded segments with the source's sound, subtitles and tags into one file, without encoding again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
 @dataclass(frozen=True)
 class Timing:
-    """Timestamps of the joined video: one PTS and one duration a frame, in ``time_base`` units."""
+    """The timestamps of the joined video: one PTS and one duration per frame, in ``time_base`` units."""
 
     pts: Sequence[int]
     durations: Sequence[int]
@@ -48,12 +48,12 @@ def join(
     tag: str = "",
     kind: str = "",
 ) -> int:
-    """Write ``output`` from encoded ``segments`` and return the number of sound packets copied.
+    """Write ``output`` from encoded ``segments`` and return the number of copied sound packets.
 
-    The packets are copied, never encoded again. A segment's packets get the clip's timestamps by their order
-    of presentation. The container is chosen by ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``:
-    the codec's name in QuickTime's containers, where not FFmpeg's choice. Raises MediaError, and Interrupted when asked
-    to stop.
+    Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in order of
+    presentation. The container is chosen by ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``:
+    the codec's name in QuickTime containers, if not FFmpeg's default. Raises MediaError, and Interrupted when a stop
+    is requested.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     orders = _presentation_orders(segments, timing)
@@ -84,7 +84,7 @@ def join(
 
 
 def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, tag: str) -> VideoStream:
-    """Add a track like that of the first segment. Opaque: copied, whatever encoder or decoder there is for it."""
+    """Add a track like the first segment's. It is opaque (copied), so no encoder or decoder is needed for it."""
     video = out.add_stream_from_template(first.streams.video[0], opaque=True)
     if tag:
         video.codec_context.codec_tag = tag
@@ -95,7 +95,7 @@ def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, tag:
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
-    """Return options with which every time stays as it is."""
+    """Return muxer options that leave all timestamps unchanged."""
     options = {"fflags": "+bitexact"}
     if kind not in ("mp4", "mov"):
         # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
@@ -111,7 +111,7 @@ def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | Non
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """The presentation times, ascending, in ``time_base``, the size and the pixel aspect of an encoded video."""
+    """The ascending presentation times, in ``time_base`` units, and the size and pixel aspect of an encoded video."""
 
     pts: Sequence[int]
     time_base: Fraction
@@ -120,7 +120,7 @@ class EncodedVideo:
 
 
 def read_encoded_video(path: Path) -> EncodedVideo:
-    """Read them from a file with one video."""
+    """Read the times, size and pixel aspect of a file with one video stream."""
     with closing(open_generated(path)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
@@ -130,9 +130,9 @@ def read_encoded_video(path: Path) -> EncodedVideo:
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:
-    """Return for each segment's packets, in decoding order, the number of the frame within it. Raises MediaError.
+    """Return for each segment the frame numbers of its packets, in decoding order. Raises MediaError.
 
-    The result has one header, the first segment's: another driver of a GPU's encoder may have written another.
+    All segments must have the same header, as the result has one; another driver of a GPU may write another header.
     """
     orders = []
     headers = set()
@@ -158,10 +158,10 @@ def _video_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) with the clip's times.
 
-    Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame times
-    vary. So they are replaced: packets are decoded at the presentation times in order, moved back by as many
-    frames as any packet is reordered by. That lag begins again in each segment, in the shortest step there is:
-    carried over a long frame, it would give the next keyframe that frame's length, and players lose frames.
+    Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations
+    vary. They are therefore replaced: packets are decoded at the presentation times in order, moved back by the
+    largest reordering of any packet, in frames. Each segment starts with this delay again, in the shortest frame step:
+    with a long frame's duration, the next keyframe would get that duration, and players would drop frames.
     """
     pts, base = timing.pts, timing.time_base
     delay = max((i - rank for order in orders for i, rank in enumerate(order)), default=0)

@@ -1,4 +1,4 @@
-"""Pictures as clips: one, a folder of them, or folders of guides side by side."""
+"""Pictures as clips: one picture, a folder of pictures, or folders of guides side by side."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ RATE = Fraction(25)
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file's name is that of a picture."""
+    """Return whether a file name has the ending of a picture."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return a sort key by which frame2.png comes before frame10.png."""
+    """Return a sort key that puts frame2.png before frame10.png."""
     parts = re.split(r"([0-9]+)", path.name)
     # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
     return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
 
 
 def is_pattern(path: Path) -> bool:
-    """Return whether it is a pattern of numbered pictures, frames/%05d.png, and no file of that very name."""
+    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
     return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
 
 
 def is_picture_source(path: Path) -> bool:
-    """Return whether a source is made of pictures: one, a folder, or a pattern."""
+    """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
     return is_picture(path) or path.is_dir()
 
 
 def is_picture_sequence(path: Path) -> bool:
-    """Return whether it stands for any number of pictures: a folder, or a pattern."""
+    """Return whether a path stands for any number of pictures: a folder, or a pattern."""
     return path.is_dir() or is_pattern(path)
 
 
 def format_number(pattern: str, number: int) -> str:
-    """Return the name of the picture of this number."""
+    """Return the file name for a number in a pattern."""
     return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
 
 
@@ -74,20 +74,20 @@ def _pattern_files(pattern: Path) -> list[Path]:
 
 
 def picture_files(path: Path) -> list[Path]:
-    """Return the pictures that a source is made of, in order: itself, those of a folder, or those of a pattern."""
+    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
     if path.is_dir():
         return pictures_in(path)
     return _pattern_files(path) if is_pattern(path) else [path]
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder in natural order, without hidden files."""
+    """Return the picture files of a folder in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
     return sorted(found, key=natural_order)
 
 
 class _PictureReader:
-    """A picture, or the pictures of a folder in natural order (or of a pattern), 25 a second."""
+    """A reader of a picture, a folder of pictures in natural order, or a pattern, at 25 frames per second."""
 
     def __init__(self, path: Path, frame_format: FrameFormat) -> None:
         self.path, self.frame_format = Path(path), frame_format
@@ -102,7 +102,7 @@ class _PictureReader:
                 raise MediaError(str(self.path), "no pictures in this folder", remedy)
             there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
             remedy = f"the folder has {there[0].name}" if there else "check the folder"
-            raise MediaError(str(self.path), "no pictures of such names", remedy)
+            raise MediaError(str(self.path), "no pictures match the pattern", remedy)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -162,7 +162,7 @@ class _PictureReader:
 def find_guides(folder: Path) -> dict[str, Path]:
     """Return the guides of a folder by name, sorted: each subfolder of pictures, and each video.
 
-    Raises MediaError where a folder and a video, or two videos, have one name.
+    Raises MediaError where two guides (folder and video, or two videos) have the same name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -178,7 +178,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the guides of these names, in this order. Raises MediaError where one is missing."""
+    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
     found = find_guides(folder) if folder.is_dir() else {}
     for name in names:
         if name not in found:
@@ -188,7 +188,7 @@ def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
-    """Return which guides have how many frames, by their headers, where the numbers differ; else ''."""
+    """Return a warning with the number of frames of each guide, from headers, where the numbers differ; else ''."""
     with ExitStack() as stack:
         readers = {n: stack.enter_context(open_reader(p)) for n, p in _choose_guides(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
@@ -198,9 +198,9 @@ def unequal_guides(folder: Path, names: Sequence[str]) -> str:
 
 
 class _GuideReader:
-    """A folder of guides, each a folder of pictures or a video, read in step.
+    """A reader of a folder of guides, each a folder of pictures or a video, read in parallel.
 
-    The first of ``names`` is the frame, the others are its ``guides``, at the first one's size.
+    The first of ``names`` is the frame; the others are its ``guides``, resized to its size.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ class _GuideReader:
         return any(reader.is_doubtful() for reader in self._ended)
 
     def index(self) -> ClipIndex:
-        """Return the index of as many frames as every guide has."""
+        """Return the index, with as many frames as the shortest guide."""
         count = self._count
         found = [reader.index() for reader in self._readers]
         first, pts, names = found[0], found[0].pts[:count], found[0].names[:count]
@@ -262,7 +262,7 @@ class _GuideReader:
 
 
 def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]]:
-    """Return the files that a reader of ``path`` reads, in order, each with its place below it.
+    """Return the files that a reader of ``path`` reads, in order, as (path relative to the source, file).
 
     Raises MediaError where a guide is missing.
     """
@@ -283,9 +283,9 @@ def open_reader(
     tolerant: bool = False,
     hardware: HardwareDecoder | None = None,
 ) -> Reader:
-    """Return the reader of a video, a picture, those of a folder or pattern, or (with ``guides``) a folder of guides.
+    """Return the reader for a video, a picture, a folder or pattern of pictures, or (with ``guides``) guide folders.
 
-    ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video as long as it can.
+    ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video while it works.
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)

@@ -1,4 +1,4 @@
-"""Report what is unusual about a clip and how it is handled: every policy is stated here."""
+"""Describe the unusual properties of a clip and how each is handled: the whole reading policy is in this file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ COLOURS = {
 
 
 def describe_conversions(index: ClipIndex) -> list[str]:
-    """Return what had to be decided to read a clip: warnings for each use of it."""
+    """Return the conversions and repairs needed to read a clip, as warnings that appear whenever it is used."""
     found, lines = index.findings, []
     if found.damage:
-        lines.append(f"damaged: {found.damage}; what is left is used, and each frame keeps its time")
+        lines.append(f"damaged: {found.damage}; the other frames are used, and each frame keeps its time")
     if index.num_rebuilt_pts:
         frames = _frames(index.num_rebuilt_pts)
-        lines.append(f"{frames} had no time, or a wrong one: put right from the others and the rate")
+        lines.append(f"{frames} had no timestamp, or a wrong one: repaired from the others and the frame rate")
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
-        lines.append(f"its header promises {promised} frames, it has {index.num_frames}")
+        lines.append(f"its header lists {promised} frames, it has {index.num_frames}")
     if found.gaps and not found.damage:
         places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
-        lines.append(f"something is missing in {places}, or takes were joined there: each frame keeps its time")
+        lines.append(f"frames are missing in {places}, or takes were joined there: each frame keeps its time")
     if found.holes and not found.damage and not found.gaps:
-        lines.append(f"its times have room for {_frames(found.holes)} more: dropped by the camera, or lost since")
+        lines.append(f"its times have gaps for {_frames(found.holes)}: dropped by the camera, or lost later")
     if found.colour:
         lines.append(COLOURS[found.colour])
     if found.interlaced:
@@ -40,16 +40,16 @@ def describe_conversions(index: ClipIndex) -> list[str]:
 
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """Return what else an artist may want to know of a video before it is used."""
+    """Return other unusual properties of a video that an artist may want to know."""
     return [*_of_frames(index), *_of_file(info, index)]
 
 
 def _of_frames(index: ClipIndex) -> list[str]:
-    """Return what is unusual about times and shapes of frames."""
+    """Return the unusual properties of the times and shapes of frames."""
     found, lines = index.findings, []
     gaps = index.durations()[:-1] or [0]
     spread = max(gaps) - min(gaps)
-    # More than a time base rounds.
+    # More than the rounding of the time base.
     if not found.damage and not found.holes and spread > 1 and spread > 0.01 * max(gaps):
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
@@ -66,7 +66,7 @@ def _of_frames(index: ClipIndex) -> list[str]:
 
 
 def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """Return what is unusual about formats, colours and tracks."""
+    """Return the unusual properties of formats, colours and tracks."""
     found, lines = index.findings, []
     if found.alpha:
         lines.append(f"has transparency: kept by --codec {', '.join(codecs_with_alpha())}, else laid on black")

@@ -10,22 +10,25 @@ from itertools import chain, islice
 from pathlib import Path
 
 import av
+import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
+from vidtrans.video.colour.tags import space_name
+from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import MediaInfo
 from vidtrans.video.io.decoder import REACH, Decoder
-from vidtrans.video.io.frame_conversion import UPRIGHT, FrameConverter
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.orientation import UPRIGHT, orientation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps
 
 
 class ClipReader:
-    """Read one video file. Use as a context manager; ``frames`` may be called more than once.
+    """A reader of one video file. Use as a context manager; ``frames`` may be called more than once.
 
-    ``threads``: of the decoder; 0: as many as the machine has. The pictures are the same whatever the number.
-    ``tolerant``: count damage instead of raising. ``hardware``: decodes in place of the CPU as long as it can.
+    ``threads`` of the decoder (0: one per processor core); the number does not change the pictures. ``tolerant``: count
+    damage instead of raising. ``hardware``: decodes instead of the CPU while it works.
     """
 
     def __init__(
@@ -46,12 +49,12 @@ class ClipReader:
 
     @property
     def info(self) -> MediaInfo:
-        """What the headers say."""
+        """The properties of the video, from its headers."""
         return self._decoder.info
 
     @property
     def num_frames_expected(self) -> int | None:
-        """The number of frames that the headers promise."""
+        """The number of frames according to the headers; None where they have none."""
         return self.info.num_frames_from_header or None
 
     def __enter__(self) -> ClipReader:
@@ -83,9 +86,9 @@ class ClipReader:
     ) -> Generator[Frame, None, None]:
         """Yield the frames ``start`` … ``stop − 1`` in order of presentation.
 
-        With an ``index`` the reader seeks, gives each frame its time in the index, and passes over the damage that the
-        index knows of; without one, or where the container cannot seek exactly, it decodes from the first frame, and
-        frames without a time have −1. Raises MediaError.
+        With an ``index`` the reader seeks, gives each frame its time from the index, and skips damage that the index
+        records. Without one, or where the container cannot seek exactly, it decodes from the first frame; without an
+        index, frames without a time get −1. Raises MediaError.
         """
         if stop is not None and start >= stop:
             return
@@ -116,10 +119,10 @@ class ClipReader:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:
-        """Return the first frame at or after a moment of the clip and those before it: at most ``count``.
+        """Return the first frame at or after ``seconds`` in the clip and the frames before it, at most ``count``.
 
-        No index is needed, so the frames' numbers are not known: 0 is the first of them. Where the clip ends before
-        the moment, its last frames are returned. Raises MediaError.
+        No index is needed, so frame numbers are unknown: they count from 0. Where the clip ends earlier, its last
+        frames are returned. Raises MediaError.
         """
         decoder = self._decoder
         wanted = (decoder.stream.start_time or 0) + int(seconds / decoder.info.time_base)
@@ -139,7 +142,7 @@ class ClipReader:
     def _decoded(
         self, start: int, stop: int | None, index: ClipIndex | None
     ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-        """Decode from the first frame and count."""
+        """Yield (number, frame) from ``start`` on, decoding and counting from the first frame."""
         decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
         interlaced = index.findings.interlaced > 0 if index else None
         for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
@@ -151,7 +154,7 @@ class ClipReader:
                 yield number, frame
 
     def _from_keyframe(self, start: int, stop: int, index: ClipIndex) -> Iterator[tuple[int, av.VideoFrame]] | None:
-        """Decode from the keyframe before ``start``; None if the seek did not land before it."""
+        """Yield (number, frame), decoding from the keyframe before ``start``; None if the seek landed after it."""
         interlaced = index.findings.interlaced > 0
         first = max(0, start - REACH) if interlaced else start
         self._used = True
@@ -166,11 +169,11 @@ class ClipReader:
         return None
 
     def is_doubtful(self) -> bool:
-        """Return whether packets gave no frame, and no error, when the clip was read to its end."""
+        """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
         return self._decoder.num_silent(len(self._stamps)) > 0
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip, after it was read to its end. Raises MediaError where it has no frames."""
+        """Return the index of the clip; call it after reading to the end. Raises MediaError where it has no frames."""
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
@@ -179,7 +182,7 @@ class ClipReader:
         pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
         missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
         holes = num_holes(pts)
-        if not missing and (lost or losses.flawed):  # what the container does not list shows in the times
+        if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0
         damaged_at = losses.at_s
         if missing:
@@ -215,3 +218,57 @@ class ClipReader:
                 damaged_at=damaged_at,
             ),
         )
+
+
+def _has_no_side_data(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has no side data, as most have none; it is then upright."""
+    try:
+        return len(frame.side_data) == 0
+    except ValueError:  # a kind of side data that PyAV has no name for
+        return False
+
+
+class FrameConverter:
+    """Converts decoded frames to upright arrays of one format, and records unusual properties.
+
+    The first frame sets the size; frames of another size are scaled to it.
+    """
+
+    def __init__(self, frame_format: FrameFormat) -> None:
+        self.frame_format = frame_format
+        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
+        self.matrix = "untagged"
+        self.first_size = (0, 0)
+        self.first_orientation = UPRIGHT
+        self._upright: tuple[int, int] | None = None
+        self._to_rgb: ToRGB | None = None
+
+    def expect(self, index: ClipIndex) -> None:
+        """Use the clip's size from its index, since reading may begin at any frame."""
+        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
+        self._upright = self.frame_format.size.of(*self.first_size)
+
+    def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
+        """Return a decoded frame upright and in the format, and record its unusual properties."""
+        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        turned = orientation != UPRIGHT
+        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
+        if self._upright is None:
+            self.first_orientation, self.first_size = orientation, size
+            self._upright = self.frame_format.size.of(*size)
+            self.matrix = space_name(int(decoded.colorspace))
+        self.num_resized += size != self.first_size
+        self.depth = max(self.depth, depth_of(decoded))
+        self.colour = self.colour or colour_of(decoded)
+        stored = orientation.size(*self._upright) if turned else self._upright
+        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
+            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
+        if not has_alpha(decoded):
+            rgb, alpha = self._to_rgb(decoded), None
+            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
+        else:
+            rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+            self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
+        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
+        return Frame(index, pts, rgb, alpha=alpha)

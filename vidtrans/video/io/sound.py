@@ -1,4 +1,4 @@
-"""Read sound as samples: the first track of a file, mixed to one channel."""
+"""Read sound as samples: the first track of a file, mixed to mono."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ RATE_HZ = 22_050
 
 
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
-    """Yield the samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first is at 0 s.
+    """Yield blocks of samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first sample is at 0 s.
 
-    What lies before 0 is left out, and what is missing between two packets is silence. Raises MediaError where there is
-    no sound.
+    Samples before 0 are left out, and gaps between packets become silence. Raises MediaError where there is no sound.
     """
     with open_media(path) as container:
         tracks = [s for s in container.streams.audio if s.codec_context is not None]
@@ -49,7 +48,7 @@ _GAP = RATE_HZ // 50
 
 
 def _placed(samples: np.ndarray, first: int, at: int) -> np.ndarray:
-    """Return samples whose first is number ``first``, with silence from number ``at`` on, without what is below 0."""
+    """Return samples, the first at number ``first``, with silence before it from number ``at``; cut those below 0."""
     if at == 0 and first < 0:
         return samples[-first:]
     if first - at > _GAP:

@@ -1,4 +1,4 @@
-"""Copy what a source has besides its pictures: sound, subtitles, chapters, timecode and tags."""
+"""Copy the source's sound, subtitles, chapters, timecode and tags to the result."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from vidtrans.video.io.container import open_media, packets_of, timecode_of
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-# Tags that say how the source itself was written.
+# Tags about how the source file itself was written.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 TRACK_TAGS = ("language", "title", "handler_name")
 
 
 @dataclass(frozen=True)
 class StreamCopy:
-    """The part of ``source`` that is copied: what overlaps [``start_s``, ``end_s``), moved by ``shift_s``.
+    """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
-    ``frames_before``: how many frames, at ``rate``, lie before the first picture: the timecode is advanced by these.
-    ``new_rate``: that of the new pictures, where it is another one. ``only_sound``: nothing but sound is copied.
+    ``frames_before``: the number of frames, at ``rate``, before the first picture; the timecode is advanced by them.
+    ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
     """
 
     source: Path
@@ -50,9 +50,9 @@ class StreamCopy:
 
 
 def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report) -> dict[int, Any]:
-    """Add a track to ``out`` for each one of the source that it can hold, by their number there; report the others.
+    """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
-    Raises UsageError where it cannot hold the sound: a film without it is not what was asked for.
+    Other tracks are reported, but sound is never left out: raises UsageError where ``out`` cannot hold it.
     """
     tracks: dict[int, Any] = {}
     name = carried.source.name
@@ -83,7 +83,7 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy
 
 
 def check_sound(source: Path, kind: str) -> None:
-    """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Write nothing."""
+    """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Nothing is written."""
     with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
         add_tracks(out, container, StreamCopy(source), silent)
 
@@ -91,7 +91,7 @@ def check_sound(source: Path, kind: str) -> None:
 def copied_packets(
     source: InputContainer, tracks: dict[int, Any], carried: StreamCopy
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield the packets of these tracks that overlap, moved, with their decoding time in s."""
+    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted."""
     for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
         if packet.dts is None or packet.pts is None:
             continue
@@ -116,7 +116,7 @@ def copied_packets(
 def write_tags(
     out: OutputContainer, video: VideoStream, source: InputContainer, carried: StreamCopy, report: Report
 ) -> None:
-    """Write titles, chapters and timecode of the source; must be called before the first packet."""
+    """Write the source's tags, chapters and timecode; must be called before the first packet."""
     if carried.only_sound:
         return
     out.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS})
@@ -137,7 +137,7 @@ def write_tags(
 
 
 def _moved(chapter: Chapter, carried: StreamCopy) -> Chapter | None:
-    """Return a chapter where it is in the result; None if it is not in it."""
+    """Return a chapter at its time in the result; None if it lies outside."""
     base = Fraction(chapter["time_base"] or 1)
     begins, ends = chapter["start"] * base, chapter["end"] * base
     first = begins if carried.start_s is None else max(begins, carried.start_s)

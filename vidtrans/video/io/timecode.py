@@ -1,7 +1,7 @@
-"""Timecode as SMPTE ST 12-1 counts it: HH:MM:SS:FF, and HH:MM:SS;FF where frame numbers are dropped.
+"""Timecode of SMPTE ST 12-1: HH:MM:SS:FF, and HH:MM:SS;FF for drop-frame.
 
-At 30000/1001 frames a second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame corrects that: the
-numbers 00 and 01 (at 60000/1001: 00 to 03) are left out at the start of every minute but each tenth. No picture is
+At 30000/1001 frames per second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame corrects that: the
+numbers 00 and 01 (at 60000/1001: 00 to 03) are left out at the start of every minute except each tenth. No picture is
 dropped, only a number.
 """
 
@@ -12,15 +12,15 @@ from fractions import Fraction
 from math import floor
 
 _FORM = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
-_DROPPED = {30: 2, 60: 4}  # so many numbers are left out a minute
+_DROPPED = {30: 2, 60: 4}  # numbers left out per minute
 
 
 def advance(timecode: str, frames: int, rate: Fraction) -> str:
-    """Return the timecode ``frames`` later (or earlier, below 0); after 24 hours it starts again from 0.
+    """Return the timecode ``frames`` later (negative: earlier); after 24 hours it starts again from 0.
 
-    ``rate``: frames a second; the count goes to the nearest whole number (30 for 30000/1001). Raises ValueError where
-    ``timecode`` is none, has a number that its rate does not have, or drops frames at another rate than 29.97 or
-    59.94.
+    ``rate``: frames per second, counted to the nearest whole number (30 for 30000/1001). Raises ValueError where
+    ``timecode`` is not valid, has a number that does not exist at this rate, or is drop-frame at a rate other than
+    29.97 or 59.94.
     """
     hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
     minute = 60 * hours + minutes
@@ -29,9 +29,9 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
 
 
 def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
-    """Return the timecode of the same moment where another number of frames is counted a second.
+    """Return the timecode of the same moment at another frame rate.
 
-    Drop-frame stays so where the new rate has it. Raises ValueError as ``advance`` does.
+    Drop-frame is kept where the new rate has it. Raises ValueError as ``advance`` does.
     """
     hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
     new_base = _base(new_rate)
@@ -43,10 +43,10 @@ def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
 
 
 def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Return hours, minutes, seconds, frame; the frames counted a second, and the numbers dropped a minute."""
+    """Return hours, minutes, seconds, frame, the frames counted per second, and the numbers dropped per minute."""
     match = _FORM.fullmatch(timecode)
     if match is None:
-        raise ValueError(f"{timecode!r} is no timecode: it reads HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
+        raise ValueError(f"{timecode!r} is not a timecode: write HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
     base = _base(rate)
     dropped = _dropped(rate) if match[4] == ";" else 0
     if match[4] == ";" and not dropped:
@@ -66,7 +66,7 @@ def _base(rate: Fraction) -> int:
 
 
 def _dropped(rate: Fraction) -> int:
-    """Return how many numbers a minute lacks at this rate; 0 where there is no drop-frame."""
+    """Return how many numbers are dropped per minute at this rate; 0 where there is no drop-frame."""
     base = _base(rate)
     # Containers round rates: 2997/100 means 30000/1001.
     is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)

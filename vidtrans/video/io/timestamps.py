@@ -1,4 +1,4 @@
-"""Repair the timestamps of a file, and tell its frame rate and its gaps by them."""
+"""Repair the timestamps of a video, and find its frame rate and gaps."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MAX_REORDER = 16
 
 
 def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
-    """Return strictly increasing timestamps for frames in order of presentation, and how many had to be changed.
+    """Return strictly increasing timestamps for frames in order of presentation, and the number of changed ones.
 
-    Increasing ones stay. Stamps in the wrong order (some containers number packets, and decoders return frames in
-    another order) are sorted. Missing and repeated ones are put between their neighbours, ``nominal`` apart where there
-    is room, and so are single ones that are far too late; after a jump back they continue at the ``nominal`` rate.
+    Increasing timestamps do not change. Stamps in the wrong order (some containers number packets, and decoders
+    return frames in another order) are sorted. Missing, repeated and single far too late stamps are put between their
+    neighbours, ``nominal`` ticks apart where there is room; after a jump back they continue at the ``nominal`` rate.
     """
     nominal = max(1, nominal)
     known = [s for s in stamps if s is not None]
@@ -37,7 +37,7 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
 
 
 def _without_outliers(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
-    """Remove single times far later than those around them, which would delay all that follow."""
+    """Replace single times far later than their neighbours by None, as they would delay all later frames."""
     result = list(stamps)
     for i in range(1, len(stamps) - 1):
         before, stamp, after = result[i - 1], stamps[i], stamps[i + 1]
@@ -49,7 +49,7 @@ def _without_outliers(stamps: Sequence[int | None], nominal: int) -> list[int | 
 
 
 def _sorted(stamps: Sequence[int | None], known: list[int]) -> list[int | None] | None:
-    """Sort them; None if one would move further than decoders reorder, or many are repeated: the clock restarted."""
+    """Sort the stamps; None if one would move further than decoders reorder, or many repeat (the clock restarted)."""
     order = sorted(range(len(known)), key=lambda i: (known[i], i))
     near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
     if not near or 10 * len(set(known)) < 9 * len(known):
@@ -59,13 +59,13 @@ def _sorted(stamps: Sequence[int | None], known: list[int]) -> list[int | None] 
 
 
 def _before(stamps: Sequence[int | None], nominal: int) -> int:
-    """Return the first frame's time, counted back from the first one that is known."""
+    """Return the time of the first frame, counted back from the first known time."""
     first = next((i for i, s in enumerate(stamps) if s is not None), None)
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
 
 def _next_known(stamps: Sequence[int | None]) -> list[int]:
-    """Return for each place the first one behind it whose time is known, or the end."""
+    """Return for each position the next position with a known time, or the length."""
     later, found = [len(stamps)] * len(stamps), len(stamps)
     for i in reversed(range(len(stamps))):
         later[i] = found
@@ -74,7 +74,7 @@ def _next_known(stamps: Sequence[int | None]) -> list[int]:
 
 
 def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int], nominal: int) -> int:
-    """Return the step from ``last`` with which the stamps to fill in fit before the next known later one."""
+    """Return the step after ``last`` that fits the unknown stamps before the next later known one."""
     place = later[at]
     while place < len(stamps) and (stamps[place] or 0) <= last and place - at < MAX_REORDER:
         place = later[place]
@@ -83,7 +83,7 @@ def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int]
 
 
 def nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
-    """Return the step between frames in units of the time base: of the headers' rate, if the times agree."""
+    """Return the step between frames, in ticks of the time base: the headers' if the times agree, else measured."""
     claimed = 1 / (info.rate * info.time_base)
     known = [s for s in stamps if s is not None]
     gaps = sorted(b - a for a, b in pairwise(known) if b > a)
@@ -92,7 +92,7 @@ def nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
 
 
 def num_holes(pts: Sequence[int]) -> int:
-    """Return how many frames there is room for between those of a constant rate; 0 where the rate varies."""
+    """Return the number of frames missing between frames of a constant rate; 0 where the rate varies."""
     gaps = [b - a for a, b in pairwise(pts)]
     usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
     constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
@@ -100,7 +100,7 @@ def num_holes(pts: Sequence[int]) -> int:
 
 
 def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """Return the rate that the headers claim, or the measured one where that is far from it."""
+    """Return the frame rate from the headers, or the measured one where they differ by a factor of 2 or more."""
     if len(pts) < 2:
         return info.rate
     average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)

@@ -1,1 +1,1 @@
-"""Charts and labelled layouts of pictures."""
+"""Charts, labelled layouts of pictures, and HTML pages."""

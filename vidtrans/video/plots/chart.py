@@ -1,6 +1,6 @@
-"""Draw values over the frames of a clip, or the steps of a run: (H, W, 3) uint8 RGB.
+"""Draw curves over the frames of a clip, or over the steps of a training, as (H, W, 3) uint8 RGB.
 
-A plotting library would take 0.6 s to start and 75 MB (matplotlib 3.11), and is no shorter to use.
+A plotting library would add 0.6 s of start-up and 75 MB (matplotlib 3.11), without shorter code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ChartCurve:
-    """A value for each frame, or None where there is none; ``thick`` is its width in pixels."""
+    """One curve of a chart: a value, or None, for each frame; ``thick`` is the line width in pixels."""
 
     name: str
     values: Sequence[float | None]
@@ -37,10 +37,10 @@ class ChartCurve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over frames counted from 0, or over steps where ``seconds`` is empty.
+    """A chart of curves over frames counted from 0, or over steps where ``seconds`` is empty.
 
-    ``seconds``: when each frame is shown; ``cuts``: frames that begin a shot; ``marks``: frames to look at. Where there
-    are more frames than columns of pixels, a column shows its largest value, so that no peak is lost.
+    ``seconds``: the time of each frame; ``cuts``: first frames of shots; ``marks``: frames to point out. Where there
+    are more frames than pixel columns, a column shows its largest value, so that no peak is lost.
     """
 
     title: str
@@ -50,12 +50,12 @@ class Chart:
     marks: Sequence[int] = ()
 
     def draw(self, width: int, height: int) -> np.ndarray:
-        """Return the chart as a picture of this size."""
+        """Return the chart as a picture of this size, (height, width, 3) uint8."""
         return _Drawing(self, width, height).picture()
 
 
 class _Drawing:
-    """A chart of one size, in pixels: curves and lines first, then text over them."""
+    """The drawing of a chart at one size, in pixels: curves and lines first, text on top."""
 
     def __init__(self, chart: Chart, width: int, height: int) -> None:
         self.chart, self.width = chart, width
@@ -95,7 +95,7 @@ class _Drawing:
 
     @property
     def _dark(self) -> Colour:
-        """The last curve's colour at half its light, for lines behind it."""
+        """The colour of the last curve at half its brightness, for lines behind it."""
         red, green, blue = self.chart.curves[-1].colour
         return red // 2, green // 2, blue // 2
 
@@ -108,7 +108,7 @@ class _Drawing:
             cv2.polylines(self.canvas, [places], False, curve.colour, curve.thick, cv2.LINE_AA, SUBPIXEL)
 
     def _legend(self, words: ImageDraw.ImageDraw) -> None:
-        """Draw the names of the curves, from the right."""
+        """Draw the names of the curves, starting at the right."""
         right = self.width - RIGHT
         for curve in reversed([c for c in self.chart.curves if c.name]):
             right -= round(font(SMALL).getlength(curve.name))
@@ -117,7 +117,7 @@ class _Drawing:
             right -= 36
 
     def _ticks(self, words: ImageDraw.ImageDraw) -> None:
-        """Draw the numbers of frames below the curves, and below these their times."""
+        """Draw the frame numbers below the curves, and their times below the numbers."""
         seconds, y = self.chart.seconds, self.bottom
         for text, colour, down in (("frame" if seconds else "step", INK, 6), ("time" if seconds else "", FAINT, 22)):
             words.text((4, y + down), text, fill=colour, font=font(SMALL))
@@ -129,7 +129,7 @@ class _Drawing:
                 words.text((middle, y + down), text, fill=colour, font=font(SMALL), anchor="ma")
 
     def _marks(self, words: ImageDraw.ImageDraw) -> None:
-        """Draw the numbers of the marked frames over the curves, each joined to the top of its line."""
+        """Draw the numbers of the marked frames above the curves, each joined to its line."""
         frames = sorted(self.chart.marks)
         widths = [round(font(SMALL).getlength(str(frame))) + 10 for frame in frames]
         middles = separate_labels([self.x(frame) for frame in frames], widths, self.width - RIGHT)
@@ -141,7 +141,7 @@ class _Drawing:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return ``4.50 s``, and from a minute on ``1:04.5``."""
+    """Format seconds as ``4.50 s``, and from a minute on as ``1:04.5``."""
     if seconds < 60:
         return f"{seconds:.2f} s"
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
@@ -165,7 +165,7 @@ def round_values(low: float, high: float, count: int, *, whole: bool = False, ar
 
 
 def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float, float | None]]:
-    """Yield (frame, value) for each frame; where there are more than ``width``, the largest value of each column."""
+    """Yield (frame, value) for each frame; with more frames than ``width``, the largest value of each column."""
     edges = np.linspace(0, len(values), min(len(values), width) + 1).astype(int)
     for first, stop in pairwise(edges.tolist()):
         known = [v for v in values[first:stop] if v is not None]
@@ -173,13 +173,13 @@ def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float,
 
 
 def runs(points: Iterable[tuple[float, float | None]]) -> list[list[tuple[float, float]]]:
-    """Return the points in the stretches between those that have no value."""
+    """Split points into runs of consecutive points that have a value."""
     groups = groupby(points, key=lambda point: point[1] is not None)
     return [[(frame, value) for frame, value in group if value is not None] for known, group in groups if known]
 
 
 def separate_labels(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
-    """Return middles of boxes near ``xs``, which ascend: none on another, and all left of ``stop``."""
+    """Return the centres of boxes near the ascending ``xs``, moved so that none overlap and all end before ``stop``."""
     middles: list[float] = []
     left = 0.0
     for x, width in zip(xs, widths, strict=True):

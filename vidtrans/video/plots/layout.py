@@ -1,4 +1,4 @@
-"""Lay out labelled pictures: sheets, comparisons, grids. Everything is (H, W, 3) uint8 RGB."""
+"""Lay out labelled pictures as sheets, comparisons and grids. Every array is (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEXT_PX = 14
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """A table of pictures. A missing picture (None) leaves its place empty.
+    """A table of pictures with labels. A missing picture (None) leaves its cell empty.
 
-    ``columns`` are headings over the columns, ``notes`` words under each picture; both may be empty. Pictures are
+    ``columns`` are headings over the columns, ``notes`` texts under the pictures; both may be empty. Pictures are
     fitted into cells of ``cell`` (width, height) pixels, never stretched.
     """
 
@@ -54,19 +54,19 @@ class ContactSheet:
 
 
 def cell_size(picture: np.ndarray, wanted: int) -> tuple[int, int]:
-    """Return the (width, height) of a picture's cell: ``wanted`` pixels on its long side, never enlarged."""
+    """Return the (width, height) of a picture's cell: ``wanted`` pixels on the long side, never enlarged."""
     height, width = picture.shape[:2]
     scale = min(1.0, wanted / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def blank(width: int, height: int) -> np.ndarray:
-    """Return an empty background."""
+    """Return a picture of the background colour."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
 def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
-    """Return the picture as large as it fits into a box, in its middle."""
+    """Fit the picture into a box, centred, without stretching; None gives an empty box."""
     box = blank(width, height)
     if picture is None:
         return box
@@ -80,7 +80,7 @@ def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
 def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
-    """Return a strip with one line of text; what is too long ends in an ellipsis."""
+    """Return a strip with one line of text, cut with an ellipsis where it is too long."""
     while text and text_width(text, size=size, margin=margin) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
@@ -89,17 +89,17 @@ def text_band(
 
 
 def text_width(text: str, *, size: int = TEXT_PX, margin: int = 4) -> int:
-    """Return how many pixels wide a strip has to be for a line of text."""
+    """Return the width in pixels of the strip for a line of text."""
     return math.ceil(font(size).getlength(text)) + 2 * margin
 
 
 @lru_cache(maxsize=8)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font."""
+    """Return Pillow's default font."""
     return ImageFont.load_default(size)
 
 
 def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Return pictures of one height in a row, with a gap on either side of each."""
+    """Join pictures of one height to a row, with gaps between and at both ends."""
     gap = blank(GAP, pictures[0].shape[0])
     return np.hstack([gap, *(part for picture in pictures for part in (picture, gap))])

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: Jinja templates with one style, ``page.css``, which each page adds to."""
+"""Self-contained HTML pages: Jinja templates with one shared style, ``page.css``, which each page extends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Filter = Callable[..., object]
 
 
 def load_page(path: Path, filters: Mapping[str, Filter]) -> Template:
-    """Return the template in a file. All text is escaped; ``style`` is the style that pages have in common."""
+    """Return the template in a file. All text is escaped; the variable ``style`` holds the shared style sheet."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= filters
     environment.globals["style"] = _style()
