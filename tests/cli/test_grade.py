@@ -126,7 +126,7 @@ def test_mistakes_are_one_line(sides: tuple[Path, Path], capsys: Capsys) -> None
         ((before, after, "--nodes", "1"), 2, "a table has 2 to 65"),
         ((before, after, "--method", "linear"), 2, "leave it out, or add --unpaired"),
         ((before, after, "--unpaired", "--method", "best"), 2, "'best'"),
-        ((before / "000.png", after), 2, "give as many of both"),
+        ((before / "000.png", after), 2, "give as many pictures before as after"),
         ((__file__, after), 3, "test_grade.py"),
     ):
         assert line in refuse(capsys, status, "grade", *arguments)

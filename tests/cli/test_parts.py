@@ -153,7 +153,7 @@ def test_another_model_under_the_same_name_and_other_options_are_refused(capsys:
 def test_what_has_no_parts_is_refused(capsys: Capsys) -> None:
     for options, why in (
         (("--chunk", "4/3"), "not a part of a clip"),
-        (("--chunk", "1/2", "--jobs", "2"), "this process renders a part"),
+        (("--chunk", "1/2", "--jobs", "2"), "this process renders one part of the clip itself"),
         (("--chunk", "1/2", "--draft", "2"), "measured over the whole clip"),
         (("--chunk", "1/2", "--score"), "measured over the whole clip"),
         (("--join", "--shard", "1/2"), "they are for one clip"),

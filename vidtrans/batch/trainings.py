@@ -82,7 +82,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
         raise UsageError(request.option, why, "start it without torchrun")
     dataset, output = open_dataset(request.dataset), _output_of(request)
     if output.exists() and not output.is_dir():
-        raise UsageError(str(output), "it is a file, and the models go to a folder", "choose another with -o")
+        raise UsageError(str(output), "it is a file, but the models go into a folder", "choose another place with -o")
     check_place(output, [request.dataset / INDEX], folder=True)
     variants = request.sweep or tuple(ABLATIONS.load(request.kind)(request.recipe, dataset, context))
     check_variants(request.sweep, context)

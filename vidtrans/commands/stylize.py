@@ -122,7 +122,11 @@ class Stylize(Command):
                 why = "each clip of a list has its own output"
                 raise UsageError("--chunk, --join", why, "name one clip")
             if self.batch.jobs or self.batch.executor != SEQUENTIAL.executor:
-                raise UsageError("--chunk, --join", "this process renders a part", "leave --jobs and --executor out")
+                raise UsageError(
+                    "--chunk, --join",
+                    "this process renders one part of the clip itself",
+                    "leave out --jobs and --executor",
+                )
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:

@@ -211,7 +211,7 @@ def declared(cls: type, owner: Owner) -> dict[str, Parameter]:
 
 @cache
 def flagged(cls: type, table: str) -> dict[str, Parameter]:
-    """Return the settings of a class that have a flag, by key. ``table``: their table in a recipe."""
+    """Return those settings of ``cls`` that have a command-line flag, by key. ``table``: their table of the recipe."""
     hints = typing.get_type_hints(cls)
     found = {}
     for field in dataclasses.fields(cls):

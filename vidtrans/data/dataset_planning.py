@@ -250,7 +250,7 @@ class DatasetSpec:
         for each in (clip, other):
             if not each.index.same_size:
                 why = "its pictures are of several sizes, and matches are sought in one"
-                raise MediaError(str(each.path), why, "bring them to one size, or learn without pairs: --unpaired")
+                raise MediaError(str(each.path), why, "scale all to one size, or learn without pairs: --unpaired")
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
@@ -265,7 +265,7 @@ class DatasetSpec:
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
             why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
-            raise UsageError(f"--cuts {cuts}", why, "leave it out, or bring them to one size")
+            raise UsageError(f"--cuts {cuts}", why, "leave out --cuts, or scale all clips to one size")
         return with_cuts(clip, cuts)
 
     def _describe(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:

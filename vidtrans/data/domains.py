@@ -139,7 +139,7 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
         elif len(clips) == 2 and _show_the_same(one, other):
             command = f"vidtrans make-dataset {one.path} --target {other.path} --preset matched"
             text = f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines, pairs"
-            context.note(f"{text} that are found teach much more, {command}")
+            context.note(f"{text} found by vidtrans (--preset matched) teach much more: {command}")
     _note_sizes(clips, names, size, context)
 
 

@@ -47,7 +47,11 @@ class ModelSequencer:
         parts = len(looks) - settings.morph
         if parts == 0 or (len(looks) == 1 and settings.frames_per_model is not None):
             flag = "--morph" if settings.morph else "--every"
-            raise UsageError(flag, "there is one model only", "give --model several times, or leave it out")
+            raise UsageError(
+                flag,
+                "it needs several models, and only one is given",
+                f"give --model several times, or leave out {flag}",
+            )
         self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(looks) > 1 else num_frames
         for look in looks[1:] if settings.morph else ():
             if _architecture(look) != _architecture(looks[0]):

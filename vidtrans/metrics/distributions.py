@@ -143,7 +143,7 @@ def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return patches at random but reproducible places of pictures, which may differ in size."""
+    """Return the features of patches at random but reproducible places; the pictures may differ in size."""
     import torch
 
     random = np.random.default_rng(0)

@@ -69,7 +69,7 @@ class LoadedModel:
     def check_renders(self) -> None:
         """Raise UsageError for a model whose pictures depend on a clock, because a clip has none."""
         if self.pairing.has_clock:
-            why = "it goes by a clock of its own, not by the frames of a clip"
+            why = "it follows its own clock, not the frames of a clip"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
     def for_key(self) -> list[Any]:

@@ -19,13 +19,15 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(str(output), "the output is one of the inputs", "choose another name with -o")
         if folder and path_key(output) in map(path_key, source.resolve().parents):
-            raise UsageError(str(output), "the output folder holds one of the inputs", "choose another with -o")
+            raise UsageError(str(output), "the output folder holds one of the inputs", "choose another place with -o")
     if special_file_kind(output):
         raise UsageError(str(output), "it is a device or a pipe, not a file", "choose another name with -o")
     if output.is_dir() and not folder:
         raise UsageError(str(output), "the output is an existing folder", "give a file name with -o")
     if output.exists() and folder and not output.is_dir():
-        raise UsageError(str(output), "it is a file, and the result a folder of pictures", "choose another with -o")
+        raise UsageError(
+            str(output), "it is a file, but the result is a folder of pictures", "choose another place with -o"
+        )
     target = link_target(output)
     if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
         why = f"a link to '{target}', which does not end in {output.suffix}"

@@ -115,7 +115,9 @@ def record(
 def _check_replaceable(cache: Cache, output: Path) -> None:
     """Raise UsageError where --overwrite would delete foreign files, as a folder is replaced as a whole."""
     if output.is_dir() and not _is_known(cache, output):
-        raise UsageError(str(output), "it holds files that are not results of this command", "choose another with -o")
+        raise UsageError(
+            str(output), "it holds files that are not results of this command", "choose another place with -o"
+        )
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:

@@ -179,7 +179,9 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
     wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
     if wanted < len(shots):
         why = f"{clip.name} has {len(shots)} shots, and each needs one"
-        raise UsageError(f"--count {wanted}", why, f"give {len(shots)} or more, or a part with --start and --end")
+        raise UsageError(
+            f"--count {wanted}", why, f"give {len(shots)} or more, or choose a shorter section with --start and --end"
+        )
     if wanted > len(span):
         raise UsageError(f"--count {wanted}", f"there are {len(span)} frames", "give a smaller number")
     return shots, wanted

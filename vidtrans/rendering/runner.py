@@ -263,7 +263,7 @@ class ChunkRenderer:
                 yield renderer.prepare(frame, shot, known, restarts=restarts)
 
     def _extent(self, lo: int, hi: int) -> tuple[int, int]:
-        """Return the frames [first, stop) whose outputs the outputs of the frames [lo, hi) depend on."""
+        """Return the range [first, stop) of frames whose outputs are needed to render the frames [lo, hi)."""
         plan, draft = self.plan, self.plan.draft
         first, stop = self._recurrent_from(lo) if plan.model.is_recurrent else lo, hi
         if draft:

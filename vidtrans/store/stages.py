@@ -69,7 +69,7 @@ class Stage:
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:
-        """Return the content of the key, besides name and version."""
+        """Return the values in the stage's cache key, besides the stage's name and version."""
         return {name: value for name, value in asdict(self).items() if value or name not in self.optional}
 
 

@@ -81,7 +81,9 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
             tables = {"discriminator": {**table, "num_layers": layers}}
             found.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
         else:
-            context.note(f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, here are {side}")
+            context.note(
+                f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, the pictures have {side}"
+            )
     return found
 
 

@@ -37,7 +37,9 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
     size = parse_size(wanted).short
     if size is None:
         raise UsageError(
-            f"dataset.size = '{wanted}'", "with --optimise it is a short side", "give --size when rendering"
+            f"dataset.size = '{wanted}'",
+            "with --optimise it has to be one number, the length of the short side",
+            "set one number; give width and height with --size when rendering",
         )
     from vidtrans.perception import MEASURES, resolve_measure
 

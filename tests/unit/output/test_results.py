@@ -183,7 +183,7 @@ def test_a_place_of_another_kind_or_of_a_source_is_refused() -> None:
         (file, False, "the output is one of the inputs"),
         (Path("in"), True, "the output folder holds one of the inputs"),
         (folder, False, "the output is an existing folder"),
-        (file_of("b.mp4"), True, "it is a file, and the result a folder of pictures"),
+        (file_of("b.mp4"), True, "it is a file, but the result is a folder of pictures"),
         (file / "deep" / "x.mp4", False, "a.mp4' is a file, not a folder"),
     ]
     for output, of_pictures, why in cases:

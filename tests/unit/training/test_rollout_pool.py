@@ -332,7 +332,7 @@ def test_a_clock_goes_through_one_shot_and_says_so(short_rollouts: None, capsys:
     assert shown["dream"]["positions"] == 2 * (40 - 1)
     assert shown["training"]["pairs"] == 78
     assert "horizons" not in shown["training"]["dreamt"]
-    assert "it goes by a clock of its own" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
+    assert "it follows its own clock" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
     assert "next: vidtrans dream VIDEO --model c.safetensors" in told
     assert "plate" not in told  # the camera stands still, but what would be painted onto what?
     run = ("run", "c.mp4", "--preset", "loop", "--apply", "c.mp4", "-o", "out.mp4")

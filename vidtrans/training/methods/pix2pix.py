@@ -256,7 +256,7 @@ class Pix2Pix(TrainingMethod):
             self.captured.forget()
 
     def _tensors(self) -> list[Tensor]:
-        """Return the tensors that a replayed step changes; the average is updated after it."""
+        """Return the tensors that a replayed step changes; the average of the weights is updated after the replay."""
         return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property

@@ -60,7 +60,7 @@ class DomainColours:
 
 @dataclass(frozen=True)
 class ColourMaps:
-    """The colour maps from source to target, and back."""
+    """The learned colour maps from the source domain's colours to the target's, and back."""
 
     forth: DomainColours
     back: DomainColours
