@@ -50,22 +50,22 @@ class PairPositions:
 
 
 class Pairing:
-    """A way of making pairs, made from its ``Settings``; it has no state.
+    """A method that makes (input, target) pairs of frames. It is built from its ``Settings`` and has no state.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
-    (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). What is not overridden is right for a
-    pairing whose input is the frame itself.
+    (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). The defaults suit a pairing
+    whose input is the frame itself.
 
     Attributes:
-        name: The one in the table.
+        name: Its name in the table of pairings.
         version: Raised by hand when the pictures that it makes change.
         Settings: The class of its settings.
         needs_target: The target comes from a second clip or folder, not from the frame itself.
         has_target: The target is what the output should be: people see it beside the output.
         uses_mask: ``render_input`` depends on the mask.
-        pointwise: In training, a pixel of its input depends on that pixel of the frames alone, and nothing is drawn.
-        at_source_size: It is about single pixels, so it is rendered at the source's size unless the user sets another.
-        deep: It takes frames of 16 bits too; otherwise they are brought to 8 bits first.
+        pointwise: In training, an input pixel depends only on the same pixel of the frames, and nothing is random.
+        at_source_size: It maps single pixels, so the default size of a render is the source's.
+        deep: It takes 16-bit frames; otherwise frames are converted to 8 bits first.
         finishes: It overrides ``finish``.
         drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
         tunable: The settings worth changing in a render, the one to try first at the beginning.
@@ -73,13 +73,13 @@ class Pairing:
         min_frames: The shortest shot that gives a pair.
         upscale_factor: How many times larger than its source a render is.
         guides: The names of the pictures that stand for a frame, where a source is a folder of guides.
-        extraction: The picture that stands beside each frame, and comes after it where ``input`` takes pictures.
+        extraction: The kind of picture extracted from each frame; ``input`` takes it as the argument after the frame.
         offsets: The frames that make an input, relative to the rendered one, oldest first.
         stride: Frames between a pair and the one that follows it in time.
         has_clock: The network sees a clock beside its pictures, see ``clock``.
-        has_tensor_form: ``tensor_input`` makes of tensors what ``input`` makes of arrays, bit for bit.
-        operators: "module:Class" of what exported files compute in its place, see ``pairing.operators``; '' for none.
-        operators_refusal: Why there is none, to end a sentence.
+        has_tensor_form: ``tensor_input`` computes on tensors the same bits as ``input`` on arrays.
+        operators: "module:Class" of the network module that computes the input in exported files; '' for none.
+        operators_refusal: Why the pairing has no operators, as the end of an error message.
     """
 
     name: ClassVar[str]

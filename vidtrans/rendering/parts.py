@@ -68,8 +68,8 @@ class DividedRender:
     def divide(self, make_part: Callable[..., Table], count: int, *, no_shared_disk: bool = False) -> Division | None:
         """Split the missing chunks into up to ``count`` parts; None if splitting gains nothing.
 
-        ``no_shared_disk``: workers cannot see the finished chunks. Each part is then one run of missing chunks, and a
-        single part is worthwhile.
+        ``no_shared_disk``: workers cannot see the finished chunks. Each part is then a sequence of consecutive missing
+        chunks, and a division into one part is returned as well.
         """
         entries, job = self._entries, self.job
         missing = entries.missing()
