@@ -121,7 +121,7 @@ class WindowFilter:
         return self._tracker.neighbours(window, at, (step, -step))
 
     def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Average frame ``at`` and its neighbours, (1, 2, 1)/4, along the motion. ``lower``: the level below, (H, W, 4)."""
+        """Average a frame and its neighbours, (1, 2, 1)/4, along the motion. ``lower``: the level below, (H, W, 4)."""
         here = lower(at)
         height, width = here.shape[:2]
         neighbours = self._neighbours(window, at, level)
