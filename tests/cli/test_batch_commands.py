@@ -44,7 +44,7 @@ def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path
     found = counterparts(made, place / "clips", "--source")
     assert [p.name for p in found] == ["shot-2.mov", "shot-20.mov", "shot.mov", "shot.mov", "a.mov"]
     assert counterparts(made, place / "clips" / "a.mov", "--source") == [place / "clips" / "a.mov"] * 5
-    with pytest.raises(UsageError, match="no clip of its name"):
+    with pytest.raises(UsageError, match="no clip with a matching name"):
         counterparts([Path("shots.mp4")], place / "clips", "--source")
 
 

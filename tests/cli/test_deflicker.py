@@ -247,7 +247,7 @@ BAD: list[tuple[int, tuple[object, ...], str]] = [
     (3, ("empty", "--source", "s.mp4"), "empty"),
     (2, ("one/0.png",), "one picture cannot flicker"),
     (2, ("sizes",), "its pictures are not of one size"),
-    (2, ("p.mp4", "--start", "3"), "there is no source"),
+    (2, ("p.mp4", "--start", "3"), "no source is given"),
     (2, ("part.mp4", "--source", "s.mp4", "--start", "99"), "--start 99"),
     (2, ("p.mp4", "--source", "s.mp4", "--start", "soon"), "it is not a time"),
     (2, ("p.mp4", "-o", "p.mp4"), "p.mp4"),

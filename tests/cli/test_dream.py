@@ -305,7 +305,7 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
 ) -> None:
     dream: Callable[..., str] = lambda status, *a: refuse(capsys, status, "dream", *a, "--frames", 30)  # noqa: E731
     two = ("--model", dreamer)
-    assert "does not predict frames (it learned 'edges')" in dream(3, seed, "--model", tiny_model)
+    assert "does not predict frames (its pairing is 'edges')" in dream(3, seed, "--model", tiny_model)
     assert "does not predict frames" in dream(3, seed, "--model", "identity")
     for flag, value in (("--loop", None), ("--speed", "2"), ("--speed", "low"), ("--position", "0.2")):
         told = dream(2, seed, *two, flag, *([value] if value else []))

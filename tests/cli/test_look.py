@@ -212,7 +212,7 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     assert "generator.first_steps=N" in refuse(capsys, 2, *wanted, "--steps", 5)
     assert "it follows from" in refuse(capsys, 2, *wanted, "--set", "generator.measure=vgg19")
     wide = ("look", picture, "--optimise", "-o", "x.safetensors", "--set", "dataset.size=64x32")
-    assert "a short side" in refuse(capsys, 2, *wide)
+    assert "the length of the short side" in refuse(capsys, 2, *wide)
     assert "no such file" in refuse(capsys, 3, "look", "none.png", "--optimise", "--dry-run")
     compiled = ("stylize", clip, "--model", "ink", "-o", "x.mkv", "--set", "rendering.engine=compile")
     assert "optimises each frame" in refuse(capsys, 2, *compiled)

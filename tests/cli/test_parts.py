@@ -170,7 +170,7 @@ def test_a_dry_run_of_a_part_tells_its_share(capsys: Capsys) -> None:
 
 def test_the_python_api_renders_parts() -> None:
     options: dict[str, Any] = {"output": "out.mp4", "settings": {"rendering": {"chunk_frames": 6}}}
-    with pytest.raises(UsageError, match="no part"):
+    with pytest.raises(UsageError, match="not a part of a clip"):
         api.stylize(CLIP, "identity", chunk="2", **options)
     api.stylize(CLIP, "identity", chunk="1/2", **options)
     assert api.stylize(CLIP, "identity", chunk="2/2", join=True, **options)["frames"] == FRAMES

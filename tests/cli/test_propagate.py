@@ -172,7 +172,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("twice", 3, plain, "a2.png and b2.png are both painted on frame 2"),
         ("clear", 3, plain, "it is fully transparent"),
         ("broken", 3, plain, "not a picture that can be read"),
-        ("keys", 2, (*plain, "--follow", "look"), "--minutes 0 leaves it out"),
+        ("keys", 2, (*plain, "--follow", "look"), "which --minutes 0 does not train"),
         ("keys", 2, (*QUICK, "--set=pairing.name=edges"), "painted frames already are aligned pairs"),
         ("keys", 2, (*plain, "-o", "keys", "--codec", "png"), "the output folder holds one of the inputs"),
     ):

@@ -116,7 +116,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
         time.sleep(0.01)
     assert process.wait() == 0, process.said()
     told = process.said()[1]
-    assert ("started again" in told) == lost
+    assert ("restarted" in told) == lost
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     assert not workers()
 

@@ -272,7 +272,7 @@ def test_what_is_rendered_here_or_not_at_all_is_said(
     refuse(capsys, 3, "stylize", "none.mp4", "--model", "oil", *APART)
     for executor in ("local", "inline", "auto"):
         flags = ("--no-shared-disk", "--executor", executor)
-        assert "works on this machine" in refuse(capsys, 2, "stylize", "0.mp4", "--model", "oil", *flags)
+        assert "runs on this machine only" in refuse(capsys, 2, "stylize", "0.mp4", "--model", "oil", *flags)
 
 
 def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(

@@ -136,7 +136,7 @@ def test_how_many_go_through_at_once_follows_from_their_size_and_is_in_the_key()
 @pytest.mark.parametrize("precision", ["fp16", "tf32"])
 def test_what_only_cuda_has_is_refused_elsewhere_in_one_line(precision: str) -> None:
     for device in (CPU, Device("mps", "mps")):
-        with pytest.raises(UsageError, match="it is for CUDA") as raised:
+        with pytest.raises(UsageError, match="needs CUDA") as raised:
             resolve_precision(precision, device)
         assert "\n" not in str(raised.value)
     assert resolve_precision(precision, CUDA) == precision

@@ -196,7 +196,7 @@ def test_the_place_is_checked_before_the_record(cache: Cache) -> None:
     put_on_record(cache, source)
     with pytest.raises(UsageError, match="one of the inputs"):
         Result(source, REQUEST, [source], Context(cache.root)).existing()
-    with pytest.raises(UsageError, match="the result a folder of pictures"):
+    with pytest.raises(UsageError, match="the result is a folder of pictures"):
         Result(source, REQUEST, [], Context(cache.root), folder=True).existing()
 
 
