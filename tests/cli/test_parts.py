@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,23 @@ SMALL = ("--set", "rendering.chunk_frames=6")
 RENDER = ("stylize", CLIP, *IDENTITY, "-o", "out.mp4", *SMALL)
 
 
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip, encoded once: an encoder may not give the same bytes twice."""
+    return write_clip(tmp_path_factory.mktemp("source") / CLIP, moving_frames(FRAMES))
+
+
 @pytest.fixture(autouse=True)
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def clip(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_clip(CLIP, moving_frames(FRAMES))
+    shutil.copyfile(source, CLIP)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(source: Path) -> bytes:
     """The bytes of a render of the clip as a whole."""
-    folder = tmp_path_factory.mktemp("whole")
-    clip, output = write_clip(folder / CLIP, moving_frames(FRAMES)), folder / "out.mp4"
-    vidtrans("stylize", clip, *IDENTITY, "-o", output, *SMALL, "--cache-dir", folder / "cache")
+    output = source.with_name("out.mp4")
+    vidtrans("stylize", source, *IDENTITY, "-o", output, *SMALL, "--cache-dir", source.with_name("cache"))
     return output.read_bytes()
 
 
