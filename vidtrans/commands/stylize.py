@@ -193,8 +193,8 @@ class Stylize(Command):
     def _output_of(self, request: StylizeRequest) -> Path | None:
         """Return the output path of one clip.
 
-        If ``-o`` is an existing folder or ends in a slash, a video's result is written into it; the result of a picture
-        folder is itself a folder.
+        A video's result is written into ``-o`` if that is an existing folder or ends in a slash. The result of a folder
+        of pictures is a folder, so there ``-o`` names the result itself.
         """
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import default_output_of

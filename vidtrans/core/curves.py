@@ -53,7 +53,7 @@ class KeyframeCurve:
 def check_order(keys: Sequence[Fraction], name: str) -> None:
     """Raise UsageError where keyframes at these moments are not in order. ``name``: their name in the error."""
     if any(b < a for a, b in itertools.pairwise(keys)):
-        raise UsageError(name, "its keyframes are not in order", "put the earlier one first")
+        raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
 
 
 def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:

@@ -56,7 +56,7 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
     if existing is not None and (existing.preset, existing.recipe) != (preset, tables) and not context.dry_run:
         existing = replace(existing, preset=preset, recipe=tables)
         write_index(output, existing)
-        context.note(f"the pictures are the same; training will follow preset '{preset}'")
+        context.note(f"the pictures of the dataset stay as they are; training will follow preset '{preset}'")
     if existing is not None and not (restore and existing.num_missing):
         if existing.num_missing:
             context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")

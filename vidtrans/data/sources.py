@@ -171,7 +171,7 @@ class FolderSource:
         return base_name(self.path)
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield input and target, (H, W, 3) uint8, of one size, for each pair of ``numbers``."""
+        """Yield (input, target), both (H, W, 3) uint8 at ``size``, for each pair number in ``numbers``."""
         for number in numbers:
             one, other = self.pairs[number]
             left = read_picture(one)

@@ -141,7 +141,7 @@ def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
 
 
 def _stiffness(size: int) -> sparse.csr_matrix:
-    """Return the smoothness cost of the residual as a quadratic form; per unit of colour, independent of size."""
+    """Return K of the cost rᵀKr, which keeps the residual r of a lattice smooth. Its scale fits every ``size``."""
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (

@@ -67,7 +67,8 @@ class ControlState:
             if name and name not in models:
                 raise unknown_name("model", name, list(models))
         if 0 < controls.size < SMALLEST_SIDE:
-            raise UsageError(f"size {controls.size}", "too small", f"choose 0, or {SMALLEST_SIDE} and more")
+            remedy = f"choose {SMALLEST_SIDE} or more, or 0 for the training size"
+            raise UsageError(f"size {controls.size}", "too small", remedy)
         looks = [look for model in models.values() for look in looks_of(model)]
         if controls.look and controls.look not in looks:
             raise unknown_name("look", controls.look, looks)

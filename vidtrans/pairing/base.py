@@ -111,7 +111,7 @@ class Pairing:
 
     @property
     def pictures_per_frame(self) -> int:
-        """Return the number of pictures per frame that ``input`` takes: frame or guides, plus an extracted picture."""
+        """Return how many pictures ``input`` takes per frame: the frame or its guides, and an extracted picture."""
         return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:

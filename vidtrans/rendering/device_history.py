@@ -106,7 +106,7 @@ class DeviceHistory:
 
 
 def _inside(flow: Tensor) -> Tensor:
-    """Return a mask, (N, 1, H, W) bool, of the points p + flow(p) within the picture or half a pixel outside."""
+    """Return a mask, (N, 1, H, W) bool: true at p if p + flow(p) is inside the picture, or half a pixel outside."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, device=flow.device)
     y = flow[:, 1:] + torch.arange(height, device=flow.device)[:, None]

@@ -90,7 +90,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture: a curve over the folder has one value at each picture."""
+    """Return the recipe of each picture: settings with keyframes over the folder have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     blends = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]

@@ -61,8 +61,8 @@ class ExtractedPictures(Protocol):
 class ChunkRenderer:
     """A renderer of a plan's missing chunks.
 
-    ``raw`` stores the outputs of the ``engine``; ``count`` counts rendered frames. ``extraction``: the extractor's
-    pictures for the input; call ``extract`` before ``render`` then.
+    ``raw`` stores the outputs of the ``engine``; ``count`` counts rendered frames. With an ``extraction``
+    (pictures that an extractor makes for the input), call ``extract`` before ``render``.
     """
 
     def __init__(

@@ -210,7 +210,7 @@ class RenderStage(Stage):
 
 @dataclass(frozen=True)
 class PartsStage(Stage):
-    """The settings shared by hosts that render parts of one result."""
+    """The stage of a result that several hosts render in parts: the settings that have to be equal on every host."""
 
     name: ClassVar[str] = "parts"
     output: str  # relative to the folder that the cache lies in

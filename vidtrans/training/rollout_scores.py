@@ -108,7 +108,7 @@ def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair]) -> RolloutScorer | N
 
 
 def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
-    """Return a start for every pair without a predecessor, those with the most frames first."""
+    """Return a rollout start for each pair whose preceding frame is not in the dataset, the longest rollouts first."""
     following = successors(pairs, stride)
     starts = []
     for head in sorted(set(range(len(pairs))) - set(following)):

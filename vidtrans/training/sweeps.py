@@ -177,7 +177,7 @@ def check_variants(variants: Sequence[Variant], context: Context) -> None:
         key = digest_of([recipe.choice("generator"), recipe.choice("discriminator"), settings.for_key(), seed])
         if (other := labels.setdefault(key, variant.label)) != variant.label:
             why = f"{other} and {variant.label} are the same training"
-            raise UsageError("--sweep", why, "leave one of them out, or sweep what changes the model")
+            raise UsageError("--sweep", why, "leave out one of the two, or sweep a setting that changes the model")
 
 
 def check_networks(variants: Sequence[Variant]) -> None:

@@ -128,7 +128,7 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
     assert value("0s: 0, 00:01: min(8, 9)", 10) == pytest.approx(4)
     assert value("0: 0, 20: 8, 1s: 1", 20) == 1  # two at one moment are a jump
     assert value("5: 3", 0) == value("5: 3", 9) == 3
-    with pytest.raises(UsageError, match="not in order — put the earlier one first"):
+    with pytest.raises(UsageError, match="not in order — sort the keyframes by time"):
         value("2s: 1, 5: 2")
 
 

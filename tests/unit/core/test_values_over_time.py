@@ -161,5 +161,5 @@ def test_towards_a_moment_past_the_end_it_comes_as_far_as_the_clip_goes() -> Non
 @pytest.mark.parametrize("text", ["10: 0, 5: 1", "1s: 0, 10: 1", "0: 0, 3s: 1, 2s: 0"])
 def test_keyframes_out_of_order_are_refused(text: str) -> None:
     clip = clip_of(tuple(range(0, 100 * 40, 40)))  # 25 a second
-    with pytest.raises(UsageError, match="not in order — put the earlier one first"):
+    with pytest.raises(UsageError, match="not in order — sort the keyframes by time"):
         at_each_frame(text, clip)

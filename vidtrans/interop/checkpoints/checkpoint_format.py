@@ -87,8 +87,8 @@ class CheckpointFormat(ForeignFormat):
         if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARING * path.stat().st_size:
             raise ModelError(
                 str(path),
-                "its tensors are far larger than the file, because they share their bytes",
-                "save its state_dict() again",
+                "its tensors share stored bytes, so they are far larger in memory than the file",
+                "save a state_dict() whose tensors are clones",
             )
         weights = {ours: _as_float(tensor.read()) for ours, tensor in stored.items()}
         weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}

@@ -116,7 +116,7 @@ class ClipReader:
             self._decoder.leave_hardware(f"its frame {following} is not the CPU's")
             yield from self.frames(following, stop, index)
         elif following < last:
-            raise MediaError(str(self.path), f"ended at frame {following} of {last}", "is the file still complete?")
+            raise MediaError(str(self.path), f"ended at frame {following} of {last}", "copy or download the file again")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:
         """Return the first frame at or after ``seconds`` in the clip and the frames before it, at most ``count``.
