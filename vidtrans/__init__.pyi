@@ -346,10 +346,10 @@ def look(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Teach a model the manner of one or more PICTURES: a painting in, films in its strokes out.
+    """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
 
-    A PICTURE may be a video: its middle frame is taken. Five minutes on two cores are enough; stop it, and the same
-    command goes on."""
+    Of a video, the middle frame is taken. Five minutes on two cores are enough. To go on with a stopped training,
+    run the same command again."""
 
 def make_dataset(
     videos: str | Path | Sequence[str | Path],
