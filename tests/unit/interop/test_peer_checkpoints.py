@@ -85,7 +85,7 @@ def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
         spec.storage = largest.storage
     path = Path("net_G.pth")
     path.write_bytes(zipped(pickled(specs), {largest.storage.key: storages[largest.storage.key]}))
-    with pytest.raises(ModelError, match="because they share their bytes"):
+    with pytest.raises(ModelError, match="its tensors share stored bytes"):
         imported(path)
 
 
