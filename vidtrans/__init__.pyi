@@ -170,7 +170,7 @@ def dream(
 ) -> Table:
     """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
 
-    Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there."""
+    Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there."""
 
 def evaluate(
     output: str | Path | Sequence[str | Path],
@@ -232,8 +232,8 @@ def fix(
 ) -> Table:
     """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
 
-    What was painted is found by comparing. All that it does not reach stays as it is. To undo one, take its picture
-    away, and give the command again."""
+    The corrections are found by comparing the painted frames with RENDER; everything else stays as it is. To undo a
+    correction, remove its picture and run the command again."""
 
 def grade(
     before: str | Path,
@@ -252,8 +252,8 @@ def grade(
 ) -> Table:
     """Learn a colour grade from pictures or clips BEFORE and AFTER it.
 
-    Both may be a picture, a folder of pictures, or a clip. They go together by number, else by time, and may differ in
-    size, crop and compression."""
+    Each may be a picture, a folder of pictures, or a clip. Pictures are paired by their number, else by time; sizes,
+    crops and compression may differ."""
 
 def import_model(
     model: str | Path,
@@ -383,9 +383,9 @@ def make_dataset(
 ) -> Table:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired it has two domains or more, and no pairs: frames of VIDEO... are to look like those of the other.
+    With --unpaired it has two or more domains and no pairs: a model makes frames of VIDEO... look like the other.
 
-    A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
+    A folder of videos, or a pattern ('clips/*.mov'), stands for all videos in it.
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone."""
 
@@ -496,7 +496,7 @@ def schema(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """The parameters of COMMAND as JSON Schema; without one of all commands.
+    """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
     Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
     that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder
@@ -611,13 +611,13 @@ def stylize(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
+    """Render a model onto videos: every frame, every timestamp, and the sound. Run it again to resume a stopped render.
 
-    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
-    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
-    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
-    is named and passed over. Several models (--model a --model b) are rendered one after the other in one pass, and the
-    temporal filter comes once, at the end."""
+    A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
+    same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
+    (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
+    Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and the
+    temporal filter is applied once, at the end."""
 
 def train(
     dataset: str | Path,
@@ -643,7 +643,7 @@ def train(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+    """Train a model on a dataset. Run the same command again to resume a stopped training."""
 
 def try_out(
     video: str | Path,

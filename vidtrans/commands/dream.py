@@ -34,7 +34,7 @@ EXPRESSIONS = (
 class Dream(Command):
     """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
 
-    Stop it at any moment; the same command goes on. With more --frames, and --overwrite, it goes on from what is there.
+    Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there.
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "seed")

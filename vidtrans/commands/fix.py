@@ -19,8 +19,8 @@ from vidtrans.session import Context
 class Fix(Command):
     """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
 
-    What was painted is found by comparing. All that it does not reach stays as it is. To undo one, take its picture
-    away, and give the command again.
+    The corrections are found by comparing the painted frames with RENDER; everything else stays as it is. To undo a
+    correction, remove its picture and run the command again.
     """
 
     CONTEXT: ClassVar = CACHING

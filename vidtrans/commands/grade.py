@@ -33,8 +33,8 @@ CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes per side of a table: the common size,
 class Grade(Command):
     """Learn a colour grade from pictures or clips BEFORE and AFTER it.
 
-    Both may be a picture, a folder of pictures, or a clip. They go together by number, else by time, and may differ in
-    size, crop and compression.
+    Each may be a picture, a folder of pictures, or a clip. Pictures are paired by their number, else by time; sizes,
+    crops and compression may differ.
     """
 
     CONTEXT: ClassVar = WRITING

@@ -23,9 +23,9 @@ from vidtrans.session import Context
 class MakeDataset(Command):
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired it has two domains or more, and no pairs: frames of VIDEO... are to look like those of the other.
+    With --unpaired it has two or more domains and no pairs: a model makes frames of VIDEO... look like the other.
 
-    A folder of videos, or a pattern ('clips/*.mov'), stands for all that it holds.
+    A folder of videos, or a pattern ('clips/*.mov'), stands for all videos in it.
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """

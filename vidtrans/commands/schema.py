@@ -23,7 +23,7 @@ PLAIN = {int: "integer", float: "number", bool: "boolean"}  # all others are tex
 
 @dataclass(frozen=True)
 class Schema(Command):
-    """The parameters of COMMAND as JSON Schema; without one of all commands.
+    """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
     Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
     that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder

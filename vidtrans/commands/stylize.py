@@ -33,13 +33,13 @@ NOT_PRINTED = (
 
 @dataclass(frozen=True)
 class Stylize(Command):
-    """Render a model onto videos: every frame, every timestamp, and the sound. Stop it; the same command goes on.
+    """Render a model onto videos: every frame, every timestamp, and the sound. Run it again to resume a stopped render.
 
-    A VIDEO may be a picture, a folder of pictures, or numbered ones (frames/%05d.png) as well: the result is of that
-    kind too, unless -o says otherwise. A folder of videos stands for these, a pattern ('clips/*.mov') for what it
-    matches, and a list (night.toml) for clips with models and options of their own: each is rendered, one that fails
-    is named and passed over. Several models (--model a --model b) are rendered one after the other in one pass, and the
-    temporal filter comes once, at the end.
+    A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
+    same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
+    (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
+    Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and the
+    temporal filter is applied once, at the end.
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
@@ -50,8 +50,8 @@ class Stylize(Command):
     model: Annotated[
         tuple[str, ...],
         models(
-            "A model file or name; 'identity' returns its input. Repeated, each paints what the one before it has "
-            "painted. Only a list of clips may name its own."
+            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed unless "
+            "a list of clips names the models."
         ),
     ] = ()
     output: Annotated[

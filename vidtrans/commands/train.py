@@ -22,7 +22,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Train(Command):
-    """Train a model on a dataset. Stop it at any moment; the same command goes on."""
+    """Train a model on a dataset. Run the same command again to resume a stopped training."""
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
     TABLES: ClassVar = {"generator": (), "discriminator": (), "training": ("steps",), "card": ()}
