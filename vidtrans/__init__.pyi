@@ -385,7 +385,7 @@ def make_dataset(
 
     With --unpaired it has two or more domains and no pairs: a model makes frames of VIDEO... look like the other.
 
-    A folder of videos, or a pattern ('clips/*.mov'), stands for all videos in it.
+    A folder, or a pattern ('clips/*.mov'), stands for all videos in it.
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone."""
 

@@ -50,8 +50,8 @@ class Stylize(Command):
     model: Annotated[
         tuple[str, ...],
         models(
-            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed unless "
-            "a list of clips names the models."
+            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
+            "unless a list of clips names the models."
         ),
     ] = ()
     output: Annotated[
