@@ -68,6 +68,7 @@ def pytest_runtest_call() -> Iterator[None]:
         pytest.skip("this account may not make links")
 
 
+@pytest.hookimpl(optionalhook=True)  # a run without xdist has no such hook
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait for processes that they start."""
     return cores() + 1
