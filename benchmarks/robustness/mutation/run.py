@@ -87,6 +87,7 @@ Functions = dict[tuple[str, int, str], list[FunctionType]]
 def living_functions() -> Functions:
     """By file, first line and name."""
     found: Functions = {}
+    gc.unfreeze()  # frozen objects are not listed
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(f"{ROOT}/vidtrans/"):
             code = thing.__code__
