@@ -39,7 +39,7 @@ def read_frames(
 ) -> list[np.ndarray]:
     """Return up to ``count`` frames from ``first`` on. Raises Missing.
 
-    ``short``: scaled to this short side. ``least``: so many there must be.
+    ``short``: the short side to scale to, in pixels. ``least``: the number of frames below which Missing is raised.
     """
     form = FrameFormat() if short is None else FrameFormat(Size(short=short))
     try:
@@ -93,7 +93,7 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int = 25, *, tone
 
 
 def write_parts(folder: Path, clip: Path, count: int, frames: int, short: int = 256) -> list[Path]:
-    """Write ``count`` clips of so many frames of a longer one, which begins again where it is too short."""
+    """Write ``count`` clips of ``frames`` frames each from one clip; a clip that is too short is looped."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = [frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2] for frame in read_frames(clip, short=short)]
     return [

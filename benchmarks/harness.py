@@ -1,4 +1,4 @@
-"""What all benchmarks share: arguments, data that may be missing, timing in turns, and commands of vidtrans."""
+"""The harness of all benchmarks: arguments, skips of missing data, timing in turns, and commands of vidtrans."""
 
 from __future__ import annotations
 

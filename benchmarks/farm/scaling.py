@@ -1,4 +1,4 @@
-"""How large a farm can be: what ten thousand clips cost the command that hands them out."""
+"""Measure the time and memory that a batch of ten thousand clips costs the command that submits them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How different are the looks of a model of many looks, how true to its input, and how near to a picture's?
+"""Measure how much the looks of one model differ, and how close they are to the input and to a given picture.
 
     python -m benchmarks.looks.many DATA --cache DIR [--steps 1000] [--clips carphone_176x144.mp4,...]
 

@@ -79,8 +79,8 @@ def many(count: int, place: Path) -> None:
     while batch.poll() is None:
         done = sum(1 for _ in (place / "out").glob("*.mp4"))
         if done >= shown:
-            told = subprocess.run(["pgrep", "-P", str(batch.pid)], capture_output=True, text=True).stdout.split()
-            sizes = [f"{harness.resident_mb(pid):.0f}" for pid in (batch.pid, *told[:1])]
+            workers = subprocess.run(["pgrep", "-P", str(batch.pid)], capture_output=True, text=True).stdout.split()
+            sizes = [f"{harness.resident_mb(pid):.0f}" for pid in (batch.pid, *workers[:1])]
             row(done, f"{time.monotonic() - began:.1f}", *sizes)
             shown = done + max(1, count // 10)
         time.sleep(0.2)

@@ -76,7 +76,7 @@ class Hand:
             self._process.stdin.write(json.dumps(list(arguments)) + "\n")
             self._process.stdin.flush()
         try:
-            told = json.loads(self._lines.get(timeout=limit_s))
+            answer = json.loads(self._lines.get(timeout=limit_s))
         except queue.Empty:
             self.close()
             return self._ended("hang", limit_s)
@@ -85,8 +85,8 @@ class Hand:
             self._process = None
             how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
             return self._ended(f"crash ({how})", 0.0)
-        self.peak_mb = told["peak_mb"]
-        return Done(**told, fate="")
+        self.peak_mb = answer["peak_mb"]
+        return Done(**answer, fate="")
 
     def _ended(self, fate: str, seconds: float) -> Done:
         return Done(None, {}, "", "", fate, seconds, self.peak_mb)
@@ -142,8 +142,8 @@ def main() -> None:
         with suppress(ValueError, IndexError):
             table = json.loads(out.strip().splitlines()[-1])
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-        told = {"status": status, "table": table, "err": err, "trace": trace, "peak_mb": peak}
-        line.write(json.dumps(told | {"seconds": time.monotonic() - began}) + "\n")
+        answer = {"status": status, "table": table, "err": err, "trace": trace, "peak_mb": peak}
+        line.write(json.dumps(answer | {"seconds": time.monotonic() - began}) + "\n")
         line.flush()
 
 

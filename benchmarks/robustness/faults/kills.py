@@ -33,13 +33,13 @@ def run(stage: Stage, folder: Path, kill_after_s: float | None = None) -> bool:
     command = harness.vidtrans_command(*stage.command, "-q")
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        told = process.communicate(timeout=kill_after_s)[1]
+        errors = process.communicate(timeout=kill_after_s)[1]
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         return True
     if process.returncode:
-        raise RuntimeError(f"{stage.name} ended with {process.returncode}: {told.strip()[-300:]}")
+        raise RuntimeError(f"{stage.name} ended with {process.returncode}: {errors.strip()[-300:]}")
     return False
 
 

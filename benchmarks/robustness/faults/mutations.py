@@ -114,8 +114,8 @@ class Sweep:
     @staticmethod
     def _look_for_strays(row: Try, folder: Path, done: Done) -> None:
         """What lies where it worked must be its result."""
-        told = [done.table.get("output"), done.table.get("report")] if done.status == 0 else []
-        wanted = {Path(result).parts[0] for result in told if result and not Path(result).is_absolute()}
+        results = [done.table.get("output"), done.table.get("report")] if done.status == 0 else []
+        wanted = {Path(result).parts[0] for result in results if result and not Path(result).is_absolute()}
         left = [p for place in ("out", "tmp") for p in (folder / place).iterdir()]
         if strays := [p.name for p in left if p.name not in wanted]:
             row.counts["strays"] += 1

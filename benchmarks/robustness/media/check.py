@@ -43,8 +43,8 @@ def _render(place: Place, name: str, *more: str) -> tuple[Ran, Path]:
         place.row.notes.append("no mp4: " + ran.error[:100])
         output = output.with_suffix(".mkv")
         ran = place.vidtrans(*render, "-o", str(output), output=output)
-    told = [warning.removeprefix(f"{place.name}: ") for warning in ran.warnings]
-    place.row.warnings += [warning for warning in dict.fromkeys(told) if warning not in place.row.warnings]
+    warnings = [warning.removeprefix(f"{place.name}: ") for warning in ran.warnings]
+    place.row.warnings += [warning for warning in dict.fromkeys(warnings) if warning not in place.row.warnings]
     return ran, output
 
 

@@ -71,10 +71,10 @@ def ffprobe(path: Path, *options: str) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         raise NoLook(f"ffprobe took more than {LIMIT_S} s") from None
-    told: dict[str, Any] = json.loads(done.stdout.decode(errors="replace") or "{}")
-    if done.returncode and not told:
+    properties: dict[str, Any] = json.loads(done.stdout.decode(errors="replace") or "{}")
+    if done.returncode and not properties:
         raise NoLook(f"ffprobe: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}")
-    return told
+    return properties
 
 
 def look_at(path: Path, stream: int | None = None, *, by_pyav: bool = False) -> MediaLook:
@@ -107,8 +107,8 @@ def in_own_process(script: Path, *arguments: str) -> dict[str, Any]:
         raise NoLook(f"{script.name} took more than {LIMIT_S} s") from None
     if done.returncode:
         raise NoLook("".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:]))
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    properties: dict[str, Any] = json.loads(done.stdout)
+    return properties
 
 
 def picture_streams(streams: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,10 +132,10 @@ def _time(pts: int | None, time_base: str) -> Fraction | None:
 def _frames(path: Path, stream: dict[str, Any]) -> list[dict[str, Any]]:
     entries = "frame=pts"
     try:
-        told = ffprobe(path, "-select_streams", str(stream["index"]), "-show_entries", entries, "-show_frames")
+        properties = ffprobe(path, "-select_streams", str(stream["index"]), "-show_entries", entries, "-show_frames")
     except NoLook:
         return []
-    return [f for f in told.get("frames", []) if f.get("media_type", "video") == "video"]
+    return [f for f in properties.get("frames", []) if f.get("media_type", "video") == "video"]
 
 
 def _described(stream: dict[str, Any]) -> MediaLook:
@@ -163,8 +163,8 @@ def _sound(path: Path, streams: Sequence[dict[str, Any]]) -> tuple[tuple[Packet,
     if not tracks:
         return ()
     bases = {s["index"]: s["time_base"] for s in streams}
-    told = ffprobe(path, "-select_streams", "a", "-show_data_hash", "sha256", "-show_packets")
-    for packet in told.get("packets", []):
+    properties = ffprobe(path, "-select_streams", "a", "-show_data_hash", "sha256", "-show_packets")
+    for packet in properties.get("packets", []):
         at = packet["stream_index"]
         if at in tracks:
             tracks[at].append(Packet(_time(packet.get("pts"), bases[at]), packet.get("data_hash", "")))
@@ -172,9 +172,9 @@ def _sound(path: Path, streams: Sequence[dict[str, Any]]) -> tuple[tuple[Packet,
 
 
 def _by_pyav(path: Path, stream: int) -> MediaLook:
-    told = in_own_process(Path(__file__), str(path), str(stream))
-    times = tuple(_time(pts, told["time_base"]) for pts in told["pts"])
-    return MediaLook("PyAV", told["stream"], times, told["width"], told["height"])
+    properties = in_own_process(Path(__file__), str(path), str(stream))
+    times = tuple(_time(pts, properties["time_base"]) for pts in properties["pts"])
+    return MediaLook("PyAV", properties["stream"], times, properties["width"], properties["height"])
 
 
 def _decode_plainly(path: str, number: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ LIMIT_S = 600.0
 
 @dataclass(frozen=True)
 class Ran:
-    """How one process ended."""
+    """The outcome of one process."""
 
     status: int
     out: str
@@ -51,9 +51,9 @@ class Ran:
 
     @property
     def warnings(self) -> list[str]:
-        told = [str(w) for w in self.table.get("warnings") or []]
+        listed = [str(w) for w in self.table.get("warnings") or []]
         said = [line.removeprefix("warning: ") for line in self.err.splitlines() if line.startswith("warning: ")]
-        return list(dict.fromkeys([*told, *said]))
+        return list(dict.fromkeys([*listed, *said]))
 
     @property
     def has_traceback(self) -> bool:
@@ -127,6 +127,6 @@ def machine() -> str:
     )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
     program = shutil.which("ffprobe")
-    told = subprocess.run([program, "-version"], capture_output=True, text=True).stdout.split() if program else []
-    ffprobe = f"ffprobe program {told[2]}" if len(told) > 2 else "no ffprobe program"
+    version = subprocess.run([program, "-version"], capture_output=True, text=True).stdout.split() if program else []
+    ffprobe = f"ffprobe program {version[2]}" if len(version) > 2 else "no ffprobe program"
     return f"Python {sys.version.split()[0]}, {done.stdout.strip() or 'versions unknown'}, {ffprobe}"

@@ -85,13 +85,14 @@ Functions = dict[tuple[str, int, str], list[FunctionType]]
 
 
 def living_functions() -> Functions:
-    """By file, first line and name."""
+    """Return the functions of the package that are in memory, by file, first line and name."""
     found: Functions = {}
     gc.unfreeze()  # frozen objects are not listed
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(f"{ROOT}/vidtrans/"):
             code = thing.__code__
             found.setdefault((code.co_filename, code.co_firstlineno, code.co_qualname), []).append(thing)
+    gc.freeze()  # children share the pages of frozen objects
     return found
 
 
