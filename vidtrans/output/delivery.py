@@ -109,9 +109,9 @@ class Delivery:
 
     @property
     def _begin(self) -> int:
-        """The timestamp that becomes 0: a part's first frame, or a negative one, which containers would cut off."""
+        """The timestamp that becomes 0: a part's first frame, or the start of the whole clip."""
         index = self.clip.index
-        return index.pts[self.numbers.start] if self.trimmed else index.before_zero
+        return index.pts[self.numbers.start] if self.trimmed else index.zero
 
     def _picture(self, factor: int) -> PictureFormat:
         """Return the output format: the depth of source and codec, and alpha where both have it."""

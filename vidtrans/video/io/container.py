@@ -32,6 +32,9 @@ FORMATS = (
 # Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
 # QuickTime movie that lies in another file (FFmpeg's default, made explicit).
 SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
+QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
+CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
+UNEDITED_S = 1  # a start that no edit list makes differs by the reordering of frames only
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -204,6 +207,23 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
+
+
+def zero_s(container: InputContainer, pictures_s: Fraction) -> Fraction:
+    """Return the moment, in the file's time in s, that is 0 for a viewer; the first picture is at ``pictures_s``.
+
+    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
+    QuickTime's edit lists state when a track begins, so that such times stay. Pictures are never before 0, as
+    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
+    """
+    sound_s = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
+    earliest = min(pictures_s, *sound_s) if sound_s else pictures_s
+    if earliest > 0 and container.format.name == QUICKTIME:
+        options = {**SAFE, "ignore_editlist": "1"}
+        with closing(av.open(container.name, options=options, metadata_errors="replace")) as unedited:
+            starts = [s.start_time * s.time_base for s in unedited.streams if s.start_time is not None and s.time_base]
+        return earliest if min(starts, default=0) >= earliest - UNEDITED_S else Fraction(0)
+    return earliest if earliest > 0 or container.format.name in CLOCKED else min(Fraction(0), pictures_s)
 
 
 def timecode_of(container: InputContainer) -> str:

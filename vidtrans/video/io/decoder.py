@@ -20,11 +20,9 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
+from vidtrans.video.io.container import QUICKTIME, describe, open_media, packets_of, picture_stream
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
-# The demuxers of formats that list every frame of a file, so that missing frames can be counted.
-LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
 MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
@@ -126,8 +124,11 @@ class Decoder:
 
     @property
     def num_missing(self) -> int:
-        """The number of frames that the container lists but did not hold; valid after reading to the end."""
-        if self.info.format != LISTS_FRAMES or not self.info.num_frames_from_header:
+        """The number of frames that the container lists but did not hold; valid after reading to the end.
+
+        QuickTime's headers list every frame.
+        """
+        if self.info.format != QUICKTIME or not self.info.num_frames_from_header:
             return 0
         return max(0, self.info.num_frames_from_header - self.losses.packets)
 

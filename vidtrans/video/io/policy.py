@@ -81,6 +81,8 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
         lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
     if info.offset_s and abs(info.offset_s) >= 0.001:
         lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
+    if index.zero > 0:
+        lines.append(f"its clock begins at {float(index.zero * index.time_base):.3f} s: counted from 0 in results")
     if index.num_frames == 1 and not index.names:
         lines.append("a single frame: enough to render, not to learn motion from")
     return lines

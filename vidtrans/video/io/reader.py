@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain, islice
+from math import floor
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, dep
 from vidtrans.video.colour.tags import space_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import MediaInfo
+from vidtrans.video.io.container import MediaInfo, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.orientation import UPRIGHT, orientation_of
@@ -200,6 +201,7 @@ class ClipReader:
             rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
+            zero=floor(zero_s(self._decoder.container, pts[0] * info.time_base) / info.time_base),
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,
