@@ -209,6 +209,11 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
     return float(stream.start_time * stream.time_base - min(starts))
 
 
+def open_unedited(container: InputContainer) -> InputContainer:
+    """Open a QuickTime file once more, without regard to its edit lists. Raises av.error.FFmpegError."""
+    return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
+
+
 def zero_s(container: InputContainer, pictures_s: Fraction) -> Fraction:
     """Return the moment, in the file's time in s, that is 0 for a viewer; the first picture is at ``pictures_s``.
 
@@ -219,8 +224,7 @@ def zero_s(container: InputContainer, pictures_s: Fraction) -> Fraction:
     sound_s = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
     earliest = min(pictures_s, *sound_s) if sound_s else pictures_s
     if earliest > 0 and container.format.name == QUICKTIME:
-        options = {**SAFE, "ignore_editlist": "1"}
-        with closing(av.open(container.name, options=options, metadata_errors="replace")) as unedited:
+        with closing(open_unedited(container)) as unedited:
             starts = [s.start_time * s.time_base for s in unedited.streams if s.start_time is not None and s.time_base]
         return earliest if min(starts, default=0) >= earliest - UNEDITED_S else Fraction(0)
     return earliest if earliest > 0 or container.format.name in CLOCKED else min(Fraction(0), pictures_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice
@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.io.container import QUICKTIME, describe, open_media, packets_of, picture_stream
+from vidtrans.video.io.container import QUICKTIME, describe, open_media, open_unedited, packets_of, picture_stream
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
 MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
@@ -122,15 +122,21 @@ class Decoder:
             interlaced, frames = first.interlaced_frame, chain([first], frames)
         yield from deinterlace(frames) if interlaced else frames
 
-    @property
     def num_missing(self) -> int:
         """The number of frames that the container lists but did not hold; valid after reading to the end.
 
-        QuickTime's headers list every frame.
+        QuickTime's headers list every frame. Those that an edit list leaves out are ``hidden``; FFmpeg gives no packets
+        of most of them.
         """
-        if self.info.format != QUICKTIME or not self.info.num_frames_from_header:
-            return 0
-        return max(0, self.info.num_frames_from_header - self.losses.packets)
+        losses = self.losses
+        missing = max(0, self.info.num_frames_from_header - losses.packets) if self.info.format == QUICKTIME else 0
+        if missing:
+            num_held = losses.packets
+            with suppress(av.error.FFmpegError, OSError), closing(open_unedited(self.container)) as unedited:
+                num_held = sum(1 for _ in packets_of(unedited, [unedited.streams[self.info.stream_index]]))
+            edited = min(missing, max(0, num_held - losses.packets))
+            losses.hidden, losses.packets, missing = losses.hidden + edited, losses.packets + edited, missing - edited
+        return missing
 
     def num_lost(self, num_frames: int) -> int:
         """Return the number of packets without a frame, in a clip of ``num_frames``: damaged, or before a keyframe.

@@ -181,7 +181,7 @@ class ClipReader:
         nominal = nominal_step(self._stamps, info)
         last_duration = max(1, self._last_duration or nominal)
         pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
-        missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
+        missing, lost = self._decoder.num_missing(), self._decoder.num_lost(len(pts))
         holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0

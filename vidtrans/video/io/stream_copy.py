@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
-import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard
@@ -21,6 +20,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
+from vidtrans.video.io.copied_track import NOT_HELD, add_delayed_track, add_track, containers_for, hidden_heads
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -49,13 +49,24 @@ class StreamCopy:
     only_sound: bool = False
 
 
-def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report) -> dict[int, Any]:
+@dataclass(frozen=True)
+class CopiedTrack:
+    """A track of the result. ``first_pts``: packets of the source before it are hidden by its edit list; None: none."""
+
+    track: Any
+    first_pts: int | None = None
+
+
+def add_tracks(
+    out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report
+) -> dict[int, CopiedTrack]:
     """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
     Other tracks are reported, but sound is never left out: raises UsageError where ``out`` cannot hold it.
     """
-    tracks: dict[int, Any] = {}
+    tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
+    heads = {} if out.format.name in ("mp4", "mov") or not carried.sound else hidden_heads(carried.source)
     sound = source.streams.audio if carried.sound else ()
     for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
         if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
@@ -65,20 +76,26 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy
             report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
             continue
         codec = stream.codec_context.name
+        head = heads.get(stream.index)
         try:
-            track = out.add_stream_from_template(stream, opaque=True)
-        except (av.error.FFmpegError, ValueError):
+            if head is None or not head.delay_s or carried.start_s is not None:
+                track = add_track(out, stream)
+            else:
+                track = add_delayed_track(out, stream, head.delay_s)
+        except NOT_HELD:
             where = out.format.name.split(",")[0]
             if stream.type == "audio":
                 why = f"its sound ({codec}) cannot be kept in {where}"
-                remedy = "use -o with .mkv, which holds every kind of sound, or --set encoding.sound=none"
+                others = containers_for(stream)
+                remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first"
+                remedy += ", or --set encoding.sound=none"
                 raise UsageError(str(carried.source), why, remedy) from None
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
         track.metadata.update({key: stream.metadata[key] for key in TRACK_TAGS if key in stream.metadata})
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
-        tracks[stream.index] = track
+        tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
     return tracks
 
 
@@ -89,13 +106,24 @@ def check_sound(source: Path, kind: str) -> None:
 
 
 def copied_packets(
-    source: InputContainer, tracks: dict[int, Any], carried: StreamCopy
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted."""
+    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+
+    Of the packets that an edit list hides, those before the first audible one are left to the result's edit list.
+    """
+    audible: set[int] = set()
     for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
+        copied = tracks[packet.stream_index]
+        if copied.first_pts is not None and packet.pts < copied.first_pts:
+            continue
+        if packet.is_discard and (packet.stream_index in audible or packet.stream.type != "audio"):
+            continue
+        if not packet.is_discard:
+            audible.add(packet.stream_index)
         begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
         if carried.start_s is not None and ends <= carried.start_s:
             continue
@@ -109,7 +137,7 @@ def copied_packets(
                 packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
                 packet.pts = packet.dts = -shift
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-        packet.stream = tracks[packet.stream_index]
+        packet.stream = copied.track
         yield float(packet.dts * base), packet
 
 

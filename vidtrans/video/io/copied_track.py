@@ -1,0 +1,136 @@
+"""Add a track for copied packets to a container, also where PyAV has no way to say what the container can hold."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+
+from vidtrans.video.io.codecs import CONTAINERS
+from vidtrans.video.io.container import QUICKTIME, open_media, packets_of
+
+NOT_HELD = (av.error.FFmpegError, ValueError)
+# Decoders need sound before the first sample that is heard: Opus asks for this much, others for a packet.
+OPUS_S = Fraction(80, 1000)
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
+# A Matroska element: identifier, size, 8 bytes. A name that is written as a place for the delay.
+_NAME, _DELAY, _VOID, _PLACE = b"\x53\x6e\x88", b"\x56\xaa", 0xEC, b"\x01<delay>"
+_CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"  # an empty one, with which the header ends
+
+
+def add_track(out: OutputContainer, stream: Stream) -> Any:
+    """Add a track like ``stream``, for its packets. Raises av.error.FFmpegError or ValueError where it cannot be held.
+
+    PyAV refuses for Matroska what FFmpeg writes in Microsoft's wrapping: WMA, ADPCM, µ-law and others.
+    """
+    try:
+        return out.add_stream_from_template(stream, opaque=True)
+    except NOT_HELD:
+        if out.format.name != "matroska" or not isinstance(stream, AudioStream):
+            raise
+    with closing(av.open(BytesIO(), "w", format="matroska")) as trial:
+        _add_wrapped(trial, stream)
+        trial.start_encoding()  # fails where Microsoft has no number for the codec
+    return _add_wrapped(out, stream)
+
+
+def _add_wrapped(out: OutputContainer, stream: AudioStream) -> Any:
+    track = out.add_mux_stream("pcm_s16le", rate=stream.sample_rate, time_base=stream.time_base)
+    bare = av.open(BytesIO(), "w", format="null")  # takes every codec, and drops the tag of the source's container
+    BitStreamFilterContext("null", bare.add_stream_from_template(stream, opaque=True), track)
+    return track
+
+
+def containers_for(stream: Stream) -> list[str]:
+    """Return the endings of the containers that can hold the packets of ``stream``."""
+    endings = []
+    for ending, kind in CONTAINERS.items():
+        try:
+            add_track(av.open(BytesIO(), "w", format=kind), stream)
+        except NOT_HELD:
+            continue
+        endings.append(f".{ending}")
+    return endings
+
+
+@dataclass(frozen=True)
+class HiddenHead:
+    """Sound that an edit list hides: packets before ``first_pts`` are left out, and ``delay_s`` from there is silent."""
+
+    first_pts: int
+    delay_s: Fraction
+
+
+def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
+    """Return what an edit list hides of the start of sound tracks, by number; containers without one need it."""
+    heads: dict[int, HiddenHead] = {}
+    with open_media(path) as container:
+        if container.format.name != QUICKTIME:
+            return {}
+        waiting = {s.index: s for s in container.streams.audio if s.codec_context is not None}
+        begins: dict[int, Fraction] = {}
+        hidden: dict[int, list[int]] = {index: [] for index in waiting}
+        for packet in packets_of(container, list(waiting.values())) if waiting else ():
+            index = packet.stream_index
+            if index not in waiting or packet.pts is None:
+                continue
+            base = packet.time_base
+            if index not in begins:
+                begins[index] = packet.pts + _num_skipped(packet) / (waiting[index].sample_rate * base)
+            hidden[index].append(packet.pts)
+            if packet.is_discard:
+                continue
+            begin = begins[index]
+            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin - OPUS_S / base)
+            if packet.pts < begin or len(hidden[index]) > 1:
+                heads[index] = HiddenHead(first, max(Fraction(0), (begin - first) * base))
+            if not waiting:
+                break
+    return heads
+
+
+def _first_needed(codec: str, stamps: Sequence[int], early: Fraction) -> int:
+    """Return the first packet to copy, of those to the first audible one; ``early``: 80 ms before the sound begins."""
+    if "opus" in codec:
+        return max((pts for pts in stamps if pts <= early), default=stamps[0])
+    return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
+
+
+def _num_skipped(packet: Any) -> Fraction:
+    """Return the samples that a decoder leaves out from the start of a packet on."""
+    data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
+    return Fraction(struct.unpack_from("<I", data)[0])
+
+
+def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Any:
+    """Add a track like ``stream`` to a Matroska file, whose first ``delay_s`` players leave out.
+
+    FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
+    one of a header in memory, in which the delay stands in place of a name.
+    """
+    header = BytesIO()
+    with closing(av.open(header, "w", format="matroska", options={"fflags": "+bitexact"})) as container:
+        add_track(container, stream).metadata["title"] = _PLACE.decode()
+        container.start_encoding()
+        written = header.getvalue()
+    at = written.find(_DELAY, written.find(b"\x16\x54\xae\x6b"))
+    if at > 0 and 0x80 < written[at + 2] <= 0x88:  # Opus has one of its own: it becomes void
+        written = written[:at] + bytes((_VOID, written[at + 2] + 1)) + written[at + 2 :]
+    delay = round(delay_s * 10**9).to_bytes(8, "big")
+    written = written.replace(_NAME + _PLACE, _DELAY + b"\x88" + delay) + _CLUSTER
+    with closing(av.open(BytesIO(written), format="matroska")) as template:
+        track = add_track(out, template.streams.audio[0])
+        track.time_base = stream.time_base
+        return track
