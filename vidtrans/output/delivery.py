@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
 from vidtrans.video.io.stream_copy import StreamCopy, check_sound
+from vidtrans.video.io.timestamps import rounded_rate
 
 # The finest time base that an MP4 holds.
 FINEST = 2**31 - 1
@@ -28,16 +30,24 @@ class Retiming:
 
     ``pts`` and ``durations``: of the range, in ``time_base`` units; frames are counted from its first. ``rate``:
     constant frames per second; None keeps every frame at its own time. At a constant rate, each moment shows the last
-    frame that begins at most half a step later.
+    frame that begins at most half a step later. ``nominal``: the rate of the source; where its times are rounded, the
+    last frame ends when it should at this rate, so that the average is what people expect.
     """
 
     def __init__(
-        self, pts: Sequence[int], durations: Sequence[int], time_base: Fraction, rate: Fraction | None = None
+        self,
+        pts: Sequence[int],
+        durations: Sequence[int],
+        time_base: Fraction,
+        rate: Fraction | None = None,
+        nominal: Fraction | None = None,
     ) -> None:
         self.rate = rate
         self._stamps: list[list[int]] = []
         if rate is None:
-            self.timing = Timing(pts, durations, time_base)
+            constant = len(set(durations)) == 1 or nominal is None
+            fitting = None if constant else rounded_rate(pts, time_base, nominal)
+            self.timing = Timing(pts, durations, time_base) if fitting is None else _exact(pts, time_base, fitting)
             return
         begin = pts[0] * time_base
         base = _common(begin, 1 / rate)
@@ -59,6 +69,17 @@ class Retiming:
     def num_written(self) -> int:
         """Return the number of written frames."""
         return len(self.timing.pts)
+
+
+def _exact(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
+    """Return the same times, rounded from a constant ``rate``, in a base that also holds the end of the last frame."""
+    finer = (1 / (rate * time_base)).denominator
+    if time_base.denominator * finer > FINEST:
+        finer = 1
+    stamps = [p * finer for p in pts]
+    end = stamps[0] + round(len(pts) / (rate * time_base) * finer)
+    durations = [b - a for a, b in pairwise(stamps)] + [max(1, end - stamps[-1])]
+    return Timing(stamps, durations, time_base / finer, rate)
 
 
 def _common(a: Fraction, b: Fraction) -> Fraction:
@@ -105,7 +126,7 @@ class Delivery:
         """Return the times of the frames; a trimmed clip starts at 0."""
         index = self.clip.index
         pts = [p - self._begin for p in self._own(index.pts)]
-        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate)
+        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate, index.rate)
 
     @property
     def _begin(self) -> int:
@@ -177,8 +198,7 @@ class Delivery:
         start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s
         end = start + sum(self._own(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
-        before = round((start - first) * origin.index.rate)
-        return replace(copied, start_s=start, end_s=end, frames_before=before)
+        return replace(copied, start_s=start, end_s=end, before_s=start - first)
 
     def _names(self, count: int) -> list[str]:
         """Return names for ``count`` pictures: like their sources, or numbers where a rate or a graph changed them."""

@@ -61,6 +61,7 @@ class Findings:
     short_s: float = 0.0  # seconds that the header lists and the file does not hold
     gaps: int = 0  # gaps in the container, which need not be damage
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
+    no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
 
     @property

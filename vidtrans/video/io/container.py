@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ FORMATS = (
 SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
 QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
+RAW = ("h264", "hevc", "mpegvideo", "obu", "av1")  # streams without a container, and so without times
+MAX_RATE = 1000  # codecs count in ticks where the rate varies
 UNEDITED_S = 1  # a start that no edit list makes differs by the reordering of frames only
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
@@ -52,6 +55,8 @@ class AudioTrack:
 @dataclass(frozen=True)
 class MediaInfo:
     """The properties of a video, from its headers.
+
+    ``average_rate``: None where there is none, as in some raw streams.
 
     ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: from the start of the first sound to that
     of the pictures; None without sound. ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
@@ -124,12 +129,13 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         yield container
 
 
-def open_generated(path: Path, kind: str | None = None) -> InputContainer:
-    """Open a file written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
+def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContainer:
+    """Open a file, or bytes, written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
 
     The same limits as for other media apply: a cache folder may be a stranger's. Raises av.error.FFmpegError, OSError.
     """
-    return av.open(f"file:{path}", format=kind, options=dict(SINGLE_FILE))
+    file = path if isinstance(path, BytesIO) else f"file:{path}"
+    return av.open(file, format=kind, options=dict(SINGLE_FILE))
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -166,7 +172,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         width=context.width,
         height=context.height,
         pix_fmt=context.pix_fmt or "unknown",
-        average_rate=stream.average_rate,
+        average_rate=_rate_of(container, stream),
         time_base=stream.time_base or Fraction(1, 1000),
         duration_s=whole_s if (duration_s := _duration_s(stream)) is None else duration_s,
         num_frames_from_header=stream.frames,
@@ -192,6 +198,14 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
             for a in container.streams.audio
         ),
     )
+
+
+def _rate_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return the rate in the headers: for raw streams, the codec's own, as FFmpeg counts any of them at 25."""
+    if container.format.name not in RAW:
+        return stream.average_rate or stream.guessed_rate
+    rate = stream.codec_context.framerate
+    return rate if rate and rate <= MAX_RATE else None
 
 
 def _codec_name(stream: AudioStream | SubtitleStream) -> str:

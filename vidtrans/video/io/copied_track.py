@@ -15,11 +15,11 @@ import av
 import av.error
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.stream import Stream
 
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import QUICKTIME, open_media, packets_of
+from vidtrans.video.io.container import QUICKTIME, open_generated, open_media, packets_of
 
 NOT_HELD = (av.error.FFmpegError, ValueError)
 # Decoders need sound before the first sample that is heard: Opus asks for this much, others for a packet.
@@ -130,7 +130,7 @@ def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fracti
         written = written[:at] + bytes((_VOID, written[at + 2] + 1)) + written[at + 2 :]
     delay = round(delay_s * 10**9).to_bytes(8, "big")
     written = written.replace(_NAME + _PLACE, _DELAY + b"\x88" + delay) + _CLUSTER
-    with closing(av.open(BytesIO(written), format="matroska")) as template:
+    with closing(open_generated(BytesIO(written), "matroska")) as template:
         track = add_track(out, template.streams.audio[0])
         track.time_base = stream.time_base
         return track

@@ -19,7 +19,11 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     found, lines = index.findings, []
     if found.damage:
         lines.append(f"damaged: {found.damage}; the other frames are used, and each frame keeps its time")
-    if index.num_rebuilt_pts:
+    if found.no_rate and not index.names:
+        lines.append("it has neither times nor a frame rate: 25 frames/s are assumed; if wrong, wrap it with its rate")
+    elif index.num_rebuilt_pts == index.num_frames:
+        lines.append(f"it has no times: its own header says {float(index.rate):.5g} frames/s")
+    elif index.num_rebuilt_pts:
         frames = _frames(index.num_rebuilt_pts)
         lines.append(f"{frames} had no timestamp, or a wrong one: repaired from the others and the frame rate")
     promised = index.num_frames_from_header

@@ -18,11 +18,11 @@ from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, dep
 from vidtrans.video.colour.tags import space_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import MediaInfo, zero_s
+from vidtrans.video.io.container import RAW, MediaInfo, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.orientation import UPRIGHT, orientation_of
-from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps
+from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 
 
 class ClipReader:
@@ -178,9 +178,11 @@ class ClipReader:
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        nominal = nominal_step(self._stamps, info)
+        nominal, stamps = nominal_step(self._stamps, info), self._stamps
         last_duration = max(1, self._last_duration or nominal)
-        pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
+        if info.format in RAW:
+            stamps, last_duration = without_uneven(stamps), nominal
+        pts, num_rebuilt = repair_timestamps(stamps, nominal)
         missing, lost = self._decoder.num_missing(), self._decoder.num_lost(len(pts))
         holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
@@ -217,6 +219,7 @@ class ClipReader:
                 short_s=self._decoder.short_s(pts[-1]),
                 gaps=losses.gaps,
                 holes=holes if not missing else 0,
+                no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
             ),
         )

@@ -25,6 +25,7 @@ from vidtrans.video.io.copied_track import NOT_HELD, add_delayed_track, add_trac
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
+QUICKTIME_KINDS = ("mp4", "mov")  # FFmpeg's names of the containers that have edit lists
 # Tags about how the source file itself was written.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 TRACK_TAGS = ("language", "title", "handler_name")
@@ -34,7 +35,7 @@ TRACK_TAGS = ("language", "title", "handler_name")
 class StreamCopy:
     """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
-    ``frames_before``: the number of frames, at ``rate``, before the first picture; the timecode is advanced by them.
+    ``before_s``: seconds of pictures before the first one, by which the timecode is advanced. ``rate``: their average.
     ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
     """
 
@@ -42,7 +43,7 @@ class StreamCopy:
     start_s: Fraction | None = None
     end_s: Fraction | None = None
     shift_s: Fraction = Fraction(0)
-    frames_before: int = 0
+    before_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(25)
     new_rate: Fraction | None = None
     sound: bool = True
@@ -66,7 +67,7 @@ def add_tracks(
     """
     tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
-    heads = {} if out.format.name in ("mp4", "mov") or not carried.sound else hidden_heads(carried.source)
+    heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
     sound = source.streams.audio if carried.sound else ()
     for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
         if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
@@ -153,12 +154,13 @@ def write_tags(
             video.metadata["language"] = stream.metadata["language"]
     if first := timecode_of(source):
         try:
-            first = timecode.advance(first, carried.frames_before, carried.rate)
-            rate = carried.new_rate or carried.rate
-            if rate != carried.rate:
-                first = timecode.convert_rate(first, carried.rate, rate)
+            rate = timecode.counted_rate(first, carried.source, carried.rate)
+            first = timecode.advance(first, round(carried.before_s * rate), rate)
+            if carried.new_rate:
+                first = timecode.convert_rate(first, rate, carried.new_rate)
             video.metadata["timecode"] = first
-            video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
+            if out.format.name in QUICKTIME_KINDS:  # its timecode track has to know how it counts
+                video.codec_context.framerate = carried.new_rate or rate
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
     out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])
