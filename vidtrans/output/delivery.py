@@ -45,9 +45,9 @@ class Retiming:
         self.rate = rate
         self._stamps: list[list[int]] = []
         if rate is None:
-            constant = len(set(durations)) == 1 or nominal is None
-            fitting = None if constant else rounded_rate(pts, time_base, nominal)
-            self.timing = Timing(pts, durations, time_base) if fitting is None else _exact(pts, time_base, fitting)
+            self.timing = Timing(pts, durations, time_base)
+            if nominal and not self.timing.is_constant and (fitting := rounded_rate(pts, time_base, nominal)):
+                self.timing = _exact(pts, time_base, fitting)
             return
         begin = pts[0] * time_base
         base = _common(begin, 1 / rate)

@@ -134,8 +134,9 @@ def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContai
 
     The same limits as for other media apply: a cache folder may be a stranger's. Raises av.error.FFmpegError, OSError.
     """
-    file = path if isinstance(path, BytesIO) else f"file:{path}"
-    return av.open(file, format=kind, options=dict(SINGLE_FILE))
+    if isinstance(path, BytesIO):
+        return av.open(path, "r", kind, dict(SINGLE_FILE))
+    return av.open(f"file:{path}", "r", kind, dict(SINGLE_FILE))
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -1,10 +1,10 @@
-"""Add a track for copied packets to a container, also where PyAV has no way to say what the container can hold."""
+"""Tracks of a container for packets copied from a source, also those that PyAV has no way to describe."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -16,9 +16,9 @@ import av.error
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
+from av.packet import Packet
 from av.stream import Stream
 
-from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import QUICKTIME, open_generated, open_media, packets_of
 
 NOT_HELD = (av.error.FFmpegError, ValueError)
@@ -30,7 +30,7 @@ _NAME, _DELAY, _VOID, _PLACE = b"\x53\x6e\x88", b"\x56\xaa", 0xEC, b"\x01<delay>
 _CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"  # an empty one, with which the header ends
 
 
-def add_track(out: OutputContainer, stream: Stream) -> Any:
+def add_track(out: OutputContainer, stream: Stream) -> Stream:
     """Add a track like ``stream``, for its packets. Raises av.error.FFmpegError or ValueError where it cannot be held.
 
     PyAV refuses for Matroska what FFmpeg writes in Microsoft's wrapping: WMA, ADPCM, µ-law and others.
@@ -40,34 +40,29 @@ def add_track(out: OutputContainer, stream: Stream) -> Any:
     except NOT_HELD:
         if out.format.name != "matroska" or not isinstance(stream, AudioStream):
             raise
-    with closing(av.open(BytesIO(), "w", format="matroska")) as trial:
-        _add_wrapped(trial, stream)
-        trial.start_encoding()  # fails where Microsoft has no number for the codec
-    return _add_wrapped(out, stream)
-
-
-def _add_wrapped(out: OutputContainer, stream: AudioStream) -> Any:
     track = out.add_mux_stream("pcm_s16le", rate=stream.sample_rate, time_base=stream.time_base)
     bare = av.open(BytesIO(), "w", format="null")  # takes every codec, and drops the tag of the source's container
     BitStreamFilterContext("null", bare.add_stream_from_template(stream, opaque=True), track)
     return track
 
 
-def containers_for(stream: Stream) -> list[str]:
-    """Return the endings of the containers that can hold the packets of ``stream``."""
-    endings = []
-    for ending, kind in CONTAINERS.items():
-        try:
-            add_track(av.open(BytesIO(), "w", format=kind), stream)
-        except NOT_HELD:
-            continue
-        endings.append(f".{ending}")
-    return endings
+def is_held(stream: Stream, kind: str) -> bool:
+    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``; some fail in the header."""
+    out = av.open(BytesIO(), "w", format=kind)
+    try:
+        add_track(out, stream)
+        out.start_encoding()
+        return True
+    except NOT_HELD:
+        return False
+    finally:
+        with suppress(*NOT_HELD):  # a file without packets
+            out.close()
 
 
 @dataclass(frozen=True)
 class HiddenHead:
-    """Sound that an edit list hides: packets before ``first_pts`` are left out, and ``delay_s`` from there is silent."""
+    """Sound that an edit list hides: packets before ``first_pts`` are not needed, ``delay_s`` from there is silent."""
 
     first_pts: int
     delay_s: Fraction
@@ -108,13 +103,13 @@ def _first_needed(codec: str, stamps: Sequence[int], early: Fraction) -> int:
     return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
 
 
-def _num_skipped(packet: Any) -> Fraction:
+def _num_skipped(packet: Packet[Any]) -> Fraction:
     """Return the samples that a decoder leaves out from the start of a packet on."""
     data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
     return Fraction(struct.unpack_from("<I", data)[0])
 
 
-def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Any:
+def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Stream:
     """Add a track like ``stream`` to a Matroska file, whose first ``delay_s`` players leave out.
 
     FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like

@@ -23,6 +23,7 @@ from vidtrans.core.errors import DISK, MediaError
 from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import open_generated, open_media
+from vidtrans.video.io.other_tracks import add_other_tracks
 from vidtrans.video.io.stream_copy import QUICKTIME_KINDS, StreamCopy, add_tracks, copied_packets, write_tags
 
 MATROSKA = ("matroska", "webm")
@@ -83,6 +84,8 @@ def join(
         if carried and source:
             write_tags(out, video, source, carried, report)
             packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried))
+            if not carried.only_sound:
+                packets.append(add_other_tracks(out, source, carried.source, report))
         try:
             for _, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
                 num_sound += packet.stream.type == "audio"
@@ -92,9 +95,8 @@ def join(
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
-            raise MediaError(
-                str(output), f"cannot be written as {kind} ({error})", "try -o with .mkv, it holds every kind of sound"
-            ) from None
+            remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
+            raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
     return num_sound
 
 

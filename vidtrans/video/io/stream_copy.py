@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard
@@ -19,8 +20,9 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
+from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
-from vidtrans.video.io.copied_track import NOT_HELD, add_delayed_track, add_track, containers_for, hidden_heads
+from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -77,27 +79,30 @@ def add_tracks(
             report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
             continue
         codec = stream.codec_context.name
-        head = heads.get(stream.index)
-        try:
-            if head is None or not head.delay_s or carried.start_s is not None:
-                track = add_track(out, stream)
-            else:
-                track = add_delayed_track(out, stream, head.delay_s)
-        except NOT_HELD:
-            where = out.format.name.split(",")[0]
-            if stream.type == "audio":
+        where = out.format.name
+        if not is_held(stream, where):
+            if isinstance(stream, AudioStream):
                 why = f"its sound ({codec}) cannot be kept in {where}"
-                others = containers_for(stream)
-                remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first"
-                remedy += ", or --set encoding.sound=none"
-                raise UsageError(str(carried.source), why, remedy) from None
+                raise UsageError(str(carried.source), why, _remedy(stream))
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
+        head = heads.get(stream.index)
+        if head is None or not head.delay_s or carried.start_s is not None or not isinstance(stream, AudioStream):
+            track = add_track(out, stream)
+        else:
+            track = add_delayed_track(out, stream, head.delay_s)
         track.metadata.update({key: stream.metadata[key] for key in TRACK_TAGS if key in stream.metadata})
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
         tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
     return tracks
+
+
+def _remedy(stream: AudioStream) -> str:
+    """Return what to do about sound that a container cannot hold."""
+    others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
+    remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
+    return f"{remedy}, or --set encoding.sound=none"
 
 
 def check_sound(source: Path, kind: str) -> None:
@@ -119,12 +124,8 @@ def copied_packets(
             continue
         base = packet.time_base
         copied = tracks[packet.stream_index]
-        if copied.first_pts is not None and packet.pts < copied.first_pts:
+        if _is_hidden(packet, copied, audible):
             continue
-        if packet.is_discard and (packet.stream_index in audible or packet.stream.type != "audio"):
-            continue
-        if not packet.is_discard:
-            audible.add(packet.stream_index)
         begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
         if carried.start_s is not None and ends <= carried.start_s:
             continue
@@ -140,6 +141,17 @@ def copied_packets(
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         packet.stream = copied.track
         yield float(packet.dts * base), packet
+
+
+def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
+    """Return whether the source's edit list hides a packet that the result need not have.
+
+    ``audible``: the tracks that had a packet that is not hidden; this one's is added.
+    """
+    if not packet.is_discard:
+        audible.add(packet.stream_index)
+    before = copied.first_pts is not None and packet.pts is not None and packet.pts < copied.first_pts
+    return before or (packet.is_discard and (packet.stream_index in audible or packet.stream.type != "audio"))
 
 
 def write_tags(
