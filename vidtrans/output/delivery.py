@@ -46,7 +46,11 @@ class Retiming:
         self._stamps: list[list[int]] = []
         if rate is None:
             self.timing = Timing(pts, durations, time_base)
-            if nominal and not self.timing.is_constant and (fitting := rounded_rate(pts, time_base, nominal)):
+            if (
+                nominal
+                and not self.timing.is_constant
+                and (fitting := rounded_rate([*pts, pts[-1] + durations[-1]], time_base, nominal))
+            ):
                 self.timing = _exact(pts, time_base, fitting)
             return
         begin = pts[0] * time_base

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,7 +37,7 @@ QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
 RAW = ("h264", "hevc", "mpegvideo", "obu", "av1")  # streams without a container, and so without times
 MAX_RATE = 1000  # codecs count in ticks where the rate varies
-UNEDITED_S = 1  # a start that no edit list makes differs by the reordering of frames only
+UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -218,7 +218,7 @@ def _duration_s(stream: Stream) -> float | None:
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    starts = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
+    starts = _starts_s(container.streams.audio)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
@@ -229,20 +229,28 @@ def open_unedited(container: InputContainer) -> InputContainer:
     return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
 
 
-def zero_s(container: InputContainer, pictures_s: Fraction) -> Fraction:
-    """Return the moment, in the file's time in s, that is 0 for a viewer; the first picture is at ``pictures_s``.
+def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
+    """Return the moment, in the file's time in s, that is 0 for a viewer; ``first_s``: of the first picture decoded.
 
     The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
     QuickTime's edit lists state when a track begins, so that such times stay. Pictures are never before 0, as
     containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
     """
-    sound_s = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
-    earliest = min(pictures_s, *sound_s) if sound_s else pictures_s
-    if earliest > 0 and container.format.name == QUICKTIME:
+    is_clock = container.format.name in CLOCKED
+    starts = _starts_s(container.streams.audio)
+    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
+        starts += [first_s, *(() if is_clock else _starts_s([pictures]))]
+    earliest = min(starts, default=Fraction(0))
+    if container.format.name == QUICKTIME and earliest > 0:
         with closing(open_unedited(container)) as unedited:
-            starts = [s.start_time * s.time_base for s in unedited.streams if s.start_time is not None and s.time_base]
-        return earliest if min(starts, default=0) >= earliest - UNEDITED_S else Fraction(0)
-    return earliest if earliest > 0 or container.format.name in CLOCKED else min(Fraction(0), pictures_s)
+            begin = min(_starts_s(unedited.streams), default=Fraction(0))
+        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
+        return earliest if is_clock else Fraction(0)
+    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
+
+
+def _starts_s(streams: Iterable[Stream]) -> list[Fraction]:
+    return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
 def timecode_of(container: InputContainer) -> str:

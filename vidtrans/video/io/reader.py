@@ -169,6 +169,11 @@ class ClipReader:
                 return islice(enumerate(chain([frame], decoded), first), start - first, stop - first)
         return None
 
+    def _zero(self, first: int) -> int:
+        """Return the timestamp that becomes 0 in a result."""
+        base, decoder = self.info.time_base, self._decoder
+        return floor(zero_s(decoder.container, decoder.stream, first * base) / base)
+
     def is_doubtful(self) -> bool:
         """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
         return self._decoder.num_silent(len(self._stamps)) > 0
@@ -203,7 +208,7 @@ class ClipReader:
             rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
-            zero=floor(zero_s(self._decoder.container, pts[0] * info.time_base) / info.time_base),
+            zero=self._zero(pts[0]),
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
 from vidtrans.video.io.container import MediaInfo
 
@@ -110,15 +111,13 @@ def num_holes(pts: Sequence[int]) -> int:
 
 
 def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> Fraction | None:
-    """Return the constant rate whose times, rounded to ms or to ``time_base``, are ``pts``; None where it varies.
+    """Return the constant rate whose times, rounded to ms or ``time_base``, are ``pts`` and the end; None if it varies.
 
     ``nominal`` if it fits and is no average, else the next usual rate that fits. Matroska, FLV and ASF round to
     milliseconds, and the times of what was copied from them into a finer time base remain so.
     """
-    if len(pts) < 2:
-        return nominal
     usual = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
-    slack = 1 + int(Fraction(1, 1000) / time_base)
+    slack = 1 + ceil(Fraction(1, 1000) / time_base)
     for rate in (nominal, *usual) if nominal.denominator in (1, 1001) else (*usual, nominal):
         step = 1 / (rate * time_base)
         if step > 2 * slack and all(abs(stamp - pts[0] - i * step) <= slack for i, stamp in enumerate(pts)):
