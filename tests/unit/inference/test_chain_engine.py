@@ -110,6 +110,8 @@ SIZES = [  # models with the short side that they were trained at, (input, netwo
     ("edges:32 grade", (64, 32), [(64, 32), (64, 32)], (64, 32)),
     ("grade edges:32", (64, 32), [(64, 32), (64, 32)], (64, 32)),
     ("grade grade", SOURCE, [SOURCE, SOURCE], SOURCE),
+    ("edges:48 grade:32", (96, 48), [(96, 48), (96, 48)], (96, 48)),
+    ("grade:32 grade", SOURCE, [SOURCE, SOURCE], SOURCE),
     ("colorize:32 grade", SOURCE, [(64, 32), SOURCE], SOURCE),
     ("colorize:32 edges:48", (96, 48), [(64, 32), (96, 48)], (96, 48)),
     ("edges:48 colorize:32 denoise:64", (96, 48), [(96, 48), (64, 32), (96, 48)], (96, 48)),
@@ -125,8 +127,10 @@ def test_each_network_runs_at_its_own_size(names: str, shown: Any, networks: Any
     paths = []
     for number, text in enumerate(names.split()):
         name, _, size = text.replace("frame", "aligned").partition(":")
-        table = str(number) + (".cube" if name == "grade" else ".safetensors")
-        paths.append(str(make_grade(table) if name == "grade" else make_model(table, name, size=int(size))))
+        if size:
+            paths.append(str(make_model(f"{number}.safetensors", name, size=int(size))))
+        else:
+            paths.append(str(make_grade(f"{number}.cube")))
     chain = chain_of(*paths)
     chain.check_renders()
     assert chain.input_size("trained", SOURCE) == shown
