@@ -103,7 +103,8 @@ class LoadedModel:
         """
         name = self.record.generator["name"] if self.record else ""
         if name == "colour-map" and wanted == "onnx":
-            raise UsageError("--engine onnx", f"ONNX Runtime cannot run a grade ('{self.name}')", "leave out --engine")
+            why = f"'{self.name}' is a grade, which ONNX Runtime cannot run"
+            raise UsageError("--engine onnx", why, "leave out --engine")
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:

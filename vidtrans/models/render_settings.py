@@ -100,7 +100,7 @@ class ResolvedRenderSettings:
         return str(resolve_device(self.device).torch)
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output of pictures (``stills``) or with a mask (``masked``), for cache keys."""
+        """Return the settings that affect the output, for cache keys; with ``picture_fps`` or feather only if used."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}
