@@ -22,10 +22,7 @@ from vidtrans.video.io.stream_copy import check_sound
 
 
 def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarget, context: Context) -> DreamPlan:
-    """Open all inputs and return the plan of a dream with the models ``looks`` and the output ``place``.
-
-    Raises UsageError, MediaError, ModelError, DeviceError.
-    """
+    """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
     models = ModelSequencer(looks, spec.dreaming, spec.rendering, context, spec.frames)
     seed = find_seed(spec.source, looks[0], context_of(looks), spec.rendering.size, spec.start, context)
     rate = _rate(spec, looks[0], seed.rate)

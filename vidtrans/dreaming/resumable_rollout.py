@@ -35,10 +35,7 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """Return the loop with whole turns whose speed is closest to ``speed``; ``step``, ``positions``: the clock's.
-
-        Raises UsageError at speed 0.
-        """
+        """Return the loop of whole turns of the clock closest to ``speed``. Raises UsageError at speed 0."""
         if speed == 0:
             raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
         turns = frames * speed * step / positions

@@ -33,10 +33,7 @@ def statistics_in(look: LoadedModel) -> FrameStatistics | None:
 
 
 class ModelSequencer:
-    """The model of each frame: models in turn, again and again, or a morph from the first to the last.
-
-    Raises UsageError for a sequence of one model, or a morph between different architectures.
-    """
+    """The model of each frame: in turn, again and again, or a morph from the first to the last. Raises UsageError."""
 
     def __init__(
         self,

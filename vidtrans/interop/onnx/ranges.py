@@ -213,11 +213,8 @@ def choose_ranges(
 ) -> tuple[RangeFinding, tuple[float, float]]:
     """Return the input range, and the output's (low, high), for which the trial outputs look most like pictures.
 
-    Args:
-        trials: Statistics of the outputs for each input range, ``Trial.ranges``.
-        channels: Number of the output's channels.
-        bounds: The smallest and the largest output that the graph allows; None if unlimited.
-        allowed: Names of the input ranges to choose from.
+    ``trials``: ``Trial.ranges``; ``channels``: the output's; ``bounds``: the (low, high) that the graph allows it, or
+    None; ``allowed``: names of the input ranges to choose from.
     """
     every = sorted(
         (_candidate(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
