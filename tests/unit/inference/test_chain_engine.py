@@ -203,10 +203,10 @@ def test_identity_is_left_out_and_one_model_is_no_chain(models: dict[str, str]) 
 
 
 REFUSED = [  # a model's file, and the place in which it is refused
-    ({"pairing": "aligned", "memory": {"flow": "dis"}}, "both", "from its own last one"),
+    ({"pairing": "aligned", "memory": {"flow": "dis"}}, "both", "its previous output"),
     ({"pairing": "inpaint"}, "both", "where the mask is"),
-    ({"pairing": "next-frame", "settings": {"context_frames": 2, "step": 1}}, "second", "looks back to earlier frames"),
-    ({"pairing": "stack", "settings": {"guides": ["depth:1"]}}, "second", "its input is guide passes"),
+    ({"pairing": "next-frame", "settings": {"context_frames": 2, "step": 1}}, "second", "input includes earlier"),
+    ({"pairing": "stack", "settings": {"guides": ["depth:1"]}}, "second", "its input is a folder of guides"),
     ({"pairing": "aligned", "plate": {"size": [32, 32], "still": 1.0}}, "second", "the background of one scene"),
     (
         {"pairing": "next-frame", "settings": {"time_encoding": True}, "dream": {"positions": 9, "rate": "20"}},
