@@ -39,7 +39,8 @@ class Group(StrEnum):
 class Names:
     """Values that are names in a registry, ``"module:REGISTRY"``, or in ``others``.
 
-    ``prefix``: values with this prefix are not checked. ``has_address``: an address may follow, as in NAME://ADDRESS.
+    ``kind``: the noun for a name in errors. ``prefix``: values with this prefix are not checked. ``has_address``: an
+    address may follow, as in NAME://ADDRESS.
     """
 
     registry: str
@@ -96,7 +97,7 @@ class Option:
         variable: An environment variable shared by all commands; '' for the command's own variable.
         rare: Listed by ``--help-all`` only.
         access: What a value can reach: nothing ("plain"), a file ("path"), or a program of the user's ("program").
-            Web pages and other programs leave "program" options out. "" follows from the type.
+            Web pages and other programs leave "program" options out. "": "path" for a file's type, else "plain".
     """
 
     help: str
@@ -150,14 +151,14 @@ class Parameter:
     """A parameter of a command.
 
     Attributes:
-        name: In Python.
-        given: The option or the positional argument.
+        name: Its name in Python.
+        given: Its declaration, as an option or a positional argument.
         type: Its type, without Annotated and None.
         many: Whether several values may be given, as a tuple.
         default: Its default; MISSING where it is required, and the settings' own default for a setting.
         owner: The class that it is a field of: the command, the context, the batch, or a recipe's setting.
         table, key: The table and the key of a setting in a recipe.
-        sets: The value of a setting where its flag is given, which then takes no value.
+        sets: The value that the flag gives the setting, if the flag takes no value; else ''.
         by_place: Whether the Python function also takes it as a positional argument.
     """
 
