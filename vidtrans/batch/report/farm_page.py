@@ -23,7 +23,7 @@ TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 2
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of the timeline: consecutive chunks of one clip in a lane; in pixels."""
+    """A bar of the timeline for consecutive chunks of a clip: place in pixels, ``hue`` in degrees, a tooltip."""
 
     x: float
     width: float
