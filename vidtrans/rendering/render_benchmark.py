@@ -103,7 +103,7 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the warm engines that run here, and why others do not. Raises UsageError if ``auto``'s is missing."""
+        """Return the warm engines that run here, and why others do not, by name. ``slow``: try slow starters, too."""
         engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():

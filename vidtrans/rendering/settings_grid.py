@@ -67,7 +67,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A chosen frame, preceded by the earlier frames that the pairing needs; ``label``: its frame number or time."""
+    """A chosen frame, preceded by the earlier frames that the pairing needs. ``label``: its number, time or name."""
 
     frames: tuple[Frame, ...]
     label: str
@@ -111,7 +111,8 @@ def draw_grid(
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
-    ``colours``: the colour maps that belong to models; each gets one column.
+    ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
+    models; each gets one column.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
@@ -181,7 +182,10 @@ def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions |
 def _choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[_GridFrame]:
-    """Return the frames of the grid. A long video is not indexed: its duration is read from the header."""
+    """Return the frames of the grid, each with the ``history − 1`` frames before it.
+
+    Without ``at`` and guides a video is not indexed, which would take long: its duration is read from the header.
+    """
     if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
