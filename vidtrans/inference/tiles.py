@@ -35,7 +35,11 @@ def next_tile_side(side: int, multiple: int) -> int | None:
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -> list[int]:
-    """Return the starts of tiles that cover a length evenly, with ``overlap`` or more; sizes are multiples."""
+    """Return the first pixels of tiles that cover ``length``, evenly spread; all are multiples of ``multiple``.
+
+    Tiles overlap by at least ``overlap`` pixels, or half a tile if that is less, rounded down to a multiple. A tile of
+    one cell may begin at any pixel.
+    """
     if tile >= length:
         return [0]
     grid = multiple if tile > multiple else 1
@@ -45,7 +49,7 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -
 
 
 def ramp(overlap: int) -> Tensor:
-    """Return the later tile's weight across an overlap, (overlap,) float32: it rises in the middle quarter."""
+    """Return the later tile's weight across an overlap, (overlap,) float32: 0, then 1, rising in the middle quarter."""
     rim = 3 * overlap // 8
     t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
     t = t.clamp(0, 1)
@@ -129,14 +133,14 @@ def _run_grid(
 
 
 def _with_tones(made: Tensor, wanted: Tensor) -> Tensor:
-    """Return a tile with the broad tones of another picture of its size."""
+    """Return ``made``, a tile, with the broad tones of ``wanted``, a picture of the same size."""
     off = F.interpolate(wanted - made, (CELLS, CELLS), mode="area")
     return made + F.interpolate(off, made.shape[2:], mode="bilinear", align_corners=False)
 
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield the statistics of the modules' inputs, filled as they run."""
+    """Yield a table of the mean and variance of the modules' inputs, which is filled as they run."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
