@@ -41,7 +41,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A painted frame: the model's ``picture``, the frame at that size (``guide``), and a view of the model's input.
+    """A painted frame: the blended ``picture``, the source at the working size (``guide``), a view of the input.
 
     All (H, W, 3) uint8.
     """
@@ -111,7 +111,7 @@ class LiveModel:
         return width, height
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Make the model's inputs with these controls from now on. Raises UsageError."""
+        """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
