@@ -46,7 +46,7 @@ def without_result(table: Table) -> Table:
 
 
 def format_cost(table: Table) -> str:
-    """Return an estimate as text."""
+    """Return the text of an estimate: ``about 12 min, 30 MB on disk, 1.2 GB of memory``."""
     cost = table["estimate"]
     parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
     if cost["cache_bytes"]:

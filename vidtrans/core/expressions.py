@@ -265,7 +265,7 @@ def _moment(whole: str, first: int, stop: int, name: str) -> Time:
 
 
 def _place(whole: str, first: int, stop: int) -> str:
-    """Return a text that names a part and its position."""
+    """Return the text ``at character N: 'PART'`` for the characters [first, stop); N counts from 1."""
     part = whole[first:stop]
     return f"at character {first + len(part) - len(part.lstrip()) + 1}: '{part.strip()}'"
 

@@ -138,7 +138,7 @@ class Flag:
     sets: str = ""
 
     def option(self, help: str = "", values: Values = None) -> Option:
-        """Return the option, with the setting's help and values where the flag has none."""
+        """Return the option; ``help`` and ``values``, those of the setting, are used where the flag has none."""
         words = self.help or sentence(help)
         taken = self.values or values
         return Option(
@@ -180,7 +180,7 @@ class Parameter:
 
     @property
     def is_negated(self) -> bool:
-        """Whether the flag, and its variable, set the value to false: ``--no-shared-disk``."""
+        """Whether the flag, and its environment variable, set the value to false, as ``--no-shared-disk`` does."""
         return self.type is bool and self.default is True and self.flags[0].startswith("--no-")
 
     @property
@@ -238,7 +238,7 @@ def sentence(text: str) -> str:
 
 
 def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
-    """Return a type without ``| None``, or the item type of a tuple, and whether it is a tuple."""
+    """Return the type of an annotation without ``| None``, or that of a tuple's items; and whether it is a tuple."""
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kept = [part for part in parts if part is not type(None)]
     if len(kept) == 1 and typing.get_origin(kept[0]) is tuple:
@@ -247,7 +247,7 @@ def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
 
 
 def in_groups(parameters: Collection[Parameter]) -> Iterator[tuple[Group, list[Parameter]]]:
-    """Yield the groups that have options, each with its options."""
+    """Yield the sections of a command's help that have options, in order, each with its options."""
     for group in Group:
         members = [p for p in parameters if isinstance(p.given, Option) and p.given.group is group]
         if members:

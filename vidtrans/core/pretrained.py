@@ -17,7 +17,7 @@ from vidtrans.core.errors import ModelError, UsageError
 
 
 def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
-    """Import ``torchvision.NAME``. Raises UsageError that ``what`` needs it, with ``instead`` as the alternative."""
+    """Import ``torchvision.NAME``. Raises UsageError: ``what`` needs it, and the user may choose ``instead``."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:

@@ -38,7 +38,7 @@ def name_limit(folder: Path) -> int:
 
 
 def path_key(path: Path) -> str:
-    """Return a text that is equal for two paths of the same file: Windows and macOS ignore case in names."""
+    """Return a text that is equal for two paths of a file: on Windows and macOS, which ignore case, in lower case."""
     text = str(path.resolve())
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
