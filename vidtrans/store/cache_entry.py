@@ -35,7 +35,7 @@ STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run
 
 
 class HoldsEntries(Protocol):
-    """The interface of the cache that its entries use."""
+    """The part of the interface of ``Cache`` that its entries use."""
 
     root: Path
     report: Report

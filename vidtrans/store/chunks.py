@@ -29,7 +29,7 @@ class ChunkStore:
         return self.entry.folder / f"chunk-{number:06d}.json"
 
     def is_done(self, number: int) -> bool:
-        """Return whether the chunk exists and matches its SHA-256; its file is read once and the answer stored."""
+        """Return whether the chunk exists and matches its SHA-256; later calls do not read its file again."""
         if number not in self._checked:
             self._checked[number] = self._verify(number)
         return self._checked[number]
