@@ -160,7 +160,7 @@ def _check_picture(path: Path, lineage: str, context: Context) -> None:
 def _train_all(
     request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
-    """Train the missing variants; return the finished variants' tables, and the others' errors, by name."""
+    """Train the missing variants; return the tables of those that are trained, and the others' errors, by name."""
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
     requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
@@ -207,7 +207,7 @@ def _seeded(context: Context, seed: int | None) -> Context:
 
 
 def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
-    """Draw the picture of the table, unless it is up to date."""
+    """Draw the picture of the table, unless it is up to date, and return its own result table."""
     rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {

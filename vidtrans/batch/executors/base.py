@@ -39,7 +39,7 @@ class Task:
 class TaskResult:
     """The outcome of a task. Picklable.
 
-    "done" with the ``value`` that its work returned; "stopped" on request, with everything saved; "failed" with an
+    ``state``: "done" with the ``value`` that its work returned; "stopped" on request, all saved; "failed" with an
     ``error`` message and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
     ``error`` then describes the worker's end, and ``is_blameless`` means that the task cannot be the cause.
     ``disk_full``: all later tasks would fail, too.

@@ -33,12 +33,12 @@ class Bar:
 
 
 def write_page(path: Path, night: FarmReport, title: str) -> None:
-    """Write the page atomically. Equal reports give equal bytes."""
+    """Write a report as an HTML page, atomically. Equal reports give equal bytes."""
     write_bytes(path, render(night, title).encode("utf-8", "replace"))
 
 
 def render(night: FarmReport, title: str) -> str:
-    """Return the page as HTML. All text is escaped."""
+    """Return a report as an HTML page. All text is escaped."""
     place, rows = AXIS, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in night.hosts:
