@@ -163,7 +163,7 @@ class RenderPlan:
 
     @property
     def draft(self) -> Draft | None:
-        """Return the draft's sampling; None where every frame is rendered."""
+        """Return the choice of a draft's rendered frames; None if every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property

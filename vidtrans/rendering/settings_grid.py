@@ -89,7 +89,10 @@ class GridRows:
 
     @classmethod
     def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
-        """Read the frames. Raises UsageError, MediaError, also if a frame shows another scene than a model's."""
+        """Read the frames ``at`` given times, or else ``frames`` frames spread over the video.
+
+        Raises UsageError; MediaError if a frame cannot be read, or shows another scene than a model's.
+        """
         history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
         chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
         drawn = [_is_drawn(look, rendering, video, context) for look, rendering in models]
@@ -265,7 +268,7 @@ def _render(
     engine: Engine,
     drawn: bool,
 ) -> list[np.ndarray]:
-    """Render frames as in a clip without its temporal filter."""
+    """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     pairing, renderer = look.pairing, FrameRenderer(inputs, engine)
