@@ -144,7 +144,7 @@ def _import(name: str) -> ModuleType:
 
 
 class OnnxEngine(ExternalEngine):
-    """ONNX Runtime, in fp32. Raises UsageError for bf16."""
+    """ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
 
     name: ClassVar[str] = "onnx"
     needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter needs onnx

@@ -28,7 +28,7 @@ NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of 
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return the next smaller tile side, a multiple of ``multiple``; None if below ``SMALLEST`` or not smaller."""
+    """Return half of a tile's side, at least ``SMALLEST``, rounded up to a multiple; None if that is not smaller."""
     half = max(SMALLEST, side // 2)
     half += -half % multiple
     return half if half < side else None
@@ -155,7 +155,7 @@ def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
 
 @contextmanager
 def use_statistics(statistics: NormStatistics) -> Iterator[None]:
-    """Make modules use recorded statistics instead of those of their input."""
+    """Make modules use recorded statistics instead of those of their input within this context."""
     with ExitStack() as stack:
         for module, (mean, variance) in statistics.items():
             vars(module)["forward"] = _forward_with(module, mean, variance)
