@@ -82,7 +82,7 @@ class LiveModel:
         return self._renderer.inputs.pairing
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
-        """Paint the next frame. Raises UsageError, DeviceError."""
+        """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
         if self.pairing.has_clock:
             raise UsageError(f"model '{self.model.name}'", "it predicts frames by a clock", "choose the source Dream")
         self._apply(state, frame.is_drawing)
