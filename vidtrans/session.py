@@ -27,7 +27,7 @@ class Context:
     cache_dir: Annotated[
         Path,
         Option(
-            "Cache folder for intermediate results; hold no other files.",
+            "Cache folder for intermediate results; it must hold no other files.",
             Group.CACHE,
             variable="VIDTRANS_CACHE_DIR",
             rare=True,
