@@ -68,7 +68,7 @@ class ModelWriter:
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
     def save(self, name: str, run: TrainingState | None = None) -> Path:
-        """Save the current state of ``run`` (default: this run) as a model without scores in ``folder``."""
+        """Save the state of ``run`` (default: this run) in ``folder`` as a model without scores; return its path."""
         path = self.folder / name
         self._write(path, self._finalised((run or self.run).model.learned), self._record({}))
         return path
@@ -112,7 +112,7 @@ class ModelWriter:
         return meta
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the last or of the best state, and note which one it is."""
+        """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""
         run, note, last = self.run, self.setup.context.note, self.folder / "last.safetensors"
         if run.enough:
             patience = self.settings.patience
@@ -137,7 +137,7 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion networks as models; ``record`` has the direction of the main model."""
+        """Write the companion networks as models, with the main model's ``record``, its domains exchanged."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.run.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -174,7 +174,7 @@ class ModelWriter:
         return generator
 
     def _inputs(self, pair: Pair, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """Yield a pair's inputs, (H, W, C) float32; for a recurrent generator without and with history."""
+        """Yield the generator's input for a pair, (H, W, C) float32; for a recurrent one without and with history."""
         plate = self.setup.plate
         given = pair_input(self.pairing, pair)
         feedback = self.run.rollouts.feedback if self.run.rollouts else None

@@ -38,7 +38,7 @@ class LookLesson:
         styles: The style pictures; of a video the middle frame is used.
         clips: The training content.
         output: The model file.
-        asked: The recipe, without the pictures.
+        asked: The requested recipe, to which names and paths of the style pictures are added.
     """
 
     names: list[str]
@@ -51,7 +51,7 @@ class LookLesson:
     def of(
         cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
     ) -> LookLesson:
-        """Return the lesson; without ``clips`` it uses the pictures that ship. Raises UsageError, MediaError."""
+        """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
             raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
@@ -66,7 +66,7 @@ class LookLesson:
         return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
 
     def spec(self, folder: Path) -> DatasetSpec:
-        """Return the specification of the dataset, with the style pictures of a folder."""
+        """Return the specification of the dataset, with the style pictures in ``folder``."""
         return DatasetSpec(self.clips, self._recipe(folder))
 
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
@@ -87,7 +87,7 @@ class LookLesson:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
-        """Return a dry run's report if the dataset exists; else None. Raises as ``learn``."""
+        """Return a dry run's report; None if dataset or style pictures must be made first. Raises as ``learn``."""
         folder = self.dataset / FOLDER
         if not self.dataset.exists():
             return None
@@ -108,7 +108,7 @@ class LookLesson:
         )
 
     def store(self, folder: Path, context: Context) -> None:
-        """Write the style pictures (of a video the middle frame) unless they exist."""
+        """Write the style pictures (of a video the middle frame) into ``folder``, unless equal ones are there."""
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):

@@ -121,7 +121,7 @@ class _RequestedRun:
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
-        """Return the model file, with the digest of all its inputs.
+        """Return the result to write: the model file, with the digest of all its inputs.
 
         Its lineage does not depend on the number of steps, so runs that differ in steps continue each other: a model of
         fewer steps is replaced without ``--overwrite``, and nothing else is.
@@ -185,7 +185,7 @@ class _RequestedRun:
 def _train(
     run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
 ) -> Table:
-    """Train in a single process, or in the first of several."""
+    """Train if the model does not exist, in a single process or the first of several, and return the report."""
     began, request, output = time.monotonic(), run.request, run.output
     pictures = dataset_digest(context, run.dataset)
     result = replace(run.result(context, pictures), began=began)

@@ -124,7 +124,7 @@ class TrainingSetup:
         return generator
 
     def stage(self, total: int, dataset: str, fresh: bool, exact: list[str]) -> TrainStage:
-        """Return the cache stage of the run; ``exact``: the operators that are computed in fp32."""
+        """Return the run's cache stage. ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32."""
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
@@ -193,7 +193,7 @@ class TrainingSetup:
 
     @property
     def in_channels(self) -> int:
-        """Return the channels of a generator's input, with a background plate and without a history."""
+        """Return the number of a generator's input channels: the pairing's, and 3 for a plate; without a history's."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
@@ -266,7 +266,7 @@ class TrainingSetup:
         )
 
     def summary(self, output: Path, total: int) -> Table:
-        """Return the table that summarises the run."""
+        """Return the report's table: output path, numbers of frames, pairs and steps, generator, device, precision."""
         return {
             "output": str(output),
             "frames": len(self.dataset.files()),

@@ -208,7 +208,7 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def loss_changes(self) -> Table:
-        """Return the defaults of settings that change the losses and differ from their default."""
+        """Return, by key, the default of each setting that changes the losses and is not at its default."""
         changes = [f for f in fields(self) if f.metadata.get("loss")]
         return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
 
@@ -229,7 +229,7 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def max_own_outputs(self) -> int:
-        """Return the longest rollout, in steps; shorter if recurrent, since long ones show frames less evenly."""
+        """Return the longest rollout, in steps of the model; at most ``MAX_RECURRENT_LENGTH`` if recurrent."""
         return min(self.max_rollout_length, MAX_RECURRENT_LENGTH) if self.recurrent else self.max_rollout_length
 
     @property
@@ -238,7 +238,7 @@ class TrainingSettings(GroupedSettings):
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
-        """Return the settings that affect the result: its method's only, and ``compile`` if it is on."""
+        """Return the settings that affect the result, for cache keys; ``compile`` and ``grow_*`` only if on."""
         others = set[str]()
         if not self.compile:
             others.add("compile")
@@ -247,7 +247,7 @@ class TrainingSettings(GroupedSettings):
         return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:
-        """Return the settings with the batch size resolved for a kind of device."""
+        """Return the settings with ``batch_size`` 0 replaced by the default of a ``kind`` of device, such as 'cuda'."""
         return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, SMALLEST_AUTO_BATCH))
 
     def _lacks(self, loss: str) -> str:

@@ -21,7 +21,7 @@ def score_steps(total: int, every: int = 0) -> list[int]:
 
 
 def best_of(scores: Scores, name: str) -> int | None:
-    """Return the first step with the best score ``name``: the lowest of ``LOWER_IS_BETTER``, else the highest."""
+    """Return the first step with the best score ``name``: lowest for ``LOWER_IS_BETTER``, highest for other names."""
     known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
     if not known:
         return None

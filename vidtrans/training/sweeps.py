@@ -49,7 +49,7 @@ class _Axis:
 
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Parse several ``KEY=V,V``; values are TOML, or else text, and a list keeps its commas. Raises UsageError."""
+    """Return values by key from ``KEY=V,V`` texts, as TOML or text; a list keeps its commas. Raises UsageError."""
     found: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))

@@ -25,9 +25,9 @@ UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """A batch on the device: ``inputs`` (N, C, H, W), ``targets`` (N, 3, H, W), float32 in [−1, 1], and ``weights``.
+    """A batch on the device: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
-    ``ready``: on CUDA, the event that marks the end of the upload.
+    ``weights``: pixel weights of the L1, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
     """
 
     inputs: Tensor
@@ -107,7 +107,7 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflected(at: Tensor, length: int) -> Tensor:
-    """Map positions beyond the end to those of the mirrored picture, whose last pixel is repeated."""
+    """Map pixel indices from ``length`` on back into the picture, mirrored there with its last pixel repeated."""
     at = at % (2 * length)
     return torch.minimum(at, 2 * length - 1 - at)
 

@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L2(Term):
-    """The squared error (y − G(x))²."""
+    """The mean squared error (y − G(x))²."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss."""

@@ -45,7 +45,7 @@ class Projection(nn.Module):
 
 
 class CUT(UnpairedMethod):
-    """The CUT method. Columns: gan, contrastive, identity, steady, structure, and the discriminator."""
+    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class CUT(UnpairedMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return L_GAN(G, D_Y), L_PatchNCE on x and y, and the other weighted losses, with the outputs."""
+        """Return unweighted losses, gan and contrastive, identity and steady if in ``weights``, and the outputs."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
         output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -132,7 +132,7 @@ class CUT(UnpairedMethod):
             return found
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return PatchNCE, averaged over taps: the cross-entropy of matching each patch to its own place."""
+        """Return PatchNCE, averaged over taps: the cross-entropy of matching output to input patches."""
         places = [self._places(query, random) for query in queries]
         project = self.networks["projection"]
         sides = (project(list(map(_patches, side, places))) for side in (queries, keys))

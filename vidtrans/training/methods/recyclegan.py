@@ -21,7 +21,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class RecycleGAN(CycleGAN):
-    """The Recycle-GAN method. Columns: gan, recycle, prediction, and those of CycleGAN."""
+    """The Recycle-GAN method. Losses of a step: gan, recycle, prediction, and those of CycleGAN."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
@@ -49,7 +49,7 @@ class RecycleGAN(CycleGAN):
     def losses(
         self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Add |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, or the same from Y."""
+        """Return CycleGAN's losses with |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|."""
         found = super().losses(judge, way, fake, random, weights)
         names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
         here, there = (self.networks[name] for name in names)

@@ -130,7 +130,7 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis that covers the curve; logarithmic for positive values over a wide range."""
+    """Return an axis that covers curve and ``level``; ``from_zero``: from 0, or logarithmic for a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
