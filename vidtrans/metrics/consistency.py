@@ -27,9 +27,9 @@ NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
 class Scorer:
     """Score the frames of a clip in order; only two frames are in memory at a time.
 
-    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at most at
-    ``SHORT_SIDE``; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is the
-    name of a flow method.
+    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at a short side of at most
+    ``SHORT_SIDE`` pixels; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is
+    the name of a flow method.
     """
 
     def __init__(self, flow: str = SCORING_FLOW) -> None:

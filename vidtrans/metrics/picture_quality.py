@@ -27,7 +27,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def psnr_of(error: float) -> float:
-    """Return the PSNR in dB of a mean squared difference in 8-bit levels; infinite for 0."""
+    """Return the PSNR in dB of a mean squared difference in 8-bit levels squared; infinite for 0."""
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
