@@ -71,7 +71,7 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
-    """Draw a sheet: a row for each of ``count`` frames of ``span``, a column for each panel."""
+    """Write a sheet, a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, WIDEST // len(panels))
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
@@ -90,7 +90,7 @@ def write_video(
     encoding: EncodingSettings,
     context: Context,
 ) -> Table:
-    """Write the panels as a grid video, with the timestamps and the sound of the first clip's frames ``span``."""
+    """Write the panels as a grid video, with times and sound of frames ``span`` of the first clip."""
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     # For the times and the sound of a render of the first clip; this codec is not used.

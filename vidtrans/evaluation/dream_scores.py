@@ -81,7 +81,10 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
 
 
 class _Reader:
-    """A reader of any clip's frames, (H, W, 3) uint8, cropped to the film's shape, at its size or smaller."""
+    """A reader of clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size at which a film is compared.
+
+    That is the size of the film (the rollout to be scored), or with a short side of SHORT_SIDE if the film is larger.
+    """
 
     def __init__(self, film: Clip, context: Context) -> None:
         self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)

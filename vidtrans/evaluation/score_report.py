@@ -67,7 +67,7 @@ def score(
     per_frame: Pictures | None = None,
     reference: Pictures | None = None,
 ) -> Table:
-    """Score a render; with ``result``, write a plot (.png) or all values (.json).
+    """Return the scores of a render; with ``result``, also write a plot (.png) or all values (.json).
 
     Raises UsageError, MediaError, Interrupted.
     """

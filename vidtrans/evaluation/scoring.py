@@ -40,8 +40,8 @@ class AlignedSource:
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        From their beginnings, clips with equal numbers of frames are matched by number, whatever their times, because
-        most tools keep frames but not all keep times. Otherwise by time; pictures by number. Raises UsageError.
+        Whole clips with equal numbers of frames are matched by number, whatever their times, because most tools keep
+        frames but not all keep times. Otherwise videos are matched by time, pictures by number. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
@@ -125,7 +125,7 @@ def score_clips(
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """Return the index of frames [first, stop); without ``stop``, as long as the render (pictures: as many)."""
+    """Return the index of frames [first, stop); without ``stop``, as many seconds (pictures: frames) as the render."""
     by_number = bool(index.names or output.names)
     if stop is None and by_number:
         stop = first + output.num_frames
