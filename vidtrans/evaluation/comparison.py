@@ -58,8 +58,8 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
     """Return a panel with a network's input for each frame, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
-        why = f"pairing '{pairing.name}' shows it more than the frame"
-        raise UsageError("--input", why, "compare without it")
+        why = f"pairing '{pairing.name}' makes the network's input from more than one frame"
+        raise UsageError("--input", why, "leave out --input")
     size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), ModelInputs(pairing)
     extractor = FrameExtractor.of(look, RenderingSettings(), context)
 

@@ -40,8 +40,8 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
         raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
     begin = 1 if start is None else source.frame_at(start)
     if not 0 < begin < source.index.num_frames:
-        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
-        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
+        why = f"{source.name} is compared from there on, and {'has no frame before' if not begin else 'it has ended'}"
+        raise UsageError(f"--start {start}", why, "give a time after its first frame, or leave it out")
 
 
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
@@ -94,7 +94,7 @@ class _Reader:
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > SHAPE_TOLERANCE_FACTOR:
-            context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
+            context.warn_once(f"{clip.name} has another aspect ratio than the dream: it is cropped", clip.path)
         form = FrameFormat(Size(exact=whole), background=self._ground)
         with closing(clip.cursor(form, context.decode_threads)) as cursor:
             for done, number in enumerate(numbers, start=1):

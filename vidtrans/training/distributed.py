@@ -40,7 +40,7 @@ class DistContext:
         if batch % self.size:
             size = -(-batch // self.size) * self.size
             remedy = f"use --set training.batch_size={size}, or another number of processes"
-            raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
+            raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be divided evenly", remedy)
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 

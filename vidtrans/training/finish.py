@@ -39,7 +39,7 @@ MODEL_FILE = "model.safetensors"
 BEST = "best."  # begins the names of the best state's companions
 VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
-    "the same training again gives a slightly different model: CUDA has no deterministic form of what it used"
+    "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
 
 
@@ -118,12 +118,12 @@ class ModelWriter:
             patience = self.settings.patience
             note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
-            note(f"no state has a held-out {self.settings.best_metric}: the model is the last one")
+            note(f"no state has a held-out {self.settings.best_metric}: the model is the last state")
         generator = run.model.learned
         if step != run.step:
             self.save(last.name)
             generator = load_generator(self.best_file)[0].to(self.setup.device.torch)
-            note(f"the model is the best state, of step {best}; the last one is {last}")
+            note(f"the model is the best state, of step {best}; the last state is in {last}")
         else:
             remove(last)  # of this run, when it was stopped
             if text := advice(run.scores):

@@ -54,9 +54,9 @@ class LookLesson:
         """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
-            raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
+            raise UsageError(f"pairing '{pairing}'", why, "leave out either this or --look")
         if recipe.settings("training", TrainingSettings).background_plate:
-            raise UsageError("training.background_plate", "a look has no background plate", "leave it out")
+            raise UsageError("training.background_plate", "a look has no background plate", "set it to false")
         names = look_names(pictures)
         return cls(names, [open_clip(context, picture) for picture in pictures], clips or [FRAMES], output, recipe)
 
@@ -143,13 +143,13 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = "style pictures are compared by pixel patches, without semantic features"
-        context.note(f"{text}: for closer styles, pip install 'vidtrans[looks]'", "warning")
+        context.note(f"{text}: for results closer to the style pictures, pip install 'vidtrans[looks]'", "warning")
 
 
 def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
     """Warn if a style picture is too small or too uniform to learn from."""
     height, width = rgb.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn from", picture)
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn", picture)
     elif float(rgb.std((0, 1)).max()) < PLAIN:
-        context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)
+        context.warn_once(f"{picture.name}: it is of one colour, so only that colour can be learned from it", picture)

@@ -81,7 +81,7 @@ class TrainingRun:
             last_good = setup.make_run(self.entry.folder, self.stage.steps)
             if last_good.load(context.report):
                 path = self.writer.save("last-good.safetensors", last_good)
-                context.note(f"the last good state: {path}", "warning")
+                context.note(f"the last state that was finite is saved in {path}", "warning")
             monitor.draw({})
             raise
         except Interrupted:
@@ -186,7 +186,7 @@ class Diverged(VidtransError):
             "training",
             f"a loss or a weight became infinite or NaN at step {at}; "
             + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
-            "lower --set training.lr, or use --set training.precision=fp32",
+            "lower training.lr with --set, or use --set training.precision=fp32",
         )
 
 

@@ -65,8 +65,8 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
     """
     run = _RequestedRun.of(request)
     if not run.dataset.role("train"):
-        why = "it has no training pairs left"
-        raise MediaError(str(request.dataset), why, "make it again, or --restore its pictures")
+        why = "it has no training pairs"
+        raise MediaError(str(request.dataset), why, "make it again, or add --restore to its make-dataset command")
     if not is_distributed():
         return _train(run, context, None, preview)
     from vidtrans.training.distributed import distributed_context
@@ -106,7 +106,9 @@ class _RequestedRun:
         """Open the dataset and resolve the paths. Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:
-            raise UsageError(f"--from {request.start_from}", "it has no weights to start from", "give a model file")
+            raise UsageError(
+                f"--from {request.start_from}", "it has no weights to start from", "give a .safetensors file"
+            )
         default_output = Path(request.dataset.resolve().name.removesuffix(DATASET_SUFFIX) + SUFFIX)
         output = request.output or refuse_link(default_output)
         return cls(request, open_dataset(request.dataset), output, start)

@@ -78,10 +78,10 @@ class TrainingSetup:
         check_method(self._method, settings, dataset)
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
-            remedy = "give --from MODEL, or leave it out"
+            remedy = "give --from MODEL, or leave this setting out"
             raise UsageError("training.freeze", "there are no weights to keep without --from", remedy)
         if settings.exports_best and not dataset.role("val"):
-            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
+            remedy = "make the dataset with --set dataset.val_fraction=0.1, or leave this setting out"
             wanted = "patience" if settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
@@ -116,7 +116,7 @@ class TrainingSetup:
         code_size = 0 if reverse else self._method.code_size(self.settings)
         for other in ("background_plate", "recurrent"):
             if code_size and getattr(self.settings, other):
-                why = f"training.method = '{self.settings.method}' makes a model of many looks, which has none"
+                why = f"training.method = '{self.settings.method}' makes a model of many looks, which cannot use it"
                 raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
         generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
         if plate:
@@ -168,7 +168,7 @@ class TrainingSetup:
             if min(loader.crop) < network.smallest:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
-                    f"this {kind} needs {network.smallest} a side",
+                    f"this {kind} needs {network.smallest} pixels a side",
                     "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
         settings = self.settings

@@ -266,7 +266,9 @@ class TrainingSettings(GroupedSettings):
                 is_off = "off" if self._value(lacking) is False else "0"
                 raise ValueError(f"training.{weight_key(name)} needs training.{lacking}, which is {is_off}: turn it on")
         if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
-            raise ValueError("training.lambda_perceptual compares D's features, and training.lambda_gan is 0")
+            raise ValueError(
+                "training.lambda_perceptual compares D's features, but training.lambda_gan is 0: set it to 1"
+            )
         if self.recurrent and self.compile:
             raise ValueError("training.compile is for networks without a history: turn training.recurrent off")
         if self.recurrent and (self.background_plate or self.rollout_fraction):
@@ -274,7 +276,7 @@ class TrainingSettings(GroupedSettings):
             raise ValueError(f"training.recurrent and training.{other} exclude each other: choose one of them")
         for name in ("colour_rebalancing", "motion_weight"):
             if getattr(self, name) and not self.weights["l1"]:
-                raise ValueError(f"training.{name} weighs the L1, and training.lambda_l1 is 0")
+                raise ValueError(f"training.{name} weights the L1, but training.lambda_l1 is 0: set it above 0")
         size = self.batch_size or SMALLEST_AUTO_BATCH
         if self.grad_accum_steps > size:
             parts = self.grad_accum_steps

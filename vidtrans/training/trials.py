@@ -44,12 +44,12 @@ def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int 
             value = read_small_json(memo)
             if value["sha256"] == digest_of([request, value["steps"]]):
                 return int(value["steps"])
-        context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
+        context.note(f"the cached number of steps in {minutes:g} minutes is damaged; it is measured again", "warning")
     setup.dist.broadcast(TRIAL)
     steps = steps_for(setup.make_run(Path(), 1), minutes)
     if at_most is not None and steps > at_most:
         steps = at_most
-        context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+        context.note(f"limited to {steps} steps, fewer than fit in {minutes:g} minutes here")
     else:
         context.note(f"{minutes:g} minutes are about {steps} steps here")
     if not context.dry_run:

@@ -229,7 +229,9 @@ def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.startswith(_COMPILERS):
             why = str(error).strip().splitlines()[0]
-            raise UsageError("training.compile", f"it cannot compile here ({why})", "turn it off") from None
+            raise UsageError(
+                "training.compile", f"it cannot compile here ({why})", "use --set training.compile=false"
+            ) from None
         if not out_of_memory(error):
             raise
         remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"

@@ -67,11 +67,11 @@ class CUT(UnpairedMethod):
         own = setup.settings.own(CUTSettings)
         frozen = _frozen(own.contrastive_features)
         if not frozen and own.look_size:
-            why = "a translator of many looks has other features for each"
-            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network's")
+            why = "a translator of many looks has different features for each look"
+            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network")
         if not frozen and not hasattr(generator, "forward_with_taps"):
-            why = "this generator does not show its features"
-            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network's"
+            why = "this generator does not return its inner features"
+            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network"
             raise UsageError("training.method=cut", why, remedy)
         eye: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():

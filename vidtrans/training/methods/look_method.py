@@ -50,7 +50,9 @@ class LookMethod(TrainingMethod):
         self.use(setup.settings, setup.device, setup.precision, setup.dist)
         generator: Any = setup.make_generator()
         if not isinstance(generator, Painter) or generator.conditions == 0:
-            raise UsageError("training.method = 'look'", "it teaches painters", "use 'vidtrans look PICTURE'")
+            raise UsageError(
+                "training.method = 'look'", "it trains painters with looks only", "use 'vidtrans look PICTURE'"
+            )
         own = self.settings.own(LookMethodSettings)
         self.generator = self.place(generator)
         self.networks = {"generator": self.generator}

@@ -97,5 +97,5 @@ def remarks(scores: Table) -> list[str]:
             f"the model ({own:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
-        found.append("light and dark are reversed: try a higher training.lambda_identity, or colour_start")
+        found.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
     return found
