@@ -158,7 +158,7 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs``, or the run's."""
+        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs`` (default: all)."""
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)

@@ -75,7 +75,7 @@ class TrainingMonitor:
         return due
 
     def refresh(self) -> None:
-        """Write the preview sheet and the loss table."""
+        """Write ``preview.png`` and ``losses.csv``."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", run.losses_csv())
@@ -125,7 +125,7 @@ class TrainingMonitor:
 
 
 def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
-    """Write a sheet of a few pairs: input, output, target."""
+    """Write a sheet to ``path`` with input, output and target of a few pairs."""
     rows = []
     for pair in evenly(pairs, ROWS):
         given, output, target = apply(engine, pairing, pair)
@@ -151,7 +151,7 @@ class ProgressSheet:
         self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
 
     def add(self, step: int, engine: Engine) -> None:
-        """Save the outputs at ``step``."""
+        """Save a strip of the outputs at ``step`` in ``steps/``."""
         cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
         same_size = [c for c in cells if c.shape == cells[0].shape]
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))

@@ -92,7 +92,7 @@ class TargetLook(NamedTuple):
 
     @classmethod
     def draw(cls, found: CodeDistribution, random: torch.Generator) -> TargetLook:
-        """Draw a code for each frame."""
+        """Return the look with a code drawn for each frame."""
         noise = torch.randn(found.mean.shape, generator=random).to(found.mean.device)
         return cls(found, found.draw(noise))
 

@@ -161,7 +161,7 @@ class TrainingSetup:
         return method
 
     def make_run(self, folder: Path, total: int) -> TrainingState:
-        """Return the state at step 0: initialised networks, and the loader."""
+        """Return the state at step 0 of ``total``, its networks initialised; ``folder``: for checkpoints."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():

@@ -166,7 +166,7 @@ class TrainingSettings(GroupedSettings):
 
     @classmethod
     def table_fields(cls) -> SettingFields:
-        """Return the settings of this class, the weights of losses, and the settings of all methods."""
+        """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods."""
         hints = get_type_hints(cls)
         found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
         found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.items()}

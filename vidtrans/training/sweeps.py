@@ -65,7 +65,7 @@ def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at commas outside brackets and quotes. Raises UsageError."""
+    """Split at commas outside brackets and quotes; ``whole``: the option's text in errors. Raises UsageError."""
     parts, begin, open_ends = list[str](), 0, list[str]()
     for at, sign in enumerate(text):
         if open_ends and sign == open_ends[-1]:

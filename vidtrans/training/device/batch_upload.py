@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Return a batch on the device. The caller may overwrite the host memory afterwards."""
+    """Return a batch on the device, in [−1, 1], transformed if it is ``whole``. Its host memory may be reused then."""
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]

@@ -76,7 +76,7 @@ class NextFrameFeedback:
 
 @dataclass(frozen=True)
 class PooledRollout:
-    """A rollout: its next ``example``, its latest own ``outputs`` (oldest first), and its length ``age``.
+    """A rollout: its next ``example``, latest own ``outputs`` (3, H, W), oldest first, and its length ``age`` in steps.
 
     ``targets``: the targets of these outputs, used only with the temporal discriminator.
     """
@@ -176,7 +176,7 @@ class RolloutPool:
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Indices of pairs to which a rollout can relocate, by picture size (it keeps its geometry).
+        """Indices of pairs to which a rollout can relocate, by picture size (width, height), which a rollout keeps.
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -218,7 +218,7 @@ class RolloutPool:
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
-    """Return for each pair the index of the pair ``stride`` places later in its shot, or None."""
+    """Return for each pair the index of the pair whose ``place`` in the shot is ``stride`` later, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []

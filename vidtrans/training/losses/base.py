@@ -71,13 +71,13 @@ class LossContext:
 
     @cached_property
     def on_fake(self) -> Judgement:
-        """Return D's judgement of G's picture."""
+        """Return D's features and logits for G's picture, by scale."""
         assert self.judge is not None
         return self.judge(self.painted)
 
     @cached_property
     def on_real(self) -> Judgement:
-        """Return D's judgement of the target, without gradients."""
+        """Return D's features and logits for the target, by scale, without gradients."""
         assert self.judge is not None
         with torch.no_grad():
             return self.judge(self.target)

@@ -127,7 +127,7 @@ class TrainingMethod(Protocol):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the duration of a step changes."""
+        """The share of the run after which the duration of a step changes; 0 if it does not."""
         return self.settings.gan_start
 
     @property

@@ -61,7 +61,7 @@ class CUT(UnpairedMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build G, D_Y and H."""
+        """Build the method with G, D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
         own = setup.settings.own(CUTSettings)
@@ -84,7 +84,7 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of PatchNCE, the identity and the steadiness."""
+        """Return the weights of PatchNCE, identity and steadiness losses by name."""
         own = settings.own(CUTSettings)
         return {"contrastive": own.lambda_contrastive, "identity": own.lambda_identity, "steady": own.lambda_steady}
 

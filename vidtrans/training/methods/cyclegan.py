@@ -33,19 +33,19 @@ class CycleGAN(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the cycle, the identity and the steadiness."""
+        """Return the weights of cycle, identity and steadiness losses by name."""
         own = settings.own(CycleGANSettings)
         return {"cycle": own.lambda_cycle, "identity": own.lambda_identity, "steady": own.lambda_steady}
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the translators, D_Y and D_X."""
+        """Build the method with its translators, D_Y and D_X."""
         judges = {TARGET: setup.make_discriminator(3, 2), SOURCE: setup.make_discriminator(3, 3)}
         return cls(setup, cls.translators(setup), judges)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F."""
+        """Build G and F, called ``generator`` and ``reverse``."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
     def translate(

@@ -120,7 +120,7 @@ class LookMethod(TrainingMethod):
         Args:
             inputs: (N, 3 + conditions, H, W).
             earlier: The preceding frames, (N, 3, H, W).
-            random: Draws the measure's grid, directions of colours, and motion.
+            random: Draws the shift of pictures on the measure's grid, directions of colours, and motion.
         """
         count, frames = len(inputs), inputs[:, :3]
         view = self._draw_view(frames, earlier, random)

@@ -25,14 +25,14 @@ class RecycleGAN(CycleGAN):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the paper's losses, and of CycleGAN's."""
+        """Return the weights of the paper's losses and of CycleGAN's by name."""
         own = settings.own(RecycleGANSettings)
         paper = {"recycle": own.lambda_recycle, "prediction": own.lambda_prediction}
         return paper | CycleGAN.own_weights(settings)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F, P_X and P_Y."""
+        """Build G and F, P_X (``source_predictor``) and P_Y (``predictor``)."""
         width = setup.settings.own(RecycleGANSettings).predictor_channels
         found = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):

@@ -106,7 +106,7 @@ class UnpairedMethod(TrainingMethod):
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the codes of the target's looks."""
+        """Return the size of the codes of the target's looks; 0 for one look."""
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
@@ -116,7 +116,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def learned_more(self) -> dict[str, nn.Module]:
-        """Return the translator from B to A, if there is one."""
+        """Return the translator from B to A as ``reverse``; {} if there is none."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
     def _learned(self, name: str) -> nn.Module:
@@ -125,7 +125,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the identity loss is turned off."""
+        """The share of the run after which the identity loss is turned off; 0 if it stays on."""
         return self._identity_end if self._identity_end < 1 else 0.0
 
     @property

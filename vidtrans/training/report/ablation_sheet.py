@@ -23,9 +23,9 @@ CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of 
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Draw a column for each of ``rows``, between input and target.
+    """Write a sheet to ``path`` with a column of outputs for each of ``rows``, between input and target.
 
-    A row has a ``label``, the ``settings`` that a sweep varies, a ``model`` and its ``held_out`` scores.
+    A row has a ``label``, the ``settings`` that a sweep varies, the path of a ``model``, and its ``held_out`` scores.
     """
     pairing = dataset.pairing
     held_out = dataset.role("val")

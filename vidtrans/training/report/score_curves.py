@@ -177,7 +177,7 @@ class LossPanel:
         return self.axis.place(values)
 
     def steps(self) -> list[float]:
-        """Return the ticks of the x axis."""
+        """Return the steps at the ticks of the x axis."""
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:
