@@ -129,7 +129,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
         self.trunk = EfficientNetTrunk(find_weights(self.size), self.taps[-1])
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features at the taps."""
+        """Return the features at the taps of pictures (N, 3, H, W) in [−1, 1]."""
         found: Features = self.trunk(pictures, self.taps)
         return found
 

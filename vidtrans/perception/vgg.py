@@ -61,7 +61,7 @@ class VGG19(nn.Module, FeatureMeasure):
         self.trunk = VggTrunk(self.WHAT, self.INSTEAD)
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features of the layers."""
+        """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
         found: Features = self.trunk(pictures)
         return found
 
