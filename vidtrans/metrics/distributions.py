@@ -121,7 +121,7 @@ class DomainDistance:
 
 
 def _deviations(patches: np.ndarray) -> np.ndarray:
-    """Return the deviation of each channel, (C,), bounded below by a share of the layer's."""
+    """Return the deviation of each channel, (C,), plus a share of the layer's, so that none is near 0."""
     own: np.ndarray = patches.std((0, 1))
     return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
@@ -144,7 +144,7 @@ def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return the features of patches at random but reproducible places; the pictures may differ in size."""
+    """Return each layer's features at random but reproducible places; the pictures may differ in size."""
     import torch
 
     random = np.random.default_rng(0)

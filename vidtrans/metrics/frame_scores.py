@@ -163,7 +163,7 @@ class Ghosting:
         self._ghosts: list[Ghost | None] = []
 
     def add(self, ghost: Ghost | None) -> None:
-        """Add the next frame's measurement."""
+        """Add the next frame's ghost; None if it was not measured."""
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
@@ -196,7 +196,7 @@ def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray)
 
 
 def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
-    """Combine the ghosts of a clip, weighted by their numbers of new pixels."""
+    """Return the mean of a clip's ghosts, weighted by their numbers of new pixels; None without any."""
     pixels = sum(g.pixels for g in ghosts)
     if not pixels:
         return None
