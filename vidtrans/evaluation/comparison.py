@@ -36,14 +36,14 @@ SHEET_FRAMES = 4
 
 @dataclass(frozen=True)
 class Panel:
-    """A labelled place in a comparison: ``frames`` yields its picture for each frame number of the first clip."""
+    """A labelled panel: ``frames`` yields its picture, (H, W, 3) uint8, for each frame number of the first clip."""
 
     label: str
     frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
 
 
 def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
-    """Return a panel with a clip, aligned with the frames ``span`` of the first one."""
+    """Return a panel with ``clip``, whose frames are aligned with the frames ``span`` of the clip ``first``."""
     steps, note = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
     if note:
         context.note(f"{clip.path.name}: {note}", "warning")
@@ -55,7 +55,7 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
 
 
 def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
-    """Return a panel with a network's input for each frame, at its training size. Raises UsageError."""
+    """Return a panel with the input of the network ``look`` for each frame, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' makes the network's input from more than one frame"

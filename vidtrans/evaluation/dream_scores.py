@@ -45,7 +45,7 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
 
 
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
-    """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
+    """Return scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
     ``copy_last``. ``result``: a strip of frames above the nearest source frames (.png), or all values (.json).
@@ -139,7 +139,7 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
 
 
 def _draw(path: Path, film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """Draw a strip of the film's frames above the most similar frames of the source."""
+    """Write a strip of the film's frames above ``near``, the most similar source frames; ``first``: first number."""
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]

@@ -64,7 +64,7 @@ class AlignedSource:
         return cls(clip, [first + step for step in steps])
 
     def starts_shot(self, number: int) -> bool:
-        """Return whether the clip has a cut between this frame and the previous one."""
+        """Return whether the clip has a cut between frames ``number`` and ``number`` − 1 of the other."""
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
@@ -171,7 +171,7 @@ def seconds(clip: Clip, frame: int) -> float:
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's cuts, and the source aligned with it from ``start``. Raises UsageError."""
+    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``. Raises UsageError."""
     opened = with_cuts(open_clip(context, source), cuts)
     beside = AlignedSource.find(opened, clip, context, start)
     guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
