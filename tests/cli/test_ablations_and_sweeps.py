@@ -294,7 +294,7 @@ def test_what_cannot_be_is_one_line(capsys: Capsys, monkeypatch: pytest.MonkeyPa
         (("--sweep", "generator.name=unet-256,unet-65"), "did you mean 'unet-64'?"),
         (("--sweep", "training.lr=0.1"), "one value (0.1) is no sweep"),
         ((*lr, *lr), "it is given twice"),
-        ((*lr, "--set=training.lr=0.3"), "it is also given one value"),
+        ((*lr, "--set=training.lr=0.3"), "another option gives it one value"),
         (("--sweep", "seed=0,1", "--seed", 3), "leave --seed out"),
         (("--sweep", "training.preview_seconds=1,2"), "are the same training"),
         (("--sweep", f"seed={','.join(map(str, range(100)))}"), "64 are the most"),
