@@ -90,7 +90,7 @@ class ModelWriter:
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
 
     def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
-        """Write the final model into the cache entry, and return the entry's table."""
+        """Write the final model into the cache entry, and return the entry's metadata."""
         run, note = self.run, self.setup.context.note
         best = best_of(run.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else run.step

@@ -64,7 +64,7 @@ class TrainingRun:
         )
 
     def __call__(self) -> Table:
-        """Train to the end, from a checkpoint or shorter run if any; write the model; return the entry's table."""
+        """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
         plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
