@@ -22,8 +22,8 @@ from av.stream import Stream
 from vidtrans.video.io.container import QUICKTIME, open_generated, open_media, packets_of
 
 NOT_HELD = (av.error.FFmpegError, ValueError)
-# Decoders need sound before the first sample that is heard: Opus asks for this much, others for a packet.
-OPUS_S = Fraction(80, 1000)
+# Decoders need sound before the first sample that is heard: these so much (in s), other lossy ones a packet.
+WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
 LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
 # A Matroska element: identifier, size, 8 bytes. A name that is written as a place for the delay.
 _NAME, _DELAY, _VOID, _PLACE = b"\x53\x6e\x88", b"\x56\xaa", 0xEC, b"\x01<delay>"
@@ -88,7 +88,7 @@ def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
             if packet.is_discard:
                 continue
             begin = begins[index]
-            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin - OPUS_S / base)
+            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin, base)
             if packet.pts < begin or len(hidden[index]) > 1:
                 heads[index] = HiddenHead(first, max(Fraction(0), (begin - first) * base))
             if not waiting:
@@ -96,10 +96,10 @@ def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
     return heads
 
 
-def _first_needed(codec: str, stamps: Sequence[int], early: Fraction) -> int:
-    """Return the first packet to copy, of those to the first audible one; ``early``: 80 ms before the sound begins."""
-    if "opus" in codec:
-        return max((pts for pts in stamps if pts <= early), default=stamps[0])
+def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
+    """Return the first packet to copy, of those to the first audible one, where the sound begins at ``begin``."""
+    if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
+        return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
     return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
 
 
