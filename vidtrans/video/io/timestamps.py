@@ -117,7 +117,9 @@ def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> 
     milliseconds, and the times of what was copied from them into a finer time base remain so.
     """
     usual = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
-    slack = 1 + ceil(Fraction(1, 1000) / time_base)
+    millisecond = Fraction(1, 1000) / time_base
+    whole = millisecond > 1 and all(abs(p - round(p / millisecond) * millisecond) <= 1 for p in pts[:-1])
+    slack = 1 + ceil(millisecond) if whole or millisecond == 1 else 1
     for rate in (nominal, *usual) if nominal.denominator in (1, 1001) else (*usual, nominal):
         step = 1 / (rate * time_base)
         if step > 2 * slack and all(abs(stamp - pts[0] - i * step) <= slack for i, stamp in enumerate(pts)):
