@@ -11,8 +11,9 @@ from vidtrans.video.io.container import MediaInfo
 
 # A frame is never shown further from its place in the file than a decoder may reorder (H.264 and HEVC: 16).
 MAX_REORDER = 16
-USUAL_RATES = tuple(
-    Fraction(n * 1000, d) for n in (12, 15, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240) for d in (1000, 1001)
+USUAL_RATES = (
+    *(Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 90, 120, 240)),
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240)),
 )
 
 
