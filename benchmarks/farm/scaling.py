@@ -52,7 +52,7 @@ def drive(folder: Path) -> None:
 def measure_driver(work: Work) -> Iterator[Row]:
     """Yield what ten thousand clips cost the process that hands them out. Raises Missing without Ray."""
     if find_spec("ray") is None:
-        raise Missing("Ray is not installed: pip install 'vidtrans[ray]'")
+        raise Missing("Ray is not installed: pip install 'vidtrans[cluster]'")
     place = work.fresh("driver")
     command = [sys.executable, "-c", f"from benchmarks.farm.scaling import drive, Path; drive(Path({str(place)!r}))"]
     done = subprocess.run(command, env=environment(**THREADS), capture_output=True, text=True, check=True)
