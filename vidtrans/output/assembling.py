@@ -133,7 +133,8 @@ class Assembly:
         end = (given.pts[-1] + given.durations[-1]) * given.time_base / video.time_base
         usual = steps[-1] if steps else 1 / (self.picture.rate * video.time_base)
         last = round(end - pts[-1]) if len(pts) == len(given.pts) or end - pts[-1] > 0 else round(usual)
-        return Timing(pts, (*steps, max(1, last)), video.time_base)
+        nominal = given.nominal if len(pts) == len(given.pts) else None
+        return Timing(pts, (*steps, max(1, last)), video.time_base, nominal)
 
 
 def _rate_of(timing: Timing) -> Fraction:
