@@ -26,7 +26,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
-from vidtrans.video.frame_numbers import Sequencing, align, has_gaps, list_frames
+from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 
 HOLD = "the one before is held"
@@ -135,7 +135,7 @@ def match_frames(
 
 
 def sequence(
-    clip: ClipIndex, other: ClipIndex, first: int, stop: int, *, begin_together: bool = False
+    clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
 ) -> Sequencing | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
 
@@ -149,7 +149,7 @@ def sequence(
             return Sequencing(steps, steps, "order")
         return None
     names = clip.names or range(clip.num_frames), other.names or range(total)
-    return align(*names, first, stop, begin_together=begin_together)
+    return align(*names, first, stop, counting=counting)
 
 
 def describe_sequence(

@@ -27,14 +27,12 @@ from vidtrans.data.domains import (
     sample_clip,
 )
 from vidtrans.data.match_search import MatchedSource, MatchSearch
+from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import (
     ClipSource,
-    FolderSource,
     PictureExtractor,
-    check_shapes,
-    common_stop,
-    find_pairs,
+    find_targets,
     shape_of,
     with_guides,
 )
@@ -46,6 +44,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
 
 SUFFIX = ".dataset"
+LISTED = 6  # names in a message
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
@@ -221,14 +220,19 @@ class DatasetSpec:
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
+            if folder.alone:
+                few = ", ".join(folder.alone[:LISTED]) + (" …" if len(folder.alone) > LISTED else "")
+                text = f"{video.name}: {len(folder.alone)} of its pictures have no counterpart, and are left out"
+                context.note(f"{text} ({few})", "warning")
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)
         clip = self._cut(open_clip(context, video, self.pairing.guides))
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
+        steps = None
         if other is not None:
-            stop = common_stop(clip, other, first, stop, context)
+            stop, steps = find_targets(clip, other, first, stop, context)
         source = ClipSource(
             video,
             clip.index,
@@ -240,6 +244,7 @@ class DatasetSpec:
             other.index if other else None,
             self.pairing.guides,
             self.extractor,
+            target_steps=steps,
         )
         return source, self._describe(clip, other, source, clip)
 
@@ -276,6 +281,7 @@ class DatasetSpec:
             "first": source.first,
             "stop": source.stop,
             "target": other.digest if other else None,
+            **({"target_steps": digest_of(sorted(source.target_steps.items()))} if source.target_steps else {}),
             "rate": str(timed.index.rate / self.settings.frame_step),
             **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
         }

@@ -34,7 +34,6 @@ from vidtrans.video.frame_numbers import has_gaps
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
 
-
 NOT_SCORED = "not compared"  # frames without a counterpart
 
 
@@ -75,7 +74,7 @@ class AlignedSource:
                 context.warn_once(f"{clip.name}: {note}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
-        found = sequence(output.index, part, 0, total, begin_together=start is not None)
+        found = sequence(output.index, part, 0, total, "found" if start is None else "together")
         if found is None:
             steps, note = match_frames(output.index, part, 0, total, name=output.name)
             missing = frozenset[int]()

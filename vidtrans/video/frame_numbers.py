@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Literal
 
 # What systems append to the name of a copy.
 COPY = re.compile(r"( ?\([0-9]+\)|[ _-]+copy([ _-]*[0-9]+)?)+$", re.IGNORECASE)
@@ -25,11 +26,9 @@ _NO_FRAMES = (
 NO_FRAME = re.compile("|".join(_NO_FRAMES), re.IGNORECASE | re.ASCII)
 RUN = re.compile(r"[0-9]+")
 WORD = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
-OF_FRAMES = frozenset(("f", "fr", "frm", "frame", "frames", "kf", "key", "keyframe", "no", "nr", "num"))
-OF_VERSIONS = frozenset(
-    "v ver vers version rev take tk final copy draft try alt opt of seed cfg steps crf id iter lora gamma".split()
-)
-OF_SHOTS = frozenset("shot sh scene sc seq sq sequence cam camera ep episode part pt layer reel roll pass".split())
+VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
+SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
+FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
 NEVER, SHOT, GLUED, ALONE, PADDED, NAMED = range(6)  # how probably a number is the frame's
 LISTED = 6  # ranges of frames in a message
 
@@ -82,10 +81,10 @@ def _rank(stem: str, run: re.Match[str]) -> int:
     word = WORD.search(stem[: run.start()].lower())
     label, is_glued = (word[1], not word[2]) if word else ("", False)
     is_padded = (len(run[0]) > 2 and run[0][0] == "0") or len(run[0]) > 4
-    if label in OF_FRAMES:
+    if re.fullmatch(FRAME_WORDS, label):
         return NAMED
-    if label and (is_glued or len(run[0]) < 4) and label in OF_VERSIONS | OF_SHOTS:
-        return SHOT if label in OF_SHOTS else NEVER
+    if (is_glued or len(run[0]) < 4) and re.fullmatch(f"{VERSION_WORDS}|{SHOT_WORDS}", label):
+        return SHOT if re.fullmatch(SHOT_WORDS, label) else NEVER
     if is_padded:
         return PADDED
     return GLUED if is_glued or stem[run.end() : run.end() + 1].isalpha() else ALONE
@@ -103,6 +102,7 @@ def _varying(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(fitting, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
+Counting = Literal["found", "equal", "together"]
 Names = Sequence[str] | range  # of a sequence's frames: its files, or the numbers of a video's
 
 
@@ -136,25 +136,30 @@ def has_gaps(names: Sequence[str]) -> bool:
     return bool(known) and max(known) - min(known) >= len(names)
 
 
-def align(whole: Names, own: Names, first: int, stop: int, *, begin_together: bool = False) -> Sequencing:
+def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting = "found") -> Sequencing:
     """Match a second sequence, ``own``, with the frames [first, stop) of a sequence ``whole``.
 
     Names decide where one sequence has all those of the other, else the numbers in them, else half of the names; else
-    the order. ``begin_together``: the first frames of both belong together, whatever their names and numbers.
+    the order. ``counting``: whether equal numbers are the same frame ("equal"), or the first frames of both are
+    ("together"); "found": equal numbers, where these fit.
     """
     span = slice(first, stop)
     names, others = (() if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
-    is_named = 0 < shorter and len(set(names)) == len(names) and len(set(others)) == len(others)
+    is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
     numbers, found = _numbers_of(whole), _numbers_of(own)
-    if is_named and not begin_together and (common == shorter or (2 * common >= shorter and (numbers is None or found is None))):
+    if (
+        is_named
+        and counting != "together"
+        and (common == shorter or (2 * common >= shorter and (numbers is None or found is None)))
+    ):
         return Sequencing.of(_places(names, others), span, "name")
     if numbers is not None and found is not None:
-        shift, words = _shift(numbers, found, span), ""
-        if begin_together:
+        words, shift = "", _shift(numbers, found, span) if counting == "found" else 0
+        if counting == "together":
             shift = min(_known(numbers)) - min(_known(found))
         moved = [None if number is None else number + shift for number in found]
-        if shift and not begin_together and _known(moved) not in (_known(numbers), _known(numbers[span])):
+        if shift and counting == "found" and _known(moved) not in (_known(numbers), _known(numbers[span])):
             words = f"numbered from {min(_known(found))}, the other from {min(_known(numbers))}"
         return Sequencing.of(_places(numbers, moved), span, "number", words)
     count, part = len(own), stop - first
@@ -187,7 +192,7 @@ def _shift(whole: Sequence[int | None], own: Sequence[int | None], span: slice) 
     Numbers are taken as they are, unless they lie outside the other sequence, and all or one more fit when moved.
     """
     every, part, found = _known(whole), _known(whole[span]), _known(own)
-    if not part:
+    if not part or len(found) == 1:
         return 0
     begin = min(found)
     to_whole, to_part = min(every) - begin, min(part) - begin
