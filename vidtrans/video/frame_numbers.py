@@ -132,7 +132,7 @@ class Sequencing:
 
 def has_gaps(names: Sequence[str]) -> bool:
     """Return whether numbers are missing within a numbered sequence of pictures."""
-    known = _known(_numbers_of(names) or ())
+    known = _known(sequence_numbers(names) or ())
     return bool(known) and max(known) - min(known) >= len(names)
 
 
@@ -147,7 +147,7 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     names, others = (() if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
     is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
-    numbers, found = _numbers_of(whole), _numbers_of(own)
+    numbers, found = sequence_numbers(whole), sequence_numbers(own)
     if (
         is_named
         and counting != "together"
@@ -177,7 +177,7 @@ def _known(numbers: Iterable[int | None]) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def _numbers_of(side: Names) -> Sequence[int | None] | None:
+def sequence_numbers(side: Names) -> Sequence[int | None] | None:
     """Return the numbers of a sequence's frames; None where most have none, or two have the same."""
     if isinstance(side, range):
         return side
