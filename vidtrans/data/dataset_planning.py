@@ -11,6 +11,7 @@ import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
@@ -39,12 +40,13 @@ from vidtrans.data.sources import (
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
+from vidtrans.video.io.pictures import is_picture_source, picture_files
 
 SUFFIX = ".dataset"
-LISTED = 6  # names in a message
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
@@ -104,8 +106,19 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing; for a stack without named guides, find and read the guides first."""
-        return with_guides(self._named_pairing, self.videos[0], self.target)
+        """Return the pairing; for a stack without named guides, find and read the guides first; find palettes."""
+        return with_found_palette(with_guides(self._named_pairing, self.videos[0], self.target), self._label_maps)
+
+    @property
+    def _label_maps(self) -> list[Path]:
+        """Return the input pictures, if the pairing takes label maps as separate files. Raises MediaError."""
+        if not isinstance(self._named_pairing, Labels):
+            return []
+        found: list[Path] = []
+        for video in self.videos:
+            is_pairs, is_video = self._is_pair_folder(video), not is_picture_source(video)
+            found += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
+        return found
 
     @property
     def training_tables(self) -> dict[str, Table]:
@@ -175,6 +188,8 @@ class DatasetSpec:
         check_distinct(self.domains, partial(content_digest, context))
         opened = [self._open(video, context) for video in self.videos]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
+        maps = (picture for source in sources for picture in source.samples(SAMPLE))
+        tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self.domains:
             self._divide(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)
@@ -221,9 +236,7 @@ class DatasetSpec:
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
             if folder.alone:
-                few = ", ".join(folder.alone[:LISTED]) + (" …" if len(folder.alone) > LISTED else "")
-                text = f"{video.name}: {len(folder.alone)} of its pictures have no counterpart, and are left out"
-                context.note(f"{text} ({few})", "warning")
+                context.note(folder.describe_alone(), "warning")
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
-from vidtrans.core.settings import Size
+from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
 from vidtrans.video.frame_numbers import align
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.pictures import pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
+LISTED = 6  # names in a message
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
 
 
@@ -39,6 +41,23 @@ class FolderSource:
     def name(self) -> str:
         """Return the source's name."""
         return base_name(self.path)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Return the files of the inputs, if each side has files of its own."""
+        return [a if self.a_is_input else b for a, b in self.pairs if b is not None]
+
+    def describe_alone(self) -> str:
+        """Return a warning that names pictures without a counterpart."""
+        count, few = len(self.alone), ", ".join(self.alone[:LISTED])
+        whose = "1 of its pictures has" if count == 1 else f"{count} of its pictures have"
+        return f"{self.path.name}: {whose} no counterpart and {'is' if count == 1 else 'are'} left out ({few}" + (
+            " …)" if count > LISTED else ")"
+        )
+
+    def samples(self, count: int) -> Iterator[np.ndarray]:
+        """Yield at most ``count`` evenly spaced inputs at full size, (H, W, 3) uint8."""
+        return (row[0] for row in self.pictures(spread_numbers(len(self.pairs), count), AS_STORED))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (input, target), both (H, W, 3) uint8 at ``size``, for each pair number in ``numbers``."""

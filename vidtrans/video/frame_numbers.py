@@ -168,6 +168,14 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     return Sequencing.of(every, span, "order", "its names have no numbers that go with the other's")
 
 
+def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Return for each sequence of file names the indices of the frames that all of them have, in step."""
+    first = sequences[0]
+    steps = [align(first, names, 0, len(first)).steps for names in sequences]
+    kept = [row for row in zip(*steps, strict=True) if None not in row]
+    return [[step for step in column if step is not None] for column in zip(*kept, strict=True)]
+
+
 def _places(keys: Sequence[object], own: Sequence[object]) -> list[int | None]:
     place = {key: at for at, key in enumerate(own) if key is not None}
     return [None if key is None else place.get(key) for key in keys]
@@ -189,24 +197,21 @@ def sequence_numbers(side: Names) -> Sequence[int | None] | None:
 def _shift(whole: Sequence[int | None], own: Sequence[int | None], span: slice) -> int:
     """Return the number to add to those of ``own``, where its counting begins elsewhere.
 
-    Numbers are taken as they are, unless they lie outside the other sequence, and all or one more fit when moved.
+    Numbers are taken as they are, unless some lie outside the other sequence, and all fit when moved, or more when
+    moved by one.
     """
     every, part, found = _known(whole), _known(whole[span]), _known(own)
     if not part or len(found) == 1:
         return 0
-    begin = min(found)
-    to_whole, to_part = min(every) - begin, min(part) - begin
-
-    def moved(shift: int) -> set[int]:
-        return {number + shift for number in found}
-
-    if not found & part and moved(to_part) == part:
+    to_part, to_whole = min(part) - min(found), min(every) - min(found)
+    if not found & part and {number + to_part for number in found} == part:
         return to_part
     if found <= every or every <= found:
         return 0
-    best = max((0, to_whole, to_part), key=lambda shift: len(moved(shift) & part))
-    is_sure = not found & part or moved(best) in (every, part) or abs(best) == 1
-    return best if is_sure else 0
+    moved = {number + to_whole for number in found}
+    lies_outside = min(found) < min(every) or max(found) > max(every)
+    fits_better = abs(to_whole) == 1 and lies_outside and len(moved & every) > len(found & every)
+    return to_whole if fits_better or not found & every or moved == every else 0
 
 
 def list_frames(frames: Sequence[int], label: Callable[[int], str] = str) -> str:

@@ -16,6 +16,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
+from vidtrans.video.frame_numbers import common_frames, has_gaps
 from vidtrans.video.images.picture import read_layers, resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
@@ -89,13 +90,13 @@ def pictures_in(folder: Path) -> list[Path]:
 class _PictureReader:
     """A reader of a picture, a folder of pictures in natural order, or a pattern, at 25 frames per second."""
 
-    def __init__(self, path: Path, frame_format: FrameFormat) -> None:
-        self.path, self.frame_format = Path(path), frame_format
+    def __init__(self, path: Path, frame_format: FrameFormat, files: Sequence[Path] = ()) -> None:
+        self.path, self.frame_format, self.files = Path(path), frame_format, list(files)
         self._sizes: list[tuple[int, int]] = []
         self._deep = self._transparent = False
 
     def __enter__(self) -> _PictureReader:
-        self.files = picture_files(self.path)
+        self.files = self.files or picture_files(self.path)
         if not self.files:
             if self.path.is_dir():
                 remedy = "give a video, a picture, or a folder of pictures"
@@ -187,14 +188,36 @@ def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     return {name: found[name] for name in names}
 
 
+def _guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Return the pictures of each guide that go together, by their numbers; [] for guides with their own order.
+
+    Raises MediaError where they cannot go together.
+    """
+    guides = _choose_guides(folder, names)
+    files = {name: pictures_in(path) if path.is_dir() else [] for name, path in guides.items()}
+    if not all(files.values()):
+        if torn := next((name for name, own in files.items() if has_gaps([p.name for p in own])), None):
+            why = f"frames are missing in guide '{torn}', and other guides are videos"
+            raise MediaError(str(guides[torn]), why, "add the missing pictures, or give pictures of all guides")
+        return {name: [] for name in names}
+    common = common_frames([[p.name for p in own] for own in files.values()])
+    if not common:
+        raise MediaError(str(folder), "no frame is in all of its guides", "give their pictures the same numbers")
+    return {name: [own[n] for n in numbers] for (name, own), numbers in zip(files.items(), common, strict=True)}
+
+
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     """Return a warning with the number of frames of each guide, from headers, where the numbers differ; else ''."""
     with ExitStack() as stack:
         readers = {n: stack.enter_context(open_reader(p)) for n, p in _choose_guides(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
-    if len(set(counts.values())) < 2:
+    files = _guide_files(folder, names)
+    common = len(files[names[0]]) or min(counts.values(), default=0)
+    if set(counts.values()) <= {common}:
         return ""
-    return f"{', '.join(f'{n} has {c} frames' for n, c in counts.items())}: the first {min(counts.values())} are used"
+    have = ", ".join(f"{n} has {c} frames" for n, c in counts.items())
+    which = f"{common} that all have" if files[names[0]] else f"first {common}"
+    return f"{have}: the {which} are used"
 
 
 class _GuideReader:
@@ -206,15 +229,19 @@ class _GuideReader:
     def __init__(
         self, path: Path, names: Sequence[str], frame_format: FrameFormat, *, threads: int, tolerant: bool
     ) -> None:
-        self.path, self.names = Path(path), names
+        self.path, self.names, self.frame_format = Path(path), names, frame_format
+        self._readers: list[Reader] = []
         self._open = partial(open_reader, frame_format=frame_format, threads=threads, tolerant=tolerant)
 
     def __enter__(self) -> _GuideReader:
         if not self.path.is_dir():
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
         with ExitStack() as stack:
-            guides = _choose_guides(self.path, self.names).values()
-            self._readers = [stack.enter_context(self._open(guide)) for guide in guides]
+            files = _guide_files(self.path, self.names)
+            for name, guide in _choose_guides(self.path, self.names).items():
+                own = files[name]
+                reader = _PictureReader(guide, self.frame_format, own) if own else self._open(guide)
+                self._readers.append(stack.enter_context(reader))
             self._stack = stack.pop_all()
         return self
 
@@ -270,8 +297,9 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
         return [("", path)]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
-    chosen = _choose_guides(path, guides)
-    return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
+    files, chosen = _guide_files(path, guides), _choose_guides(path, guides)
+    own = {name: [(p.name, p) for p in files[name]] or media_files(guide) for name, guide in chosen.items()}
+    return [(f"{name}/{below}", file) for name, found in own.items() for below, file in found]
 
 
 def open_reader(
