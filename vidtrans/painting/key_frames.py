@@ -168,7 +168,7 @@ def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
     """
     numbers = sequence_numbers(clip.index.names)
     if numbers is None:
-        return {number: frame for frame, number in enumerate(range(clip.index.num_frames), first_number or 0)}
+        return {frame + (first_number or 0): frame for frame in range(clip.index.num_frames)}
     if first_number is not None:
         why = f"the pictures of {clip.name} have numbers in their names, which count"
         raise UsageError(f"--first-number {first_number}", why, "leave it out")
