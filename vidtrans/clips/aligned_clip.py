@@ -59,8 +59,8 @@ class AlignedClip:
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
         """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
-        if None in self.steps:
-            first = self.steps.index(None)
+        if self.steps[-1] is None:
+            first = max((i + 1 for i, step in enumerate(self.steps) if step is not None), default=0)
             context.warn_once(
                 f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
