@@ -37,10 +37,9 @@ def indexed(
     path: Path, colours: tuple[tuple[int, ...], ...] = COLOURS, numbers: tuple[int, ...] = (0, 1, 2, 255)
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(labels(numbers)).convert("P")
     palette = np.zeros((256, 3), np.uint8)
     palette[list(numbers)] = colours
-    picture = Image.fromarray(labels(numbers), "P")
+    picture = Image.frombytes("P", (40, 50), labels(numbers).tobytes())
     picture.putpalette(palette.ravel().tolist())
     picture.save(path)
 
@@ -119,6 +118,9 @@ def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
     table: dict[str, Any] = {"classes": 2, "palette": "#000000 #800000", "ignore": "#008000"}
     assert classes_of(table, Path("a.png")) == [0.45, 0.21]
     assert classes_of(table | {"rest_is_last": True}, Path("a.png")) == [0.45, 0.55]
+    unknown = {"classes": 2, "palette": "#000000 #800000"}
+    assert classes_of(unknown, Path("a.png")) == [0.45, 0.21]
+    assert make_pairing("labels", unknown).unknown_labels(read_picture(Path("a.png"))) == {"#008000": 680}  # type: ignore[attr-defined]
     grey(Path("g.png"))
     assert classes_of({"classes": 3, "ignore": "1"}, Path("g.png")) == [0.41, 0, 0.34]
     with pytest.raises(UsageError, match=r"pairing\.ignore: 'sky' is no colour"):
