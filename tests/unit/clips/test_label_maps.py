@@ -12,6 +12,7 @@ from chain import said
 from clips import write_folder
 from PIL import Image
 
+from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.label_maps import render_changes, with_found_palette
 from vidtrans.core.errors import MediaError, UsageError
@@ -106,6 +107,12 @@ def test_labels_that_cannot_be_told_apart_are_refused(capsys: pytest.CaptureFixt
         with_found_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/2.png")])
 
 
+def test_label_maps_of_16_bits_are_refused() -> None:
+    write_folder(Path("a"), [labels().astype(np.uint16)], ["0.png"])
+    with pytest.raises(MediaError, match="its levels have 16 bits"):
+        with_found_palette(make_pairing("labels", {}), [Path("a/0.png")])
+
+
 def test_a_colour_of_an_unused_label_does_not_take_its_place() -> None:
     """Palettes are filled up with black."""
     indexed(Path("a.png"), ((9, 0, 0), (0, 0, 0), (0, 0, 200), (224, 224, 192)), (3, 7, 9, 255))
@@ -166,3 +173,13 @@ def test_a_render_reads_the_palette_of_its_source() -> None:
         assert classes_of({"classes": 3} | changes, Path(f"{name}/0.png")) == list(SHARES[:3])
         assert f"{name}: 4.0% of the pixels have labels other than the 3 classes (255: 4.0%)" in told[-1]
     assert render_changes(make_pairing("aligned", {}), open_clip(context, Path("g")), context) == {}
+
+
+def test_a_label_map_as_a_mask_is_named() -> None:
+    told: list[str] = []
+    context = Context(report=lambda event: told.append(event.text) if isinstance(event, Note) else None)
+    for make, name in ((grey, "g"), (indexed, "i")):
+        make(Path(f"{name}/0.png"))
+        clip = open_clip(context, Path(name))
+        Mask.open(Path(name), clip, 0, 1, context)
+        assert ("mask i: its pictures have a palette of colours" in "".join(told)) == (make is indexed)
