@@ -197,7 +197,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
     index = _index_from(cached["index"])
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
-    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
+    if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
     return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
 
@@ -211,6 +211,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if index.findings.white:  # known only now that all pictures were read
+            index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
     except MediaError as error:
@@ -224,13 +226,13 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
 
 
 def _read_through(
-    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool, index: ClipIndex | None = None
 ) -> tuple[ClipIndex, Survey, bool]:
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
-        with closing(reader.frames()) as frames:
+        with closing(reader.frames(index=index)) as frames:
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
@@ -248,4 +250,5 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})
+    found = table["findings"]
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found | {"notes": tuple(found["notes"])})})
