@@ -30,9 +30,12 @@ from vidtrans.video.io.pictures import (
     is_picture_source,
     media_files,
     open_reader,
+    refuse_unread,
     unequal_guides,
 )
 from vidtrans.video.io.policy import describe_conversions
+
+PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     Raises MediaError where it cannot be read.
     """
+    refuse_unread(path)
     if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
@@ -171,16 +175,16 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
-    """Return the cache entry for the index of a source with this digest."""
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+def index_entry(context: Context, digest: str, guides: Sequence[str], *, pictures: bool = False) -> CacheEntry:
+    """Return the cache entry for the index of a source with this digest; ``pictures``: it is made of pictures."""
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), PICTURES_VERSION if pictures else 0)
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError where nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, digest, guides)
+    entry = index_entry(context, digest, guides, pictures=is_picture_source(path))
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
@@ -251,4 +255,6 @@ def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
     found = table["findings"]
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found | {"notes": tuple(found["notes"])})})
+    return ClipIndex(
+        **table | fractions | tuples | {"findings": Findings(**found | {"notes": tuple(found.get("notes", ()))})}
+    )

@@ -289,3 +289,11 @@ def test_a_preview_in_a_tiff_is_no_picture_of_a_clip(tmp_path: Path) -> None:
 def test_many_pictures_where_one_is_needed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="it holds 5 pictures, where one is needed"):
         read_picture(stack(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("given", ["f", "f/0001.dpx", "f/%04d.dpx"])
+def test_film_scans_are_named_with_the_way_out(tmp_path: Path, given: str) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "0001.dpx").write_bytes(b"SDPX" + bytes(2044))
+    with pytest.raises(MediaError, match=r"DPX is not read here — convert.*ffmpeg -i %04d\.dpx"):
+        api.probe(tmp_path / given)
