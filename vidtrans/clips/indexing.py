@@ -175,16 +175,17 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, digest: str, guides: Sequence[str], *, pictures: bool = False) -> CacheEntry:
-    """Return the cache entry for the index of a source with this digest; ``pictures``: it is made of pictures."""
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), PICTURES_VERSION if pictures else 0)
+def index_entry(context: Context, path: Path, digest: str, guides: Sequence[str]) -> CacheEntry:
+    """Return the cache entry for the index of a source with this digest."""
+    version = PICTURES_VERSION if is_picture_source(path) else 0
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version)
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError where nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, digest, guides, pictures=is_picture_source(path))
+    entry = index_entry(context, path, digest, guides)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
@@ -254,7 +255,5 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    found = table["findings"]
-    return ClipIndex(
-        **table | fractions | tuples | {"findings": Findings(**found | {"notes": tuple(found.get("notes", ()))})}
-    )
+    notes = tuple(table["findings"].get("notes", ()))
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"] | {"notes": notes})})
