@@ -30,9 +30,12 @@ from vidtrans.video.io.pictures import (
     is_picture_source,
     media_files,
     open_reader,
+    refuse_unread,
     unequal_guides,
 )
 from vidtrans.video.io.policy import describe_conversions
+
+PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     Raises MediaError if it cannot be read.
     """
+    refuse_unread(path)
     if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
@@ -179,16 +183,17 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
+def index_entry(context: Context, path: Path, digest: str, guides: Sequence[str]) -> CacheEntry:
     """Return the cache entry for the index of a source with this digest."""
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+    version = PICTURES_VERSION if is_picture_source(path) else 0
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version)
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError if nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, digest, guides)
+    entry = index_entry(context, path, digest, guides)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
@@ -205,7 +210,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
     index = _index_from(cached["index"])
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
-    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
+    if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
     return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
 
@@ -219,6 +224,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if index.findings.white:  # known only now that all pictures were read
+            index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
     except MediaError as error:
@@ -232,13 +239,13 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
 
 
 def _read_through(
-    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool, index: ClipIndex | None = None
 ) -> tuple[ClipIndex, Survey, bool]:
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
-        with closing(reader.frames()) as frames:
+        with closing(reader.frames(index=index)) as frames:
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
@@ -256,4 +263,5 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})
+    notes = tuple(table["findings"].get("notes", ()))
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"] | {"notes": notes})})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.frame_numbers import frame_numbers, numbers_in, sequence_numbers
 from vidtrans.video.images.picture import read_layers, read_picture, resize
-from vidtrans.video.io.pictures import pictures_in
+from vidtrans.video.io.pictures import pictures_in, unread_in
 
 SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
@@ -30,9 +29,6 @@ DOUBTED_SIDE = 240  # pixels, of frames that are compared with the pictures of t
 CLEARER = 0.03  # likeness by which the frame of another number in the name fits better
 NEARER, ALONE = 0.005, 4  # likeness on average by which other frames fit better; times that, of a single picture
 SAME = 2  # levels, by which what is not painted differs from its frame at most
-UNREAD = re.compile(
-    r"\.(psd|psb|kra|xcf|ora|clip|procreate|gif|tga|jp2|jxl|avif|heic|heif|hdr|svg|pdf)$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
 
 def ignored(folder: Path) -> list[str]:
     """Return the names of files in a folder that look like paintings in formats that cannot be read."""
-    return sorted(p.name for p in folder.iterdir() if UNREAD.search(p.name) and not p.name.startswith("."))
+    return [p.name for p in unread_in(folder)]
 
 
 def tell_ignored(folder: Path, context: Context) -> None:

@@ -155,7 +155,7 @@ def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
     """Yield the source's index, which takes long to make, and the source as filtered by the user's program."""
     for source in (clip, clip.origin):
         if source is not None:
-            yield index_entry(render.context, source.digest, source.guides).folder / META
+            yield index_entry(render.context, source.path, source.digest, source.guides).folder / META
     if clip.pin is not None:
         yield from _files_in(clip.pin.entry)
 

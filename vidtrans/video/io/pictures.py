@@ -6,7 +6,6 @@ import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +13,13 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
+from vidtrans.video.frame_format import DEFAULT_FORMAT, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES, FrameFormat
 from vidtrans.video.frame_numbers import common_frames, has_gaps
-from vidtrans.video.images.picture import read_layers, resize
-from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
+from vidtrans.video.images.picture import resize
+from vidtrans.video.images.stack import PictureStack, num_pictures
+from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
 from vidtrans.video.io.reader import ClipReader
 
 # Other files in a folder of guides are ignored.
@@ -27,8 +27,6 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
 )
-# A folder of pictures has no frame rate of its own.
-RATE = Fraction(25)
 
 
 def is_picture(path: Path) -> bool:
@@ -54,8 +52,13 @@ def is_picture_source(path: Path) -> bool:
 
 
 def is_picture_sequence(path: Path) -> bool:
-    """Return whether a path stands for any number of pictures: a folder, or a pattern."""
-    return path.is_dir() or is_pattern(path)
+    """Return whether a path stands for any number of pictures: a folder, a pattern, or a file of many."""
+    return path.is_dir() or is_pattern(path) or is_stack(path)
+
+
+def is_stack(path: Path) -> bool:
+    """Return whether a picture file holds several: a TIFF stack, an animated PNG or WebP."""
+    return num_pictures(path) > 1
 
 
 def format_number(pattern: str, number: int) -> str:
@@ -87,77 +90,37 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(found, key=natural_order)
 
 
-class _PictureReader:
-    """A reader of a picture, a folder of pictures in natural order, or a pattern, at 25 frames per second."""
+def unread_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder that are in formats that are not read, sorted."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
 
-    def __init__(self, path: Path, frame_format: FrameFormat, files: Sequence[Path] = ()) -> None:
-        self.path, self.frame_format, self.files = Path(path), frame_format, list(files)
-        self._sizes: list[tuple[int, int]] = []
-        self._deep = self._transparent = False
 
-    def __enter__(self) -> _PictureReader:
-        self.files = self.files or picture_files(self.path)
-        if not self.files:
-            if self.path.is_dir():
-                remedy = "give a video, a picture, or a folder of pictures"
-                raise MediaError(str(self.path), "no pictures in this folder", remedy)
-            there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
-            remedy = f"the folder has {there[0].name}" if there else "check the folder"
-            raise MediaError(str(self.path), "no pictures match the pattern", remedy)
-        return self
+def refuse_unread(path: Path) -> None:
+    """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
+    if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
+        raise _unread(path, "it", path.suffix)
 
-    def __exit__(self, *exc: object) -> None:
-        pass
 
-    @property
-    def num_frames_expected(self) -> int:
-        return len(self.files)
+def _unread(path: Path, what: str, suffix: str) -> MediaError:
+    kind = suffix.lower().lstrip(".")
+    convert = f"ffmpeg -i %04d.{kind} -pix_fmt rgb48 %04d.png" if kind in ("dpx", "cin") else "save it as PNG or EXR"
+    where = ", film scans after their log curve was taken off" if kind in ("dpx", "cin") else ""
+    return MediaError(str(path), f"{what}: {kind.upper()} is not read here", f"convert{where}: {convert}")
 
-    def frames(
-        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
-    ) -> Generator[Frame, None, None]:
-        if index is not None and index.names != tuple(f.name for f in self.files):
-            raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
-        if index is not None:
-            self._transparent = index.findings.alpha
-        for number, file in enumerate(self.files[start:stop], start):
-            yield self._frame(number, file)
 
-    def _frame(self, number: int, file: Path) -> Frame:
-        frame_format = self.frame_format
-        rgb, alpha = read_layers(file)
-        self._deep = self._deep or rgb.dtype == np.uint16
-        self._transparent = self._transparent or alpha is not None
-        self._sizes.append((rgb.shape[1], rgb.shape[0]))
-        size = frame_format.size.of(*self._sizes[-1])
-        to_depth = to_uint16 if frame_format.deep else to_uint8
-        if alpha is None:
-            rgb = resize(to_depth(rgb), *size)
-        else:
-            rgba = resize_alpha(with_alpha(to_depth(rgb), to_depth(alpha)), *size)
-            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
-        return Frame(number, number, rgb, alpha=alpha)
-
-    def is_doubtful(self) -> bool:
-        return False
-
-    def index(self) -> ClipIndex:
-        width, height = self._sizes[0]
-        return ClipIndex(
-            pts=tuple(range(len(self.files))),
-            time_base=1 / RATE,
-            last_duration=1,
-            width=width,
-            height=height,
-            sample_aspect_ratio=Fraction(1),
-            rate=RATE,
-            num_rebuilt_pts=0,
-            num_frames_from_header=len(self.files),
-            names=tuple(f.name for f in self.files),
-            same_size=len(set(self._sizes)) == 1,
-            findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
-        )
+def _files_to_read(path: Path) -> list[Path]:
+    """Return the picture files of a source. Raises MediaError where there are none."""
+    if files := picture_files(path):
+        return files
+    if path.is_dir():
+        if unread := unread_in(path):
+            raise _unread(path, f"its pictures ({unread[0].name} …)", unread[0].suffix)
+        remedy = "give a video, a picture, or a folder of pictures"
+        raise MediaError(str(path), "no pictures in this folder", remedy)
+    there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
+    remedy = f"the folder has {there[0].name}" if there else "check the folder"
+    raise MediaError(str(path), "no pictures match the pattern", remedy)
 
 
 def find_guides(folder: Path) -> dict[str, Path]:
@@ -240,7 +203,7 @@ class _GuideReader:
             files = _guide_files(self.path, self.names)
             for name, guide in _choose_guides(self.path, self.names).items():
                 own = files[name]
-                reader = _PictureReader(guide, self.frame_format, own) if own else self._open(guide)
+                reader = PictureReader(guide, PictureFiles(own), self.frame_format) if own else self._open(guide)
                 self._readers.append(stack.enter_context(reader))
             self._stack = stack.pop_all()
         return self
@@ -317,6 +280,8 @@ def open_reader(
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
+    refuse_unread(path)
     if is_picture_source(path):
-        return _PictureReader(path, frame_format)
+        pictures = PictureStack(path) if is_stack(path) else PictureFiles(_files_to_read(path))
+        return PictureReader(path, pictures, frame_format)
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)

@@ -32,6 +32,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
         lines.append(f"its times have gaps for {_frames(found.holes)}: dropped by the camera, or lost later")
     if found.colour:
         lines.append(COLOURS[found.colour])
+    lines += found.notes
     if found.interlaced:
         lines.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
     if found.resized:
