@@ -116,7 +116,7 @@ class Evaluate(Command):
         if is_several(self.output, self.batch):
             return self._make_several(context)
         [output], given = self.output, [name for name in CLIPS[1:] if getattr(self, name) is not None]
-        own = {name: counterpart(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
+        own: Table = {name: counterpart(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
         return replace(self, **own)._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
