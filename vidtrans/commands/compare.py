@@ -15,7 +15,7 @@ from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number
         numbers |= _sought(_Likenesses(unnamed, clip, context, SOUGHT_SIDE), clip)
         for path in unnamed:
             context.note(f"{path.name}: painted on frame {numbers[path]}, found by its content")
-    named = [path for path in files if path not in unnamed and read_layers(path)[1] is None]
+    named = [path for path in files if path not in unnamed]
     numbers |= _doubted(numbers, _Likenesses(named, clip, context, DOUBTED_SIDE), clip, first_number)
     ordered = sorted(files, key=lambda path: numbers[path])
     for one, other in itertools.pairwise(ordered):
@@ -206,17 +206,17 @@ class _Likenesses:
         index = clip.index
         size = Size(short=min(side, index.width, index.height)).of(index.width, index.height)
         self.clip, self.context, self.files, self._format = clip, context, files, FrameFormat(Size(exact=size))
-        self._edges = {path: edges(resize(read_picture(path), *size)) for path in files}
-        self._everywhere = np.ones((size[1], size[0]), bool)
+        self._size, self._everywhere = size, np.ones((size[1], size[0]), bool)
 
     def to(self, wanted: Mapping[Path, Collection[int]]) -> dict[Path, dict[int, float]]:
         """Return the likeness of each picture to each of the frames that are ``wanted`` for it."""
         found: dict[Path, dict[int, float]] = {path: {} for path in wanted}
+        outlines = {path: edges(resize(read_picture(path), *self._size)) for path in wanted}
         numbers = sorted({number for frames in wanted.values() for number in frames})
         for frame in read_clip_frames(self.clip, numbers, self._format, self.context) if numbers else ():
             lines = edges(frame.rgb)
             for path in (path for path, frames in wanted.items() if frame.index in frames):
-                found[path][frame.index] = likeness(self._edges[path], lines, self._everywhere)
+                found[path][frame.index] = likeness(outlines[path], lines, self._everywhere)
         return found
 
 
@@ -227,11 +227,14 @@ def _doubted(
 
     Warns of them, and where all pictures look more like the frame before.
     """
-    files, context, places = likenesses.files, likenesses.context, _places(clip, first_number)
-    others = {path: {places[n.value] for n in numbers_in(path.name) if n.value in places} for path in files}
-    counted = first_number is None and sequence_numbers(clip.index.names) is None
-    before = {path: {max(0, numbers[path] - 1)} if counted else set() for path in files}
-    looks = likenesses.to({path: {numbers[path]} | others[path] | before[path] for path in files})
+    context, places = likenesses.context, _places(clip, first_number)
+    counted = first_number is None and sequence_numbers(clip.index.names) is None and 0 not in numbers.values()
+    others = {path: {places[n.value] for n in numbers_in(path.name) if n.value in places} for path in likenesses.files}
+    wanted = {
+        path: {numbers[path]} | found | ({numbers[path] - 1} if counted else set()) for path, found in others.items()
+    }
+    files = [path for path, frames in wanted.items() if len(frames) > 1 and read_layers(path)[1] is None]
+    looks = likenesses.to({path: wanted[path] for path in files})
     moved: dict[Path, int] = {}
     for path in files:
         own, best = numbers[path], max(others[path], key=lambda n: looks[path][n], default=numbers[path])
@@ -239,7 +242,7 @@ def _doubted(
             moved[path] = best
             text = f"{path.name}: painted on frame {best}, which it looks more like than frame {own}"
             context.note(f"{text}: both numbers are in its name", "warning")
-    gains = [looks[path][max(0, numbers[path] - 1)] - looks[path][numbers[path]] for path in files if counted]
+    gains = [looks[path][numbers[path] - 1] - looks[path][numbers[path]] for path in files if counted]
     if gains and min(gains) > 0 and sum(gains) > NEARER * (len(gains) if len(gains) > 1 else ALONE):
         whom = "it looks" if len(files) == 1 else "all painted frames look"
         text = f"{whom} more like the frame before: numbered from 1? Then give --first-number 1"
