@@ -309,7 +309,7 @@ def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> Non
     frames = clip_and_keys(())
     kept = [i for i in range(12) if i not in (4, 6)]
     write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
-    keys_of({"1006.png": 5, "paint_1011_v2.png": 10}, frames)
+    keys_of({"1006.png": 5, "AB_0020_1011_v2.png": 10}, frames)
     command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
     assert said_json(capsys, *command)["keyframes"] == [4, 8]
     assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)

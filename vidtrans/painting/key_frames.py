@@ -18,7 +18,7 @@ from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.frame_numbers import frame_numbers, numbers_in, sequence_numbers
+from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers
 from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.pictures import pictures_in, unread_in
 
@@ -178,24 +178,28 @@ def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[
     Raises MediaError where the clip has no such frame.
     """
     names, places = clip.index.names, _places(clip, first_number)
-    stems = [Path(name).stem for name in names]
+    stems, is_numbered = [Path(name).stem for name in names], sequence_numbers(names) is not None
     found: dict[Path, int] = {}
     for path, number in zip(files, frame_numbers([path.name for path in files]), strict=True):
+        # Which of several numbers is meant is also known by the pictures that there are.
+        known = [n for n in likely_numbers(path.name) if n in places] if is_numbered else []
         if path.name in names:
             found[path] = names.index(path.name)
         elif stems.count(path.stem) == 1:
             found[path] = stems.index(path.stem)
         elif number in places:
             found[path] = places[number]
+        elif known:
+            found[path] = places[known[0]]
         elif number is not None:
-            low, high = min(places), max(places)
-            what = f"picture {number} of a folder that has {low} to {high}"
-            if not sequence_numbers(names):
-                what = f"frame {number} of a clip whose last one is {high}"
-            remedy = "give it the right number"
-            if first_number is None and not sequence_numbers(names):
-                remedy += f", or say with --first-number which one frame 0 has{' (1?)' if number == high + 1 else ''}"
-            raise MediaError(str(path), what, remedy)
+            high = max(places)
+            what = f"frame {number} of a clip whose last one is {high}"
+            remedy = f"or say with --first-number which one frame 0 has{' (1?)' if number == high + 1 else ''}"
+            if is_numbered:
+                what, remedy = f"picture {number} of a folder that has {min(places)} to {high}", ""
+            elif first_number is not None:
+                remedy = ""
+            raise MediaError(str(path), what, ", ".join(filter(None, ("give it the right number", remedy))))
     return found
 
 

@@ -15,10 +15,12 @@ _DATE = r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[-_. tT]|at)*(?:[01]\d|2[0-3])[-_.:hH]?[0-5]\d[-_.:mM]?[0-5]\d(?:[-_.]?\d{3})?"
 _NO_FRAMES = (
     rf"(?<!\d){_DATE}(?:{_TIME})?(?!\d)",
+    r"(?<!\d)\d\d([-_.;])\d\d\1\d\d\1\d\d(?!\d)",  # a timecode
     r"(?<!\d)\d{2,5} ?[x×] ?\d{2,5}(?!\d)",  # 1920x1080
-    r"(?<!\d)\d{3,4}[pi](?:\d\d)?(?![a-z\d])",  # 1080p, 1080i50
-    r"(?<!\d)\d{1,3}(?:k|bits?|bpc|pct|%)(?![a-z])",
-    r"(?<![\d.])\d{1,3}(?:[.]\d+)? ?(?:fps|hz|ms|sec|s)(?![a-z])",
+    r"(?<!\d)(?:480|540|576|720|1080|1440|2160|4320)[pi](?:\d\d)?(?![a-z\d])",
+    r"(?<!\d)(?:(?:[24568]|1[26])k|\d{1,3}(?:bits?|bpc|pct|%)|\d+px)(?![a-z])",
+    r"(?<![\d.])\d{1,3}(?:(?:[.]\d+)? ?(?:fps|hz)|[.]\d+ ?s)(?![a-z])",
+    r"(?<=[a-z])\d{1,2}[.]\d{1,2}(?!\d)",  # v1.2, cfg7.5
     r"(?<![a-z\d])(?:\d{1,2}x|[x@]\d{1,2}x?)(?:plus)?(?![a-z\d])",  # 4x, x2, @2x
     r"(?<![a-z])(?:[hx][.]?26[3-6]|mp[34]|av1|vp[89]|(?:rec|bt)[.]?(?:601|709|2020|2100)|d[56][05]|p3|prores\d+)(?!\d)",
     r"(?<![a-z\d])(?=[a-f\d]{7,}(?![a-z\d]))[a-f\d]*(?:[a-f]\d+[a-f]|\d[a-f]+\d)[a-f\d]*",  # a digest
@@ -26,10 +28,11 @@ _NO_FRAMES = (
 NO_FRAME = re.compile("|".join(_NO_FRAMES), re.IGNORECASE | re.ASCII)
 RUN = re.compile(r"[0-9]+")
 WORD = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
-VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
+VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
 FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
 NEVER, SHOT, GLUED, ALONE, PADDED, NAMED = range(6)  # how probably a number is the frame's
+LONGEST = 8  # digits of a frame's number that is not padded: more are a seed or a time
 LISTED = 6  # ranges of frames in a message
 
 
@@ -85,6 +88,10 @@ def _rank(stem: str, run: re.Match[str]) -> int:
         return NAMED
     if (is_glued or len(run[0]) < 4) and re.fullmatch(f"{VERSION_WORDS}|{SHOT_WORDS}", label):
         return SHOT if re.fullmatch(SHOT_WORDS, label) else NEVER
+    if len(run[0]) > 2 and stem.endswith(f".{run[0]}") and run.end() == len(stem):  # shot.1041.exr
+        return NAMED
+    if len(run[0]) > LONGEST and run[0][0] != "0":
+        return SHOT
     if is_padded:
         return PADDED
     return GLUED if is_glued or stem[run.end() : run.end() + 1].isalpha() else ALONE
