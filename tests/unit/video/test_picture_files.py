@@ -297,3 +297,11 @@ def test_film_scans_are_named_with_the_way_out(tmp_path: Path, given: str) -> No
     (tmp_path / "f" / "0001.dpx").write_bytes(b"SDPX" + bytes(2044))
     with pytest.raises(MediaError, match=r"DPX is not read here — convert.*ffmpeg -i %04d\.dpx"):
         api.probe(tmp_path / given)
+
+
+def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> None:
+    ramp = np.linspace(9000, 60_000, 64 * 96).reshape(64, 96, 1).repeat(3, 2)
+    write_folder(tmp_path / "f", [np.roll(ramp, 2 * i, 1).astype(np.uint16) for i in range(3)])
+    api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
+    (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
+    assert len(np.unique(read_layers(chosen)[0])) > 5000
