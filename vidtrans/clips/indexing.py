@@ -32,12 +32,12 @@ from vidtrans.video.io.pictures import (
     open_reader,
     unequal_guides,
 )
-from vidtrans.video.io.policy import describe_conversions
+from vidtrans.video.io.policy import COLOURS, describe_conversions
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source with its content digest, its index and its survey.
+    """A source with the digest of its frames, its index and its survey.
 
     ``origin``: the clip that this one was made from, whose sound is copied; None if none. ``offset_s``: how much later
     its times are than the origin's. ``is_part``: it is only a part of the origin. ``pin``: protects its file from
@@ -187,7 +187,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
             pass
         if context.dry_run:
             index, survey = _scan(context, path, guides)
-            return Clip(path, digest, index, survey, tuple(guides))
+            return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides))
         with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (cached := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = _scan(context, path, guides)
@@ -199,7 +199,16 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
         context.note(f"{path.name}: {unequal}", "warning")
     if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
         index = replace(index, names=(path.name,))
-    return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
+    return Clip(path, _reading_digest(digest, index), index, Survey.of(cached["survey"]), tuple(guides))
+
+
+def _reading_digest(content: str, index: ClipIndex) -> str:
+    """Return the digest of a clip's frames: of its content and the way its colours are read.
+
+    Colours that have always been read the same way leave the content's digest as it is.
+    """
+    colour = index.findings.colour
+    return content if colour in ("", *COLOURS) else digest_of([content, colour])
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:

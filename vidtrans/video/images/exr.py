@@ -13,16 +13,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import av.error
-import cv2
 import numpy as np
 
 from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.srgb import code_of_light, light_of_codes
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
@@ -36,7 +35,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
 
     ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, straight alpha.
     """
-    light = _light_of_codes(picture.dtype.name)[picture[..., :3]]
+    light = light_of_codes(picture.dtype.name)[picture[..., :3]]
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / np.float32(np.iinfo(picture.dtype).max)
         light = np.concatenate([light * alpha, alpha], axis=2)
@@ -108,22 +107,8 @@ def _codes(light: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # infinity is clipped below
             light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)
-    light[..., :3] = _code_of_light(light[..., :3])
+    light[..., :3] = code_of_light(light[..., :3])
     return np.rint(light * np.float32(65535)).astype(np.uint16)
-
-
-@lru_cache(maxsize=2)
-def _light_of_codes(dtype: str) -> np.ndarray:
-    """Return the light, float32, of each code of the dtype ("uint8", "uint16"), by the sRGB curve."""
-    code = np.linspace(0, 1, np.iinfo(dtype).max + 1)
-    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)
-
-
-def _code_of_light(light: np.ndarray) -> np.ndarray:
-    """Apply the inverse sRGB curve: light to codes, both float32 in [0, 1]."""
-    bright = cv2.pow(np.maximum(light, np.float32(0.0031308)), 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
-    return np.where(light <= 0.0031308, light * np.float32(12.92), bright)
 
 
 MAGIC = b"\x76\x2f\x31\x01"

@@ -49,8 +49,11 @@ class Findings:
 
     depth: int = 8  # bits a channel
     matrix: str = "untagged"  # of YUV, as frames are tagged
+    primaries: str = "untagged"
+    transfer: str = "untagged"
     alpha: bool = False  # something is transparent
-    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG" or "wide"
+    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG", "wide" or a description
+    unread: str = ""  # colour tags that are not acted upon
     turned: bool = False  # upright frames are stored turned or mirrored
     interlaced: int = 0  # frames
     resized: int = 0  # frames of another size than the first

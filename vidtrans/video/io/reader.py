@@ -13,8 +13,8 @@ import av
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
-from vidtrans.video.colour.tags import space_name
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, unread_of
+from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import MediaInfo
@@ -203,8 +203,11 @@ class ClipReader:
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,
+                primaries=seen.primaries,
+                transfer=seen.transfer,
                 alpha=seen.transparent,
                 colour=seen.colour,
+                unread=seen.unread,
                 turned=seen.first_orientation != UPRIGHT,
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
@@ -236,8 +239,8 @@ class FrameConverter:
 
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
-        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
-        self.matrix = "untagged"
+        self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
+        self.matrix = self.primaries = self.transfer = "untagged"
         self.first_size = (0, 0)
         self.first_orientation = UPRIGHT
         self._upright: tuple[int, int] | None = None
@@ -257,9 +260,11 @@ class FrameConverter:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.frame_format.size.of(*size)
             self.matrix = space_name(int(decoded.colorspace))
+            self.primaries = primaries_name(int(decoded.color_primaries))
+            self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
-        self.colour = self.colour or colour_of(decoded)
+        self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
