@@ -35,7 +35,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr import read_exr
 
-        whole = read_exr(path)
+        whole = read_exr(path).picture
     else:
         whole = _decode(path)
     rgb = np.ascontiguousarray(whole[..., :3])
@@ -48,7 +48,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def picture_size(path: Path) -> tuple[int, int]:
     """Return the (width, height) of a picture, reading only the header. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr import read_header
+        from vidtrans.video.images.exr_header import read_header
 
         check_regular_file(path)
         header = read_header(path)
