@@ -18,8 +18,8 @@ _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000  # flags beside the version
 _ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
 DWA = (8, 9)  # compressions that treat channels by their names
 _HALF, _OTHER = 2, 4  # bytes
-_WANTED = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities")
-_WANTED += ("colorInteropID", "oiio:ColorSpace")
+_SPACES = ("colorInteropID", "oiio:ColorSpace")
+_WANTED = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 1 << 20
 _SHOWN = 12  # layers in a message
@@ -173,8 +173,8 @@ def _primaries(found: dict[str, bytes]) -> Primaries:
         own = Primaries("other", red, green, blue, white)
         known = (*TAGGED.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
         return next((one for one in known if one.is_like(own)), own)
-    names = (found.get(key, b"").decode("latin-1").lower() for key in ("colorInteropID", "oiio:ColorSpace"))
-    return next((own for name in names if (own := _NAMED.get(name.removesuffix("_scene")))), BT709)
+    names = (found.get(key, b"").decode("latin-1").lower().removesuffix("_scene") for key in _SPACES)
+    return next((_NAMED[name] for name in names if name in _NAMED), BT709)
 
 
 def _layers(part: Part, number: int, count: int) -> Iterator[Layer]:
