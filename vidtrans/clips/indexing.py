@@ -30,6 +30,7 @@ from vidtrans.video.io.pictures import (
     is_picture_source,
     media_files,
     open_reader,
+    split_view,
     unequal_guides,
 )
 from vidtrans.video.io.policy import COLOURS, describe_conversions
@@ -122,12 +123,15 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     Raises MediaError where it cannot be read.
     """
-    if not path.exists() and not is_pattern(path):
+    source, view = split_view(path)
+    if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
         if not is_picture_sequence(path):
-            return context.cache.digest(path)
-        return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+            digest = context.cache.digest(source)
+        else:
+            digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+        return digest_of([digest, view]) if view else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
@@ -197,18 +201,20 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
     index = _index_from(cached["index"])
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
-    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
-        index = replace(index, names=(path.name,))
+    if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
+        index = replace(index, names=(split_view(path)[0].name,))
     return Clip(path, _reading_digest(digest, index), index, Survey.of(cached["survey"]), tuple(guides))
 
 
 def _reading_digest(content: str, index: ClipIndex) -> str:
     """Return the digest of a clip's frames: of its content and the way its colours are read.
 
-    Colours that have always been read the same way leave the content's digest as it is.
+    What has always been read the same way leaves the content's digest as it is.
     """
-    colour = index.findings.colour
-    return content if colour in ("", *COLOURS) else digest_of([content, colour])
+    found = index.findings
+    colour = "" if found.colour in COLOURS else found.colour
+    own = [colour, found.white, list(found.span or ()), list(found.notes)]
+    return digest_of([content, *own]) if any(own) else content
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
@@ -220,6 +226,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if index.findings.white or index.findings.span:  # known only now that all pictures were read
+            index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
     except MediaError as error:
@@ -233,13 +241,13 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
 
 
 def _read_through(
-    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool, index: ClipIndex | None = None
 ) -> tuple[ClipIndex, Survey, bool]:
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
-        with closing(reader.frames()) as frames:
+        with closing(reader.frames(index=index)) as frames:
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
@@ -257,4 +265,6 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})
+    found = table["findings"]
+    found |= {"notes": tuple(found["notes"]), "span": tuple(found["span"]) if found["span"] else None}
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})

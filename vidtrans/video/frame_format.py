@@ -9,7 +9,10 @@ from vidtrans.core.settings import AS_STORED, Size
 
 # The default background of transparent pixels: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
+PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+)
 # What is larger is refused before memory is taken for it.
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURE_BYTES = 512 * 1024 * 1024

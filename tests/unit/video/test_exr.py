@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.exr import ExrPicture, ExrView, encode_exr
+from vidtrans.video.images.exr import encode_exr
 from vidtrans.video.images.exr import read_exr as read_layer
 from vidtrans.video.images.exr_header import read_header
+from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import picture_size
+from vidtrans.video.images.still import Still
 
 HALF, FLOAT, WHOLE = 1, 2, 0
 KINDS = {HALF: np.float16, FLOAT: np.float32, WHOLE: np.uint32}
@@ -220,9 +222,9 @@ BROKEN = in_primaries(*[0.3] * 8)
 @pytest.mark.parametrize(
     ("more", "colour", "right"),
     [
-        (ACESCG, "ACEScg (AP1) primaries", (0.6342, 0.3153, 0.2173)),
-        (attribute("colorInteropID", "string", b"lin_ap1_scene"), "ACEScg (AP1) primaries", (0.6342, 0.3153, 0.2173)),
-        (attribute("oiio:ColorSpace", "string", b"ACEScg"), "ACEScg (AP1) primaries", (0.6342, 0.3153, 0.2173)),
+        (ACESCG, "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
+        (attribute("colorInteropID", "string", b"lin_ap1_scene"), "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
+        (attribute("oiio:ColorSpace", "string", b"ACEScg"), "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
         (REC709, "", (0.5371, 0.3492, 0.2478)),
         (b"", "", (0.5371, 0.3492, 0.2478)),
     ],
@@ -233,7 +235,7 @@ def test_light_of_other_primaries_becomes_that_of_bt709(
 ) -> None:
     light = {"R": 0.25, "G": 0.1, "B": 0.05}
     found = read_layer(put(exr_bytes({n: np.full((3, 4), v) for n, v in light.items()}, FLOAT, more=more)))
-    assert found.colour == colour
+    assert found.notes == ((f"colours of {colour}: converted to sRGB",) if colour else ())
     assert found.picture[1, 1] / 65535 == pytest.approx(right, abs=5e-4)
     white = read_layer(put(exr_bytes(dict.fromkeys("RGB", np.ones((3, 4))), FLOAT, more=more)))
     assert white.picture.min() >= 65530
@@ -241,7 +243,7 @@ def test_light_of_other_primaries_becomes_that_of_bt709(
 
 def test_primaries_without_a_name_are_converted_and_broken_ones_refused() -> None:
     picture = dict.fromkeys("RGB", np.full((3, 4), 0.5))
-    assert read_layer(put(exr_bytes(picture, more=ODD))).colour == "other primaries"
+    assert read_layer(put(exr_bytes(picture, more=ODD))).notes == ("colours of other primaries: converted to sRGB",)
     assert "not a picture that can be read" in refused(exr_bytes(picture, more=BROKEN))
 
 
@@ -260,8 +262,8 @@ def blender() -> bytes:
     return exr_bytes(layers | {"ViewLayer.Depth.Z": depth, "ViewLayer.Mist.Z": SLOPE / 50}, FLOAT)
 
 
-def view(text: str, data: bytes) -> ExrPicture:
-    return read_layer(put(data), ExrView.parse(text))
+def view(text: str, data: bytes) -> Still:
+    return read_layer(put(data), ExrView.parse(text, Path("a.exr")))
 
 
 @pytest.mark.parametrize("name", ["Z", "V", "depth.V", "depth", "left.depth.Z"])
@@ -274,7 +276,7 @@ def test_a_single_data_layer_is_shown_from_its_lowest_to_its_highest_value(name:
 
 def test_layers_are_named_or_the_picture_is_taken() -> None:
     data = blender()
-    assert view("", data).layer == "ViewLayer.Combined"
+    assert view("", data).notes == ("its layer ViewLayer.Combined is read",)
     assert view("", data).picture[1, 1] / 65535 == pytest.approx([*srgb_code(np.array([0.5, 0.2, 0.1])), 1], abs=1e-3)
     for name in ("ViewLayer.Depth", "Depth", "depth.z", "ViewLayer.Depth.Z"):
         assert view(name, data).values == pytest.approx((2 + 48 / 19, 50))
@@ -291,12 +293,12 @@ def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
         assert found.picture[..., 1] / 65535 == pytest.approx(SLOPE / 100, abs=1e-4)
         assert found.values == pytest.approx((2, 50))
     bright = view("", exr_bytes(dict.fromkeys("RGB", SLOPE), FLOAT))
-    assert bright.is_bright
-    assert not view("", exr_bytes(dict.fromkeys("RGB", SLOPE / 60), FLOAT)).is_bright
-    assert str(ExrView.parse("Depth=0.5..80")) == "Depth=0.5..80"
+    assert "most of its light is above 1" in bright.notes[0]
+    assert view("", exr_bytes(dict.fromkeys("RGB", SLOPE / 60), FLOAT)).notes == ()
+    assert str(ExrView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
     for text in ("=1..1", "=2", "=a..b", "=0..inf"):
-        with pytest.raises(ValueError, match=r"range|float"):
-            ExrView.parse(text)
+        with pytest.raises(MediaError, match="is not a range of values"):
+            ExrView.parse(text, Path("a.exr"))
 
 
 # Refused

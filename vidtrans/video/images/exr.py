@@ -9,8 +9,6 @@ a range of values, one for the whole clip, becomes the codes from black to white
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,9 +32,10 @@ from vidtrans.video.images.exr_header import (
     unreadable,
     with_channels,
 )
+from vidtrans.video.images.exr_view import HOW_TO_FIX, PICTURE, ExrView, whole_span
+from vidtrans.video.images.still import Still
 
 _BEYOND = 1e9  # from which on a value stands for "nothing there"
-_SLACK = 1e-3
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
 # FFmpeg's planes, as R, G, B, A. Its layout of grey with alpha has both in one plane.
@@ -63,56 +62,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
 
-@dataclass(frozen=True)
-class ExrView:
-    """The part of EXR files that is read: a ``layer`` ('': the picture) and the ``span`` of values that is shown.
-
-    With a span the layer is data, whatever its name. Written as LAYER=LOW..HIGH, LAYER, or =LOW..HIGH.
-    """
-
-    layer: str = ""
-    span: tuple[float, float] | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> ExrView:
-        """Return the view that a text names. Raises ValueError."""
-        layer, equals, span = text.partition("=")
-        if not equals:
-            return cls(layer)
-        low, dots, high = span.partition("..")
-        values = (float(low), float(high)) if dots else (0.0, 0.0)
-        if not all(map(math.isfinite, values)) or values[0] >= values[1]:
-            raise ValueError(f"'{span}' is not a range, LOW..HIGH")
-        return cls(layer, values)
-
-    def __str__(self) -> str:
-        return self.layer + (f"={self.span[0]:.7g}..{self.span[1]:.7g}" if self.span else "")
-
-
-@dataclass(frozen=True)
-class ExrPicture:
-    """A picture of an EXR file: display codes, (H, W, 3) or (H, W, 4) uint16, straight alpha.
-
-    ``layer``: its name. ``values``: the lowest and the highest of data; None for light. ``colour``: its primaries,
-    where they were converted to BT.709. ``is_bright``: most of its light is above 1.
-    """
-
-    picture: np.ndarray
-    layer: str
-    values: tuple[float, float] | None = None
-    colour: str = ""
-    is_bright: bool = False
-
-
-def whole_span(low: float, high: float) -> tuple[float, float]:
-    """Return the span of values to show for data between two values: 0 to 1 and −1 to 1 are meant where they fit."""
-    for span in ((0.0, 1.0), (-1.0, 1.0)):
-        if span[0] - _SLACK <= low and high <= span[1] + _SLACK:
-            return span
-    return (low, high) if low < high else (low, low + 1)
-
-
-def read_exr(path: Path, view: ExrView = ExrView()) -> ExrPicture:
+def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
     """Read a layer; grey becomes RGB. Raises MediaError.
 
     Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data without a span are shown
@@ -133,7 +83,7 @@ def read_exr(path: Path, view: ExrView = ExrView()) -> ExrPicture:
     return _data(header, layer, data, view, path)
 
 
-def _light(header: Header, layer: Layer, data: bytes, path: Path) -> ExrPicture:
+def _light(header: Header, layer: Layer, data: bytes, path: Path) -> Still:
     roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
     planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
     primaries = header.parts[layer.part].primaries
@@ -147,11 +97,14 @@ def _light(header: Header, layer: Layer, data: bytes, path: Path) -> ExrPicture:
             light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
         bright += int((light[..., :3].min(axis=2) > 1).sum())
         picture[top : top + _STRIP] = _codes(light)
-    colour = "" if matrix is None else f"{primaries.name} primaries"
-    return ExrPicture(picture, layer.name, None, colour, bright > height * width / 2)
+    notes = [] if layer.is_plain else [f"its layer {layer.name} is read"]
+    notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
+    if bright > height * width / 2:
+        notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
+    return Still(picture, notes=tuple(notes))
 
 
-def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) -> ExrPicture:
+def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) -> Still:
     """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
     channels = [
         c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)
@@ -169,7 +122,7 @@ def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) 
         codes = np.repeat(codes, 3, axis=2)
     elif len(channels) == 2:
         codes = np.dstack([codes, np.zeros_like(codes[..., 0])])
-    return ExrPicture(np.ascontiguousarray(codes), layer.name, (low, high))
+    return Still(np.ascontiguousarray(codes), notes=(f"its layer {layer.name} is read, as data",), values=(low, high))
 
 
 def _decoded(data: bytes, path: Path, header: Header, layer: Layer, names: dict[str, str]) -> av.VideoFrame:

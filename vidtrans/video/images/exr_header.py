@@ -170,7 +170,7 @@ def _primaries(found: dict[str, bytes]) -> Primaries:
     if value := found.get("chromaticities"):
         numbers = struct.unpack("<8f", value)
         red, green, blue, white = zip(numbers[::2], numbers[1::2], strict=True)
-        own = Primaries("other", red, green, blue, white)
+        own = Primaries("other primaries", red, green, blue, white)
         known = (*TAGGED.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
         return next((one for one in known if one.is_like(own)), own)
     names = (found.get(key, b"").decode("latin-1").lower().removesuffix("_scene") for key in _SPACES)

@@ -65,6 +65,9 @@ class Findings:
     gaps: int = 0  # gaps in the container, which need not be damage
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
     damaged_at: float | None = None  # seconds
+    white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
+    span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
+    notes: tuple[str, ...] = ()  # conversions of pictures
 
     @property
     def damage(self) -> str:

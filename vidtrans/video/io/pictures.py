@@ -6,7 +6,6 @@ import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +13,14 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
-from vidtrans.video.images.picture import read_layers, resize
-from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
+from vidtrans.video.frame_format import DEFAULT_FORMAT, PICTURE_SUFFIXES, FrameFormat
+from vidtrans.video.images.exr_header import read_header
+from vidtrans.video.images.exr_view import ExrView
+from vidtrans.video.images.picture import EXR, resize
+from vidtrans.video.images.stack import PictureStack, num_pictures
+from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
 from vidtrans.video.io.reader import ClipReader
 
 # Other files in a folder of guides are ignored.
@@ -26,13 +28,22 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
 )
-# A folder of pictures has no frame rate of its own.
-RATE = Fraction(25)
+
+
+def split_view(path: Path) -> tuple[Path, str]:
+    """Return the source of a path, and the view of OpenEXR pictures behind a # in it: shot/depth#Z=0..80; else ''.
+
+    A # alone, shot/#Z, is a view of the folder.
+    """
+    if "#" not in path.name or path.exists():
+        return path, ""
+    name, _, view = path.name.partition("#")
+    return (path.with_name(name) if name else path.parent), view
 
 
 def is_picture(path: Path) -> bool:
     """Return whether a file name has the ending of a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    return split_view(path)[0].suffix.lower() in PICTURE_SUFFIXES
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
@@ -44,17 +55,23 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
 
 def is_pattern(path: Path) -> bool:
     """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
+    path, _ = split_view(path)
     return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
 
 
 def is_picture_source(path: Path) -> bool:
     """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
-    return is_picture(path) or path.is_dir()
+    return is_picture(path) or split_view(path)[0].is_dir()
 
 
 def is_picture_sequence(path: Path) -> bool:
-    """Return whether a path stands for any number of pictures: a folder, or a pattern."""
-    return path.is_dir() or is_pattern(path)
+    """Return whether a path stands for any number of pictures: a folder, a pattern, or a file of many."""
+    return split_view(path)[0].is_dir() or is_pattern(path) or is_stack(path)
+
+
+def is_stack(path: Path) -> bool:
+    """Return whether a picture file holds several: a TIFF stack, an animated PNG or WebP."""
+    return num_pictures(path) > 1
 
 
 def format_number(pattern: str, number: int) -> str:
@@ -75,6 +92,7 @@ def _pattern_files(pattern: Path) -> list[Path]:
 
 def picture_files(path: Path) -> list[Path]:
     """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
+    path, _ = split_view(path)
     if path.is_dir():
         return pictures_in(path)
     return _pattern_files(path) if is_pattern(path) else [path]
@@ -86,77 +104,16 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(found, key=natural_order)
 
 
-class _PictureReader:
-    """A reader of a picture, a folder of pictures in natural order, or a pattern, at 25 frames per second."""
-
-    def __init__(self, path: Path, frame_format: FrameFormat) -> None:
-        self.path, self.frame_format = Path(path), frame_format
-        self._sizes: list[tuple[int, int]] = []
-        self._deep = self._transparent = False
-
-    def __enter__(self) -> _PictureReader:
-        self.files = picture_files(self.path)
-        if not self.files:
-            if self.path.is_dir():
-                remedy = "give a video, a picture, or a folder of pictures"
-                raise MediaError(str(self.path), "no pictures in this folder", remedy)
-            there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
-            remedy = f"the folder has {there[0].name}" if there else "check the folder"
-            raise MediaError(str(self.path), "no pictures match the pattern", remedy)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    @property
-    def num_frames_expected(self) -> int:
-        return len(self.files)
-
-    def frames(
-        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
-    ) -> Generator[Frame, None, None]:
-        if index is not None and index.names != tuple(f.name for f in self.files):
-            raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
-        if index is not None:
-            self._transparent = index.findings.alpha
-        for number, file in enumerate(self.files[start:stop], start):
-            yield self._frame(number, file)
-
-    def _frame(self, number: int, file: Path) -> Frame:
-        frame_format = self.frame_format
-        rgb, alpha = read_layers(file)
-        self._deep = self._deep or rgb.dtype == np.uint16
-        self._transparent = self._transparent or alpha is not None
-        self._sizes.append((rgb.shape[1], rgb.shape[0]))
-        size = frame_format.size.of(*self._sizes[-1])
-        to_depth = to_uint16 if frame_format.deep else to_uint8
-        if alpha is None:
-            rgb = resize(to_depth(rgb), *size)
-        else:
-            rgba = resize_alpha(with_alpha(to_depth(rgb), to_depth(alpha)), *size)
-            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
-        return Frame(number, number, rgb, alpha=alpha)
-
-    def is_doubtful(self) -> bool:
-        return False
-
-    def index(self) -> ClipIndex:
-        width, height = self._sizes[0]
-        return ClipIndex(
-            pts=tuple(range(len(self.files))),
-            time_base=1 / RATE,
-            last_duration=1,
-            width=width,
-            height=height,
-            sample_aspect_ratio=Fraction(1),
-            rate=RATE,
-            num_rebuilt_pts=0,
-            num_frames_from_header=len(self.files),
-            names=tuple(f.name for f in self.files),
-            same_size=len(set(self._sizes)) == 1,
-            findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
-        )
+def _files_to_read(path: Path) -> list[Path]:
+    """Return the picture files of a source. Raises MediaError where there are none."""
+    if files := picture_files(path):
+        return files
+    if path.is_dir():
+        remedy = "give a video, a picture, or a folder of pictures"
+        raise MediaError(str(path), "no pictures in this folder", remedy)
+    there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
+    remedy = f"the folder has {there[0].name}" if there else "check the folder"
+    raise MediaError(str(path), "no pictures match the pattern", remedy)
 
 
 def find_guides(folder: Path) -> dict[str, Path]:
@@ -180,11 +137,31 @@ def find_guides(folder: Path) -> dict[str, Path]:
 def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """Return the guides with these names, in this order. Raises MediaError where one is missing."""
     found = find_guides(folder) if folder.is_dir() else {}
+    chosen: dict[str, Path] = {}
     for name in names:
-        if name not in found:
+        own, sign, view = name.partition("#")
+        if own not in found and (own or not pictures_in(folder)):
             has = f"it has {', '.join(found)}" if found else "it has none"
-            raise MediaError(str(folder), f"no guide '{name}' in it ({has})", "name its folders like the guides")
-    return {name: found[name] for name in names}
+            raise MediaError(str(folder), f"no guide '{own}' in it ({has})", "name its folders like the guides")
+        whole = found.get(own, folder / "")
+        chosen[name] = (whole.with_name(whole.name + sign + view) if own else folder / (sign + view)) if sign else whole
+    return chosen
+
+
+def fixed_guide(folder: Path, name: str) -> str:
+    """Return a guide's name, with the range of its values where it is data without one. Raises MediaError."""
+    path = _choose_guides(folder, [name])[name]
+    if not is_picture_source(path):
+        return name
+    with open_reader(path) as reader:
+        view = reader.fix_span() if isinstance(reader, PictureReader) else None
+    return f"{name.partition('#')[0]}#{view}" if view else name
+
+
+def layers_in(folder: Path) -> list[str]:
+    """Return the names of the layers of a folder's OpenEXR pictures, from the first one."""
+    files = [path for path in pictures_in(folder) if path.suffix.lower() == EXR] if folder.is_dir() else []
+    return [layer.name for layer in read_header(files[0]).layers() if layer.name] if files else []
 
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
@@ -215,6 +192,9 @@ class _GuideReader:
         with ExitStack() as stack:
             guides = _choose_guides(self.path, self.names).values()
             self._readers = [stack.enter_context(self._open(guide)) for guide in guides]
+            for reader in self._readers:
+                if isinstance(reader, PictureReader):
+                    reader.fix_span()
             self._stack = stack.pop_all()
         return self
 
@@ -257,7 +237,10 @@ class _GuideReader:
         whole = [i.findings for i, reader in zip(found, self._readers, strict=True) if reader in self._ended]
         missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
         at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
+        named = zip(self.names, found, strict=True)
+        notes = tuple(f"{name.partition('#')[0]}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
+        findings = replace(findings, span=None, notes=notes)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
 
@@ -267,7 +250,7 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
     Raises MediaError where a guide is missing.
     """
     if not is_picture_sequence(path):
-        return [("", path)]
+        return [("", split_view(path)[0])]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
     chosen = _choose_guides(path, guides)
@@ -289,6 +272,12 @@ def open_reader(
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
+    source, view = split_view(path)
     if is_picture_source(path):
-        return _PictureReader(path, frame_format)
+        files = (
+            PictureStack(path) if is_stack(path) else PictureFiles(_files_to_read(source), ExrView.parse(view, path))
+        )
+        return PictureReader(path, files, frame_format)
+    if view and source.exists():
+        raise MediaError(str(source), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)

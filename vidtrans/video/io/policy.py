@@ -37,6 +37,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     if found.unread:
         line = f"not known here: {found.unread}, so its colours may be wrong"
         lines.append(f"{line}: convert it first if they look so")
+    lines += found.notes
     if found.interlaced:
         lines.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
     if found.resized:
