@@ -28,6 +28,7 @@ from vidtrans.video.images.exr_header import (
     Layer,
     check_chunks,
     choose_layer,
+    name_list,
     read_header,
     unreadable,
     with_channels,
@@ -97,7 +98,7 @@ def _light(header: Header, layer: Layer, data: bytes, path: Path) -> Still:
             light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
         bright += int((light[..., :3].min(axis=2) > 1).sum())
         picture[top : top + _STRIP] = _codes(light)
-    notes = [] if layer.is_plain else [f"its layer {layer.name} is read"]
+    notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_others(header, layer)}"]
     notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
     if bright > height * width / 2:
         notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
@@ -122,7 +123,14 @@ def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) 
         codes = np.repeat(codes, 3, axis=2)
     elif len(channels) == 2:
         codes = np.dstack([codes, np.zeros_like(codes[..., 0])])
-    return Still(np.ascontiguousarray(codes), notes=(f"its layer {layer.name} is read, as data",), values=(low, high))
+    what = f"its layer {layer.name} is" if layer.name else f"its channels {', '.join(channels)} are"
+    return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
+
+
+def _others(header: Header, layer: Layer) -> str:
+    """Return the names of other layers than the one that is read, for the user."""
+    others = [one.name for one in header.layers() if one.name and one != layer]
+    return f"; a # names another, as in '#{others[0]}': it has {name_list(others)}" if others else ""
 
 
 def _decoded(data: bytes, path: Path, header: Header, layer: Layer, names: dict[str, str]) -> av.VideoFrame:

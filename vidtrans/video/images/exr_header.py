@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -118,7 +118,7 @@ def choose_layer(header: Header, wanted: str, path: Path) -> Layer:
     A name may be without its beginning ("Depth" for "ViewLayer.Depth"), or with its channel ("Depth.Z").
     """
     layers = header.layers()
-    names = ", ".join(layer.name or "R, G, B" for layer in layers[:_SHOWN]) + (" …" if len(layers) > _SHOWN else "")
+    names = name_list([layer.name or "R, G, B" for layer in layers])
     if not wanted:
         pictures = [layer for layer in layers if layer.is_light]
         combined = [p for p in pictures if p.is_plain or p.name.lower().endswith(("combined", "rgba", "beauty"))]
@@ -126,13 +126,18 @@ def choose_layer(header: Header, wanted: str, path: Path) -> Layer:
         chosen = combined or (pictures if len(pictures) == 1 else [] if pictures else data)
         if combined or len(chosen) == 1:
             return chosen[0]
-        remedy = f"name one: {path.parent.name}#{layers[0].name}" if layers else "save it with channels R, G, B"
+        remedy = f"name one behind a #: {path.parent.name or path.name}#{layers[0].name}" if layers else "save R, G, B"
         raise MediaError(str(path), f"it has the layers {names}: none of them is the picture", remedy)
     exact = [one for one in layers if wanted in (one.name, *one.channels[: len(one.channels) == 1])]
     ending = [one for one in layers if _ends_in(one, wanted)]
     if chosen := exact or ending:
         return chosen[0]
     raise MediaError(str(path), f"no layer '{wanted}' in it", f"it has {names}")
+
+
+def name_list(names: Sequence[str]) -> str:
+    """Return the first of many names."""
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 def _ends_in(layer: Layer, wanted: str) -> bool:

@@ -238,7 +238,7 @@ class _GuideReader:
         missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
         at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
         named = zip(self.names, found, strict=True)
-        notes = tuple(f"{name.partition('#')[0]}: {note}" for name, i in named for note in i.findings.notes)
+        notes = tuple(f"{name.partition('=')[0].strip('#')}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
         findings = replace(findings, span=None, notes=notes)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
