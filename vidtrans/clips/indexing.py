@@ -30,10 +30,13 @@ from vidtrans.video.io.pictures import (
     is_picture_source,
     media_files,
     open_reader,
+    refuse_unread,
     split_view,
     unequal_guides,
 )
 from vidtrans.video.io.policy import COLOURS, describe_conversions
+
+PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
     Raises MediaError where it cannot be read.
     """
     source, view = split_view(path)
+    refuse_unread(source)
     if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
@@ -175,16 +179,17 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
+def index_entry(context: Context, path: Path, digest: str, guides: Sequence[str]) -> CacheEntry:
     """Return the cache entry for the index of a source with this digest."""
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+    version = PICTURES_VERSION if is_picture_source(path) else 0
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version)
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError where nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, digest, guides)
+    entry = index_entry(context, path, digest, guides)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry

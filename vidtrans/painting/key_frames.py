@@ -20,7 +20,7 @@ from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import read_layers, read_picture, resize
-from vidtrans.video.io.pictures import pictures_in
+from vidtrans.video.io.pictures import pictures_in, unread_in
 
 NUMBER = re.compile(r"\d+")
 SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
@@ -28,9 +28,6 @@ SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought
 LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
 COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy([ _-]*\d+)?)+$", re.IGNORECASE)  # what systems append to a copy's name
 SAME = 2  # levels, by which what is not painted differs from its frame at most
-UNREAD = re.compile(
-    r"\.(psd|psb|kra|xcf|ora|clip|procreate|gif|tga|jp2|jxl|avif|heic|heif|hdr|svg|pdf)$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
 
 def ignored(folder: Path) -> list[str]:
     """Return the names of files in a folder that look like paintings in formats that cannot be read."""
-    return sorted(p.name for p in folder.iterdir() if UNREAD.search(p.name) and not p.name.startswith("."))
+    return [p.name for p in unread_in(folder)]
 
 
 def tell_ignored(folder: Path, context: Context) -> None:

@@ -259,8 +259,9 @@ def plan_render(
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a picture sequence, which has no timestamps, at ``rate`` frames per second; a video unchanged."""
-    if not clip.is_pictures:
+    """Return pictures that have no timestamps at ``rate`` frames per second; a video and an animation unchanged."""
+    has_times = clip.index.time_base * clip.index.rate != 1
+    if not clip.is_pictures or has_times:
         return clip
     exact = Fraction(rate).limit_denominator(1001)
     return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

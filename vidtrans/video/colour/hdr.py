@@ -27,7 +27,7 @@ import numpy as np
 from vidtrans.video.colour.primaries import TAGGED
 from vidtrans.video.colour.srgb import code_of_light, light_of_codes
 from vidtrans.video.colour.tags import BT709, BT2020, UNSPECIFIED
-from vidtrans.video.colour.transfers import CURVES, HLG, PQ, SRGB
+from vidtrans.video.colour.transfer_curves import CURVES, HLG, PQ, SRGB
 
 WHITE_NITS = 203.0
 PQ_PEAK_NITS = 1000.0  # assumed

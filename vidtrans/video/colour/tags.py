@@ -11,8 +11,8 @@ from av.codec.context import CodecContext
 from av.video.reformatter import Colorspace
 
 from vidtrans.video.colour.primaries import TAGGED
-from vidtrans.video.colour.transfers import CURVES, HLG, PQ, SRGB
-from vidtrans.video.colour.transfers import NAMES as TRANSFERS
+from vidtrans.video.colour.transfer_curves import CURVES, HLG, PQ, SRGB
+from vidtrans.video.colour.transfer_curves import NAMES as TRANSFERS
 
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # colour primaries
 SD_PRIMARIES = (5, 6, 7, 22)

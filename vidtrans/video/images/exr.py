@@ -25,7 +25,7 @@ from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.exr_header import (
     DWA,
     Header,
-    Layer,
+    ExrLayer,
     check_chunks,
     choose_layer,
     name_list,
@@ -84,7 +84,7 @@ def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
     return _data(header, layer, data, view, path)
 
 
-def _light(header: Header, layer: Layer, data: bytes, path: Path) -> Still:
+def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
     roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
     planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
     primaries = header.parts[layer.part].primaries
@@ -105,7 +105,7 @@ def _light(header: Header, layer: Layer, data: bytes, path: Path) -> Still:
     return Still(picture, notes=tuple(notes))
 
 
-def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) -> Still:
+def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Path) -> Still:
     """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
     channels = [
         c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)
@@ -127,13 +127,13 @@ def _data(header: Header, layer: Layer, data: bytes, view: ExrView, path: Path) 
     return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
 
 
-def _others(header: Header, layer: Layer) -> str:
+def _others(header: Header, layer: ExrLayer) -> str:
     """Return the names of other layers than the one that is read, for the user."""
     others = [one.name for one in header.layers() if one.name and one != layer]
     return f"; a # names another, as in '#{others[0]}': it has {name_list(others)}" if others else ""
 
 
-def _decoded(data: bytes, path: Path, header: Header, layer: Layer, names: dict[str, str]) -> av.VideoFrame:
+def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
     """Decode channels under the ``names`` by which FFmpeg knows them."""
     if any(name != own for own, name in names.items()) or not layer.is_plain:
         if header.compression in DWA:

@@ -29,7 +29,7 @@ _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for 
 
 
 @dataclass(frozen=True)
-class Layer:
+class ExrLayer:
     """A layer of an EXR file: ``channels`` by their names in the file, in the order R, G, B, A, or X, Y, Z.
 
     ``is_light``: it is a picture; others are data. ``name``: '' for the picture without a name.
@@ -78,7 +78,7 @@ class Header:
         """The channels of the first part."""
         return self.parts[0].channels
 
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[ExrLayer]:
         """Return the layers, those of light first."""
         found = [layer for number, part in enumerate(self.parts) for layer in _layers(part, number, len(self.parts))]
         return sorted(found, key=lambda layer: not layer.is_light)
@@ -112,7 +112,7 @@ def read_header(path: Path) -> Header:
     return Header(*sizes[1], windows[0], parts, compression, flags, end)
 
 
-def choose_layer(header: Header, wanted: str, path: Path) -> Layer:
+def choose_layer(header: Header, wanted: str, path: Path) -> ExrLayer:
     """Return the layer that is named, or the one that is the picture. Raises MediaError where there is none.
 
     A name may be without its beginning ("Depth" for "ViewLayer.Depth"), or with its channel ("Depth.Z").
@@ -140,12 +140,12 @@ def name_list(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
-def _ends_in(layer: Layer, wanted: str) -> bool:
+def _ends_in(layer: ExrLayer, wanted: str) -> bool:
     names = [layer.name, *(layer.channels if len(layer.channels) == 1 else ())]
     return any(f".{name.lower()}".endswith(f".{wanted.lower()}") for name in names if name)
 
 
-def with_channels(data: bytes, header: Header, layer: Layer, names: dict[str, str]) -> bytes:
+def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str, str]) -> bytes:
     """Return a file with the channels of a layer under other names, which FFmpeg knows, and no others that it knows."""
     part = header.parts[layer.part]
     renamed = [
@@ -182,7 +182,7 @@ def _primaries(found: dict[str, bytes]) -> Primaries:
     return next((_NAMED[name] for name in names if name in _NAMED), BT709)
 
 
-def _layers(part: Part, number: int, count: int) -> Iterator[Layer]:
+def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
     """Yield the layers of a part: channels of one name up to the last point, as pictures, vectors or alone."""
     groups: dict[str, dict[str, str]] = {}
     for channel in part.channels:
@@ -194,12 +194,12 @@ def _layers(part: Part, number: int, count: int) -> Iterator[Layer]:
         for roles, is_light in (("RGB", True), ("XYZ", False), ("UV", False), ("Y", True)):
             if left.keys() >= set(roles):
                 used = roles + "A" if is_light and "A" in left else roles
-                yield Layer(name, number, tuple(left.pop(role) for role in used), is_light)
+                yield ExrLayer(name, number, tuple(left.pop(role) for role in used), is_light)
                 break
         for last, channel in left.items():
             alone = len(own) == 1 and prefix
             if last != "W":  # of vectors
-                yield Layer(prefix if alone else channel, number, (channel,), is_light=False)
+                yield ExrLayer(prefix if alone else channel, number, (channel,), is_light=False)
 
 
 def check_chunks(header: Header, data: bytes, path: Path) -> None:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from vidtrans.video.colour.srgb import code_of_light
+from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PNG, PictureHeader
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
-_MIRRORED = {2: 1, 4: 3, 5: 8, 7: 6}  # the turn that precedes mirroring left to right
+_MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
 _MEANT_BITS = (8, 10, 12, 16)
 _LIGHT = ("HDR", "PFM")
 _BY_PILLOW = ("TGA", "PCX", "SGI")  # which OpenCV does not read
@@ -85,15 +86,14 @@ def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page
 
 
 def still_of(stored: np.ndarray, header: PictureHeader, white: float = 0) -> Still:
-    """Return the picture of samples as stored, (H, W, 3 or 4) of any dtype; see ``decode_still``."""
+    """Return the picture of upright samples as stored, (H, W, 3 or 4) of any dtype; see ``decode_still``."""
     samples, colours = _samples(stored, header), header.colours
     picture = _whole_numbers(stored, header, white)
     if colours is not None and colours.convert is not None:
         rgb = colours.convert(np.ascontiguousarray(picture[..., :3]))
         picture = np.dstack([rgb, picture[..., 3:]]) if picture.shape[2] == 4 else rgb
     notes = (_sample_note(stored.dtype, header, samples.peak, white), colours.note if colours else "")
-    upright = np.ascontiguousarray(_turned(picture, header.orientation))
-    return Still(upright, samples, tuple(note for note in notes if note))
+    return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note))
 
 
 def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:
@@ -109,12 +109,12 @@ def _by_profile(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarra
     """Return a picture of inks or of Lab by its profile, (H, W, 3) uint8; None for all others, and where damaged."""
     if header.colours is None or header.colours.table is None:
         return None
-    with _pillow(data, page) as picture:
-        return None if picture is None else header.colours.table.convert(picture)
+    with _pillow(data, header, page) as picture:
+        return None if picture is None else turned(header.colours.table.convert(picture), header.orientation)
 
 
 def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
-    """Return the samples as stored, (H, W, 3 or 4) of any dtype, straight alpha, not turned; None where damaged."""
+    """Return the samples as stored, (H, W, 3 or 4) of any dtype, straight alpha, upright; None where damaged."""
     # OpenCV returns the colours of an 8-bit TIFF premultiplied.
     if header.format in _BY_PILLOW or (header.format == "TIFF" and header.has_alpha and header.bits <= 8):
         return _by_pillow(data, header, page)
@@ -127,9 +127,11 @@ def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | 
     if header.has_alpha and channels != 4:  # OpenCV ignores a colour that stands for transparency
         return _by_pillow(data, header, page)
     if channels == 1:
-        return np.repeat(bgr.reshape(*bgr.shape[:2], 1), 3, axis=2)
-    picture = bgr[..., [2, 1, 0, 3][:channels]]
-    return _straight(picture) if header.premultiplied and channels == 4 else picture
+        picture = np.repeat(bgr.reshape(*bgr.shape[:2], 1), 3, axis=2)
+    else:
+        picture = bgr[..., [2, 1, 0, 3][:channels]]
+    picture = _straight(picture) if header.premultiplied and channels == 4 else picture
+    return picture if header.format == "TIFF" else turned(picture, header.orientation)  # OpenCV turns all TIFFs
 
 
 def _by_opencv(data: np.ndarray, kind: int, page: int) -> np.ndarray | None:
@@ -146,21 +148,26 @@ def _by_opencv(data: np.ndarray, kind: int, page: int) -> np.ndarray | None:
 
 
 def _by_pillow(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
-    """Return (H, W, 3 or 4) uint8, as stored; None where damaged."""
-    with _pillow(data, page) as picture:
-        return None if picture is None else np.array(picture.convert("RGBA" if header.has_alpha else "RGB"))
+    """Return (H, W, 3 or 4) uint8, upright; None where damaged."""
+    with _pillow(data, header, page) as picture:
+        if picture is None:
+            return None
+        return turned(np.array(picture.convert("RGBA" if header.has_alpha else "RGB")), header.orientation)
 
 
 @contextmanager
-def _pillow(data: np.ndarray, page: int) -> Iterator[Image.Image | None]:
+def _pillow(data: np.ndarray, header: PictureHeader, page: int) -> Iterator[Image.Image | None]:
     """Open a picture, and decode it; None where it is damaged."""
     from PIL import Image
 
+    content = data.tobytes()
+    if header.format == "TIFF" and header.orientation != 1:  # Pillow turns it, and not rightly where sides are swapped
+        content = tiff.without_orientation(content)
     with ExitStack() as stack:
         try:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            picture: Image.Image | None = stack.enter_context(Image.open(io.BytesIO(data.tobytes())))
+            picture: Image.Image | None = stack.enter_context(Image.open(io.BytesIO(content)))
             assert picture is not None
             picture.seek(page)
             picture.load()
@@ -210,7 +217,7 @@ def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, white: flo
     return f"{sign}{8 * dtype.itemsize}-bit samples: 0 is black, {native_white(dtype):,.0f} is white{below}"
 
 
-def _turned(picture: np.ndarray, orientation: int) -> np.ndarray:
+def turned(picture: np.ndarray, orientation: int) -> np.ndarray:
     """Return a stored picture upright, by EXIF's orientation."""
     turn = _MIRRORED.get(orientation, orientation)
     if turn in _TURNS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, EXTRA, FORMAT, PROFILE =
 )
 _READ = (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, EXTRA, FORMAT)
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_ORIENTATION_PLACE = -1  # where its value lies in the file, and its type
 IS_NO_PAGE = 0b101  # in SUBFILE: a reduced version of another picture, or a mask
 _MOST_PICTURES, _MOST_VALUES, _LONGEST_PROFILE = 100_000, 16, 1 << 24
 
@@ -38,6 +40,16 @@ def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
     return found, first_profile
 
 
+def without_orientation(data: bytes) -> bytes:
+    """Return a TIFF file all of whose pictures are said to be upright."""
+    patched, order = bytearray(data), "<" if data[:2] == b"II" else ">"
+    for tags in read_directories(io.BytesIO(data))[0]:
+        if _ORIENTATION_PLACE in tags:
+            place, kind = tags[_ORIENTATION_PLACE]
+            struct.pack_into(order + _TYPES[kind], patched, place, 1)
+    return bytes(patched)
+
+
 def _directory(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[Tags, bytes, int]:
     """Return the tags of the directory at an offset, its ICC profile, and the offset of the next one."""
     wide = "Q" if is_big else "I"
@@ -48,12 +60,15 @@ def _directory(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[Tag
     (following,) = struct.unpack(order + wide, stream.read(struct.calcsize(wide)))
     tags: Tags = {}
     profile = b""
-    for tag, kind, number, value in entries:
+    for place, (tag, kind, number, value) in enumerate(entries):
         if tag == PROFILE and number <= _LONGEST_PROFILE:
             profile = _content(stream, value, number, order + wide)
         elif tag in _READ and kind in _TYPES and 0 < number <= _MOST_VALUES:
             form = f"{order}{number}{_TYPES[kind]}"
             tags[tag] = struct.unpack(form, _content(stream, value, struct.calcsize(form), order + wide))
+            if tag == ORIENTATION:
+                first = at + (8 if is_big else 2) + layout.size * place
+                tags[_ORIENTATION_PLACE] = (first + layout.size - len(value), kind)
     return tags, profile, following
 
 

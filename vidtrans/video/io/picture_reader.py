@@ -15,7 +15,7 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.images.exr_header import choose_layer, read_header
 from vidtrans.video.images.exr_view import PICTURE, ExrView, Span, whole_span
 from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
-from vidtrans.video.images.stack import PictureStack
+from vidtrans.video.images.picture_stack import PictureStack
 from vidtrans.video.images.still import SampleRange, Still
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PICTURE_SUFFIXES, FrameFormat
+from vidtrans.video.frame_format import DEFAULT_FORMAT, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES, FrameFormat
 from vidtrans.video.images.exr_header import read_header
 from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import EXR, resize
-from vidtrans.video.images.stack import PictureStack, num_pictures
+from vidtrans.video.images.picture_stack import PictureStack, num_pictures
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
@@ -104,11 +104,32 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(found, key=natural_order)
 
 
+def unread_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder that are in formats that are not read, sorted."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
+
+
+def refuse_unread(path: Path) -> None:
+    """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
+    if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
+        raise _unread(path, "it", path.suffix)
+
+
+def _unread(path: Path, what: str, suffix: str) -> MediaError:
+    kind = suffix.lower().lstrip(".")
+    convert = f"ffmpeg -i %04d.{kind} -pix_fmt rgb48 %04d.png" if kind in ("dpx", "cin") else "save it as PNG or EXR"
+    where = ", film scans after their log curve was taken off" if kind in ("dpx", "cin") else ""
+    return MediaError(str(path), f"{what}: {kind.upper()} is not read here", f"convert{where}: {convert}")
+
+
 def _files_to_read(path: Path) -> list[Path]:
     """Return the picture files of a source. Raises MediaError where there are none."""
     if files := picture_files(path):
         return files
     if path.is_dir():
+        if unread := unread_in(path):
+            raise _unread(path, f"its pictures ({unread[0].name} …)", unread[0].suffix)
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
     there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
@@ -273,6 +294,7 @@ def open_reader(
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
     source, view = split_view(path)
+    refuse_unread(source)
     if is_picture_source(path):
         files = (
             PictureStack(path) if is_stack(path) else PictureFiles(_files_to_read(source), ExrView.parse(view, path))

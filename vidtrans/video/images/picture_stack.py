@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.images.picture import header_of
-from vidtrans.video.images.still import Still, decode_still, still_of
+from vidtrans.video.images.still import Still, decode_still, still_of, turned
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,4 +75,4 @@ class PictureStack:
             self._animation.seek(self._header.pages[number])
             picture = np.array(self._animation.convert("RGBA" if self._animation.has_transparency_data else "RGB"))
         duration_ms = float(self._animation.info.get("duration") or NO_DURATION_MS)
-        return still_of(picture, self._header), duration_ms
+        return still_of(turned(picture, self._header.orientation), self._header), duration_ms
