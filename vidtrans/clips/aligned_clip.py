@@ -26,12 +26,15 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
+from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
+
+HOLD = "the one before is held"
 
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide clip: ``steps[i]`` is its frame for frame i; None where it has none, and frame i guides itself."""
+    """A guide clip. ``steps[i]``: number of its frame for frame i of the guided clip; None: frame i guides itself."""
 
     clip: Clip
     steps: tuple[int | None, ...]
@@ -42,7 +45,7 @@ class AlignedClip:
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
+        """Return the values that identify the guide and its alignment, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
@@ -54,7 +57,7 @@ class AlignedClip:
                 yield None if step is None else frame_of(step).rgb
 
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
-        """Warn where the guide is shorter than the clip or of another shape."""
+        """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
         if None in self.steps:
             first = self.steps.index(None)
@@ -67,13 +70,13 @@ class AlignedClip:
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a clip with its guide's shots, since its own flicker may look like cuts."""
+    """Return the guided clip with the shots of its guide, since its own flicker may look like cuts."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots()))
 
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask aligned with a clip: ``steps`` are its frames for the rendered frames, the first of which is ``first``."""
+    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip."""
 
     clip: Clip
     steps: list[int]
@@ -81,7 +84,7 @@ class Mask:
 
     @classmethod
     def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask, align it with a clip and report how. Raises MediaError."""
+        """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
         own = open_clip(context, path)
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
@@ -95,11 +98,11 @@ class Mask:
         return cls(own, steps, first)
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
+        """Return the values that identify the mask and its alignment, for cache keys."""
         return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
 
     def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
-        """Return a reader of the mask at a size, (width, height)."""
+        """Return a reader of the mask at a (width, height), blurred by σ = ``feather`` pixels."""
         frame_format = FrameFormat(Size(exact=size), alpha="matte")
         return MatteReader(self.steps, self.first, partial(self.clip.frames, frame_format, threads), feather)
 
@@ -109,42 +112,79 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Equal numbers of frames, of the whole clip or of the rendered part, are
-    matched one to one. Otherwise a video is matched by time, and pictures by number; after the mask's end its last
-    frame is used. The text calls the clip ``name``; it is empty where both match.
+    A single picture is used for all frames. Pictures are matched as ``sequence`` says, and a frame without one has that
+    of the frame before. Equal numbers of frames, of the whole clip or of the rendered part, are matched one to one,
+    and other videos by time; after the mask's end its last frame is used. The text calls the clip ``name``; it is empty
+    if both match.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
         return [0] * count, ""
-    if total == clip.num_frames:
-        return list(range(first, stop)), ""
-    if total == count:
-        return list(range(count)), ""
-    if mask.names:
-        way = "number"
-        steps = [min(i, total - 1) for i in range(first, stop)]
-        end = max(first, total) if total < stop else None
-    else:
-        way = "time"
-        times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
-        # Containers round times, to a millisecond at worst.
-        tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
-        wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
-        steps = [bisect_right(times, time) - 1 for time in wanted]
-        end_s = times[-1] + mask.last_duration * mask.time_base
-        end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
-    how = f"it has {total} frames, {name} {clip.num_frames}: matched by {way}"
+    found = sequence(clip, mask, first, stop)
+    if found is not None:
+        return list(found.held), describe_sequence(found, clip, mask, first, name)
+    times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
+    # Containers round times, to a millisecond at worst.
+    tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
+    wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
+    steps = [bisect_right(times, time) - 1 for time in wanted]
+    end_s = times[-1] + mask.last_duration * mask.time_base
+    end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
+    how = f"it has {total} frames, {name} {clip.num_frames}: matched by time"
     return steps, how + (f", its last frame is held from frame {end} on" if end is not None else "")
 
 
+def sequence(
+    clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
+) -> Sequencing | None:
+    """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
+
+    Two videos go together one to one where they have as many frames; None where they have not, and go by time.
+    """
+    total, count = other.num_frames, stop - first
+    if not other.names and not (clip.names and (total == clip.num_frames or has_gaps(clip.names))):
+        if total in (clip.num_frames, count):
+            begin = 0 if total == clip.num_frames else first
+            steps = tuple(range(first - begin, stop - begin))
+            return Sequencing(steps, steps, "order")
+        return None
+    names = clip.names or range(clip.num_frames), other.names or range(total)
+    return align(*names, first, stop, counting=counting)
+
+
+def describe_sequence(
+    found: Sequencing, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD
+) -> str:
+    """Return a text about a match of ``other`` with the frames of a clip from ``first`` on; "" where it is plain.
+
+    ``rule``: what happens to frames that have no counterpart.
+    """
+    total, stop = other.num_frames, first + len(found.steps)
+    bare = [i for i, step in enumerate(found.steps, first) if step is None]
+    end = stop
+    while rule == HOLD and bare and bare[-1] == end - 1 and found.held[-1] == total - 1:
+        end = bare.pop()
+    text = f"matched by {found.way}"
+    if total not in (clip.num_frames, stop - first):
+        text = f"it has {total} frames, {name} {clip.num_frames}: {text}"
+    elif not (found.words or bare or end < stop):
+        return ""
+    text += f" ({found.words})" if found.words else ""
+    text += f", its last frame is held from frame {end} on" if end < stop else ""
+    if not bare:
+        return text
+    listed = list_frames(bare, (lambda i: clip.names[i]) if clip.names else str)
+    return f"{text}; none in it for {'frames' if len(bare) > 1 else 'frame'} {listed}: {rule}"
+
+
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
-    """Return whether mask and clip have the same aspect, so that scaling does not distort the mask."""
+    """Return whether mask and clip have the same aspect ratio, so that scaling does not distort the mask."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
 
 
 class MatteReader:
-    """Reads the matte of each frame, in order: (H, W) uint8, white where the style is applied.
+    """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
 
     ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for frame ``first + i``.
     """
@@ -176,9 +216,9 @@ class MatteReader:
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the source is used as a drawing. Raises UsageError where the pairing takes no drawings."""
+    """Return whether to use a source as a drawing, by ``--drawn`` (``wanted``). Raises UsageError if it cannot be."""
     if wanted == "yes" and not pairing.drawing_kind:
-        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave it out")
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave out --drawn")
     if wanted != "auto" or not pairing.drawing_kind:
         return wanted == "yes"
     if not clip.is_pictures:

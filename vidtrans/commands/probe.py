@@ -32,7 +32,7 @@ class Probe(Command):
         """
         from vidtrans.clips.indexing import survey_clip
         from vidtrans.video.io.container import probe as read_headers
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
         from vidtrans.video.io.policy import describe_conversions, describe_properties
 
         path = self.video

@@ -19,7 +19,7 @@ from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def request_digest(
 ) -> str:
     """Return the digest of everything that affects a result. ``own``: the command and its specific values.
 
-    Raises UsageError if a program or a file of cuts is missing.
+    ``stills``: the source is pictures. ``masked``: a mask is used. Raises UsageError if a program or a file of cuts is
+    missing.
     """
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),

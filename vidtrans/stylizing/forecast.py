@@ -32,7 +32,8 @@ from vidtrans.stylizing.clips import plan
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, open_reader, picture_files
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source, picture_files
+from vidtrans.video.io.pictures import open_reader
 
 
 def forecast_chain(
@@ -43,7 +44,11 @@ def forecast_chain(
     renders: Sequence[StylizeRequest],
     context: Context,
 ) -> Table:
-    """Estimate the cost of the whole chain from a short trial of each step, with a model of random weights."""
+    """Return the dry-run table of a dataset, a training and renders, from short trials with random weights.
+
+    ``wanted``: the dataset's sources and settings. ``dataset``, ``model``: output paths. ``minutes``: of training;
+    None: the settings' number of steps.
+    """
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import estimate_training, find_steps, untrained
 
@@ -78,7 +83,7 @@ def forecast_chain(
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
-    """Raise MediaError if the clip shows another scene than the plate, before minutes of training."""
+    """Raise MediaError, before training, if the clip shows another scene than the background plate of a dataset."""
     dataset = open_dataset(folder)
     scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)

@@ -24,8 +24,8 @@ from vidtrans.video.colour.srgb import code_of_light, light_of_codes
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.exr_header import (
     DWA,
-    Header,
     ExrLayer,
+    Header,
     check_chunks,
     choose_layer,
     name_list,
