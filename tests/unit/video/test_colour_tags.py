@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import io
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
 import av
 import numpy as np
 import pytest
+from pictures_of_all_kinds import rgb_profile
+from PIL import Image, ImageCms
 
 from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
+from vidtrans.video.colour.frame_profile import profile_of
 from vidtrans.video.colour.primaries import ACES_AP0, ACES_AP1, ADOBE_RGB, BT709, TAGGED, Primaries
+from vidtrans.video.io.pictures import open_reader
 
 P3_RED, BRICK = (234, 51, 36), (200, 60, 40)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def tagged(codes: tuple[int, ...], pix_fmt: str = "gbrp", **tags: int) -> av.VideoFrame:
@@ -116,6 +128,49 @@ def test_digital_cinema_is_converted_once() -> None:
     plain = av.VideoFrame.from_ndarray(np.full((16, 16, 3), BRICK, np.uint8), format="rgb24").reformat(format="xyz12le")
     plain.color_primaries, plain.color_trc, plain.colorspace = 10, 17, 0
     assert np.abs(read(plain) - BRICK).max() <= 3
+
+
+ADOBE = rgb_profile(ADOBE_RGB, 563 / 256, "Adobe RGB")
+
+
+@pytest.mark.parametrize(
+    ("profile", "right", "colour", "unread"),
+    [
+        (ADOBE, (231, 57, 34), "colours of Adobe RGB", ""),
+        (SRGB, BRICK, "", ""),
+        (b"x" * 200, BRICK, "", "ICC profile ("),
+        (None, BRICK, "", ""),
+    ],
+    ids=["Adobe RGB", "sRGB", "broken", "none"],
+)
+@pytest.mark.parametrize("kind", ["png", "mjpeg"])
+def test_a_profile_in_a_movie_is_honoured(
+    kind: str, profile: bytes | None, right: tuple[int, ...], colour: str, unread: str
+) -> None:
+    file = io.BytesIO()
+    how = {"quality": 100, "subsampling": 0} if kind == "mjpeg" else {}
+    Image.new("RGB", (16, 16), BRICK).save(file, {"png": "PNG", "mjpeg": "JPEG"}[kind], icc_profile=profile, **how)
+    with closing(av.open("a.mov", "w")) as container:
+        stream: Any = container.add_stream(kind, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, {"png": "rgb24", "mjpeg": "yuvj444p"}[kind]
+        for number in range(2):
+            packet = av.Packet(file.getvalue())
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), True
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    with open_reader(Path("a.mov")) as reader:
+        frames, found = [frame.rgb for frame in reader.frames()], reader.index().findings
+    gc.collect()
+    assert all(np.abs(frame[3, 3].astype(int) - right).max() <= 2 for frame in frames)
+    assert found.colour == colour
+    assert found.unread.startswith(unread)
+    assert bool(found.unread) == bool(unread)
+
+
+def test_tags_outrank_a_profile_and_it_is_named() -> None:
+    assert profile_of(rgb(BRICK, 2, 2), ADOBE).colour == "colours of Adobe RGB"
+    found = profile_of(rgb(BRICK, 12, 13), ADOBE)
+    assert (found.conversion, found.unread) == (None, "ICC profile Adobe RGB beside colour tags")
 
 
 @pytest.mark.parametrize("primaries", [*TAGGED.values(), ADOBE_RGB, ACES_AP0, ACES_AP1], ids=lambda p: p.name)

@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from vidtrans.video.colour.hdr import ToneMap
+from vidtrans.video.colour.icc import Conversion
 from vidtrans.video.colour.matrices import OWN, rgb_of_yuv
 from vidtrans.video.colour.tags import GBR, HD_LINES, MATRICES, UNSPECIFIED, mapped_colours, unread_tags
 from vidtrans.video.frame_format import FrameFormat
@@ -140,22 +141,26 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class ToRGB:
-    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context."""
+    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context.
 
-    def __init__(self, width: int, height: int, *, deep: bool = False) -> None:
+    ``profile``: the conversion by an ICC profile, which stands for colour tags.
+    """
+
+    def __init__(self, width: int, height: int, *, deep: bool = False, profile: Conversion | None = None) -> None:
+        self._profile = profile
         self.width, self.height, self.deep = width, height, deep
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
-        mapping = _tone_map_of(frame)
+        mapping = self._profile or _tone_map_of(frame)
         rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
-        mapping = _tone_map_of(frame)
+        mapping = self._profile or _tone_map_of(frame)
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
