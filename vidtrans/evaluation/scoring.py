@@ -70,7 +70,7 @@ class AlignedSource:
         first, stop = clip.trim(start, end)
         if end is None and first == 0 and index.num_frames == total and not (index.names or output.index.names):
             if not _at_equal_times(index, output.index):
-                note = f"its frames have other times than those of {output.name}: matched by number, there are as many"
+                note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
                 context.warn_once(f"{clip.name}: {note}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
@@ -85,7 +85,7 @@ class AlignedSource:
             note = f"from frame {first} on {note}"
         if not note and start is None and end is None and index.num_frames > part.num_frames:
             note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
-            note += "if that is not how they go together, say with --start where it begins"
+            note += f"if they do not begin together, give with --start the time in it at which {output.name} begins"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
         return cls(clip, [first + step for step in steps], missing)
@@ -206,7 +206,7 @@ def seconds(clip: Clip, frame: int) -> float:
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's cuts, and the source aligned with it from ``start``. Raises UsageError."""
+    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``. Raises UsageError."""
     opened = with_cuts(open_clip(context, source), cuts)
     beside = AlignedSource.find(opened, clip, context, start, rule="it guides itself")
     steps = _within(beside.steps, opened, clip)

@@ -41,10 +41,10 @@ def check_named(output: Path) -> None:
 
 
 def refuse_link(output: Path) -> Path:
-    """Return ``output``, a path that was not given with -o.
+    """Return ``output`` if it is not a link. Call it for a path that was not given with -o.
 
     Raises:
-        UsageError: The path is a link, so its creator could redirect the output.
+        UsageError: The path is a link: whoever created it could redirect the output.
     """
     if output.is_symlink():
         why = "it is a link, and links are followed only if they are given with -o"

@@ -50,7 +50,7 @@ def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxD
     port = check_graph(path, graph)
     known, bgr = _known_range(graph, port, wanted_range)
     names = [known.value] if known else list(RANGES)
-    trial = run_trial(path, graph, port, names, layout.removeprefix("n"))
+    trial = run_trial(path, graph, port, names, layout)
     bounds = bounds_at_output(graph, graph.outputs[trial.index].name)
     found, given = choose_ranges(trial.ranges, trial.out_channels, bounds, names)
     taken = known or found

@@ -64,12 +64,12 @@ def check_installed(what: str) -> None:
 
 
 def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "") -> Trial:
-    """Try a network with each of the input ``ranges``, by name. ``layout``: 'chw' or 'hwc' alone; '': both.
+    """Try a network with each of the input ``ranges``, by name. ``layout``: 'nchw' or 'nhwc' alone; '': both.
 
     Raises ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
     """
     check_installed(str(path))
-    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout)]
+    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
     if not ways:
         raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave out --layout")
     height, width = fixed_sides(port, ways[0][0])

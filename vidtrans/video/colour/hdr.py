@@ -21,6 +21,8 @@ Policy, in the order of the steps:
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -74,16 +76,20 @@ class ToneMap:
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
-        light = np.take(self._light, rgb)
+        light = cv2.LUT(rgb, self._light)
         if self._is_hlg:
             # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
-        light = self._fit_gamut(cv2.transform(light, self._to_709))
-        light = self._roll_off(light)
+        light = cv2.transform(light, self._to_709)
+        if light.min() < 0:
+            light = self._fit_gamut(light)
+        if light.max() > self._curve.knee:
+            light = self._roll_off(light)
         if self._as_pictures:
-            light = code_of_light(light)
-        else:
-            cv2.pow(light, 1 / SDR_GAMMA, light)
+            return cv2.LUT(
+                (cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)).astype(np.uint16), _picture_codes()
+            )
+        cv2.pow(light, 1 / SDR_GAMMA, light)
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
@@ -103,6 +109,13 @@ class ToneMap:
         each *= np.sqrt(least / most)[..., None]
         together += each
         return together
+
+
+@cache
+def _picture_codes() -> np.ndarray:
+    """Return the codes of light by the sRGB curve, (65,536,) uint16, by even steps of the square root of light."""
+    light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
+    return np.rint(code_of_light(light[None])[0] * np.float32(_CODES - 1)).astype(np.uint16)
 
 
 class _ToneCurve:
