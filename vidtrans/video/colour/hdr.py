@@ -81,16 +81,23 @@ class ToneMap:
             # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
         light = cv2.transform(light, self._to_709)
+        if self._as_pictures:
+            return self._codes_of_pictures(light)
         if light.min() < 0:
             light = self._fit_gamut(light)
         if light.max() > self._curve.knee:
             light = self._roll_off(light)
-        if self._as_pictures:
-            return cv2.LUT(
-                (cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)).astype(np.uint16), _picture_codes()
-            )
         cv2.pow(light, 1 / SDR_GAMMA, light)
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
+
+    def _codes_of_pictures(self, light: np.ndarray) -> np.ndarray:
+        """Fit the few pixels outside BT.709, and apply the inverse sRGB curve."""
+        red, green, blue = cv2.split(light)
+        outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
+        if outside.any():
+            light[outside] = self._roll_off(self._fit_gamut(light[outside][None]))[0]
+        steps = cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)
+        return cv2.LUT(steps.astype(np.uint16), _picture_codes())
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
         """Clip negative R, G and B to 0 and scale the rest to the original luminance."""
