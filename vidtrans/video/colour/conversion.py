@@ -154,7 +154,8 @@ class ToRGB:
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
         mapping = self._profile or _tone_map_of(frame)
-        rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
+        exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and depth_of(frame) == 8)
+        rgb = self._converted(frame, ("gbrp", "gbrp16le"), exact, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 

@@ -57,6 +57,7 @@ class ToneMap:
             primaries = BT2020
         self._is_hlg = transfer == HLG
         self._as_pictures = transfer not in (PQ, HLG) and (primaries != BT2020 or transfer in (SRGB, *CURVES))
+        self.takes_bytes = self._as_pictures and transfer not in CURVES
         self._light = _light_of_codes(transfer, as_pictures=self._as_pictures)
         source = TAGGED.get(primaries, TAGGED[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
@@ -66,8 +67,9 @@ class ToneMap:
         self._curve = _ToneCurve(peak_nits / WHITE_NITS)
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint16 BT.709 SDR codes for (H, W, 3) uint16 non-linear, full-range RGB of the source.
+        """Return (H, W, 3) BT.709 SDR codes for (H, W, 3) non-linear, full-range RGB of the source, both uint16.
 
+        Where ``takes_bytes``, both may be uint8.
         Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
@@ -76,13 +78,13 @@ class ToneMap:
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
-        light = cv2.LUT(rgb, self._light)
+        light = cv2.LUT(rgb, self._light if rgb.dtype == np.uint16 else self._light[::257])
         if self._is_hlg:
             # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
         light = cv2.transform(light, self._to_709)
         if self._as_pictures:
-            return self._codes_of_pictures(light)
+            return self._codes_of_pictures(light, rgb.dtype.name)
         if light.min() < 0:
             light = self._fit_gamut(light)
         if light.max() > self._curve.knee:
@@ -90,14 +92,14 @@ class ToneMap:
         cv2.pow(light, 1 / SDR_GAMMA, light)
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
 
-    def _codes_of_pictures(self, light: np.ndarray) -> np.ndarray:
+    def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
         """Fit the few pixels outside BT.709, and apply the inverse sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
             light[outside] = self._roll_off(self._fit_gamut(light[outside][None]))[0]
         steps = cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)
-        return cv2.LUT(steps.astype(np.uint16), _picture_codes())
+        return cv2.LUT(steps.astype(np.uint16), _picture_codes(dtype))
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
         """Clip negative R, G and B to 0 and scale the rest to the original luminance."""
@@ -119,10 +121,10 @@ class ToneMap:
 
 
 @cache
-def _picture_codes() -> np.ndarray:
-    """Return the codes of light by the sRGB curve, (65,536,) uint16, by even steps of the square root of light."""
+def _picture_codes(dtype: str) -> np.ndarray:
+    """Return the codes of light by the sRGB curve, (65,536,), by even steps of the square root of light."""
     light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
-    return np.rint(code_of_light(light[None])[0] * np.float32(_CODES - 1)).astype(np.uint16)
+    return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 class _ToneCurve:
