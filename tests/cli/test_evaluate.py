@@ -197,13 +197,19 @@ def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Ti
         assert told == f"{name}: its frames have other times than those of a.mkv: matched by number (equal counts)"
 
 
-@pytest.mark.parametrize(("name", "how"), [("a.mkv", "time"), ("pictures", "number")])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.mkv", "time, its last frame is held from frame 9 on"),
+        ("pictures", "number; none in it for frames 9 to 13: not compared"),
+    ],
+)
 def test_a_start_counts_where_there_are_as_many_frames_too(name: str, how: str) -> None:
     lossless(Path("a.mkv"), panned())
     write_folder(Path("pictures"), panned())
     steps, (told,) = beside(name, "a.mkv", Time(frame=5))
     assert steps == [*range(5, COUNT), *[COUNT - 1] * 5]
-    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}, its last frame is held from frame 9 on"
+    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}"
     assert told == f"{name}: from frame 5 on {says}"
 
 

@@ -152,8 +152,11 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
     if before.index.num_frames == 1 < after.index.num_frames:
         why = f"one picture, and {after.name} has {after.index.num_frames}"
         raise UsageError(str(before.path), why, "give as many pictures before as after, or use --unpaired")
-    steps = AlignedSource.find(after, before, context).steps
-    numbers = spread_numbers(before.index.num_frames, FRAMES)
+    found = AlignedSource.find(after, before, context)
+    both = [n for n in range(before.index.num_frames) if n not in found.missing]
+    if not both:
+        raise UsageError(str(after.path), f"no picture has a counterpart in {before.name}", "check their numbers")
+    steps, numbers = found.steps, [both[n] for n in spread_numbers(len(both), FRAMES)]
     form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
     others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)
     latest: dict[int, np.ndarray] = {}

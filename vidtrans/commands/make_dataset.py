@@ -120,7 +120,8 @@ class MakeDataset(Command):
         whole = f"{trained_on} to train on and {table['held_out']} held out, from "
         if "domains" in table:
             whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
-        left_out = "without a counterpart" if table["pairing"] == "matched" else "blurred or repeated ones"
+        is_paired = table["pairing"] == "matched" or self.target
+        left_out = "without a counterpart" if is_paired else "blurred or repeated ones"
         return (
             f"{table['output']}: {whole}{frames}"
             + (f" ({table['left_out']} {left_out} left out)" if table["left_out"] else "")

@@ -129,6 +129,14 @@ def open_generated(path: Path, kind: str | None = None) -> InputContainer:
     return av.open(f"file:{path}", format=kind, options=dict(SINGLE_FILE))
 
 
+def first_bytes(path: Path) -> bytes:
+    """Return the head that a container keeps of a video's codec, and the first packet. Raises MediaError."""
+    with open_media(path) as container:
+        stream = picture_stream(container, path)
+        packet = next(packets_of(container, [stream]), None)
+        return (stream.codec_context.extradata or b"") + (bytes(packet) if packet else b"")
+
+
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the video stream, never cover art: the default stream, else the largest. Raises MediaError."""
     streams = _video_streams(container)
