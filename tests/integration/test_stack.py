@@ -23,7 +23,8 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.pairing.base import make_pairing
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.pictures import find_guides, open_reader
+from vidtrans.video.io.picture_paths import find_guides
+from vidtrans.video.io.pictures import open_reader
 
 COUNT = 16
 Tables = dict[str, dict[str, Any]]

@@ -15,7 +15,7 @@ from vidtrans.core.files import base_name
 from vidtrans.core.system import path_key
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
-from vidtrans.video.io.pictures import VIDEO_SUFFIXES, is_pattern, natural_order, pictures_in
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, natural_order, pictures_in
 
 if TYPE_CHECKING:
     from vidtrans.core.settings import Table

@@ -29,7 +29,7 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
 from vidtrans.video.images.indexed import read_palette
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
-from vidtrans.video.io.pictures import picture_files
+from vidtrans.video.io.picture_paths import picture_files
 
 HOLD = "the one before is held"
 

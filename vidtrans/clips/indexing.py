@@ -23,17 +23,16 @@ from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.codecs import CPU
 from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem
-from vidtrans.video.io.pictures import (
+from vidtrans.video.io.picture_paths import (
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
-    media_files,
-    open_reader,
     refuse_unread,
-    unequal_guides,
+    split_view,
 )
-from vidtrans.video.io.policy import describe_conversions
+from vidtrans.video.io.pictures import media_files, open_reader, unequal_guides
+from vidtrans.video.io.policy import COLOURS, describe_conversions
 
 PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
@@ -44,7 +43,7 @@ class Clip:
 
     Attributes:
         path: The file, or the folder or pattern of pictures.
-        digest: SHA-256 (hex) of its content.
+        digest: SHA-256 (hex) of its content, and of how its colours are read where that is unusual.
         index: Its frames' timestamps, size and format.
         survey: Its shots, near-duplicates and sharpness.
         guides: Names of the guides in a folder of guides.
@@ -133,13 +132,16 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     Raises MediaError if it cannot be read.
     """
-    refuse_unread(path)
-    if not path.exists() and not is_pattern(path):
+    source, view = split_view(path)
+    refuse_unread(source)
+    if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
         if not is_picture_sequence(path):
-            return context.cache.digest(path)
-        return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+            digest = context.cache.digest(source)
+        else:
+            digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+        return digest_of([digest, view]) if view else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
@@ -200,7 +202,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
             pass
         if context.dry_run:
             index, survey = _scan(context, path, guides)
-            return Clip(path, digest, index, survey, tuple(guides))
+            return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides))
         with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (cached := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = _scan(context, path, guides)
@@ -211,8 +213,19 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
     if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
-        index = replace(index, names=(path.name,))
-    return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
+        index = replace(index, names=(split_view(path)[0].name,))
+    return Clip(path, _reading_digest(digest, index), index, Survey.of(cached["survey"]), tuple(guides))
+
+
+def _reading_digest(content: str, index: ClipIndex) -> str:
+    """Return the digest of a clip's frames: of its content and the way its colours are read.
+
+    What has always been read the same way leaves the content's digest as it is.
+    """
+    found = index.findings
+    colour = "" if found.colour in COLOURS else found.colour
+    own = [colour, found.white, list(found.span or ()), list(found.notes)]
+    return digest_of([content, *own]) if any(own) else content
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
@@ -224,7 +237,7 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
-        if index.findings.white:  # known only now that all pictures were read
+        if index.findings.white or index.findings.span:  # known only now that all pictures were read
             index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
@@ -263,5 +276,6 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    notes = tuple(table["findings"].get("notes", ()))
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"] | {"notes": notes})})
+    found = table["findings"]
+    found |= {"notes": tuple(found["notes"]), "span": tuple(found["span"]) if found["span"] else None}
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})

@@ -18,7 +18,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.io.pictures import picture_files
+from vidtrans.video.io.picture_paths import picture_files
 
 SAMPLE = 24  # frames in which labels are counted
 LEAST = 0.0005  # share of the pixels that is reported

@@ -113,7 +113,7 @@ class Deflicker(Command):
         from vidtrans.rendering.plan import plan_render, with_picture_fps
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.requested_output import is_one_picture
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
 
         began, [processed] = time.monotonic(), self.processed
         if is_one_picture(processed):
@@ -151,7 +151,7 @@ class Deflicker(Command):
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
 
         [processed] = self.processed
         output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))

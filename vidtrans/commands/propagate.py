@@ -162,7 +162,7 @@ def _keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
     """
     from vidtrans.core.files import base_name
     from vidtrans.painting.choosing import SUFFIX
-    from vidtrans.video.io.pictures import pictures_in
+    from vidtrans.video.io.picture_paths import pictures_in
 
     names = base_name(video), f"{base_name(video)}{SUFFIX}"
     if is_only and (not folder.is_dir() or pictures_in(folder)):

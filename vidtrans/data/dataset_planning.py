@@ -44,7 +44,7 @@ from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
-from vidtrans.video.io.pictures import is_picture_source, picture_files
+from vidtrans.video.io.picture_paths import is_picture_source, picture_files
 
 SUFFIX = ".dataset"
 

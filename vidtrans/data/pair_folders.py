@@ -15,7 +15,7 @@ from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
 from vidtrans.video.frame_numbers import align, repeated
 from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.io.pictures import pictures_in
+from vidtrans.video.io.picture_paths import pictures_in
 
 HELD_OUT_FOLDERS = ("test", "val")
 LISTED = 6  # names in a message

@@ -26,7 +26,8 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_frames
-from vidtrans.video.io.pictures import find_guides, open_reader, picture_files
+from vidtrans.video.io.picture_paths import find_guides, layers_in, picture_files
+from vidtrans.video.io.pictures import fixed_guide, open_reader
 
 LEFT_OUT = "left out"  # frames without a target
 
@@ -203,21 +204,33 @@ def find_targets(
     return common, None
 
 
+LAYERS_SHOWN = 6
 GREY_SIDE = 64  # pixels, of the short side
 GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel."""
-    if not isinstance(pairing, Stack) or pairing.guides:
+    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel.
+
+    Data in OpenEXR guides (depth …) get the range of their values, so that renders of other clips have the same.
+    """
+    if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
         return pairing
+    if pairing.guides:
+        both = zip(pairing.guides, pairing.settings.guides, strict=True)
+        fixed = tuple(fixed_guide(folder, name) + whole[len(name) :] for name, whole in both)
+        return pairing if fixed == pairing.settings.guides else Stack(StackSettings(fixed))
     target = target.resolve() if target else None
     guides = find_guides(folder) if folder.is_dir() else {}
     guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
     if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
+        if layers := layers_in(folder):
+            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
+            remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
-    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in guides.items())))
+    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    return Stack(StackSettings(tuple(own)))
 
 
 def _is_grey(guide: Path) -> bool:

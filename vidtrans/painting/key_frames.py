@@ -20,7 +20,7 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers
 from vidtrans.video.images.picture import read_layers, read_picture, resize
-from vidtrans.video.io.pictures import pictures_in, unread_in
+from vidtrans.video.io.picture_paths import pictures_in, unread_in
 
 SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first

@@ -44,7 +44,7 @@ from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
 AGAIN = 4  # training is this many times shorter when a network learns corrected frames

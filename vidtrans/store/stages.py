@@ -78,7 +78,7 @@ class IndexStage(Stage):
     """Timestamps and shots of a clip."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     optional: ClassVar[tuple[str, ...]] = ("pictures",)
     source: str  # content digest
     guides: list[str]

@@ -89,7 +89,7 @@ EXAMPLES: dict[str, Stage] = {
 }
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
-    "index": "0e8a83c04176f2c5",
+    "index": "8802a63b3ff64427",
     "carry": "494d0ade56b2fb4a",
     "match": "e136c3fae1aac934",
     "filter": "1deb4ff29de68a31",

@@ -80,5 +80,4 @@ TAGGED = {
     11: Primaries("P3 DCI (SMPTE 431)", *_P3, DCI),
     12: Primaries("P3 D65 (SMPTE 432)", *_P3),
     22: Primaries("EBU 3213", (0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
-    256: Primaries("V-Gamut", (0.730, 0.280), (0.165, 0.840), (0.100, -0.030)),  # FFmpeg's own number
 }

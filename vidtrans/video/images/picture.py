@@ -11,6 +11,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
+from vidtrans.video.images.exr_view import PICTURE, ExrView
 from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
 from vidtrans.video.images.still import Still, decode_still
 
@@ -44,7 +45,7 @@ def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def picture_size(path: Path) -> tuple[int, int]:
     """Return the (width, height) of an upright picture, reading only the header. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr import read_header as read_exr_header
+        from vidtrans.video.images.exr_header import read_header as read_exr_header
 
         check_regular_file(path)
         exr = read_exr_header(path)
@@ -68,15 +69,17 @@ def header_of(path: Path) -> PictureHeader:
         raise MediaError(str(path), f"not a picture that can be read{detail}", "delete or replace it") from None
 
 
-def read_still(path: Path, white: float = 0) -> Still:
+def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
     """Read a picture with what had to be converted; see ``still``. A huge one is refused before it is decoded.
 
-    Raises MediaError.
+    ``view`` of OpenEXR files. Raises MediaError.
     """
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr import read_exr
 
-        return Still(read_exr(path))
+        return read_exr(path, view)
+    if view != PICTURE:
+        raise MediaError(str(path), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
     header = header_of(path)
     if header.width * header.height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         why = f"the picture is too large ({header.width}x{header.height})"

@@ -64,12 +64,14 @@ class SampleRange:
 class Still:
     """A decoded picture: (H, W, 3) RGB or (H, W, 4) RGBA, straight alpha, uint8 or uint16, sRGB, upright.
 
-    ``notes``: conversions, for the user.
+    ``values``: the lowest and the highest of data, as depth is, of which a range is shown from black to white; None for
+    pictures. ``notes``: conversions, for the user.
     """
 
     picture: np.ndarray
     samples: SampleRange = SampleRange()
     notes: tuple[str, ...] = ()
+    values: tuple[float, float] | None = None
 
 
 def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page: int = 0) -> Still | None:

@@ -12,8 +12,10 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import PAPER, FrameFormat
-from vidtrans.video.images.picture import layers_of, read_still, resize
-from vidtrans.video.images.stack import PictureStack
+from vidtrans.video.images.exr_header import choose_layer, read_header
+from vidtrans.video.images.exr_view import PICTURE, ExrView, Span, whole_span
+from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
+from vidtrans.video.images.picture_stack import PictureStack
 from vidtrans.video.images.still import SampleRange, Still
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 
@@ -27,13 +29,19 @@ class PictureFiles:
 
     is_timed = False
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
+    def __init__(self, files: Sequence[Path], view: ExrView = PICTURE) -> None:
+        self._files, self.view = files, view
         self.names = tuple(f.name for f in files)
 
     def read(self, number: int, white: float) -> tuple[Still, float]:
         """Return a picture; it has no duration. Raises MediaError."""
-        return read_still(self._files[number], white), 0.0
+        return read_still(self._files[number], white, self.view), 0.0
+
+    def is_open_data(self) -> bool:
+        """Return whether they are data without a span."""
+        if self.view.span is not None or self._files[0].suffix.lower() != EXR:
+            return False
+        return not choose_layer(read_header(self._files[0]), self.view.layer, self._files[0]).is_light
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -50,6 +58,7 @@ class PictureReader:
         self._white = 0.0
         self._notes: dict[str, None] = {}
         self._samples: SampleRange | None = None
+        self._values: list[float] = []
 
     def __enter__(self) -> PictureReader:
         return self
@@ -71,6 +80,7 @@ class PictureReader:
             if index.names != names:
                 raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
             self._transparent, self._white = index.findings.alpha, index.findings.white
+            self._show(index.findings.span)
         for number in range(len(names))[start:stop]:
             frame = self._frame(number)
             yield frame if index is None else Frame(number, index.pts[number], frame.rgb, alpha=frame.alpha)
@@ -80,6 +90,7 @@ class PictureReader:
         still, duration_ms = self._pictures.read(number, self._white)
         self._durations_ms.append(duration_ms)
         self._notes |= dict.fromkeys(still.notes)
+        self._values += still.values or ()
         self._samples = still.samples if self._samples is None else self._samples | still.samples
         rgb, alpha = layers_of(still.picture)
         self._deep = self._deep or rgb.dtype == np.uint16
@@ -94,6 +105,23 @@ class PictureReader:
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
         return Frame(number, number, rgb, alpha=alpha)
+
+    def fix_span(self) -> ExrView | None:
+        """Read all pictures, if they are data, for the span of values that is shown; return it, or None."""
+        if isinstance(self._pictures, PictureFiles) and self._pictures.is_open_data():
+            for number in range(len(self._pictures.names)):
+                self._values += self._pictures.read(number, 0)[0].values or ()
+            self._show(whole_span(min(self._values), max(self._values)))
+            return self._pictures.view
+        return None
+
+    @property
+    def _span(self) -> Span | None:
+        return self._pictures.view.span if isinstance(self._pictures, PictureFiles) else None
+
+    def _show(self, span: Span | None) -> None:
+        if span is not None and isinstance(self._pictures, PictureFiles):
+            self._pictures.view = ExrView(self._pictures.view.layer, span)
 
     def is_doubtful(self) -> bool:
         """Return False: pictures are read, or raise."""
@@ -121,9 +149,22 @@ class PictureReader:
                 depth=16 if self._deep else 8,
                 alpha=self._transparent,
                 white=self._white or (self._samples.white if self._samples else 0),
-                notes=tuple(self._notes),
+                span=self._whole_span(),
+                notes=(*self._notes, *self._span_note()),
             ),
         )
+
+    def _whole_span(self) -> Span | None:
+        whole = whole_span(min(self._values), max(self._values)) if self._values else None
+        return whole and (self._span or whole)
+
+    def _span_note(self) -> list[str]:
+        """Return the range of values that is shown of data."""
+        if (span := self._whole_span()) is None:
+            return []
+        low, high = min(self._values), max(self._values)
+        note = f"values from {low:.4g} to {high:.4g}: {span[0]:.4g} is black and {span[1]:.4g} white in all pictures"
+        return [note + (", what is beyond is cut off" if low < span[0] or span[1] < high else "")]
 
 
 def _times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Fraction, Fraction]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -12,169 +11,43 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.core.files import NUMBER
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES, FrameFormat
-from vidtrans.video.frame_numbers import common_frames, has_gaps
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import resize
-from vidtrans.video.images.stack import PictureStack, num_pictures
+from vidtrans.video.images.picture_stack import PictureStack
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.picture_paths import (
+    choose_guides,
+    files_to_read,
+    guide_files,
+    is_picture_sequence,
+    is_picture_source,
+    is_stack,
+    picture_files,
+    refuse_unread,
+    split_view,
+)
 from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
 from vidtrans.video.io.reader import ClipReader
 
-# Other files in a folder of guides are ignored.
-VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
-    *(".nut", ".gif"),
-)
 
-
-def is_picture(path: Path) -> bool:
-    """Return whether a file name has the ending of a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return a sort key that puts frame2.png before frame10.png."""
-    parts = re.split(r"([0-9]+)", path.name)
-    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
-    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
-
-
-def is_pattern(path: Path) -> bool:
-    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
-    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
-
-
-def is_picture_source(path: Path) -> bool:
-    """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
-    return is_picture(path) or path.is_dir()
-
-
-def is_picture_sequence(path: Path) -> bool:
-    """Return whether a path stands for any number of pictures: a folder, a pattern, or a file of many."""
-    return path.is_dir() or is_pattern(path) or is_stack(path)
-
-
-def is_stack(path: Path) -> bool:
-    """Return whether a picture file holds several: a TIFF stack, an animated PNG or WebP."""
-    return num_pictures(path) > 1
-
-
-def format_number(pattern: str, number: int) -> str:
-    """Return the file name for a number in a pattern."""
-    return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
-
-
-def _pattern_files(pattern: Path) -> list[Path]:
-    number = NUMBER.search(pattern.name)
-    assert number is not None
-    least = int(number["digits"] or 1)
-    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
-    name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
-    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
-    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
-    return [path for _, path in found]
-
-
-def picture_files(path: Path) -> list[Path]:
-    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
-    if path.is_dir():
-        return pictures_in(path)
-    return _pattern_files(path) if is_pattern(path) else [path]
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the picture files of a folder in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
-    return sorted(found, key=natural_order)
-
-
-def unread_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder that are in formats that are not read, sorted."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
-    return sorted(found, key=natural_order)
-
-
-def refuse_unread(path: Path) -> None:
-    """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
-    if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
-        raise _unread(path, "it", path.suffix)
-
-
-def _unread(path: Path, what: str, suffix: str) -> MediaError:
-    kind = suffix.lower().lstrip(".")
-    convert = f"ffmpeg -i %04d.{kind} -pix_fmt rgb48 %04d.png" if kind in ("dpx", "cin") else "save it as PNG or EXR"
-    where = ", film scans after their log curve was taken off" if kind in ("dpx", "cin") else ""
-    return MediaError(str(path), f"{what}: {kind.upper()} is not read here", f"convert{where}: {convert}")
-
-
-def _files_to_read(path: Path) -> list[Path]:
-    """Return the picture files of a source. Raises MediaError where there are none."""
-    if files := picture_files(path):
-        return files
-    if path.is_dir():
-        if unread := unread_in(path):
-            raise _unread(path, f"its pictures ({unread[0].name} …)", unread[0].suffix)
-        remedy = "give a video, a picture, or a folder of pictures"
-        raise MediaError(str(path), "no pictures in this folder", remedy)
-    there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
-    remedy = f"the folder has {there[0].name}" if there else "check the folder"
-    raise MediaError(str(path), "no pictures match the pattern", remedy)
-
-
-def find_guides(folder: Path) -> dict[str, Path]:
-    """Return the guides of a folder by name, sorted: each subfolder of pictures, and each video.
-
-    Raises MediaError where two guides (folder and video, or two videos) have the same name.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
-        if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
-            continue
-        name = path.stem if is_video else path.name
-        if name in found:
-            why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
-            raise MediaError(str(folder), why, "rename or move one of them")
-        found[name] = path
-    return found
-
-
-def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
-    found = find_guides(folder) if folder.is_dir() else {}
-    for name in names:
-        if name not in found:
-            has = f"it has {', '.join(found)}" if found else "it has none"
-            raise MediaError(str(folder), f"no guide '{name}' in it ({has})", "name its folders like the guides")
-    return {name: found[name] for name in names}
-
-
-def _guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
-    """Return the pictures of each guide that go together, by their numbers; [] for guides with their own order.
-
-    Raises MediaError where they cannot go together.
-    """
-    guides = _choose_guides(folder, names)
-    files = {name: pictures_in(path) if path.is_dir() else [] for name, path in guides.items()}
-    if not all(files.values()):
-        if torn := next((name for name, own in files.items() if has_gaps([p.name for p in own])), None):
-            why = f"frames are missing in guide '{torn}', and other guides are videos"
-            raise MediaError(str(guides[torn]), why, "add the missing pictures, or give pictures of all guides")
-        return {name: [] for name in names}
-    common = common_frames([[p.name for p in own] for own in files.values()])
-    if not common:
-        raise MediaError(str(folder), "no frame is in all of its guides", "give their pictures the same numbers")
-    return {name: [own[n] for n in numbers] for (name, own), numbers in zip(files.items(), common, strict=True)}
+def fixed_guide(folder: Path, name: str) -> str:
+    """Return a guide's name, with the range of its values where it is data without one. Raises MediaError."""
+    path = choose_guides(folder, [name])[name]
+    if not is_picture_source(path):
+        return name
+    with open_reader(path) as reader:
+        view = reader.fix_span() if isinstance(reader, PictureReader) else None
+    return f"{name.partition('#')[0]}#{view}" if view else name
 
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     """Return a warning with the number of frames of each guide, from headers, where the numbers differ; else ''."""
     with ExitStack() as stack:
-        readers = {n: stack.enter_context(open_reader(p)) for n, p in _choose_guides(folder, names).items()}
+        readers = {n: stack.enter_context(open_reader(p)) for n, p in choose_guides(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
-    files = _guide_files(folder, names)
+    files = guide_files(folder, names)
     common = len(files[names[0]]) or min(counts.values(), default=0)
     if set(counts.values()) <= {common}:
         return ""
@@ -200,11 +73,12 @@ class _GuideReader:
         if not self.path.is_dir():
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
         with ExitStack() as stack:
-            files = _guide_files(self.path, self.names)
-            for name, guide in _choose_guides(self.path, self.names).items():
-                own = files[name]
-                reader = PictureReader(guide, PictureFiles(own), self.frame_format) if own else self._open(guide)
+            files = guide_files(self.path, self.names)
+            for name, guide in choose_guides(self.path, self.names).items():
+                reader = _picture_reader(guide, self.frame_format, files[name]) if files[name] else self._open(guide)
                 self._readers.append(stack.enter_context(reader))
+                if isinstance(reader, PictureReader):
+                    reader.fix_span()
             self._stack = stack.pop_all()
         return self
 
@@ -247,7 +121,10 @@ class _GuideReader:
         whole = [i.findings for i, reader in zip(found, self._readers, strict=True) if reader in self._ended]
         missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
         at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
+        named = zip(self.names, found, strict=True)
+        notes = tuple(f"{name.partition('=')[0].strip('#')}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
+        findings = replace(findings, span=None, notes=notes)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
 
@@ -257,10 +134,10 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
     Raises MediaError where a guide is missing.
     """
     if not is_picture_sequence(path):
-        return [("", path)]
+        return [("", split_view(path)[0])]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
-    files, chosen = _guide_files(path, guides), _choose_guides(path, guides)
+    files, chosen = guide_files(path, guides), choose_guides(path, guides)
     own = {name: [(p.name, p) for p in files[name]] or media_files(guide) for name, guide in chosen.items()}
     return [(f"{name}/{below}", file) for name, found in own.items() for below, file in found]
 
@@ -280,8 +157,16 @@ def open_reader(
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
-    refuse_unread(path)
+    source, view = split_view(path)
+    refuse_unread(source)
     if is_picture_source(path):
-        pictures = PictureStack(path) if is_stack(path) else PictureFiles(_files_to_read(path))
-        return PictureReader(path, pictures, frame_format)
+        return _picture_reader(path, frame_format, [] if is_stack(path) else files_to_read(source))
+    if view and source.exists():
+        raise MediaError(str(source), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)
+
+
+def _picture_reader(path: Path, frame_format: FrameFormat, files: Sequence[Path]) -> PictureReader:
+    """Return a reader of picture files, or without any of a file of many pictures."""
+    pictures = PictureFiles(files, ExrView.parse(split_view(path)[1], path)) if files else PictureStack(path)
+    return PictureReader(path, pictures, frame_format)
