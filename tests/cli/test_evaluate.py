@@ -197,14 +197,36 @@ def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Ti
         assert told == f"{name}: its frames have other times than those of a.mkv: matched by number (equal counts)"
 
 
-@pytest.mark.parametrize(("name", "how"), [("a.mkv", "time"), ("pictures", "number")])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.mkv", "time, its last frame is held from frame 9 on"),
+        ("pictures", "number; none in it for frames 9 to 13: not compared"),
+    ],
+)
 def test_a_start_counts_where_there_are_as_many_frames_too(name: str, how: str) -> None:
     lossless(Path("a.mkv"), panned())
     write_folder(Path("pictures"), panned())
     steps, (told,) = beside(name, "a.mkv", Time(frame=5))
     assert steps == [*range(5, COUNT), *[COUNT - 1] * 5]
-    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}, its last frame is held from frame 9 on"
+    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}"
     assert told == f"{name}: from frame 5 on {says}"
+
+
+@pytest.mark.parametrize("side", ["output", "source", "both"])
+def test_across_missing_pictures_frames_are_compared_with_their_own(side: str, capsys: Capsys) -> None:
+    frames = panned()
+    kept = {name: [i for i in range(COUNT) if i not in gone] for name, gone in (("o", {4, 5}), ("s", {8}))}
+    for name, at in (("out", kept["o"] if side != "source" else range(COUNT)), ("src", kept["s"])):
+        at = range(COUNT) if name == "src" and side == "output" else at
+        write_folder(Path(name), [frames[i] for i in at], [f"{name}_v2_{i:04}.png" for i in at])
+    table = said_json(capsys, "evaluate", "out", "--source", "src", "--reference", "src", "-o", "scores.json")
+    assert table["psnr"] == 99
+    assert table["warping_error"] == table["warping_error_source"]
+    series = strict(Path("scores.json").read_text())["series"]["psnr"]
+    assert series.count(None) == (side != "output")
+    told = said(capsys, 0, "evaluate", "out", "--source", "src")
+    assert ("none in it for frame out_v2_0008.png: not compared" in told) == (side != "output")
 
 
 def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:

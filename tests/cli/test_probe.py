@@ -138,6 +138,11 @@ def by(make: Callable[[], Path], *told: str) -> tuple[Callable[[], Path], tuple[
     return make, told
 
 
+def coloured(primaries: int, transfer: int) -> Path:
+    tags = BT709 | {"color_primaries": primaries, "color_trc": transfer}
+    return write_frames(Path("a.mkv"), moving_frames(3), "ffv1", "yuv444p", tags=tags)
+
+
 WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1}
 UNTAGGED = "its colours are not tagged: taken for "
 CASES = {
@@ -189,6 +194,10 @@ CASES = {
         lambda: write_frames(Path("a.mp4"), moving_frames(3), "libx264", "yuv420p", options=FAST, tags=WIDE),
         "BT.2020 colours: mapped to BT.709",
     ),
+    "p3": by(lambda: coloured(12, 13), "P3 D65 (SMPTE 432) primaries: mapped to BT.709"),
+    "linear": by(lambda: coloured(11, 8), "P3 DCI (SMPTE 431) primaries, linear transfer: mapped to BT.709"),
+    "pal": by(lambda: coloured(5, 6), "BT.470 BG primaries: mapped to BT.709"),
+    "unknown": by(lambda: coloured(19, 1), "not acted upon: primaries 19, so its colours may be wrong"),
     "raw": by(lambda: plain(Path("a.h264")), "it has no times: its own header says 25 frames/s"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
     "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),

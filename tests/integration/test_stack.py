@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.pairing.base import make_pairing
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.pictures import find_guides, open_reader
+from vidtrans.video.io.picture_paths import find_guides
+from vidtrans.video.io.pictures import open_reader
 
 COUNT = 16
 Tables = dict[str, dict[str, Any]]
@@ -162,18 +164,29 @@ def test_a_deleted_guide_drops_its_pair_alone(shot: Path) -> None:
 
 
 @pytest.mark.parametrize("short", ["depth", "normals"])
-def test_frames_are_taken_as_long_as_every_guide_has_one(short: str, shot: Path) -> None:
-    for i in range(12, COUNT):
+@pytest.mark.parametrize("missing", [range(12, COUNT), (2, 5, 6, 9)])
+def test_frames_that_every_guide_has_are_taken(short: str, missing: Sequence[int], shot: Path) -> None:
+    whole = [pictures_of(shot / name) for name in ("depth", "normals")] + [pictures_of(Path("beauty"))]
+    for i in missing:
         (shot / short / f"{i}.png").unlink()
     heard: list[Any] = []
     assert make(shot, report=heard.append)["frames"] == 12
-    stored = {p.name: len(list(p.iterdir())) for p in Path("shot.dataset").iterdir() if p.is_dir()}
-    assert set(stored.values()) == {12}
+    left = [i for i in range(COUNT) if i not in missing]
+    for side, name in zip(whole, ("depth", "normals", "target"), strict=True):
+        stored = list(pictures_of(Path(f"shot.dataset/shot.{name}")).values())
+        assert all(np.array_equal(made, side[f"{i}.png"]) for made, i in zip(stored, left, strict=True))
     assert [e.text for e in heard if isinstance(e, Note) and e.level == "warning"] == [
         f"shot: {', '.join(f'{g} has {12 if g == short else COUNT} frames' for g in ('depth', 'normals'))}"
-        ": the first 12 are used",
-        "shot has 12 frames, beauty 16; the first 12 are paired",
+        ": the 12 that all have are used",
+        "beauty: it has 16 frames, shot 12: matched by name",
     ]
+
+
+def test_guides_with_gaps_do_not_go_with_videos(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lossless(shot / "albedo.mkv", moving_frames(COUNT))
+    (shot / "depth" / "3.png").unlink()
+    told = refuse(capsys, 3, "make-dataset", shot, "--pairing", "stack", "--target", "beauty")
+    assert "frames are missing in guide 'depth'" in told
 
 
 def test_a_stack_is_not_thinned(shot: Path) -> None:

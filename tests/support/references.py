@@ -64,14 +64,14 @@ def copied(source: Path, target: Path, options: dict[str, str] | None = None) ->
 
 
 def write_parts(folder: Path) -> None:
-    """Write what the files refer to: clip.mp4, part.ts, secret0.ts (encrypted) with key.ts, 001.pgm …"""
+    """Write what the files refer to: clip.mp4, part.ts, secret0.ts (encrypted) with key.ts, 001.pgmyuv …"""
     clip = write_clip(folder / "clip.mp4", moving_frames(FRAMES))
     copied(clip, folder / "part.ts")
     (folder / "key.ts").write_bytes(KEY)  # called so because the HLS demuxer looks at endings
     (folder / "info").write_text(f"key.ts\n{folder / 'key.ts'}\n{'0' * 32}\n")
     copied(clip, folder / "secret.m3u8", {"hls_key_info_file": str(folder / "info"), "hls_time": "100"})
     for number in range(1, FRAMES + 1):
-        (folder / f"{number:03}.pgm").write_bytes(b"P5 32 32 255\n" + bytes(32 * 32))
+        (folder / f"{number:03}.pgmyuv").write_bytes(b"P5 32 48 255\n" + bytes(32 * 48))
 
 
 def concat(*names: str) -> str:
@@ -107,7 +107,7 @@ def referring(kind: str, folder: Path, server: Server) -> Path:
         "key of the network": ("a.m3u8", playlist("part.ts", key(f"{server.address}/key.ts"), "secret0.ts")),
         "key in data:": ("a.m3u8", playlist("part.ts", key(f"data:text/plain;base64,{data}"), "secret0.ts")),
         "crypto": ("a.m3u8", playlist("part.ts", key("key.ts"), "secret0.ts")),
-        "numbered pictures": ("%03d.pgm", "P5 32 32 255\n"),
+        "numbered pictures": ("%03d.pgmyuv", "P5 32 48 255\n"),
     }[kind]
     (folder / name).write_text(text)
     return folder / name

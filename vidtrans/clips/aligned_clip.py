@@ -26,7 +26,12 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
+from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
+from vidtrans.video.images.indexed import read_palette
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
+from vidtrans.video.io.picture_paths import picture_files
+
+HOLD = "the one before is held"
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class AlignedClip:
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
         """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
-        if None in self.steps:
-            first = self.steps.index(None)
+        if self.steps[-1] is None:
+            first = max((i + 1 for i, step in enumerate(self.steps) if step is not None), default=0)
             context.warn_once(
                 f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
@@ -86,6 +91,10 @@ class Mask:
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
             context.note(f"mask {path.name}: {how}", "warning")
+        palette = read_palette(picture_files(path)[0]) if own.is_pictures else None
+        if palette is not None and np.ptp(palette.astype(np.int16), axis=1).any():
+            text = f"mask {path.name}: its pictures have a palette of colours, which count as grey levels"
+            context.note(f"{text}: write a matte that is white where the style is wanted", "warning")
         if not same_shape(clip.index, own.index):
             context.note(
                 f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
@@ -109,32 +118,69 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Equal numbers of frames, of the whole clip or of the rendered part, are
-    matched one to one. Otherwise a video is matched by time, and pictures by number; after the mask's end its last
-    frame is used. The text calls the clip ``name``; it is empty if both match.
+    A single picture is used for all frames. Pictures are matched as ``sequence`` says, and a frame without one has that
+    of the frame before. Equal numbers of frames, of the whole clip or of the rendered part, are matched one to one,
+    and other videos by time; after the mask's end its last frame is used. The text calls the clip ``name``; it is empty
+    if both match.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
         return [0] * count, ""
-    if total == clip.num_frames:
-        return list(range(first, stop)), ""
-    if total == count:
-        return list(range(count)), ""
-    if mask.names:
-        way = "number"
-        steps = [min(i, total - 1) for i in range(first, stop)]
-        end = max(first, total) if total < stop else None
-    else:
-        way = "time"
-        times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
-        # Containers round times, to a millisecond at worst.
-        tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
-        wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
-        steps = [bisect_right(times, time) - 1 for time in wanted]
-        end_s = times[-1] + mask.last_duration * mask.time_base
-        end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
-    how = f"it has {total} frames, {name} {clip.num_frames}: matched by {way}"
+    found = sequence(clip, mask, first, stop)
+    if found is not None:
+        return list(found.held), describe_sequence(found, clip, mask, first, name)
+    times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
+    # Containers round times, to a millisecond at worst.
+    tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
+    wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
+    steps = [bisect_right(times, time) - 1 for time in wanted]
+    end_s = times[-1] + mask.last_duration * mask.time_base
+    end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
+    how = f"it has {total} frames, {name} {clip.num_frames}: matched by time"
     return steps, how + (f", its last frame is held from frame {end} on" if end is not None else "")
+
+
+def sequence(
+    clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
+) -> Sequencing | None:
+    """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
+
+    Two videos go together one to one where they have as many frames; None where they have not, and go by time.
+    """
+    total, count = other.num_frames, stop - first
+    if not other.names and not (clip.names and (total == clip.num_frames or has_gaps(clip.names))):
+        if total in (clip.num_frames, count):
+            begin = 0 if total == clip.num_frames else first
+            steps = tuple(range(first - begin, stop - begin))
+            return Sequencing(steps, steps, "order")
+        return None
+    names = clip.names or range(clip.num_frames), other.names or range(total)
+    return align(*names, first, stop, counting=counting)
+
+
+def describe_sequence(
+    found: Sequencing, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD
+) -> str:
+    """Return a text about a match of ``other`` with the frames of a clip from ``first`` on; "" where it is plain.
+
+    ``rule``: what happens to frames that have no counterpart.
+    """
+    total, stop = other.num_frames, first + len(found.steps)
+    bare = [i for i, step in enumerate(found.steps, first) if step is None]
+    end = stop
+    while rule == HOLD and bare and bare[-1] == end - 1 and found.held[-1] == total - 1:
+        end = bare.pop()
+    text = f"matched by {found.way}"
+    if total not in (clip.num_frames, stop - first):
+        text = f"it has {total} frames, {name} {clip.num_frames}: {text}"
+    elif not (found.words or bare or end < stop):
+        return ""
+    text += f" ({found.words})" if found.words else ""
+    text += f", its last frame is held from frame {end} on" if end < stop else ""
+    if not bare:
+        return text
+    listed = list_frames(bare, (lambda i: clip.names[i]) if clip.names else str)
+    return f"{text}; none in it for {'frames' if len(bare) > 1 else 'frame'} {listed}: {rule}"
 
 
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:

@@ -23,16 +23,18 @@ from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.codecs import CPU
 from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem
-from vidtrans.video.io.pictures import (
+from vidtrans.video.io.picture_paths import (
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
-    media_files,
-    open_reader,
-    unequal_guides,
+    refuse_unread,
+    split_view,
 )
-from vidtrans.video.io.policy import describe_conversions
+from vidtrans.video.io.pictures import media_files, open_reader, unequal_guides
+from vidtrans.video.io.policy import COLOURS, describe_conversions
+
+PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Clip:
 
     Attributes:
         path: The file, or the folder or pattern of pictures.
-        digest: SHA-256 (hex) of its content.
+        digest: SHA-256 (hex) of its content, and of how its colours are read where that is unusual.
         index: Its frames' timestamps, size and format.
         survey: Its shots, near-duplicates and sharpness.
         guides: Names of the guides in a folder of guides.
@@ -130,12 +132,16 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
     Raises MediaError if it cannot be read.
     """
-    if not path.exists() and not is_pattern(path):
+    source, view = split_view(path)
+    refuse_unread(source)
+    if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
     try:
         if not is_picture_sequence(path):
-            return context.cache.digest(path)
-        return digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+            digest = context.cache.digest(source)
+        else:
+            digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
+        return digest_of([digest, view]) if view else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
@@ -179,23 +185,24 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEntry:
+def index_entry(context: Context, path: Path, digest: str, guides: Sequence[str]) -> CacheEntry:
     """Return the cache entry for the index of a source with this digest."""
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries())
+    version = PICTURES_VERSION if is_picture_source(path) else 0
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version)
     return context.cache.entry(stage.name, stage.key)
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError if nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, digest, guides)
+    entry = index_entry(context, path, digest, guides)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
             pass
         if context.dry_run:
             index, survey = _scan(context, path, guides)
-            return Clip(path, digest, index, survey, tuple(guides))
+            return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides))
         with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (cached := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = _scan(context, path, guides)
@@ -205,9 +212,20 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
     index = _index_from(cached["index"])
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
-    if is_picture(path) and not is_pattern(path):  # its name is not in the digest of its content
-        index = replace(index, names=(path.name,))
-    return Clip(path, digest, index, Survey.of(cached["survey"]), tuple(guides))
+    if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
+        index = replace(index, names=(split_view(path)[0].name,))
+    return Clip(path, _reading_digest(digest, index), index, Survey.of(cached["survey"]), tuple(guides))
+
+
+def _reading_digest(content: str, index: ClipIndex) -> str:
+    """Return the digest of a clip's frames: of its content and the way its colours are read.
+
+    What has always been read the same way leaves the content's digest as it is.
+    """
+    found = index.findings
+    colour = "" if found.colour in COLOURS else found.colour
+    own = [colour, found.white, list(found.span or ()), list(found.notes)]
+    return digest_of([content, *own]) if any(own) else content
 
 
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
@@ -219,6 +237,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
+        if index.findings.white or index.findings.span:  # known only now that all pictures were read
+            index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
     except MediaError as error:
@@ -232,13 +252,13 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
 
 
 def _read_through(
-    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool
+    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool, index: ClipIndex | None = None
 ) -> tuple[ClipIndex, Survey, bool]:
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
-        with closing(reader.frames()) as frames:
+        with closing(reader.frames(index=index)) as frames:
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
@@ -256,4 +276,6 @@ def _index_table(index: ClipIndex) -> Table:
 def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**table["findings"])})
+    found = table["findings"]
+    found |= {"notes": tuple(found["notes"]), "span": tuple(found["span"]) if found["span"] else None}
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})

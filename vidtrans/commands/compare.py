@@ -15,7 +15,7 @@ from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Compare(Command):
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
         from vidtrans.video.io.encoding import EncodingSettings
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
 
         clips, start, end = self.clips, self.start, self.end
         suffix = ".png" if is_picture_source(clips[0]) else ".mp4"

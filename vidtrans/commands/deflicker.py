@@ -90,9 +90,13 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
+        from vidtrans.batch.inputs import counterpart
         from vidtrans.commands.batches import is_several
 
-        return self._make_several(context) if is_several(self.processed, self.batch) else self._make_one(context)
+        if is_several(self.processed, self.batch):
+            return self._make_several(context)
+        source = self.source and counterpart(self.processed[0], self.source, "--source")
+        return replace(self, source=source)._make_one(context)
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip, rendered or planned."""
@@ -109,7 +113,7 @@ class Deflicker(Command):
         from vidtrans.rendering.plan import plan_render, with_picture_fps
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.requested_output import is_one_picture
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
 
         began, [processed] = time.monotonic(), self.processed
         if is_one_picture(processed):
@@ -147,7 +151,7 @@ class Deflicker(Command):
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
 
         [processed] = self.processed
         output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))

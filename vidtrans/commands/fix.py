@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import FIRST_NUMBER, output
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
@@ -29,7 +29,7 @@ class Fix(Command):
     painted: Annotated[
         Path,
         Option(
-            "Frames of RENDER that were painted over: pictures whose names end in the frame's number in RENDER.",
+            "Frames of RENDER that were painted over: pictures with the frame's number in RENDER in their names.",
             Group.INPUT,
             metavar="DIR",
         ),
@@ -45,6 +45,8 @@ class Fix(Command):
         ),
     ] = False
 
+    first_number: Annotated[int | None, FIRST_NUMBER] = None
+
     def make(self, context: Context) -> Table:
         """Propagate corrections, painted over frames of a result, through its clip.
 
@@ -53,7 +55,7 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        return fix(FixRequest(self.render, self.painted, self.output, self.relearn), context)
+        return fix(FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number), context)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

@@ -66,7 +66,7 @@ class Keyframes(Command):
         from vidtrans.output.result import produce
         from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
-        from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
         video = self.video
         if is_picture_source(video) and not is_picture_sequence(video):

@@ -75,10 +75,15 @@ class MakeDataset(Command):
 
         Raises UsageError, MediaError, Interrupted.
         """
+        from vidtrans.batch.inputs import counterpart
+
         if self.each:
             return self._make_each(context)
         videos = self.videos if self.unpaired else clips_of(self.videos, self.recipe)
-        return replace(self, videos=tuple(videos))._make_one(context)
+        target = self.target
+        if target is not None and len(videos) == 1:
+            target = counterpart(videos[0], target, "--target")
+        return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
@@ -120,7 +125,8 @@ class MakeDataset(Command):
         whole = f"{trained_on} to train on and {table['held_out']} held out, from "
         if "domains" in table:
             whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
-        left_out = "without a counterpart" if table["pairing"] == "matched" else "blurred or repeated ones"
+        is_paired = table["pairing"] == "matched" or self.target
+        left_out = "without a counterpart" if is_paired else "blurred or repeated ones"
         return (
             f"{table['output']}: {whole}{frames}"
             + (f" ({table['left_out']} {left_out} left out)" if table["left_out"] else "")

@@ -20,6 +20,12 @@ TARGET = Option(
     Group.INPUT,
     metavar="VIDEO",
 )
+FIRST_NUMBER = Option(
+    "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
+    Group.INPUT,
+    metavar="N",
+    default="0, or the numbers of the clip's own pictures",
+)
 MINUTES = Option(
     "Training time in minutes instead of --steps; the speed is measured once.",
     Group.TRAINING,

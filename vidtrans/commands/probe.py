@@ -32,7 +32,7 @@ class Probe(Command):
         """
         from vidtrans.clips.indexing import survey_clip
         from vidtrans.video.io.container import probe as read_headers
-        from vidtrans.video.io.pictures import is_picture_source
+        from vidtrans.video.io.picture_paths import is_picture_source
         from vidtrans.video.io.policy import describe_conversions, describe_properties
 
         path = self.video
@@ -67,6 +67,8 @@ class Probe(Command):
             "audio": [dict(track.__dict__) for track in info.audio],
             "stored_size": [info.width, info.height],
             "colour_space": index.findings.matrix,
+            "colour_primaries": index.findings.primaries,
+            "colour_transfer": index.findings.transfer,
             "warnings": warnings,
         }
 
@@ -82,7 +84,9 @@ def _clip_lines(table: Table) -> list[str]:
     """Return a line for the picture, each sound track, other streams, and the cuts."""
     picture = f"{table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"
     if "codec" in table:
-        picture = f"{table['codec']} {picture}, {table['colour_space']} colours, {table['colour_range']} range"
+        space, primaries = table["colour_space"], table["colour_primaries"]
+        colours = f"{space} colours" if primaries in (space, "untagged") else f"{space} colours ({primaries} primaries)"
+        picture = f"{table['codec']} {picture}, {colours}, {table['colour_range']} range"
         picture += f", {table['colour_transfer']} transfer"
     lines = [f"  picture  {picture}"]
     for track in table.get("audio", ()):

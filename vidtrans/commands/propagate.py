@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import END, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.options import END, FIRST_NUMBER, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
@@ -43,7 +43,7 @@ class Propagate(Command):
     keyframes: Annotated[
         Path,
         Option(
-            "The painted frames: pictures whose names end in the frame's number, or that look like it. What is clear "
+            "The painted frames: pictures with the frame's number in their names, or that look like it. What is clear "
             "in them is not painted. Of several clips a folder for each, with its name.",
             Group.INPUT,
             metavar="DIR",
@@ -73,6 +73,7 @@ class Propagate(Command):
         bool,
         Option("Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT),
     ] = False
+    first_number: Annotated[int | None, FIRST_NUMBER] = None
     start: Annotated[Time | None, START] = None
     end: Annotated[Time | None, END] = None
     mask: Annotated[
@@ -110,7 +111,8 @@ class Propagate(Command):
 
         if is_several(self.video, self.batch):
             return self._make_several(context)
-        return propagate(self._request(), context)
+        keys = _keys_of(self.video[0], self.keyframes, is_only=True)
+        return propagate(replace(self._request(), keyframes=keys), context)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -125,6 +127,7 @@ class Propagate(Command):
             end=self.end,
             mask=self.mask,
             layer=self.layer,
+            first_number=self.first_number,
         )
 
     def _make_several(self, context: Context) -> Table:
@@ -135,7 +138,7 @@ class Propagate(Command):
 
         folder = self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self.recipe)
-        keys = {video: _keys_of(video, self.keyframes) for video in endings}
+        keys = {video: _keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
             return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
@@ -152,13 +155,21 @@ class Propagate(Command):
         return text + (f"\nthe network: {table['model']}" if table["model"] else "")
 
 
-def _keys_of(video: Path, folder: Path) -> Path:
-    """Return the folder of a clip's key frames within ``folder``. Raises UsageError."""
+def _keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
+    """Return the folder of a clip's key frames within ``folder``: of an ``is_only`` clip also the folder itself.
+
+    Raises UsageError.
+    """
     from vidtrans.core.files import base_name
     from vidtrans.painting.choosing import SUFFIX
+    from vidtrans.video.io.picture_paths import pictures_in
 
     names = base_name(video), f"{base_name(video)}{SUFFIX}"
+    if is_only and (not folder.is_dir() or pictures_in(folder)):
+        return folder
     found = next((folder / name for name in names if (folder / name).is_dir()), None)
+    if found is None and is_only and not any(path.is_dir() for path in folder.iterdir()):
+        return folder
     if found is None:
         why = f"it has no folder '{names[0]}' or '{names[1]}' for {video.name}"
         raise UsageError(f"--keyframes {folder}", why, "put the key frames of each clip into a folder of its name")

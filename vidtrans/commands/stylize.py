@@ -199,7 +199,7 @@ class Stylize(Command):
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.clips import default_output_of
         from vidtrans.video.io.encoding import EncodingSettings
-        from vidtrans.video.io.pictures import is_picture_sequence
+        from vidtrans.video.io.picture_paths import is_picture_sequence
 
         if self.output is None:
             return None

@@ -18,6 +18,7 @@ from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table, from_table, read_toml
+from vidtrans.pairing.palette_file import with_palette_file
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
@@ -215,6 +216,8 @@ def make_recipe(
         if wanted not in TABLES:
             raise unknown_name("table", wanted, list(TABLES))
     merged = overlaid(*layers, flags)
+    if "pairing" in merged:
+        merged["pairing"] = with_palette_file(merged["pairing"])
     programs = programs_from(f"preset {named}", from_preset, flags) if preset else ()
     return Recipe(Path(named).stem if named else "", merged, from_preset, programs=programs)
 
@@ -261,7 +264,7 @@ def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) ->
     if tables.get("pairing", {}).get("name") == NO_PAIRING:
         tables["pairing"]["name"] = FRAME_PAIRING
     elif "name" not in tables.get("pairing", {}):
-        changes = tables.pop("pairing", {})
+        changes = with_palette_file(tables.pop("pairing", {}))
     return replace(make_recipe(preset, None, tables), pairing_changes=changes)
 
 
@@ -292,4 +295,4 @@ def render_recipe(
     if command and "rendering" in recipe.tables:
         rendering = {k: v for k, v in recipe.tables["rendering"].items() if k in read}
         recipe = replace(recipe, tables={**recipe.tables, "rendering": rendering})
-    return replace(recipe, pairing_changes=dict(flags.get("pairing", {})))
+    return replace(recipe, pairing_changes=with_palette_file(flags.get("pairing", {})))

@@ -14,8 +14,9 @@ from vidtrans.core.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.core.settings import parse_size
 from vidtrans.data.dataset import FrameRecord, Role
 from vidtrans.data.match_search import MatchedSource, keep_apart
+from vidtrans.data.pair_folders import FolderSource
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource, FolderSource
+from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing

@@ -11,6 +11,7 @@ import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
@@ -27,23 +28,23 @@ from vidtrans.data.domains import (
     sample_clip,
 )
 from vidtrans.data.match_search import MatchedSource, MatchSearch
+from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import (
     ClipSource,
-    FolderSource,
     PictureExtractor,
-    check_shapes,
-    common_stop,
-    find_pairs,
+    find_targets,
     shape_of,
     with_guides,
 )
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
+from vidtrans.video.io.picture_paths import is_picture_source, picture_files
 
 SUFFIX = ".dataset"
 
@@ -105,8 +106,19 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing; for a stack without named guides, find and read the guides first."""
-        return with_guides(self._named_pairing, self.videos[0], self.target)
+        """Return the pairing; for a stack without named guides, find and read the guides first; find palettes."""
+        return with_found_palette(with_guides(self._named_pairing, self.videos[0], self.target), self._label_maps)
+
+    @property
+    def _label_maps(self) -> list[Path]:
+        """Return the input pictures, if the pairing takes label maps as separate files. Raises MediaError."""
+        if not isinstance(self._named_pairing, Labels):
+            return []
+        found: list[Path] = []
+        for video in self.videos:
+            is_pairs, is_video = self._is_pair_folder(video), not is_picture_source(video)
+            found += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
+        return found
 
     @property
     def training_tables(self) -> dict[str, Table]:
@@ -176,6 +188,8 @@ class DatasetSpec:
         check_distinct(self.domains, partial(content_digest, context))
         opened = [self._open(video, context) for video in self.videos]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
+        maps = (picture for source in sources for picture in source.samples(SAMPLE))
+        tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self.domains:
             self._divide(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)
@@ -221,14 +235,17 @@ class DatasetSpec:
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
+            if folder.alone:
+                context.note(folder.describe_alone(), "warning")
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)
         clip = self._cut(open_clip(context, video, self.pairing.guides))
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
+        steps = None
         if other is not None:
-            stop = common_stop(clip, other, first, stop, context)
+            stop, steps = find_targets(clip, other, first, stop, context)
         source = ClipSource(
             video,
             clip.index,
@@ -240,6 +257,7 @@ class DatasetSpec:
             other.index if other else None,
             self.pairing.guides,
             self.extractor,
+            target_steps=steps,
         )
         return source, self._describe(clip, other, source, clip)
 
@@ -276,6 +294,7 @@ class DatasetSpec:
             "first": source.first,
             "stop": source.stop,
             "target": other.digest if other else None,
+            **({"target_steps": digest_of(sorted(source.target_steps.items()))} if source.target_steps else {}),
             "rate": str(timed.index.rate / self.settings.frame_step),
             **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
         }

@@ -1,9 +1,9 @@
-"""Sources of frames: clips, stacks of guides, and pair folders of other tools (A/ + B/, or A|B side by side)."""
+"""Sources of frames: clips with their targets, and stacks of guides."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +11,25 @@ from typing import Protocol
 
 import numpy as np
 
+from vidtrans.clips.aligned_clip import describe_sequence, sequence
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
-from vidtrans.data.dataset import Role
+from vidtrans.data.pair_folders import check_names, check_shapes
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.io.clip import ClipIndex, Frame, Reader, read_frames
-from vidtrans.video.io.pictures import find_guides, open_reader, picture_files, pictures_in
+from vidtrans.video.images.picture import picture_size, resize
+from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_frames
+from vidtrans.video.io.picture_paths import find_guides, layers_in, picture_files
+from vidtrans.video.io.pictures import fixed_guide, open_reader
 
-HELD_OUT_FOLDERS = ("test", "val")
-SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
+LEFT_OUT = "left out"  # frames without a target
 
 
 class PictureExtractor(Protocol):
@@ -51,6 +52,7 @@ class PictureExtractor(Protocol):
 class ClipSource:
     """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target``: a second, synchronised clip.
 
+    ``target_steps``: the number of the target's frame for each frame that has one; None where both are equal.
     With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars`` are
     cropped from each picture of a clip without a target.
     """
@@ -66,6 +68,7 @@ class ClipSource:
     guides: tuple[str, ...] = ()
     extractor: PictureExtractor | None = None
     bars: Bars = NO_BARS
+    target_steps: Mapping[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -81,7 +84,11 @@ class ClipSource:
     @property
     def left_out(self) -> frozenset[int]:
         """Return the numbers of frames that cannot be learned from."""
-        return frozenset()
+        return (
+            frozenset()
+            if self.target_steps is None
+            else frozenset(range(self.first, self.stop)) - set(self.target_steps)
+        )
 
     def shots(self) -> list[list[int]]:
         """Return the frame numbers of each shot."""
@@ -126,8 +133,8 @@ class ClipSource:
         if self.extractor is not None:
             yield self._extracted(self.extractor, numbers)
         if self.target is not None and self.target_index is not None:
-            targets = _pick(open_reader(self.target, FrameFormat(size)), self.target_index, numbers)
-            yield (frame.rgb for frame in targets)
+            steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
+            yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
 
     def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
         """Yield the extractor's pictures of the frames, at its own size, as in a render."""
@@ -151,84 +158,10 @@ def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Fra
         yield from read_frames(reader, index, numbers)
 
 
-# How far the aspect ratios of input and target may differ: 1088 lines for 1080 are no other shape.
-SHAPE_TOLERANCE = 0.02
-
-
-@dataclass(frozen=True)
-class FolderSource:
-    """A folder of unordered pairs: each pair is a shot."""
-
-    path: Path
-    pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
-    roles: tuple[Role | None, ...]  # None: not said by the folder
-    a_is_input: bool
-    guides: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Return the source's name."""
-        return base_name(self.path)
-
-    def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (input, target), both (H, W, 3) uint8 at ``size``, for each pair number in ``numbers``."""
-        for number in numbers:
-            one, other = self.pairs[number]
-            left = read_picture(one)
-            if other is None:
-                half = left.shape[1] // 2
-                left, right = left[:, :half], left[:, left.shape[1] - half :]
-            else:
-                right = read_picture(other)
-            width, height = size.of(left.shape[1], left.shape[0])
-            sides = resize(left, width, height), resize(right, width, height)
-            yield sides if self.a_is_input else (sides[1], sides[0])
-
-
-def find_pairs(folder: Path, direction: str) -> FolderSource:
-    """Detect a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
-
-    Raises MediaError if there are no pairs.
-    """
-    pairs: list[tuple[Path, Path | None]] = []
-    roles: list[Role | None] = []
-    a, b = folder / "A", folder / "B"
-    two = a.is_dir() and b.is_dir()
-    parts = [p for p in SPLIT_FOLDERS if ((a / p).is_dir() and (b / p).is_dir() if two else (folder / p).is_dir())]
-    for part in parts or [""]:
-        found = _pairs_of(a / part, b / part) if two else _pairs_in(folder / part)
-        pairs += found
-        roles += [_role(part)] * len(found)
-    if not pairs:
-        raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
-    return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB")
-
-
-def _role(part: str) -> Role | None:
-    return "val" if part in HELD_OUT_FOLDERS else "train" if part else None
-
-
-def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
-    a, b = folder / "A", folder / "B"
-    return _pairs_of(a, b) if a.is_dir() and b.is_dir() else [(p, None) for p in pictures_in(folder)]
-
-
-def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    others = {p.stem: p for p in pictures_in(b)}
-    pairs = [(p, others[p.stem]) for p in pictures_in(a) if p.stem in others]
-    for one, other in pairs:
-        check_shapes(one, picture_size(one), picture_size(other))
-    return list(pairs)
-
-
-def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
-    """Raise MediaError if source and target (width, height) have different aspect ratios."""
-    if abs(size[0] * target[1] / (size[1] * target[0]) - 1) > SHAPE_TOLERANCE:
-        raise MediaError(
-            str(source),
-            f"it is {size[0]}x{size[1]}, and its target {target[0]}x{target[1]}: one of them would be stretched",
-            "crop or pad one, so that both have one shape",
-        )
+def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+    """Yield the pictures of frames in any order."""
+    with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
+        yield from (frame_of(number).rgb for number in numbers)
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
@@ -236,39 +169,68 @@ def shape_of(index: ClipIndex) -> tuple[int, int]:
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
-def common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context) -> int:
-    """Return the end of the shorter of clip and target. Raises MediaError if they do not match."""
+def find_targets(
+    clip: Clip, other: Clip, first: int, stop: int, context: Context
+) -> tuple[int, Mapping[int, int] | None]:
+    """Match the target's frames with the frames [first, stop) of a clip, and report what is left out.
+
+    Returns the end of the shorter of both, and the target's frame for each frame; None where their numbers are equal.
+    Raises MediaError if they do not match.
+    """
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
-    if other.index.num_frames == clip.index.num_frames:
-        return stop
+    if clip.index.names and other.index.names:
+        check_names(clip.path, clip.index.names)
+        check_names(other.path, other.index.names)
+    found = sequence(clip.index, other.index, first, stop)
+    if found is not None and (found.way != "order" or other.index.num_frames == clip.index.num_frames):
+        steps = {n: step for n, step in enumerate(found.steps, first) if step is not None}
+        if not steps:
+            why = f"none of its pictures belongs to a frame of {clip.path.name}"
+            raise MediaError(str(other.path), why, "give both the same names or numbers")
+        note = describe_sequence(found, clip.index, other.index, first, clip.path.name, LEFT_OUT)
+        if note:
+            context.note(f"{other.path.name}: {note}", "warning")
+        return stop, None if found.steps == tuple(range(first, stop)) else steps
     common = min(stop, other.index.num_frames)
     if common <= first:
         why = f"it has only {other.index.num_frames} frames, and --start is at frame {first} of {clip.path.name}"
         raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
         f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
-        f"the first {common} are paired",
+        f"the first {common} are paired" + (f" by order: {found.words}" if found else ""),
         "warning",
     )
-    return common
+    return common, None
 
 
+LAYERS_SHOWN = 6
 GREY_SIDE = 64  # pixels, of the short side
 GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel."""
-    if not isinstance(pairing, Stack) or pairing.guides:
+    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel.
+
+    Data in OpenEXR guides (depth …) get the range of their values, so that renders of other clips have the same.
+    """
+    if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
         return pairing
+    if pairing.guides:
+        both = zip(pairing.guides, pairing.settings.guides, strict=True)
+        fixed = tuple(fixed_guide(folder, name) + whole[len(name) :] for name, whole in both)
+        return pairing if fixed == pairing.settings.guides else Stack(StackSettings(fixed))
     target = target.resolve() if target else None
     guides = find_guides(folder) if folder.is_dir() else {}
     guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
     if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
+        if layers := layers_in(folder):
+            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
+            remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
-    return Stack(StackSettings(tuple(f"{name}:1" if _is_grey(path) else name for name, path in guides.items())))
+    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    return Stack(StackSettings(tuple(own)))
 
 
 def _is_grey(guide: Path) -> bool:

@@ -31,7 +31,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
 from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, ContactSheet, blank, text_band
 
-VERSION = 2
+VERSION = 3
 VISIBLE_GHOST = 2.0  # 8-bit levels
 BLURRED = 0.85  # of the sharpness that should be
 CELL = 392  # pixels, the width of one of three pictures in a row

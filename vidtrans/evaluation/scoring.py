@@ -12,7 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import AlignedClip, match_frames, same_shape, with_shots_of
+from vidtrans.clips.aligned_clip import (
+    AlignedClip,
+    describe_sequence,
+    match_frames,
+    same_shape,
+    sequence,
+    with_shots_of,
+)
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
@@ -23,50 +30,72 @@ from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.frame_numbers import has_gaps
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
+
+NOT_SCORED = "not compared"  # frames without a counterpart
 
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip aligned with another: ``steps`` holds the number of its frame for each frame of the other."""
+    """A clip aligned with another: ``steps`` holds the number of its frame for each frame of the other.
+
+    ``missing``: the frames of the other for which it has none; their steps are those of the frames before them.
+    """
 
     clip: Clip
     steps: Sequence[int]
+    missing: frozenset[int] = frozenset()
 
     @classmethod
     def find(
-        cls, clip: Clip, output: Clip, context: Context, start: Time | None = None, end: Time | None = None
+        cls,
+        clip: Clip,
+        output: Clip,
+        context: Context,
+        start: Time | None = None,
+        end: Time | None = None,
+        rule: str = NOT_SCORED,
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        Whole clips with equal numbers of frames are matched by number, whatever their times, because most tools keep
-        frames but not all keep times. Otherwise videos are matched by time, pictures by number. Raises UsageError.
+        Pictures are matched by names and numbers. From their beginnings, clips with equal numbers of frames are matched
+        one to one, whatever their times, because most tools keep frames but not all keep times; otherwise by time.
+        ``rule``: what happens to frames without a counterpart. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
             return cls(clip, [0] * total)
         first, stop = clip.trim(start, end)
-        if end is None and first == 0 and index.num_frames == total:
+        if end is None and first == 0 and index.num_frames == total and not (index.names or output.index.names):
             if not _at_equal_times(index, output.index):
                 note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
                 context.warn_once(f"{clip.name}: {note}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
-        steps, note = match_frames(output.index, part, 0, total, name=output.name)
+        found = sequence(output.index, part, 0, total, "found" if start is None else "together")
+        if found is None:
+            steps, note = match_frames(output.index, part, 0, total, name=output.name)
+            missing = frozenset[int]()
+        else:
+            steps, note = list(found.held), describe_sequence(found, output.index, part, 0, output.name, rule)
+            missing = frozenset(i for i, step in enumerate(found.steps) if step is None)
         if note and first:
             note = f"from frame {first} on {note}"
-        if not note and start is None and end is None:
+        if not note and start is None and end is None and index.num_frames > part.num_frames:
             note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
             note += f"if they do not begin together, give with --start the time in it at which {output.name} begins"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
-        return cls(clip, [first + step for step in steps])
+        return cls(clip, [first + step for step in steps], missing)
 
     def starts_shot(self, number: int) -> bool:
         """Return whether the clip has a cut between frames ``number`` and ``number`` − 1 of the other."""
+        if number == 0 or number in self.missing or number - 1 in self.missing:
+            return True
         shots = self.clip.shots
-        return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
+        return bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
     def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
         """Yield the clip's frames aligned with the other's, (H, W, 3)."""
@@ -111,6 +140,9 @@ def score_clips(
     check_scored(output)
     total = output.index.num_frames
     given = (source, AlignedSource(output, range(total)), per_frame, reference)
+    left_out = frozenset[int]().union(*(b.missing for b in given if isinstance(b, AlignedSource)))
+    if len(left_out) == total:
+        raise UsageError(output.path.name, "no frame has a counterpart in all other clips", "check their numbers")
     _warn_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
     scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
     with ExitStack() as stack:
@@ -118,23 +150,26 @@ def score_clips(
         for number, (seen, render, *compared) in enumerate(zip(*streams, strict=True)):
             assert seen is not None
             assert render is not None
-            scorer.add(seen, render, *compared, starts_shot=source.starts_shot(number))
+            starts_shot = source.starts_shot(number) or number in left_out or number - 1 in left_out
+            scorer.add(seen, render, *compared, starts_shot=starts_shot, is_compared=number not in left_out)
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     return scorer.scores()
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """Return the index of frames [first, stop); without ``stop``, as many seconds (pictures: frames) as the render."""
-    by_number = bool(index.names or output.names)
-    if stop is None and by_number:
-        stop = first + output.num_frames
+    """Return the index of frames [first, stop); without ``stop``, as long as the render.
+
+    Pictures whose numbers decide are all taken, others as many as the render has frames.
+    """
+    if stop is None and (index.names or output.names):
+        numbers_decide = (index.names and output.names) or has_gaps(index.names or output.names)
+        stop = None if numbers_decide else first + output.num_frames
     elif stop is None:
         begin, lasts = index.pts[first], (output.pts[-1] - output.pts[0] + Fraction(output.last_duration, 2))
         times = [(p - begin) * index.time_base for p in index.pts]
         stop = sum(t < lasts * output.time_base for t in times)
-    pts = index.pts[first:stop]
-    return replace(index, pts=pts, names=("",) * len(pts) if by_number else ())
+    return replace(index, pts=index.pts[first:stop], names=index.names[first:stop])
 
 
 def _stream(
@@ -173,8 +208,9 @@ def seconds(clip: Clip, frame: int) -> float:
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
     """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``. Raises UsageError."""
     opened = with_cuts(open_clip(context, source), cuts)
-    beside = AlignedSource.find(opened, clip, context, start)
-    guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))
+    beside = AlignedSource.find(opened, clip, context, start, rule="it guides itself")
+    steps = _within(beside.steps, opened, clip)
+    guide = AlignedClip(opened, tuple(None if i in beside.missing else step for i, step in enumerate(steps)))
     guide.warn_mismatch(clip, context)
     return with_shots_of(clip, guide), guide
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,9 +20,11 @@ SUFFIX = ".cube"
 MAX_SIZE = 129  # nodes per side: twice as many as any program writes
 MAX_BYTES = 256 << 20
 HEAD_BYTES = 64 << 10  # first bytes of a file, which must contain its size
-SIZE_LINE = re.compile(rb"(?m)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*$")
+SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
 NUMBER = re.compile(r"[+-]?[0-9.]")
 EXACT_DIGITS = 7  # after the point: float32
+# Keywords by their number of values, besides TITLE; DaVinci Resolve writes LUT_3D_INPUT_RANGE.
+KEYWORDS = {"LUT_3D_SIZE": 1, "LUT_1D_SIZE": 1, "DOMAIN_MIN": 3, "DOMAIN_MAX": 3, "LUT_3D_INPUT_RANGE": 2}
 
 
 class CubeFormat(ModelFormat):
@@ -30,24 +35,22 @@ class CubeFormat(ModelFormat):
     def detect(self, path: Path) -> bool:
         """Return whether the first bytes are text with the size of a LUT."""
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        return b"\0" not in head and SIZE_LINE.search(head.replace(b"\r", b"\n")) is not None
+            head = _text(file.read(HEAD_BYTES))
+        return "\0" not in head and SIZE_LINE.search(head.replace("\r", "\n")) is not None
 
     def read_record(self, path: Path) -> ModelRecord:
         """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES).decode("utf-8", "replace")
-        lines = _lines(head)
-        size, title = _size_of(lines, path), _title_of(lines)
+            head = _Head.read(_lines(_text(file.read(HEAD_BYTES))), path)
         return ModelRecord(
-            generator={"name": "colour-map", "settings": {"size": size}},
+            generator={"name": "colour-map", "settings": {"size": head.nodes}},
             pairing={"name": "grade", "settings": {}},
             in_channels=3,
             out_channels=3,
             size=256,
             normalisation=NORMALISATION,
             training={},
-            card={"notes": title} if title else {},
+            card={"notes": head.title} if head.title else {},
         )
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
@@ -60,22 +63,86 @@ class CubeFormat(ModelFormat):
         return generator, record
 
 
+@dataclass(frozen=True)
+class _Head:
+    """The head of a file: nodes per side, and the colours of the first and the last node, by channel."""
+
+    size: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    title: str
+
+    @classmethod
+    def read(cls, lines: list[str], path: Path) -> _Head:
+        """Raises ModelError unless it is a 3D LUT and every line of the head is known."""
+        values = _keywords(lines, path)
+        if "LUT_1D_SIZE" in values:
+            why = "it is a 1D LUT (curves for single channels), or has one"
+            raise ModelError(str(path), why, "write it as a 3D LUT (LUT_3D_SIZE)")
+        given = (values.get("LUT_3D_SIZE") or [""])[0]
+        size = int(given) if given.isdecimal() and len(given) < 6 else 0
+        if not 2 <= size <= MAX_SIZE:
+            why = f"its LUT_3D_SIZE is '{given[:MAX_QUOTED]}'"
+            raise ModelError(str(path), why, f"write it with 2 to {MAX_SIZE} nodes per side: 33 is usual")
+        low, high = (values.get(key, [number] * 3) for key, number in (("DOMAIN_MIN", "0"), ("DOMAIN_MAX", "1")))
+        if "LUT_3D_INPUT_RANGE" in values:
+            if values.keys() & {"DOMAIN_MIN", "DOMAIN_MAX"}:
+                why = "it has both LUT_3D_INPUT_RANGE and DOMAIN_MIN or DOMAIN_MAX"
+                raise ModelError(str(path), why, "remove one of them")
+            low, high = ([value] * 3 for value in values["LUT_3D_INPUT_RANGE"])
+        domain = _numbers(low), _numbers(high)
+        if not all(a < b for a, b in zip(*domain, strict=True)):
+            why = f"its colours go from {' '.join(low)[:MAX_QUOTED]} to {' '.join(high)[:MAX_QUOTED]}"
+            raise ModelError(str(path), why, "write it for colours from 0 to 1")
+        title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
+        return cls(size, *domain, title[:MAX_QUOTED])
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether its colours go from 0 to 1."""
+        return set(self.low) == {0.0} and set(self.high) == {1.0}
+
+    @property
+    def nodes(self) -> int:
+        """The nodes per side between 0 and 1: the file's own where they begin at 0 and end at 1, else many."""
+        if self.is_usual:
+            return self.size
+        steps = np.array([(b - a) / (self.size - 1) for a, b in zip(self.low, self.high, strict=True)])
+        counts = [*(1 / steps), *(np.array(self.low) / steps)]
+        fits = len(set(steps)) == 1 and np.allclose(counts, np.rint(counts), atol=1e-6)
+        return int(np.clip(round(counts[0]) + 1, 2, MAX_SIZE)) if fits else MAX_SIZE
+
+
 def read_cube(path: Path) -> np.ndarray:
-    """Read the nodes of a 3D LUT, (n, n, n, 3) float64; the first axis is blue. Raises ModelError."""
+    """Read a 3D LUT as nodes for colours from 0 to 1, (n, n, n, 3) float64; the first axis is blue. Raises ModelError.
+
+    Beyond the range of colours that the file is for, its first and last nodes hold.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MiB", "do not use this file")
-    lines = _lines(path.read_text("utf-8", "replace"))
-    size = _size_of(lines, path)
+    lines = _lines(_text(path.read_bytes()))
+    head = _Head.read(lines, path)
     rows = [line for line in lines if NUMBER.match(line)]
-    if len(rows) != size**3:
-        raise ModelError(str(path), f"it has {len(rows)} colours instead of {size**3}", "write or copy it again")
+    if len(rows) != head.size**3:
+        raise ModelError(str(path), f"it has {len(rows)} colours instead of {head.size**3}", "write or copy it again")
     try:
         nodes = np.array([row.split() for row in rows], np.float64)
     except ValueError:
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again") from None
     if nodes.shape[1:] != (3,) or not np.isfinite(nodes).all():
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again")
-    return nodes.reshape(size, size, size, 3)
+    nodes = nodes.reshape(head.size, head.size, head.size, 3)
+    return nodes if head.is_usual else _resampled(nodes, head)
+
+
+def _resampled(nodes: np.ndarray, head: _Head) -> np.ndarray:
+    """Return the nodes for colours from 0 to 1, interpolated along one axis after the other."""
+    for axis, low, high in zip((2, 1, 0), head.low, head.high, strict=True):  # red is the last axis
+        at = np.clip((np.linspace(0, 1, head.nodes) - low) / (high - low), 0, 1) * (head.size - 1)
+        before = np.minimum(at.astype(int), head.size - 2)
+        share = (at - before).reshape([-1 if i == axis else 1 for i in range(4)])
+        nodes = np.take(nodes, before, axis) * (1 - share) + np.take(nodes, before + 1, axis) * share
+    return nodes
 
 
 def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
@@ -87,38 +154,44 @@ def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
         temporary.write_text(f"{head}{rows}\n", "ascii", "replace", newline="\n")
 
 
+def _text(data: bytes) -> str:
+    """Decode the bytes of a file, or of its beginning; a byte order mark is left out."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if wide else "utf-8", "replace").lstrip("\ufeff")
+
+
 def _lines(text: str) -> list[str]:
-    """Return the lines without empty lines and comments."""
-    return [line for raw in text.splitlines() if (line := raw.strip()) and not line.startswith("#")]
+    """Return the lines without comments and without empty lines; a # in a title is none."""
+    found = (
+        line.strip() if _keyword(line) == "TITLE" else line.partition("#")[0].strip() for line in text.splitlines()
+    )
+    return [line for line in found if line]
 
 
-def _values(lines: list[str], key: str) -> list[str] | None:
-    return next((line.split()[1:] for line in lines if line.split()[0] == key), None)
+def _keyword(line: str) -> str:
+    return (line.split() or [""])[0].upper()
 
 
-def _size_of(lines: list[str], path: Path) -> int:
-    """Return the number of nodes per side. Raises ModelError unless it is a 3D LUT over the domain 0 to 1."""
-    if _values(lines, "LUT_1D_SIZE"):
-        raise ModelError(str(path), "it is a 1D LUT (curves for single channels)", "write it as a 3D LUT (LUT_3D_SIZE)")
-    given = _values(lines, "LUT_3D_SIZE") or [""]
-    size = int(given[0]) if given[0].isdecimal() and len(given[0]) < 6 else 0
-    if not 2 <= size <= MAX_SIZE:
-        why = f"its LUT_3D_SIZE is '{given[0][:MAX_QUOTED]}'"
-        raise ModelError(str(path), why, f"write it with 2 to {MAX_SIZE} nodes per side: 33 is usual")
-    for key, wanted in (("DOMAIN_MIN", 0.0), ("DOMAIN_MAX", 1.0)):
-        found = _values(lines, key)
-        if found is not None and not _are_all(found, wanted):
-            raise ModelError(str(path), f"its {key} is not {wanted:g}", "write it for colours from 0 to 1")
-    return size
+def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
+    """Return the values of the keywords. Raises ModelError for a line that is none, and no colour either."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        key, *values = line.split()
+        key = key.upper()
+        if NUMBER.match(line) or key == "TITLE":
+            continue
+        if KEYWORDS.get(key) != len(values) and key != "LUT_3D_SIZE":
+            raise ModelError(
+                str(path), f"a line is not known here: '{line[:MAX_QUOTED]}'", "write it without this line"
+            )
+        if found.setdefault(key, values) != values:
+            raise ModelError(str(path), f"it has two lines of {key}", "remove the wrong one")
+    return found
 
 
-def _are_all(texts: list[str], wanted: float) -> bool:
+def _numbers(texts: list[str]) -> tuple[float, ...]:
+    """Return three numbers; those that are none as NaN."""
     try:
-        return len(texts) == 3 and all(float(text) == wanted for text in texts)
+        return tuple(float(text) if math.isfinite(float(text)) else math.nan for text in texts)
     except ValueError:
-        return False
-
-
-def _title_of(lines: list[str]) -> str:
-    title = next((line[5:].strip().strip('"') for line in lines if line.split()[0] == "TITLE"), "")
-    return title[:MAX_QUOTED]
+        return (math.nan,) * 3

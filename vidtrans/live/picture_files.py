@@ -10,7 +10,8 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import PAPER
-from vidtrans.video.images.picture import decode_picture
+from vidtrans.video.images.picture_header import UnreadablePicture, read_header
+from vidtrans.video.images.still import decode_still
 
 MAX_PIXELS, MAX_SIDE = 1 << 24, 8192
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -23,31 +24,21 @@ def decode(file: bytes) -> np.ndarray:
 
     The size is checked in the header before decoding. Raises MediaError.
     """
-    (width, height), has_alpha = _read_header(file)
+    try:
+        header = read_header(io.BytesIO(file), FORMATS)
+    except (OSError, UnreadablePicture):
+        raise MediaError("frame", "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
+    if header.num_pictures > 1:
+        raise MediaError("frame", "it is an animation", "send single pictures")
+    width, height = header.width, header.height
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
         raise MediaError("frame", f"{width}x{height} is too large", remedy)
-    picture = decode_picture(np.frombuffer(file, np.uint8), alpha=has_alpha)
-    if picture is None:
+    still = decode_still(np.frombuffer(file, np.uint8), header)
+    if still is None:
         raise MediaError("frame", "it is damaged", "send a whole JPEG, PNG or WebP file")
-    picture = to_uint8(picture)
+    picture = to_uint8(still.picture)
     return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)
-
-
-def _read_header(file: bytes) -> tuple[tuple[int, int], bool]:
-    from PIL import Image
-
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read, and ``decode`` has a limit
-    try:
-        with Image.open(io.BytesIO(file), formats=FORMATS) as picture:
-            # Not for JPEG: it may contain a second, smaller picture for previews.
-            if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
-                raise MediaError("frame", "it is an animation", "send single pictures")
-            return picture.size, picture.has_transparency_data
-    except (OSError, ValueError, SyntaxError):
-        raise MediaError("frame", "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:

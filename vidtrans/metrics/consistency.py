@@ -52,8 +52,12 @@ class Scorer:
         reference: np.ndarray | None = None,
         *,
         starts_shot: bool = False,
+        is_compared: bool = True,
     ) -> None:
-        """Add one frame of each video; ``starts_shot``: the frame begins a shot, so no motion leads to it.
+        """Add one frame of each video.
+
+        ``starts_shot``: the frame begins a shot, so no motion leads to it. Unless ``is_compared``, the pictures do not
+        show the same moment, and the frame has no scores.
 
         Raises ValueError if the output's size changes, or if the set of videos changes.
         """
@@ -66,7 +70,7 @@ class Scorer:
         small["source"] = resize(source, *self._size)
         motion = self._motion(small["source"], starts_shot)
         self._add_steadiness(small, motion)
-        self._add_nearness(full, small)
+        self._add_nearness(full, small, is_compared)
         wanted = small.get("reference", small.get("per-frame"))
         if motion is None or wanted is None:
             self._ghosts.add(None)
@@ -108,9 +112,11 @@ class Scorer:
             if video in small:
                 self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
 
-    def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray]) -> None:
+    def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray], is_compared: bool) -> None:
         sharp = {name: sharpness(picture) for name, picture in full.items()}
         comparisons = NEAR if "reference" in full else NEAR_WITHOUT_REFERENCE
         for suffix, (video, wanted) in comparisons.items():
-            if video in full and wanted in full:
+            if video in full and wanted in full and not is_compared:
+                self._near[suffix].skip()
+            elif video in full and wanted in full:
                 self._near[suffix].add(small[video], small[wanted], sharp[video], sharp[wanted])

@@ -106,7 +106,7 @@ class Nearness:
     """The similarity of a video to its reference."""
 
     def __init__(self) -> None:
-        self._errors: list[float] = []
+        self._errors: list[float | None] = []
         self._similar: list[float | None] = []
         self._sharp: list[tuple[float, float]] = []
 
@@ -115,6 +115,12 @@ class Nearness:
         self._errors.append(squared_error(picture, wanted))
         self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
         self._sharp.append((sharp, wanted_sharp))
+
+    def skip(self) -> None:
+        """Add a frame without scores."""
+        self._errors.append(None)
+        self._similar.append(None)
+        self._sharp.append((0.0, 0.0))
 
     def summary(self) -> Summary:
         """Return the scores of the clip; PSNR comes from the mean error, so that identical frames do not raise it."""
@@ -131,7 +137,7 @@ class Nearness:
         if not self._errors:
             return {}
         return {
-            "psnr": tuple(_capped(e) for e in self._errors),
+            "psnr": tuple(None if e is None else _capped(e) for e in self._errors),
             "ssim": tuple(self._similar),
             "sharpness": tuple(divide(own, wanted) for own, wanted in self._sharp),
         }

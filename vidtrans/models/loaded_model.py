@@ -61,6 +61,10 @@ class LoadedModel:
         """The models that are rendered one after the other: this model, or the models of a chain."""
         return (self,)
 
+    def with_changes(self, changes: Table) -> LoadedModel:
+        """Return the model with other settings of its pairing."""
+        return replace(self, changes={**self.changes, **changes}) if changes else self
+
     @property
     def is_identity(self) -> bool:
         """Whether the model returns its input unchanged."""

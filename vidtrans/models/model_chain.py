@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.settings import AS_STORED, Size, parse_size
+from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
 from vidtrans.inference.chain_engine import ChainEngine, ChainLink
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
@@ -37,6 +37,11 @@ class ModelChain(LoadedModel):
     def parts(self) -> tuple[LoadedModel, ...]:
         """Return the models in order."""
         return self.steps
+
+    def with_changes(self, changes: Table) -> ModelChain:
+        """Return the chain with other settings of its first model's pairing."""
+        first, *others = self.steps
+        return replace(self, steps=(first.with_changes(changes), *others)) if changes else self
 
     @property
     def pairing(self) -> Pairing:

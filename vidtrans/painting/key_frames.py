@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +18,17 @@ from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers
 from vidtrans.video.images.picture import read_layers, read_picture, resize
-from vidtrans.video.io.pictures import pictures_in
+from vidtrans.video.io.picture_paths import pictures_in, unread_in
 
-NUMBER = re.compile(r"\d+")
 SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
 LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
-COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy([ _-]*\d+)?)+$", re.IGNORECASE)  # what systems append to a copy's name
+DOUBTED_SIDE = 240  # pixels, of frames that are compared with the pictures of their numbers
+CLEARER = 0.03  # likeness by which the frame of another number in the name fits better
+NEARER, ALONE = 0.005, 4  # likeness on average by which other frames fit better; times that, of a single picture
 SAME = 2  # levels, by which what is not painted differs from its frame at most
-UNREAD = re.compile(
-    r"\.(psd|psb|kra|xcf|ora|clip|procreate|gif|tga|jp2|jxl|avif|heic|heif|hdr|svg|pdf)$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
 
 def ignored(folder: Path) -> list[str]:
     """Return the names of files in a folder that look like paintings in formats that cannot be read."""
-    return sorted(p.name for p in folder.iterdir() if UNREAD.search(p.name) and not p.name.startswith("."))
+    return [p.name for p in unread_in(folder)]
 
 
 def tell_ignored(folder: Path, context: Context) -> None:
@@ -83,12 +81,15 @@ def tell_ignored(folder: Path, context: Context) -> None:
         context.note(f"{name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
 
-def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list[PaintedPicture]:
+def find_key_frames(
+    files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
+) -> list[PaintedPicture]:
     """Find the frame of each picture, by the number in its name, else by its edges, and align the picture with it.
 
     Args:
         files: Painted pictures.
         clip: Its pictures are of one size.
+        first_number: The number of the clip's first frame in the names; by default 0.
 
     Returns:
         The pictures in the order of their frames.
@@ -96,7 +97,7 @@ def find_key_frames(files: Sequence[Path], clip: Clip, context: Context) -> list
     Raises:
         MediaError: A picture cannot be read, matches no frame, is fully transparent, or two match the same frame.
     """
-    numbers, found = numbers_of(files, clip, context), []
+    numbers, found = numbers_of(files, clip, context, first_number), []
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
     for path, frame in zip(numbers, frames, strict=True):
         picture, alpha = read_layers(path)
@@ -137,17 +138,18 @@ def _painting(frame: int, layers: np.ndarray) -> Painting:
     return Painting(frame, colours, np.clip(layers[..., 3], 0, 1))
 
 
-def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
+def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None) -> dict[Path, int]:
     """Return the frame of a clip for each picture, in the order of the frames; see ``find_key_frames``.
 
     Raises MediaError where a picture matches no frame, or two match the same.
     """
-    numbers = {path: number for path in files if (number := _number(path, clip)) is not None}
-    unnamed = [path for path in files if path not in numbers]
-    if unnamed:
-        numbers |= _sought(unnamed, clip, context)
+    numbers = _named(files, clip, first_number)
+    if unnamed := [path for path in files if path not in numbers]:
+        numbers |= _sought(_Likenesses(unnamed, clip, context, SOUGHT_SIDE), clip)
         for path in unnamed:
             context.note(f"{path.name}: painted on frame {numbers[path]}, found by its content")
+    named = [path for path in files if path not in unnamed]
+    numbers |= _doubted(numbers, _Likenesses(named, clip, context, DOUBTED_SIDE), clip, first_number)
     ordered = sorted(files, key=lambda path: numbers[path])
     for one, other in itertools.pairwise(ordered):
         if numbers[one] == numbers[other]:
@@ -156,47 +158,111 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path
     return {path: numbers[path] for path in ordered}
 
 
-def _number(path: Path, clip: Clip) -> int | None:
-    """Return the frame from a file's name: that of the clip's picture of this name, else the last number; else None.
+def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
+    """Return the frame for each number that a name may have: the number of a clip's picture, else of a frame.
+
+    Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
+    """
+    numbers = sequence_numbers(clip.index.names)
+    if numbers is None:
+        return {frame + (first_number or 0): frame for frame in range(clip.index.num_frames)}
+    if first_number is not None:
+        why = f"the pictures of {clip.name} have numbers in their names, which count"
+        raise UsageError(f"--first-number {first_number}", why, "leave it out")
+    return {number: frame for frame, number in enumerate(numbers) if number is not None}
+
+
+def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[Path, int]:
+    """Return the frame of each picture whose name tells it: that of the clip's picture of this name, else the number.
 
     Raises MediaError where the clip has no such frame.
     """
-    names = clip.index.names
-    if path.name in names:
-        return names.index(path.name)
-    stems = [Path(name).stem for name in names]
-    if stems.count(path.stem) == 1:
-        return stems.index(path.stem)
-    given = NUMBER.findall(COPY.sub("", path.stem))
-    if not given:
-        return None
-    number, last = int(given[-1]), clip.index.num_frames - 1
-    if number > last:
-        raise MediaError(str(path), f"frame {number} of a clip whose last one is {last}", "give it the right number")
-    return number
+    names, places = clip.index.names, _places(clip, first_number)
+    stems, is_numbered = [Path(name).stem for name in names], sequence_numbers(names) is not None
+    found: dict[Path, int] = {}
+    for path, number in zip(files, frame_numbers([path.name for path in files]), strict=True):
+        # Which of several numbers is meant is also known by the pictures that there are.
+        known = [n for n in likely_numbers(path.name) if n in places] if is_numbered else []
+        if path.name in names:
+            found[path] = names.index(path.name)
+        elif stems.count(path.stem) == 1:
+            found[path] = stems.index(path.stem)
+        elif number in places:
+            found[path] = places[number]
+        elif known:
+            found[path] = places[known[0]]
+        elif number is not None:
+            high = max(places)
+            what = f"frame {number} of a clip whose last one is {high}"
+            remedy = f"or say with --first-number which one frame 0 has{' (1?)' if number == high + 1 else ''}"
+            if is_numbered:
+                what, remedy = f"picture {number} of a folder that has {min(places)} to {high}", ""
+            elif first_number is not None:
+                remedy = ""
+            raise MediaError(str(path), what, ", ".join(filter(None, ("give it the right number", remedy))))
+    return found
 
 
-def _sought(files: Sequence[Path], clip: Clip, context: Context) -> dict[Path, int]:
-    """Return for each picture the frame with the most similar edges. Raises MediaError where none is similar enough."""
-    index = clip.index
-    size = Size(short=min(SOUGHT_SIDE, index.width, index.height)).of(index.width, index.height)
-    paintings = {path: edges(resize(read_picture(path), *size)) for path in files}
-    everywhere = np.ones((size[1], size[0]), bool)
+class _Likenesses:
+    """The likeness of pictures to frames of a clip, by their edges, at a short ``side`` in pixels."""
 
-    def scores(numbers: Sequence[int]) -> dict[Path, dict[int, float]]:
-        found: dict[Path, dict[int, float]] = {path: {} for path in files}
-        for frame in read_clip_frames(clip, numbers, FrameFormat(Size(exact=size)), context):
+    def __init__(self, files: Sequence[Path], clip: Clip, context: Context, side: int) -> None:
+        index = clip.index
+        size = Size(short=min(side, index.width, index.height)).of(index.width, index.height)
+        self.clip, self.context, self.files, self._format = clip, context, files, FrameFormat(Size(exact=size))
+        self._size, self._everywhere = size, np.ones((size[1], size[0]), bool)
+
+    def to(self, wanted: Mapping[Path, Collection[int]]) -> dict[Path, dict[int, float]]:
+        """Return the likeness of each picture to each of the frames that are ``wanted`` for it."""
+        found: dict[Path, dict[int, float]] = {path: {} for path in wanted}
+        outlines = {path: edges(resize(read_picture(path), *self._size)) for path in wanted}
+        numbers = sorted({number for frames in wanted.values() for number in frames})
+        for frame in read_clip_frames(self.clip, numbers, self._format, self.context) if numbers else ():
             lines = edges(frame.rgb)
-            for path in files:
-                found[path][frame.index] = likeness(paintings[path], lines, everywhere)
+            for path in (path for path, frames in wanted.items() if frame.index in frames):
+                found[path][frame.index] = likeness(outlines[path], lines, self._everywhere)
         return found
 
-    step = max(1, index.num_frames // SOUGHT)
+
+def _doubted(
+    numbers: Mapping[Path, int], likenesses: _Likenesses, clip: Clip, first_number: int | None
+) -> dict[Path, int]:
+    """Return other frames for pictures that do not look like theirs, but like that of another number in their names.
+
+    Warns of them, and where all pictures look more like the frame before.
+    """
+    context, places = likenesses.context, _places(clip, first_number)
+    counted = first_number is None and sequence_numbers(clip.index.names) is None and 0 not in numbers.values()
+    others = {path: {places[n.value] for n in numbers_in(path.name) if n.value in places} for path in likenesses.files}
+    wanted = {
+        path: {numbers[path]} | found | ({numbers[path] - 1} if counted else set()) for path, found in others.items()
+    }
+    files = [path for path, frames in wanted.items() if len(frames) > 1 and read_layers(path)[1] is None]
+    looks = likenesses.to({path: wanted[path] for path in files})
+    moved: dict[Path, int] = {}
+    for path in files:
+        own, best = numbers[path], max(others[path], key=lambda n: looks[path][n], default=numbers[path])
+        if looks[path][best] > max(LIKE, looks[path][own] + CLEARER):
+            moved[path] = best
+            text = f"{path.name}: painted on frame {best}, which it looks more like than frame {own}"
+            context.note(f"{text}: both numbers are in its name", "warning")
+    gains = [looks[path][numbers[path] - 1] - looks[path][numbers[path]] for path in files if counted]
+    if gains and min(gains) > 0 and sum(gains) > NEARER * (len(gains) if len(gains) > 1 else ALONE):
+        whom = "it looks" if len(files) == 1 else "all painted frames look"
+        text = f"{whom} more like the frame before: numbered from 1? Then give --first-number 1"
+        context.note(f"{files[0].parent.name}: {text}", "warning")
+    return moved
+
+
+def _sought(likenesses: _Likenesses, clip: Clip) -> dict[Path, int]:
+    """Return for each picture the frame with the most similar edges. Raises MediaError where none is similar enough."""
+    total = clip.index.num_frames
+    step = max(1, total // SOUGHT)
     best: dict[Path, int] = {}
-    for path, rough in scores(range(0, index.num_frames, step)).items():
+    for path, rough in likenesses.to(dict.fromkeys(likenesses.files, range(0, total, step))).items():
         middle = max(rough, key=lambda number: rough[number])
-        near = range(max(0, middle - step + 1), min(index.num_frames, middle + step))
-        fine = rough if step == 1 else scores(near)[path]
+        near = range(max(0, middle - step + 1), min(total, middle + step))
+        fine = rough if step == 1 else likenesses.to({path: near})[path]
         best[path] = max(fine, key=lambda number: fine[number])
         if fine[best[path]] < LIKE:
             why = "its name has no number, and it does not look like any frame of the clip"

@@ -20,6 +20,8 @@ from vidtrans.pairing.base import Pairing
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
+UNLIKE = 60  # levels, the distance from a colour beyond which it is another; compression changes it less
+AREA = 3  # pixels: smaller areas of other colours are borders that compression mixed
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a pixel to a neighbour; the one across is at minus that
 GOLDEN_ANGLE = (
     137.508  # degrees between the hues of classes that follow each other: none of the first dozens look alike
@@ -32,7 +34,12 @@ class LabelsSettings:
 
     classes: int = setting(35, "how many classes there are; 35 are those of Cityscapes", low=1, high=MAX_CLASSES)
     palette: str = setting(
-        "", "the classes' colours in order, as in '#804080 #f423e8'; empty: grey levels are the classes' numbers"
+        "",
+        "the classes' colours in order, as in '#804080 #f423e8', or a file of them; empty: the palette of indexed "
+        "pictures, and of others the grey levels are the classes' numbers",
+    )
+    ignore: str = setting(
+        "", "labels that mean 'unlabelled', numbers or colours, as in '255 #e0e0c0'; they are of no class"
     )
     boundaries: bool = setting(
         False, "add a channel with the borders between labels, like pix2pixHD's instance borders"
@@ -46,11 +53,21 @@ class LabelsSettings:
     )
 
     def __post_init__(self) -> None:
-        count = len(colours(self.palette))
+        count, _ = len(colours(self.palette)), (self.ignored_colours, self.ignored_numbers)  # raises
         if count > self.classes:
             raise ValueError(f"pairing.palette has {count} colours, for {self.classes} pairing.classes")
         if not count and self.classes > GREYS:
             raise ValueError(f"pairing.classes is {self.classes}: grey levels name {GREYS}; give a pairing.palette")
+
+    @property
+    def ignored_numbers(self) -> tuple[int, ...]:
+        """The numbers of labels in ``ignore``."""
+        return tuple(int(part) for part in _parts(self.ignore) if part.isdecimal())
+
+    @property
+    def ignored_colours(self) -> np.ndarray:
+        """The colours in ``ignore``, (N, 3) uint8. Raises ValueError for an invalid one."""
+        return colours(" ".join(part for part in _parts(self.ignore) if not part.isdecimal()), "ignore")
 
 
 class Labels(Pairing):
@@ -93,25 +110,51 @@ class Labels(Pairing):
         """Return the class of each pixel, (H, W) int16, −1 for none, of (H, W, 3) uint8."""
         settings, table = self.settings, colours(self.settings.palette)
         if len(table):
-            labels = _nearest(frame, table)
+            labels, unknown = self._nearest_labels(frame)
+            labels[unknown] = len(table)
         else:
             labels = frame[..., 0].astype(np.int16)
-            labels[labels >= settings.classes] = settings.classes - 1 if settings.rest_is_last else -1
+        rest = labels >= (len(table) or settings.classes)
+        if settings.ignored_numbers:
+            rest |= np.isin(labels, settings.ignored_numbers)
+        labels[rest] = settings.classes - 1 if settings.rest_is_last else -1
         return _without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
+    def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nearest colour of palette and ignored colours, (H, W) int16, and where none is near, bool."""
+        table = np.concatenate([colours(self.settings.palette), self.settings.ignored_colours])
+        labels, distance = _nearest(frame, table)
+        far = (distance > UNLIKE**2).astype(np.uint8)
+        opened = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8)) if far.any() else far
+        return labels, opened > 0
 
-def colours(palette: str) -> np.ndarray:
+    def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
+        """Return how many pixels of a label map, (H, W, 3) uint8, have labels that are not of a class, by label."""
+        settings = self.settings
+        if settings.palette:
+            found, times = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
+            return {f"#{bytes(colour).hex()}": n for colour, n in zip(found.tolist(), times.tolist(), strict=True)}
+        counts = np.bincount(frame[..., 0].ravel(), minlength=GREYS)
+        wanted = (*range(settings.classes), *settings.ignored_numbers)
+        return {str(n): int(count) for n, count in enumerate(counts) if count and n not in wanted}
+
+
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def colours(palette: str, name: str = "palette") -> np.ndarray:
     """Parse a palette into colours, (N, 3) uint8, N may be 0. Raises ValueError for an invalid colour."""
-    parts = palette.replace(",", " ").split()
+    parts = _parts(palette)
     found = [COLOUR.fullmatch(part) for part in parts]
     wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
     if wrong:
-        raise ValueError(f"pairing.palette: '{wrong[:20]}' is no colour; write '#rrggbb'")
+        raise ValueError(f"pairing.{name}: '{wrong[:20]}' is no colour; write '#rrggbb'")
     return np.array([list(bytes.fromhex(match[1])) for match in found if match], np.uint8).reshape(-1, 3)
 
 
-def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return the index of each pixel's nearest colour, (H, W) int16, the first if several are equally near."""
+def _nearest(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel's nearest colour, (H, W) int16, the first of equally near ones, and its squared distance."""
     wide = frame.astype(np.int32)
     codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
@@ -120,7 +163,8 @@ def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
         distance = np.square(pixels - colour).sum(axis=1)
         best[distance < least] = number
         np.minimum(least, distance, out=least)
-    return best[inverse].reshape(frame.shape[:2])
+    shape = frame.shape[:2]
+    return best[inverse].reshape(shape), least[inverse].reshape(shape)
 
 
 def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:

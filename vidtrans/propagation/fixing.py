@@ -112,7 +112,7 @@ class _Making:
         job = self.made(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
         tell_ignored(request.painted, self.context)
-        found = _corrections(request.render, files, job.plan, self.context) if files else []
+        found = _corrections(request, files, job.plan, self.context) if files else []
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
             again = self._relearned(request.render, output, job, found)
@@ -180,14 +180,15 @@ class _Making:
         return painted(painting)
 
 
-def _corrections(render: Path, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
+def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
     """Return the corrections painted over frames of a result. Raises UsageError, MediaError."""
+    render = request.render
     numbers, result = plan.source_frames, open_clip(context, render)
     if numbers is None or not result.index.same_size:
         raise UsageError(
             str(render), "its frames cannot be assigned to the source's", "fix a result made without a filter graph"
         )
-    named = numbers_of(files, result, context)
+    named = numbers_of(files, result, context, request.first_number)
     found = []
     form = plan.form((plan.picture.width, plan.picture.height))
     wanted = list(named.values())

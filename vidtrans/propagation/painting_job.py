@@ -44,7 +44,7 @@ from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
 AGAIN = 4  # training is this many times shorter when a network learns corrected frames
@@ -116,6 +116,7 @@ class PaintingJob:
             "layer": request.layer,
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
+            **({"first_number": request.first_number} if request.first_number else {}),
             "versions": [COMPOSING, CarryStage.id(), DatasetStage.id(), TrainStage.id()],
             "seed": context.seed,
             "device": context.device_kind,
@@ -156,7 +157,8 @@ class PaintingJob:
     def sources(self) -> list[PaintSource]:
         """Return the key frames within the span, in order. Raises UsageError, MediaError."""
         first, stop = self.span
-        found: dict[int, PaintSource] = {p.frame: p for p in find_key_frames(self.files, self.clip, self.context)}
+        painted = find_key_frames(self.files, self.clip, self.context, self.request.first_number)
+        found: dict[int, PaintSource] = {picture.frame: picture for picture in painted}
         found |= {one.frame: one for one in self.corrected}
         inside = [found[frame] for frame in sorted(found) if first <= frame < stop]
         if not inside:

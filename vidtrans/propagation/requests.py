@@ -19,7 +19,8 @@ class PropagateRequest:
 
     ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: prefer paint propagated along
     the motion, or the network. ``mask``: where paint is applied. ``preview``: also write a preview video next to the
-    output during training. ``layer``: the paint alone, transparent elsewhere.
+    output during training. ``layer``: the paint alone, transparent elsewhere. ``first_number``: of the clip's first
+    frame, in the names of the pictures.
     """
 
     COMMAND: ClassVar = "propagate"
@@ -35,6 +36,7 @@ class PropagateRequest:
     end: Time | None = None
     mask: Path | None = None
     layer: bool = False
+    first_number: int | None = None
 
     def __post_init__(self) -> None:
         if self.follow not in FOLLOW:
@@ -51,7 +53,8 @@ class PropagateRequest:
 class FixRequest:
     """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
 
-    ``relearn``: also train its network on the corrected frames, and paint the whole clip again.
+    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``:
+    of the first frame of the result, in the names of the pictures.
     """
 
     COMMAND: ClassVar = "fix"
@@ -60,3 +63,4 @@ class FixRequest:
     painted: Path
     output: Path | None = None
     relearn: bool = False
+    first_number: int | None = None

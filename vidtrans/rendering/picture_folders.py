@@ -20,7 +20,7 @@ from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_picture, is_picture_sequence, picture_files
+from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, picture_files
 
 # Renders a picture to a path, with a recipe and a mask, and returns its result table.
 RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]

@@ -11,6 +11,7 @@ from typing import Literal
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.label_maps import render_changes
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
@@ -237,6 +238,7 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
+    model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
         clip,
@@ -259,8 +261,9 @@ def plan_render(
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a picture sequence, which has no timestamps, at ``rate`` frames per second; a video unchanged."""
-    if not clip.is_pictures:
+    """Return pictures that have no timestamps at ``rate`` frames per second; a video and an animation unchanged."""
+    has_times = clip.index.time_base * clip.index.rate != 1
+    if not clip.is_pictures or has_times:
         return clip
     exact = Fraction(rate).limit_denominator(1001)
     return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

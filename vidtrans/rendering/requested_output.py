@@ -19,7 +19,7 @@ from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
 @dataclass(frozen=True)

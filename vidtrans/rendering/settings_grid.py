@@ -32,7 +32,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.pictures import is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots.layout import ContactSheet, cell_size
 

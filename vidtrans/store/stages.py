@@ -79,10 +79,12 @@ class IndexStage(Stage):
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 3
+    optional: ClassVar[tuple[str, ...]] = ("pictures",)
     source: str  # content digest
     guides: list[str]
     survey_version: int
     libraries: Table
+    pictures: int = 0  # version of the reader of pictures
 
 
 @dataclass(frozen=True)

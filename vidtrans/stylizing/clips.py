@@ -21,7 +21,7 @@ from vidtrans.session import Context
 from vidtrans.stylizing.divided_clip import divide
 from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.pictures import is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_source
 
 
 def stylize_batch(

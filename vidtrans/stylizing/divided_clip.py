@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.clips.indexing import Clip, index_entry
+from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.models.formats import format_of, load_format
@@ -155,7 +155,8 @@ def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
     """Yield the source's index, which takes long to make, and the source as filtered by the user's program."""
     for source in (clip, clip.origin):
         if source is not None:
-            yield index_entry(render.context, source.digest, source.guides).folder / META
+            digest = content_digest(render.context, source.path, source.guides)
+            yield index_entry(render.context, source.path, digest, source.guides).folder / META
     if clip.pin is not None:
         yield from _files_in(clip.pin.entry)
 

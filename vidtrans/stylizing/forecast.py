@@ -32,7 +32,8 @@ from vidtrans.stylizing.clips import plan
 from vidtrans.stylizing.requested_render import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source, open_reader, picture_files
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source, picture_files
+from vidtrans.video.io.pictures import open_reader
 
 
 def forecast_chain(

@@ -34,7 +34,7 @@ from vidtrans.rendering.requested_output import (
 )
 from vidtrans.session import Context
 from vidtrans.stylizing.made_of import describe
-from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
 @dataclass(frozen=True)

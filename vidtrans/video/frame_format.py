@@ -9,7 +9,31 @@ from vidtrans.core.settings import AS_STORED, Size
 
 # The default background of transparent pixels: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr")
+PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+)
+# Pictures that are not read. As frames of a folder, AVIF and HEIC belong to them; as files, they are videos.
+UNREAD_SUFFIXES = (
+    *(
+        ".dpx",
+        ".cin",
+        ".psd",
+        ".psb",
+        ".kra",
+        ".xcf",
+        ".ora",
+        ".clip",
+        ".procreate",
+        ".jxl",
+        ".mpo",
+        ".svg",
+        ".pdf",
+        ".ai",
+    ),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"),
+)
+UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".avif", ".heic", ".heif", ".gif")
 # What is larger is refused before memory is taken for it.
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURE_BYTES = 512 * 1024 * 1024

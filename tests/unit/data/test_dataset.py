@@ -21,8 +21,9 @@ from vidtrans.core.events import Stop, silent
 from vidtrans.core.settings import Size
 from vidtrans.data.building import plan_dataset, split_roles, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.pair_folders import find_pairs
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource, find_pairs
+from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import make_pairing
 from vidtrans.video.images.picture import write_picture

@@ -51,11 +51,16 @@ def test_red_changes_fastest() -> None:
         lambda text: text.replace(HEAD, f'TITLE "a b"\n{HEAD}DOMAIN_MIN 0 0 0\nDOMAIN_MAX 1.0 1.0 1.0\n'),
         lambda text: text.replace("1 1 1", "1e0 1.0E+00 .1e1"),
         lambda text: text.replace(HEAD, HEAD + "LUT_3D_INPUT_RANGE 0.0 1.0\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace(HEAD, "LUT_3D_SIZE 2  # nodes\n").replace("1 1 1", "1 1 1 # white"),
+        lambda text: text.replace(HEAD, 'title "a # b"\nlut_3d_size 2\n'),
     ],
-    ids=["windows", "comments", "domain", "exponents", "resolve"],
+    ids=["windows", "comments", "domain", "exponents", "resolve", "mark", "comments-behind", "small-letters"],
 )
-def test_files_of_other_programs(write: Callable[[str], str]) -> None:
-    Path("t.cube").write_bytes(write(HEAD + ROWS + "\n").encode())
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_files_of_other_programs(write: Callable[[str], str], encoding: str) -> None:
+    Path("t.cube").write_bytes(write(HEAD + ROWS + "\n").encode(encoding))
+    assert format_of(Path("t.cube")) == "cube"
     assert np.array_equal(read_cube(Path("t.cube")), node_colours(2))
     assert load_generator(Path("t.cube"))[1].pairing["name"] == "grade"
 
@@ -70,8 +75,15 @@ def test_files_of_other_programs(write: Callable[[str], str]) -> None:
         ("LUT_3D_SIZE 1\n0 0 0\n", "LUT_3D_SIZE is '1'"),
         ("LUT_3D_SIZE 99999\n", "LUT_3D_SIZE is '99999'"),
         ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "it is a 1D LUT"),
-        (HEAD + "DOMAIN_MAX 2 2 2\n" + ROWS, "its DOMAIN_MAX is not 1"),
-        (HEAD + "DOMAIN_MIN 0 x 0\n" + ROWS, "its DOMAIN_MIN is not 0"),
+        ("LUT_1D_SIZE 2\n" + HEAD + "0 0 0\n1 1 1\n" + ROWS, "it is a 1D LUT (curves for single channels), or has one"),
+        (HEAD + "DOMAIN_MIN 0 x 0\n" + ROWS, "its colours go from 0 x 0 to 1 1 1"),
+        (HEAD + "DOMAIN_MAX 1 0 1\n" + ROWS, "its colours go from 0 0 0 to 1 0 1"),
+        (HEAD + "LUT_3D_INPUT_RANGE 1 1\n" + ROWS, "its colours go from 1 1 1 to 1 1 1"),
+        (HEAD + "LUT_3D_INPUT_RANGE 0 inf\n" + ROWS, "its colours go from 0 0 0 to inf"),
+        (HEAD + "LUT_3D_INPUT_RANGE 0 2\nDOMAIN_MAX 2 2 2\n" + ROWS, "both LUT_3D_INPUT_RANGE and DOMAIN_MIN"),
+        (HEAD + "LUT_3D_INPUT_RANGE 0\n" + ROWS, "a line is not known here: 'LUT_3D_INPUT_RANGE 0'"),
+        (HEAD + "LUT_IN_VIDEO_RANGE\n" + ROWS, "a line is not known here: 'LUT_IN_VIDEO_RANGE'"),
+        (HEAD + "LUT_3D_SIZE 3\n" + ROWS, "it has two lines of LUT_3D_SIZE"),
     ],
 )
 def test_what_is_no_table_is_refused_in_a_line(text: str, why: str) -> None:
@@ -80,6 +92,32 @@ def test_what_is_no_table_is_refused_in_a_line(text: str, why: str) -> None:
         load_generator(Path("t.cube"))
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "head", "low", "high", "nodes"),
+    [
+        (2, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2), 129),
+        (3, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2), 2),
+        (33, "DOMAIN_MIN -0.5 -0.5 -0.5\nDOMAIN_MAX 1.5 1.5 1.5", (-0.5,) * 3, (1.5,) * 3, 17),
+        (9, "DOMAIN_MAX 1 2 4", (0, 0, 0), (1, 2, 4), 129),
+        (5, "DOMAIN_MIN 0.25 0.25 0.25", (0.25,) * 3, (1, 1, 1), 129),
+        (17, "DOMAIN_MAX 0.5 0.5 0.5", (0, 0, 0), (0.5,) * 3, 33),
+    ],
+)
+def test_the_range_of_a_table_is_honoured(size: int, head: str, low: tuple, high: tuple, nodes: int) -> None:
+    """A table that returns its colours' places, 0 to 1: a half of a range from 0 to 2 is at a quarter."""
+    write_cube(Path("t.cube"), node_colours(size), "")
+    lines = [line for line in Path("t.cube").read_text().splitlines() if not line.startswith("DOMAIN")]
+    Path("t.cube").write_text("\n".join([head, *lines]))
+    generator, record = load_generator(Path("t.cube"))
+    assert record.generator["settings"]["size"] == nodes
+    colours = np.random.default_rng(1).random((8, 8, 3))
+    with torch.inference_mode():
+        made = generator(torch.from_numpy(colours).permute(2, 0, 1)[None].float() * 2 - 1)
+    right = np.clip((colours - low) / (np.array(high) - low), 0, 1)
+    kinks = 0.5 / 128 / (np.array(high) - low).min() if nodes == 129 else 1e-5  # where the range ends between nodes
+    assert np.abs(made[0].permute(1, 2, 0).numpy() / 2 + 0.5 - right).max() <= kinks
 
 
 def test_the_network_of_a_table_is_the_table() -> None:

@@ -8,41 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.exr import encode_exr, read_exr, read_header
+from vidtrans.video.images.exr import encode_exr
+from vidtrans.video.images.exr import read_exr as read_layer
+from vidtrans.video.images.exr_header import read_header
+from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import picture_size
-
-HALF, FLOAT, WHOLE = 1, 2, 0
-KINDS = {HALF: np.float16, FLOAT: np.float32, WHOLE: np.uint32}
-Window = tuple[int, int, int, int]
+from vidtrans.video.images.still import Still
 
 
-def attribute(name: str, kind: str, value: bytes) -> bytes:
-    return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
-
-
-def exr_bytes(
-    channels: dict[str, np.ndarray], kind: int = HALF, stored: Window | None = None, shown: Window | None = None
-) -> bytes:
-    """An OpenEXR file without compression; ``channels``: (H, W) each."""
-    names = sorted(channels)
-    height, width = channels[names[0]].shape
-    stored = stored or (0, 0, width - 1, height - 1)
-    rows = b"".join(n.encode() + b"\0" + struct.pack("<iiii", kind, 0, 1, 1) for n in names) + b"\0"
-    head = b"\x76\x2f\x31\x01" + struct.pack("<i", 2)
-    head += attribute("channels", "chlist", rows) + attribute("compression", "compression", b"\0")
-    head += attribute("dataWindow", "box2i", struct.pack("<4i", *stored))
-    head += attribute("displayWindow", "box2i", struct.pack("<4i", *(shown or stored)))
-    head += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
-    head += attribute("preview", "string", b"x" * 2_000_000)  # long values are passed over
-    head += attribute("screenWindowCenter", "v2f", bytes(8)) + attribute("screenWindowWidth", "float", bytes(4)) + b"\0"
-    lines = []
-    for y in range(height):
-        pixels = b"".join(channels[n][y].astype(KINDS[kind]).tobytes() for n in names)
-        lines.append(struct.pack("<ii", stored[1] + y, len(pixels)) + pixels)
-    places = np.cumsum([0, *[len(line) for line in lines[:-1]]]) + len(head) + 8 * height
-    return head + places.astype("<u8").tobytes() + b"".join(lines)
+def read_exr(path: Path) -> np.ndarray:
+    return read_layer(path).picture
 
 
 def written_light(data: bytes) -> dict[str, np.ndarray]:
@@ -193,6 +171,102 @@ def test_a_stored_part_lies_in_what_is_shown() -> None:
     assert back.max() == 0
 
 
+# Other primaries
+
+
+def in_primaries(*numbers: float) -> bytes:
+    return attribute("chromaticities", "chromaticities", struct.pack("<8f", *numbers))
+
+
+ACESCG = in_primaries(0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)
+REC709 = in_primaries(0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
+ODD = in_primaries(0.68, 0.31, 0.26, 0.69, 0.15, 0.05, 0.3127, 0.329)
+BROKEN = in_primaries(*[0.3] * 8)
+
+
+# Light (0.25, 0.1, 0.05) of these primaries as sRGB, as the package colour-science computes it.
+@pytest.mark.parametrize(
+    ("more", "colour", "right"),
+    [
+        (ACESCG, "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
+        (attribute("colorInteropID", "string", b"lin_ap1_scene"), "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
+        (attribute("oiio:ColorSpace", "string", b"ACEScg"), "ACEScg (AP1)", (0.6342, 0.3153, 0.2173)),
+        (REC709, "", (0.5371, 0.3492, 0.2478)),
+        (b"", "", (0.5371, 0.3492, 0.2478)),
+    ],
+    ids=["ACEScg", "interop", "oiio", "BT.709", "none"],
+)
+def test_light_of_other_primaries_becomes_that_of_bt709(
+    more: bytes, colour: str, right: tuple[float, float, float]
+) -> None:
+    light = {"R": 0.25, "G": 0.1, "B": 0.05}
+    found = read_layer(put(exr_bytes({n: np.full((3, 4), v) for n, v in light.items()}, FLOAT, more=more)))
+    assert found.notes == ((f"colours of {colour}: converted to sRGB",) if colour else ())
+    assert found.picture[1, 1] / 65535 == pytest.approx(right, abs=5e-4)
+    white = read_layer(put(exr_bytes(dict.fromkeys("RGB", np.ones((3, 4))), FLOAT, more=more)))
+    assert white.picture.min() >= 65530
+
+
+def test_primaries_without_a_name_are_converted_and_broken_ones_refused() -> None:
+    picture = dict.fromkeys("RGB", np.full((3, 4), 0.5))
+    assert read_layer(put(exr_bytes(picture, more=ODD))).notes == ("colours of other primaries: converted to sRGB",)
+    assert "not a picture that can be read" in refused(exr_bytes(picture, more=BROKEN))
+
+
+# Layers and data
+
+
+SLOPE = np.linspace(2, 50, 20).reshape(4, 5)
+
+
+def blender() -> bytes:
+    """The layers of Blender's multilayer files, depth with its 1e10 where nothing is."""
+    depth = SLOPE.copy()
+    depth[0, 0] = 1e10
+    layers = {f"ViewLayer.Combined.{c}": np.full((4, 5), v) for c, v in zip("RGBA", (0.5, 0.2, 0.1, 1), strict=True)}
+    layers |= {f"ViewLayer.Normal.{c}": np.full((4, 5), v) for c, v in zip("XYZ", (-1, 0, 0.5), strict=True)}
+    return exr_bytes(layers | {"ViewLayer.Depth.Z": depth, "ViewLayer.Mist.Z": SLOPE / 50}, FLOAT)
+
+
+def view(text: str, data: bytes) -> Still:
+    return read_layer(put(data), ExrView.parse(text, Path("a.exr")))
+
+
+@pytest.mark.parametrize("name", ["Z", "V", "depth.V", "depth", "left.depth.Z"])
+@pytest.mark.parametrize("kind", [HALF, FLOAT])
+def test_a_single_data_layer_is_shown_from_its_lowest_to_its_highest_value(name: str, kind: int) -> None:
+    found = view("", exr_bytes({name: SLOPE}, kind))
+    assert found.values == pytest.approx((2, 50))
+    assert found.picture / 65535 == pytest.approx(np.repeat((SLOPE[..., None] - 2) / 48, 3, axis=2), abs=1e-3)
+
+
+def test_layers_are_named_or_the_picture_is_taken() -> None:
+    data = blender()
+    assert view("", data).notes[0].startswith("its layer ViewLayer.Combined is read; a # names another")
+    assert view("", data).picture[1, 1] / 65535 == pytest.approx([*srgb_code(np.array([0.5, 0.2, 0.1])), 1], abs=1e-3)
+    for name in ("ViewLayer.Depth", "Depth", "depth.z", "ViewLayer.Depth.Z"):
+        assert view(name, data).values == pytest.approx((2 + 48 / 19, 50))
+    assert (view("Depth", data).picture[0, 0] == 65535).all()
+    assert view("normal", data).picture[1, 1] / 65535 == pytest.approx([0, 0.5, 0.75], abs=1e-4)
+    assert view("Mist", data).picture[3, 4, 0] == 65535
+    with pytest.raises(MediaError, match=r"no layer 'Dep' in it — it has ViewLayer.Combined, ViewLayer.Depth, View"):
+        view("Dep", data)
+
+
+def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
+    for data in (exr_bytes({"Z": SLOPE}, FLOAT), exr_bytes(dict.fromkeys("RGB", SLOPE), FLOAT)):
+        found = view("=0..100", data)
+        assert found.picture[..., 1] / 65535 == pytest.approx(SLOPE / 100, abs=1e-4)
+        assert found.values == pytest.approx((2, 50))
+    bright = view("", exr_bytes(dict.fromkeys("RGB", SLOPE), FLOAT))
+    assert "most of its light is above 1" in bright.notes[0]
+    assert view("", exr_bytes(dict.fromkeys("RGB", SLOPE / 60), FLOAT)).notes == ()
+    assert str(ExrView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
+    for text in ("=1..1", "=2", "=a..b", "=0..inf"):
+        with pytest.raises(MediaError, match="is not a range of values"):
+            ExrView.parse(text, Path("a.exr"))
+
+
 # Refused
 
 
@@ -225,8 +299,7 @@ def test_what_is_no_picture_is_refused_with_the_reason() -> None:
     damaged = bytearray(encode_exr(noise(64, 30, 3) // 4096 * 4096))
     damaged[len(damaged) // 2] ^= 4
     assert "damaged" in refused(bytes(damaged))
-    for names in ("Z", "R", ("left.R", "left.G", "left.B")):
-        assert "no channels R, G, B nor Y" in refused(exr_bytes({n: np.ones((3, 4)) for n in names}))
+    assert "it has the layers a, b" in refused(exr_bytes({n: np.ones((3, 4)) for n in ("a.Z", "b.Z")}))
     assert "whole numbers" in refused(exr_bytes(dict.fromkeys("RGB", np.ones((3, 4))), WHOLE))
     unfinished = bytearray(exr_bytes({"Y": np.ones((3, 4))}))
     table = len(unfinished) - 3 * (8 + 4 * 2) - 3 * 8

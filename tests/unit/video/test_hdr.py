@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.colour.hdr import BT709, BT2020, HLG, P3_D65, PQ, ToneMap, nits_of_pq, pq_of_nits
+from vidtrans.video.colour.hdr import ToneMap, nits_of_pq, pq_of_nits
+from vidtrans.video.colour.tags import BT709, BT2020, P3_D65
+from vidtrans.video.colour.transfer_curves import HLG, PQ
 
 repeatable = hypothesis_settings(max_examples=25)
 SDR_2020 = 14

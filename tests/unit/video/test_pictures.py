@@ -21,7 +21,8 @@ from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.io.pictures import natural_order, open_reader, pictures_in
+from vidtrans.video.io.picture_paths import natural_order, pictures_in
+from vidtrans.video.io.pictures import open_reader
 
 repeatable = hypothesis_settings(max_examples=50)
 SIZES = [(64, 48), (40, 40), (48, 64)]

@@ -1,7 +1,7 @@
 """Convert decoded frames to RGB arrays, and RGB arrays to frames for encoders.
 
 Policy. In: colour tags are honoured (``tags``); an untagged YUV video counts as BT.709 from 720 lines up, else as
-BT.601, limited range unless its pixel format is full range; HDR (PQ, HLG) and BT.2020 are mapped to BT.709 (``hdr``).
+BT.601, limited range unless its pixel format is full range; HDR and other primaries and transfers are mapped (``hdr``).
 Out: pixels are converted to BT.709, limited range, and tagged so (tags without conversion would shift every colour).
 """
 
@@ -16,7 +16,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from vidtrans.video.colour.hdr import ToneMap
-from vidtrans.video.colour.tags import BT2020, HD_LINES, HDR_TRANSFERS, MATRICES
+from vidtrans.video.colour.icc import Conversion
+from vidtrans.video.colour.matrices import OWN, rgb_of_yuv
+from vidtrans.video.colour.tags import GBR, HD_LINES, MATRICES, UNSPECIFIED, mapped_colours, unread_tags
 from vidtrans.video.frame_format import FrameFormat
 
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -29,14 +31,29 @@ INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
 
 
 def colour_of(frame: av.VideoFrame) -> str:
-    """Return the kind of non-BT.709 colours of a frame: "PQ", "HLG" or "wide"; '' where no mapping is needed."""
-    wide = "wide" if int(frame.color_primaries) == BT2020 else ""
-    return HDR_TRANSFERS.get(int(frame.color_trc), wide)
+    """Return the kind of non-BT.709 colours of a frame, as ``mapped_colours``; '' where no mapping is needed."""
+    if frame.format.name.startswith("xyz"):  # swscale makes sRGB of it
+        return ""
+    return mapped_colours(int(frame.color_primaries), int(frame.color_trc))
+
+
+def unread_of(frame: av.VideoFrame) -> str:
+    """Return the tags of a frame that are not acted upon, as ``unread_tags``; '' where there are none."""
+    matrix = UNSPECIFIED if frame.format.is_rgb or has_own_matrix(frame) else int(frame.colorspace)
+    return unread_tags(int(frame.color_primaries), int(frame.color_trc), matrix)
 
 
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
     """Return the YUV matrix of a frame; an untagged one is guessed from its number of lines."""
     return MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
+
+
+def has_own_matrix(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has a YUV matrix that swscale does not have; RGB in the planes of YUV is whole."""
+    kind, matrix = frame.format, int(frame.colorspace)
+    if kind.is_rgb or kind.name.startswith("xyz") or len(kind.components) < 3:
+        return False
+    return matrix in OWN and (matrix != GBR or (kind.chroma_width(8), kind.chroma_height(8)) == (8, 8))
 
 
 def range_of(frame: av.VideoFrame) -> ColorRange:
@@ -124,22 +141,27 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class ToRGB:
-    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context."""
+    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context.
 
-    def __init__(self, width: int, height: int, *, deep: bool = False) -> None:
+    ``profile``: the conversion by an ICC profile, which stands for colour tags.
+    """
+
+    def __init__(self, width: int, height: int, *, deep: bool = False, profile: Conversion | None = None) -> None:
+        self._profile = profile
         self.width, self.height, self.deep = width, height, deep
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
-        mapping = _tone_map_of(frame)
-        rgb = self._converted(frame, ("gbrp", "gbrp16le"), mapping is not None, self.width, self.height)
+        mapping = self._profile or _tone_map_of(frame)
+        exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and depth_of(frame) == 8)
+        rgb = self._converted(frame, ("gbrp", "gbrp16le"), exact, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
-        mapping = _tone_map_of(frame)
+        mapping = self._profile or _tone_map_of(frame)
         stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
@@ -153,24 +175,50 @@ class ToRGB:
 
         Both are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
         """
+        if has_own_matrix(frame):
+            return self._by_own_matrix(frame, width, height)
         bits = depth_of(frame) if frame.format.is_rgb else 0
         # swscale cuts bits of RGB off where it should round, and fills new ones with zeros.
         deep = bits > 8 or (bits == 0 and (self.deep or exact))
-        converted = self._reformatter.reformat(
-            frame,
-            width,
-            height,
-            formats[deep],
-            src_colorspace=matrix_of(frame),
-            src_color_range=range_of(frame),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=_GROW if width > frame.width else _SHRINK,
-            threads=1,
-        )
+        converted = self._reformat(frame, width, height, formats[deep], matrix_of(frame), None, ColorRange.JPEG)
         if deep:
             return _to_full(converted.to_ndarray(), bits or 8, depth_of(frame))
         interleaved = _interleaved(converted)
         return to_uint16(interleaved) if self.deep or exact else interleaved
+
+    def _by_own_matrix(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        """Convert by a matrix that swscale does not have, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
+        alpha, code_range, bits = has_alpha(frame), range_of(frame), depth_of(frame)
+        pix_fmt = "yuva444p16le" if alpha else "yuv444p16le"
+        same = Colorspace.ITU709  # in and out: swscale applies no matrix
+        stored = self._reformat(frame, width, height, pix_fmt, same, same, code_range).to_ndarray()
+        white, full = (2**bits - 1) << (16 - bits), code_range == ColorRange.JPEG
+        yuv = np.ascontiguousarray(stored[..., :3])
+        rgb = rgb_of_yuv(yuv, int(frame.colorspace), int(frame.color_primaries), white, full=full)
+        return with_alpha(rgb, _stretched(stored[..., 3], bits)) if alpha else rgb
+
+    def _reformat(
+        self,
+        frame: av.VideoFrame,
+        width: int,
+        height: int,
+        pix_fmt: str,
+        matrix: Colorspace,
+        matrix_out: Colorspace | None,
+        range_out: ColorRange,
+    ) -> av.VideoFrame:
+        return self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            pix_fmt,
+            src_colorspace=matrix,
+            dst_colorspace=matrix_out,
+            src_color_range=range_of(frame),
+            dst_color_range=range_out,
+            interpolation=_GROW if width > frame.width else _SHRINK,
+            threads=1,
+        )
 
 
 def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:

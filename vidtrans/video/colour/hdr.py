@@ -1,10 +1,11 @@
-"""Map high dynamic range and wide gamut to the working colours of vidtrans: SDR code values with BT.709 primaries.
+"""Map HDR, other primaries and other transfers to the working colours of vidtrans: SDR codes with BT.709 primaries.
 
 Policy, in the order of the steps:
 
 1. Codes to display light. 1.0 is SDR white, at 203 cd/m² (the reference white of ITU-R BT.2408).
    PQ by the EOTF of SMPTE ST 2084. HLG by the inverse OETF of ITU-R BT.2100 and its OOTF for a display of
-   1000 cd/m² (gamma 1.2). Everything else by the gamma 2.4 of ITU-R BT.1886.
+   1000 cd/m² (gamma 1.2). Linear, logarithmic and power curves as tagged. The rest is common video, which
+   cameras' curves tag: BT.2020 by the gamma 2.4 of ITU-R BT.1886, others as pictures, by the sRGB curve.
 2. Primaries to BT.709 by a matrix in linear light (ITU-R BT.2407). Colours inside BT.709 do not change. Outside it,
    negative components become 0 and the others are scaled to the original luminance, so red stays red. (Mixing
    with grey until it fits is nearer by the numbers, but turns vivid red to pink and green to teal.)
@@ -13,16 +14,22 @@ Policy, in the order of the steps:
    Vivid colours: the curve is applied to the largest of R, G and B and the ratios are kept, so nothing clips and no
    hue turns. Pale colours: it is applied to each of R, G and B, so that bright clouds and flames turn white.
    SDR needs no tone curve: there the step only keeps R, G and B below 1.
-4. Light to codes by the inverse of BT.1886, gamma 2.4: the codes that show this light on an SDR display. The OETF of
-   BT.709 is for cameras: applied to display light it would lift the shadows and wash the picture out.
+4. Light to codes by the inverse of BT.1886, gamma 2.4, for HDR and BT.2020, else by that of the sRGB curve: the codes
+   that show this light on an SDR display. The OETF of BT.709 is for cameras: applied to display light it would lift
+   the shadows and wash the picture out.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 
-from vidtrans.video.colour.tags import BT709, BT2020, HLG, P3_D65, PQ, UNSPECIFIED
+from vidtrans.video.colour.primaries import TAGGED
+from vidtrans.video.colour.srgb import code_of_light, light_of_codes
+from vidtrans.video.colour.tags import BT709, BT2020, UNSPECIFIED
+from vidtrans.video.colour.transfer_curves import CURVES, HLG, PQ, SRGB
 
 WHITE_NITS = 203.0
 PQ_PEAK_NITS = 1000.0  # assumed
@@ -36,37 +43,33 @@ _TINY = np.float32(1e-12)  # keeps black from 0 / 0
 _STRIP = 32  # lines at a time, which stay in the processor's cache: whole pictures take half as long again
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-# x and y of red, green and blue; white is D65 in all of them.
-_CHROMATICITIES = {
-    BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
-    BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
-    P3_D65: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
-}
-_D65 = (0.3127, 0.3290)
 
 
 class ToneMap:
     """Map pictures with one transfer and one set of primaries to BT.709 SDR, as described at the top of this file.
 
-    ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries is taken for BT.2020; primaries
-    other than BT.2020, P3-D65 and BT.709 are taken for BT.709. PQ is taken to be mastered for 1000 cd/m².
+    ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries is taken for BT.2020, unknown
+    primaries for BT.709, an unknown transfer for common video. PQ is taken to be mastered for 1000 cd/m².
     """
 
     def __init__(self, transfer: int, primaries: int) -> None:
         if transfer in (PQ, HLG) and primaries == UNSPECIFIED:
             primaries = BT2020
         self._is_hlg = transfer == HLG
-        self._light = _light_of_codes(transfer)
-        to_xyz = _to_xyz(primaries)
-        self._source_luminance = to_xyz[1:2].astype(np.float32)
-        self._to_709 = (np.linalg.inv(_to_xyz(BT709)) @ to_xyz).astype(np.float32)
-        self._luminance = _to_xyz(BT709)[1:2].astype(np.float32)
+        self._as_pictures = transfer not in (PQ, HLG) and (primaries != BT2020 or transfer in (SRGB, *CURVES))
+        self.takes_bytes = self._as_pictures and transfer not in CURVES
+        self._light = _light_of_codes(transfer, as_pictures=self._as_pictures)
+        source = TAGGED.get(primaries, TAGGED[BT709])
+        self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
+        self._to_709 = source.to_bt709().astype(np.float32)
+        self._luminance = TAGGED[BT709].to_xyz()[1:2].astype(np.float32)
         peak_nits = {PQ: PQ_PEAK_NITS, HLG: HLG_DISPLAY_NITS}.get(transfer, WHITE_NITS)
         self._curve = _ToneCurve(peak_nits / WHITE_NITS)
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint16 BT.709 SDR codes for (H, W, 3) uint16 non-linear, full-range RGB of the source.
+        """Return (H, W, 3) BT.709 SDR codes for (H, W, 3) non-linear, full-range RGB of the source, both uint16.
 
+        Where ``takes_bytes``, both may be uint8.
         Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
@@ -75,14 +78,28 @@ class ToneMap:
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
-        light = np.take(self._light, rgb)
+        light = cv2.LUT(rgb, self._light if rgb.dtype == np.uint16 else self._light[::257])
         if self._is_hlg:
             # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
-        light = self._fit_gamut(cv2.transform(light, self._to_709))
-        light = self._roll_off(light)
+        light = cv2.transform(light, self._to_709)
+        if self._as_pictures:
+            return self._codes_of_pictures(light, rgb.dtype.name)
+        if light.min() < 0:
+            light = self._fit_gamut(light)
+        if light.max() > self._curve.knee:
+            light = self._roll_off(light)
         cv2.pow(light, 1 / SDR_GAMMA, light)
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
+
+    def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
+        """Fit the few pixels outside BT.709, and apply the inverse sRGB curve."""
+        red, green, blue = cv2.split(light)
+        outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
+        if outside.any():
+            light[outside] = self._roll_off(self._fit_gamut(light[outside][None]))[0]
+        steps = cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)
+        return cv2.LUT(steps.astype(np.uint16), _picture_codes(dtype))
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
         """Clip negative R, G and B to 0 and scale the rest to the original luminance."""
@@ -101,6 +118,13 @@ class ToneMap:
         each *= np.sqrt(least / most)[..., None]
         together += each
         return together
+
+
+@cache
+def _picture_codes(dtype: str) -> np.ndarray:
+    """Return the codes of light by the sRGB curve, (65,536,), by even steps of the square root of light."""
+    light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
+    return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 class _ToneCurve:
@@ -148,8 +172,11 @@ def pq_of_nits(nits: np.ndarray) -> np.ndarray:
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
-def _light_of_codes(transfer: int) -> np.ndarray:
-    """Return the display light of each of the 65,536 codes, float32; for HLG, α^(1/γ) times the scene light."""
+def _light_of_codes(transfer: int, *, as_pictures: bool) -> np.ndarray:
+    """Return the display light of each of the 65,536 codes, float32; for HLG, α^(1/γ) times the scene light.
+
+    ``as_pictures``: common video is shown by the sRGB curve, not by BT.1886.
+    """
     code = np.linspace(0, 1, _CODES)
     if transfer == PQ:
         light = nits_of_pq(code) / WHITE_NITS
@@ -157,14 +184,10 @@ def _light_of_codes(transfer: int) -> np.ndarray:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
         light = scene * (HLG_DISPLAY_NITS / WHITE_NITS) ** (1 / HLG_GAMMA)
+    elif transfer in CURVES:
+        light = CURVES[transfer](code)
+    elif as_pictures:
+        return light_of_codes("uint16")
     else:
         light = code**SDR_GAMMA
     return light.astype(np.float32)
-
-
-def _to_xyz(primaries: int) -> np.ndarray:
-    """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177), (3, 3) float64; row 2 is the luminance."""
-    x, y = np.array(_CHROMATICITIES.get(primaries, _CHROMATICITIES[BT709])).T
-    columns = np.stack([x / y, np.ones(3), (1 - x - y) / y])
-    white = np.array([_D65[0] / _D65[1], 1, (1 - _D65[0] - _D65[1]) / _D65[1]])
-    return columns * np.linalg.solve(columns, white)

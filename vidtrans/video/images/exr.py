@@ -1,21 +1,17 @@
 """Read and write OpenEXR pictures: scene light in half floats, as compositing programs use it.
 
-Policy. Light is linear with BT.709 primaries (OpenEXR's own default; chromaticities in a file are ignored), and is
-converted to and from our codes by the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As
-OpenEXR prescribes, colours in a file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore
-lose their colour in a file. Alpha is coverage, linear in the file and in our arrays.
+Policy. Light is linear, with BT.709 primaries unless the file names others, and is converted to and from our codes by
+the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As OpenEXR prescribes, colours in a
+file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore lose their colour in a file.
+Alpha is coverage, linear in the file and in our arrays. Layers that are no picture (depth, normals, vectors) are data:
+a range of values, one for the whole clip, becomes the codes from black to white, without a curve.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.error
@@ -23,8 +19,24 @@ import cv2
 import numpy as np
 
 from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.primaries import BT709
+from vidtrans.video.colour.srgb import code_of_light, light_of_codes
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
+from vidtrans.video.images.exr_header import (
+    DWA,
+    ExrLayer,
+    Header,
+    check_chunks,
+    choose_layer,
+    name_list,
+    read_header,
+    unreadable,
+    with_channels,
+)
+from vidtrans.video.images.exr_view import HOW_TO_FIX, PICTURE, ExrView, whole_span
+from vidtrans.video.images.still import Still
 
+_BEYOND = 1e9  # from which on a value stands for "nothing there"
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
 # FFmpeg's planes, as R, G, B, A. Its layout of grey with alpha has both in one plane.
@@ -36,7 +48,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
 
     ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, straight alpha.
     """
-    light = _light_of_codes(picture.dtype.name)[picture[..., :3]]
+    light = light_of_codes(picture.dtype.name)[picture[..., :3]]
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / np.float32(np.iinfo(picture.dtype).max)
         light = np.concatenate([light * alpha, alpha], axis=2)
@@ -51,32 +63,84 @@ def encode_exr(picture: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
 
-def read_exr(path: Path) -> np.ndarray:
-    """Read display codes, (H, W, 3) or (H, W, 4) uint16, straight alpha; grey becomes RGB. Raises MediaError.
+def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
+    """Read a layer; grey becomes RGB. Raises MediaError.
 
-    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Pictures with too many pixels
-    are refused before decoding, and so are truncated or damaged files, which FFmpeg would read in part.
+    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data without a span are shown
+    from their own lowest value to their highest. Pictures with too many pixels are refused before decoding, and so are
+    truncated or damaged files, which FFmpeg would read in part.
     """
+    header = read_header(path)
+    layer = choose_layer(header, view.layer, path)
     try:
-        header = read_header(path)
         if path.stat().st_size > MAX_PICTURE_BYTES:
             raise MediaError(str(path), "the file is too large for a picture", "make it smaller")
         data = path.read_bytes()
     except OSError as error:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
     check_chunks(header, data, path)
-    planes = _planes(_decoded(data, path), path)
+    if view.span is None and layer.is_light:
+        return _light(header, layer, data, path)
+    return _data(header, layer, data, view, path)
+
+
+def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
+    roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
+    planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
+    primaries = header.parts[layer.part].primaries
+    matrix = None if primaries.is_like(BT709) or len(roles) == 2 else primaries.to_bt709().astype(np.float32)
     height, width = planes[0].shape
     picture = np.empty((height, width, len(planes)), np.uint16)
+    bright = 0
     for top in range(0, height, _STRIP):
         light = np.stack([plane[top : top + _STRIP] for plane in planes], axis=2).astype(np.float32)
+        if matrix is not None:
+            light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
+        bright += int((light[..., :3].min(axis=2) > 1).sum())
         picture[top : top + _STRIP] = _codes(light)
-    return picture
+    notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_others(header, layer)}"]
+    notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
+    if bright > height * width / 2:
+        notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
+    return Still(picture, notes=tuple(notes))
 
 
-def _decoded(data: bytes, path: Path) -> av.VideoFrame:
+def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Path) -> Still:
+    """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
+    channels = [
+        c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)
+    ]
+    planes = [_planes(_decoded(data, path, header, layer, {c: "Y"}), path)[0].astype(np.float32) for c in channels]
+    values = np.stack(planes, axis=2)
+    known = np.abs(values) < _BEYOND
+    if header.parts[layer.part].channels[channels[0]] == 2:
+        known &= np.abs(values) < _MOST
+    low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
+    black, white = view.span or whole_span(low, high)
+    unit = np.clip(np.nan_to_num((values - black) / np.float32(white - black), nan=0.0), 0, 1)
+    codes = np.rint(unit * np.float32(65535)).astype(np.uint16)
+    if len(channels) == 1:
+        codes = np.repeat(codes, 3, axis=2)
+    elif len(channels) == 2:
+        codes = np.dstack([codes, np.zeros_like(codes[..., 0])])
+    what = f"its layer {layer.name} is" if layer.name else f"its channels {', '.join(channels)} are"
+    return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
+
+
+def _others(header: Header, layer: ExrLayer) -> str:
+    """Return the names of other layers than the one that is read, for the user."""
+    others = [one.name for one in header.layers() if one.name and one != layer]
+    return f"; a # names another, as in '#{others[0]}': it has {name_list(others)}" if others else ""
+
+
+def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
+    """Decode channels under the ``names`` by which FFmpeg knows them."""
+    if any(name != own for own, name in names.items()) or not layer.is_plain:
+        if header.compression in DWA:
+            raise MediaError(str(path), f"the layer {layer.name} is compressed by DWA", "save it with ZIP")
+        data = with_channels(data, header, layer, names)
     context = av.CodecContext.create("exr", "r")
-    context.options = {"max_pixels": str(MAX_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)} | ({"part": str(layer.part)} if layer.part else {})
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except (av.error.FFmpegError, ValueError, MemoryError):
@@ -108,154 +172,5 @@ def _codes(light: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # infinity is clipped below
             light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)
-    light[..., :3] = _code_of_light(light[..., :3])
+    light[..., :3] = code_of_light(light[..., :3])
     return np.rint(light * np.float32(65535)).astype(np.uint16)
-
-
-@lru_cache(maxsize=2)
-def _light_of_codes(dtype: str) -> np.ndarray:
-    """Return the light, float32, of each code of the dtype ("uint8", "uint16"), by the sRGB curve."""
-    code = np.linspace(0, 1, np.iinfo(dtype).max + 1)
-    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)
-
-
-def _code_of_light(light: np.ndarray) -> np.ndarray:
-    """Apply the inverse sRGB curve: light to codes, both float32 in [0, 1]."""
-    bright = cv2.pow(np.maximum(light, np.float32(0.0031308)), 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
-    return np.where(light <= 0.0031308, light * np.float32(12.92), bright)
-
-
-MAGIC = b"\x76\x2f\x31\x01"
-_TILED, _MULTIPART = 0x200, 0x1000  # flags beside the version
-_ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
-_HALF, _OTHER = 2, 4  # bytes
-_WANTED = ("channels", "compression", "dataWindow", "displayWindow")
-_LONGEST_NAME = 255
-_LONGEST_VALUE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Header:
-    """The attributes of an EXR file that vidtrans uses.
-
-    ``window``: left, top, right, bottom of the stored pixels, the last two inclusive; ``width`` and ``height``: of the
-    display window. ``channels``: bytes per pixel by name. ``end``: the offset of the table of chunks, in bytes.
-    """
-
-    width: int
-    height: int
-    window: tuple[int, int, int, int]
-    channels: dict[str, int]
-    compression: int
-    flags: int
-    end: int
-
-
-def read_header(path: Path) -> Header:
-    """Read the header of the first part of a file. Raises MediaError, also for pictures above MAX_PIXELS."""
-    try:
-        with path.open("rb") as stream:
-            magic, flags = struct.unpack("<4sI", stream.read(8))
-            found = dict(_attributes(stream))
-            while flags & _MULTIPART and dict(_attributes(stream)):
-                pass
-            end = stream.tell()
-        windows = [struct.unpack("<4i", found[name]) for name in ("dataWindow", "displayWindow")]
-        sizes = [(right - left + 1, bottom - top + 1) for left, top, right, bottom in windows]
-        channels = dict(_channels(found["channels"]))
-        compression = found["compression"][0]
-    except OSError as error:
-        raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
-    except (ValueError, LookupError, struct.error):
-        raise unreadable(path) from None
-    if magic != MAGIC or min(map(min, sizes)) < 1:
-        raise unreadable(path)
-    for width, height in sizes:
-        if width * height > MAX_PIXELS:
-            raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
-    if "Y" not in channels and not channels.keys() >= {"R", "G", "B"}:
-        raise MediaError(str(path), "it has no channels R, G, B nor Y", "save the picture's layer as a file of its own")
-    return Header(width, height, windows[0], channels, compression, flags, end)
-
-
-def check_chunks(header: Header, data: bytes, path: Path) -> None:
-    """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or its checksum fails.
-
-    Files that are still being written, or were never finished, have chunks with offset 0. Only the compressions ZIP
-    and ZIPS have checksums; damage inside other chunks is not detected.
-    """
-    # Before a chunk's size: its tile or its line, and the number of its part.
-    before_size = (16 if header.flags & _TILED else 4) + (4 if header.flags & _MULTIPART else 0)
-    has_checksums = header.compression in _ZIP_LINES and not header.flags & (_TILED | _MULTIPART)
-    try:
-        for offset in _chunk_offsets(header.end, data):
-            (size,) = struct.unpack_from("<I", data, offset + before_size)
-            begin = offset + before_size + 4
-            if offset < header.end or begin + size > len(data):
-                raise ValueError("the file is cut short")
-            if has_checksums:
-                _check_zip(header, struct.unpack_from("<i", data, offset)[0], data[begin : begin + size])
-    except (ValueError, struct.error, zlib.error):
-        raise MediaError(str(path), "the file is cut short or damaged", "write it again, or delete it") from None
-
-
-def _chunk_offsets(begin: int, data: bytes) -> list[int]:
-    """Return the offsets in the table of chunks, which ends where the first chunk begins. Raises ValueError."""
-    offsets: list[int] = []
-    first = len(data)
-    while (at := begin + 8 * len(offsets)) < first:
-        (offset,) = struct.unpack_from("<Q", data, at)
-        if offset > len(data):
-            raise ValueError("the file is cut short")
-        offsets.append(offset)
-        first = min(first, offset)
-    if not offsets:
-        raise ValueError("no chunks")
-    return offsets
-
-
-def _check_zip(header: Header, line: int, chunk: bytes) -> None:
-    left, _, right, bottom = header.window
-    lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
-    expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
-    if len(chunk) == expected:  # it would not have become smaller, and is stored as it is
-        return
-    inflate = zlib.decompressobj()
-    if len(inflate.decompress(chunk, expected + 1)) != expected or not inflate.eof:
-        raise ValueError("a damaged chunk")
-
-
-def _attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, value) of a header's attributes; values outside _WANTED are skipped, as previews can be large."""
-    while name := _text(stream):
-        _text(stream)  # its type
-        (size,) = struct.unpack("<I", stream.read(4))
-        if name in _WANTED and size <= _LONGEST_VALUE:
-            yield name, stream.read(size)
-        else:
-            stream.seek(size, 1)
-            yield name, b""
-
-
-def _text(stream: BinaryIO) -> str:
-    """Read text up to its terminating zero byte."""
-    text = bytearray()
-    while (byte := stream.read(1)) != b"\0":
-        if not byte or len(text) > _LONGEST_NAME:
-            raise ValueError("the header is cut or damaged")
-        text += byte
-    return text.decode("latin-1")
-
-
-def _channels(value: bytes) -> Iterator[tuple[str, int]]:
-    """Yield (name, bytes per pixel) from the channel list of a header: name, zero, type, flags, sampling."""
-    while (end := value.index(b"\0")) > 0:
-        (kind,) = struct.unpack_from("<i", value, end + 1)
-        yield value[:end].decode("latin-1"), _HALF if kind == 1 else _OTHER
-        value = value[end + 17 :]
-
-
-def unreadable(path: Path) -> MediaError:
-    """Return the error for a file that is not a readable picture."""
-    return MediaError(str(path), "not a picture that can be read", "delete or replace it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import cv2
@@ -12,12 +11,11 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
-
-# OpenCV would print warnings about broken pictures, for which MediaError is raised.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+from vidtrans.video.images.exr_view import PICTURE, ExrView
+from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
+from vidtrans.video.images.still import Still, decode_still
 
 EXR = ".exr"
-PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -32,12 +30,11 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     Raises MediaError.
     """
-    if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr import read_exr
+    return layers_of(read_still(path).picture)
 
-        whole = read_exr(path)
-    else:
-        whole = _decode(path)
+
+def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the colours of (H, W, 3 or 4), and its alpha (H, W), or None if all is opaque."""
     rgb = np.ascontiguousarray(whole[..., :3])
     alpha = whole[..., 3] if whole.shape[2] == 4 else None
     if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max:
@@ -46,86 +43,59 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return the (width, height) of a picture, reading only the header. Raises MediaError."""
+    """Return the (width, height) of an upright picture, reading only the header. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr import read_header
+        from vidtrans.video.images.exr_header import read_header as read_exr_header
 
         check_regular_file(path)
-        header = read_header(path)
-        return header.width, header.height
-    return _read_header(path)[0]
+        exr = read_exr_header(path)
+        return exr.width, exr.height
+    header = header_of(path)
+    return header.width, header.height
 
 
-def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Return the (width, height) of a picture other than EXR, and whether it has alpha. Raises MediaError."""
-    from PIL import Image, UnidentifiedImageError
-
+def header_of(path: Path) -> PictureHeader:
+    """Return the header of a picture other than EXR. Raises MediaError."""
     check_regular_file(path)
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
     try:
-        with Image.open(path) as picture:
-            return picture.size, picture.has_transparency_data
+        with path.open("rb") as stream:
+            return read_header(stream)
     except FileNotFoundError:
         raise MediaError(str(path), "no such file", "check the name") from None
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+    except (OSError, UnreadablePicture) as error:
+        detail = f" ({error})" if str(error) else ""
         raise MediaError(str(path), f"not a picture that can be read{detail}", "delete or replace it") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
-def _decode(path: Path) -> np.ndarray:
-    """Read a picture as (H, W, 3 or 4) uint8 or uint16 RGB or RGBA; a huge one is refused before it is decoded."""
-    (width, height), alpha = _read_header(path)
-    if width * height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
-        raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
-    try:
-        picture = decode_picture(np.fromfile(path, np.uint8), alpha=alpha)
-    except OSError:
-        picture = None
-    if picture is None:
-        raise MediaError(str(path), "not a picture that can be read", "delete or replace it")
-    return picture
+def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
+    """Read a picture with what had to be converted; see ``still``. A huge one is refused before it is decoded.
 
-
-def decode_picture(data: np.ndarray, *, alpha: bool) -> np.ndarray | None:
-    """Decode a file's bytes, (N,) uint8, of a checked size, to (H, W, 3 or 4) uint8 or uint16, RGB or RGBA.
-
-    ``alpha``: the file has transparency. Returns None where it is damaged.
+    ``view`` of OpenEXR files. Raises MediaError.
     """
-    # Without alpha OpenCV turns the picture as its camera was held.
-    kind = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    if path.suffix.lower() == EXR:
+        from vidtrans.video.images.exr import read_exr
+
+        return read_exr(path, view)
+    if view != PICTURE:
+        raise MediaError(str(path), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
+    header = header_of(path)
+    if header.width * header.height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
+        why = f"the picture is too large ({header.width}x{header.height})"
+        raise MediaError(str(path), why, "make it smaller")
+    if header.num_pictures > 1:
+        why = f"it holds {header.num_pictures} pictures, where one is needed"
+        raise MediaError(str(path), why, "save the one that is meant as a file of its own")
     try:
-        bgr = None if _is_cut_png(data) else cv2.imdecode(data, kind)
-    except cv2.error:
-        bgr = None
-    if bgr is None:
-        return None
-    if bgr.dtype not in (np.uint8, np.uint16):  # floats of a TIFF
-        bgr = np.rint(np.clip(np.nan_to_num(bgr), 0, 1) * 65535).astype(np.uint16)
-    if alpha and (bgr.ndim == 2 or bgr.shape[2] == 3):  # a colour stands for transparency, which OpenCV ignores
-        from PIL import Image
-
-        with Image.open(io.BytesIO(data.tobytes())) as picture:
-            return np.array(picture.convert("RGBA"))
-    if bgr.ndim == 2:
-        return cv2.cvtColor(bgr, cv2.COLOR_GRAY2RGB)
-    return cv2.cvtColor(bgr, cv2.COLOR_BGRA2RGBA if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-
-
-def _is_cut_png(data: np.ndarray) -> bool:
-    """Return whether a PNG chunk reaches beyond the file's end; OpenCV would allocate its full size, maybe 2 GB."""
-    if data[: len(PNG)].tobytes() != PNG:
-        return False
-    at = len(PNG)
-    while at + 8 <= len(data):
-        length, name = int.from_bytes(data[at : at + 4].tobytes()), data[at + 4 : at + 8].tobytes()
-        if name == b"IEND":
-            return False
-        at += length + 12  # its length, its name and its checksum
-    return at > len(data)
+        still = decode_still(np.fromfile(path, np.uint8), header, white)
+    except OSError:
+        still = None
+    if still is None:
+        detail = f" ({header.samples})" if header.samples else ""
+        remedy = "save it as PNG" if detail else "delete or replace it"
+        raise MediaError(str(path), f"not a picture that can be read{detail}", remedy)
+    return still
 
 
 def encode_png(picture: np.ndarray) -> bytes:

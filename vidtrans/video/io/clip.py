@@ -49,8 +49,11 @@ class Findings:
 
     depth: int = 8  # bits a channel
     matrix: str = "untagged"  # of YUV, as frames are tagged
+    primaries: str = "untagged"
+    transfer: str = "untagged"
     alpha: bool = False  # something is transparent
-    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG" or "wide"
+    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG", "wide" or a description
+    unread: str = ""  # colour tags that are not acted upon
     turned: bool = False  # upright frames are stored turned or mirrored
     interlaced: int = 0  # frames
     resized: int = 0  # frames of another size than the first
@@ -63,6 +66,9 @@ class Findings:
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
     no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
+    white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
+    span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
+    notes: tuple[str, ...] = ()  # conversions of pictures
 
     @property
     def damage(self) -> str:

@@ -25,7 +25,7 @@ from vidtrans.video.images.picture import encode_png
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.pictures import format_number
+from vidtrans.video.io.picture_paths import format_number
 
 # Ticks, and at least as many frames, between decoding and presentation; no encoder reorders further.
 DECODED_BEFORE = 64

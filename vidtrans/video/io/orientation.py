@@ -52,12 +52,17 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
     return Orientation(int(turns), mirrored)
 
 
+def rotation_of(frame: av.VideoFrame) -> Orientation:
+    """Return the orientation stored in a decoded frame, without mirroring, which is in its side data."""
+    return Orientation(-frame.rotation // 90 % 4)
+
+
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Return the orientation stored in a decoded frame; upright without one."""
     try:
         side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
-        return Orientation(-frame.rotation // 90 % 4)
+        return rotation_of(frame)
     if side_data is None:
         return UPRIGHT
     return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))

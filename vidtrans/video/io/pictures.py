@@ -2,199 +2,58 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.core.files import NUMBER
-from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
-from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, PICTURE_SUFFIXES, FrameFormat
-from vidtrans.video.images.picture import read_layers, resize
-from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.exr_view import ExrView
+from vidtrans.video.images.picture import resize
+from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
+from vidtrans.video.io.picture_paths import (
+    choose_guides,
+    files_to_read,
+    guide_files,
+    is_picture_sequence,
+    is_picture_source,
+    is_stack,
+    picture_files,
+    refuse_unread,
+    split_view,
+)
+from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
 from vidtrans.video.io.reader import ClipReader
 
-# Other files in a folder of guides are ignored.
-VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
-    *(".nut", ".gif"),
-)
-# A folder of pictures has no frame rate of its own.
-RATE = Fraction(25)
 
-
-def is_picture(path: Path) -> bool:
-    """Return whether a file name has the ending of a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return a sort key that puts frame2.png before frame10.png."""
-    parts = re.split(r"([0-9]+)", path.name)
-    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
-    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
-
-
-def is_pattern(path: Path) -> bool:
-    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
-    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
-
-
-def is_picture_source(path: Path) -> bool:
-    """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
-    return is_picture(path) or path.is_dir()
-
-
-def is_picture_sequence(path: Path) -> bool:
-    """Return whether a path stands for any number of pictures: a folder, or a pattern."""
-    return path.is_dir() or is_pattern(path)
-
-
-def format_number(pattern: str, number: int) -> str:
-    """Return the file name for a number in a pattern."""
-    return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
-
-
-def _pattern_files(pattern: Path) -> list[Path]:
-    number = NUMBER.search(pattern.name)
-    assert number is not None
-    least = int(number["digits"] or 1)
-    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
-    name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
-    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
-    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
-    return [path for _, path in found]
-
-
-def picture_files(path: Path) -> list[Path]:
-    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
-    if path.is_dir():
-        return pictures_in(path)
-    return _pattern_files(path) if is_pattern(path) else [path]
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the picture files of a folder in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
-    return sorted(found, key=natural_order)
-
-
-class _PictureReader:
-    """A reader of a picture, a folder of pictures in natural order, or a pattern, at 25 frames per second."""
-
-    def __init__(self, path: Path, frame_format: FrameFormat) -> None:
-        self.path, self.frame_format = Path(path), frame_format
-        self._sizes: list[tuple[int, int]] = []
-        self._deep = self._transparent = False
-
-    def __enter__(self) -> _PictureReader:
-        self.files = picture_files(self.path)
-        if not self.files:
-            if self.path.is_dir():
-                remedy = "give a video, a picture, or a folder of pictures"
-                raise MediaError(str(self.path), "no pictures in this folder", remedy)
-            there = pictures_in(self.path.parent)[:1] if self.path.parent.is_dir() else []
-            remedy = f"the folder has {there[0].name}" if there else "check the folder"
-            raise MediaError(str(self.path), "no pictures match the pattern", remedy)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    @property
-    def num_frames_expected(self) -> int:
-        return len(self.files)
-
-    def frames(
-        self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
-    ) -> Generator[Frame, None, None]:
-        if index is not None and index.names != tuple(f.name for f in self.files):
-            raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
-        if index is not None:
-            self._transparent = index.findings.alpha
-        for number, file in enumerate(self.files[start:stop], start):
-            yield self._frame(number, file)
-
-    def _frame(self, number: int, file: Path) -> Frame:
-        frame_format = self.frame_format
-        rgb, alpha = read_layers(file)
-        self._deep = self._deep or rgb.dtype == np.uint16
-        self._transparent = self._transparent or alpha is not None
-        self._sizes.append((rgb.shape[1], rgb.shape[0]))
-        size = frame_format.size.of(*self._sizes[-1])
-        to_depth = to_uint16 if frame_format.deep else to_uint8
-        if alpha is None:
-            rgb = resize(to_depth(rgb), *size)
-        else:
-            rgba = resize_alpha(with_alpha(to_depth(rgb), to_depth(alpha)), *size)
-            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
-        return Frame(number, number, rgb, alpha=alpha)
-
-    def is_doubtful(self) -> bool:
-        return False
-
-    def index(self) -> ClipIndex:
-        width, height = self._sizes[0]
-        return ClipIndex(
-            pts=tuple(range(len(self.files))),
-            time_base=1 / RATE,
-            last_duration=1,
-            width=width,
-            height=height,
-            sample_aspect_ratio=Fraction(1),
-            rate=RATE,
-            num_rebuilt_pts=0,
-            num_frames_from_header=len(self.files),
-            names=tuple(f.name for f in self.files),
-            same_size=len(set(self._sizes)) == 1,
-            findings=Findings(depth=16 if self._deep else 8, alpha=self._transparent),
-        )
-
-
-def find_guides(folder: Path) -> dict[str, Path]:
-    """Return the guides of a folder by name, sorted: each subfolder of pictures, and each video.
-
-    Raises MediaError where two guides (folder and video, or two videos) have the same name.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
-        if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
-            continue
-        name = path.stem if is_video else path.name
-        if name in found:
-            why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
-            raise MediaError(str(folder), why, "rename or move one of them")
-        found[name] = path
-    return found
-
-
-def _choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
-    found = find_guides(folder) if folder.is_dir() else {}
-    for name in names:
-        if name not in found:
-            has = f"it has {', '.join(found)}" if found else "it has none"
-            raise MediaError(str(folder), f"no guide '{name}' in it ({has})", "name its folders like the guides")
-    return {name: found[name] for name in names}
+def fixed_guide(folder: Path, name: str) -> str:
+    """Return a guide's name, with the range of its values where it is data without one. Raises MediaError."""
+    path = choose_guides(folder, [name])[name]
+    if not is_picture_source(path):
+        return name
+    with open_reader(path) as reader:
+        view = reader.fix_span() if isinstance(reader, PictureReader) else None
+    return f"{name.partition('#')[0]}#{view}" if view else name
 
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     """Return a warning with the number of frames of each guide, from headers, where the numbers differ; else ''."""
     with ExitStack() as stack:
-        readers = {n: stack.enter_context(open_reader(p)) for n, p in _choose_guides(folder, names).items()}
+        readers = {n: stack.enter_context(open_reader(p)) for n, p in choose_guides(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
-    if len(set(counts.values())) < 2:
+    files = guide_files(folder, names)
+    common = len(files[names[0]]) or min(counts.values(), default=0)
+    if set(counts.values()) <= {common}:
         return ""
-    return f"{', '.join(f'{n} has {c} frames' for n, c in counts.items())}: the first {min(counts.values())} are used"
+    have = ", ".join(f"{n} has {c} frames" for n, c in counts.items())
+    which = f"{common} that all have" if files[names[0]] else f"first {common}"
+    return f"{have}: the {which} are used"
 
 
 class _GuideReader:
@@ -206,15 +65,20 @@ class _GuideReader:
     def __init__(
         self, path: Path, names: Sequence[str], frame_format: FrameFormat, *, threads: int, tolerant: bool
     ) -> None:
-        self.path, self.names = Path(path), names
+        self.path, self.names, self.frame_format = Path(path), names, frame_format
+        self._readers: list[Reader] = []
         self._open = partial(open_reader, frame_format=frame_format, threads=threads, tolerant=tolerant)
 
     def __enter__(self) -> _GuideReader:
         if not self.path.is_dir():
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
         with ExitStack() as stack:
-            guides = _choose_guides(self.path, self.names).values()
-            self._readers = [stack.enter_context(self._open(guide)) for guide in guides]
+            files = guide_files(self.path, self.names)
+            for name, guide in choose_guides(self.path, self.names).items():
+                reader = _picture_reader(guide, self.frame_format, files[name]) if files[name] else self._open(guide)
+                self._readers.append(stack.enter_context(reader))
+                if isinstance(reader, PictureReader):
+                    reader.fix_span()
             self._stack = stack.pop_all()
         return self
 
@@ -257,7 +121,10 @@ class _GuideReader:
         whole = [i.findings for i, reader in zip(found, self._readers, strict=True) if reader in self._ended]
         missing, short_s = sum(f.missing for f in whole), max((f.short_s for f in whole), default=0.0)
         at = min((i.findings.damaged_at for i in found if i.findings.damaged_at is not None), default=None)
+        named = zip(self.names, found, strict=True)
+        notes = tuple(f"{name.partition('=')[0].strip('#')}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
+        findings = replace(findings, span=None, notes=notes)
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
 
@@ -267,11 +134,12 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
     Raises MediaError where a guide is missing.
     """
     if not is_picture_sequence(path):
-        return [("", path)]
+        return [("", split_view(path)[0])]
     if not guides:
         return [(p.name, p) for p in picture_files(path)]
-    chosen = _choose_guides(path, guides)
-    return [(f"{name}/{below}", file) for name, guide in chosen.items() for below, file in media_files(guide)]
+    files, chosen = guide_files(path, guides), choose_guides(path, guides)
+    own = {name: [(p.name, p) for p in files[name]] or media_files(guide) for name, guide in chosen.items()}
+    return [(f"{name}/{below}", file) for name, found in own.items() for below, file in found]
 
 
 def open_reader(
@@ -289,6 +157,16 @@ def open_reader(
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
+    source, view = split_view(path)
+    refuse_unread(source)
     if is_picture_source(path):
-        return _PictureReader(path, frame_format)
+        return _picture_reader(path, frame_format, [] if is_stack(path) else files_to_read(source))
+    if view and source.exists():
+        raise MediaError(str(source), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)
+
+
+def _picture_reader(path: Path, frame_format: FrameFormat, files: Sequence[Path]) -> PictureReader:
+    """Return a reader of picture files, or without any of a file of many pictures."""
+    pictures = PictureFiles(files, ExrView.parse(split_view(path)[1], path)) if files else PictureStack(path)
+    return PictureReader(path, pictures, frame_format)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vidtrans.video.colour.tags import HD_LINES
-from vidtrans.video.io.clip import ClipIndex
+from vidtrans.video.colour.tags import BT709, HD_LINES, SD_PRIMARIES, mapped_colours
+from vidtrans.video.io.clip import ClipIndex, Findings
 from vidtrans.video.io.codecs import codecs_with_alpha, codecs_with_depth
 from vidtrans.video.io.container import MediaInfo
 
@@ -12,6 +12,8 @@ COLOURS = {
     "HLG": "HDR (HLG): mapped to SDR, BT.709",
     "wide": "BT.2020 colours: mapped to BT.709",
 }
+# Near BT.709, and usual for their size.
+_SD_COLOURS = {mapped_colours(number, BT709) for number in SD_PRIMARIES}
 
 
 def describe_conversions(index: ClipIndex) -> list[str]:
@@ -28,8 +30,12 @@ def describe_conversions(index: ClipIndex) -> list[str]:
         lines.append(f"frames are missing in {places}, or takes were joined there: each frame keeps its time")
     if found.holes and not found.damage and not found.gaps:
         lines.append(f"its times have gaps for {_frames(found.holes)}: dropped by the camera, or lost later")
-    if found.colour:
-        lines.append(COLOURS[found.colour])
+    if found.colour and found.colour not in _SD_COLOURS:
+        lines.append(_mapping(found))
+    if found.unread:
+        line = f"not acted upon: {found.unread}, so its colours may be wrong"
+        lines.append(f"{line}: convert it first if they look so")
+    lines += found.notes
     if found.interlaced:
         lines.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
     if found.resized:
@@ -93,9 +99,15 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
         lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
     if index.zero > 0:
         lines.append(f"its clock begins at {float(index.zero * index.time_base):.3f} s: counted from 0 in results")
+    if found.colour in _SD_COLOURS:
+        lines.append(_mapping(found))
     if index.num_frames == 1 and not index.names:
         lines.append("a single frame: enough to render, not to learn motion from")
     return lines
+
+
+def _mapping(found: Findings) -> str:
+    return COLOURS.get(found.colour, f"{found.colour}: mapped to BT.709")
 
 
 def _frames(count: int) -> str:

@@ -14,14 +14,15 @@ import av
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha
-from vidtrans.video.colour.tags import space_name
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, unread_of
+from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
+from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import RAW, MediaInfo, zero_s
+from vidtrans.video.io.container import RAW, MediaInfo, first_bytes, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, orientation_of
+from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 
 
@@ -69,6 +70,8 @@ class ClipReader:
         decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
         self._decoder = decoder.__enter__()
         self._used = False
+        if decoder.info.codec in PNG_CODECS:
+            self._convert.leave_side_data(png_profile(first_bytes(self.path)))
 
     def _restart(self, tolerant: bool) -> Decoder:
         """Return a decoder at the first frame.
@@ -212,8 +215,11 @@ class ClipReader:
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,
+                primaries=seen.primaries,
+                transfer=seen.transfer,
                 alpha=seen.transparent,
                 colour=seen.colour,
+                unread=seen.unread,
                 turned=seen.first_orientation != UPRIGHT,
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
@@ -246,12 +252,18 @@ class FrameConverter:
 
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
-        self.depth, self.colour, self.transparent, self.num_resized = 0, "", False, 0
-        self.matrix = "untagged"
+        self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
+        self.matrix = self.primaries = self.transfer = "untagged"
         self.first_size = (0, 0)
         self.first_orientation = UPRIGHT
         self._upright: tuple[int, int] | None = None
         self._to_rgb: ToRGB | None = None
+        self._profile: FrameProfile | None = None
+        self._profile_data: bytes | None = None  # where it does not come from side data
+
+    def leave_side_data(self, profile: bytes) -> None:
+        """Read no side data of frames, as PyAV crashes on a PNG's; ``profile``: their ICC profile, or b''."""
+        self._profile_data = profile
 
     def expect(self, index: ClipIndex) -> None:
         """Use the clip's size from its index, since reading may begin at any frame."""
@@ -260,19 +272,24 @@ class FrameConverter:
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
-        orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        if self._profile is None:
+            self._profile = profile_of(decoded, self._profile_data)
+        orientation = self._orientation(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.frame_format.size.of(*size)
             self.matrix = space_name(int(decoded.colorspace))
+            self.primaries = primaries_name(int(decoded.color_primaries))
+            self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
-        self.colour = self.colour or colour_of(decoded)
+        self.colour = self.colour or self._profile.colour or colour_of(decoded)
+        self.unread = self.unread or self._profile.unread or unread_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
-            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep)
+            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep, profile=self._profile.conversion)
         if not has_alpha(decoded):
             rgb, alpha = self._to_rgb(decoded), None
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
@@ -282,3 +299,8 @@ class FrameConverter:
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
         rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=alpha)
+
+    def _orientation(self, decoded: av.VideoFrame) -> Orientation:
+        if self._profile_data is not None:
+            return rotation_of(decoded)
+        return UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)

@@ -1,0 +1,160 @@
+"""Which number in a name is the frame's, and which pictures of two sequences go together."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.video.frame_numbers import align, common_frames, frame_numbers, has_gaps, likely_numbers, list_frames
+
+repeatable = hypothesis_settings(max_examples=60)
+# What names have beside the frame's number, and none of it is one.
+OTHERS = ["v2", "V03", "v_7", "ver4", "rev1", "take2", "1920x1080", "4096×2160", "1080p", "720p50", "4k", "24fps", "x4"]
+OTHERS += ["2x", "20240131", "rec709", "h264", "seed8125", "crf18", "16bit", "75pct"]
+OTHERS += ["a3f09c1", "2024-01-31_10-22-33", "shot010", "sh020", "cam2", "final3", "12.5s"]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("41.png", 41),
+        ("0041.png", 41),
+        ("dog41.png", 41),
+        ("frame-41_7.png", 41),
+        ("9_v2.png", 9),
+        ("shot010_1920x1080_v03_0041.png", 41),
+        ("f0000041.png", 41),
+        ("41 (1).png", 41),
+        ("41 - Copy.png", 41),
+        ("41_copy 2.png", 41),
+        ("shot_0041.png", 41),
+        ("scene 3.png", 3),
+        ("layer 2 frame 41.png", 41),
+        ("ComfyUI_00012_.png", 12),
+        ("clip.mp4.0012.png", 12),
+        ("s01e02_41.png", 41),
+        ("AB_010_0020_cmp_v02.1041.exr", 1041),
+        ("EP101_SC02_SH0030_comp_v004.0041.exr", 41),
+        ("00041-3841923847.png", 41),
+        ("41_cfg7.5_v1.2.png", 41),
+        ("41-Edit-2.png", 41),
+        ("final_v2.png", None),
+        ("clip 00-00-01-16.png", None),
+        ("IMG_20240131_102233.jpg", None),
+        ("portrait.png", None),
+    ],
+)
+def test_the_number_of_a_frame_is_known_by_its_place(name: str, number: int | None) -> None:
+    assert next(iter(likely_numbers(name)), None) == number
+    assert frame_numbers([name]) == [number]
+
+
+@repeatable
+@given(
+    st.integers(0, 99_999),
+    st.lists(st.sampled_from(OTHERS), max_size=3, unique_by=lambda part: part[:4]),
+    st.integers(0, 3),
+    st.sampled_from("_-. "),
+    st.integers(1, 5),
+)
+def test_versions_dates_and_sizes_do_not_hide_it(
+    number: int, others: list[str], place: int, between: str, digits: int
+) -> None:
+    parts = [*others[:place], str(number).zfill(digits), *others[place:]]
+    if between == "." and others[-1:] and place < len(others):  # what follows the last dot is the ending
+        parts.append("x")
+    name = between.join(parts) + ".png"
+    assert likely_numbers(name)[:1] == [number], name
+
+
+@repeatable
+@given(st.text(max_size=40))
+def test_any_name_can_be_read(name: str) -> None:
+    assert all(number >= 0 for number in likely_numbers(name))
+    assert len(frame_numbers([name, name + "1"])) == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["{}_540.png"],
+        ["seed99_{}.png"],
+        ["{:04}_3.png"],
+        ["take 4 {} 7.png"],
+        ["frame {}, 12 of 300.png"],
+    ],
+)
+def test_in_a_sequence_the_frame_is_what_differs(names: list[str]) -> None:
+    assert frame_numbers([names[0].format(n) for n in (8, 9, 10, 31)]) == [8, 9, 10, 31]
+
+
+def test_of_several_columns_that_differ_the_densest_counts() -> None:
+    assert frame_numbers(["8_918.png", "9_277.png", "10_512.png"]) == [8, 9, 10]
+    assert frame_numbers(["9_v2.png", "41_v1.png"]) == [9, 41]
+    assert frame_numbers(["0001.png", "cover.png", "0002.png"]) == [1, None, 2]
+
+
+def names(numbers: object, form: str = "{:04}.png") -> list[str]:
+    return [form.format(n) for n in numbers]  # type: ignore[attr-defined]
+
+
+@repeatable
+@given(st.sets(st.integers(0, 60), min_size=3), st.sets(st.integers(0, 60), min_size=3), st.data())
+def test_sequences_with_gaps_go_together_by_number(one: set[int], other: set[int], data: st.DataObject) -> None:
+    whole, own = sorted(one | {0, 60}), sorted(other | {0, 60})
+    first = data.draw(st.integers(0, len(whole) - 1))
+    stop = data.draw(st.integers(first + 1, len(whole)))
+    found = align(names(whole), names(own, "matte_v2_{}.tif"), first, stop)
+    wanted = [own.index(n) if n in own else None for n in whole[first:stop]]
+    assert (found.way, found.steps, found.words) == ("number", tuple(wanted), "")
+    # A missing frame has that of the frame before; the first frame is in both.
+    before = [max((own.index(m) for m in own if m <= n and m in whole), default=0) for n in whole[first:stop]]
+    assert list(found.held) == before
+
+
+@repeatable
+@given(st.integers(5, 40), st.sampled_from([1, 1001, 86_400]), st.data())
+def test_what_counts_from_another_number_is_moved_and_that_is_said(count: int, begin: int, data: st.DataObject) -> None:
+    missing = data.draw(st.sets(st.integers(1, count - 2), max_size=2))
+    own = [n for n in range(count) if n not in missing]
+    found = align(range(count), names(n + begin for n in own), 0, count)
+    assert found.steps == tuple(own.index(n) if n in own else None for n in range(count))
+    assert bool(found.words) == bool(missing)
+    assert not missing or found.words == f"numbered from {begin}, the other from 0"
+
+
+@pytest.mark.parametrize(
+    ("whole", "own", "span", "way", "steps"),
+    [
+        (["cat.png", "dog.png", "fox.png"], ["cat.jpg", "fox.jpg"], (0, 3), "name", (0, None, 1)),
+        (["a.png", "b.png", "c.png"], ["a.png", "c.png", "x.png"], (0, 3), "name", (0, None, 1)),
+        (["a.png", "b.png"], ["x.png", "y.png"], (0, 2), "order", (0, 1)),
+        (names([1, 1], "a{}_x.png"), ["x.png"], (0, 2), "order", (0, None)),
+        (range(40), names(range(10), "{}.png"), (25, 35), "number", tuple(range(10))),  # the rendered part
+        (range(40), names(range(5, 30)), (0, 10), "number", (*[None] * 5, *range(5))),  # no shift: all are in it
+        (names(range(1, 31)), names(range(10, 31), "m{}.png"), (0, 12), "number", (*[None] * 9, 0, 1, 2)),
+    ],
+)
+def test_names_come_before_numbers_and_the_order_last(
+    whole: list[str] | range, own: list[str], span: tuple[int, int], way: str, steps: tuple[int | None, ...]
+) -> None:
+    found = align(whole, own, *span)
+    assert (found.way, found.steps) == (way, steps)
+    assert bool(found.words) == (way == "order")
+
+
+def test_a_start_and_pair_folders_say_how_to_count() -> None:
+    assert align(range(4), names(range(5, 9)), 0, 4, counting="together").steps == (0, 1, 2, 3)
+    assert align(names([1, 2, 3]), names([2, 3, 4], "b{}.png"), 0, 3, counting="equal").steps == (None, 0, 1)
+
+
+def test_common_frames_gaps_and_lists() -> None:
+    assert common_frames([names([0, 1, 3, 4]), names([1, 2, 3], "n{}.png")]) == [[1, 2], [0, 2]]
+    assert has_gaps(names([1, 2, 4]))
+    assert not has_gaps(names([7, 8, 9]))
+    assert not has_gaps(["a.png", "b.png"])
+    assert list_frames([6]) == "6"
+    assert list_frames([6, 8, 9, 11]) == "6, 8 to 9 and 11"
+    assert list_frames(range(0, 40, 2)) == "0, 2, 4, 6, 8, 10 … (20 in all)"

@@ -1,0 +1,320 @@
+"""Picture files as programs of the field write them: colours, sample formats, orientation, several pictures in one."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import decode, scene, times, write_folder
+from pictures_of_all_kinds import (
+    P3,
+    grey_profile,
+    ink_profile,
+    rgb_profile,
+    table_profile,
+    with_chunks,
+    write_tiff,
+)
+from PIL import Image, ImageCms
+
+import vidtrans as api
+from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.icc import read_profile
+from vidtrans.video.colour.primaries import ADOBE_RGB, TAGGED
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
+from vidtrans.video.io.pictures import open_reader
+
+COLOUR = (200, 60, 40)
+IN_P3 = (217, 42, 23)  # what it is in sRGB if it is meant as Display P3
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def flat(mode: str = "RGB", colour: tuple[int, ...] = COLOUR) -> Image.Image:
+    return Image.new(mode, (8, 8), colour)
+
+
+# Colours
+
+
+def by_littlecms(picture: Image.Image, profile: bytes) -> np.ndarray:
+    options = {"outputMode": "RGB", "renderingIntent": 1, "flags": ImageCms.Flags.BLACKPOINTCOMPENSATION}
+    given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return np.array(ImageCms.profileToProfile(picture, given, ImageCms.createProfile("sRGB"), **options))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [rgb_profile(P3, 2.2), rgb_profile(ADOBE_RGB, 563 / 256), rgb_profile(TAGGED[9], 2.4), table_profile()],
+    ids=["Display P3", "Adobe RGB", "BT.2020", "tables"],
+)
+def test_a_profile_is_converted_as_littlecms_does_at_8_and_16_bits(profile: bytes) -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    convert = read_profile(profile)
+    assert convert is not None
+    wanted = by_littlecms(Image.fromarray(codes), profile).astype(float)
+    assert np.abs(convert(codes) - wanted).max() <= 1
+    deep = convert(codes.astype(np.uint16) * 257)
+    assert np.abs(deep / 257 - wanted).max() < 1
+    assert len(np.unique(convert(np.linspace(0, 65535, 3000).astype(np.uint16).reshape(1, -1, 1).repeat(3, 2)))) > 2000
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "webp", "jpg"])
+def test_every_format_has_its_profile_honoured_and_srgb_kept(tmp_path: Path, ending: str) -> None:
+    how = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(ending, {})
+    for profile, wanted in ((None, COLOUR), (SRGB, COLOUR), (rgb_profile(P3, 2.2), (219, 37, 13))):
+        flat().save(tmp_path / f"a.{ending}", icc_profile=profile, **how)
+        assert np.abs(read_picture(tmp_path / f"a.{ending}")[4, 4].astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "profile"), [("L", (100,), grey_profile(1.8)), ("CMYK", (255, 128, 0, 0), ink_profile())]
+)
+def test_grey_and_inks_go_through_their_profiles(
+    tmp_path: Path, mode: str, colour: tuple[int, ...], profile: bytes
+) -> None:
+    flat(mode, colour).save(tmp_path / "a.tif", icc_profile=profile)
+    wanted = by_littlecms(flat(mode, colour), profile)
+    assert np.abs(read_picture(tmp_path / "a.tif").astype(int) - wanted).max() <= 1
+
+
+CHRM = struct.pack(">8I", *(round(100_000 * v) for pair in (P3.white, P3.red, P3.green, P3.blue) for v in pair))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "wanted"),
+    [
+        ({b"cICP": bytes([12, 13, 0, 1])}, IN_P3),
+        ({b"cICP": bytes([1, 13, 0, 1])}, COLOUR),
+        ({b"cICP": bytes([12, 13, 0, 1]), b"sRGB": b"\0"}, IN_P3),
+        ({b"cICP": bytes([1, 8, 0, 1])}, (229, 133, 110)),
+        ({b"gAMA": struct.pack(">I", 45455), b"cHRM": CHRM}, IN_P3),
+        ({b"gAMA": struct.pack(">I", 45455)}, COLOUR),
+        ({b"gAMA": struct.pack(">I", 100_000)}, (229, 133, 110)),
+        ({b"gAMA": struct.pack(">I", 100_000), b"sRGB": b"\0"}, COLOUR),
+        ({b"cHRM": bytes(32), b"gAMA": bytes(4)}, COLOUR),
+    ],
+)
+def test_the_colour_tags_of_a_png_are_honoured_by_rank(
+    tmp_path: Path, chunks: dict[bytes, bytes], wanted: tuple[int, ...]
+) -> None:
+    for picture in (np.array(flat()), np.array(flat()).astype(np.uint16) * 257):
+        (tmp_path / "a.png").write_bytes(encode_png(picture))
+        read = read_layers(with_chunks(tmp_path / "a.png", chunks))[0]
+        assert read.dtype == picture.dtype
+        assert np.abs(read[4, 4] / (257 if read.dtype == np.uint16 else 1) - wanted).max() <= 1
+
+
+def test_exif_tells_of_adobe_rgb(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2
+    flat().save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
+    assert np.abs(read_picture(tmp_path / "a.jpg")[4, 4].astype(int) - (232, 57, 34)).max() <= 1
+
+
+def test_a_conversion_is_told_once_for_a_clip(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    for i in range(3):
+        flat().save(tmp_path / "f" / f"{i}.png", icc_profile=rgb_profile(P3, 2.2, "Display P3"))
+    assert api.probe(tmp_path / "f")["warnings"] == ["colours of Display P3: converted to sRGB"]
+
+
+# Orientation
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orientation: int, mode: str) -> None:
+    codes = np.random.default_rng(0).integers(0, 255, (4, 6, len(mode)), np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    for ending in ("png", "webp", "tif"):
+        path = tmp_path / f"a.{ending}"
+        how = {"lossless": True, "exact": True} if ending == "webp" else {}
+        Image.fromarray(codes).save(path, exif=exif, **how)
+        turns = {1: codes, 2: codes[:, ::-1], 3: codes[::-1, ::-1], 4: codes[::-1]}
+        turned = codes.swapaxes(0, 1)
+        turns |= {5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}
+        assert np.array_equal(read_still(path).picture, turns[orientation])
+        assert picture_size(path) == turns[orientation].shape[1::-1]
+
+
+# Sample formats
+
+
+RAMP = np.linspace(0, 1, 48 * 64 * 3).reshape(48, 64, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("dtype", "white", "note"),
+    [
+        (np.int16, 32767, "signed 16-bit samples: 0 is black, 32,767 is white, negative ones are black"),
+        (np.int8, 127, "signed 8-bit samples"),
+        (np.uint32, 2**32 - 1, "32-bit samples: 0 is black"),
+        (np.int32, 2**31 - 1, "signed 32-bit samples"),
+        (np.float32, 1, "floating-point samples: 0 is black, 1 is white"),
+        (np.float64, 1, "floating-point samples"),
+        (np.uint16, 65535, ""),
+    ],
+)
+def test_samples_of_any_format_are_scaled_by_a_rule_that_is_told(
+    tmp_path: Path, dtype: type, white: int, note: str, channels: int
+) -> None:
+    shown = RAMP[..., :channels].squeeze()
+    path = write_tiff(tmp_path / "a.tif", [(shown * white).astype(dtype)])
+    still = read_still(path)
+    assert still.picture.dtype == np.uint16
+    assert np.abs(still.picture / 65535 - shown.reshape(48, 64, channels)).max() < 1 / 100
+    assert (still.notes[0].startswith(note)) if note else not still.notes
+
+
+def test_negative_and_not_a_number_are_black_and_what_is_brighter_is_told(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [np.array([[-1, np.nan, 0.5, 3, np.inf]] * 4, np.float32)])
+    still = read_still(path)
+    assert still.picture[0, :, 0].tolist() == [0, 0, 32768, 65535, 65535]
+    assert still.notes == ("floating-point samples: 0 is black, 1 is white, and what is brighter is clipped",)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white"),
+    [(np.uint16, 4095), (np.uint16, 1023), (np.uint16, 255), (np.int16, 4095), (np.int32, 255), (np.float32, 255)],
+)
+def test_fewer_bits_than_stored_are_found_over_all_pictures_and_scaled_alike(
+    tmp_path: Path, dtype: type, white: int
+) -> None:
+    (tmp_path / "f").mkdir()
+    for i, most in enumerate((0.3, 1.0, 0.6)):
+        write_tiff(tmp_path / "f" / f"{i}.tif", [np.full((16, 16), round(white * most)).astype(dtype)])
+    table = api.probe(tmp_path / "f")
+    assert f"samples up to {white:,}: that is white in all of its pictures" in table["warnings"]
+    api.stylize(tmp_path / "f", output=tmp_path / "o", model="identity", settings={"encoding": {"bit_depth": "16"}})
+    read = [read_layers(tmp_path / "o" / f"{i}.png")[0][8, 8, 0] for i in range(3)]
+    assert np.allclose(np.array(read) / 65535, (0.3, 1.0, 0.6), atol=0.01)
+
+
+def test_dark_16_bit_pictures_stay_dark(tmp_path: Path) -> None:
+    for name, samples in (("widened", [257 * 10, 257 * 3]), ("bright", [3000, 50_000])):
+        write_folder(tmp_path / name, [np.full((16, 16, 3), s, np.uint16) for s in samples])
+        assert api.probe(tmp_path / name)["findings"]["white"] == 0
+
+
+def test_a_header_that_names_its_white_is_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5\n4 4\n1023\n" + np.full(16, 341, ">u2").tobytes())
+    assert set(read_layers(path)[0].ravel().tolist()) == {21845}
+
+
+def test_colours_of_a_tiff_with_alpha_are_straight(tmp_path: Path) -> None:
+    straight = np.dstack([np.array(flat()), np.full((8, 8), 128, np.uint8)])
+    for picture in (straight, straight.astype(np.uint16) * 257):
+        rgb, alpha = read_layers(write_tiff(tmp_path / "a.tif", [picture]))
+        assert np.array_equal(rgb, picture[..., :3])
+        assert alpha is not None
+        assert np.array_equal(alpha, picture[..., 3])
+
+
+@pytest.mark.parametrize(("dtype", "words"), [(np.float16, "3 channels of 16-bit floating-point numbers")])
+def test_samples_that_are_not_read_are_named(tmp_path: Path, dtype: type, words: str) -> None:
+    path = write_tiff(tmp_path / "a.tif", [RAMP.astype(dtype)])
+    with pytest.raises(MediaError, match=words):
+        read_picture(path)
+
+
+# Formats
+
+
+@pytest.mark.parametrize("ending", ["tga", "bmp", "ppm", "jp2", "png", "tif", "webp", "jfif", "j2k"])
+def test_a_folder_of_any_format_is_a_clip(tmp_path: Path, ending: str) -> None:
+    frames = [scene(48, 32, seed=i) for i in range(3)]
+    (tmp_path / "f").mkdir()
+    kind = {"jfif": "JPEG"}.get(ending)
+    how = {"webp": {"lossless": True}, "jfif": {"quality": 100, "subsampling": 0}}.get(ending, {})
+    for i, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "f" / f"{i}.{ending}", kind, **how)
+    with open_reader(tmp_path / "f") as reader:
+        read = [f.rgb for f in reader.frames()]
+    assert len(read) == 3
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(read, frames, strict=True)) <= 8 * (ending == "jfif")
+
+
+@pytest.mark.parametrize("ending", ["hdr", "pfm"])
+def test_light_gets_the_curve_of_srgb(tmp_path: Path, ending: str) -> None:
+    light = np.array([0, 0.25, 1, 4], np.float32).reshape(1, 4, 1).repeat(3, 2).repeat(4, 0)
+    cv2.imwrite(str(tmp_path / f"a.{ending}"), light)
+    assert np.abs(read_picture(tmp_path / f"a.{ending}")[0, :, 0].astype(int) - (0, 137, 255, 255)).max() <= 1
+
+
+# Several pictures in one file
+
+
+def stack(path: Path, count: int = 5) -> Path:
+    frames = [np.full((16, 24, 3), 40 * i + 20, np.uint8) for i in range(count)]
+    if path.suffix == ".tif":
+        return write_tiff(path, [f.astype(np.uint16) * 257 for f in frames])
+    first, *others = map(Image.fromarray, frames)
+    first.save(path, save_all=True, append_images=others, duration=[40, 120, 40, 40, 100][:count], lossless=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "times_ms"),
+    [("a.webp", [0, 40, 160, 200, 240]), ("a.png", [0, 40, 160, 200, 240]), ("a.tif", [0, 40, 80, 120, 160])],
+)
+def test_a_file_of_many_pictures_is_a_clip_with_its_own_times(tmp_path: Path, name: str, times_ms: list[int]) -> None:
+    table = api.stylize(stack(tmp_path / name), output=tmp_path / "o.mkv", model="identity", codec="ffv1")
+    assert table["frames"] == 5
+    assert [1000 * t for t in times(tmp_path / "o.mkv")] == times_ms
+    levels = [int(f[4, 4, 0]) for f in decode(tmp_path / "o.mkv")[2]]
+    assert np.abs(np.array(levels) - [20, 60, 100, 140, 180]).max() <= 1
+    with open_reader(tmp_path / name, FrameFormat(deep=True)) as reader:
+        list(reader.frames())
+        assert reader.index().findings.depth == (16 if name == "a.tif" else 8)
+
+
+def test_pictures_of_a_stack_are_named_by_number(tmp_path: Path) -> None:
+    api.stylize(stack(tmp_path / "a.webp", 3), output=tmp_path / "o", model="identity")
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a_0000.png", "a_0001.png", "a_0002.png"]
+
+
+def test_a_preview_in_a_tiff_is_no_picture_of_a_clip(tmp_path: Path) -> None:
+    whole, preview = np.zeros((32, 32, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)
+    assert api.probe(write_tiff(tmp_path / "a.tif", [whole, preview]))["frames"] == 1
+
+
+def test_many_pictures_where_one_is_needed_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="it holds 5 pictures, where one is needed"):
+        read_picture(stack(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("given", ["f", "f/0001.dpx", "f/%04d.dpx"])
+def test_film_scans_are_named_with_the_way_out(tmp_path: Path, given: str) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "0001.dpx").write_bytes(b"SDPX" + bytes(2044))
+    with pytest.raises(MediaError, match=r"DPX is not read here — make.*ffmpeg -i %04d\.dpx"):
+        api.probe(tmp_path / given)
+
+
+def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> None:
+    ramp = np.linspace(9000, 60_000, 64 * 96).reshape(64, 96, 1).repeat(3, 2)
+    write_folder(tmp_path / "f", [np.roll(ramp, 2 * i, 1).astype(np.uint16) for i in range(3)])
+    api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
+    (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
+    assert len(np.unique(read_layers(chosen)[0])) > 5000
+
+
+def test_a_sequence_of_avif_is_read_and_not_its_still(tmp_path: Path) -> None:
+    first, *others = (Image.fromarray(np.full((64, 64, 3), 40 * i + 20, np.uint8)) for i in range(4))
+    first.save(tmp_path / "a.avif", save_all=True, append_images=others, duration=[40, 120, 40, 40])
+    with open_reader(tmp_path / "a.avif") as reader:
+        frames = list(reader.frames())
+        assert [1000 * (pts - frames[0].pts) * reader.index().time_base for pts in reader.index().pts] == [
+            0,
+            40,
+            160,
+            200,
+        ]

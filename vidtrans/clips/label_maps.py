@@ -1,0 +1,172 @@
+"""Find the palette of label maps, and count labels that are not of a class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import Table
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.labels import Labels, LabelsSettings
+from vidtrans.session import Context
+from vidtrans.video.frame_format import DEFAULT_FORMAT
+from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
+from vidtrans.video.images.picture import read_picture
+from vidtrans.video.io.picture_paths import picture_files
+
+SAMPLE = 24  # frames in which labels are counted
+LEAST = 0.0005  # share of the pixels that is reported
+COLOURED = 12  # levels between channels of a pixel that is not grey
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".webp")
+REMEDY = "give the colours of the classes in order: --set pairing.palette='#rrggbb …', or a FILE that lists them"
+
+
+def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
+    """Return a pairing of label maps whose palette was found in its pictures; any other pairing unchanged.
+
+    The indices of indexed pictures are the classes. Colours without a palette are the classes in the order of their
+    values, if there are few enough. Raises MediaError where two labels cannot be told apart.
+    """
+    if not isinstance(pairing, Labels) or pairing.settings.palette or not files:
+        return pairing
+    changes = found_palette(pairing.settings, files)
+    return make_pairing(pairing.name, vars(pairing.settings) | changes) if changes else pairing
+
+
+def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
+    """Return the settings ``palette`` and ``ignore`` for label maps; none where grey levels are the classes."""
+    if deep := next((path for path in files if has_deep_levels(path)), None):
+        why = "its levels have 16 bits, of which the labels would be the lowest"
+        raise MediaError(str(deep), why, "save label maps with 8 bits: 0 to 255")
+    palettes = [read_palette(path) for path in files]
+    if all(palette is not None for palette in palettes):
+        return _of_indices(settings, files, [palette for palette in palettes if palette is not None])
+    if any(palette is not None for palette in palettes):
+        one = next(path for path, palette in zip(files, palettes, strict=True) if palette is None)
+        raise MediaError(str(one), "it has no palette, and other label maps beside it have one", REMEDY)
+    sample = [read_picture(files[n]) for n in spread_numbers(len(files), SAMPLE)]
+    if not any(_is_coloured(picture) for picture in sample) or any(p.suffix.lower() not in LOSSLESS for p in files):
+        return {}
+    found: set[int] = set()
+    for path in files:
+        found |= set(np.unique(_codes(read_picture(path))).tolist())
+        if len(found) > settings.classes:
+            return {}
+    return {"palette": " ".join(f"#{code:06x}" for code in sorted(found))}
+
+
+def _of_indices(settings: LabelsSettings, files: Sequence[Path], palettes: Sequence[np.ndarray]) -> Table:
+    colour_of: dict[int, int] = {}
+    for path, palette in zip(files, palettes, strict=True):
+        codes = _codes(palette[None])[0].tolist()
+        for index in np.unique(read_indices(path)).tolist():
+            code = codes[index] if index < len(codes) else 0
+            if colour_of.setdefault(index, code) != code:
+                why = f"label {index} has another colour in its palette than in other label maps"
+                raise MediaError(str(path), why, "save all with one palette, or as grey levels")
+    alike = [code for code, times in Counter(colour_of.values()).items() if times > 1]
+    if alike:
+        labels = " and ".join(str(index) for index, code in colour_of.items() if code == alike[0])
+        why = f"labels {labels} have the same colour, #{alike[0]:06x}, in the palette"
+        raise MediaError(str(files[0].parent), why, "give each label its own colour, or save grey levels")
+    longest = _codes(max(palettes, key=len)[None])[0].tolist()
+    if all(code == index * 0x010101 for index, code in colour_of.items()):
+        return {}
+    # A colour of a label that is not used must not stand for one that is.
+    free = (code for code in range(1 << 24) if code not in colour_of.values())
+    last = min(settings.classes, max(len(longest), *colour_of) + 1)
+    unused = {i: code for i, code in enumerate(longest[:last]) if i not in colour_of}
+    unused = {i: next(free) if code in colour_of.values() else code for i, code in unused.items()}
+    classes = [colour_of.get(i, unused.get(i)) for i in range(last)]
+    beyond = {code for index, code in colour_of.items() if index >= settings.classes}
+    named = [colour_of[n] for n in settings.ignored_numbers if n in colour_of]
+    ignore = " ".join(f"#{code:06x}" for code in sorted({*beyond, *named}))
+    return {"palette": " ".join(f"#{code:06x}" for code in classes if code is not None), "ignore": ignore}
+
+
+def tell_labels(
+    pairing: Pairing,
+    given: Pairing,
+    name: str,
+    frames: Iterable[np.ndarray],
+    files: Sequence[Path],
+    context: Context,
+) -> None:
+    """Note which palette was found, and warn of labels that are not of a class.
+
+    Args:
+        pairing: The pairing, of label maps or another.
+        given: The pairing before a palette was found.
+        name: The name of the source, for messages.
+        frames: Some label maps at full size, (H, W, 3) uint8.
+        files: The files of the label maps; empty for a video.
+        context: Receives the messages.
+    """
+    if not isinstance(pairing, Labels) or not isinstance(given, Labels):
+        return
+    settings = pairing.settings
+    is_found = settings.palette != given.settings.palette
+    if is_found:
+        colours = settings.palette.split()
+        few = " ".join(colours[:8]) + (" …" if len(colours) > 8 else "")
+        context.note(f"{name}: the classes have these colours, in this order: {few}")
+    if is_found and read_palette(files[0]) is not None:
+        chosen = (read_indices(files[n]) for n in spread_numbers(len(files), SAMPLE))
+        pairing, frames = given, (np.repeat(indices[..., None], 3, axis=2) for indices in chosen)
+    beyond: Counter[str] = Counter()
+    pixels = coloured = 0
+    for frame in frames:
+        pixels += frame.shape[0] * frame.shape[1]
+        coloured += 0 if settings.palette else int(_colour_mask(frame).sum())
+        beyond.update(pairing.unknown_labels(frame))
+    if coloured > LEAST * pixels:
+        text = f"{name}: it has colours and no palette, so its red channel is read as classes: {REMEDY}"
+        context.note(text, "warning")
+    elif sum(beyond.values()) > LEAST * pixels:
+        few = ", ".join(f"{label}: {count / pixels:.1%}" for label, count in beyond.most_common(6))
+        share = f"{sum(beyond.values()) / pixels:.1%} of the pixels"
+        fate = "the last class" if settings.rest_is_last else "no class"
+        text = f"{name}: {share} have labels other than the {settings.classes} classes ({few}), which count as {fate}"
+        context.note(f"{text}: raise pairing.classes, or name labels without a meaning in pairing.ignore", "warning")
+
+
+def sampled(clip: Clip, context: Context) -> Iterable[np.ndarray]:
+    """Yield some frames of a clip at full size, (H, W, 3) uint8."""
+    numbers = spread_numbers(clip.index.num_frames, SAMPLE)
+    return (frame.rgb for frame in read_clip_frames(clip, numbers, DEFAULT_FORMAT, context))
+
+
+def render_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
+    """Return the settings that a model's pairing gets from the palette of a clip's pictures, and tell what is unknown.
+
+    Raises MediaError.
+    """
+    if not isinstance(pairing, Labels):
+        return {}
+    files = picture_files(clip.path) if clip.is_pictures and not clip.guides else []
+    found = with_found_palette(pairing, files)
+    tell_labels(found, pairing, clip.name, sampled(clip, context), files, context)
+    assert isinstance(found, Labels)
+    return {n: v for n, v in vars(found.settings).items() if v != getattr(pairing.settings, n)}
+
+
+def _codes(rgb: np.ndarray) -> np.ndarray:
+    """Return the colours of (H, W, 3) uint8 as integers, 0xrrggbb."""
+    wide = rgb.astype(np.int64)
+    codes: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return codes
+
+
+def _colour_mask(rgb: np.ndarray) -> np.ndarray:
+    mask: np.ndarray = np.ptp(rgb.astype(np.int16), axis=2) > COLOURED
+    return mask
+
+
+def _is_coloured(rgb: np.ndarray) -> bool:
+    return bool(_colour_mask(rgb).any())

@@ -1,0 +1,190 @@
+"""ICC profiles of pictures: conversion of their colours to sRGB.
+
+Profiles of curves and a matrix (Display P3, Adobe RGB, ProPhoto, grey gammas) are computed here, at 8 and 16 bits.
+Those of tables (printers, scanners, CMYK) go through LittleCMS, relative colorimetric with black point compensation.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from vidtrans.video.colour.srgb import code_of_light
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageCms
+
+Curve = Callable[[np.ndarray], np.ndarray]  # code in [0, 1] to light in [0, 1], float64
+
+# Columns: red, green and blue of sRGB as ICC profiles have them, in XYZ under D50.
+_SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+_STRIP = 64  # lines at a time
+_STEP = 5  # between the nodes of a table for 16 bits, in codes of 8
+_PARAMETERS = (1, 3, 4, 5, 7)  # numbers of a parametric curve, by its kind
+_ROUNDING = 1.0  # codes of 255, by which a profile that is named sRGB may differ from it
+
+
+@dataclass(frozen=True)
+class CurvesAndMatrix:
+    """Colours that become linear BT.709 RGB by a curve for each channel and a matrix, (3, 3).
+
+    What lies outside sRGB is clipped, as everywhere.
+    """
+
+    name: str
+    curves: tuple[Curve, Curve, Curve]
+    matrix: np.ndarray
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype."""
+        most = np.iinfo(rgb.dtype).max
+        tables = [np.clip(curve(np.linspace(0, 1, most + 1)), 0, 1).astype(np.float32) for curve in self.curves]
+        converted = np.empty_like(rgb)
+        for top in range(0, len(rgb), _STRIP):
+            strip = rgb[top : top + _STRIP]
+            light = np.stack([table[strip[..., c]] for c, table in enumerate(tables)], axis=2)
+            light = np.clip(cv2.transform(light, self.matrix.astype(np.float32)), 0, 1)
+            converted[top : top + _STRIP] = np.rint(code_of_light(light) * np.float32(most))
+        return converted
+
+    def is_identity(self) -> bool:
+        """Return whether no 8-bit colour changes by more than the rounding of profiles."""
+        axis = np.arange(0, 256, 15).astype(np.uint8)
+        nodes = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(1, -1, 3)
+        return float(np.abs(self(nodes).astype(np.int16) - nodes).max()) <= _ROUNDING
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """A profile of tables, by LittleCMS. ``profile``: the bytes of the file."""
+
+    name: str
+    profile: bytes
+    mode: str  # of Pillow: "RGB", "L", "CMYK", "LAB"
+
+    def convert(self, picture: Image.Image) -> np.ndarray:
+        """Return a picture of ``mode`` as sRGB, (H, W, 3) uint8."""
+        from PIL import ImageCms
+
+        return np.array(ImageCms.applyTransform(picture, _transform(self.profile, self.mode)))
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype; 16 bits are interpolated between nodes."""
+        from PIL import Image
+
+        if rgb.dtype == np.uint8:
+            return self.convert(Image.fromarray(rgb).convert(self.mode))
+        from scipy.ndimage import map_coordinates
+
+        axis = np.arange(0, 256, _STEP).astype(np.uint8)
+        nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+        table = self.convert(Image.fromarray(nodes.reshape(len(axis), -1, 3)).convert(self.mode)).reshape(nodes.shape)
+        at = np.moveaxis(rgb, 2, 0).astype(np.float32) / np.float32(257 * _STEP)
+        channels = [map_coordinates(table[..., c].astype(np.float32), at, order=1, mode="nearest") for c in range(3)]
+        return np.rint(np.stack(channels, axis=2) * 257).astype(np.uint16)
+
+
+Conversion = CurvesAndMatrix | TableProfile
+
+
+@lru_cache(maxsize=16)
+def read_profile(profile: bytes) -> Conversion | None:
+    """Return the conversion by a profile to sRGB; None where it is sRGB. Raises ValueError where it is unusable."""
+    try:
+        space, tags = profile[16:20].decode("latin-1"), dict(_tags(profile))
+        mode = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}.get(space)
+        if mode is None:
+            raise ValueError(f"colours of the kind {space.strip()}")
+        name = _name(profile)
+        found = None if tags.keys() & {b"A2B0", b"A2B1"} else _shaper(name, mode, profile[20:24], tags)
+        if found is not None:
+            return None if found.is_identity() else found
+        _transform(profile, mode)
+        return TableProfile(name, profile, mode)
+    except (struct.error, LookupError, OSError, np.linalg.LinAlgError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the (signature, content) of a profile's tags."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(min(count, 200))]
+    return [(signature, profile[offset : offset + size]) for signature, offset, size in entries]
+
+
+def _shaper(name: str, mode: str, connection: bytes, tags: dict[bytes, bytes]) -> CurvesAndMatrix | None:
+    """Return the curves and the matrix of a profile; None where it has none, or connects by Lab."""
+    if connection != b"XYZ ":
+        return None
+    if mode == "L" and b"kTRC" in tags:
+        grey = _curve(tags[b"kTRC"])
+        return CurvesAndMatrix(name, (grey, grey, grey), np.eye(3))
+    if mode != "RGB" or not tags.keys() >= {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"}:
+        return None
+    columns = [np.array(struct.unpack_from(">3i", tags[c], 8)) / 65536 for c in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    matrix = np.linalg.inv(_SRGB_D50) @ np.array(columns).T
+    red, green, blue = (_curve(tags[c]) for c in (b"rTRC", b"gTRC", b"bTRC"))
+    return CurvesAndMatrix(name, (red, green, blue), matrix)
+
+
+def power(gamma: float) -> Curve:
+    """Return the curve light = code ** gamma."""
+    return lambda code: np.power(code, gamma)
+
+
+def _curve(tag: bytes) -> Curve:
+    """Return the curve of a tag of the kind ``curv`` or ``para`` (ICC.1:2022, 10.6 and 10.18)."""
+    if tag[:4] == b"para":
+        (kind,) = struct.unpack_from(">H", tag, 8)
+        return _parametric(kind, np.array(struct.unpack_from(f">{_PARAMETERS[kind]}i", tag, 12)) / 65536)
+    if tag[:4] != b"curv":
+        raise ValueError("a curve of an unknown kind")
+    (count,) = struct.unpack_from(">I", tag, 8)
+    if count == 1:
+        return power(struct.unpack_from(">H", tag, 12)[0] / 256)
+    table = np.array(struct.unpack_from(f">{count}H", tag, 12)) / 65535 if count else np.array([0.0, 1.0])
+    return lambda code: np.interp(code, np.linspace(0, 1, len(table)), table)
+
+
+def _parametric(kind: int, numbers: np.ndarray) -> Curve:
+    g, a, b, c, d, e, f = (float(n) for n in np.pad(numbers, (0, 7 - len(numbers))))
+    if kind == 0:
+        return power(g)
+    edge = d if kind >= 3 else -b / a
+    bright, dark = {1: (0.0, 0.0), 2: (c, c), 3: (0.0, 0.0), 4: (e, f)}[kind]
+    slope = c if kind >= 3 else 0.0
+    return lambda x: np.where(x >= edge, np.power(np.maximum(a * x + b, 0), g) + bright, slope * x + dark)
+
+
+def _open(profile: bytes) -> ImageCms.ImageCmsProfile:
+    from PIL import ImageCms
+
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except (OSError, ImageCms.PyCMSError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _name(profile: bytes) -> str:
+    """Return the description in a profile."""
+    words = " ".join((_open(profile).profile.profile_description or "").split())
+    return words[:60] or "an ICC profile"
+
+
+@lru_cache(maxsize=4)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    from PIL import ImageCms
+
+    target = ImageCms.createProfile("sRGB")
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    try:
+        return ImageCms.buildTransform(_open(profile), target, mode, "RGB", intent, flags)
+    except ImageCms.PyCMSError as error:
+        raise ValueError(str(error)) from None

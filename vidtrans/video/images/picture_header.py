@@ -1,0 +1,220 @@
+"""Read the header of a picture file: size, samples, orientation, colours, number of pictures; nothing is decoded."""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from vidtrans.video.images import tiff
+from vidtrans.video.images.picture_colours import PictureColours, colours_of, light_of
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
+_RADIANCE = (b"#?RADIANCE", b"#?RGBE")
+_UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
+_PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 << 16
+_ORIENTATION = 274
+_TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+_PHOTOMETRIC_MODES = {5: "CMYK", 8: "LAB"}
+
+
+class UnreadablePicture(ValueError):
+    """A file that is no picture, or of a kind that is not read; the text says why."""
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture's file says before it is decoded.
+
+    ``width`` × ``height`` upright; ``orientation``: EXIF's number. ``mode``: Pillow's, or like it. ``max_value``: what
+    is white, where the header says so, else 0. ``bits`` of a stored sample. ``premultiplied``: colours are, by alpha.
+    ``samples`` in words, where it is not obvious. ``pages``: the places of its pictures in a TIFF or an animation; a
+    JPEG has one, whatever previews lie in it.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    has_alpha: bool = False
+    orientation: int = 1
+    max_value: int = 0
+    bits: int = 8
+    premultiplied: bool = False
+    samples: str = ""
+    colours: PictureColours | None = None
+    pages: tuple[int, ...] = (0,)
+
+    @property
+    def num_pictures(self) -> int:
+        """The number of pictures in the file."""
+        return len(self.pages)
+
+
+def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> PictureHeader:
+    """Return the header of a picture; ``formats``: Pillow's names of those that are allowed, else all that are known.
+
+    Raises UnreadablePicture, OSError.
+    """
+    start = stream.read(32)
+    stream.seek(0)
+    if formats is None:
+        if name := _UNREAD.get(start[:4]):
+            raise UnreadablePicture(f"{name} is not read here")
+        if start.startswith(_RADIANCE):
+            return _radiance(stream)
+        if re.match(rb"P[Ff]\s", start):
+            return _float_map(stream)
+        if start.startswith(b"P7\n"):
+            return _arbitrary_map(stream)
+        if start.startswith(tiff.SIGNATURES):
+            return _tiff(stream)
+    return _by_pillow(stream, formats)
+
+
+def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHeader:
+    from PIL import Image, UnidentifiedImageError
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(stream, formats=formats)
+            return _header_of(picture, stream)
+    except UnidentifiedImageError:
+        raise UnreadablePicture("") from None
+    except (ValueError, SyntaxError, struct.error, KeyError, TypeError) as error:
+        raise UnreadablePicture(str(error)) from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
+    kind = str(picture.format)
+    chunks = _png_chunks(stream) if kind == "PNG" else {}
+    exif = _exif_of(chunks) if kind == "PNG" else picture.getexif()
+    orientation = exif.get(_ORIENTATION, 1)
+    orientation = orientation if orientation in range(1, 9) else 1
+    is_animation = kind in ("PNG", "WEBP")  # a JPEG may contain a second, smaller picture for previews
+    return PictureHeader(
+        kind,
+        picture.mode,
+        *_upright(*picture.size, orientation),
+        has_alpha=picture.has_transparency_data,
+        orientation=orientation,
+        max_value=_pnm_white(stream) if kind == "PPM" else 0,
+        bits=16 if picture.mode.startswith("I") else 8,
+        colours=colours_of(picture.mode, picture.info.get("icc_profile"), chunks, exif),
+        pages=_frames_of(picture) if is_animation else (0,),
+    )
+
+
+def _frames_of(picture: Image.Image) -> tuple[int, ...]:
+    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them."""
+    count = int(getattr(picture, "n_frames", 1))
+    return tuple(range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count))
+
+
+def _exif_of(chunks: dict[bytes, bytes]) -> Image.Exif:
+    """Return the EXIF of a PNG; Pillow would decode all of it, as it may come last."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(chunks.get(b"eXIf", b""))
+    return exif
+
+
+def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+
+
+def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
+    """Return the chunks of a PNG that tell of its colours and its orientation."""
+    stream.seek(len(PNG))
+    found: dict[bytes, bytes] = {}
+    while len(head := stream.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name in _PNG_CHUNKS and length <= _LONGEST_CHUNK:
+            found[name] = stream.read(length)
+            stream.seek(4, 1)  # its checksum
+        else:
+            stream.seek(length + 4, 1)
+    return found
+
+
+def _pnm_white(stream: BinaryIO) -> int:
+    """Return the highest value that a PNM's header allows; 0 for 8 and 16 bits, and for bitmaps."""
+    stream.seek(0)
+    words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
+    white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
+    return 0 if white in (255, 65535) else white
+
+
+def _radiance(stream: BinaryIO) -> PictureHeader:
+    text = stream.read(8192)
+    size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", text)
+    if not size:
+        raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
+    primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
+    numbers = [float(n) for n in primaries[1].split()] if primaries else []
+    return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=light_of(numbers))
+
+
+def _float_map(stream: BinaryIO) -> PictureHeader:
+    words = stream.read(128).split(None, 3)
+    if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
+        raise UnreadablePicture("a damaged PFM")
+    return PictureHeader("PFM", "F", int(words[1]), int(words[2]), bits=32, colours=light_of([]))
+
+
+def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
+    found = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL) (\d{1,9})$", stream.read(4096), re.MULTILINE))
+    try:
+        width, height, depth, white = (int(found[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    except KeyError:
+        raise UnreadablePicture("a damaged PAM") from None
+    whites = 0 if white in (1, 255, 65535) else white
+    return PictureHeader("PAM", "PAM", width, height, depth in (2, 4), max_value=whites, bits=16 if white > 255 else 8)
+
+
+def _samples(tags: tiff.Tags) -> str:
+    """Return the samples of a TIFF in words."""
+    bits, kind = tags.get(tiff.BITS, (1,)), tags.get(tiff.FORMAT, (1,))[0]
+    channels = "1 channel" if len(bits) == 1 else f"{len(bits)} channels"
+    return f"{channels} of {bits[0]}-bit {_TIFF_SAMPLES.get(kind, 'unknown')} numbers"
+
+
+def _is_page(tags: tiff.Tags, first: tiff.Tags) -> bool:
+    is_same_size = all(tags.get(side) == first[side] for side in (tiff.WIDTH, tiff.HEIGHT))
+    return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.IS_NO_PAGE
+
+
+def _tiff(stream: BinaryIO) -> PictureHeader:
+    """Return the header of a TIFF, also of one whose samples Pillow cannot read."""
+    try:
+        directories, profile = tiff.read_directories(stream)
+    except (ValueError, struct.error) as error:
+        raise UnreadablePicture(str(error)) from None
+    tags = directories[0]
+    # What is of another size, or marked so, is a preview or a mask.
+    places = [i for i, other in enumerate(directories) if i == 0 or _is_page(other, tags)]
+    mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
+    extra = tags.get(tiff.EXTRA, (0,))[0]
+    orientation = tags.get(tiff.ORIENTATION, (1,))[0]
+    return PictureHeader(
+        "TIFF",
+        mode,
+        *_upright(tags[tiff.WIDTH][0], tags[tiff.HEIGHT][0], orientation),
+        has_alpha=extra in (1, 2),
+        orientation=orientation,
+        bits=max(tags.get(tiff.BITS, (1,))),
+        premultiplied=extra == 1,
+        samples=_samples(tags),
+        colours=colours_of(mode, profile),
+        pages=tuple(places),
+    )

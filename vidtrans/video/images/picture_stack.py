@@ -1,0 +1,78 @@
+"""Files of many pictures: TIFF stacks, animated PNG and WebP."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidtrans.core.errors import MediaError
+from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.images.picture import header_of
+from vidtrans.video.images.still import Still, decode_still, still_of, turned
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")
+NO_DURATION_MS = 100  # of a frame that has none, as in browsers
+
+
+def num_pictures(path: Path) -> int:
+    """Return the number of pictures in a picture file; 1 also where it cannot be read."""
+    if path.suffix.lower() not in STACK_SUFFIXES or not path.is_file():
+        return 1
+    try:
+        return header_of(path).num_pictures
+    except MediaError:
+        return 1
+
+
+class PictureStack:
+    """The pictures of one file, by number; those of animations are composed, and best read in order.
+
+    ``names``: one for each picture. Raises MediaError where they are too large.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._header = path, header_of(path)
+        if self._header.width * self._header.height > MAX_PIXELS:
+            raise MediaError(str(path), "its pictures are too large", "make them smaller")
+        self.names = tuple(f"{path.stem}_{i:04d}{path.suffix}" for i in range(self._header.num_pictures))
+        self.is_timed = self._header.format != "TIFF"
+        self._animation: Image.Image | None = None
+
+    def read(self, number: int, white: float) -> tuple[Still, float]:
+        """Return a picture and its duration in milliseconds, 0 where it has none. Raises MediaError."""
+        try:
+            still, duration_ms = self._composed(number) if self.is_timed else (self._page(number, white), 0.0)
+        except (OSError, ValueError, SyntaxError, EOFError):
+            still = None
+        if still is None:
+            raise MediaError(str(self.path), f"its picture {number} is damaged", "delete or replace it")
+        return still, duration_ms
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._animation is not None:
+            self._animation.close()
+        self._animation = None
+
+    def _page(self, number: int, white: float) -> Still | None:
+        data = np.memmap(self.path, np.uint8, mode="r")
+        return decode_still(data, self._header, white, self._header.pages[number])
+
+    def _composed(self, number: int) -> tuple[Still, float]:
+        """Return a frame of an animation."""
+        from PIL import Image
+
+        if self._animation is None:
+            self._animation = Image.open(self.path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._animation.seek(self._header.pages[number])
+            picture = np.array(self._animation.convert("RGBA" if self._animation.has_transparency_data else "RGB"))
+        duration_ms = float(self._animation.info.get("duration") or NO_DURATION_MS)
+        return still_of(turned(picture, self._header.orientation), self._header), duration_ms

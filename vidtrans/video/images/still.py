@@ -1,0 +1,238 @@
+"""Decode a picture file: its samples to 8 or 16 bits by one rule, its colours to sRGB, upright.
+
+Samples. Unsigned 8 and 16 bits are taken as they are. Other whole numbers: 0 is black, the highest number of the
+format is white, and what is negative is black. Floating-point samples: 0 is black, 1 is white; those of Radiance and
+PFM are light, as OpenEXR's, and get the curve of sRGB. A header that names another white (PNM, PAM) is believed.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from vidtrans.video.colour.srgb import code_of_light
+from vidtrans.video.images import tiff
+from vidtrans.video.images.picture_header import PNG, PictureHeader
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# OpenCV would print warnings about broken pictures, for which errors are raised.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
+_MEANT_BITS = (8, 10, 12, 16)
+_LIGHT = ("HDR", "PFM")
+_BY_PILLOW = ("TGA", "PCX", "SGI")  # which OpenCV does not read
+
+
+@dataclass(frozen=True)
+class SampleRange:
+    """The samples of pictures as stored: the ``highest`` of their format (0: no question of it), the highest found.
+
+    ``is_widened``: they are 8 bits, widened to 16.
+    """
+
+    highest: float = 0
+    peak: float = 0
+    is_widened: bool = False
+
+    def __or__(self, other: SampleRange) -> SampleRange:
+        """Return the range of both."""
+        highest = self.highest if self.highest == other.highest else 0
+        return SampleRange(highest, max(self.peak, other.peak), self.is_widened and other.is_widened)
+
+    @property
+    def white(self) -> float:
+        """The sample that must be meant by white, where fewer bits are used than stored; 0: the highest."""
+        if self.is_widened or not self.highest:
+            return 0
+        whites = (2**bits - 1 for bits in _MEANT_BITS)
+        fitting = (w for w in whites if w / 2 < self.peak <= w and (self.highest == 1 or self.highest >= 8 * w))
+        return next(fitting, 0)
+
+
+@dataclass(frozen=True)
+class Still:
+    """A decoded picture: (H, W, 3) RGB or (H, W, 4) RGBA, straight alpha, uint8 or uint16, sRGB, upright.
+
+    ``values``: the lowest and the highest of data, as depth is, of which a range is shown from black to white; None for
+    pictures. ``notes``: conversions, for the user.
+    """
+
+    picture: np.ndarray
+    samples: SampleRange = SampleRange()
+    notes: tuple[str, ...] = ()
+    values: tuple[float, float] | None = None
+
+
+def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page: int = 0) -> Still | None:
+    """Decode a file's bytes, (N,) uint8, of a checked size; None where they are damaged.
+
+    ``white``: the sample that is white; 0: by the rule of this module. ``page`` of a TIFF.
+    """
+    stored = _by_profile(data, header, page)
+    if stored is None:
+        stored = _decode(data, header, page)
+    return None if stored is None else still_of(stored, header, white)
+
+
+def still_of(stored: np.ndarray, header: PictureHeader, white: float = 0) -> Still:
+    """Return the picture of upright samples as stored, (H, W, 3 or 4) of any dtype; see ``decode_still``."""
+    samples, colours = _samples(stored, header), header.colours
+    picture = _whole_numbers(stored, header, white)
+    if colours is not None and colours.convert is not None:
+        rgb = colours.convert(np.ascontiguousarray(picture[..., :3]))
+        picture = np.dstack([rgb, picture[..., 3:]]) if picture.shape[2] == 4 else rgb
+    notes = (_sample_note(stored.dtype, header, samples.peak, white), colours.note if colours else "")
+    return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note))
+
+
+def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:
+    colours = stored[..., :3]
+    if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT or stored.shape[2] == 4:
+        return SampleRange()
+    peak = float(np.nan_to_num(colours, posinf=0).max())
+    is_widened = stored.dtype == np.uint16 and peak < 65536 / 8 and not (colours % 257).any()
+    return SampleRange(native_white(stored.dtype), peak, is_widened)
+
+
+def _by_profile(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+    """Return a picture of inks or of Lab by its profile, (H, W, 3) uint8; None for all others, and where damaged."""
+    if header.colours is None or header.colours.table is None:
+        return None
+    with _pillow(data, header, page) as picture:
+        return None if picture is None else turned(header.colours.table.convert(picture), header.orientation)
+
+
+def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+    """Return the samples as stored, (H, W, 3 or 4) of any dtype, straight alpha, upright; None where damaged."""
+    # OpenCV returns the colours of an 8-bit TIFF premultiplied.
+    if header.format in _BY_PILLOW or (header.format == "TIFF" and header.has_alpha and header.bits <= 8):
+        return _by_pillow(data, header, page)
+    is_usual = header.bits <= 16 and header.format not in _LIGHT and not header.has_alpha
+    kind = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if is_usual else cv2.IMREAD_UNCHANGED
+    bgr = _by_opencv(data, kind | cv2.IMREAD_IGNORE_ORIENTATION, page)
+    if bgr is None:  # maybe for channels beside the colours
+        return _by_pillow(data, header, page) if header.format == "TIFF" and header.bits == 8 else None
+    channels = 1 if bgr.ndim == 2 else bgr.shape[2]
+    if header.has_alpha and channels != 4:  # OpenCV ignores a colour that stands for transparency
+        return _by_pillow(data, header, page)
+    if channels == 1:
+        picture = np.repeat(bgr.reshape(*bgr.shape[:2], 1), 3, axis=2)
+    else:
+        picture = bgr[..., [2, 1, 0, 3][:channels]]
+    picture = _straight(picture) if header.premultiplied and channels == 4 else picture
+    return picture if header.format == "TIFF" else turned(picture, header.orientation)  # OpenCV turns all TIFFs
+
+
+def _by_opencv(data: np.ndarray, kind: int, page: int) -> np.ndarray | None:
+    """Return (H, W) or (H, W, C) of any dtype, in BGR; None where damaged."""
+    if _is_cut_png(data):
+        return None
+    try:
+        if not page:
+            return cv2.imdecode(data, kind)
+        done, pictures = cv2.imdecodemulti(data, kind, range=(page, page + 1))
+        return pictures[0] if done else None
+    except cv2.error:
+        return None
+
+
+def _by_pillow(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+    """Return (H, W, 3 or 4) uint8, upright; None where damaged."""
+    with _pillow(data, header, page) as picture:
+        if picture is None:
+            return None
+        return turned(np.array(picture.convert("RGBA" if header.has_alpha else "RGB")), header.orientation)
+
+
+@contextmanager
+def _pillow(data: np.ndarray, header: PictureHeader, page: int) -> Iterator[Image.Image | None]:
+    """Open a picture, and decode it; None where it is damaged."""
+    from PIL import Image
+
+    content = data.tobytes()
+    if header.format == "TIFF" and header.orientation != 1:  # Pillow turns it, and not rightly where sides are swapped
+        content = tiff.without_orientation(content)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            picture: Image.Image | None = stack.enter_context(Image.open(io.BytesIO(content)))
+            assert picture is not None
+            picture.seek(page)
+            picture.load()
+        except (OSError, ValueError, SyntaxError, EOFError):
+            picture = None
+        yield picture
+
+
+def _straight(picture: np.ndarray) -> np.ndarray:
+    """Return (H, W, 4) uint16 with premultiplied colours with straight ones."""
+    alpha = np.maximum(picture[..., 3:], 1).astype(np.float64)
+    colours = np.rint(np.minimum(picture[..., :3] * (65535 / alpha), 65535)).astype(picture.dtype)
+    return np.dstack([colours, picture[..., 3]])
+
+
+def native_white(dtype: np.dtype) -> float:
+    """Return the sample that is white in a format, unless the user's data say otherwise."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
+
+
+def _whole_numbers(stored: np.ndarray, header: PictureHeader, white: float) -> np.ndarray:
+    """Return samples (H, W, C) of any dtype as uint8 or uint16."""
+    white = white or header.max_value
+    if not white and stored.dtype in (np.uint8, np.uint16):
+        return stored
+    whole = white or native_white(stored.dtype)
+    unit = np.clip(np.nan_to_num(stored.astype(np.float64), posinf=whole) / whole, 0, 1).astype(np.float32)
+    if header.format in _LIGHT:
+        unit[..., :3] = code_of_light(unit[..., :3])
+    kind = np.uint8 if stored.dtype == np.uint8 else np.uint16
+    return np.rint(unit * np.float32(np.iinfo(kind).max)).astype(kind)
+
+
+def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, white: float) -> str:
+    """Return the rule by which samples became codes, for the user; '' for usual ones."""
+    if white:
+        return f"samples up to {white:,.0f}: that is white in all of its pictures"
+    if header.format in _LIGHT:
+        return "light: 1 is white, and what is brighter is clipped"
+    if dtype in (np.uint8, np.uint16):
+        return ""
+    if dtype.kind == "f":
+        beyond = ", and what is brighter is clipped" if peak > 1 else ""
+        return f"floating-point samples: 0 is black, 1 is white{beyond}"
+    sign = "signed " if dtype.kind == "i" else ""
+    below = ", negative ones are black" if sign else ""
+    return f"{sign}{8 * dtype.itemsize}-bit samples: 0 is black, {native_white(dtype):,.0f} is white{below}"
+
+
+def turned(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """Return a stored picture upright, by EXIF's orientation."""
+    turn = _MIRRORED.get(orientation, orientation)
+    if turn in _TURNS:
+        picture = cv2.rotate(picture, _TURNS[turn])
+    return picture[:, ::-1] if orientation in _MIRRORED else picture
+
+
+def _is_cut_png(data: np.ndarray) -> bool:
+    """Return whether a PNG chunk reaches beyond the file's end; OpenCV would allocate its full size, maybe 2 GB."""
+    if data[: len(PNG)].tobytes() != PNG:
+        return False
+    at = len(PNG)
+    while at + 8 <= len(data):
+        length, name = int.from_bytes(data[at : at + 4].tobytes()), data[at + 4 : at + 8].tobytes()
+        if name == b"IEND":
+            return False
+        at += length + 12  # its length, its name and its checksum
+    return at > len(data)

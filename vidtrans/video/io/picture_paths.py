@@ -1,0 +1,185 @@
+"""Paths as sources: a picture, a folder, a pattern, a view of layers, guides; formats that are not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import NUMBER
+from vidtrans.video.frame_format import PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
+from vidtrans.video.frame_numbers import common_frames, has_gaps
+from vidtrans.video.images.exr_header import read_header
+from vidtrans.video.images.picture import EXR
+from vidtrans.video.images.picture_stack import num_pictures
+
+# Other files in a folder of guides are ignored.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
+    *(".nut", ".gif"),
+)
+
+
+def split_view(path: Path) -> tuple[Path, str]:
+    """Return the source of a path, and the view of OpenEXR pictures behind a # in it: shot/depth#Z=0..80; else ''.
+
+    A # alone, shot/#Z, is a view of the folder.
+    """
+    if "#" not in path.name or path.exists():
+        return path, ""
+    name, _, view = path.name.partition("#")
+    return (path.with_name(name) if name else path.parent), view
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file name has the ending of a picture."""
+    return split_view(path)[0].suffix.lower() in PICTURE_SUFFIXES
+
+
+def natural_order(path: Path) -> list[tuple[int, int | str]]:
+    """Return a sort key that puts frame2.png before frame10.png."""
+    parts = re.split(r"([0-9]+)", path.name)
+    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
+    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
+
+
+def is_pattern(path: Path) -> bool:
+    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
+    path, _ = split_view(path)
+    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
+
+
+def is_picture_source(path: Path) -> bool:
+    """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
+    return is_picture(path) or split_view(path)[0].is_dir()
+
+
+def is_picture_sequence(path: Path) -> bool:
+    """Return whether a path stands for any number of pictures: a folder, a pattern, or a file of many."""
+    return split_view(path)[0].is_dir() or is_pattern(path) or is_stack(path)
+
+
+def is_stack(path: Path) -> bool:
+    """Return whether a picture file holds several: a TIFF stack, an animated PNG or WebP."""
+    return num_pictures(path) > 1
+
+
+def format_number(pattern: str, number: int) -> str:
+    """Return the file name for a number in a pattern."""
+    return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
+
+
+def _pattern_files(pattern: Path) -> list[Path]:
+    number = NUMBER.search(pattern.name)
+    assert number is not None
+    least = int(number["digits"] or 1)
+    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
+    name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
+    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
+    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
+    return [path for _, path in found]
+
+
+def picture_files(path: Path) -> list[Path]:
+    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
+    path, _ = split_view(path)
+    if path.is_dir():
+        return pictures_in(path)
+    return _pattern_files(path) if is_pattern(path) else [path]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the picture files of a folder in natural order, without hidden files."""
+    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
+
+
+def unread_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder that are in formats that are not read, sorted."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
+    return sorted(found, key=natural_order)
+
+
+def refuse_unread(path: Path) -> None:
+    """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
+    if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
+        raise _unread(path, "", path.suffix)
+
+
+def _unread(path: Path, what: str, suffix: str) -> MediaError:
+    kind = suffix.lower().lstrip(".")
+    remedy = "save the picture as PNG or EXR"
+    if kind in ("dpx", "cin"):  # mostly log-encoded
+        remedy = f"make it display-ready, then convert it: ffmpeg -i %04d.{kind} -pix_fmt rgb48be %04d.png"
+    return MediaError(str(path), f"{what}{kind.upper()} is not read here", remedy)
+
+
+def files_to_read(path: Path) -> list[Path]:
+    """Return the picture files of a source. Raises MediaError where there are none."""
+    if files := picture_files(path):
+        return files
+    if path.is_dir():
+        if unread := unread_in(path):
+            raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
+        remedy = "give a video, a picture, or a folder of pictures"
+        raise MediaError(str(path), "no pictures in this folder", remedy)
+    there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
+    remedy = f"the folder has {there[0].name}" if there else "check the folder"
+    raise MediaError(str(path), "no pictures match the pattern", remedy)
+
+
+def find_guides(folder: Path) -> dict[str, Path]:
+    """Return the guides of a folder by name, sorted: each subfolder of pictures, and each video.
+
+    Raises MediaError where two guides (folder and video, or two videos) have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+        if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
+            continue
+        name = path.stem if is_video else path.name
+        if name in found:
+            why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
+            raise MediaError(str(folder), why, "rename or move one of them")
+        found[name] = path
+    return found
+
+
+def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
+    found = find_guides(folder) if folder.is_dir() else {}
+    chosen: dict[str, Path] = {}
+    for name in names:
+        own, sign, view = name.partition("#")
+        if own not in found and (own or not pictures_in(folder)):
+            has = f"it has {', '.join(found)}" if found else "it has none"
+            raise MediaError(str(folder), f"no guide '{own}' in it ({has})", "name its folders like the guides")
+        whole = found.get(own, folder / "")
+        chosen[name] = (whole.with_name(whole.name + sign + view) if own else folder / (sign + view)) if sign else whole
+    return chosen
+
+
+def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Return the pictures of each guide that go together, by their numbers; [] for guides with their own order.
+
+    Raises MediaError where they cannot go together.
+    """
+    guides = choose_guides(folder, names)
+    files = {name: picture_files(path) if is_picture_sequence(path) else [] for name, path in guides.items()}
+    if not all(files.values()):
+        if torn := next((name for name, own in files.items() if has_gaps([p.name for p in own])), None):
+            why = f"frames are missing in guide '{torn}', and other guides are videos"
+            raise MediaError(str(guides[torn]), why, "add the missing pictures, or give pictures of all guides")
+        return {name: [] for name in names}
+    common = common_frames([[p.name for p in own] for own in files.values()])
+    if not common:
+        raise MediaError(str(folder), "no frame is in all of its guides", "give their pictures the same numbers")
+    return {name: [own[n] for n in numbers] for (name, own), numbers in zip(files.items(), common, strict=True)}
+
+
+def layers_in(folder: Path) -> list[str]:
+    """Return the names of the layers of a folder's OpenEXR pictures, from the first one."""
+    files = [path for path in pictures_in(folder) if path.suffix.lower() == EXR] if folder.is_dir() else []
+    return [layer.name for layer in read_header(files[0]).layers() if layer.name] if files else []
