@@ -17,6 +17,7 @@ from pictures_of_all_kinds import (
     rgb_profile,
     table_profile,
     with_chunks,
+    with_jp2_profile,
     write_tiff,
 )
 from PIL import Image, ImageCms
@@ -69,6 +70,11 @@ def test_every_format_has_its_profile_honoured_and_srgb_kept(tmp_path: Path, end
     for profile, wanted in ((None, COLOUR), (SRGB, COLOUR), (rgb_profile(P3, 2.2), (219, 37, 13))):
         flat().save(tmp_path / f"a.{ending}", icc_profile=profile, **how)
         assert np.abs(read_picture(tmp_path / f"a.{ending}")[4, 4].astype(int) - wanted).max() <= 1
+
+
+def test_the_profile_of_a_jpeg_2000_is_honoured(tmp_path: Path) -> None:
+    flat().save(tmp_path / "a.jp2")
+    assert read_picture(with_jp2_profile(tmp_path / "a.jp2", rgb_profile(P3, 2.2)))[4, 4].tolist() == [219, 37, 13]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
     exif = _exif_of(chunks) if kind == "PNG" else picture.getexif()
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
+    profile = _jp2_profile(stream) if kind == "JPEG2000" else None
     is_animation = kind in ("PNG", "WEBP")  # a JPEG may contain a second, smaller picture for previews
     return PictureHeader(
         kind,
@@ -109,9 +110,18 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
         orientation=orientation,
         max_value=_pnm_white(stream) if kind == "PPM" else 0,
         bits=16 if picture.mode.startswith("I") else 8,
-        colours=colours_of(picture.mode, picture.info.get("icc_profile"), chunks, exif),
+        colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
         pages=_frames_of(picture) if is_animation else (0,),
     )
+
+
+def _jp2_profile(stream: BinaryIO) -> bytes | None:
+    """Return the ICC profile of a JPEG 2000 file, which Pillow does not read: in a box ``colr`` of method 2."""
+    stream.seek(0)
+    before, name, box = stream.read(_LONGEST_CHUNK).partition(b"colr")
+    if not name or box[:1] != b"\2":
+        return None
+    return box[3 : int.from_bytes(before[-4:]) - 8]
 
 
 def _frames_of(picture: Image.Image) -> tuple[int, ...]:
