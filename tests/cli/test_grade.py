@@ -15,7 +15,9 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
 from oddities import write_frames
 
+import vidtrans as api
 from vidtrans.interop.cube import read_cube
+from vidtrans.video.images.picture import write_picture
 
 COUNT = 6
 Frames = list[np.ndarray]
@@ -144,3 +146,19 @@ def test_a_clip_and_its_own_copy_change_nothing(capsys: Capsys) -> None:
     Path("d.mp4").write_bytes(clip.read_bytes())
     table = said_json(capsys, "grade", clip, "d.mp4", *SMALL)
     assert table["words"] == []
+
+
+@pytest.mark.parametrize("around", ["black", "white", "clear"])
+def test_bars_and_transparent_pixels_of_a_still_are_no_colours(around: str) -> None:
+    still, clip = colourful()[0], film(colourful(2))[1]
+    framed = np.full((180, 200, 4), 255 if around == "white" else 0, np.uint8)
+    framed[30:150, :, :3] = still
+    framed[..., 3] = 255 if around != "clear" else framed[..., 3]
+    framed[30:150, :, 3] = 255
+    for name, picture in (("clip", clip), ("still", still), ("framed", framed)):
+        write_picture(Path(f"{name}.png"), picture)
+    cubes = []
+    for name in ("still", "framed"):
+        api.grade("clip.png", f"{name}.png", f"{name}.cube", unpaired=True, method="linear", nodes=9)
+        cubes.append(read_cube(Path(f"{name}.cube")))
+    assert np.abs(cubes[0] - cubes[1]).mean() < 2 / 255

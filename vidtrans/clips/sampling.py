@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from vidtrans.clips.indexing import Clip
+from vidtrans.flow.bars import bars_of, opaque_part
 from vidtrans.session import Context
+from vidtrans.video.colour.conversion import composite_over
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame, read_frames
 
 DEFAULT_COUNT = 24
+SMALLEST_PART = 64  # pixels: the side of a style picture of which the rest is transparent
 MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
 
 
@@ -40,6 +45,26 @@ def read_clip_frames(
         for group in passes(numbers):
             yield from read_frames(reader, clip.index, group)
             context.stop.check()
+
+
+def read_style_picture(clip: Clip, context: Context) -> np.ndarray:
+    """Return the middle frame of a clip, (H, W, 3) uint8, without bars and, where enough remains, transparent parts.
+
+    A note says what was left out.
+    """
+    frame = read_middle_frame(clip, FrameFormat(alpha="kept"), context)
+    rgb, alpha = frame.rgb, frame.alpha
+    if alpha is not None:
+        rows, columns = opaque_part(alpha)
+        height, width = rgb[rows, columns].shape[:2]
+        if min(height, width) >= SMALLEST_PART:
+            context.note(f"{clip.name}: the style is that of its opaque part, {width}x{height}")
+            return np.ascontiguousarray(rgb[rows, columns])
+        rgb = composite_over(rgb, alpha, clip.default_background)
+    if any(bars := bars_of([rgb])):
+        context.note(f"{clip.name}: without its bars ({bars})")
+        rgb = np.ascontiguousarray(bars.crop(rgb))
+    return rgb
 
 
 def read_middle_frame(clip: Clip, frame_format: FrameFormat, context: Context) -> Frame:

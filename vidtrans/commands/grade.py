@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
     from vidtrans.grading.learning import LearnedGrade
 
-VERSION = 2
+VERSION = 3
 FRAMES = 12  # number of frames read from a clip
 CUBE_SUFFIX = ".cube"
 CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes per side of a table: the common size, and the maximum
@@ -128,13 +128,19 @@ class Grade(Command):
 
 
 def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
-    """Yield some frames of a clip, spread evenly, (H, W, 3) uint8 or uint16."""
+    """Yield some frames of a clip, spread evenly, without bars: (H, W, 3), with alpha (H, W, 4), uint8 or uint16."""
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+    from vidtrans.flow.bars import bars_of
+    from vidtrans.video.colour.conversion import to_uint8, with_alpha
     from vidtrans.video.frame_format import FrameFormat
 
     numbers = spread_numbers(clip.index.num_frames, FRAMES)
-    for frame in read_clip_frames(clip, numbers, FrameFormat(deep=clip.index.findings.depth > 8), context):
-        yield frame.rgb
+    form = FrameFormat(deep=clip.index.findings.depth > 8, alpha="kept")
+    frames = list(read_clip_frames(clip, numbers, form, context))
+    common = bars_of([to_uint8(frame.rgb) for frame in frames])
+    for frame in frames:
+        bars = common if clip.index.same_size else bars_of([to_uint8(frame.rgb)])
+        yield bars.crop(frame.rgb if frame.alpha is None else with_alpha(frame.rgb, frame.alpha))
 
 
 def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +90,31 @@ def black_bars(brightest: np.ndarray) -> Bars:
     top, bottom = _pair(lit)
     left, right = _pair(lit.T)
     return Bars(left, top, right, bottom)
+
+
+def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
+    """Return the black, else the white bars that are in all of some pictures, (H, W, 3) uint8.
+
+    Pictures of several sizes have none in common.
+    """
+    if len({picture.shape for picture in pictures}) != 1:
+        return NO_BARS
+    bars = black_bars(np.maximum.reduce([picture.max(2) for picture in pictures]))
+    return bars if any(bars) else black_bars(255 - np.minimum.reduce([picture.min(2) for picture in pictures]))
+
+
+def opaque_part(alpha: np.ndarray) -> Part:
+    """Return a large part of alpha (H, W) without transparent pixels: sides are cut off, the most transparent first."""
+    clear = alpha < np.iinfo(alpha.dtype).max
+    top, bottom, left, right = 0, alpha.shape[0], 0, alpha.shape[1]
+    while top < bottom and left < right:
+        part = clear[top:bottom, left:right]
+        shares = [float(side.mean()) for side in (part[0], part[-1], part[:, 0], part[:, -1])]
+        if not any(shares) and not part.any():
+            break
+        most = int(np.argmax(shares))
+        top, bottom, left, right = top + (most == 0), bottom - (most == 1), left + (most == 2), right - (most == 3)
+    return slice(top, bottom), slice(left, right)
 
 
 def _pair(lit: np.ndarray) -> tuple[int, int]:

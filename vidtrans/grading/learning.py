@@ -16,10 +16,11 @@ from vidtrans.grading.fitting import GAMMA, SEEN, FittedGrade, Operators, certai
 from vidtrans.grading.placing import place, sample_pair
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import AffineColours, linear_map, match_colours, transport_colours
-from vidtrans.video.colour.conversion import unit
+from vidtrans.video.colour.conversion import resize_alpha, unit
 
 SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared
 LOOK_NOT_GRADE = 4.0  # ΔE2000 left over in the median: colours do not say what became of them
+OPAQUE = 0.5  # alpha above which a pixel is part of a picture
 FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
 
 
@@ -75,10 +76,13 @@ def learn_from_colours(
 ) -> LearnedGrade:
     """Learn the map from one set's colours to another's, whatever the pictures show.
 
-    ``method`` is one of ``UNPAIRED_METHODS``.
+    Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``method`` is one of ``UNPAIRED_METHODS``.
+    Raises UsageError where all is transparent.
     """
     sides = [list(map(_colours, pictures)) for pictures in (before, after)]
     first, second = (np.concatenate(side) for side in sides)
+    if not len(first) or not len(second):
+        raise UsageError("vidtrans grade", "a picture is fully transparent", "give pictures with colours")
     if method == "linear":
         moved = linear_map(first, second)
         samples = ColourSamples(first, np.clip(moved(first), 0.0, 1.0), np.ones(len(first)))
@@ -119,10 +123,13 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
 
 
 def _colours(picture: np.ndarray) -> np.ndarray:
-    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1]."""
+    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1], without those of transparent pixels."""
     height, width = picture.shape[:2]
     scale = min(1.0, SMALL_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if picture.shape[2] == 4:
+        rgba = unit(resize_alpha(picture, *size))
+        return rgba[rgba[..., 3] > OPAQUE][:, :3].astype(np.float64)
     small: np.ndarray = cv2.resize(unit(picture), size, interpolation=cv2.INTER_AREA)
     return small.reshape(-1, 3).astype(np.float64)
 

@@ -26,7 +26,8 @@ from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.painting.blending import shares, weigh
 from vidtrans.painting.carrying import Guide, Step, carry_along
 from vidtrans.session import Context
-from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.plots.layout import ContactSheet, cell_size
@@ -218,9 +219,9 @@ class Proposal:
         names = [f"{Path(name).stem}.png" for name in index.names] or picture_names((), range(index.num_frames))
         if len(set(names)) < len(names):  # 1.png and 1.jpg
             names = [f"frame {number:06d}.png" for number in range(index.num_frames)]
-        for frame in read_clip_frames(self.clip, self.chosen, DEFAULT_FORMAT, context):
+        for frame in read_clip_frames(self.clip, self.chosen, FrameFormat(deep=index.findings.depth > 8), context):
             write_picture(folder / names[frame.index], frame.rgb)
-            cells.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
+            cells.append(resize(to_uint8(frame.rgb), *cell_size(frame.rgb, CELL)))
             notes.append(f"frame {frame.index}, {self._seconds(frame.index):.2f} s")
         rows = [cells[n : n + COLUMNS] for n in range(0, len(cells), COLUMNS)]
         lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]

@@ -21,6 +21,7 @@ from vidtrans.core.curves import check_order, neighbours, parse_names
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Size, Table, Time
+from vidtrans.flow.bars import bars_of
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing
@@ -96,6 +97,7 @@ class CodeConditions:
         assert self._model.record is not None
         try:
             picture = read_picture(path)
+            picture = bars_of([picture]).crop(picture)
         except MediaError as error:
             raise MediaError(f"--look {path}", error.why, "give another picture, or a number") from None
         height, width = picture.shape[:2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.sampling import read_middle_frame
+from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, base_name
@@ -22,7 +22,6 @@ from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.frame_format import DEFAULT_FORMAT
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
@@ -112,11 +111,11 @@ class LookLesson:
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
-            frame = read_middle_frame(style, DEFAULT_FORMAT, context)
-            _warn_plain(style.path, frame.rgb, context)
+            rgb = read_style_picture(style, context)
+            _warn_plain(style.path, rgb, context)
             stored = read_picture(path) if path.is_file() else None
-            if stored is None or not np.array_equal(stored, frame.rgb):
-                write_picture(path, frame.rgb)
+            if stored is None or not np.array_equal(stored, rgb):
+                write_picture(path, rgb)
 
     def _paths(self, folder: Path) -> list[Path]:
         return [folder / f"{name}.png" for name in self.names]

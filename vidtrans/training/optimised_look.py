@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.clips.indexing import content_digest, open_clip
-from vidtrans.clips.sampling import read_middle_frame
+from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
@@ -17,7 +17,6 @@ from vidtrans.output.result import produce
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.frame_format import DEFAULT_FORMAT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +59,7 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
 
         pictures = []
         for clip in clips:
-            middle = middle_of(read_middle_frame(clip, DEFAULT_FORMAT, context).rgb)
+            middle = middle_of(read_style_picture(clip, context))
             side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
             pictures.append(with_short_side(middle, side))
         sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]

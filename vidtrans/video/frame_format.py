@@ -15,7 +15,22 @@ PICTURE_SUFFIXES = (
 )
 # Pictures that are not read. As frames of a folder, AVIF and HEIC belong to them; as files, they are videos.
 UNREAD_SUFFIXES = (
-    *(".dpx", ".cin", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".svg", ".pdf", ".ai"),
+    *(
+        ".dpx",
+        ".cin",
+        ".psd",
+        ".psb",
+        ".kra",
+        ".xcf",
+        ".ora",
+        ".clip",
+        ".procreate",
+        ".jxl",
+        ".mpo",
+        ".svg",
+        ".pdf",
+        ".ai",
+    ),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"),
 )
 UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".avif", ".heic", ".heif", ".gif")

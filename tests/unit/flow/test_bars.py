@@ -9,7 +9,7 @@ from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.bars import BLEED, NO_BARS, Bars, black_bars
+from vidtrans.flow.bars import BLEED, NO_BARS, Bars, bars_of, black_bars, opaque_part
 
 SIZE = (320, 240)
 
@@ -64,3 +64,19 @@ def test_bars_are_cut_off_and_described() -> None:
     assert str(bars) == "10 lines above and 12 below and 4 left and 4 right"
     assert bars.edge == Bars(2, 8, 2, 10)
     assert NO_BARS.edge == NO_BARS
+
+
+def test_white_bars_are_bars_and_single_pictures_of_several_sizes_share_none() -> None:
+    picture = np.full((240, 320, 3), 255, np.uint8)
+    picture[30:-30] = scene(320, 180, seed=1)
+    assert bars_of([picture]) == Bars(0, 32, 0, 32)
+    assert bars_of([picture, picture[:200]]) == NO_BARS
+    assert bars_of([picture, np.ascontiguousarray(picture[::-1])]) == Bars(0, 32, 0, 32)
+
+
+def test_the_opaque_part_of_a_cut_out_has_no_transparent_pixel() -> None:
+    alpha = cv2.circle(np.zeros((200, 300), np.uint8), (150, 100), 90, 255, -1)
+    rows, columns = opaque_part(alpha)
+    assert alpha[rows, columns].min() == 255
+    assert alpha[rows, columns].size > 0.4 * (alpha > 0).sum()
+    assert alpha[opaque_part(np.zeros((8, 8), np.uint8))].size == 0

@@ -295,5 +295,26 @@ def test_many_pictures_where_one_is_needed_are_refused(tmp_path: Path) -> None:
 def test_film_scans_are_named_with_the_way_out(tmp_path: Path, given: str) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "0001.dpx").write_bytes(b"SDPX" + bytes(2044))
-    with pytest.raises(MediaError, match=r"DPX is not read here — convert.*ffmpeg -i %04d\.dpx"):
+    with pytest.raises(MediaError, match=r"DPX is not read here — make.*ffmpeg -i %04d\.dpx"):
         api.probe(tmp_path / given)
+
+
+def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> None:
+    ramp = np.linspace(9000, 60_000, 64 * 96).reshape(64, 96, 1).repeat(3, 2)
+    write_folder(tmp_path / "f", [np.roll(ramp, 2 * i, 1).astype(np.uint16) for i in range(3)])
+    api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
+    (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
+    assert len(np.unique(read_layers(chosen)[0])) > 5000
+
+
+def test_a_sequence_of_avif_is_read_and_not_its_still(tmp_path: Path) -> None:
+    first, *others = (Image.fromarray(np.full((64, 64, 3), 40 * i + 20, np.uint8)) for i in range(4))
+    first.save(tmp_path / "a.avif", save_all=True, append_images=others, duration=[40, 120, 40, 40])
+    with open_reader(tmp_path / "a.avif") as reader:
+        frames = list(reader.frames())
+        assert [1000 * (pts - frames[0].pts) * reader.index().time_base for pts in reader.index().pts] == [
+            0,
+            40,
+            160,
+            200,
+        ]

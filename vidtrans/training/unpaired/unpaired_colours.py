@@ -14,6 +14,7 @@ from torch import nn
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.flow.bars import bars_of
 from vidtrans.grading.lattice import SIZE, ColourLattice
 from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_colours
 from vidtrans.grading.transfer import AffineColours
@@ -87,4 +88,5 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
     """Yield some of the pictures, evenly spaced, one at a time."""
     for pair in evenly(pairs, PICTURES):
-        yield read_picture(pair.target)
+        picture = read_picture(pair.target)
+        yield bars_of([picture]).crop(picture)

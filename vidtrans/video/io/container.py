@@ -147,13 +147,22 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     streams = [s for s in streams if s.codec_context is not None]
     if not streams:
         raise MediaError(str(path), "the video's codec is not known here", "convert it first, for example to H.264")
-    best = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
+    if any(s.disposition & Disposition.dependent for s in streams):
+        why = "its picture is stored in tiles, which are not put together here"
+        raise MediaError(str(path), why, "convert it to PNG or JPEG first")
+    best = max(streams, key=_rank)
     if best.width * best.height > MAX_PIXELS:
         why = f"its pictures are too large ({best.width}x{best.height})"
         raise MediaError(str(path), why, "make it smaller")
     # The limit on the container does not reach the decoder: a small file can still claim a huge picture.
     best.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return best
+
+
+def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
+    """Return a sort key: the default stream, the largest, and of AVIF's the sequence, not its still, come last."""
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_default, stream.width * stream.height, stream.frames != 1, -stream.index
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:

@@ -104,14 +104,15 @@ def unread_in(folder: Path) -> list[Path]:
 def refuse_unread(path: Path) -> None:
     """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
     if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
-        raise _unread(path, "it", path.suffix)
+        raise _unread(path, "", path.suffix)
 
 
 def _unread(path: Path, what: str, suffix: str) -> MediaError:
     kind = suffix.lower().lstrip(".")
-    convert = f"ffmpeg -i %04d.{kind} -pix_fmt rgb48 %04d.png" if kind in ("dpx", "cin") else "save it as PNG or EXR"
-    where = ", film scans after their log curve was taken off" if kind in ("dpx", "cin") else ""
-    return MediaError(str(path), f"{what}: {kind.upper()} is not read here", f"convert{where}: {convert}")
+    remedy = "save the picture as PNG or EXR"
+    if kind in ("dpx", "cin"):  # mostly log-encoded
+        remedy = f"make it display-ready, then convert it: ffmpeg -i %04d.{kind} -pix_fmt rgb48be %04d.png"
+    return MediaError(str(path), f"{what}{kind.upper()} is not read here", remedy)
 
 
 def files_to_read(path: Path) -> list[Path]:
@@ -120,7 +121,7 @@ def files_to_read(path: Path) -> list[Path]:
         return files
     if path.is_dir():
         if unread := unread_in(path):
-            raise _unread(path, f"its pictures ({unread[0].name} …)", unread[0].suffix)
+            raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
     there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
