@@ -213,6 +213,22 @@ def test_a_start_counts_where_there_are_as_many_frames_too(name: str, how: str) 
     assert told == f"{name}: from frame 5 on {says}"
 
 
+@pytest.mark.parametrize("side", ["output", "source", "both"])
+def test_across_missing_pictures_frames_are_compared_with_their_own(side: str, capsys: Capsys) -> None:
+    frames = panned()
+    kept = {name: [i for i in range(COUNT) if i not in gone] for name, gone in (("o", {4, 5}), ("s", {8}))}
+    for name, at in (("out", kept["o"] if side != "source" else range(COUNT)), ("src", kept["s"])):
+        at = range(COUNT) if name == "src" and side == "output" else at
+        write_folder(Path(name), [frames[i] for i in at], [f"{name}_v2_{i:04}.png" for i in at])
+    table = said_json(capsys, "evaluate", "out", "--source", "src", "--reference", "src", "-o", "scores.json")
+    assert table["psnr"] == 99
+    assert table["warping_error"] == table["warping_error_source"]
+    series = strict(Path("scores.json").read_text())["series"]["psnr"]
+    assert series.count(None) == (side != "output")
+    told = said(capsys, 0, "evaluate", "out", "--source", "src")
+    assert ("none in it for frame out_v2_0008.png: not compared" in told) == (side != "output")
+
+
 def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
     lossless(Path("whole.mkv"), panned(30))
     for name in ("part.mkv", "same.mkv"):

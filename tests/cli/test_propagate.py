@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode, moving_frames, write_clip
+from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, painted, write
 
 Capsys = pytest.CaptureFixture[str]
@@ -256,3 +256,74 @@ def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:
     made = cv2.imread("o/1.png", cv2.IMREAD_UNCHANGED)[..., ::-1]
     assert made.dtype == np.uint16
     assert np.array_equal(made[30:], frames[1][30:])
+
+
+# Which frame a picture is painted on
+
+
+def keys_of(names: dict[str, int], frames: list[np.ndarray]) -> None:
+    """Paintings of frames under these names."""
+    shutil.rmtree("keys", ignore_errors=True)
+    for name, frame in names.items():
+        write(Path("keys") / name, painted(frames[frame]))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"2_v9.png": 2, "9_v2.png": 9},
+        {"shot010_1920x1080_v03_0002.png": 2, "shot010_1920x1080_v03_0009.png": 9},
+        {"2_take4.png": 2, "9_20240131.png": 9},
+    ],
+)
+def test_versions_takes_dates_and_sizes_are_no_frames(names: dict[str, int], capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    keys_of(names, frames)
+    assert propagate(capsys)["keyframes"] == [2, 9]
+    assert error("o.mkv", frames, (2, 9)) == 0
+
+
+def test_a_number_whose_frame_looks_otherwise_is_doubted(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    keys_of({"2_9.png": 2}, frames)
+    told = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "-o", "o.mkv", *PLAIN)
+    assert "2_9.png: painted on frame 2, which it looks more like than frame 9" in told
+    assert error("o.mkv", frames, [2]) == 0
+
+
+def test_frames_that_are_counted_from_1_are_doubted_and_can_be_said(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    keys_of({"00003.png": 2, "00010.png": 9}, frames)
+    command = ("propagate", "c.mkv", "--keyframes", "keys", "-o", "o.mkv", *PLAIN, "--overwrite")
+    doubt = "all painted frames look more like the frame before: numbered from 1? Then give --first-number 1"
+    assert doubt in said(capsys, 0, *command, "--dry-run")
+    assert doubt not in said(capsys, 0, *command, "--first-number", 1)
+    assert error("o.mkv", frames, (2, 9)) == 0
+    keys_of({"00002.png": 2, "00009.png": 9}, frames)
+    assert doubt not in said(capsys, 0, *command, "--dry-run")
+    keys_of({"00012.png": 11}, frames)
+    assert "say with --first-number which one frame 0 has (1?)" in refuse(capsys, 3, *command)
+
+
+def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    kept = [i for i in range(12) if i not in (4, 6)]
+    write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
+    keys_of({"1006.png": 5, "paint_1011_v2.png": 10}, frames)
+    command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
+    assert said_json(capsys, *command)["keyframes"] == [4, 8]
+    assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
+    keys_of({"1007.png": 6}, frames)
+    assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
+
+
+@pytest.mark.parametrize(
+    ("videos", "folder"),
+    [("c.mkv", "all/c"), ("c.mkv", "all/c.keyframes"), ("[c].mkv", "all")],
+)
+def test_the_key_frames_of_one_clip_may_lie_in_a_folder_of_its_name(videos: str, folder: str, capsys: Capsys) -> None:
+    clip_and_keys()
+    Path("all").mkdir()
+    shutil.copytree("keys", folder, dirs_exist_ok=True)
+    table = said_json(capsys, "propagate", videos, "--keyframes", "all", *PLAIN, "--dry-run")
+    assert table.get("keyframes", table.get("items", [{}])[0].get("keyframes")) == [2, 9]

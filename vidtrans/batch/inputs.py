@@ -15,7 +15,7 @@ from vidtrans.core.files import base_name
 from vidtrans.core.system import path_key
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
-from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, natural_order
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, natural_order, pictures_in
 
 if TYPE_CHECKING:
     from vidtrans.core.settings import Table
@@ -129,6 +129,12 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
             raise UsageError(str(path), why, "begin its name with its source's name")
         found.append(max(fitting, key=lambda clip: len(base_name(clip))))
     return found
+
+
+def counterpart(output: Path, given: Path, what: str) -> Path:
+    """Return the clip that one output was made from: ``given``, or the clip in it if it is a folder of videos alone."""
+    is_folder = given.is_dir() and bool(_videos_in(given)) and not pictures_in(given)
+    return counterparts([output], given, what)[0] if is_folder or _is_glob(given) else given
 
 
 def _begins(name: str, start: str) -> bool:

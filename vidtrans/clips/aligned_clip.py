@@ -27,7 +27,9 @@ from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
+from vidtrans.video.images.indexed import read_palette
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
+from vidtrans.video.io.picture_paths import picture_files
 
 HOLD = "the one before is held"
 
@@ -59,8 +61,8 @@ class AlignedClip:
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
         """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
-        if None in self.steps:
-            first = self.steps.index(None)
+        if self.steps[-1] is None:
+            first = max((i + 1 for i, step in enumerate(self.steps) if step is not None), default=0)
             context.warn_once(
                 f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
@@ -89,6 +91,10 @@ class Mask:
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
             context.note(f"mask {path.name}: {how}", "warning")
+        palette = read_palette(picture_files(path)[0]) if own.is_pictures else None
+        if palette is not None and np.ptp(palette.astype(np.int16), axis=1).any():
+            text = f"mask {path.name}: its pictures have a palette of colours, which count as grey levels"
+            context.note(f"{text}: write a matte that is white where the style is wanted", "warning")
         if not same_shape(clip.index, own.index):
             context.note(
                 f"mask {path.name}: it is {own.index.width}x{own.index.height}, "

@@ -16,7 +16,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.images.indexed import read_indices, read_palette
+from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
@@ -41,6 +41,9 @@ def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
 
 def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
     """Return the settings ``palette`` and ``ignore`` for label maps; none where grey levels are the classes."""
+    if deep := next((path for path in files if has_deep_levels(path)), None):
+        why = "its levels have 16 bits, of which the labels would be the lowest"
+        raise MediaError(str(deep), why, "save label maps with 8 bits: 0 to 255")
     palettes = [read_palette(path) for path in files]
     if all(palette is not None for palette in palettes):
         return _of_indices(settings, files, [palette for palette in palettes if palette is not None])

@@ -90,9 +90,13 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
+        from vidtrans.batch.inputs import counterpart
         from vidtrans.commands.batches import is_several
 
-        return self._make_several(context) if is_several(self.processed, self.batch) else self._make_one(context)
+        if is_several(self.processed, self.batch):
+            return self._make_several(context)
+        source = self.source and counterpart(self.processed[0], self.source, "--source")
+        return replace(self, source=source)._make_one(context)
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip, rendered or planned."""

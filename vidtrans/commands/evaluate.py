@@ -110,11 +110,14 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
+        from vidtrans.batch.inputs import counterpart
         from vidtrans.commands.batches import is_several
 
         if is_several(self.output, self.batch):
             return self._make_several(context)
-        return self._make_one(context)
+        [output], given = self.output, [name for name in CLIPS[1:] if getattr(self, name) is not None]
+        own: Table = {name: counterpart(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
+        return replace(self, **own)._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the scores; several renders as a table."""

@@ -75,10 +75,15 @@ class MakeDataset(Command):
 
         Raises UsageError, MediaError, Interrupted.
         """
+        from vidtrans.batch.inputs import counterpart
+
         if self.each:
             return self._make_each(context)
         videos = self.videos if self.unpaired else clips_of(self.videos, self.recipe)
-        return replace(self, videos=tuple(videos))._make_one(context)
+        target = self.target
+        if target is not None and len(videos) == 1:
+            target = counterpart(videos[0], target, "--target")
+        return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
         from vidtrans.data.dataset_planning import DatasetSpec, default_output

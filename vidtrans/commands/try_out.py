@@ -55,7 +55,8 @@ class Try(Command):
 
         Raises UsageError, MediaError, ModelError, DeviceError.
         """
-        from vidtrans.clips.indexing import content_digest
+        from vidtrans.clips.indexing import content_digest, open_clip
+        from vidtrans.clips.label_maps import render_changes
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
@@ -90,7 +91,10 @@ class Try(Command):
             key["looks"] = [context.cache.digest(file) for file in pictures]
 
         def prepare() -> Callable[[Path], Table]:
-            models = [(look, rendering) for look in looks]
+            clip = open_clip(context, video, looks[0].pairing.guides)
+            models = [
+                (look.with_changes(render_changes(look.parts[0].pairing, clip, context)), rendering) for look in looks
+            ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
             return lambda path: draw_grid(path, video, models, shown, variations, context, colours)
 

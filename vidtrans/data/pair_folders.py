@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
-from vidtrans.video.frame_numbers import align
+from vidtrans.video.frame_numbers import align, repeated
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in
 
@@ -115,12 +115,20 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     own, others = pictures_in(a), pictures_in(b)
     if not own or not others:
         return []
+    check_names(a, [p.name for p in own])
+    check_names(b, [p.name for p in others])
     found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
     steps = found.steps if found.way != "order" else ()
     pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))
     return list(pairs)
+
+
+def check_names(folder: Path, names: Sequence[str]) -> None:
+    """Raise MediaError if two pictures of a folder have the same name, and one of them no counterpart."""
+    if twice := repeated(names):
+        raise MediaError(str(folder), f"two of its pictures are named '{twice}'", "keep one of them")
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:

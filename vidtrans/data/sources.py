@@ -17,7 +17,7 @@ from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
-from vidtrans.data.pair_folders import check_shapes
+from vidtrans.data.pair_folders import check_names, check_shapes
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import Pairing
@@ -179,6 +179,9 @@ def find_targets(
     """
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
+    if clip.index.names and other.index.names:
+        check_names(clip.path, clip.index.names)
+        check_names(other.path, other.index.names)
     found = sequence(clip.index, other.index, first, stop)
     if found is not None and (found.way != "order" or other.index.num_frames == clip.index.num_frames):
         steps = {n: step for n, step in enumerate(found.steps, first) if step is not None}

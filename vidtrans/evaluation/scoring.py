@@ -91,7 +91,7 @@ class AlignedSource:
         return cls(clip, [first + step for step in steps], missing)
 
     def starts_shot(self, number: int) -> bool:
-        """Return whether the clip has a cut between this frame and the previous one."""
+        """Return whether the clip has a cut between frames ``number`` and ``number`` − 1 of the other."""
         if number == 0 or number in self.missing or number - 1 in self.missing:
             return True
         shots = self.clip.shots

@@ -26,6 +26,7 @@ SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
 SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
 LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
 DOUBTED_SIDE = 240  # pixels, of frames that are compared with the pictures of their numbers
+CLEARER = 0.03  # likeness by which the frame of another number in the name fits better
 NEARER, ALONE = 0.005, 4  # likeness on average by which other frames fit better; times that, of a single picture
 SAME = 2  # levels, by which what is not painted differs from its frame at most
 
@@ -164,7 +165,7 @@ def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
     """
     numbers = sequence_numbers(clip.index.names)
     if numbers is None:
-        return {number: frame for frame, number in enumerate(range(clip.index.num_frames), first_number or 0)}
+        return {frame + (first_number or 0): frame for frame in range(clip.index.num_frames)}
     if first_number is not None:
         why = f"the pictures of {clip.name} have numbers in their names, which count"
         raise UsageError(f"--first-number {first_number}", why, "leave it out")
@@ -192,8 +193,8 @@ def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[
             if not sequence_numbers(names):
                 what = f"frame {number} of a clip whose last one is {high}"
             remedy = "give it the right number"
-            if number == high + 1 and first_number is None and not names:
-                remedy += ", or give --first-number 1 if the first frame is numbered 1"
+            if first_number is None and not sequence_numbers(names):
+                remedy += f", or say with --first-number which one frame 0 has{' (1?)' if number == high + 1 else ''}"
             raise MediaError(str(path), what, remedy)
     return found
 
@@ -234,9 +235,9 @@ def _doubted(
     moved: dict[Path, int] = {}
     for path in files:
         own, best = numbers[path], max(others[path], key=lambda n: looks[path][n], default=numbers[path])
-        if looks[path][own] < UNLIKE and looks[path][best] > LIKE:
+        if looks[path][best] > max(LIKE, looks[path][own] + CLEARER):
             moved[path] = best
-            text = f"{path.name}: painted on frame {best}, which it looks like, and not on frame {own}"
+            text = f"{path.name}: painted on frame {best}, which it looks more like than frame {own}"
             context.note(f"{text}: both numbers are in its name", "warning")
     gains = [looks[path][max(0, numbers[path] - 1)] - looks[path][numbers[path]] for path in files if counted]
     if gains and min(gains) > 0 and sum(gains) > NEARER * (len(gains) if len(gains) > 1 else ALONE):

@@ -20,7 +20,8 @@ from vidtrans.pairing.base import Pairing
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
-UNLIKE = 40  # levels by which a channel of no class's colour differs; compression changes less
+UNLIKE = 60  # levels, the distance from a colour beyond which it is another; compression changes it less
+AREA = 3  # pixels: smaller areas of other colours are borders that compression mixed
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a pixel to a neighbour; the one across is at minus that
 GOLDEN_ANGLE = (
     137.508  # degrees between the hues of classes that follow each other: none of the first dozens look alike
@@ -109,7 +110,8 @@ class Labels(Pairing):
         """Return the class of each pixel, (H, W) int16, −1 for none, of (H, W, 3) uint8."""
         settings, table = self.settings, colours(self.settings.palette)
         if len(table):
-            labels = _nearest(frame, np.concatenate([table, settings.ignored_colours]))
+            labels, unknown = self._nearest_labels(frame)
+            labels[unknown] = len(table)
         else:
             labels = frame[..., 0].astype(np.int16)
         rest = labels >= (len(table) or settings.classes)
@@ -118,17 +120,20 @@ class Labels(Pairing):
         labels[rest] = settings.classes - 1 if settings.rest_is_last else -1
         return _without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
+    def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nearest colour of palette and ignored colours, (H, W) int16, and where none is near, bool."""
+        table = np.concatenate([colours(self.settings.palette), self.settings.ignored_colours])
+        labels, distance = _nearest(frame, table)
+        far = (distance > UNLIKE**2).astype(np.uint8)
+        opened = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8)) if far.any() else far
+        return labels, opened > 0
+
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
         """Return how many pixels of a label map, (H, W, 3) uint8, have labels that are not of a class, by label."""
         settings = self.settings
-        known = np.concatenate([colours(settings.palette), settings.ignored_colours])
         if settings.palette:
-            found, counts = np.unique(frame.reshape(-1, 3), axis=0, return_counts=True)
-            apart = np.abs(found[:, None].astype(np.int16) - known[None]).max(axis=2).min(axis=1)
-            return {
-                "#" + bytes(colour).hex(): int(count)
-                for colour, count in zip(found[apart > UNLIKE].tolist(), counts[apart > UNLIKE], strict=True)
-            }
+            found, times = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
+            return {f"#{bytes(colour).hex()}": n for colour, n in zip(found.tolist(), times.tolist(), strict=True)}
         counts = np.bincount(frame[..., 0].ravel(), minlength=GREYS)
         wanted = (*range(settings.classes), *settings.ignored_numbers)
         return {str(n): int(count) for n, count in enumerate(counts) if count and n not in wanted}
@@ -148,8 +153,8 @@ def colours(palette: str, name: str = "palette") -> np.ndarray:
     return np.array([list(bytes.fromhex(match[1])) for match in found if match], np.uint8).reshape(-1, 3)
 
 
-def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return the index of each pixel's nearest colour, (H, W) int16, the first if several are equally near."""
+def _nearest(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel's nearest colour, (H, W) int16, the first of equally near ones, and its squared distance."""
     wide = frame.astype(np.int32)
     codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
@@ -158,7 +163,8 @@ def _nearest(frame: np.ndarray, table: np.ndarray) -> np.ndarray:
         distance = np.square(pixels - colour).sum(axis=1)
         best[distance < least] = number
         np.minimum(least, distance, out=least)
-    return best[inverse].reshape(frame.shape[:2])
+    shape = frame.shape[:2]
+    return best[inverse].reshape(shape), least[inverse].reshape(shape)
 
 
 def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:

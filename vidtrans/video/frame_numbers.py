@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -17,7 +17,7 @@ _NO_FRAMES = (
     rf"(?<!\d){_DATE}(?:{_TIME})?(?!\d)",
     r"(?<!\d)\d{2,5} ?[x×] ?\d{2,5}(?!\d)",  # 1920x1080
     r"(?<!\d)\d{3,4}[pi](?:\d\d)?(?![a-z\d])",  # 1080p, 1080i50
-    r"(?<!\d)\d{1,2}(?:k|bits?|bpc|pct|%)(?![a-z])",
+    r"(?<!\d)\d{1,3}(?:k|bits?|bpc|pct|%)(?![a-z])",
     r"(?<![\d.])\d{1,3}(?:[.]\d+)? ?(?:fps|hz|ms|sec|s)(?![a-z])",
     r"(?<![a-z\d])(?:\d{1,2}x|[x@]\d{1,2}x?)(?:plus)?(?![a-z\d])",  # 4x, x2, @2x
     r"(?<![a-z])(?:[hx][.]?26[3-6]|mp[34]|av1|vp[89]|(?:rec|bt)[.]?(?:601|709|2020|2100)|d[56][05]|p3|prores\d+)(?!\d)",
@@ -130,6 +130,12 @@ class Sequencing:
         return cls(tuple(every[span]), tuple(held[span]), way, words)
 
 
+def repeated(names: Sequence[str]) -> str:
+    """Return a name that two pictures have, without their endings; "" for none."""
+    stems = [PurePath(name).stem for name in names]
+    return next((stem for stem, times in Counter(stems).items() if times > 1), "")
+
+
 def has_gaps(names: Sequence[str]) -> bool:
     """Return whether numbers are missing within a numbered sequence of pictures."""
     known = _known(sequence_numbers(names) or ())
@@ -144,7 +150,7 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     ("together"); "found": equal numbers, where these fit.
     """
     span = slice(first, stop)
-    names, others = (() if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
+    names, others = ([] if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
     is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
     numbers, found = sequence_numbers(whole), sequence_numbers(own)
@@ -165,7 +171,9 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     count, part = len(own), stop - first
     begin = first if count == part != len(whole) else 0
     every = [i - begin if 0 <= i - begin < count else None for i in range(len(whole))]
-    return Sequencing.of(every, span, "order", "its names have no numbers that go with the other's")
+    twice = repeated(names) or repeated(others)
+    words = f"two pictures are named '{twice}'" if twice else "its names have no numbers that go with the other's"
+    return Sequencing.of(every, span, "order", words)
 
 
 def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -246,3 +248,32 @@ def test_a_picture_with_nothing_cut_out_is_its_own_mask() -> None:
     for path in (whole, Path("plain.png")):
         assert np.array_equal(matte_of(path), rgb)
     assert np.array_equal(matte_of(Path("grey.png")), read_picture(Path("grey.png")))
+
+
+# Frames that are missing
+
+
+def numbered(numbers: Sequence[int], form: str = "{:04}.png") -> ClipIndex:
+    names = tuple(form.format(n) for n in numbers)
+    return replace(folder_of(len(names)), names=names)
+
+
+@pytest.mark.parametrize(
+    ("clip", "mask", "steps", "words"),
+    [
+        # Of one or of both pictures are missing: by number, whatever the counts.
+        (clip_of(6), numbered([0, 1, 3, 4]), [0, 1, 1, 2, 3, 3], "none in it for frame 2: the one before is held"),
+        (numbered([0, 1, 3, 4, 5]), numbered([0, 2, 3, 4, 5], "m{}.png"), [0, 0, 2, 3, 4], "none in it for frame 0001"),
+        (numbered([0, 1, 4, 5]), clip_of(6), [0, 1, 4, 5], "matched by number"),
+        # Pictures that are numbered from 1, one of them missing.
+        (clip_of(4), numbered([1, 2, 4]), [0, 1, 1, 2], "(numbered from 1, the other from 0)"),
+        # Without numbers the order is left, and that is told.
+        (clip_of(2), numbered("ab", "{}.png"), [0, 1], "matched by order (its names have no numbers"),
+    ],
+)
+def test_pictures_go_by_number_and_what_is_missing_is_named(
+    clip: ClipIndex, mask: ClipIndex, steps: list[int], words: str
+) -> None:
+    found, told = match_frames(clip, mask, 0, clip.num_frames)
+    assert found == steps
+    assert words in told

@@ -23,6 +23,17 @@ def read_palette(path: Path) -> np.ndarray | None:
     return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
 
 
+def has_deep_levels(path: Path) -> bool:
+    """Return whether a picture has one channel of more than 8 bits. Raises MediaError."""
+    from PIL import Image
+
+    picture_size(path)
+    if path.suffix.lower() == EXR:
+        return False
+    with Image.open(path) as picture:
+        return picture.mode[0] in "IF"
+
+
 def read_indices(path: Path) -> np.ndarray:
     """Return the palette indices of a picture that has a palette, (H, W) uint8. Raises MediaError."""
     from PIL import Image
