@@ -73,6 +73,17 @@ def with_chunks(png: Path, chunks: dict[bytes, bytes]) -> Path:
     return png
 
 
+def with_jp2_profile(path: Path, profile: bytes) -> Path:
+    """Replace the colour box of a JPEG 2000 file by an ICC profile."""
+    data = path.read_bytes()
+    box = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    head, at = data.index(b"jp2h") - 4, data.index(b"colr") - 4
+    head_size, size = (struct.unpack_from(">I", data, place)[0] for place in (head, at))
+    head_size += len(box) - size
+    path.write_bytes(data[:head] + struct.pack(">I", head_size) + data[head + 4 : at] + box + data[at + size :])
+    return path
+
+
 def write_tiff(path: Path, pictures: list[np.ndarray], tags: dict[int, int] | None = None) -> Path:
     """Write an uncompressed TIFF of pictures, (H, W) or (H, W, C) of any dtype; ``tags``: further ones, as shorts."""
     data, last = bytearray(b"II*\0\0\0\0\0"), 4

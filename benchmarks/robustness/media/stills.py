@@ -2,9 +2,9 @@
 
     python -m benchmarks.robustness.media.stills [--only TEXT]
 
-Each row makes a picture, a folder or a stack of one colour, renders it without a model at 16 bits and reads the result:
-its colour must be right to 2 levels of 255, its pictures as many as there were, and what cannot be right must be
-refused by one line. The last rows learn a grade from a still with bars.
+Each row makes a picture, a folder or a stack of one colour, renders it without a model, and reads the result: its
+colour must be right to 2 levels of 255, its pictures as many as there were, and what cannot be right must be refused
+by one line. The last rows learn a grade from a still with bars.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _vidtrans(*arguments: str) -> Ran:
 
 def _rendered(source: str) -> tuple[object, ...]:
     """The number of pictures of the result, and the colour of its last; the error where there is none."""
-    output = "o" if Path(source).is_dir() or source.endswith(("stack.tif", ".webp")) else "o.png"
+    output = "o" if Path(source).is_dir() or source.startswith("many") else "o.png"
     ran = _vidtrans("stylize", source, "--model", "identity", "-o", output)
     if ran.status:
         return (ran.error,)
@@ -139,8 +139,8 @@ ROWS: dict[str, Row] = {
     "Radiance": _colour(partial(light, "a.hdr"), HALF),
     "PFM": _colour(partial(light, "a.pfm"), HALF),
     "DPX": lambda: ("ffmpeg -i" in str(_rendered(dpx())), True),
-    "TIFF stack": _colour(partial(animation, "stack.tif"), COLOUR, 11),
-    "animated WebP": _colour(partial(animation, "a.webp"), COLOUR, 11),
+    "TIFF stack": _colour(partial(animation, "many.tif"), COLOUR, 11),
+    "animated WebP": _colour(partial(animation, "many.webp"), COLOUR, 11),
     "orientation with alpha": _colour(turned, COLOUR),
     "grade from black bars": lambda: (bars(0), 0),
     "grade from white bars": lambda: (bars(255), 0),

@@ -167,6 +167,27 @@ def test_a_profile_in_a_movie_is_honoured(
     assert bool(found.unread) == bool(unread)
 
 
+def test_tags_of_the_container_stand_for_those_that_frames_lack() -> None:
+    """ProRes has tags of its own in each frame, which many programs leave open."""
+    with closing(av.open("a.mov", "w")) as container:
+        stream: Any = container.add_stream("prores_ks", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv422p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 12, 13, 1
+        frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), P3_RED, np.uint8), "rgb24")
+        frame = frame.reformat(format="yuv422p10le", dst_colorspace="ITU709")
+        frame.colorspace, frame.pts = 2, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with closing(av.open("a.mov")) as container:
+        assert {int(f.color_primaries) for f in container.decode(video=0)} == {2}
+    with open_reader(Path("a.mov")) as reader:
+        [frame] = [f.rgb for f in reader.frames()]
+        found = reader.index().findings
+    assert np.abs(frame[8, 8].astype(int) - (255, 0, 2)).max() <= 2
+    assert (found.primaries, found.matrix) == ("P3 D65 (SMPTE 432)", "BT.709")
+
+
 def test_tags_outrank_a_profile_and_it_is_named() -> None:
     assert profile_of(rgb(BRICK, 2, 2), ADOBE).colour == "colours of Adobe RGB"
     found = profile_of(rgb(BRICK, 12, 13), ADOBE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes
+from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes, multipart_bytes
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr import encode_exr
@@ -251,6 +251,15 @@ def test_layers_are_named_or_the_picture_is_taken() -> None:
     assert view("Mist", data).picture[3, 4, 0] == 65535
     with pytest.raises(MediaError, match=r"no layer 'Dep' in it — it has ViewLayer.Combined, ViewLayer.Depth, View"):
         view("Dep", data)
+
+
+def test_parts_are_layers() -> None:
+    beauty = {c: np.full((4, 5), v) for c, v in zip("RGB", (0.5, 0.2, 0.1), strict=True)}
+    data = multipart_bytes({"beauty": beauty, "depth": {"Z": SLOPE}, "n": {f"N.{c}": SLOPE / 50 for c in "XYZ"}})
+    assert view("", data).picture[1, 1] / 65535 == pytest.approx(srgb_code(np.array([0.5, 0.2, 0.1])), abs=1e-3)
+    assert view("depth", data).picture[..., 0] / 65535 == pytest.approx((SLOPE - 2) / 48, abs=1e-4)
+    assert view("N", data).picture[..., 2] / 65535 == pytest.approx(SLOPE / 50, abs=1e-4)
+    refused(data[:-1])
 
 
 def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:

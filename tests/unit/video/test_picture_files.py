@@ -17,6 +17,7 @@ from pictures_of_all_kinds import (
     rgb_profile,
     table_profile,
     with_chunks,
+    with_jp2_profile,
     write_tiff,
 )
 from PIL import Image, ImageCms
@@ -69,6 +70,11 @@ def test_every_format_has_its_profile_honoured_and_srgb_kept(tmp_path: Path, end
     for profile, wanted in ((None, COLOUR), (SRGB, COLOUR), (rgb_profile(P3, 2.2), (219, 37, 13))):
         flat().save(tmp_path / f"a.{ending}", icc_profile=profile, **how)
         assert np.abs(read_picture(tmp_path / f"a.{ending}")[4, 4].astype(int) - wanted).max() <= 1
+
+
+def test_the_profile_of_a_jpeg_2000_is_honoured(tmp_path: Path) -> None:
+    flat().save(tmp_path / "a.jp2")
+    assert read_picture(with_jp2_profile(tmp_path / "a.jp2", rgb_profile(P3, 2.2)))[4, 4].tolist() == [219, 37, 13]
 
 
 @pytest.mark.parametrize(
@@ -203,10 +209,28 @@ def test_dark_16_bit_pictures_stay_dark(tmp_path: Path) -> None:
         assert api.probe(tmp_path / name)["findings"]["white"] == 0
 
 
-def test_a_header_that_names_its_white_is_believed(tmp_path: Path) -> None:
-    path = tmp_path / "a.pgm"
-    path.write_bytes(b"P5\n4 4\n1023\n" + np.full(16, 341, ">u2").tobytes())
-    assert set(read_layers(path)[0].ravel().tolist()) == {21845}
+PAM = b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH %d\nMAXVAL %d\nENDHDR\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wanted"),
+    [
+        ("a.pgm", b"P5\n4 4\n1023\n" + np.full(16, 341, ">u2").tobytes(), (1 / 3,) * 3),
+        ("a.pgm", b"P5 4 4 100\n" + bytes([50] * 16), (0.5,) * 3),
+        ("a.pgm", b"P2\n# c\n4 4\n10\n" + b"5 " * 16, (0.5,) * 3),
+        ("a.ppm", b"P3 4 4 1000\n" + b"1000 500 0 " * 16, (1, 0.5, 0)),
+        ("a.pam", PAM % (1, 1) + bytes([1] * 16), (1, 1, 1)),
+        ("a.pam", PAM % (2, 255) + bytes([51, 102] * 16), (0.2, 0.2, 0.2, 0.4)),
+        ("a.pam", PAM % (4, 255) + bytes([255, 51, 0, 102] * 16), (1, 0.2, 0, 0.4)),
+        ("a.pam", PAM % (3, 4095) + np.full(48, 2048, ">u2").tobytes(), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_a_header_that_names_its_white_is_believed(
+    tmp_path: Path, name: str, content: bytes, wanted: tuple[float, ...]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    picture = read_still(tmp_path / name).picture
+    assert np.abs(picture / np.iinfo(picture.dtype).max - wanted).max() < 1 / 250
 
 
 def test_colours_of_a_tiff_with_alpha_are_straight(tmp_path: Path) -> None:
@@ -218,9 +242,15 @@ def test_colours_of_a_tiff_with_alpha_are_straight(tmp_path: Path) -> None:
         assert np.array_equal(alpha, picture[..., 3])
 
 
-@pytest.mark.parametrize(("dtype", "words"), [(np.float16, "3 channels of 16-bit floating-point numbers")])
-def test_samples_that_are_not_read_are_named(tmp_path: Path, dtype: type, words: str) -> None:
-    path = write_tiff(tmp_path / "a.tif", [RAMP.astype(dtype)])
+@pytest.mark.parametrize(
+    ("dtype", "tags", "words"),
+    [
+        (np.float16, {}, "3 channels of 16-bit floating-point numbers"),
+        (np.uint16, {284: 2}, "more than 8 bits in separate planes"),
+    ],
+)
+def test_samples_that_are_not_read_are_named(tmp_path: Path, dtype: type, tags: dict[int, int], words: str) -> None:
+    path = write_tiff(tmp_path / "a.tif", [RAMP.astype(dtype)], tags)
     with pytest.raises(MediaError, match=words):
         read_picture(path)
 

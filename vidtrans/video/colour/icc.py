@@ -41,6 +41,7 @@ class CurvesAndMatrix:
     name: str
     curves: tuple[Curve, Curve, Curve]
     matrix: np.ndarray
+    mode: str = "RGB"  # or "L", of Pillow
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype."""
@@ -109,7 +110,7 @@ def read_profile(profile: bytes) -> Conversion | None:
         _transform(profile, mode)
         return TableProfile(name, profile, mode)
     except (struct.error, LookupError, OSError, np.linalg.LinAlgError) as error:
-        raise ValueError(str(error)) from None
+        raise ValueError("it is damaged") from error
 
 
 def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
@@ -125,7 +126,7 @@ def _shaper(name: str, mode: str, connection: bytes, tags: dict[bytes, bytes]) -
         return None
     if mode == "L" and b"kTRC" in tags:
         grey = _curve(tags[b"kTRC"])
-        return CurvesAndMatrix(name, (grey, grey, grey), np.eye(3))
+        return CurvesAndMatrix(name, (grey, grey, grey), np.eye(3), mode)
     if mode != "RGB" or not tags.keys() >= {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"}:
         return None
     columns = [np.array(struct.unpack_from(">3i", tags[c], 8)) / 65536 for c in (b"rXYZ", b"gXYZ", b"bXYZ")]

@@ -22,16 +22,15 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.primaries import BT709
 from vidtrans.video.colour.srgb import code_of_light, light_of_codes
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
+from vidtrans.video.images.exr_chunks import check_chunks, with_channels
 from vidtrans.video.images.exr_header import (
     DWA,
     ExrLayer,
     Header,
-    check_chunks,
     choose_layer,
     name_list,
     read_header,
     unreadable,
-    with_channels,
 )
 from vidtrans.video.images.exr_view import HOW_TO_FIX, PICTURE, ExrView, whole_span
 from vidtrans.video.images.still import Still
@@ -140,7 +139,7 @@ def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: di
             raise MediaError(str(path), f"the layer {layer.name} is compressed by DWA", "save it with ZIP")
         data = with_channels(data, header, layer, names)
     context = av.CodecContext.create("exr", "r")
-    context.options = {"max_pixels": str(MAX_PIXELS)} | ({"part": str(layer.part)} if layer.part else {})
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except (av.error.FFmpegError, ValueError, MemoryError):

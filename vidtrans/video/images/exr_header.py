@@ -1,9 +1,8 @@
-"""Headers of OpenEXR files: windows, layers and primaries; checks of chunks; channels under other names for FFmpeg."""
+"""Headers of OpenEXR files: windows, parts, layers and primaries."""
 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from vidtrans.video.colour.primaries import ACES_AP0, ACES_AP1, ADOBE_RGB, BT709
 from vidtrans.video.frame_format import MAX_PIXELS
 
 MAGIC = b"\x76\x2f\x31\x01"
-_TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000  # flags beside the version
-_ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
+_START = 8  # of the first header, in bytes
+TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # flags beside the version
 DWA = (8, 9)  # compressions that treat channels by their names
 _HALF, _OTHER = 2, 4  # bytes
 _SPACES = ("colorInteropID", "oiio:ColorSpace")
@@ -48,12 +47,18 @@ class ExrLayer:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a file; most files have one. ``channels``: bytes per pixel by name; ``at``: of their list, in bytes."""
+    """A part of a file; most files have one. ``channels``: bytes per pixel by name; ``at``: of their list, in bytes.
+
+    ``begin``, ``end``: of its header.
+    """
 
     name: str
     channels: dict[str, int]
     at: int
     listed: bytes = field(repr=False)
+    begin: int
+    end: int
+    is_tiled: bool
     primaries: Primaries = BT709
 
 
@@ -74,6 +79,11 @@ class Header:
     end: int
 
     @property
+    def is_multipart(self) -> bool:
+        """Whether the file has several parts, or the form of such files."""
+        return bool(self.flags & MULTIPART)
+
+    @property
     def channels(self) -> dict[str, int]:
         """The channels of the first part."""
         return self.parts[0].channels
@@ -89,14 +99,17 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
-            headers = [_attributes(stream)]
-            while flags & _MULTIPART and (more := _attributes(stream)):
+            headers, ends = [_attributes(stream)], [_START, stream.tell()]
+            while flags & MULTIPART and (more := _attributes(stream)):
                 headers.append(more)
+                ends.append(stream.tell())
             end = stream.tell()
         first = {name: value for name, (_, value) in headers[0].items()}
         windows = [struct.unpack("<4i", first[name]) for name in ("dataWindow", "displayWindow")]
         sizes = [(right - left + 1, bottom - top + 1) for left, top, right, bottom in windows]
-        parts = tuple(_part(found) for found in headers)
+        parts = tuple(
+            _part(*each, tiled=bool(flags & TILED)) for each in zip(headers, ends[:-1], ends[1:], strict=True)
+        )
         compression = first["compression"][0]
     except OSError as error:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
@@ -145,29 +158,14 @@ def _ends_in(layer: ExrLayer, wanted: str) -> bool:
     return any(f".{name.lower()}".endswith(f".{wanted.lower()}") for name in names if name)
 
 
-def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return a file with the channels of a layer under other names, which FFmpeg knows, and no others that it knows."""
-    part = header.parts[layer.part]
-    renamed = [
-        names.get(name, f"n{number}").encode() + rest for number, (name, rest) in enumerate(_channels(part.listed))
-    ]
-    listed = b"".join(renamed) + b"\0"
-    begin, end = part.at, part.at + len(part.listed)
-    shift = len(listed) - len(part.listed)
-    offsets = _chunk_offsets(header.end, data)
-    table_end = header.end + 8 * len(offsets)
-    table = b"".join(struct.pack("<Q", offset + shift if offset else 0) for offset in offsets)
-    size = struct.pack("<I", len(listed))
-    return data[: begin - 4] + size + listed + data[end : header.end] + table + data[table_end:]
-
-
-def _part(found: dict[str, tuple[int, bytes]]) -> Part:
+def _part(found: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: bool) -> Part:
     at, listed = found["channels"]
     channels = {
-        name: _HALF if struct.unpack_from("<i", rest, 1)[0] == 1 else _OTHER for name, rest in _channels(listed)
+        name: _HALF if struct.unpack_from("<i", rest, 1)[0] == 1 else _OTHER for name, rest in list_channels(listed)
     }
     name = found["name"][1].decode("latin-1") if "name" in found else ""
-    return Part(name, channels, at, listed, _primaries({key: value for key, (_, value) in found.items()}))
+    primaries = _primaries({key: value for key, (_, value) in found.items()})
+    return Part(name, channels, at, listed, begin, end, tiled or "tiles" in found, primaries)
 
 
 def _primaries(found: dict[str, bytes]) -> Primaries:
@@ -197,56 +195,9 @@ def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
                 yield ExrLayer(name, number, tuple(left.pop(role) for role in used), is_light)
                 break
         for last, channel in left.items():
-            alone = len(own) == 1 and prefix
+            alone = len(own) == 1 and name
             if last != "W":  # of vectors
-                yield ExrLayer(prefix if alone else channel, number, (channel,), is_light=False)
-
-
-def check_chunks(header: Header, data: bytes, path: Path) -> None:
-    """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or its checksum fails.
-
-    Files that are still being written, or were never finished, have chunks with offset 0. Only the compressions ZIP
-    and ZIPS have checksums; damage inside other chunks is not detected.
-    """
-    # Before a chunk's size: its tile or its line, and the number of its part.
-    before_size = (16 if header.flags & _TILED else 4) + (4 if header.flags & _MULTIPART else 0)
-    has_checksums = header.compression in _ZIP_LINES and not header.flags & (_TILED | _MULTIPART)
-    try:
-        for offset in _chunk_offsets(header.end, data):
-            (size,) = struct.unpack_from("<I", data, offset + before_size)
-            begin = offset + before_size + 4
-            if offset < header.end or begin + size > len(data):
-                raise ValueError("the file is cut short")
-            if has_checksums:
-                _check_zip(header, struct.unpack_from("<i", data, offset)[0], data[begin : begin + size])
-    except (ValueError, struct.error, zlib.error):
-        raise MediaError(str(path), "the file is cut short or damaged", "write it again, or delete it") from None
-
-
-def _chunk_offsets(begin: int, data: bytes) -> list[int]:
-    """Return the offsets in the table of chunks, which ends where the first chunk begins. Raises ValueError."""
-    offsets: list[int] = []
-    first = len(data)
-    while (at := begin + 8 * len(offsets)) < first:
-        (offset,) = struct.unpack_from("<Q", data, at)
-        if offset > len(data):
-            raise ValueError("the file is cut short")
-        offsets.append(offset)
-        first = min(first, offset)
-    if not offsets:
-        raise ValueError("no chunks")
-    return offsets
-
-
-def _check_zip(header: Header, line: int, chunk: bytes) -> None:
-    left, _, right, bottom = header.window
-    lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
-    expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
-    if len(chunk) == expected:  # it would not have become smaller, and is stored as it is
-        return
-    inflate = zlib.decompressobj()
-    if len(inflate.decompress(chunk, expected + 1)) != expected or not inflate.eof:
-        raise ValueError("a damaged chunk")
+                yield ExrLayer(name if alone else channel, number, (channel,), is_light=False)
 
 
 def _attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
@@ -274,7 +225,7 @@ def _text(stream: BinaryIO) -> str:
     return text.decode("latin-1")
 
 
-def _channels(value: bytes) -> Iterator[tuple[str, bytes]]:
+def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield (name, zero byte and the rest of the entry) from the channel list: name, zero, type, flags, sampling."""
     while (end := value.index(b"\0")) > 0:
         yield value[:end].decode("latin-1"), value[end : end + 17]

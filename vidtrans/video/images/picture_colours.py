@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _EXIF, _INTEROP, _COLOUR_SPACE, _INDEX = 0x8769, 0xA005, 0xA001, 1
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"
+_BY_PILLOW = {"CMYK", "LAB"}  # modes whose profiles need all channels as stored
+_GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}
 _ADOBE_GAMMA = 563 / 256
 _SRGB_GAMMA = (0.44, 0.47)  # PNG's gAMA of pictures that mean sRGB
 _TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # of H.273; the others are shown as sRGB is
@@ -90,10 +92,10 @@ def _of_profile(profile: bytes, mode: str) -> PictureColours | None:
     if found is None:
         return None
     note = f"colours of {'CIE Lab' if mode == 'LAB' else found.name}: converted to sRGB"
-    inks = mode if mode in ("CMYK", "LAB") else ""
-    if isinstance(found, TableProfile) and (inks or found.mode in ("CMYK", "LAB")):
-        if found.mode != inks:
-            return PictureColours(f"its ICC profile ({found.name}) is of another kind of picture: taken for sRGB")
+    fits = found.mode == mode if {found.mode, mode} & _BY_PILLOW else found.mode == "RGB" or mode in _GREY
+    if not fits:
+        return PictureColours(f"its ICC profile ({found.name}) is of another kind of picture: taken for sRGB")
+    if isinstance(found, TableProfile) and mode in _BY_PILLOW:
         return PictureColours(note, table=found)
     return PictureColours(note, found)
 

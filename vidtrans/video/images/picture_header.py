@@ -20,7 +20,7 @@ _UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7
 _PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 << 16
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_PHOTOMETRIC_MODES = {5: "CMYK", 8: "LAB"}
+_PHOTOMETRIC_MODES = {0: "L", 1: "L", 5: "CMYK", 8: "LAB"}
 
 
 class UnreadablePicture(ValueError):
@@ -100,6 +100,7 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
     exif = _exif_of(chunks) if kind == "PNG" else picture.getexif()
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
+    profile = _jp2_profile(stream) if kind == "JPEG2000" else None
     is_animation = kind in ("PNG", "WEBP")  # a JPEG may contain a second, smaller picture for previews
     return PictureHeader(
         kind,
@@ -109,9 +110,18 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
         orientation=orientation,
         max_value=_pnm_white(stream) if kind == "PPM" else 0,
         bits=16 if picture.mode.startswith("I") else 8,
-        colours=colours_of(picture.mode, picture.info.get("icc_profile"), chunks, exif),
+        colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
         pages=_frames_of(picture) if is_animation else (0,),
     )
+
+
+def _jp2_profile(stream: BinaryIO) -> bytes | None:
+    """Return the ICC profile of a JPEG 2000 file, which Pillow does not read: in a box ``colr`` of method 2."""
+    stream.seek(0)
+    before, name, box = stream.read(_LONGEST_CHUNK).partition(b"colr")
+    if not name or box[:1] != b"\2":
+        return None
+    return box[3 : int.from_bytes(before[-4:]) - 8]
 
 
 def _frames_of(picture: Image.Image) -> tuple[int, ...]:
@@ -152,7 +162,8 @@ def _pnm_white(stream: BinaryIO) -> int:
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
-    return 0 if white in (255, 65535) else white
+    is_scaled = white < 256 and words[0] in (b"P2", b"P3")  # by OpenCV
+    return 0 if is_scaled or white in (255, 65535) else white
 
 
 def _radiance(stream: BinaryIO) -> PictureHeader:
@@ -178,8 +189,10 @@ def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
         width, height, depth, white = (int(found[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except KeyError:
         raise UnreadablePicture("a damaged PAM") from None
-    whites = 0 if white in (1, 255, 65535) else white
-    return PictureHeader("PAM", "PAM", width, height, depth in (2, 4), max_value=whites, bits=16 if white > 255 else 8)
+    mode, bits = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(depth, ""), 16 if white > 255 else 8
+    if not mode:
+        raise UnreadablePicture(f"a PAM of {depth} channels")
+    return PictureHeader("PAM", mode, width, height, depth in (2, 4), max_value=white, bits=bits)
 
 
 def _samples(tags: tiff.Tags) -> str:
@@ -204,6 +217,8 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
     # What is of another size, or marked so, is a preview or a mask.
     places = [i for i, other in enumerate(directories) if i == 0 or _is_page(other, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
+    if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
+        raise UnreadablePicture("more than 8 bits in separate planes, which are not read")  # OpenCV makes a mess of it
     extra = tags.get(tiff.EXTRA, (0,))[0]
     orientation = tags.get(tiff.ORIENTATION, (1,))[0]
     return PictureHeader(

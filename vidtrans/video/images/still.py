@@ -116,6 +116,8 @@ def _by_profile(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarra
 def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
     """Return the samples as stored, (H, W, 3 or 4) of any dtype, straight alpha, upright; None where damaged."""
     # OpenCV returns the colours of an 8-bit TIFF premultiplied.
+    if header.format == "PAM":
+        return _arbitrary_map(data, header)
     if header.format in _BY_PILLOW or (header.format == "TIFF" and header.has_alpha and header.bits <= 8):
         return _by_pillow(data, header, page)
     is_usual = header.bits <= 16 and header.format not in _LIGHT and not header.has_alpha
@@ -132,6 +134,17 @@ def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | 
         picture = bgr[..., [2, 1, 0, 3][:channels]]
     picture = _straight(picture) if header.premultiplied and channels == 4 else picture
     return picture if header.format == "TIFF" else turned(picture, header.orientation)  # OpenCV turns all TIFFs
+
+
+def _arbitrary_map(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
+    """Return the samples of a PAM, (H, W, 3 or 4)."""
+    channels, kind = len(header.mode), np.dtype(">u2" if header.bits == 16 else np.uint8)
+    pixels = data.tobytes().partition(b"ENDHDR\n")[2]
+    shape = (header.height, header.width, channels)
+    if len(pixels) < kind.itemsize * int(np.prod(shape)):
+        return None
+    picture = np.frombuffer(pixels, kind, int(np.prod(shape))).reshape(shape).astype(kind.newbyteorder("="))
+    return picture if channels > 2 else picture[..., [0, 0, 0, 1][: 2 + channels]]
 
 
 def _by_opencv(data: np.ndarray, kind: int, page: int) -> np.ndarray | None:

@@ -19,6 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.tags import UNSPECIFIED
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import QUICKTIME, describe, open_media, open_unedited, packets_of, picture_stream
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
@@ -69,6 +70,7 @@ class Decoder:
             self.info = describe(self.container, self.stream, self.path)
             with_alpha = _alpha_decoder(self.stream)
             self._context = with_alpha or self.stream.codec_context
+            self._tags = _container_tags(self.stream)
             self._context.thread_type = "AUTO"
             self._context.thread_count = 1 if self.tolerant else self.threads
             self.losses = DecodeLosses()
@@ -184,6 +186,9 @@ class Decoder:
                     self.losses.flawed += 1
                     self.losses.set_start(frame)
                 self.losses.interlaced += frame.interlaced_frame
+                for name, value in self._tags.items():
+                    if getattr(frame, name) == UNSPECIFIED:
+                        setattr(frame, name, value)
                 yield frame
 
     def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
@@ -223,6 +228,12 @@ class Decoder:
         self.losses.lost += 1
         if packet is not None:
             self.losses.set_start(packet)
+
+
+def _container_tags(stream: VideoStream) -> dict[str, int]:
+    """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
+    tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
+    return {name: value for name, value in tags.items() if value != UNSPECIFIED}
 
 
 def _last_time(path: Path) -> float:

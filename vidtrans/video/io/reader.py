@@ -274,6 +274,7 @@ class FrameConverter:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
         if self._profile is None:
             self._profile = profile_of(decoded, self._profile_data)
+            self.colour, self.unread = self._profile.colour, self._profile.unread
         orientation = self._orientation(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
@@ -285,8 +286,7 @@ class FrameConverter:
             self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
-        self.colour = self.colour or self._profile.colour or colour_of(decoded)
-        self.unread = self.unread or self._profile.unread or unread_of(decoded)
+        self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep, profile=self._profile.conversion)
