@@ -198,13 +198,13 @@ CASES = {
     "linear": by(lambda: coloured(11, 8), "P3 DCI (SMPTE 431) primaries, linear transfer: mapped to BT.709"),
     "pal": by(lambda: coloured(5, 6), "BT.470 BG primaries: mapped to BT.709"),
     "unknown": by(lambda: coloured(19, 1), "not acted upon: primaries 19, so its colours may be wrong"),
-    "raw": by(lambda: plain(Path("a.h264")), "10 frames had no timestamp, or a wrong one"),
+    "raw": by(lambda: plain(Path("a.h264")), "it has no times: its own header says 25 frames/s"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
     "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),
     "lying-header": by(lambda: lying(Path("a.avi")), "its header lists 5544 frames, it has 20"),
     "grown": by(grown, "frames are missing in 1 place", "4 frames of another size than the first: scaled to 64x48"),
     "cut-off": by(cut_off, "damaged: "),
-    "headless": by(headless, "damaged: "),
+    "headless": by(headless, "damaged: ", "its clock begins at 0.040 s"),
     "rotten": by(lambda: rotted(whole_film(), Path("a.mp4"), 1, flips=12, part=(0.3, 0.6)), "damaged: "),
 }
 

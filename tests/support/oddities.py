@@ -299,7 +299,7 @@ def with_sound(video: Path, path: Path, codec: str, *, late_s: float = 0.0, seco
     with closing(av.open(str(video))) as read, closing(av.open(str(path), "w")) as out:
         pictures = out.add_stream_from_template(read.streams.video[0], opaque=True)
         pictures.codec_context.framerate = read.streams.video[0].average_rate
-        sound: Any = out.add_stream(codec, rate=48_000, layout="mono")
+        sound: Any = out.add_stream(codec, rate=48_000, layout="mono", bit_rate=64_000 if "wma" in codec else 0)
         packets = [(p, 0) for p in read.demux(video=0) if p.dts is not None]
         for packet, _ in packets:
             packet.stream = pictures
@@ -342,3 +342,26 @@ def beside(path: Path, parts: Sequence[Path], dispositions: Sequence[Disposition
                     packet.stream = track
                     out.mux(packet)
     return path
+
+
+def edited(source: Path, target: Path, *spans_s: tuple[float, float]) -> Path:
+    """A QuickTime file of which players show these spans, in s, as its edit lists say. Its index must come last."""
+    data = bytearray(source.read_bytes())
+    movie = data.index(b"moov") - 4
+    scale = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]
+    tracks = [at - 4 for at in range(movie, len(data)) if data[at : at + 4] == b"trak"]
+    for track in reversed(tracks):
+        ticks = struct.unpack_from(">I", data, data.index(b"mdhd", track) + 16)[0]
+        place = data.index(b"mdia", track) - 4
+        edits = data.find(b"edts", track, place) - 4
+        first = max(0, struct.unpack_from(">i", data, edits + 28)[0]) if edits > 0 else 0
+        entries = [(round((end - begin) * scale), first + round(begin * ticks)) for begin, end in spans_s]
+        table = b"".join(struct.pack(">IiHH", *entry, 1, 0) for entry in entries)
+        box = struct.pack(">I4sI4sII", 24 + len(table), b"edts", 16 + len(table), b"elst", 0, len(entries)) + table
+        start = edits if edits > 0 else place
+        end = start + (struct.unpack_from(">I", data, edits)[0] if edits > 0 else 0)
+        data[start:end] = box
+        for parent in (track, movie):
+            struct.pack_into(">I", data, parent, struct.unpack_from(">I", data, parent)[0] + len(box) - (end - start))
+    target.write_bytes(data)
+    return target

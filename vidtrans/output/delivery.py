@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
 from vidtrans.video.io.stream_copy import StreamCopy, check_sound
+from vidtrans.video.io.timestamps import rounded_rate
 
 # The finest time base that an MP4 holds.
 FINEST = 2**31 - 1
@@ -28,16 +30,28 @@ class Retiming:
 
     ``pts`` and ``durations``: of the range, in ``time_base`` units; frames are counted from its first. ``rate``:
     constant frames per second; None keeps every frame at its own time. At a constant rate, each timestamp gets the
-    last frame that begins at most half a step after it.
+    last frame that begins at most half a step after it. ``nominal``: the rate of the source. Where its times are
+    rounded, the last frame ends as this rate has it, so that the average is the rate.
     """
 
     def __init__(
-        self, pts: Sequence[int], durations: Sequence[int], time_base: Fraction, rate: Fraction | None = None
+        self,
+        pts: Sequence[int],
+        durations: Sequence[int],
+        time_base: Fraction,
+        rate: Fraction | None = None,
+        nominal: Fraction | None = None,
     ) -> None:
         self.rate = rate
         self._stamps: list[list[int]] = []
         if rate is None:
             self.timing = Timing(pts, durations, time_base)
+            if (
+                nominal
+                and not self.timing.is_constant
+                and (fitting := rounded_rate([*pts, pts[-1] + durations[-1]], time_base, nominal))
+            ):
+                self.timing = _exact(pts, time_base, fitting)
             return
         begin = pts[0] * time_base
         base = _common(begin, 1 / rate)
@@ -59,6 +73,17 @@ class Retiming:
     def num_written(self) -> int:
         """Return the number of written frames."""
         return len(self.timing.pts)
+
+
+def _exact(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
+    """Return the same times, rounded from a constant ``rate``, in a base that also holds the end of the last frame."""
+    finer = (1 / (rate * time_base)).denominator
+    if time_base.denominator * finer > FINEST:
+        finer = 1
+    stamps = [p * finer for p in pts]
+    end = stamps[0] + round(len(pts) / (rate * time_base) * finer)
+    durations = [b - a for a, b in pairwise(stamps)] + [max(1, end - stamps[-1])]
+    return Timing(stamps, durations, time_base / finer, rate)
 
 
 def _common(a: Fraction, b: Fraction) -> Fraction:
@@ -106,13 +131,13 @@ class Delivery:
         """Return the times of the frames; a trimmed clip starts at 0."""
         index = self.clip.index
         pts = [p - self._begin for p in self._own(index.pts)]
-        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate)
+        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate, index.rate)
 
     @property
     def _begin(self) -> int:
-        """The timestamp that becomes 0: of a trimmed clip's first frame, or the earliest negative one, else 0."""
+        """The timestamp that becomes 0: of a trimmed clip's first frame, or where the whole clip's clock begins."""
         index = self.clip.index
-        return index.pts[self.numbers.start] if self.trimmed else index.before_zero
+        return index.pts[self.numbers.start] if self.trimmed else index.zero
 
     def _picture(self, factor: int) -> PictureFormat:
         """Return the output format: the depth of source and codec, and alpha if both have it."""
@@ -178,8 +203,7 @@ class Delivery:
         start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s
         end = start + sum(self._own(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
-        before = round((start - first) * origin.index.rate)
-        return replace(copied, start_s=start, end_s=end, frames_before=before)
+        return replace(copied, start_s=start, end_s=end, before_s=start - first)
 
     def _names(self, count: int) -> list[str]:
         """Return names for ``count`` pictures: like their sources, or numbered if a rate or graph changed the count."""

@@ -48,8 +48,10 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
                 entry.finish({"graph": graph}, files=(FILTERED,))
             hold = entry.pin()
     made = open_clip(context, entry.folder / FILTERED)
-    offset_s = -clip.index.before_zero * clip.index.time_base
-    return replace(made, pin=hold, origin=clip, offset_s=offset_s, hardware=None)  # no GPU decodes what is lossless
+    offset_s = -clip.index.zero * clip.index.time_base
+    index = replace(made.index, zero=0)  # its times count from 0 already
+    # No GPU decodes what is lossless.
+    return replace(made, index=index, pin=hold, origin=clip, offset_s=offset_s, hardware=None)
 
 
 def _picture(index: ClipIndex) -> PictureFormat:
@@ -84,7 +86,7 @@ def _write(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> 
                 writer.write(with_alpha(frame.rgb, frame.alpha) if picture.alpha else frame.rgb, frame.pts)
                 context.stop.check()
                 context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
-        pts = [p - index.before_zero for p in index.pts]
+        pts = [p - index.zero for p in index.pts]
         join([segment], Timing(pts, index.durations(), index.time_base), path, stop=context.stop, kind="nut")
     finally:
         segment.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ MEDIA_ERROR = 3
 GOAL_MS = 1.0
 GOAL_PEAK_MB = 1000  # of what is refused in the end
 HALF_A_MS = Fraction(1, 2000)  # Matroska keeps times in milliseconds
+QUICKTIME = (".mp4", ".mov", ".m4v", ".3gp", ".heic", ".avif")
 STREAM_KEYS = ("stream_index", "stream", "video_stream", "picture_stream")
 
 
@@ -83,7 +84,7 @@ def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: R
     if expected.kind == "damage":
         _judge_damaged(row, before, after)
     else:
-        before = _judge_times(row, place.source, before, after, output.suffix == ".mkv")
+        before = _judge_times(row, place.source, _from_zero(place.source, before), after, output.suffix == ".mkv")
         _judge_shape(row, before, after)
     _judge_sound(row, before, after)
 
@@ -91,6 +92,19 @@ def _judge_result(row: Row, place: Place, expected: Expected, probe: Ran, ran: R
 def _stream_of(probe: Ran) -> int | None:
     """The number of the stream that vidtrans says it takes; None where it does not say."""
     return next((probe.table[k] for k in STREAM_KEYS if isinstance(probe.table.get(k), int)), None)
+
+
+def _from_zero(source: Path, look: MediaLook) -> MediaLook:
+    """The look with its earliest track at 0, where a clock that begins anywhere, and no edit list, gives the times."""
+    known = [t for t in (*look.times_s, *(p.time_s for track in look.tracks for p in track)) if t is not None]
+    if source.suffix.lower() in QUICKTIME or min(known, default=Fraction(0)) <= 0:
+        return look
+
+    def moved(time_s: Fraction | None) -> Fraction | None:
+        return None if time_s is None else time_s - min(known)
+
+    tracks = tuple(tuple(replace(p, time_s=moved(p.time_s)) for p in track) for track in look.tracks)
+    return replace(look, times_s=tuple(map(moved, look.times_s)), tracks=tracks)
 
 
 def _judge_damaged(row: Row, before: MediaLook, after: MediaLook) -> None:

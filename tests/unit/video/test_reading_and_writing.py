@@ -186,7 +186,9 @@ def test_what_is_joined_keeps_times_and_sound(tmp_path: Path, name: str, pts: li
     assert index_of(output).durations()[:-1] == index.durations()[:-1]
     assert source.stem not in ("cfr", "late") or index_of(output).last_duration == index.last_duration
     # mp4 stores the steps of decoding, not how long a frame is shown.
-    assert output.suffix == ".mp4" or packet_durations(output) == [d * index.time_base for d in index.durations()]
+    if output.suffix == ".mkv":  # whose readers give the default duration where a frame has nearly this
+        kept = zip(packet_durations(output), index.durations(), strict=True)
+        assert max(abs(duration - d * index.time_base) for duration, d in kept) <= Fraction(1, 1000)
     assert sound_packets(output) == sound_packets(source)
     assert num_packets == len(sound_packets(source)) > 0
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.io.timecode import advance
+from vidtrans.video.io.timecode import advance, counted_rate
 
 repeatable = hypothesis_settings(max_examples=100)
 NTSC, NTSC_60, FILM, PAL = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001), Fraction(25)
@@ -88,3 +89,19 @@ def test_what_is_no_timecode_is_refused() -> None:
     for timecode, rate in [*((t, PAL) for t in broken + too_large), *no_drop_frame, *dropped, *no_rate]:
         with pytest.raises(ValueError, match=r"timecode|drop-frame"):
             advance(timecode, 1, rate)
+
+
+@pytest.mark.parametrize(
+    ("timecode", "average", "counted"),
+    [
+        ("16:37:10;02", Fraction(29_480, 1000), Fraction(30_000, 1001)),
+        ("16:37:10:02", Fraction(24_900, 1000), Fraction(25)),
+        ("00:00:00;04", Fraction(58_500, 1000), Fraction(60_000, 1001)),
+        ("00:00:00:04", Fraction(18), Fraction(18)),
+    ],
+)
+def test_timecode_counts_the_usual_rate_near_an_average(
+    timecode: str, average: Fraction, counted: Fraction, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"no QuickTime")
+    assert counted_rate(timecode, tmp_path / "a.mkv", average) == counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import accumulate, pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import at_most
 
-from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps
+from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps, rounded_rate
 
 repeatable = hypothesis_settings(max_examples=100)
 
@@ -154,3 +155,25 @@ def test_two_hours_of_frames_are_repaired_in_linear_time(kind: str) -> None:
     with at_most():  # 0.3 s; if it went through all for each, hours
         result, _ = repair_timestamps(LONG[kind], 40)
     assert all(a < b for a, b in pairwise(result))
+
+
+@pytest.mark.parametrize(
+    ("rate", "base", "nominal", "found"),
+    [
+        (Fraction(30), 1000, Fraction(30), Fraction(30)),
+        (Fraction(30_000, 1001), 1000, Fraction(30_000, 1001), Fraction(30_000, 1001)),
+        (Fraction(30), 1000, Fraction(30_303, 1010), Fraction(30)),  # an average of rounded times
+        (Fraction(7), 1000, Fraction(7), Fraction(7)),
+        (Fraction(30_000, 1001), 600, Fraction(30_000, 1001), Fraction(30_000, 1001)),
+    ],
+)
+def test_rounded_times_have_the_rate_that_they_were_rounded_from(
+    rate: Fraction, base: int, nominal: Fraction, found: Fraction
+) -> None:
+    pts = [round(i / rate * base) for i in range(90)]
+    assert rounded_rate(pts, Fraction(1, base), nominal) == found
+    in_90_khz = [p * 90 for p in pts]  # milliseconds, copied into a finer time base
+    assert base != 1000 or rounded_rate(in_90_khz, Fraction(1, 90_000), nominal) == found
+    jitter = [p + 20 * (i % 3) for i, p in enumerate(in_90_khz)]
+    assert rounded_rate(jitter, Fraction(1, 90_000), nominal) is None
+    assert rounded_rate([*pts, pts[-1] + base], Fraction(1, base), nominal) is None  # the last frame is shown for 1 s

@@ -64,6 +64,7 @@ class Findings:
     short_s: float = 0.0  # seconds that the header lists and the file does not hold
     gaps: int = 0  # gaps in the container, which need not be damage
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
+    no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
     white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
     span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
@@ -90,7 +91,8 @@ class ClipIndex:
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and ``sample_aspect_ratio`` are
     those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were missing, repeated or out of order and
-    were repaired. ``names``: the file names, where the clip is made of pictures, which may differ in size.
+    were repaired. ``names``: the file names, where the clip is made of pictures, which may differ in size. ``zero``:
+    the timestamp that becomes 0 in a result.
     """
 
     pts: tuple[int, ...]
@@ -104,6 +106,7 @@ class ClipIndex:
     num_frames_from_header: int
     names: tuple[str, ...] = ()
     same_size: bool = True
+    zero: int = 0
     findings: Findings = Findings()
 
     @property
@@ -115,11 +118,6 @@ class ClipIndex:
     def duration_s(self) -> float:
         """The seconds from the first frame to the end of the last."""
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
-
-    @property
-    def before_zero(self) -> int:
-        """The first timestamp if it is negative, else 0; containers would cut off frames before 0."""
-        return min(0, self.pts[0]) if self.pts else 0
 
     def durations(self) -> list[int]:
         """Return the duration of each frame in ``time_base`` units."""

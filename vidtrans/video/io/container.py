@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
-from vidtrans.video.colour.tags import range_name, space_name, transfer_name
+from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
@@ -32,6 +33,11 @@ FORMATS = (
 # Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
 # QuickTime movie that lies in another file (FFmpeg's default, made explicit).
 SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
+QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
+CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
+RAW = ("h264", "hevc", "mpegvideo", "obu", "av1")  # streams without a container, and so without times
+MAX_RATE = 1000  # codecs count in ticks where the rate varies
+UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -49,6 +55,8 @@ class AudioTrack:
 @dataclass(frozen=True)
 class MediaInfo:
     """The properties of a video, from its headers.
+
+    ``average_rate``: None where there is none, as in some raw streams.
 
     ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: from the start of the first sound to that
     of the pictures; None without sound. ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
@@ -121,12 +129,14 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         yield container
 
 
-def open_generated(path: Path, kind: str | None = None) -> InputContainer:
-    """Open a file written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
+def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContainer:
+    """Open a file, or bytes, written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
 
     The same limits as for other media apply: a cache folder may be a stranger's. Raises av.error.FFmpegError, OSError.
     """
-    return av.open(f"file:{path}", format=kind, options=dict(SINGLE_FILE))
+    if isinstance(path, BytesIO):
+        return av.open(path, "r", kind, dict(SINGLE_FILE))
+    return av.open(f"file:{path}", "r", kind, dict(SINGLE_FILE))
 
 
 def first_bytes(path: Path) -> bytes:
@@ -169,6 +179,22 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
+def last_time(path: Path) -> float:
+    """Return the end of the last readable packet of any track, in seconds."""
+    last = 0.0
+    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
+        for packet in packets_of(container):
+            if packet.pts is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return last
+
+
+def colour_tags(stream: VideoStream) -> dict[str, int]:
+    """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
+    tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
+    return {name: value for name, value in tags.items() if value != UNSPECIFIED}
+
+
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
     context = stream.codec_context
@@ -180,7 +206,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         width=context.width,
         height=context.height,
         pix_fmt=context.pix_fmt or "unknown",
-        average_rate=stream.average_rate,
+        average_rate=_rate_of(container, stream),
         time_base=stream.time_base or Fraction(1, 1000),
         duration_s=whole_s if (duration_s := _duration_s(stream)) is None else duration_s,
         num_frames_from_header=stream.frames,
@@ -208,6 +234,14 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
     )
 
 
+def _rate_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return the rate in the headers: for raw streams, the codec's own, as FFmpeg counts any of them at 25."""
+    if container.format.name not in RAW:
+        return stream.average_rate or stream.guessed_rate
+    rate = stream.codec_context.framerate
+    return rate if rate and rate <= MAX_RATE else None
+
+
 def _codec_name(stream: AudioStream | SubtitleStream) -> str:
     return stream.codec_context.name if stream.codec_context else "unknown"
 
@@ -217,10 +251,39 @@ def _duration_s(stream: Stream) -> float | None:
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    starts = [s.start_time * s.time_base for s in container.streams.audio if s.start_time is not None and s.time_base]
+    starts = _starts_s(container.streams.audio)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
+
+
+def open_unedited(container: InputContainer) -> InputContainer:
+    """Open a QuickTime file once more, without regard to its edit lists. Raises av.error.FFmpegError."""
+    return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
+
+
+def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
+    """Return the moment, in the file's time in s, that is 0 for a viewer; ``first_s``: of the first picture decoded.
+
+    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
+    QuickTime's edit lists state when a track begins, so that such times stay. Pictures are never before 0, as
+    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
+    """
+    is_clock = container.format.name in CLOCKED
+    starts = _starts_s(container.streams.audio)
+    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
+        starts += [first_s, *(() if is_clock else _starts_s([pictures]))]
+    earliest = min(starts, default=Fraction(0))
+    if container.format.name == QUICKTIME and earliest > 0:
+        with closing(open_unedited(container)) as unedited:
+            begin = min(_starts_s(unedited.streams), default=Fraction(0))
+        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
+        return earliest if is_clock else Fraction(0)
+    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
+
+
+def _starts_s(streams: Iterable[Stream]) -> list[Fraction]:
+    return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
 def timecode_of(container: InputContainer) -> str:

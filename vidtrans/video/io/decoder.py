@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice
@@ -21,11 +21,18 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.tags import UNSPECIFIED
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.io.container import describe, open_media, packets_of, picture_stream
+from vidtrans.video.io.container import (
+    QUICKTIME,
+    colour_tags,
+    describe,
+    last_time,
+    open_media,
+    open_unedited,
+    packets_of,
+    picture_stream,
+)
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
-# The demuxers of formats that list every frame of a file, so that missing frames can be counted.
-LISTS_FRAMES = "mov,mp4,m4a,3gp,3g2,mj2"
 MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
@@ -72,7 +79,7 @@ class Decoder:
             self.info = describe(self.container, self.stream, self.path)
             with_alpha = _alpha_decoder(self.stream)
             self._context = with_alpha or self.stream.codec_context
-            self._tags = _container_tags(self.stream)
+            self._tags = colour_tags(self.stream)
             self._context.thread_type = "AUTO"
             self._context.thread_count = 1 if self.tolerant else self.threads
             self.losses = DecodeLosses()
@@ -126,12 +133,21 @@ class Decoder:
             interlaced, frames = first.interlaced_frame, chain([first], frames)
         yield from deinterlace(frames) if interlaced else frames
 
-    @property
     def num_missing(self) -> int:
-        """The number of frames that the container lists but did not hold; valid after reading to the end."""
-        if self.info.format != LISTS_FRAMES or not self.info.num_frames_from_header:
-            return 0
-        return max(0, self.info.num_frames_from_header - self.losses.packets)
+        """The number of frames that the container lists but did not hold; valid after reading to the end.
+
+        QuickTime's headers list every frame. Those that an edit list leaves out are ``hidden``; FFmpeg gives no packets
+        of most of them.
+        """
+        losses = self.losses
+        missing = max(0, self.info.num_frames_from_header - losses.packets) if self.info.format == QUICKTIME else 0
+        if missing:
+            num_held = losses.packets
+            with suppress(av.error.FFmpegError, OSError), closing(open_unedited(self.container)) as unedited:
+                num_held = sum(1 for _ in packets_of(unedited, [unedited.streams[self.info.stream_index]]))
+            edited = min(missing, max(0, num_held - losses.packets))
+            losses.hidden, losses.packets, missing = losses.hidden + edited, losses.packets + edited, missing - edited
+        return missing
 
     def num_lost(self, num_frames: int) -> int:
         """Return the number of packets without a frame, in a clip of ``num_frames``: damaged, or before a keyframe.
@@ -157,7 +173,7 @@ class Decoder:
         reached = float(last_pts * self.info.time_base)
         allowed = max(SHORT_S, SHORT_SHARE * whole)
         if reached < whole - allowed:
-            reached = max(reached, _last_time(self.path))
+            reached = max(reached, last_time(self.path))
         return round(whole - reached, 3) if reached < whole - allowed else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -221,22 +237,6 @@ class Decoder:
         self.losses.lost += 1
         if packet is not None:
             self.losses.set_start(packet)
-
-
-def _container_tags(stream: VideoStream) -> dict[str, int]:
-    """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
-    tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
-    return {name: value for name, value in tags.items() if value != UNSPECIFIED}
-
-
-def _last_time(path: Path) -> float:
-    """Return the end of the last readable packet of any track, in seconds."""
-    last = 0.0
-    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
-        for packet in packets_of(container):
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return last
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:

@@ -23,18 +23,34 @@ from vidtrans.core.errors import DISK, MediaError
 from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import open_generated, open_media
-from vidtrans.video.io.stream_copy import StreamCopy, add_tracks, copied_packets, write_tags
+from vidtrans.video.io.other_tracks import add_other_tracks
+from vidtrans.video.io.stream_copy import QUICKTIME_KINDS, StreamCopy, add_tracks, copied_packets, write_tags
 
+MATROSKA = ("matroska", "webm")
 LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The timestamps of the joined video: one PTS and one duration per frame, in ``time_base`` units."""
+    """The timestamps of the joined video: one PTS and one duration per frame, in ``time_base`` units.
+
+    ``nominal``: the constant rate that the times are rounded from; None where they are not rounded, or the rate varies.
+    """
 
     pts: Sequence[int]
     durations: Sequence[int]
     time_base: Fraction
+    nominal: Fraction | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all frames are shown equally long."""
+        return len(set(self.durations)) == 1
+
+    @property
+    def rate(self) -> Fraction:
+        """The frames per second: the constant rate, or the average."""
+        return self.nominal or (len(self.durations) / (sum(self.durations) * self.time_base)).limit_denominator(1001)
 
 
 def join(
@@ -63,11 +79,13 @@ def join(
         options = _muxing_options(kind, timing.time_base, source)
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(open_generated(segments[0])))
-        video = _add_video(out, first, timing, tag if kind in ("mp4", "mov") else "")
+        video = _add_video(out, first, timing, kind, tag)
         packets = [_video_packets(segments, orders, timing, video)]
         if carried and source:
             write_tags(out, video, source, carried, report)
             packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried))
+            if not carried.only_sound:
+                packets.append(add_other_tracks(out, source, carried.source, report))
         try:
             for _, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
                 num_sound += packet.stream.type == "audio"
@@ -77,27 +95,26 @@ def join(
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
-            raise MediaError(
-                str(output), f"cannot be written as {kind} ({error})", "try -o with .mkv, it holds every kind of sound"
-            ) from None
+            remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
+            raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
     return num_sound
 
 
-def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, tag: str) -> VideoStream:
+def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, kind: str, tag: str) -> VideoStream:
     """Add a track like the first segment's. It is opaque (copied), so no encoder or decoder is needed for it."""
     video = out.add_stream_from_template(first.streams.video[0], opaque=True)
-    if tag:
+    if tag and kind in QUICKTIME_KINDS:
         video.codec_context.codec_tag = tag
     video.time_base = timing.time_base
-    if len(set(timing.durations)) == 1:  # else Matroska's readers take the codec's own ticks for frames
-        video.codec_context.framerate = 1 / (timing.durations[0] * timing.time_base)
+    if timing.is_constant or kind in MATROSKA:  # without it Matroska's readers take the codec's own ticks for frames
+        video.codec_context.framerate = timing.rate
     return video
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
     """Return muxer options that leave all timestamps unchanged."""
     options = {"fflags": "+bitexact"}
-    if kind not in ("mp4", "mov"):
+    if kind not in QUICKTIME_KINDS:
         # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
         return options | {"avoid_negative_ts": "disabled"}
     # The movie's own scale is what start offsets are stored in, by default to the millisecond: one that holds the
@@ -161,11 +178,12 @@ def _video_packets(
     Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations
     vary. They are therefore replaced: packets are decoded at the presentation times in order, moved back by the
     largest reordering of any packet, in frames. Each segment starts with this delay again, in the shortest frame step:
-    with a long frame's duration, the next keyframe would get that duration, and players would drop frames.
+    with a long frame's duration, the next keyframe would get that duration, and players would drop frames. Where times
+    are rounded from a constant rate, the decoding times span the frames at this rate, as readers of MP4 divide by them.
     """
     pts, base = timing.pts, timing.time_base
     delay = max((i - rank for order in orders for i, rank in enumerate(order)), default=0)
-    step = min(timing.durations, default=1) or 1
+    step = 1 / (timing.nominal * base) if timing.nominal else min(timing.durations, default=1) or 1
     first = 0
     for segment, order in zip(segments, orders, strict=True):
         with closing(open_generated(segment)) as container:
@@ -173,8 +191,10 @@ def _video_packets(
             for i, (packet, rank) in enumerate(zip(packets, order, strict=True)):
                 packet.time_base = base
                 packet.pts = pts[first + rank]
-                packet.dts = pts[first + i - delay] if i >= delay else pts[first] + (i - delay) * step
+                packet.dts = pts[first + i - delay] if i >= delay else pts[first] + round((i - delay) * step)
                 packet.duration = timing.durations[first + rank]
+                if timing.nominal and first + i == len(pts) - 1:
+                    packet.duration = max(1, pts[0] + round((len(pts) - delay) * step) - packet.dts)
                 packet.stream = stream
                 yield float(packet.dts * base), packet
         first += len(order)

@@ -21,9 +21,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     found, lines = index.findings, []
     if found.damage:
         lines.append(f"damaged: {found.damage}; the other frames are used, and each frame keeps its time")
-    if index.num_rebuilt_pts:
-        frames = _frames(index.num_rebuilt_pts)
-        lines.append(f"{frames} had no timestamp, or a wrong one: repaired from the others and the frame rate")
+    lines += _of_times(index)
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
         lines.append(f"its header lists {promised} frames, it has {index.num_frames}")
@@ -43,6 +41,18 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     if found.resized:
         lines.append(f"{_frames(found.resized)} of another size than the first: scaled to {index.width}x{index.height}")
     return lines
+
+
+def _of_times(index: ClipIndex) -> list[str]:
+    """Return what was repaired of the times."""
+    if index.findings.no_rate and not index.names:
+        return ["it has neither times nor a frame rate: 25 frames/s are assumed; if wrong, wrap it with its rate"]
+    if not index.num_rebuilt_pts:
+        return []
+    if index.num_rebuilt_pts == index.num_frames:
+        return [f"it has no times: its own header says {float(index.rate):.5g} frames/s"]
+    frames = _frames(index.num_rebuilt_pts)
+    return [f"{frames} had no timestamp, or a wrong one: repaired from the others and the frame rate"]
 
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
@@ -87,6 +97,8 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
         lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
     if info.offset_s and abs(info.offset_s) >= 0.001:
         lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
+    if index.zero > 0:
+        lines.append(f"its clock begins at {float(index.zero * index.time_base):.3f} s: counted from 0 in results")
     if found.colour in _SD_COLOURS:
         lines.append(_mapping(found))
     if index.num_frames == 1 and not index.names:

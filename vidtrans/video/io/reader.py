@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain, islice
+from math import floor
 from pathlib import Path
 
 import av
@@ -18,11 +19,11 @@ from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_pr
 from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import MediaInfo, first_bytes
+from vidtrans.video.io.container import RAW, MediaInfo, first_bytes, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
-from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps
+from vidtrans.video.io.orientation import UPRIGHT, orientation_of, rotation_of
+from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 
 
 class ClipReader:
@@ -70,7 +71,7 @@ class ClipReader:
         self._decoder = decoder.__enter__()
         self._used = False
         if decoder.info.codec in PNG_CODECS:
-            self._convert.leave_side_data(png_profile(first_bytes(self.path)))
+            self._convert.profile_data = png_profile(first_bytes(self.path))
 
     def _restart(self, tolerant: bool) -> Decoder:
         """Return a decoder at the first frame.
@@ -171,6 +172,11 @@ class ClipReader:
                 return islice(enumerate(chain([frame], decoded), first), start - first, stop - first)
         return None
 
+    def _zero(self, first: int) -> int:
+        """Return the timestamp that becomes 0 in a result."""
+        base, decoder = self.info.time_base, self._decoder
+        return floor(zero_s(decoder.container, decoder.stream, first * base) / base)
+
     def is_doubtful(self) -> bool:
         """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
         return self._decoder.num_silent(len(self._stamps)) > 0
@@ -180,10 +186,12 @@ class ClipReader:
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
-        nominal = nominal_step(self._stamps, info)
+        nominal, stamps = nominal_step(self._stamps, info), self._stamps
         last_duration = max(1, self._last_duration or nominal)
-        pts, num_rebuilt = repair_timestamps(self._stamps, nominal)
-        missing, lost = self._decoder.num_missing, self._decoder.num_lost(len(pts))
+        if info.format in RAW:
+            stamps, last_duration = without_uneven(stamps), nominal
+        pts, num_rebuilt = repair_timestamps(stamps, nominal)
+        missing, lost = self._decoder.num_missing(), self._decoder.num_lost(len(pts))
         holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0
@@ -203,6 +211,7 @@ class ClipReader:
             rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
+            zero=self._zero(pts[0]),
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,
@@ -221,6 +230,7 @@ class ClipReader:
                 short_s=self._decoder.short_s(pts[-1]),
                 gaps=losses.gaps,
                 holes=holes if not missing else 0,
+                no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
             ),
         )
@@ -237,23 +247,19 @@ def _has_no_side_data(frame: av.VideoFrame) -> bool:
 class FrameConverter:
     """Converts decoded frames to upright arrays of one format, and records unusual properties.
 
-    The first frame sets the size; frames of another size are scaled to it.
+    The first frame sets the size; frames of another size are scaled to it. ``profile_data``: their ICC profile, b'' for
+    none, where side data must not be read; None: it is in the side data.
     """
 
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
         self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
         self.matrix = self.primaries = self.transfer = "untagged"
-        self.first_size = (0, 0)
-        self.first_orientation = UPRIGHT
+        self.first_size, self.first_orientation = (0, 0), UPRIGHT
         self._upright: tuple[int, int] | None = None
         self._to_rgb: ToRGB | None = None
         self._profile: FrameProfile | None = None
-        self._profile_data: bytes | None = None  # where it does not come from side data
-
-    def leave_side_data(self, profile: bytes) -> None:
-        """Read no side data of frames, as PyAV crashes on a PNG's; ``profile``: their ICC profile, or b''."""
-        self._profile_data = profile
+        self.profile_data: bytes | None = None
 
     def expect(self, index: ClipIndex) -> None:
         """Use the clip's size from its index, since reading may begin at any frame."""
@@ -263,9 +269,12 @@ class FrameConverter:
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
         if self._profile is None:
-            self._profile = profile_of(decoded, self._profile_data)
+            self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        orientation = self._orientation(decoded)
+        if self.profile_data is not None:
+            orientation = rotation_of(decoded)
+        else:
+            orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
@@ -289,8 +298,3 @@ class FrameConverter:
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
         rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=alpha)
-
-    def _orientation(self, decoded: av.VideoFrame) -> Orientation:
-        if self._profile_data is not None:
-            return rotation_of(decoded)
-        return UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)

@@ -10,7 +10,7 @@ import av.error
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.io.container import open_media
+from vidtrans.video.io.container import open_media, zero_s
 
 RATE_HZ = 22_050
 
@@ -18,13 +18,15 @@ RATE_HZ = 22_050
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     """Yield blocks of samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first sample is at 0 s.
 
-    Samples before 0 are left out, and gaps between packets become silence. Raises MediaError where there is no sound.
+    Times count from the start of the file's clock. Samples before 0 are left out, and gaps between packets become
+    silence. Raises MediaError where there is no sound.
     """
     with open_media(path) as container:
         tracks = [s for s in container.streams.audio if s.codec_context is not None]
         if not tracks:
             raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
         resampler = av.AudioResampler("flt", "mono", RATE_HZ)
+        zero = zero_s(container)
         at = 0  # the next sample's number
         try:
             for frame in container.decode(tracks[0]):
@@ -32,7 +34,7 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
                     samples = part.to_ndarray()[0]
                     first = at
                     if part.pts is not None and part.time_base is not None:
-                        first = round(part.pts * part.time_base * RATE_HZ)
+                        first = round((part.pts * part.time_base - zero) * RATE_HZ)
                     placed = _placed(samples, first, at)
                     at += len(placed)
                     yield placed

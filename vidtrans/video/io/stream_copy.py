@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
-import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard
@@ -20,11 +20,14 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
+from vidtrans.video.io.codecs import CONTAINERS
 from vidtrans.video.io.container import open_media, packets_of, timecode_of
+from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
+QUICKTIME_KINDS = ("mp4", "mov")  # FFmpeg's names of the containers that have edit lists
 # Tags about how the source file itself was written.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 TRACK_TAGS = ("language", "title", "handler_name")
@@ -34,7 +37,7 @@ TRACK_TAGS = ("language", "title", "handler_name")
 class StreamCopy:
     """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
-    ``frames_before``: the number of frames, at ``rate``, before the first picture; the timecode is advanced by them.
+    ``before_s``: seconds of pictures before the first one, by which the timecode is advanced. ``rate``: their average.
     ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
     """
 
@@ -42,20 +45,31 @@ class StreamCopy:
     start_s: Fraction | None = None
     end_s: Fraction | None = None
     shift_s: Fraction = Fraction(0)
-    frames_before: int = 0
+    before_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(25)
     new_rate: Fraction | None = None
     sound: bool = True
     only_sound: bool = False
 
 
-def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report) -> dict[int, Any]:
+@dataclass(frozen=True)
+class CopiedTrack:
+    """A track of the result. ``first_pts``: packets of the source before it are hidden by its edit list; None: none."""
+
+    track: Any
+    first_pts: int | None = None
+
+
+def add_tracks(
+    out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report
+) -> dict[int, CopiedTrack]:
     """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
     Other tracks are reported, but sound is never left out: raises UsageError where ``out`` cannot hold it.
     """
-    tracks: dict[int, Any] = {}
+    tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
+    heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
     sound = source.streams.audio if carried.sound else ()
     for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
         if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
@@ -65,21 +79,30 @@ def add_tracks(out: OutputContainer, source: InputContainer, carried: StreamCopy
             report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
             continue
         codec = stream.codec_context.name
-        try:
-            track = out.add_stream_from_template(stream, opaque=True)
-        except (av.error.FFmpegError, ValueError):
-            where = out.format.name.split(",")[0]
-            if stream.type == "audio":
+        where = out.format.name
+        if not is_held(stream, where):
+            if isinstance(stream, AudioStream):
                 why = f"its sound ({codec}) cannot be kept in {where}"
-                remedy = "use -o with .mkv, which holds every kind of sound, or --set encoding.sound=none"
-                raise UsageError(str(carried.source), why, remedy) from None
+                raise UsageError(str(carried.source), why, _remedy(stream))
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
+        head = heads.get(stream.index)
+        if head is None or not head.delay_s or carried.start_s is not None or not isinstance(stream, AudioStream):
+            track = add_track(out, stream)
+        else:
+            track = add_delayed_track(out, stream, head.delay_s)
         track.metadata.update({key: stream.metadata[key] for key in TRACK_TAGS if key in stream.metadata})
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
-        tracks[stream.index] = track
+        tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
     return tracks
+
+
+def _remedy(stream: AudioStream) -> str:
+    """Return what to do about sound that a container cannot hold."""
+    others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
+    remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
+    return f"{remedy}, or --set encoding.sound=none"
 
 
 def check_sound(source: Path, kind: str) -> None:
@@ -89,13 +112,20 @@ def check_sound(source: Path, kind: str) -> None:
 
 
 def copied_packets(
-    source: InputContainer, tracks: dict[int, Any], carried: StreamCopy
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted."""
+    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+
+    Of the packets that an edit list hides, those before the first audible one are left to the result's edit list.
+    """
+    audible: set[int] = set()
     for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
+        copied = tracks[packet.stream_index]
+        if _is_hidden(packet, copied, audible):
+            continue
         begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
         if carried.start_s is not None and ends <= carried.start_s:
             continue
@@ -109,8 +139,19 @@ def copied_packets(
                 packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
                 packet.pts = packet.dts = -shift
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-        packet.stream = tracks[packet.stream_index]
+        packet.stream = copied.track
         yield float(packet.dts * base), packet
+
+
+def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
+    """Return whether the source's edit list hides a packet that the result need not have.
+
+    ``audible``: the tracks that had a packet that is not hidden; this one's is added.
+    """
+    if not packet.is_discard:
+        audible.add(packet.stream_index)
+    before = copied.first_pts is not None and packet.pts is not None and packet.pts < copied.first_pts
+    return before or (packet.is_discard and (packet.stream_index in audible or packet.stream.type != "audio"))
 
 
 def write_tags(
@@ -125,12 +166,13 @@ def write_tags(
             video.metadata["language"] = stream.metadata["language"]
     if first := timecode_of(source):
         try:
-            first = timecode.advance(first, carried.frames_before, carried.rate)
-            rate = carried.new_rate or carried.rate
-            if rate != carried.rate:
-                first = timecode.convert_rate(first, carried.rate, rate)
+            rate = timecode.counted_rate(first, carried.source, carried.rate)
+            first = timecode.advance(first, round(carried.before_s * rate), rate)
+            if carried.new_rate:
+                first = timecode.convert_rate(first, rate, carried.new_rate)
             video.metadata["timecode"] = first
-            video.codec_context.framerate = rate  # a QuickTime timecode track has to know how it counts
+            if out.format.name in QUICKTIME_KINDS:  # its timecode track has to know how it counts
+                video.codec_context.framerate = carried.new_rate or rate
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
     out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])

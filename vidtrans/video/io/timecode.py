@@ -10,8 +10,14 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from math import floor
+from os import SEEK_CUR
+from pathlib import Path
+from struct import unpack
+
+from vidtrans.video.io.timestamps import USUAL_RATES
 
 _FORM = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
+MAX_MOVIE = 1 << 27  # bytes of a QuickTime header
 _DROPPED = {30: 2, 60: 4}  # numbers left out per minute
 
 
@@ -26,6 +32,42 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
     minute = 60 * hours + minutes
     count = (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
     return _written(count + frames, base, dropped)
+
+
+def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
+    """Return the frames per second that a file's timecode counts, which need not be the ``average`` of its pictures.
+
+    A QuickTime timecode track has a rate. Elsewhere it is the usual rate nearest to the average, with drop-frame one
+    that has it; the average itself if none is near.
+    """
+    if (rate := _track_rate(path)) is not None:
+        return rate
+    usual = [rate for rate in USUAL_RATES if ";" not in timecode or _dropped(rate)]
+    nearest = min(usual, key=lambda rate: abs(rate - average))
+    return nearest if abs(nearest - average) < average / 10 else average
+
+
+def _track_rate(path: Path) -> Fraction | None:
+    """Return the rate of a QuickTime file's timecode track: its sample description has scale, duration, frames."""
+    with path.open("rb") as file:
+        header = file.read(8)
+        while len(header) == 8 and header[4:] != b"moov":
+            size = int.from_bytes(header[:4], "big")
+            size = int.from_bytes(file.read(8), "big") - 8 if size == 1 else size
+            if size < 8 or not header[4:].isalnum():
+                return None
+            file.seek(size - 8, SEEK_CUR)
+            header = file.read(8)
+        movie = file.read(min(int.from_bytes(header[:4], "big"), MAX_MOVIE)) if len(header) == 8 else b""
+    at = -1
+    while (at := movie.find(b"tmcd", at + 1)) >= 0:
+        fields = movie[at + 16 : at + 29]  # behind it: reserved, reference, reserved
+        if len(fields) < 13 or any(movie[at + 4 : at + 10]):
+            continue
+        _flags, scale, duration, count = unpack(">IIIB", fields)
+        if scale and duration and count == _base(Fraction(scale, duration)):
+            return Fraction(scale, duration)
+    return None
 
 
 def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
 from vidtrans.video.io.container import MediaInfo
 
 # A frame is never shown further from its place in the file than a decoder may reorder (H.264 and HEVC: 16).
 MAX_REORDER = 16
+USUAL_RATES = (
+    *(Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 90, 120, 240)),
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240)),
+)
 
 
 def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
@@ -34,6 +39,13 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
         else:
             result.append(result[-1] + _step(result[-1], i, wanted, later, nominal))
     return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
+
+
+def without_uneven(stamps: Sequence[int | None]) -> list[int | None]:
+    """Return the times of a raw stream: those that FFmpeg counts are wrong where they are not evenly spaced."""
+    known = [s for s in stamps if s is not None]
+    even = len(known) == len(stamps) and len({b - a for a, b in pairwise(known)}) <= 1
+    return list(stamps) if even else [None] * len(stamps)
 
 
 def _without_outliers(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
@@ -97,6 +109,23 @@ def num_holes(pts: Sequence[int]) -> int:
     usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
     constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
     return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
+
+
+def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> Fraction | None:
+    """Return the constant rate whose times, rounded to ms or ``time_base``, are ``pts`` and the end; None if it varies.
+
+    ``nominal`` if it fits and is no average, else the next usual rate that fits. Matroska, FLV and ASF round to
+    milliseconds, and the times of what was copied from them into a finer time base remain so.
+    """
+    usual = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
+    millisecond = Fraction(1, 1000) / time_base
+    whole = millisecond > 1 and all(abs(p - round(p / millisecond) * millisecond) <= 1 for p in pts[:-1])
+    slack = 1 + ceil(millisecond) if whole or millisecond == 1 else 1
+    for rate in (nominal, *usual) if nominal.denominator in (1, 1001) else (*usual, nominal):
+        step = 1 / (rate * time_base)
+        if step > 2 * slack and all(abs(stamp - pts[0] - i * step) <= slack for i, stamp in enumerate(pts)):
+            return rate
+    return None
 
 
 def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:

@@ -1,0 +1,286 @@
+"""Files as cameras, recorders and editors leave them: clocks, edit lists, rates, old sound, tracks beside the film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said
+from clips import moving_frames, times, write_clip
+from oddities import FAST, edited, remux, with_cover, with_sound, write_frames
+
+from vidtrans.video.io.sound import RATE_HZ, read_blocks
+
+Capsys = pytest.CaptureFixture[str]
+IDENTITY = ("--model", "identity")
+RATE = Fraction(30_000, 1001)
+
+
+def film(name: str, video: str, sound: str, count: int = 12) -> Path:
+    """Pictures with a tone, both from 0 on."""
+    options = FAST if video == "libx264" else {}
+    pictures = write_frames(Path("pictures.mp4"), moving_frames(count), video, "yuv420p", options=options)
+    return with_sound(pictures, Path(name), sound, seconds=count / 25)
+
+
+def starts(path: Path) -> list[Fraction]:
+    """When the pictures and the sound of a file begin, in s."""
+    with closing(av.open(str(path))) as container:
+        tracks = (container.streams.video[0], *container.streams.audio)
+        return [t.start_time * t.time_base for t in tracks if t.start_time is not None and t.time_base is not None]
+
+
+def samples(path: Path) -> tuple[float, np.ndarray]:
+    """The time of the first sample that a player plays, and all samples."""
+    with closing(av.open(str(path))) as container:
+        frames = list(container.decode(audio=0))
+        first = frames[0].pts
+        assert first is not None
+        return float(first * frames[0].time_base), np.concatenate([f.to_ndarray().ravel() for f in frames])
+
+
+def render(capsys: Capsys, source: Path, ending: str, *more: str) -> tuple[Path, str]:
+    output = Path(f"out.{ending}")
+    return output, said(capsys, 0, "stylize", source, *IDENTITY, "-o", output, *more)
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    ("name", "video", "sound", "late"),
+    [
+        ("a.ts", "libx264", "aac", 582),
+        ("a.ts", "mpeg2video", "mp2", 95_440),  # the clock restarts after 95,443.7 s: 2**33 ticks of 90 kHz
+        ("a.vob", "mpeg2video", "ac3", 582),
+        ("a.mpg", "mpeg2video", "mp2", 582),
+        ("a.m2ts", "libx264", "ac3", 582),
+        ("a.mkv", "libx264", "aac", 582),
+        ("a.flv", "libx264", "aac", 582),
+        ("a.wmv", "mpeg4", "ac3", 582),
+    ],
+)
+def test_a_clock_that_begins_anywhere_is_counted_from_0(
+    name: str, video: str, sound: str, late: int, capsys: Capsys
+) -> None:
+    source = remux(film("film.mkv", video, sound, 6), Path(name), output_ts_offset=str(late))
+    given = starts(source)
+    assert min(given) > 500 or late > 10_000
+    for ending in ("mp4", "mkv"):
+        result = starts(render(capsys, source, ending)[0])
+        assert min(result) == pytest.approx(0, abs=0.001)
+        assert result[1] - result[0] == pytest.approx(float(given[1] - given[0]), abs=0.001)
+    assert starts(render(capsys, source, "mp4", "--start", "0.08s", "--overwrite")[0])[0] == 0
+    assert sum(map(len, read_blocks(source))) < RATE_HZ
+
+
+def test_times_that_an_edit_list_gives_stay(capsys: Capsys) -> None:
+    source = remux(film("film.mp4", "libx264", "aac", 6), Path("a.mp4"), output_ts_offset="5")
+    assert starts(render(capsys, source, "mp4")[0]) == starts(source)
+
+
+# Sound that an edit list hides
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "ending", "spans"),
+    [
+        ("a.mp4", "aac", "mkv", [(0, 1.2)]),
+        ("a.mp4", "aac", "mkv", [(0.31, 1.2)]),
+        ("a.mp4", "aac", "mkv", [(0.31, 0.9)]),
+        ("a.mp4", "aac", "mkv", [(0, 0.4), (0.8, 1.2)]),
+        ("a.mp4", "aac", "mp4", [(0, 0.4), (0.8, 1.2)]),
+        ("a.mp4", "libopus", "webm", [(0.31, 1.2)]),
+        ("a.mp4", "mp3", "mkv", [(0.31, 1.2)]),
+        ("a.mov", "alac", "mkv", [(0.31, 1.2)]),
+        ("a.mov", "pcm_s16le", "mkv", [(0.31, 1.2)]),
+        ("a.mov", "pcm_mulaw", "mkv", [(0.31, 1.2)]),
+    ],
+)
+def test_what_an_edit_list_hides_is_not_heard(
+    name: str, sound: str, ending: str, spans: Sequence[tuple[float, float]], capsys: Capsys
+) -> None:
+    source = edited(film(f"film{Path(name).suffix}", "mpeg4", sound, 30), Path(name), *spans)
+    output, _ = render(capsys, source, ending)
+    assert len(times(output)) == len(times(source))
+    (first, whole), (given, wanted) = samples(output), samples(source)
+    assert first == pytest.approx(given, abs=0.001)
+    if len(spans) == 1:
+        assert len(whole) == len(wanted)
+        assert np.abs(whole.astype(float) - wanted).max() <= 0.1 * np.abs(wanted.astype(float)).max()
+    else:  # a packet that is half hidden in the middle is kept
+        assert abs(len(whole) - len(wanted)) <= 4096
+
+
+# Rates
+
+
+def rates(path: Path) -> tuple[float, float, float]:
+    """The frames per second that a file states to FFmpeg, to its guess, and to OpenCV."""
+    with closing(av.open(str(path))) as container:
+        stream = container.streams.video[0]
+        found = float(stream.average_rate or 0), float(stream.guessed_rate or 0)
+    capture = cv2.VideoCapture(str(path))
+    return *found, capture.get(cv2.CAP_PROP_FPS)
+
+
+@pytest.mark.parametrize(
+    ("rate", "ending"), [(Fraction(30), "mp4"), (Fraction(30), "mkv"), (RATE, "mp4"), (RATE, "mkv"), (RATE, "webm")]
+)
+def test_times_rounded_to_milliseconds_keep_their_rate(rate: Fraction, ending: str, capsys: Capsys) -> None:
+    source = Path("a.mkv")
+    with closing(av.open(str(source), "w")) as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options=FAST)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for rgb in moving_frames(31):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert len({b - a for a, b in pairwise(times(source))}) > 1
+    output, _ = render(capsys, source, ending)
+    assert rates(output) == pytest.approx([float(rate)] * 3, abs=0.002)
+    assert times(output) == times(source)
+
+
+def test_a_varying_rate_is_its_average_in_matroska(capsys: Capsys) -> None:
+    source = write_clip(Path("a.mp4"), moving_frames(10), pts=[512 * (i + i // 3) for i in range(10)], options=FAST)
+    output, _ = render(capsys, source, "mkv")
+    with closing(av.open(str(source))) as container:
+        average = float(container.streams.video[0].average_rate or 0)
+    assert rates(output) == pytest.approx([average] * 3, abs=0.01)
+    assert max(abs(a - b) for a, b in zip(times(output), times(source), strict=True)) <= Fraction(1, 2000)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.m2v", "mpeg2video"), ("a.m1v", "mpeg1video")],
+)
+def test_a_raw_stream_has_the_rate_of_its_own_header(name: str, codec: str, capsys: Capsys) -> None:
+    source = write_frames(Path(name), moving_frames(8), codec, "yuv420p", rate=30)
+    output, _ = render(capsys, source, "mp4")
+    assert times(output) == [Fraction(i, 30) for i in range(8)]
+
+
+def test_a_raw_stream_without_a_rate_says_so(capsys: Capsys) -> None:
+    source = write_frames(Path("a.obu"), moving_frames(8), "libsvtav1", "yuv420p", rate=30)
+    assert "neither times nor a frame rate: 25 frames/s are assumed" in render(capsys, source, "mp4")[1]
+
+
+# Tracks
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [
+        ("a.avi", "wmav2"),
+        ("a.avi", "adpcm_ms"),
+        ("a.avi", "pcm_mulaw"),
+        ("a.avi", "pcm_alaw"),
+        ("a.mov", "pcm_mulaw"),
+        ("a.wmv", "wmav1"),
+    ],
+)
+def test_old_sound_is_copied_into_mkv(name: str, sound: str, capsys: Capsys) -> None:
+    source = film(name, "mpeg4", sound)
+    assert np.array_equal(samples(render(capsys, source, "mkv")[0])[1], samples(source)[1])
+    said_of_mp4 = said(capsys, 2, "stylize", source, *IDENTITY, "-o", "out.mp4")
+    assert "use -o with" in said_of_mp4
+    assert ".mkv" in said_of_mp4
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "ending", "remedy"),
+    [
+        ("a.m2ts", "pcm_bluray", "mkv", "convert its sound first, for example to FLAC, or --set encoding.sound=none"),
+        ("a.mov", "pcm_f32be", "mkv", "use -o with .mp4 or .mov, or"),
+        ("a.mkv", "libopus", "mov", "use -o with .mp4 or .mkv or .webm, or"),
+    ],
+)
+def test_a_remedy_for_sound_is_one_that_helps(name: str, sound: str, ending: str, remedy: str, capsys: Capsys) -> None:
+    source = film(name, "mpeg2video", sound)
+    assert remedy in refuse(capsys, 2, "stylize", source, *IDENTITY, "-o", f"out.{ending}")
+
+
+def laden(path: Path) -> Path:
+    """A film with a font, a cover, a second video track and a chapter of two titles."""
+    titles = {"title": "One", "TITLE-deu": "Eins"}
+    with closing(av.open(str(with_cover(Path("cover.mp4"), 4)))) as read, closing(av.open(str(path), "w")) as out:
+        packets = [p for p in read.demux() if p.size]
+        tracks = [out.add_stream_from_template(read.streams.video[0], opaque=True) for _ in range(2)]
+        out.add_attachment("letters.ttf", "font/ttf", b"not really a font")
+        out.add_attachment("cover.jpg", "image/jpeg", next(bytes(p) for p in packets if p.stream_index == 1))
+        out.set_chapters([{"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": titles}])
+        for packet in packets:
+            for track in tracks if packet.stream_index == 0 else ():
+                packet.stream = track
+                out.mux(packet)
+    return path
+
+
+def contents(path: Path) -> tuple[list[str], list[bytes], list[dict[str, str]]]:
+    """The kinds of tracks, the attachments, and the chapters' tags of a file."""
+    with closing(av.open(str(path))) as container:
+        attached = [s.data for s in container.streams.attachments]
+        return [s.type for s in container.streams], attached, [c["metadata"] for c in container.chapters()]
+
+
+def test_fonts_covers_and_titles_are_copied_into_mkv_or_named(capsys: Capsys) -> None:
+    source = laden(Path("a.mkv"))
+    output, words = render(capsys, source, "mkv")
+    kinds, attached, titles = contents(output)
+    assert (kinds, attached) == (["video", "attachment", "video"], [b"not really a font"])
+    assert titles == contents(source)[2]
+    assert "left out of matroska: video track 1\n" in words.replace("  ", " ")
+    for ending, missing in (("mp4", ""), ("mov", "cover art, "), ("webm", "cover art, ")):
+        output, words = render(capsys, source, ending)
+        assert f"video track 1, attachment (letters.ttf), {missing}second titles of chapters" in " ".join(words.split())
+        assert contents(output)[0].count("video") == (2 if ending == "mp4" else 1)
+
+
+def test_a_cover_in_mp4_is_kept_and_data_are_named(capsys: Capsys) -> None:
+    source = with_cover(Path("a.mp4"), 4)
+    for ending in ("mp4", "mkv"):
+        with closing(av.open(str(render(capsys, source, ending)[0]))) as result, closing(av.open(str(source))) as given:
+            pictures = [next(bytes(p) for p in c.demux(c.streams.video[1]) if p.size) for c in (result, given)]
+        assert pictures[0] == pictures[1]
+    with closing(av.open(str(source))) as read, closing(av.open("a.ts", "w")) as out:
+        track, data = out.add_stream_from_template(read.streams.video[0], opaque=True), out.add_data_stream("klv")
+        for packet in [p for p in read.demux(video=0) if p.size]:
+            packet.stream = track
+            out.mux(packet)
+        note = av.Packet(b"something else")
+        note.stream, note.pts, note.dts, note.time_base = data, 0, 0, Fraction(1, 90_000)
+        out.mux(note)
+    assert "left out of mp4: data track (klv)" in render(capsys, Path("a.ts"), "mp4", "--overwrite")[1]
+
+
+# Timecode
+
+
+@pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
+def test_timecode_is_counted_by_its_own_rate(name: str, capsys: Capsys) -> None:
+    stamps = [1001 * i for i in range(32) if i % 9 != 4]  # a telephone's: 26 frames a second on average
+    source = Path(name)
+    with closing(av.open(str(source), "w", options={"video_track_timescale": "30000"} if "mov" in name else {})) as out:
+        stream: Any = out.add_stream("libx264", rate=RATE, options=FAST)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["timecode"] = "16:37:10;02"
+        for stamp, rgb in zip(stamps, moving_frames(len(stamps)), strict=True):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 30_000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    for more, wanted in ((), "16:37:10;02"), (("--start", "0.5s"), "16:37:10;17"):
+        for ending in ("mov", "mkv"):
+            output, words = render(capsys, source, ending, "--overwrite", *more)
+            assert "timecode" not in words
+            with closing(av.open(str(output))) as container:
+                tags = container.streams.video[0].metadata
+                assert wanted in (tags.get("timecode"), tags.get("TIMECODE"))

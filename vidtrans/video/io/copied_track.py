@@ -1,0 +1,131 @@
+"""Tracks of a container for packets copied from a source, also those that PyAV has no way to describe."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from vidtrans.video.io.container import QUICKTIME, open_generated, open_media, packets_of
+
+NOT_HELD = (av.error.FFmpegError, ValueError)
+# Decoders need sound before the first sample that is heard: these so much (in s), other lossy ones a packet.
+WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
+# A Matroska element: identifier, size, 8 bytes. A name that is written as a place for the delay.
+_NAME, _DELAY, _VOID, _PLACE = b"\x53\x6e\x88", b"\x56\xaa", 0xEC, b"\x01<delay>"
+_CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"  # an empty one, with which the header ends
+
+
+def add_track(out: OutputContainer, stream: Stream) -> Stream:
+    """Add a track like ``stream``, for its packets. Raises av.error.FFmpegError or ValueError where it cannot be held.
+
+    PyAV refuses for Matroska what FFmpeg writes in Microsoft's wrapping: WMA, ADPCM, µ-law and others.
+    """
+    try:
+        return out.add_stream_from_template(stream, opaque=True)
+    except NOT_HELD:
+        if out.format.name != "matroska" or not isinstance(stream, AudioStream):
+            raise
+    track = out.add_mux_stream("pcm_s16le", rate=stream.sample_rate, time_base=stream.time_base)
+    bare = av.open(BytesIO(), "w", format="null")  # takes every codec, and drops the tag of the source's container
+    BitStreamFilterContext("null", bare.add_stream_from_template(stream, opaque=True), track)
+    return track
+
+
+def is_held(stream: Stream, kind: str) -> bool:
+    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``; some fail in the header."""
+    out = av.open(BytesIO(), "w", format=kind)
+    try:
+        add_track(out, stream)
+        out.start_encoding()
+        return True
+    except NOT_HELD:
+        return False
+    finally:
+        with suppress(*NOT_HELD):  # a file without packets
+            out.close()
+
+
+@dataclass(frozen=True)
+class HiddenHead:
+    """Sound that an edit list hides: packets before ``first_pts`` are not needed, ``delay_s`` from there is silent."""
+
+    first_pts: int
+    delay_s: Fraction
+
+
+def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
+    """Return what an edit list hides of the start of sound tracks, by number; containers without one need it."""
+    heads: dict[int, HiddenHead] = {}
+    with open_media(path) as container:
+        if container.format.name != QUICKTIME:
+            return {}
+        waiting = {s.index: s for s in container.streams.audio if s.codec_context is not None}
+        begins: dict[int, Fraction] = {}
+        hidden: dict[int, list[int]] = {index: [] for index in waiting}
+        for packet in packets_of(container, list(waiting.values())) if waiting else ():
+            index = packet.stream_index
+            if index not in waiting or packet.pts is None:
+                continue
+            base = packet.time_base
+            if index not in begins:
+                begins[index] = packet.pts + _num_skipped(packet) / (waiting[index].sample_rate * base)
+            hidden[index].append(packet.pts)
+            if packet.is_discard:
+                continue
+            begin = begins[index]
+            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin, base)
+            if packet.pts < begin or len(hidden[index]) > 1:
+                heads[index] = HiddenHead(first, max(Fraction(0), (begin - first) * base))
+            if not waiting:
+                break
+    return heads
+
+
+def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
+    """Return the first packet to copy, of those to the first audible one, where the sound begins at ``begin``."""
+    if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
+        return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
+    return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
+
+
+def _num_skipped(packet: Packet[Any]) -> Fraction:
+    """Return the samples that a decoder leaves out from the start of a packet on."""
+    data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
+    return Fraction(struct.unpack_from("<I", data)[0])
+
+
+def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Stream:
+    """Add a track like ``stream`` to a Matroska file, whose first ``delay_s`` players leave out.
+
+    FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
+    one of a header in memory, in which the delay stands in place of a name.
+    """
+    header = BytesIO()
+    with closing(av.open(header, "w", format="matroska", options={"fflags": "+bitexact"})) as container:
+        add_track(container, stream).metadata["title"] = _PLACE.decode()
+        container.start_encoding()
+        written = header.getvalue()
+    at = written.find(_DELAY, written.find(b"\x16\x54\xae\x6b"))
+    if at > 0 and 0x80 < written[at + 2] <= 0x88:  # Opus has one of its own: it becomes void
+        written = written[:at] + bytes((_VOID, written[at + 2] + 1)) + written[at + 2 :]
+    delay = round(delay_s * 10**9).to_bytes(8, "big")
+    written = written.replace(_NAME + _PLACE, _DELAY + b"\x88" + delay) + _CLUSTER
+    with closing(open_generated(BytesIO(written), "matroska")) as template:
+        track = add_track(out, template.streams.audio[0])
+        track.time_base = stream.time_base
+        return track
