@@ -21,7 +21,16 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.tags import UNSPECIFIED
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.io.container import QUICKTIME, describe, open_media, open_unedited, packets_of, picture_stream
+from vidtrans.video.io.container import (
+    QUICKTIME,
+    colour_tags,
+    describe,
+    last_time,
+    open_media,
+    open_unedited,
+    packets_of,
+    picture_stream,
+)
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
 MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
@@ -70,7 +79,7 @@ class Decoder:
             self.info = describe(self.container, self.stream, self.path)
             with_alpha = _alpha_decoder(self.stream)
             self._context = with_alpha or self.stream.codec_context
-            self._tags = _container_tags(self.stream)
+            self._tags = colour_tags(self.stream)
             self._context.thread_type = "AUTO"
             self._context.thread_count = 1 if self.tolerant else self.threads
             self.losses = DecodeLosses()
@@ -164,7 +173,7 @@ class Decoder:
         reached = float(last_pts * self.info.time_base)
         allowed = max(SHORT_S, SHORT_SHARE * whole)
         if reached < whole - allowed:
-            reached = max(reached, _last_time(self.path))
+            reached = max(reached, last_time(self.path))
         return round(whole - reached, 3) if reached < whole - allowed else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -228,22 +237,6 @@ class Decoder:
         self.losses.lost += 1
         if packet is not None:
             self.losses.set_start(packet)
-
-
-def _container_tags(stream: VideoStream) -> dict[str, int]:
-    """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
-    tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
-    return {name: value for name, value in tags.items() if value != UNSPECIFIED}
-
-
-def _last_time(path: Path) -> float:
-    """Return the end of the last readable packet of any track, in seconds."""
-    last = 0.0
-    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
-        for packet in packets_of(container):
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return last
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:

@@ -22,7 +22,7 @@ from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
+from vidtrans.video.io.orientation import UPRIGHT, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 
 
@@ -71,7 +71,7 @@ class ClipReader:
         self._decoder = decoder.__enter__()
         self._used = False
         if decoder.info.codec in PNG_CODECS:
-            self._convert.leave_side_data(png_profile(first_bytes(self.path)))
+            self._convert.profile_data = png_profile(first_bytes(self.path))
 
     def _restart(self, tolerant: bool) -> Decoder:
         """Return a decoder at the first frame.
@@ -247,23 +247,19 @@ def _has_no_side_data(frame: av.VideoFrame) -> bool:
 class FrameConverter:
     """Converts decoded frames to upright arrays of one format, and records unusual properties.
 
-    The first frame sets the size; frames of another size are scaled to it.
+    The first frame sets the size; frames of another size are scaled to it. ``profile_data``: their ICC profile, b'' for
+    none, where side data must not be read; None: it is in the side data.
     """
 
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
         self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
         self.matrix = self.primaries = self.transfer = "untagged"
-        self.first_size = (0, 0)
-        self.first_orientation = UPRIGHT
+        self.first_size, self.first_orientation = (0, 0), UPRIGHT
         self._upright: tuple[int, int] | None = None
         self._to_rgb: ToRGB | None = None
         self._profile: FrameProfile | None = None
-        self._profile_data: bytes | None = None  # where it does not come from side data
-
-    def leave_side_data(self, profile: bytes) -> None:
-        """Read no side data of frames, as PyAV crashes on a PNG's; ``profile``: their ICC profile, or b''."""
-        self._profile_data = profile
+        self.profile_data: bytes | None = None
 
     def expect(self, index: ClipIndex) -> None:
         """Use the clip's size from its index, since reading may begin at any frame."""
@@ -273,9 +269,12 @@ class FrameConverter:
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
         if self._profile is None:
-            self._profile = profile_of(decoded, self._profile_data)
+            self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        orientation = self._orientation(decoded)
+        if self.profile_data is not None:
+            orientation = rotation_of(decoded)
+        else:
+            orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
@@ -299,8 +298,3 @@ class FrameConverter:
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
         rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=alpha)
-
-    def _orientation(self, decoded: av.VideoFrame) -> Orientation:
-        if self._profile_data is not None:
-            return rotation_of(decoded)
-        return UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
