@@ -41,6 +41,18 @@ class AlignedClip:
         keys = [None if step is None else bisect_right(self.clip.shots, step) for step in self.steps]
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
+    def held(self) -> tuple[int, ...]:
+        """Return the frames whose guide repeats the guide of the frame before, as another frame with its picture.
+
+        One frame of a guide with fewer frames than the clip holds nothing: the clip may move meanwhile.
+        """
+        held = frozenset(self.clip.survey.held)
+
+        def holds(before: int | None, here: int | None) -> bool:
+            return before is not None and here is not None and before < here and held >= {*range(before + 1, here + 1)}
+
+        return tuple(i for i, (before, here) in enumerate(pairwise(self.steps), 1) if holds(before, here))
+
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
@@ -67,8 +79,8 @@ class AlignedClip:
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a clip with its guide's shots, since its own flicker may look like cuts."""
-    return replace(guided, survey=replace(guided.survey, shots=guide.shots()))
+    """Return a clip with its guide's shots and held pictures, since its own flicker disturbs both."""
+    return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
@@ -85,6 +86,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
+        held=digest_of(plan.held) if plan.held else "",
     )
 
 

@@ -101,7 +101,13 @@ class RenderPlan:
     @cached_property
     def chunks(self) -> list[Chunk]:
         """Return the clip's chunks."""
-        return cut_into_chunks(self.first, self.stop, self.clip.shots, self.rendering.chunk_frames)
+        shots, length = self.clip.shots, self.rendering.chunk_frames
+        return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held))
+
+    @property
+    def held(self) -> list[int]:
+        """Return the frames that may repeat the source's picture before: held drawings, for example."""
+        return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @cached_property
     def directions(self) -> BlendCurves:

@@ -32,7 +32,7 @@ from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import BatchFilter, Filter, HeldFrames, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
@@ -179,7 +179,8 @@ class ChunkRenderer:
     ) -> Generator[tuple[Sample, Any], None, None]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
-        return filter_samples(samples, method, wanted)
+        held = frozenset(self.plan.held).difference(chunk.first for chunk in self.plan.chunks)
+        return filter_samples(samples, method, wanted, HeldFrames(held, guide_decides=self.plan.guide is not None))
 
     def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
         """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""

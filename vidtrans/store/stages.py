@@ -174,7 +174,7 @@ class InferStage(Stage):
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 3
-    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction")
+    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held")
     source: str
     first: int
     stop: int
@@ -191,6 +191,7 @@ class InferStage(Stage):
     libraries: Table
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
+    held: str = ""  # digest of the frames that repeat the frame before
 
 
 @dataclass(frozen=True)
