@@ -119,7 +119,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Propagate((A,), B, follow="paint", recipe=RECIPE), "--follow paint: unknown"),
     (lambda: Propagate((A,), B, follow="look", layer=True, recipe=RECIPE), "leave --follow look out"),
     (lambda: Propagate((A,), B, follow="look", minutes=0, recipe=RECIPE), "--follow look: it relies on the network"),
-    (lambda: Deflicker((A,), start=START, recipe=RECIPE), "--start 3: it is a time in the source"),
+    (lambda: Deflicker((A,), A, exposure=True, recipe=RECIPE), "--exposure --source: brightness is measured"),
     (lambda: Dream(("a",), ("m",), frames=0, recipe=RECIPE), "--frames 0: it must be at least 1"),
     (lambda: Dream(("a", "b"), ("m",), frames=1, recipe=RECIPE), "SEED: 2 were given (a, b)"),
     (lambda: Try(A, ("m",), Path("t.jpg"), recipe=RECIPE), "use -o t.png"),

@@ -21,7 +21,7 @@ import numpy as np
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.settings import Size, Table
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
@@ -41,11 +41,25 @@ class AlignedClip:
         keys = [None if step is None else bisect_right(self.clip.shots, step) for step in self.steps]
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
-    def held(self) -> tuple[int, ...]:
-        """Return the frames whose guide repeats the guide of the frame before, as another frame with its picture.
+    def end(self, time: Time) -> int:
+        """Return the guided clip's first frame whose guide is at ``time`` or later; the number of frames if none is.
 
-        One frame of a guide with fewer frames than the clip holds nothing: the clip may move meanwhile.
+        Raises UsageError if that is frame 0.
         """
+        stop = self.clip.frame_at(time)
+        end = next((i for i, step in enumerate(self.steps) if step is not None and step >= stop), len(self.steps))
+        if not end:
+            why = f"the clip begins there in {self.clip.name}, or later"
+            raise UsageError(f"--end {time}", why, "give a later time of the source")
+        return end
+
+    def held(self) -> tuple[int, ...]:
+        """Return the frames whose guide repeats the guide of the frame before: another frame of the same picture.
+
+        A frame of a guide of fewer frames, used twice, is none, as the clip may move meanwhile; a still picture is.
+        """
+        if self.clip.index.num_frames == 1:
+            return tuple(range(1, len(self.steps)))
         held = frozenset(self.clip.survey.held)
 
         def holds(before: int | None, here: int | None) -> bool:

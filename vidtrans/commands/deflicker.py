@@ -58,17 +58,37 @@ class Deflicker(Command):
         output("The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"),
     ] = None
     _: KW_ONLY
-    start: Annotated[Time | None, Option("Where in a longer source PROCESSED begins.", Group.TIME, metavar="TIME")] = (
-        None
-    )
+    start: Annotated[
+        Time | None,
+        Option(
+            "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.",
+            Group.TIME,
+            metavar="TIME",
+        ),
+    ] = None
+    end: Annotated[
+        Time | None,
+        Option(
+            "Where to end (exclusive): a time in the source; without a source, in PROCESSED.",
+            Group.TIME,
+            metavar="TIME",
+        ),
+    ] = None
+    exposure: Annotated[
+        bool,
+        Option(
+            "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
+            "it. For time-lapses and others that have no source without flicker.",
+            Group.LOOK,
+        ),
+    ] = False
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.source is None:
-            raise UsageError(
-                f"--start {self.start}", "it is a time in the source, and no source is given", "add --source VIDEO"
-            )
+        if self.exposure and self.source is not None:
+            why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
+            raise UsageError("--exposure --source", why, "leave out one of them")
 
     @classmethod
     def epilog(cls) -> str:
@@ -100,6 +120,8 @@ class Deflicker(Command):
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date."""
+        from vidtrans.clips.cut_list import with_cuts
+        from vidtrans.clips.exposure import measure_exposure
         from vidtrans.clips.indexing import open_clip
         from vidtrans.config.programs import warn_about_programs
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
@@ -127,12 +149,15 @@ class Deflicker(Command):
         if not clip.index.same_size:
             raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
         target.check_holds(clip.index.num_frames)
-        guide = None
+        span, guide, exposure = (self.start, self.end), None, None
         if self.source is not None:
             clip, guide = find_guide(clip, self.source, settings.rendering.cuts, self.start, context)
+            span = (None, self.end and Time(frame=guide.end(self.end)))
             clip = with_sound_of(clip, guide)
+        elif self.exposure:
+            exposure = measure_exposure(with_cuts(clip, settings.rendering.cuts), context)
         warn_about_programs(self.recipe.programs, context, ("encoding",))
-        plan = plan_render(clip, model, settings, context, pattern=target.pattern, guide=guide)
+        plan = plan_render(clip, model, settings, context, span, pattern=target.pattern, guide=guide, exposure=exposure)
         job = RenderJob(plan, context)
         plan.delivery.check_sound(target.output)
         if context.dry_run:
@@ -157,6 +182,8 @@ class Deflicker(Command):
             "processed": content_digest(context, processed),
             "source": content_digest(context, self.source) if self.source else "",
             "start": str(self.start),
+            **({"end": str(self.end)} if self.end is not None else {}),
+            **({"exposure": True} if self.exposure else {}),
         }
         digest = request_digest(own, settings, target, stills=is_picture_source(processed))
         sources = [p for p in (processed, self.source) if p]

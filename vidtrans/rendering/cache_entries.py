@@ -34,7 +34,7 @@ class RenderEntries:
         infer = infer_stage(plan, engine, extraction)
         render = RenderStage(
             outputs=infer.key,
-            filter=plan.settings.filter_record(),
+            filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
             directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),

@@ -10,6 +10,7 @@ from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.exposure import SteadyExposure
 from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
@@ -41,7 +42,7 @@ class RenderPlan:
     ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: another clip whose motion
     guides the filter. ``trimmed``: only a part of the clip was requested. ``pattern``: file name pattern of the
     result's pictures. ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the
-    model's pictures. ``corrections``: paint over the result.
+    model's pictures. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -59,6 +60,7 @@ class RenderPlan:
     threads: int = 0
     paint: Paint | None = None
     corrections: Paint | None = None
+    exposure: SteadyExposure | None = None
 
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
@@ -224,6 +226,7 @@ def plan_render(
     pattern: str = "",
     guide: AlignedClip | None = None,
     paint: Paint | None = None,
+    exposure: SteadyExposure | None = None,
 ) -> RenderPlan:
     """Plan a render, and report warnings about it to the user.
 
@@ -234,6 +237,7 @@ def plan_render(
         pattern: file name pattern of the result's pictures; "" derives names from the source's.
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
+        exposure: corrections of its exposure.
 
     Raises:
         UsageError: settings conflict, or the codec cannot hold the result.
@@ -257,6 +261,7 @@ def plan_render(
         pattern=pattern,
         threads=context.decode_threads,
         paint=paint,
+        exposure=exposure,
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)

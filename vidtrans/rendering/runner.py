@@ -252,6 +252,8 @@ class ChunkRenderer:
             closing(reader.frames(begin, stop, plan.clip.index)) as frames,
         ):
             for frame in frames:
+                if plan.exposure is not None:
+                    frame = replace(frame, rgb=plan.exposure(frame))
                 if frame.index < first:
                     renderer.remember(frame)
                     continue

@@ -21,6 +21,7 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
+        "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
         "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
@@ -82,6 +83,17 @@ class IndexStage(Stage):
     source: str  # content digest
     guides: list[str]
     survey_version: int
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class ExposureStage(Stage):
+    """Corrections of the exposure of a clip's frames."""
+
+    name: ClassVar[str] = "exposure"
+    source: str  # content digest
+    shots: list[int]
+    method: int  # version
     libraries: Table
 
 
