@@ -10,8 +10,8 @@ from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.exposure import SteadyExposure
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
@@ -27,6 +27,7 @@ from vidtrans.rendering.scene import Scene
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
+from vidtrans.temporal.stream import HeldFrames
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
@@ -110,6 +111,12 @@ class RenderPlan:
     def held(self) -> list[int]:
         """Return the frames that may repeat the source's picture before: held drawings, for example."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
+
+    @property
+    def held_frames(self) -> HeldFrames:
+        """Return the frames that get the picture of the frame before if they repeat it; a chunk's first is none."""
+        numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
+        return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
     def directions(self) -> BlendCurves:

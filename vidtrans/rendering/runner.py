@@ -32,7 +32,7 @@ from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import BatchFilter, Filter, HeldFrames, RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
@@ -179,8 +179,7 @@ class ChunkRenderer:
     ) -> Generator[tuple[Sample, Any], None, None]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
-        held = frozenset(self.plan.held).difference(chunk.first for chunk in self.plan.chunks)
-        return filter_samples(samples, method, wanted, HeldFrames(held, guide_decides=self.plan.guide is not None))
+        return filter_samples(samples, method, wanted, self.plan.held_frames)
 
     def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
         """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
@@ -252,8 +251,7 @@ class ChunkRenderer:
             closing(reader.frames(begin, stop, plan.clip.index)) as frames,
         ):
             for frame in frames:
-                if plan.exposure is not None:
-                    frame = replace(frame, rgb=plan.exposure(frame))
+                frame = replace(frame, rgb=plan.exposure(frame)) if plan.exposure else frame
                 if frame.index < first:
                     renderer.remember(frame)
                     continue
