@@ -45,6 +45,17 @@ class Fix(Command):
         ),
     ] = False
 
+    program: Annotated[
+        tuple[str, ...],
+        Option(
+            "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
+            "files, and run no program by themselves. May be repeated.",
+            Group.INPUT,
+            access="program",
+            rare=True,
+        ),
+    ] = ()
+
     def make(self, context: Context) -> Table:
         """Propagate corrections, painted over frames of a result, through its clip.
 
@@ -53,7 +64,7 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        return fix(FixRequest(self.render, self.painted, self.output, self.relearn), context)
+        return fix(FixRequest(self.render, self.painted, self.output, self.relearn, self.program), context)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

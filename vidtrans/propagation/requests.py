@@ -51,7 +51,8 @@ class PropagateRequest:
 class FixRequest:
     """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
 
-    ``relearn``: also train its network on the corrected frames, and paint the whole clip again.
+    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``program``: what its
+    record may run with the user's ffmpeg.
     """
 
     COMMAND: ClassVar = "fix"
@@ -60,3 +61,4 @@ class FixRequest:
     painted: Path
     output: Path | None = None
     relearn: bool = False
+    program: tuple[str, ...] = ()
