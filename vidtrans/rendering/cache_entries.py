@@ -82,7 +82,11 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=engine.identity_at(*plan.size) | _skipping_key(plan) | _conditions_key(plan) | _paint_key(plan),
+        engine=engine.identity_at(*plan.size)
+        | _skipping_key(plan)
+        | _conditions_key(plan)
+        | _paint_key(plan)
+        | _origin_key(plan),
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
@@ -95,6 +99,12 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
+
+
+def _origin_key(plan: RenderPlan) -> dict[str, int]:
+    """Return the version of what is done for networks of other tools: how far they are padded."""
+    record = plan.model.record
+    return {"imported": 2} if record is not None and record.origin else {}
 
 
 def _conditions_key(plan: RenderPlan) -> Table:
