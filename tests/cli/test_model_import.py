@@ -201,6 +201,16 @@ def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> Non
     assert "its network is an ONNX graph" in message
 
 
+def test_an_upscaler_that_gets_a_shrunk_frame_is_warned_of(capsys: Capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    graphs = pytest.importorskip("onnx_graphs")
+    larger = [graphs.helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
+    graphs.save(Path("x2.onnx"), graphs.model(larger, constants=[graphs.constant("scales", [1, 1, 2, 2])]))
+    warning = "each frame is shrunk to 1/2 first: leave --pairing out for results 2 times as large"
+    assert warning in said(capsys, 0, *IMPORT, "x2.onnx", "--pairing", "none", "-o", "none.safetensors")
+    assert warning not in said(capsys, 0, *IMPORT, "x2.onnx")
+
+
 def test_formats_are_listed_for_people_and_programs(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "formats")
     text = said(capsys, 0, "model", "formats")
