@@ -68,7 +68,7 @@ def test_a_loop_that_no_import_takes_is_named_by_both(capsys: Capsys) -> None:
     line = refuse(capsys, 3, "model", "import", "edges.onnx", "-o", "again.safetensors")
     assert line.endswith("without --whole), and import it with the --pairing of its input")
     assert "loop" not in said(capsys, 0, *export, "-o", "network.onnx")
-    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges")
+    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
 
 
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:
