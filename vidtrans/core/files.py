@@ -161,6 +161,16 @@ def look_anew(folder: Path) -> None:
                 os.scandir(folder).close()
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder with all in it. Raises the first OSError; ``shutil.copytree`` loses its number."""
+    if not source.is_dir():
+        shutil.copyfile(source, target)
+        return
+    target.mkdir()
+    for path in source.iterdir():
+        copy(path, target / path.name)
+
+
 def move_into_place(made: Path, target: Path) -> None:
     """Rename a finished file or folder to its final name, replacing an existing one.
 
@@ -230,7 +240,8 @@ def write_atomically(target: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
+            # Of a copy the second name is the one written to. FFmpeg's names begin with "file:".
+            named = str(error.filename2 or error.filename or "").removeprefix("file:")
             if temporary.name in Path(named).parts if named else error.errno in _WRITE_ERRORS:
                 raise OSError(error.errno, error.strerror, str(target)) from error
         raise
